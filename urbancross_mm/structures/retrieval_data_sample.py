@@ -1,0 +1,35 @@
+"""The record that travels with one picture through a retrieval pipeline."""
+
+from __future__ import annotations
+
+from mmengine.structures import BaseDataElement
+
+
+class RetrievalDataSample(BaseDataElement):
+    """One picture, its captions and, after ``predict``, its embeddings.
+
+    D is the embedding width, C the number of captions encoded with this picture: one in training;
+    in evaluation the distinct captions that no earlier picture of the data set carries, so C may
+    be 0 while ``caption_text_ids`` still names every caption of the picture.
+
+    Meta fields (set by ``PackRetrievalInputs``):
+        - ``img_id`` (str): unique over all data sets, ``<dataset>/<relative path without suffix>``.
+        - ``img_path`` (str), ``domain`` (str), ``sample_idx`` (int).
+        - ``captions`` (list[str]), ``caption_ids`` (list[str]): every caption of the picture.
+        - ``caption_text_ids`` (list[int]): ``stable_id`` of every caption's text.
+        - ``text_ids`` (list[int]): ``stable_id`` of the C captions that are encoded here.
+        - ``label`` (str), ``geo_tags`` (list[str]), ``lon``, ``lat`` (degrees): where known.
+        - ``ori_shape``, ``img_shape`` (tuple[int, int]): height and width in pixels.
+
+    Data fields (set by a retriever's ``predict``):
+        - ``image_embeds`` (Tensor): ``(D,)``.
+        - ``text_embeds`` (Tensor): ``(C, D)``, rows in the order of ``text_ids``.
+        - ``segment_embeds`` (Tensor): ``(D,)``, where segments were encoded.
+
+    Examples:
+        >>> import torch
+        >>> sample = RetrievalDataSample(metainfo=dict(img_id='ucm/beach01', text_ids=[7]))
+        >>> sample.text_embeds = torch.ones(1, 4)
+        >>> sample.img_id, tuple(sample.text_embeds.shape)
+        ('ucm/beach01', (1, 4))
+    """
