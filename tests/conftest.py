@@ -1,6 +1,7 @@
 """Shared test settings: the package first (its torchvision hook), one thread, no network."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
@@ -17,3 +18,23 @@ def _seed() -> None:
 def pytest_configure() -> None:
     """Two xdist workers share two cores, so one thread each."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small converted sample world in ``data/sample``, one for all workers."""
+    from urbancross_mm.datasets.converters import convert_sample
+    from urbancross_mm.datasets.sample_world import make_sample
+
+    folder = tmp_path_factory.getbasetemp() / 'sample_world'
+    root = folder / 'data' / 'sample'
+    make_sample(root, images=40, seed=0, image_size=64)
+    convert_sample(root)
+    return folder
+
+
+@pytest.fixture
+def in_sample_dir(sample_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work where ``--sample`` finds its data."""
+    monkeypatch.chdir(sample_dir)
+    return sample_dir

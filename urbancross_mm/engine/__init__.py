@@ -1,1 +1,15 @@
-"""TODO."""
+"""What runs around the model: hooks, optimizer wrappers, the checkpoint backend."""
+
+from urbancross_mm.engine.checkpoint_backend import AtomicBackend, find_resumable
+from urbancross_mm.engine.hooks import (
+    CheckpointGuardHook,
+    EpochSeedHook,
+    RetrievalVisualizationHook,
+    seed_worker,
+)
+from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
+
+__all__ = [
+    'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
+    'RetrievalVisualizationHook', 'find_resumable', 'seed_worker',
+]

@@ -1,1 +1,5 @@
-"""TODO."""
+"""Metrics."""
+
+from urbancross_mm.evaluation.metrics.recall_at_k import RecallAtK
+
+__all__ = ['RecallAtK']

@@ -1,1 +1,13 @@
-"""TODO."""
+"""Encoders of one modality."""
+
+from urbancross_mm.models.encoders.backbone import BackboneEncoder
+from urbancross_mm.models.encoders.base import BaseEncoder
+from urbancross_mm.models.encoders.huggingface import HuggingFaceTextEncoder
+from urbancross_mm.models.encoders.open_clip import OpenCLIPImageEncoder, OpenCLIPTextEncoder
+from urbancross_mm.models.encoders.segment_tower import SegmentTower
+from urbancross_mm.models.encoders.text import GRUTextEncoder, TextCNNEncoder
+
+__all__ = [
+    'BackboneEncoder', 'BaseEncoder', 'GRUTextEncoder', 'HuggingFaceTextEncoder',
+    'OpenCLIPImageEncoder', 'OpenCLIPTextEncoder', 'SegmentTower', 'TextCNNEncoder',
+]

@@ -1,1 +1,5 @@
-"""TODO."""
+"""Heads: losses of a retriever."""
+
+from urbancross_mm.models.heads.retrieval_head import BatchIds, RetrievalHead, batch_ids
+
+__all__ = ['BatchIds', 'RetrievalHead', 'batch_ids']

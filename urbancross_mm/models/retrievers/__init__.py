@@ -1,1 +1,7 @@
-"""TODO."""
+"""Whole models."""
+
+from urbancross_mm.models.retrievers.base import BaseRetriever
+from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
+from urbancross_mm.models.retrievers.urbancross import UrbanCross
+
+__all__ = ['BaseRetriever', 'CrossModalRetriever', 'UrbanCross']

@@ -1,0 +1,45 @@
+# `make demo` and `make test` start from a machine that has nothing but Python.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORK_DIR ?= work_dirs/demo
+QUERY ?= a lake beside a forest
+
+.PHONY: help setup demo test check bench clean
+
+help:
+	@echo "make setup   virtual environment in $(VENV) with everything installed"
+	@echo "make demo    sample data, train, test and one query drawn to $(WORK_DIR)/query.png"
+	@echo "make test    the test suite"
+	@echo "make check   ruff, mypy, docstring coverage"
+	@echo "make bench   the speed measurements of docs/benchmarks.md"
+
+setup: $(VENV)/.installed
+
+# One resolver call: a CPU-only torch stays one only if torchvision is chosen beside it.
+$(VENV)/.installed: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tests,check]'
+	touch $@
+
+demo: setup
+	$(BIN)/python tools/misc/make_sample.py --root data/sample
+	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample --work-dir $(WORK_DIR)
+	$(BIN)/python tools/test.py configs/urbancross_finland.py $(WORK_DIR) --sample \
+		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/strips
+	$(BIN)/python tools/search.py configs/urbancross_finland.py $(WORK_DIR) --sample \
+		--images data/sample/urbancross/Finland/images "$(QUERY)" --out $(WORK_DIR)/query.png
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy urbancross_mm/functional urbancross_mm/structures urbancross_mm/search
+	$(BIN)/interrogate -q urbancross_mm tools
+
+bench: setup
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,37 @@
+# One generated description an image, five segments: the UrbanCross countries.
+tokenizer = dict(type='OpenCLIPTokenizer', model_name='ViT-B-16')
+geometry = [
+    dict(type='ResizeImage', scale=278, interpolation='bicubic'),
+    dict(type='RandomRotate', degrees=(0, 90)),
+    dict(type='RandomCropImage', size=224),
+]
+text_and_pack = [
+    dict(type='TokenizeText', tokenizer=tokenizer),
+    dict(type='PackRetrievalInputs'),
+]
+train_pipeline = [dict(type='LoadImage'), *geometry, *text_and_pack]
+segment_train_pipeline = [
+    dict(type='LoadImage'), dict(type='LoadSegments', num_segments=5), *geometry, *text_and_pack]
+test_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='ResizeImage', scale=224, interpolation='bicubic'), *text_and_pack]
+
+train_dataloader = dict(
+    batch_size=40,
+    num_workers=4,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    worker_init_fn=dict(type='urbancross_mm.seed_worker'),
+    dataset=dict(type='ImageTextDataset', captions='each', pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=100,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ImageTextDataset', captions='all', pipeline=test_pipeline))
+test_dataloader = dict(
+    batch_size=100,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ImageTextDataset', captions='all', pipeline=test_pipeline))
+val_evaluator = dict(type='RecallAtK', topk=(1, 5, 10), ties='expected')
+test_evaluator = dict(type='RecallAtK', topk=(1, 5, 10), ties='expected')

@@ -1,0 +1,38 @@
+# The overlay behind --sample: any recipe of this tree on generated data with small encoders.
+# Read by urbancross_mm.apis.load_config; it is not a recipe of its own.
+#   data_root  the prefix of every data folder, and what takes its place
+#   replace    a component of this type, wherever it stands, becomes that one
+#   update     a component of this type keeps its own settings but for these
+#   merge      merged into the top level of the config
+_vocabulary = dict(type='VocabTokenizer', vocab_file='data/sample/vocab.json', max_length=64)
+_image_encoder = dict(
+    type='BackboneEncoder',
+    backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=32, stem_channels=32),
+    in_channels=256,
+    embed_dim=256)
+_text_encoder = dict(
+    type='GRUTextEncoder', tokenizer=_vocabulary, word_dim=128, hidden_dim=128, pool='max',
+    embed_dim=256)
+
+sample = dict(
+    data_root=('data/', 'data/sample/'),
+    replace=dict(
+        OpenCLIPImageEncoder=_image_encoder,
+        OpenCLIPTextEncoder=_text_encoder,
+        OpenCLIPTokenizer=_vocabulary,
+    ),
+    update=dict(
+        ResizeImage=dict(scale=96),
+        RandomRotate=dict(degrees=(0, 10)),
+        RandomCropImage=dict(size=88),
+        # From scratch, a frozen copy of the image tower would be a random network.
+        UrbanCross=dict(segment_encoder=dict(mode='shared')),
+        Adam=dict(lr=1e-3),
+    ),
+    merge=dict(
+        train_dataloader=dict(batch_size=40, num_workers=2),
+        val_dataloader=dict(num_workers=1),
+        test_dataloader=dict(num_workers=1),
+        param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, T_max=20)],
+        train_cfg=dict(max_epochs=20, val_interval=2),
+    ))

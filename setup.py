@@ -1,0 +1,86 @@
+"""Packaging: dependencies, extras, and the ``.mim`` folder through which mim finds configs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+MIM_PARTS = ['tools', 'configs', 'model-index.yml']
+
+
+def version() -> str:
+    """Read the version without importing the package."""
+    scope: dict[str, str] = {}
+    exec((ROOT / 'urbancross_mm' / 'version.py').read_text(), scope)
+    return scope['__version__']
+
+
+def add_mim_extension() -> None:
+    """Put configs and tools inside the package, where mim looks for them.
+
+    An editable install links them, so that edits count at once; a wheel or sdist copies them.
+    """
+    link = 'develop' in sys.argv or 'editable_wheel' in sys.argv
+    if not link and not {'sdist', 'bdist_wheel', 'install'} & set(sys.argv):
+        return
+    folder = ROOT / 'urbancross_mm' / '.mim'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for part in MIM_PARTS:
+        source, target = ROOT / part, folder / part
+        if link:
+            target.symlink_to(os.path.relpath(source, folder))
+        elif source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copyfile(source, target)
+
+
+if __name__ == '__main__':
+    add_mim_extension()
+    setup(
+        name='urbancross-mm',
+        version=version(),
+        description='Satellite image-text retrieval with cross-domain adaptation for OpenMMLab',
+        long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+        long_description_content_type='text/markdown',
+        license='Apache-2.0',
+        python_requires='>=3.11,<3.13',
+        packages=find_packages(include=['urbancross_mm', 'urbancross_mm.*']),
+        include_package_data=True,
+        package_data={'urbancross_mm': ['.mim/**/*', '.mim/*']},
+        # The onedl-* packages are the maintained forks of mmengine, mmcv, mmpretrain and
+        # mmsegmentation (same import names). Naming the mainline ones would overwrite their files.
+        install_requires=[
+            'torch>=2.6',
+            'torchvision>=0.21',
+            'numpy>=2.0',
+            'onedl-mmengine>=0.10.12,<0.11',
+            'onedl-mmcv>=2.3.6,<2.4',
+            'onedl-mmpretrain>=1.3.6,<1.4',
+            'onedl-mmsegmentation>=1.4.2,<1.5',
+            'open_clip_torch>=2.24,<4',
+            'segment-anything>=1.0',
+            'transformers>=4.53,<5',
+            'pycocotools>=2.0.8',
+            'opencv-python',
+            'pillow>=10.1',
+            'pandas>=2.2',
+            'pyarrow>=16',
+            'matplotlib>=3.8',
+            'tensorboard>=2.16',
+        ],
+        extras_require={
+            'search': ['faiss-cpu>=1.8'],
+            'geo': ['rasterio>=1.3'],
+            'demo': ['gradio>=4.0'],
+            'tests': ['pytest>=8', 'pytest-xdist>=3.5'],
+            'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
+        },
+        zip_safe=False,
+    )

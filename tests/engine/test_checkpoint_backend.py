@@ -1,0 +1,48 @@
+"""Checkpoints are whole or absent."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from mmengine.fileio import get_file_backend
+
+from urbancross_mm.engine import find_resumable
+from urbancross_mm.utils import files
+
+
+def test_a_failed_write_keeps_the_old_file_and_names_the_path(tmp_path: Path, monkeypatch) -> None:
+    backend = get_file_backend(str(tmp_path), backend_args=dict(backend='atomic'))
+    target = tmp_path / 'epoch_1.pth'
+    backend.put(b'old', target)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(files.os, 'fsync', full)
+    with pytest.raises(OSError, match=r'no space left for the checkpoint .*epoch_1\.pth.*--resume'):
+        backend.put(b'new' * 100, target)
+    assert target.read_bytes() == b'old'
+    assert [p.name for p in tmp_path.iterdir()] == ['epoch_1.pth']
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch) -> None:
+    target = tmp_path / 'epoch_1.pth'
+    seen = []
+    real = os.replace
+    monkeypatch.setattr(files.os, 'replace', lambda a, b: (seen.append(target.exists()), real(a, b)))
+    files.atomic_write(target, b'whole')
+    assert seen == [False] and target.read_bytes() == b'whole'
+
+
+def test_find_resumable_survives_a_torn_pointer_and_a_moved_folder(tmp_path: Path) -> None:
+    assert find_resumable(tmp_path) is None
+    for number in (1, 2):
+        path = tmp_path / f'epoch_{number}.pth'
+        path.write_bytes(b'x')
+        os.utime(path, (number, number))
+    pointer = tmp_path / 'last_checkpoint'
+    pointer.write_text('')
+    assert find_resumable(tmp_path) == str(tmp_path / 'epoch_2.pth')
+    pointer.write_text('/somewhere/else/epoch_1.pth')
+    assert find_resumable(tmp_path) == str(tmp_path / 'epoch_1.pth')

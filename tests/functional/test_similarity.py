@@ -1,0 +1,44 @@
+"""Unit length, full-precision products."""
+
+import pytest
+import torch
+
+from urbancross_mm.functional import similarity
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_normalize_gives_unit_rows_in_float32_at_least(dtype: torch.dtype) -> None:
+    unit = similarity.normalize((300 * torch.randn(6, 40)).to(dtype))
+    assert unit.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(unit.norm(dim=1), torch.ones(6, dtype=unit.dtype))
+
+
+def test_a_zero_row_stays_zero_and_keeps_a_finite_gradient() -> None:
+    feats = torch.zeros(2, 3, requires_grad=True)
+    unit = similarity.normalize(feats)
+    unit.sum().backward()
+    assert not unit.any()
+    assert feats.grad.isfinite().all()
+
+
+def test_cosine_matches_loop() -> None:
+    first, second = torch.randn(3, 7), torch.randn(4, 7)
+    expected = [[float(a @ b / a.norm() / b.norm()) for b in second] for a in first]
+    torch.testing.assert_close(similarity.cosine(first, second), torch.tensor(expected))
+    torch.testing.assert_close(similarity.paired_product(first, second[:3]),
+                               (first @ second[:3].t()).diagonal())
+
+
+def test_full_precision_ignores_and_restores_the_settings() -> None:
+    first = torch.randn(16, 64)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('medium')
+    try:
+        with torch.autocast('cpu', torch.bfloat16):
+            product = similarity.inner_product(first, first)
+            assert (first @ first.t()).dtype == torch.bfloat16
+        assert torch.get_float32_matmul_precision() == 'medium'
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(product.double(), first.double() @ first.double().t(),
+                               rtol=1e-5, atol=1e-5)

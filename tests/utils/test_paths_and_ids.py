@@ -1,0 +1,32 @@
+"""Names that leave their folder are refused; ids are the same everywhere."""
+
+import subprocess
+import sys
+
+import pytest
+
+from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.paths import safe_join
+
+
+@pytest.mark.parametrize('name', ['../x.jpg', 'a/../../x.jpg', '/etc/passwd', '', 'a\\..\\..\\x',
+                                  'C:\\x.jpg'])
+def test_names_that_climb_out_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match='list.txt:3'):
+        safe_join('root', name, 'list.txt:3')
+
+
+def test_ordinary_names_are_joined() -> None:
+    assert safe_join('root', 'beach/beach01.jpg') == 'root/beach/beach01.jpg'
+    assert safe_join('root', 'a..b.jpg') == 'root/a..b.jpg'
+
+
+def test_ids_do_not_depend_on_the_process() -> None:
+    code = 'from urbancross_mm.utils.ids import stable_id; print(stable_id("ein Wäldchen"))'
+    other = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert int(other.stdout) == stable_id('ein Wäldchen')
+    assert 0 <= stable_id('') < 2**63
+
+
+def test_ids_of_many_texts_are_distinct() -> None:
+    assert len({stable_id(f'caption {i}') for i in range(20000)}) == 20000

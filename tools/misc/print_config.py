@@ -1,0 +1,30 @@
+"""Print a recipe with everything it inherits: ``python tools/misc/print_config.py CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+
+
+def main() -> None:
+    """Print or write the merged config."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument('--out', help='write it to this .py file instead')
+    args = parser.parse_args()
+    cfg = load_config(args.config, args.cfg_options, args.sample)
+    if args.out:
+        cfg.dump(args.out)
+    else:
+        print(cfg.pretty_text)
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,69 @@
+"""Test a checkpoint: ``python tools/test.py configs/urbancross_finland.py CHECKPOINT``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
+from mmengine.config import Config  # noqa: E402
+from mmengine.dist import is_main_process  # noqa: E402
+from mmengine.evaluator import DumpResults  # noqa: E402
+
+from urbancross_mm.apis import add_run_arguments, build_runner, config_of, resolve_checkpoint  # noqa: E402
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.files import atomic_write  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument('checkpoint', nargs='?',
+                        help='checkpoint file or work directory (its best, else its latest); '
+                        'without one the model is tested as it is built: zero-shot')
+    parser.add_argument('--out', help='write what --out-item says to this file (.json or .pkl)')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'], default='metrics',
+                        help='metrics (.json) or every prediction with its embeddings (.pkl)')
+    parser.add_argument('--show-dir', help='write retrieval strips to this folder')
+    args = parser.parse_args()
+    suffix = {'metrics': '.json', 'pred': '.pkl'}[args.out_item]
+    if args.out and not args.out.endswith(suffix):
+        parser.error(f'--out must end in {suffix} for --out-item {args.out_item}, got {args.out}')
+    return args
+
+
+def set_show_dir(cfg: Config, show_dir: str) -> None:
+    """Ask the visualization hook for a test's strips."""
+    for hook in cfg.get('custom_hooks', []):
+        if hook.type == 'RetrievalVisualizationHook':
+            hook.show_dir = show_dir
+            return
+    cfg.setdefault('custom_hooks', []).append(
+        dict(type='RetrievalVisualizationHook', show_dir=show_dir))
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    cfg = config_of(args)
+    cfg.load_from = resolve_checkpoint(args.checkpoint) if args.checkpoint else None
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show_dir:
+        set_show_dir(cfg, args.show_dir)
+    runner = build_runner(cfg)
+    if args.out and args.out_item == 'pred':
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics' and is_main_process():
+        atomic_write(args.out, json.dumps(metrics, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,69 @@
+"""Train a retriever: ``python tools/train.py configs/urbancross_finland.py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
+from mmengine.config import Config  # noqa: E402
+
+from urbancross_mm.apis import add_run_arguments, build_runner, config_of, resolve_checkpoint  # noqa: E402
+from urbancross_mm.engine import find_resumable  # noqa: E402
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
+                        help='go on from CKPT, or from the last whole checkpoint in the work dir')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate by batch size x ranks')
+    parser.add_argument('--no-validate', action='store_true', help='train without validation')
+    return parser.parse_args()
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Point the config to the checkpoint to go on from."""
+    if resume is None:
+        return
+    cfg.resume = True
+    if resume != 'auto':
+        cfg.load_from = resolve_checkpoint(resume)
+    else:
+        cfg.load_from = find_resumable(cfg.work_dir)
+        if cfg.load_from is None:
+            cfg.resume = False
+            print(f'no checkpoint in {cfg.work_dir} to resume from: training starts from scratch')
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """Merge the command line into the config."""
+    cfg = config_of(args)
+    set_resume(cfg, args.resume)
+    if args.amp:
+        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+        cfg.setdefault('val_cfg', {}).update(fp16=True)
+    if args.auto_scale_lr:
+        cfg.setdefault('auto_scale_lr', {}).update(enable=True)
+    if args.no_validate:
+        for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+            cfg[key] = None
+        cfg.default_hooks.checkpoint.pop('save_best', None)
+        cfg.default_hooks.checkpoint.pop('rule', None)
+    return cfg
+
+
+def main() -> None:
+    """Train."""
+    build_runner(prepare(parse_args())).train()
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,85 @@
+"""Look at training samples: picture, masks, segments, captions and domain on one sheet each.
+
+``python tools/visualization/browse_dataset.py CONFIG --out sheets/`` draws what the pipeline
+gives the model, augmentation included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+from PIL import Image  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from urbancross_mm.apis import add_common_arguments, ensure_sample, load_config  # noqa: E402
+from urbancross_mm.functional.segments import compose_white, unpack_bits  # noqa: E402
+from urbancross_mm.registry import DATASETS  # noqa: E402
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.visualization import draw_sample_sheet  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument('--out', default='outputs/browse', help='folder for the sheets')
+    parser.add_argument('--phase', default='train', choices=['train', 'val', 'test'])
+    parser.add_argument('--number', type=int, default=20, help='sheets to draw (default: 20)')
+    parser.add_argument('--seed', type=int, default=0, help='of the choice and the augmentation')
+    return parser.parse_args()
+
+
+def draw_item(item: dict) -> np.ndarray:
+    """Draw one item of a data set, as packed for the model.
+
+    Args:
+        item (dict): ``inputs`` and ``data_samples`` from ``PackRetrievalInputs``.
+
+    Returns:
+        np.ndarray: The sheet, uint8 RGB.
+    """
+    inputs, sample = item['inputs'], item['data_samples']
+    image = inputs['image']
+    masks, segments = None, []
+    if 'segment_bits' in inputs:
+        count = int(inputs['segment_count'])
+        bits = unpack_bits(inputs['segment_bits'][None], count)
+        segments = compose_white(image[None], bits)[0].permute(0, 2, 3, 1).numpy()
+        masks = bits[0].numpy()
+    elif 'segment_images' in inputs:
+        count = int(inputs['segment_count'])
+        segments = inputs['segment_images'][:count].permute(0, 2, 3, 1).numpy()
+    title = f'{sample.img_id}   domain: {sample.domain}   {tuple(image.shape[1:])}'
+    return draw_sample_sheet(image.permute(1, 2, 0).contiguous().numpy(), sample.captions, title,
+                             segments, masks)
+
+
+def main() -> None:
+    """Draw the sheets."""
+    args = parse_args()
+    if args.sample:
+        ensure_sample()
+    cfg = load_config(args.config, args.cfg_options, args.sample)
+    init_default_scope(cfg.get('default_scope', 'urbancross_mm'))
+    dataset = DATASETS.build(cfg[f'{args.phase}_dataloader'].dataset)
+    np.random.seed(args.seed)
+    torch.manual_seed(args.seed)
+    chosen = np.random.permutation(len(dataset))[:args.number]
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, place in enumerate(tqdm(chosen, desc='draw')):
+        Image.fromarray(draw_item(dataset[int(place)])).save(folder / f'{number:03d}.png')
+    print(f'{len(chosen)} of {len(dataset)} items of the {args.phase} set are drawn in {folder}')
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,106 @@
+"""Reading a recipe, with or without the sample overlay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+_OVERLAY = ('_base_', 'sample.py')
+
+
+def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
+                sample: bool = False) -> Config:
+    """Read a config file.
+
+    Args:
+        path (str | Path): A Python config.
+        options (Mapping, optional): ``--cfg-options``: dotted keys and their values, merged last.
+            Defaults to None.
+        sample (bool): Lay ``_base_/sample.py`` of the config tree over the recipe, so that it runs
+            on generated data with small encoders. Defaults to False.
+
+    Returns:
+        Config: Ready for ``Runner.from_cfg``.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or no overlay above it.
+        ValueError: If the file is not a valid config.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no config at {path}{_near(path)}')
+    try:
+        cfg = Config.fromfile(str(path))
+    except SyntaxError as error:
+        raise ValueError(f'the config {path} does not parse: {error}') from error
+    if sample:
+        overlay = Config.fromfile(str(_find_overlay(path)))
+        cfg = Config(apply_overlay(cfg.to_dict(), overlay.sample.to_dict()), filename=cfg.filename)
+    if options:
+        cfg.merge_from_dict(dict(options))
+    return cfg
+
+
+def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn any recipe into one that runs in minutes, by the rules of ``configs/_base_/sample.py``.
+
+    Args:
+        cfg (dict): A recipe as plain dicts and lists.
+        overlay (Mapping): ``data_root`` (prefix, replacement), ``replace`` and ``update`` by
+            component type, ``merge`` for the top level.
+
+    Returns:
+        dict: A new recipe; the arguments are left alone.
+    """
+    cfg = _walk(deepcopy(cfg), overlay)
+    return _merge(cfg, overlay.get('merge', {}))
+
+
+def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
+    if isinstance(node, list | tuple):
+        return type(node)(_walk(child, overlay) for child in node)
+    if not isinstance(node, dict):
+        return node
+    kind = node.get('type')
+    if kind in overlay.get('replace', {}):
+        return deepcopy(overlay['replace'][kind])
+    node = {key: _walk(child, overlay) for key, child in node.items()}
+    node = _merge(node, overlay.get('update', {}).get(kind, {}))
+    prefix, new = overlay.get('data_root', ('', ''))
+    if prefix and str(node.get('data_root', '')).startswith(prefix):
+        node['data_root'] = new + node['data_root'][len(prefix):]
+    return node
+
+
+def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in extra.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
+
+
+def _find_overlay(path: Path) -> Path:
+    for folder in path.resolve().parents:
+        overlay = folder.joinpath(*_OVERLAY)
+        if overlay.is_file():
+            return overlay
+    raise FileNotFoundError(
+        f'--sample needs {"/".join(_OVERLAY)} in a folder above {path}, and there is none')
+
+
+def _near(path: Path) -> str:
+    """Name configs that look like the missing one."""
+    import difflib
+
+    folder = path.parent if path.parent.is_dir() else Path('configs')
+    names = sorted(file.name for file in folder.glob('*.py'))
+    close: Sequence[str] = difflib.get_close_matches(path.name, names, n=3)
+    return f'; did you mean {", ".join(str(folder / name) for name in close)}?' if close else ''

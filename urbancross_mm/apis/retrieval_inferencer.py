@@ -1,0 +1,255 @@
+"""Ask a folder of pictures: encode once, search many times."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from urbancross_mm.apis.config import load_config
+from urbancross_mm.apis.pictures import (
+    PictureFiles,
+    collate_pictures,
+    list_pictures,
+    picture_record,
+)
+from urbancross_mm.registry import INDEXES, MODELS
+from urbancross_mm.structures import Gallery
+from urbancross_mm.utils.checkpoints import compare_state_dicts, read_checkpoint
+
+
+class RetrievalInferencer:
+    """Search pictures by sentence or by picture with any retriever of this project.
+
+    ``build_index`` encodes a folder once into a :class:`Gallery`; ``search`` answers any number of
+    queries from it. A gallery carries the fingerprint of weights and pipeline, and is refused by
+    an inferencer with another one.
+
+    Args:
+        config (str | Path | Config): A recipe.
+        weights (str | Path, optional): Its checkpoint; None keeps the weights that the recipe
+            builds (zero-shot). Defaults to None.
+        device (str, optional): Defaults to the GPU if there is one.
+        batch_size (int): Pictures a forward pass. Defaults to 32.
+        num_workers (int): Processes that read pictures. Defaults to 0.
+        index (dict): The search index. Defaults to exact search in torch.
+
+    Examples:
+        >>> inferencer = RetrievalInferencer('configs/urbancross_finland.py', 'best.pth')
+        >>> inferencer.build_index('tiles/')
+        >>> inferencer.search('a harbour with many boats', topk=5)
+
+    Raises:
+        FileNotFoundError: If the config or the weights do not exist.
+        ValueError: If the weights are of another model.
+    """
+
+    def __init__(self, config: str | Path | Config, weights: str | Path | None = None,
+                 device: str | None = None, batch_size: int = 32, num_workers: int = 0,
+                 index: Mapping[str, Any] | None = None) -> None:
+        self.cfg = config if isinstance(config, Config) else load_config(config)
+        init_default_scope(self.cfg.get('default_scope', 'urbancross_mm'))
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.index_cfg = dict(index or dict(type='TorchIndex'))
+        self.model = MODELS.build(self.cfg.model)
+        if weights is not None:
+            _load_weights(self.model, weights)
+        elif hasattr(self.model, 'init_weights'):
+            self.model.init_weights()
+        self.model = self.model.to(device or get_device()).eval()
+        self.pipeline = Compose(test_pipeline_of(self.cfg))
+        self.tokenizer = _tokenizer_of(self.pipeline)
+        self.gallery: Gallery | None = None
+        self._index: Any = None
+        self._fingerprint = ''
+
+    @property
+    def fingerprint(self) -> str:
+        """str: Hash of the weights, the model's settings and the test pipeline."""
+        if not self._fingerprint:
+            digest = hashlib.blake2b(digest_size=16)
+            settings = [self.cfg.to_dict()['model'], test_pipeline_of(self.cfg)]
+            digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+            for name, value in sorted(self.model.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def build_index(self, images: str | Path | Sequence[str | Path],
+                    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+                    skip_bad: bool = False, progress: bool = True) -> Gallery:
+        """Encode pictures, each once, and make them searchable.
+
+        Args:
+            images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
+            metadata (Mapping, optional): By file name, what a result shall also tell, such as
+                ``lon``, ``lat`` and ``domain``. Defaults to None.
+            skip_bad (bool): Leave out pictures that cannot be read, and say how many, instead of
+                raising. Defaults to False.
+            progress (bool): Show a progress bar. Defaults to True.
+
+        Returns:
+            Gallery: Also kept for ``search``; ``gallery.save(path)`` writes it.
+
+        Raises:
+            FileNotFoundError: If the folder does not exist or holds no picture.
+            ValueError: If a picture cannot be read and ``skip_bad`` is off.
+        """
+        paths = list_pictures(images)
+        dataset = PictureFiles(paths, self.pipeline, skip_bad)
+        loader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers,
+                            collate_fn=collate_pictures)
+        embeds, kept = [], []
+        bar = tqdm(total=len(paths), desc='encode pictures', unit='picture', disable=not progress)
+        for places, batch in loader:
+            if places:
+                embeds.append(self._encode(batch, 'image_embeds'))
+                kept += places
+            bar.update(min(self.batch_size, len(paths) - bar.n))
+        bar.close()
+        if len(kept) < len(paths):
+            print(f'{len(paths) - len(kept)} of {len(paths)} pictures could not be read and were '
+                  'left out')
+        if not kept:
+            raise ValueError(f'none of the {len(paths)} pictures could be read')
+        records = [dict((metadata or {}).get(Path(paths[i]).name, {}), img_path=paths[i])
+                   for i in kept]
+        self.use_gallery(Gallery(torch.cat(embeds), [r['img_path'] for r in records], records,
+                                 self.fingerprint))
+        return self.gallery
+
+    def use_gallery(self, gallery: Gallery) -> None:
+        """Search a gallery that was built earlier.
+
+        Args:
+            gallery (Gallery): From ``build_index`` or ``Gallery.load``.
+
+        Raises:
+            ValueError: If it was built with other weights or another pipeline.
+        """
+        gallery.check_fingerprint(self.fingerprint)
+        self.gallery = gallery
+        self._index = INDEXES.build(self.index_cfg)
+        self._index.add(gallery.embeds)
+
+    @torch.no_grad()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Encode sentences.
+
+        Args:
+            texts (Sequence[str]): The sentences.
+
+        Shape:
+            - output: ``(len(texts), D)``, unit length, on the CPU.
+
+        Returns:
+            Tensor: One row a sentence.
+        """
+        batch = dict(inputs=dict(text=[self.tokenizer(list(texts))]))
+        inputs = self.model.data_preprocessor(batch, False)['inputs']
+        return self.model.encode_text(inputs['text']).float().cpu()
+
+    def encode_images(self, images: Sequence[str | Path]) -> Tensor:
+        """Encode pictures.
+
+        Args:
+            images (Sequence[str | Path]): Their paths.
+
+        Shape:
+            - output: ``(len(images), D)``, on the CPU.
+
+        Returns:
+            Tensor: One row a picture.
+        """
+        batch = [self.pipeline(picture_record(str(path))) for path in images]
+        return self._encode(pseudo_collate(batch), 'image_embeds')
+
+    def search(self, text: str | None = None, image: str | Path | None = None, topk: int = 10,
+               where: Callable[[Mapping[str, Any]], bool] | None = None) -> list[dict[str, Any]]:
+        """Find the pictures closest to a query.
+
+        Args:
+            text (str, optional): A sentence. Defaults to None.
+            image (str | Path, optional): A picture. Exactly one of the two must be given.
+            topk (int): Results at most. Defaults to 10.
+            where (Callable, optional): Keeps a picture by its metadata, for example
+                ``lambda record: record['domain'] == 'spain'``. Defaults to None.
+
+        Returns:
+            list[dict]: Best first: ``rank`` (from 1), ``score``, ``img_path`` and whatever the
+            metadata holds.
+
+        Raises:
+            ValueError: If not exactly one query is given, the sentence is empty, or there is no
+                gallery yet.
+        """
+        if self.gallery is None:
+            raise ValueError('nothing to search: call build_index or use_gallery first')
+        if (text is None) == (image is None):
+            raise ValueError(f'give a text or an image, exactly one; got {text!r} and {image!r}')
+        if text is not None and not text.strip():
+            raise ValueError('the query sentence is empty')
+        query = self.encode_texts([text]) if text is not None else self.encode_images([image])
+        records = self.gallery.metadata
+        mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
+        scores, places = self._index.search(query, topk, mask)
+        return [dict(records[place], rank=rank, score=score)
+                for rank, (score, place) in enumerate(zip(scores[0].tolist(), places[0].tolist()), 1)
+                if place >= 0]
+
+    @torch.no_grad()
+    def _encode(self, batch: dict[str, Any], field: str) -> Tensor:
+        samples = self.model.test_step(batch)
+        return torch.stack([sample.get(field) for sample in samples]).float().cpu()
+
+
+def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
+    """Find the test pipeline of a recipe, also inside wrapped or concatenated data sets.
+
+    Args:
+        cfg (Config): A recipe.
+
+    Returns:
+        list[dict]: The transforms.
+
+    Raises:
+        ValueError: If the recipe has no test data set.
+    """
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
+    while dataset is not None:
+        if 'pipeline' in dataset:
+            return [dict(step) for step in dataset['pipeline']]
+        dataset = dataset.get('dataset') or next(iter(dataset.get('datasets', [])), None)
+    raise ValueError('the config has no test_dataloader with a pipeline')
+
+
+def _tokenizer_of(pipeline: Compose) -> Callable[[list[str]], Tensor]:
+    for step in pipeline.transforms:
+        if hasattr(step, 'tokenizer'):
+            return step.tokenizer
+    raise ValueError('the test pipeline has no TokenizeText: the model cannot be asked a sentence')
+
+
+def _load_weights(model: torch.nn.Module, weights: str | Path) -> None:
+    checkpoint = read_checkpoint(weights)
+    found = checkpoint.get('state_dict', checkpoint)
+    missing, mismatched, matched = compare_state_dicts(model.state_dict(), found)
+    if missing or mismatched:
+        raise ValueError(
+            f'{weights} is a checkpoint of another model: {matched} of its weights fit '
+            f'{type(model).__name__}, {len(missing)} are missing and {len(mismatched)} have '
+            f'another shape ({", ".join((mismatched + missing)[:3])})')
+    model.load_state_dict(found, strict=False)

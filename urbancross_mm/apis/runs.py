@@ -1,0 +1,105 @@
+"""Turning a config and a tool's arguments into an mmengine Runner."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from urbancross_mm.apis.config import load_config
+from urbancross_mm.apis.sample import ensure_sample
+from urbancross_mm.engine import find_resumable
+from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every tool that takes a config accepts.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--sample', action='store_true',
+                        help='generated data, small encoders, few epochs: runs without a download')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='override settings, e.g. train_cfg.max_epochs=2')
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``train.py`` and ``test.py`` share.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    add_common_arguments(parser)
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints '
+                        '(default: work_dirs/<config name>)')
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')
+    parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """Load the config that a tool's arguments name, and settle its work directory.
+
+    The sample's runs go to a folder of their own, so that they never mix with a real run.
+
+    Args:
+        args (argparse.Namespace): From :func:`add_run_arguments`.
+
+    Returns:
+        Config: With ``work_dir`` and ``launcher`` set.
+    """
+    warn_about_mainline()
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
+    if args.sample:
+        ensure_sample()
+    cfg = load_config(args.config, args.cfg_options, args.sample)
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = f'work_dirs/{Path(args.config).stem}{"_sample" if args.sample else ""}'
+    cfg.launcher = args.launcher
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner that a config asks for.
+
+    Args:
+        cfg (Config): From :func:`config_of`.
+
+    Returns:
+        Runner: mmengine's, or the one named by ``runner_type``.
+    """
+    if init_cpu_distributed(cfg.get('launcher', 'none')):
+        cfg.setdefault('model_wrapper_cfg', dict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
+    return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+
+
+def resolve_checkpoint(path: str) -> str:
+    """Find the checkpoint that a user means.
+
+    Args:
+        path (str): A checkpoint file, or a work directory: its best checkpoint, else its latest.
+
+    Returns:
+        str: A file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    if os.path.isfile(path):
+        return path
+    if os.path.isdir(path):
+        best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
+        found = str(best[-1]) if best else find_resumable(path)
+        if found:
+            return found
+        raise FileNotFoundError(f'no checkpoint (best_*.pth, epoch_*.pth) in the folder {path}')
+    raise FileNotFoundError(f'no checkpoint at {path}')

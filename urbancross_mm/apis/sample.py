@@ -1,0 +1,31 @@
+"""The sample world, ready to train on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SAMPLE_ROOT = 'data/sample'
+
+
+def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
+    """Generate and convert the sample world if it is not there yet.
+
+    Args:
+        root (str | Path): Where the ``--sample`` overlay looks for it. Defaults to 'data/sample'.
+
+    Raises:
+        FileNotFoundError: If it is missing in a run of several processes, which would write it
+            over each other.
+    """
+    from urbancross_mm.datasets.converters import convert_sample, is_converted
+    from urbancross_mm.datasets.sample_world import is_complete, make_sample
+
+    if is_complete(root) and is_converted(root):
+        return
+    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise FileNotFoundError(
+            f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first')
+    if not is_complete(root):
+        make_sample(root)
+    convert_sample(root)

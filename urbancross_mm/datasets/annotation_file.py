@@ -1,0 +1,140 @@
+"""Reading and checking the one annotation format, JSON or Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from urbancross_mm.utils.paths import check_relative
+
+SCHEMA = 1
+PATH_KEYS = ('img_path', 'segments', 'seg_map_path')
+
+
+def missing_data_message(what: str, path: str) -> str:
+    """Say what is missing, where it was looked for, what makes it, and how to run without it.
+
+    Args:
+        what (str): What is missing, such as 'annotation file'.
+        path (str): Where it was looked for.
+
+    Returns:
+        str: One sentence.
+    """
+    name = 'urbancross.py' if 'urbancross' in Path(path).parts else 'precomp.py'
+    return (
+        f'{what} not found: {Path(path).absolute()} (make it from the published data with '
+        f'tools/dataset_converters/{name}; the flag --sample runs every config on generated data '
+        'instead)'
+    )
+
+
+def load_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Read an annotation file and check every item of it.
+
+    Args:
+        path (str): A ``.json`` file ``{"metainfo": {...}, "data_list": [...]}``, or a ``.parquet``
+            file with one row an item and the metainfo as JSON in the schema metadata.
+
+    Returns:
+        tuple[dict, list[dict]]: The metainfo and the items, as written in the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not of schema 1 or an item is wrong; the sentence names the
+            file and the item.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(missing_data_message('annotation file', path))
+    read = _read_parquet if path.endswith('.parquet') else _read_json
+    metainfo, items = read(path)
+    if metainfo.get('schema') != SCHEMA:
+        raise ValueError(
+            f'{path} has schema {metainfo.get("schema")!r} and this version reads schema '
+            f'{SCHEMA}: convert the data again with tools/dataset_converters'
+        )
+    check_items(items, path)
+    return metainfo, items
+
+
+def check_items(items: Iterable[dict[str, Any]], path: str) -> None:
+    """Check the items of an annotation file.
+
+    Args:
+        items (Iterable[dict]): The items.
+        path (str): The file, for the message.
+
+    Raises:
+        ValueError: At the first item with a missing or empty field, an empty caption, an id that
+            was used before, or a file name that leaves its folder.
+    """
+    images: dict[str, int] = {}
+    captions: dict[str, int] = {}
+    for index, item in enumerate(items):
+        where = f'{path}, item {index}'
+        _check_fields(item, where)
+        _check_unique(images, [item['img_id']], index, where, 'img_id')
+        _check_unique(captions, item.get('caption_ids', []), index, where, 'caption id')
+
+
+def _check_fields(item: Any, where: str) -> None:
+    if not isinstance(item, dict):
+        raise ValueError(f'{where}: expected an object, got {type(item).__name__}')
+    for key in ('img_id', 'img_path'):
+        if not isinstance(item.get(key), str) or not item[key]:
+            raise ValueError(f'{where}: {key!r} must be a non-empty string, got {item.get(key)!r}')
+    _check_captions(item, where)
+    for key in PATH_KEYS:
+        if item.get(key) is not None:
+            check_relative(item[key], where)
+
+
+def _check_captions(item: dict[str, Any], where: str) -> None:
+    captions = item.get('captions')
+    where = f'{where} ({item["img_id"]})'
+    if not isinstance(captions, list) or not captions:
+        raise ValueError(f"{where}: 'captions' must be a non-empty list, got {captions!r}")
+    for position, caption in enumerate(captions):
+        if not isinstance(caption, str) or not caption.strip():
+            raise ValueError(f'{where}: caption {position} is empty or no text: {caption!r}')
+    ids = item.get('caption_ids')
+    if ids is not None and (not isinstance(ids, list) or len(ids) != len(captions)):
+        raise ValueError(f'{where}: {len(captions)} captions but caption_ids is {ids!r}')
+
+
+def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str,
+                  what: str) -> None:
+    for one in ids:
+        if one in seen:
+            raise ValueError(f'{where}: {what} {one!r} is used twice, first by item {seen[one]}')
+        seen[one] = index
+
+
+def _read_json(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is not valid JSON: {error}') from error
+    if not isinstance(content, dict) or not isinstance(content.get('metainfo'), dict) \
+            or not isinstance(content.get('data_list'), list):
+        raise ValueError(f"{path} must be an object with 'metainfo' and 'data_list'")
+    return content['metainfo'], content['data_list']
+
+
+def _read_parquet(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f'{path} is not a readable Parquet file: {error}') from error
+    packed = (table.schema.metadata or {}).get(b'metainfo')
+    if packed is None:
+        raise ValueError(f"{path} has no 'metainfo' in its schema metadata")
+    # A column that only some items have holds nulls for the others.
+    items = [{key: value for key, value in row.items() if value is not None}
+             for row in table.to_pylist()]
+    return json.loads(packed), items

@@ -1,0 +1,266 @@
+"""Pictures with captions, one annotation file for every published data set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from urbancross_mm.datasets.annotation_file import load_annotations, missing_data_message
+from urbancross_mm.datasets.transforms.loading import probe_image
+from urbancross_mm.registry import DATASETS, TRANSFORMS
+from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.paths import safe_join
+
+CAPTION_MODES = ('each', 'sample', 'all')
+# What goes into `metainfo`. The rest of the file's metainfo is in `provenance`.
+META_KEYS = ('dataset', 'domain', 'split')
+FOLDERS = dict(img_path='images', segments='segments', seg_map_path='seg_maps')
+RESULT_KEYS = dict(segments='segments_path', seg_map_path='seg_map_path')
+OPTIONAL_KEYS = ('label', 'lon', 'lat', 'geo_tags')
+
+
+@DATASETS.register_module()
+class ImageTextDataset(BaseDataset):
+    """Satellite pictures and their captions.
+
+    An item, before the pipeline, is a dict with ``img_id, img_path, domain, captions,
+    caption_ids, caption_text_ids`` (all captions of the picture), ``texts, text_ids`` (what is
+    encoded with this item), ``sample_idx`` and, where known, ``label, lon, lat, geo_tags,
+    segments_path, segment_dir, seg_map_path``.
+
+    ``captions`` decides what an item is:
+
+    - ``'each'``: a caption with its picture. An epoch sees every caption.
+    - ``'sample'``: a picture with one of its captions, drawn anew at every load with numpy's
+      global generator (which mmengine seeds in every worker).
+    - ``'all'``: a picture with all its captions, for validation and test. ``texts`` holds only
+      the captions that no earlier item has, so a loop over the data set encodes every picture
+      and every distinct caption exactly once; it may be empty. This is decided after ``indices``
+      and ``get_subset``, so it holds for subsets and folds. Within a ``ConcatDataset`` it holds
+      for each member; a caption that two members share is encoded twice, to the same id.
+
+    ``skip_bad=True`` opens every picture once when the annotations are loaded, leaves out those
+    that are missing or cannot be decoded, and logs their number and the first few. It does so
+    before ``indices``, equally on every rank and after a resume. In test mode the gallery is then
+    smaller than the published one: the warning says so, and ``skipped`` lists the pictures.
+    A transform that returns None is an error, except in training with ``skip_bad``: there
+    mmengine's rule holds (another item is drawn) and is logged.
+
+    Args:
+        ann_file (str): Annotation file of schema 1 (JSON or Parquet), relative to ``data_root``.
+        data_root (str): Folder of the data set. Defaults to ''.
+        data_prefix (dict | None): Folders below ``data_root`` by field, over the defaults
+            ``dict(img_path='images', segments='segments', seg_map_path='seg_maps')``. With the
+            additional key ``segment_dir`` (published layout: ``'image_segments'``) an item gets
+            ``segment_dir``, the folder of its segment pictures. Defaults to None.
+        captions (str): 'each', 'sample' or 'all'. Defaults to 'each'.
+        domain (str | None): Overrides the domain of every item. Defaults to None.
+        skip_bad (bool): Leave out unreadable pictures instead of failing. Defaults to False.
+        pipeline (Sequence): Transforms or their configs. Defaults to ().
+        **kwargs: Of :class:`mmengine.dataset.BaseDataset` (``indices``, ``lazy_init``,
+            ``serialize_data``, ``test_mode``, ``metainfo``, ...).
+
+    Raises:
+        FileNotFoundError: If the annotation file or the folder of pictures is not there.
+        ValueError: If the annotation file is wrong (see :func:`load_annotations`).
+
+    Note:
+        ``ConcatDataset`` compares the metainfo of its members; give it
+        ``ignore_keys=['dataset', 'domain', 'split']``. ``KFoldDataset`` divides items: use it
+        with 'sample' and 'all', whose items are pictures. With 'each' the captions of one picture
+        could fall into two folds, which is refused.
+    """
+
+    def __init__(self, ann_file: str, data_root: str = '',
+                 data_prefix: dict[str, str] | None = None, captions: str = 'each',
+                 domain: str | None = None, skip_bad: bool = False,
+                 pipeline: Sequence[dict | Callable] = (), **kwargs: Any) -> None:
+        if captions not in CAPTION_MODES:
+            raise ValueError(f'captions must be one of {CAPTION_MODES}, got {captions!r}')
+        self.captions = captions
+        self.domain = domain
+        self.skip_bad = skip_bad
+        self.skipped: list[str] = []
+        self.provenance: dict[str, Any] = {}
+        super().__init__(
+            ann_file=ann_file, data_root=data_root,
+            data_prefix={**FOLDERS, **(data_prefix or {})},
+            # Built here, so that a pipeline needs no default scope to find our transforms.
+            pipeline=[TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline],
+            **kwargs)
+
+    def full_init(self) -> None:
+        """Load the annotations, once, and decide which item encodes which caption."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        self._assign_texts()
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read and check the annotation file and the folder of pictures.
+
+        Returns:
+            list[dict]: One record an item.
+        """
+        metainfo, raw_items = load_annotations(self.ann_file)
+        folder = self.data_prefix['img_path']
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(missing_data_message('folder of pictures', folder))
+        self.provenance = {k: v for k, v in metainfo.items() if k not in META_KEYS}
+        if self.domain is not None:
+            self._metainfo['domain'] = self.domain
+        for key in META_KEYS:
+            self._metainfo.setdefault(key, metainfo.get(key, ''))
+        return [item for raw in raw_items for item in self.parse_data_info(raw)]
+
+    def parse_data_info(self, raw_data_info: dict[str, Any]) -> list[dict[str, Any]]:
+        """Turn one entry of the annotation file into items, with absolute paths.
+
+        Args:
+            raw_data_info (dict): The entry.
+
+        Returns:
+            list[dict]: One item a caption with ``captions='each'``, else one.
+        """
+        raw, captions = raw_data_info, list(raw_data_info['captions'])
+        ids = raw.get('caption_ids') or [f'{raw["img_id"]}#{k}' for k in range(len(captions))]
+        info = dict(
+            img_id=raw['img_id'],
+            img_path=safe_join(self.data_prefix['img_path'], raw['img_path']),
+            domain=self.domain or raw.get('domain') or self._metainfo['domain'],
+            captions=captions,
+            caption_ids=list(ids))
+        info.update({k: raw[k] for k in OPTIONAL_KEYS if raw.get(k) is not None})
+        for key, result_key in RESULT_KEYS.items():
+            if raw.get(key) is not None:
+                info[result_key] = safe_join(self.data_prefix[key], raw[key])
+        if 'segment_dir' in self.data_prefix:
+            stem = PurePosixPath(raw['img_path']).with_suffix('')
+            info['segment_dir'] = safe_join(self.data_prefix['segment_dir'], str(stem))
+        if self.captions != 'each':
+            return [info]
+        return [dict(info, caption_index=k) for k in range(len(captions))]
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Leave out unreadable pictures if ``skip_bad``, and refuse to be empty.
+
+        Returns:
+            list[dict]: The items that stay.
+        """
+        items = self._readable(self.data_list) if self.skip_bad else self.data_list
+        if not items:
+            raise ValueError(f'{self.ann_file} leaves no item to load '
+                             f'({len(self.skipped)} unreadable pictures skipped)')
+        return items
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """One item as the pipeline gets it.
+
+        Args:
+            idx (int): Index of the item.
+
+        Returns:
+            dict: The item. With ``captions='sample'`` this draws from numpy's global generator.
+        """
+        info = super().get_data_info(idx)
+        info['caption_text_ids'] = [stable_id(caption) for caption in info['captions']]
+        chosen = self._choose(info)
+        info['texts'] = [info['captions'][k] for k in chosen]
+        info['text_ids'] = [info['caption_text_ids'][k] for k in chosen]
+        return info
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on one item.
+
+        Args:
+            idx (int): Index of the item.
+
+        Returns:
+            Any: What the pipeline returns; None only in training with ``skip_bad``.
+
+        Raises:
+            ValueError: If a transform returned None otherwise.
+        """
+        data = super().prepare_data(idx)
+        if data is None:
+            what = f'a transform returned None for item {idx} of {self.ann_file}'
+            if self.test_mode or not self.skip_bad:
+                raise ValueError(f'{what}; only training with skip_bad=True may skip items')
+            print_log(f'skip_bad: {what}, another item is drawn', 'current', logging.WARNING)
+        return data
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """Keep some items, in place. See :meth:`mmengine.dataset.BaseDataset.get_subset_`."""
+        self._check_whole(indices)
+        super().get_subset_(indices)
+        self._assign_texts()
+
+    def get_subset(self, indices: Sequence[int] | int) -> ImageTextDataset:
+        """A copy with some items. See :meth:`mmengine.dataset.BaseDataset.get_subset`."""
+        self._check_whole(indices)
+        subset = super().get_subset(indices)
+        subset._assign_texts()
+        return subset
+
+    def _choose(self, info: dict[str, Any]) -> list[int]:
+        """Positions of the captions that this item encodes."""
+        if self.captions == 'each':
+            return [info.pop('caption_index')]
+        if self.captions == 'sample':
+            return [int(np.random.randint(len(info['captions'])))]
+        start, end = self._owned_start[info['sample_idx']:info['sample_idx'] + 2]
+        return self._owned[start:end].tolist()
+
+    def _assign_texts(self) -> None:
+        """Give every distinct caption to the first item that has it (``captions='all'``).
+
+        Two flat arrays, not a list of lists, so that forked workers share the memory.
+        """
+        if self.captions != 'all':
+            return
+        seen: set[str] = set()
+        owned: list[int] = []
+        starts = [0]
+        for idx in range(len(self)):
+            for position, caption in enumerate(super().get_data_info(idx)['captions']):
+                if caption not in seen:
+                    seen.add(caption)
+                    owned.append(position)
+            starts.append(len(owned))
+        self._owned = np.array(owned, dtype=np.int64)
+        self._owned_start = np.array(starts, dtype=np.int64)
+
+    def _check_whole(self, indices: Sequence[int] | int) -> None:
+        """Refuse a subset, such as a fold, that tears the captions of one picture apart."""
+        if self.captions != 'each' or isinstance(indices, int):
+            return
+        counts: dict[str, int] = {}
+        sizes: dict[str, int] = {}
+        for idx in indices:
+            info = super().get_data_info(idx)
+            counts[info['img_id']] = counts.get(info['img_id'], 0) + 1
+            sizes[info['img_id']] = len(info['captions'])
+        for img_id, count in counts.items():
+            if count < sizes[img_id]:
+                raise ValueError(
+                    f'the subset takes {count} of {sizes[img_id]} captions of {img_id}, so folds '
+                    "would share pictures: use captions='sample', whose items are pictures")
+
+    def _readable(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        problems = {path: probe_image(path) for path in dict.fromkeys(i['img_path'] for i in items)}
+        self.skipped = [path for path, problem in problems.items() if problem]
+        if self.skipped:
+            shown = '; '.join(str(problems[path]) for path in self.skipped[:3])
+            size = len(problems) - len(self.skipped)
+            gallery = f': the gallery shrinks to {size} pictures, its recall is not comparable'
+            print_log(
+                f'skip_bad: {len(self.skipped)} of {len(problems)} pictures of {self.ann_file} '
+                f'are unreadable and left out{gallery if self.test_mode else ""}. First: {shown}',
+                'current', logging.WARNING)
+        return [item for item in items if not problems[item['img_path']]]

@@ -1,0 +1,67 @@
+"""A file backend that never leaves half a checkpoint behind."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+
+from urbancross_mm.utils.files import atomic_write
+
+
+@register_backend('atomic')
+class AtomicBackend(LocalBackend):
+    """Local files, written whole or not at all.
+
+    mmengine writes a checkpoint straight to its final name, so a run that is killed meanwhile
+    leaves a torn file where the next run looks for one. This backend writes beside it and renames.
+    Use it through ``default_hooks.checkpoint.backend_args = dict(backend='atomic')``.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file, atomically.
+
+        Args:
+            obj (bytes): What to write.
+            filepath (str | Path): Where to; parent folders are made.
+
+        Raises:
+            OSError: If the file cannot be written. For a full disk the sentence names the path,
+                the size needed and the space left; an older file of that name stays as it was.
+        """
+        try:
+            atomic_write(filepath, obj)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            free = shutil.disk_usage(Path(filepath).parent).free
+            raise OSError(
+                error.errno,
+                f'no space left for the checkpoint {filepath}: it needs {len(obj) / 1e6:.1f} MB, '
+                f'{free / 1e6:.1f} MB are free. Earlier checkpoints are whole: free some space '
+                'and run again with --resume'
+            ) from error
+
+
+def find_resumable(work_dir: str | Path) -> str | None:
+    """Find the checkpoint to resume from, also when the pointer file is torn or the folder moved.
+
+    Args:
+        work_dir (str | Path): A run's work directory.
+
+    Returns:
+        str | None: What ``last_checkpoint`` names if it exists, else the newest ``epoch_*.pth`` or
+        ``iter_*.pth``, else None.
+    """
+    work_dir = Path(work_dir)
+    with contextlib.suppress(OSError):
+        named = (work_dir / 'last_checkpoint').read_text().strip()
+        for candidate in (Path(named), work_dir / Path(named).name):
+            if named and candidate.is_file():
+                return str(candidate)
+    found = [*work_dir.glob('epoch_*.pth'), *work_dir.glob('iter_*.pth')]
+    return str(max(found, key=os.path.getmtime)) if found else None

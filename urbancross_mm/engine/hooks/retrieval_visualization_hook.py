@@ -1,0 +1,109 @@
+"""Show what a few queries find, at each validation and after a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from PIL import Image
+
+from urbancross_mm.registry import HOOKS
+from urbancross_mm.structures import RankedPicture
+
+
+@HOOKS.register_module()
+class RetrievalVisualizationHook(Hook):
+    """Draw retrieval strips: a caption above the pictures it finds, right ones framed in green.
+
+    The strips go to the visualizer's backends (``vis_data/vis_image``, TensorBoard, ...) at each
+    validation, and to ``show_dir`` after a test. With several ranks, rank 0 searches its own share
+    of the pictures.
+
+    Args:
+        num_queries (int): Strips a validation, spread evenly over the captions. Defaults to 3.
+        topk (int): Pictures a strip. Defaults to 5.
+        show_dir (str, optional): Folder for the strips of a test; None draws none.
+            ``tools/test.py --show-dir`` sets it. Defaults to None.
+        num_test_queries (int): Strips a test. Defaults to 20.
+    """
+
+    def __init__(self, num_queries: int = 3, topk: int = 5, show_dir: str | None = None,
+                 num_test_queries: int = 20) -> None:
+        if num_queries < 0 or topk < 1:
+            raise ValueError(
+                f'num_queries must be >= 0 and topk >= 1, but got {num_queries} and {topk}')
+        self.num_queries = num_queries
+        self.topk = topk
+        self.show_dir = show_dir
+        self.num_test_queries = num_test_queries
+        self._samples: list[Any] = []
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Forget the last validation."""
+        self._samples = []
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget the last test."""
+        self._samples = []
+
+    @master_only
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                       outputs: Sequence[Any] | None = None) -> None:
+        """Keep a batch's embeddings."""
+        if self.num_queries:
+            self._keep(outputs)
+
+    @master_only
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                        outputs: Sequence[Any] | None = None) -> None:
+        """Keep a batch's embeddings."""
+        if self.show_dir:
+            self._keep(outputs)
+
+    @master_only
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Hand a few strips to the visualizer's backends."""
+        for number, (query, results) in enumerate(self._rank(self.num_queries)):
+            strip = runner.visualizer.draw_strip(query, results)
+            runner.visualizer.add_image(f'retrieval/query_{number}', strip, step=runner.epoch)
+        self._samples = []
+
+    @master_only
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the strips of a test to ``show_dir``."""
+        if not self.show_dir:
+            return
+        folder = Path(self.show_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (query, results) in enumerate(self._rank(self.num_test_queries)):
+            strip = runner.visualizer.draw_strip(query, results)
+            Image.fromarray(strip).save(folder / f'query_{number:03d}.png')
+        runner.logger.info(f'retrieval strips are in {folder}')
+        self._samples = []
+
+    def _keep(self, outputs: Sequence[Any] | None) -> None:
+        for sample in outputs or ():
+            self._samples.append((
+                sample.img_path, sample.caption_text_ids, sample.captions, sample.text_ids,
+                sample.image_embeds.float().cpu(), sample.text_embeds.float().cpu()))
+
+    def _rank(self, num_queries: int) -> list[tuple[str, list[RankedPicture]]]:
+        if not self._samples or not num_queries:
+            return []
+        paths, text_ids, captions, encoded_ids, image_embeds, text_embeds = zip(*self._samples)
+        words = {i: c for ids, texts in zip(text_ids, captions) for i, c in zip(ids, texts)}
+        queries = [i for ids in encoded_ids for i in ids]
+        chosen = torch.linspace(0, len(queries) - 1, min(num_queries, len(queries))).long().unique()
+        scores = torch.cat(text_embeds)[chosen] @ torch.stack(image_embeds).T
+        values, places = scores.topk(min(self.topk, len(paths)), dim=1)
+        return [
+            (words[queries[q]], [
+                RankedPicture(paths[p], v, queries[q] in text_ids[p])
+                for v, p in zip(row_values, row_places)])
+            for q, row_values, row_places in zip(chosen.tolist(), values.tolist(), places.tolist())
+        ]

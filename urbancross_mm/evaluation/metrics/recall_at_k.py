@@ -1,0 +1,212 @@
+"""Recall at K of image-text retrieval, both ways."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from torch import Tensor
+
+from urbancross_mm.functional import ranking
+from urbancross_mm.registry import METRICS
+
+
+class _Galleries(NamedTuple):
+    """Everything that was collected, each picture and each distinct caption once."""
+
+    image_embeds: Tensor  # (N, D)
+    image_domains: list[str]  # N
+    text_embeds: Tensor  # (T, D), distinct captions
+    caption_image: Tensor  # (M,) row of the picture of each caption
+    caption_text: Tensor  # (M,) row of its embedding
+
+
+@METRICS.register_module()
+class RecallAtK(BaseMetric):
+    """Hit rate in percent, pictures to captions and captions to pictures, and their mean.
+
+    The protocol of the field: the gallery of captions holds every caption of every picture. A
+    picture hits if any of its own captions is among the first K; every caption is a query with one
+    right picture. ``mR`` is the mean over both directions and all K. Ties count in expectation,
+    so equal captions do not depend on the order of a sort, and a collapsed model gets chance.
+
+    Embeddings are collected, not scores. They are de-duplicated by the ids of pictures and caption
+    texts, so padded batches, any world size and captions that were encoded with another picture
+    are all right.
+
+    Args:
+        topk (Sequence[int]): Lengths of the list. Defaults to (1, 5, 10).
+        ties (str): ``'expected'``, ``'pessimistic'`` or ``'optimistic'``; see
+            :func:`urbancross_mm.functional.ranking.recall_at_k`. Defaults to 'expected'.
+        equal_captions (bool): Whether every picture that carries the same sentence is right too.
+            False is the field's protocol. Defaults to False.
+        per_domain (bool): Whether to report each domain, searched in its own gallery, where there
+            are several. Defaults to True.
+        chunk_size (int): Pictures, and captions, ranked at once. Defaults to 1024.
+        collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
+        prefix (str | None): First part of the names. Defaults to None ('retrieval').
+        collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
+
+    Raises:
+        ValueError: If ``topk`` or ``ties`` is unknown.
+
+    Examples:
+        In a config: ``val_evaluator = dict(type='RecallAtK')``; then
+        ``save_best='retrieval/mR', rule='greater'`` in the checkpoint hook.
+    """
+
+    default_prefix = 'retrieval'
+
+    def __init__(self, topk: Sequence[int] = (1, 5, 10), ties: str = 'expected',
+                 equal_captions: bool = False, per_domain: bool = True, chunk_size: int = 1024,
+                 collect_device: str = 'cpu', prefix: str | None = None,
+                 collect_dir: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        if not topk or min(topk) < 1:
+            raise ValueError(f'topk must be numbers from 1, got {topk!r}')
+        if ties not in ranking.TIES:
+            raise ValueError(f'ties must be one of {ranking.TIES}, got {ties!r}')
+        self.topk = tuple(topk)
+        self.ties = ties
+        self.equal_captions = equal_captions
+        self.per_domain = per_domain
+        self.chunk_size = chunk_size
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep what ranking needs of each sample.
+
+        Args:
+            data_batch (Any): Not used.
+            data_samples (Sequence[dict]): ``RetrievalDataSample.to_dict()`` of each picture, after
+                ``predict``.
+
+        Raises:
+            KeyError: If the model left no embeddings in a sample.
+            ValueError: If a sample has not one text embedding for each text id.
+        """
+        for sample in data_samples:
+            for name in ('image_embeds', 'text_embeds'):
+                if name not in sample:
+                    raise KeyError(f'data sample {sample.get("img_id")!r} has no {name!r}: does '
+                                   "the model's predict set it?")
+            if len(sample['text_ids']) != len(sample['text_embeds']):
+                raise ValueError(f'data sample {sample["img_id"]!r} has {len(sample["text_ids"])} '
+                                 f'text ids but {len(sample["text_embeds"])} text embeddings')
+            self.results.append(dict(
+                img_id=sample['img_id'], domain=sample.get('domain') or '',
+                image_embeds=_own(sample['image_embeds']),
+                caption_text_ids=list(sample['caption_text_ids']),
+                text_ids=list(sample['text_ids']), text_embeds=_own(sample['text_embeds'])))
+
+    def evaluate(self, size: int) -> dict:
+        """Collect from all ranks and compute; see :meth:`mmengine.evaluator.BaseMetric.evaluate`.
+
+        Args:
+            size (int): Not used. Cutting what padding added to the data set's length would drop
+                samples where ranks hold different numbers; ids tell duplicates better.
+
+        Returns:
+            dict: Names and values, on every rank.
+        """
+        return super().evaluate(sys.maxsize)
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Rank everything that was collected.
+
+        Args:
+            results (list[dict]): Records of :meth:`process`, duplicates among them.
+
+        Returns:
+            dict[str, float]: Percentages, ranks from 1, and counts.
+
+        Raises:
+            ValueError: If nothing was collected, or a caption was never encoded.
+        """
+        galleries = _assemble(results)
+        metrics = self._rank(galleries)
+        domains = sorted(set(galleries.image_domains))
+        if self.per_domain and len(domains) > 1:
+            for domain in domains:
+                inside = self._rank(_only(galleries, domain))
+                metrics.update({f'{domain}/{name}': value for name, value in inside.items()})
+        self._log_protocol(galleries, domains)
+        return metrics
+
+    def _rank(self, data: _Galleries) -> dict[str, float]:
+        i2t, t2i = ranking.bidirectional_ranks(
+            data.image_embeds, data.text_embeds[data.caption_text], *self._right_pairs(data),
+            chunk_size=self.chunk_size)
+        sides = {'i2t': i2t, 't2i': t2i}
+        metrics = {f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
+                   for side, ranks in sides.items() for k in self.topk}
+        metrics['mR'] = sum(metrics.values()) / len(metrics)
+        for side, ranks in sides.items():
+            values = ranking.rank_values(ranks, self.ties)
+            metrics[f'{side}_MedR'] = float(values.quantile(0.5))
+            metrics[f'{side}_MeanR'] = float(values.mean())
+        metrics['num_images'] = len(data.image_embeds)
+        metrics['num_texts'] = len(data.caption_text)
+        return metrics
+
+    def _right_pairs(self, data: _Galleries) -> tuple[Tensor, Tensor]:
+        captions = torch.arange(len(data.caption_text))
+        if not self.equal_captions:
+            return data.caption_image, captions
+        # A caption pairs with the picture of every caption of the same text.
+        first, second = ranking.pairs_of_equal_ids(data.caption_text, data.caption_text)
+        return data.caption_image[second], captions[first]
+
+    def _log_protocol(self, data: _Galleries, domains: list[str]) -> None:
+        right = 'every picture with the same caption' if self.equal_captions else 'its own picture'
+        shown = f', domains {", ".join(domains)}' if len(domains) > 1 else ''
+        print_log(
+            f'RecallAtK: {len(data.image_embeds)} pictures, {len(data.caption_text)} captions '
+            f'({len(data.text_embeds)} distinct){shown}; hit@K in percent, right for a caption is '
+            f'{right}, ties {self.ties}', logger='current')
+
+
+def _own(embeds: Tensor) -> Tensor:
+    # A copy: pickling a row of a batch would write the whole batch, once for every row.
+    return embeds.detach().to(device='cpu', dtype=torch.float32, copy=True)
+
+
+def _assemble(results: list[dict]) -> _Galleries:
+    """De-duplicate by picture and by caption text, and line captions up with both."""
+    if not results:
+        raise ValueError('RecallAtK collected no sample: is the data set empty?')
+    # Sorted, so that the result is the same however the samples were spread over ranks.
+    results = sorted(results, key=lambda result: result['img_id'])
+    images: dict[str, dict] = {}
+    texts: dict[int, Tensor] = {}
+    for result in results:
+        images.setdefault(result['img_id'], result)
+        for text_id, embeds in zip(result['text_ids'], result['text_embeds']):
+            texts.setdefault(text_id, embeds)
+    row_of_text = {text_id: row for row, text_id in enumerate(texts)}
+    caption_image, caption_text = [], []
+    for row, (img_id, image) in enumerate(images.items()):
+        if not image['caption_text_ids']:
+            raise ValueError(f'picture {img_id!r} has no caption, so it cannot be ranked')
+        for text_id in image['caption_text_ids']:
+            if text_id not in row_of_text:
+                raise ValueError(f'a caption of picture {img_id!r} (text id {text_id}) was never '
+                                 'encoded: no sample carries it in text_ids')
+            caption_image.append(row)
+            caption_text.append(row_of_text[text_id])
+    return _Galleries(
+        torch.stack([image['image_embeds'] for image in images.values()]),
+        [image['domain'] for image in images.values()], torch.stack(list(texts.values())),
+        torch.tensor(caption_image), torch.tensor(caption_text))
+
+
+def _only(data: _Galleries, domain: str) -> _Galleries:
+    """Keep the pictures of one domain and their captions."""
+    inside = torch.tensor([name == domain for name in data.image_domains])
+    kept = inside[data.caption_image]
+    new_row = inside.long().cumsum(0) - 1
+    return _Galleries(data.image_embeds[inside], [domain] * int(inside.sum()), data.text_embeds,
+                      new_row[data.caption_image[kept]], data.caption_text[kept])

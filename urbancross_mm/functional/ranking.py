@@ -1,0 +1,235 @@
+"""Exact ranks in tiles, with ties counted apart, and recall from them.
+
+Letters: Q queries, G gallery items, N pictures, M texts, P pairs (a query and an item that is
+right for it), D embedding width. Scores are inner products.
+
+Scores closer than ``similarity.TIE_TOLERANCE`` times the lengths of the vectors count as equal:
+equal captions have equal embeddings, and matrix kernels round them apart.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from urbancross_mm.functional.tiles import ScoreTiles, rows_without_pair
+
+TIES = ('expected', 'pessimistic', 'optimistic')
+
+
+class PositiveRanks(NamedTuple):
+    """Where the best right item of each query stands; (Q,) long tensors.
+
+    Attributes:
+        above: Wrong items that score higher than the best right one.
+        tied_negatives: Wrong items that score the same.
+        tied_positives: Right items that score the same, itself among them.
+    """
+
+    above: Tensor
+    tied_negatives: Tensor
+    tied_positives: Tensor
+
+
+def positive_ranks(query_embeds: Tensor, gallery_embeds: Tensor, query_ids: Tensor,
+                   gallery_ids: Tensor, chunk_size: int = 1024) -> PositiveRanks:
+    """Rank the best right item of every query, where right means: the same id.
+
+    Args:
+        query_embeds (Tensor): Embeddings of the queries.
+        gallery_embeds (Tensor): Embeddings of the gallery.
+        query_ids (Tensor): Integer id of each query.
+        gallery_ids (Tensor): Integer id of each item.
+        chunk_size (int): Queries, and items, of one tile: extra memory is two tiles of
+            ``chunk_size ** 2`` floats. The result does not depend on it. Defaults to 1024.
+
+    Shape:
+        - query_embeds: ``(Q, D)``; gallery_embeds: ``(G, D)``; query_ids: ``(Q,)``;
+          gallery_ids: ``(G,)``.
+
+    Returns:
+        PositiveRanks: Counts of each query.
+
+    Raises:
+        ValueError: If the shapes do not fit, an embedding is not finite, or a query has no item of
+            its id.
+    """
+    query_ids, gallery_ids = torch.as_tensor(query_ids), torch.as_tensor(gallery_ids)
+    _check_rows('query_ids', query_ids, len(query_embeds))
+    _check_rows('gallery_ids', gallery_ids, len(gallery_embeds))
+    pair_query, pair_gallery = pairs_of_equal_ids(query_ids.to(query_embeds.device),
+                                                   gallery_ids.to(query_embeds.device))
+    missing = rows_without_pair(pair_query, len(query_embeds))
+    if len(missing):
+        raise ValueError(f'{len(missing)} of {len(query_ids)} queries have no item of their id in '
+                         f'the gallery, first ids {query_ids[missing[:5].cpu()].tolist()}')
+    return ranks_from_pairs(query_embeds, gallery_embeds, pair_query, pair_gallery, chunk_size)
+
+
+def ranks_from_pairs(query_embeds: Tensor, gallery_embeds: Tensor, pair_query: Tensor,
+                     pair_gallery: Tensor, chunk_size: int = 1024) -> PositiveRanks:
+    """Rank the best right item of every query, where the right pairs are listed.
+
+    Args:
+        query_embeds (Tensor): Embeddings of the queries.
+        gallery_embeds (Tensor): Embeddings of the gallery.
+        pair_query (Tensor): Row of the query of each right pair, in any order.
+        pair_gallery (Tensor): Row of its item.
+        chunk_size (int): Queries, and items, of one tile. Defaults to 1024.
+
+    Shape:
+        - query_embeds: ``(Q, D)``; gallery_embeds: ``(G, D)``; pair_query, pair_gallery: ``(P,)``.
+
+    Returns:
+        PositiveRanks: Counts of each query.
+
+    Raises:
+        ValueError: As for :func:`positive_ranks`.
+    """
+    tiles = ScoreTiles(query_embeds, gallery_embeds, pair_query, pair_gallery)
+    rows = tiles.row_counts('query')
+    tiles.run([rows], chunk_size)
+    return PositiveRanks(*rows.result())
+
+
+def bidirectional_ranks(image_embeds: Tensor, text_embeds: Tensor, pair_image: Tensor,
+                        pair_text: Tensor, chunk_size: int = 1024
+                        ) -> tuple[PositiveRanks, PositiveRanks]:
+    """Rank in both directions from one pass over the scores.
+
+    Args:
+        image_embeds (Tensor): Embeddings of the pictures.
+        text_embeds (Tensor): Embeddings of the texts.
+        pair_image (Tensor): Row of the picture of each right pair, in any order.
+        pair_text (Tensor): Row of its text.
+        chunk_size (int): Pictures, and texts, of one tile. Defaults to 1024.
+
+    Shape:
+        - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; pair_image, pair_text: ``(P,)``.
+
+    Returns:
+        tuple[PositiveRanks, PositiveRanks]: Picture to text ``(N,)`` and text to picture ``(M,)``.
+
+    Raises:
+        ValueError: As for :func:`positive_ranks`, for pictures and texts alike.
+    """
+    tiles = ScoreTiles(image_embeds, text_embeds, pair_image, pair_text)
+    rows, columns = tiles.row_counts('image'), tiles.column_counts('text')
+    tiles.run([rows, columns], chunk_size)
+    return PositiveRanks(*rows.result()), PositiveRanks(*columns.result())
+
+
+def recall_at_k(ranks: PositiveRanks, k: int, ties: str = 'expected') -> float:
+    """Percentage of queries with a right item among the first k.
+
+    Args:
+        ranks (PositiveRanks): Counts from one of the functions above.
+        k (int): Length of the list, from 1.
+        ties (str): ``'expected'``: the mean over all orders of the tied items; ``'pessimistic'``:
+            wrong ones first; ``'optimistic'``: right ones first. Defaults to 'expected'.
+
+    Returns:
+        float: 0 to 100.
+
+    Raises:
+        ValueError: If there is no query, k is not positive, or ``ties`` is unknown.
+    """
+    return 100.0 * float(hit_probability(ranks, k, ties).mean())
+
+
+def hit_probability(ranks: PositiveRanks, k: int, ties: str = 'expected') -> Tensor:
+    """Probability that a right item is among the first k, for each query.
+
+    With ``a`` wrong items above, ``t`` wrong and ``p`` right ones tied, ``m = k - a`` places are
+    left to the tied: 0 if m <= 0, 1 if m > t, else ``1 - C(t, m) / C(t + p, m)``.
+
+    Args:
+        ranks (PositiveRanks): Counts.
+        k (int): Length of the list, from 1.
+        ties (str): As for :func:`recall_at_k`. Defaults to 'expected'.
+
+    Shape:
+        - output: ``(Q,)``.
+
+    Returns:
+        Tensor: float64, 0 to 1.
+
+    Raises:
+        ValueError: If there is no query, k is not positive, or ``ties`` is unknown.
+    """
+    _check_ties(ties)
+    if k < 1:
+        raise ValueError(f'k must be at least 1, got {k}')
+    if len(ranks.above) == 0:
+        raise ValueError('no queries: recall of nothing is not defined')
+    if ties != 'expected':
+        return (rank_values(ranks, ties) <= k).double()
+    above, wrong, right = (count.double() for count in ranks)
+    places = (k - above).clamp(min=0)
+    miss = torch.ones_like(above)
+    # C(t, m) / C(t + p, m) = prod_{j < m} (t - j) / (t + p - j); no factorial, no overflow, and
+    # exactly 0 once m > t. As t + p > t, beyond the largest t nothing changes.
+    for j in range(min(k, int(wrong.max()) + 1)):
+        factor = (wrong - j).clamp(min=0) / (wrong + right - j).clamp(min=1)
+        miss *= torch.where(places > j, factor, 1.0)
+    return 1 - miss
+
+
+def rank_values(ranks: PositiveRanks, ties: str = 'expected') -> Tensor:
+    """Rank of the first right item, from 1, for median and mean rank.
+
+    Args:
+        ranks (PositiveRanks): Counts.
+        ties (str): ``'expected'``: ``a + 1 + t / (p + 1)``, the mean over all orders of the tied;
+            ``'pessimistic'``: ``a + t + 1``; ``'optimistic'``: ``a + 1``. Defaults to 'expected'.
+
+    Shape:
+        - output: ``(Q,)``.
+
+    Returns:
+        Tensor: float64.
+
+    Raises:
+        ValueError: If ``ties`` is unknown.
+    """
+    _check_ties(ties)
+    above, wrong, right = (count.double() for count in ranks)
+    if ties == 'expected':
+        return above + 1 + wrong / (right + 1)
+    return above + 1 + wrong if ties == 'pessimistic' else above + 1
+
+
+def pairs_of_equal_ids(query_ids: Tensor, gallery_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """List every pair of a query and an item that have the same id.
+
+    Args:
+        query_ids (Tensor): Integer ids.
+        gallery_ids (Tensor): Integer ids.
+
+    Shape:
+        - query_ids: ``(Q,)``; gallery_ids: ``(G,)``; outputs: ``(P,)``.
+
+    Returns:
+        tuple[Tensor, Tensor]: Rows of the queries, ascending, and rows of the items.
+    """
+    ordered, order = gallery_ids.sort(stable=True)
+    first = torch.searchsorted(ordered, query_ids)
+    count = torch.searchsorted(ordered, query_ids, right=True) - first
+    pair_query = torch.repeat_interleave(count)
+    # Position of each pair among the pairs of its query, counted from the query's first item.
+    begin = count.cumsum(0) - count
+    offset = torch.arange(len(pair_query), device=count.device) - begin[pair_query]
+    return pair_query, order[first[pair_query] + offset]
+
+
+def _check_rows(name: str, ids: Tensor, rows: int) -> None:
+    if ids.dim() != 1 or len(ids) != rows or ids.is_floating_point():
+        raise ValueError(f'{name} must be {rows} integers, one an embedding; got {ids.dtype} of '
+                         f'shape {tuple(ids.shape)}')
+
+
+def _check_ties(ties: str) -> None:
+    if ties not in TIES:
+        raise ValueError(f'ties must be one of {TIES}, got {ties!r}')

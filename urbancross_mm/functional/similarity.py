@@ -1,0 +1,113 @@
+"""Similarity of embeddings: unit length, full-precision products, exact top-k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+# Two scores closer than this, for vectors of unit length, are equal: matrix kernels of different
+# shapes round the same product differently by a few 1e-7.
+TIE_TOLERANCE = 1e-6
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Switch autocast and TF32/bf16 matrix products off inside the block.
+
+    A tie is decided at 1e-6 and a softmax at scale 100; bf16 autocast rounds at 4e-3.
+
+    Args:
+        device (torch.device): Where the products run.
+
+    Yields:
+        None: Nothing; the former settings come back at the end.
+    """
+    before = torch.get_float32_matmul_precision()
+    if before != 'highest':
+        torch.set_float32_matmul_precision('highest')
+    try:
+        with torch.autocast(device_type=device.type, enabled=False):
+            yield
+    finally:
+        if before != 'highest':
+            torch.set_float32_matmul_precision(before)
+
+
+def as_float(embeds: Tensor) -> Tensor:
+    """Cast half precision to float32; leave float32 and float64 as they are.
+
+    Args:
+        embeds (Tensor): Any floating or integer type.
+
+    Returns:
+        Tensor: float32 or float64.
+    """
+    return embeds.to(torch.promote_types(embeds.dtype, torch.float32))
+
+
+def normalize(feats: Tensor, eps: float = 1e-12) -> Tensor:
+    """Scale every row to unit length, in float32 at least.
+
+    Args:
+        feats (Tensor): Features of any floating type.
+        eps (float): Smallest length divided by, so a zero row stays zero. Defaults to 1e-12.
+
+    Shape:
+        - feats: ``(..., D)``; output: the same.
+
+    Returns:
+        Tensor: Unit rows.
+    """
+    return torch.nn.functional.normalize(as_float(feats), dim=-1, eps=eps)
+
+
+def inner_product(first: Tensor, second: Tensor) -> Tensor:
+    """Inner products of all pairs, in float32 at least, whatever autocast says.
+
+    Args:
+        first (Tensor): N vectors.
+        second (Tensor): M vectors.
+
+    Shape:
+        - first: ``(N, D)``; second: ``(M, D)``; output: ``(N, M)``.
+
+    Returns:
+        Tensor: Row i, column j is ``first[i] . second[j]``.
+    """
+    with full_precision(first.device):
+        return as_float(first) @ as_float(second).t()
+
+
+def cosine(first: Tensor, second: Tensor) -> Tensor:
+    """Cosine similarity of all pairs, from -1 to 1.
+
+    Args:
+        first (Tensor): N vectors of any length.
+        second (Tensor): M vectors of any length.
+
+    Shape:
+        - first: ``(N, D)``; second: ``(M, D)``; output: ``(N, M)``.
+
+    Returns:
+        Tensor: Cosines.
+    """
+    return inner_product(normalize(first), normalize(second))
+
+
+def paired_product(first: Tensor, second: Tensor) -> Tensor:
+    """Inner product of row i with row i, summed the same way whatever the number of rows.
+
+    Args:
+        first (Tensor): N vectors.
+        second (Tensor): N vectors.
+
+    Shape:
+        - first, second: ``(N, D)``; output: ``(N,)``.
+
+    Returns:
+        Tensor: ``first[i] . second[i]``.
+    """
+    return (as_float(first) * as_float(second)).sum(dim=-1)

@@ -1,0 +1,58 @@
+"""What every image-text loss shares: argument order, precision and weight."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from urbancross_mm.functional import similarity
+
+
+class BaseRetrievalLoss(BaseModule):
+    """Template of a loss on two sets of unit embeddings; a subclass writes ``compute`` only.
+
+    Scores and losses are computed in fp32 whatever autocast is on: a bf16 cosine has three
+    significant digits, less than the margin of a nearly solved pair.
+
+    Args:
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    @abstractmethod
+    def compute(
+        self, image_embeds: Tensor, text_embeds: Tensor, positives: Tensor | None
+    ) -> Tensor:
+        """The unweighted loss of fp32 embeddings, a scalar."""
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Values worth logging beside the loss; no key contains the word "loss"."""
+        return {}
+
+    def forward(
+        self, image_embeds: Tensor, text_embeds: Tensor, positives: Tensor | None = None
+    ) -> Tensor:
+        """Weighted loss of a batch.
+
+        Args:
+            image_embeds (Tensor): Unit length.
+            text_embeds (Tensor): Unit length.
+            positives (Tensor, optional): True where a text describes an image. Defaults to None,
+                the diagonal.
+
+        Shape:
+            image_embeds (N, D), text_embeds (M, D), positives (N, M) bool.
+
+        Returns:
+            Tensor: A scalar.
+        """
+        with similarity.full_precision(image_embeds.device):
+            loss = self.compute(
+                similarity.as_float(image_embeds), similarity.as_float(text_embeds), positives
+            )
+        return self.loss_weight * loss

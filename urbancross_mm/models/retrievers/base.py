@@ -1,0 +1,149 @@
+"""The contract of every retriever."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from urbancross_mm.structures import RetrievalDataSample
+
+
+class BaseRetriever(BaseModel):
+    """A model that puts pictures and sentences into one space.
+
+    A subclass writes ``encode_image``, ``encode_text`` and ``loss``; what is written into the
+    data samples at test time is settled here. N pictures, M texts, D the embedding width.
+
+    Args:
+        data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+    """
+
+    def __init__(
+        self,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+
+    @abstractmethod
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Unit vectors (N, D), fp32, of normalised pictures (N, 3, H, W)."""
+
+    @abstractmethod
+    def encode_text(self, text: Tensor) -> Tensor:
+        """Unit vectors (M, D), fp32, of token ids (M, L)."""
+
+    @abstractmethod
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: list[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch; every key with the word "loss" enters the objective."""
+
+    def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Embed what is there.
+
+        Args:
+            inputs (dict): ``image`` (N, 3, H, W) and/or ``text`` (M, L).
+
+        Returns:
+            dict: ``image_embeds`` (N, D) and/or ``text_embeds`` (M, D), unit length.
+        """
+        embeds = {}
+        if 'image' in inputs:
+            embeds['image_embeds'] = self.encode_image(inputs['image'])
+        if 'text' in inputs:
+            embeds['text_embeds'] = self.encode_text(inputs['text'])
+        return embeds
+
+    def embed_for_search(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The embeddings that are ranked at test time; those of :meth:`embed` by default."""
+        return self.embed(inputs)
+
+    def predict(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: list[RetrievalDataSample] | None = None,
+    ) -> list[RetrievalDataSample]:
+        """Write embeddings into the data samples.
+
+        Args:
+            inputs (dict): ``image`` and/or ``text``; the rows of ``text`` are those of all
+                samples one after another.
+            data_samples (list, optional): Samples to fill; a sample has ``len(text_ids)`` texts,
+                one if it does not say. Defaults to None: new samples, one a picture, or one a
+                text where there are no pictures.
+
+        Returns:
+            list[RetrievalDataSample]: The samples with ``image_embeds`` (D,) and ``text_embeds``
+            (C, D), as far as the inputs hold pictures and texts.
+
+        Raises:
+            ValueError: If samples and rows do not match in number.
+        """
+        embeds = self.embed_for_search(inputs)
+        rows = {key: value for key, value in embeds.items() if key != 'text_embeds'}
+        if data_samples is None:
+            size = len(next(iter(rows.values()), embeds.get('text_embeds', ())))
+            data_samples = [RetrievalDataSample() for _ in range(size)]
+        if 'text_embeds' in embeds:
+            rows['text_embeds'] = split_texts(embeds['text_embeds'], data_samples)
+        for key, values in rows.items():
+            if len(values) != len(data_samples):
+                raise ValueError(f'{len(values)} {key} for {len(data_samples)} data samples')
+            for sample, value in zip(data_samples, values):
+                sample.set_data({key: value})
+        return data_samples
+
+    def forward(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: list[RetrievalDataSample] | None = None,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[RetrievalDataSample]:
+        """Run in one of mmengine's modes.
+
+        Args:
+            inputs (dict): What the data preprocessor made: ``image``, ``text``, ``segments``, ...
+            data_samples (list, optional): One a picture. Defaults to None.
+            mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``. Defaults to 'tensor'.
+
+        Returns:
+            dict | list: Losses, filled data samples, or the dict of :meth:`embed`.
+
+        Raises:
+            ValueError: If the mode is unknown.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.embed(inputs)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+
+def split_texts(
+    text_embeds: Tensor, data_samples: list[RetrievalDataSample]
+) -> tuple[Tensor, ...]:
+    """Cut the texts of a batch into those of each sample.
+
+    Args:
+        text_embeds (Tensor): ``(M, D)``.
+        data_samples (list): A sample has ``len(text_ids)`` texts, one if it does not say.
+
+    Returns:
+        tuple[Tensor]: One ``(C, D)`` a sample; C may be 0.
+
+    Raises:
+        ValueError: If the samples name more or fewer texts than there are rows.
+    """
+    counts = [len(sample.get('text_ids', (0,))) for sample in data_samples]
+    if sum(counts) != len(text_embeds):
+        raise ValueError(
+            f'{len(text_embeds)} rows of text, but the data samples name {sum(counts)} texts'
+        )
+    return text_embeds.split(counts)

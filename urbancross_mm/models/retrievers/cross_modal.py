@@ -1,0 +1,100 @@
+"""Two towers and a head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from urbancross_mm.functional import similarity
+from urbancross_mm.models.build import build_part
+from urbancross_mm.models.retrievers.base import BaseRetriever
+from urbancross_mm.registry import MODELS
+from urbancross_mm.structures import RetrievalDataSample
+
+
+@MODELS.register_module()
+class CrossModalRetriever(BaseRetriever):
+    """One image encoder, one text encoder, cosine between them.
+
+    Args:
+        image_encoder (dict): Config of the image encoder.
+        text_encoder (dict): Config of the text encoder, of the same ``embed_dim``.
+        head (dict, optional): Config of the head; needed to train only. Defaults to None.
+        data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+
+    Raises:
+        ValueError: If the encoders differ in width, or a config names an unknown type.
+    """
+
+    def __init__(
+        self,
+        image_encoder: dict[str, Any],
+        text_encoder: dict[str, Any],
+        head: dict[str, Any] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.image_encoder = build_part(image_encoder, 'image encoder')
+        self.text_encoder = build_part(text_encoder, 'text encoder')
+        self.head = None if head is None else build_part(head, 'head')
+        self.embed_dim = self.image_encoder.embed_dim
+        if self.text_encoder.embed_dim != self.embed_dim:
+            raise ValueError(
+                f'image encoder is {self.embed_dim} wide, '
+                f'text encoder {self.text_encoder.embed_dim}'
+            )
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Embed pictures.
+
+        Args:
+            image (Tensor): Normalised pictures.
+
+        Shape:
+            (N, 3, H, W) -> (N, D).
+
+        Returns:
+            Tensor: Unit vectors in fp32, also under autocast.
+        """
+        return similarity.normalize(self.image_encoder(image))
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """Embed texts.
+
+        Args:
+            text (Tensor): Token ids. No row at all is fine: a batch of a test set may hold only
+                pictures whose captions were encoded before.
+
+        Shape:
+            (M, L) -> (M, D).
+
+        Returns:
+            Tensor: Unit vectors in fp32, also under autocast.
+        """
+        if len(text) == 0:
+            return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
+        return similarity.normalize(self.text_encoder(text))
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: list[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            inputs (dict): ``image``, ``text`` and what a subclass needs besides.
+            data_samples (list[RetrievalDataSample]): With ``img_id``, ``text_ids`` and
+                ``caption_text_ids``.
+
+        Returns:
+            dict[str, Tensor]: ``loss_image_text`` and the head's other terms.
+
+        Raises:
+            ValueError: If the model has no head.
+        """
+        if self.head is None:
+            raise ValueError(f'{type(self).__name__} was built without a head: it cannot train')
+        return self.head.loss(data_samples=data_samples, **self.embed(inputs))

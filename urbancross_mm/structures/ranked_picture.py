@@ -1,0 +1,22 @@
+"""One line of a result list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RankedPicture:
+    """One picture of a result list.
+
+    Attributes:
+        img_path (str): Where the picture is.
+        score (float): Similarity with the query (cosine unless the model fuses segments).
+        right (bool | None): Whether it answers the query; None if nobody knows.
+        caption (str): A line below the picture. Defaults to ''.
+    """
+
+    img_path: str
+    score: float
+    right: bool | None = None
+    caption: str = ''

@@ -1,0 +1,69 @@
+"""Reading and comparing checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
+                        ) -> tuple[list[str], list[str], int]:
+    """Compare the names and shapes of two state dicts.
+
+    Args:
+        expected (Mapping): The model's own.
+        found (Mapping): A checkpoint's.
+
+    Returns:
+        tuple[list[str], list[str], int]: Missing names, names of another shape, and how many fit.
+    """
+    missing = [name for name in expected if name not in found]
+    mismatched = [
+        name for name, value in expected.items()
+        if name in found and getattr(found[name], 'shape', None) != value.shape
+    ]
+    return missing, mismatched, len(expected) - len(missing) - len(mismatched)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint on the CPU without running code that it may carry.
+
+    mmengine's checkpoints hold a message hub beside the weights, which torch's safe loader only
+    takes if its few classes are allowed by name.
+
+    Args:
+        path (str | Path): A ``.pth`` file.
+
+    Returns:
+        dict: The checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is torn, not a checkpoint, or holds anything but plain data.
+    """
+    import torch
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no checkpoint at {path}')
+    try:
+        with torch.serialization.safe_globals(_safe_classes()):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ValueError(f'cannot read the checkpoint {path}: {reason[:300]}') from error
+
+
+def _safe_classes() -> list[Any]:
+    """Classes that mmengine's own checkpoints hold beside tensors: plain data, no code."""
+    import collections
+
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')]
+    return [
+        HistoryBuffer, collections.deque, np._core.multiarray._reconstruct,
+        np._core.multiarray.scalar, np.ndarray, np.dtype, *dtypes,
+        np.float64, np.int64,
+    ]

@@ -1,0 +1,115 @@
+"""Collectives for losses: gathering that keeps the gradient, and gathering of ids."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as torch_dist
+from torch import Tensor
+
+
+class WorldInfo(NamedTuple):
+    """Where this process stands: ``rank`` in ``[0, world_size)``."""
+
+    rank: int
+    world_size: int
+
+
+def world_info() -> WorldInfo:
+    """Return rank and world size; ``(0, 1)`` where no process group was initialised.
+
+    Returns:
+        WorldInfo: Named tuple ``(rank, world_size)``.
+    """
+    if torch_dist.is_available() and torch_dist.is_initialized():
+        return WorldInfo(torch_dist.get_rank(), torch_dist.get_world_size())
+    return WorldInfo(0, 1)
+
+
+def all_gather(tensor: Tensor) -> Tensor:
+    """Concatenate a tensor of every rank, without gradient: ids, masks, diagnostics.
+
+    Args:
+        tensor (Tensor): Equal shape and type on every rank.
+
+    Shape:
+        - tensor: ``(B, ...)``; output: ``(world_size * B, ...)``, rank 0 first.
+
+    Returns:
+        Tensor: The rows of every rank; the input itself at world size 1.
+
+    Raises:
+        ValueError: If the shapes differ between ranks.
+    """
+    if world_info().world_size == 1:
+        return tensor
+    _check_equal_shapes(tensor)
+    return _gather(tensor.detach())
+
+
+def all_gather_with_grad(tensor: Tensor) -> Tensor:
+    """Concatenate a tensor of every rank and send the gradient back to the rank it came from.
+
+    Every rank then computes the loss of the whole batch. The gradients of all ranks are summed
+    on the way back, so that the mean that DistributedDataParallel takes over ranks equals the
+    gradient of a single process on the whole batch. A plain ``all_gather`` keeps only the part of
+    the rank itself: the loss is right and its gradient is not.
+
+    Args:
+        tensor (Tensor): Equal shape and type on every rank.
+
+    Shape:
+        - tensor: ``(B, ...)``; output: ``(world_size * B, ...)``, rank 0 first.
+
+    Returns:
+        Tensor: The rows of every rank; the input itself at world size 1.
+
+    Raises:
+        ValueError: If the shapes differ between ranks.
+    """
+    if world_info().world_size == 1:
+        return tensor
+    _check_equal_shapes(tensor)
+    return _GatherWithGrad.apply(tensor)
+
+
+class _GatherWithGrad(torch.autograd.Function):
+    """Gather forward, reduce-scatter backward (written as all-reduce, which gloo has too)."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        """Concatenate the tensor of every rank."""
+        return _gather(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> Tensor:
+        """Sum the gradients of all ranks and keep the rows that are ours."""
+        rank, world_size = world_info()
+        # all_reduce writes in place, and autograd may still need the gradient it handed us.
+        total = grad_output.clone(memory_format=torch.contiguous_format)
+        torch_dist.all_reduce(total)
+        return total.chunk(world_size)[rank]
+
+
+def _gather(tensor: Tensor) -> Tensor:
+    tensor = tensor.contiguous()
+    parts = [torch.empty_like(tensor) for _ in range(world_info().world_size)]
+    torch_dist.all_gather(parts, tensor)
+    return torch.cat(parts)
+
+
+def _check_equal_shapes(tensor: Tensor) -> None:
+    # Unequal shapes hang or corrupt memory in the collective itself, so three numbers that tell
+    # them apart are gathered first.
+    if tensor.dim() == 0:
+        raise ValueError('cannot gather a tensor without rows: it has 0 dimensions')
+    rest = tensor[0].numel() if tensor.shape[0] else 0
+    mine = torch.tensor([tensor.dim(), tensor.shape[0], rest], device=tensor.device)
+    shapes = _gather(mine.unsqueeze(0)).tolist()
+    if any(shape != shapes[0] for shape in shapes):
+        rows = [shape[1] for shape in shapes]
+        raise ValueError(
+            f'ranks hold tensors of different shapes: {rows} rows from rank 0 on, here '
+            f'{tuple(tensor.shape)}; use drop_last=True or a sampler that pads'
+        )

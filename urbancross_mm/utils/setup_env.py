@@ -1,0 +1,61 @@
+"""Process-wide settings before a Runner exists."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import warnings
+
+MAINLINE = ('mmengine', 'mmcv', 'mmpretrain', 'mmsegmentation')
+
+
+def warn_about_mainline() -> None:
+    """Warn if a mainline OpenMMLab package is installed beside, or instead of, its fork.
+
+    The mainline packages fail on current torch and numpy (resume raises ``UnpicklingError``,
+    ``import mmseg.models`` needs compiled ops). Both write to the same folders, so a mixed install
+    holds some files of each.
+    """
+    found = []
+    for name in MAINLINE:
+        try:
+            found.append(f'{name} {importlib.metadata.version(name)}')
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if found:
+        warnings.warn(
+            f'mainline OpenMMLab packages are installed: {", ".join(found)}. They share their '
+            'files with the maintained forks that this project needs (onedl-mmengine, onedl-mmcv, '
+            'onedl-mmpretrain, onedl-mmsegmentation). If something fails oddly: pip uninstall '
+            f'{" ".join(MAINLINE)}, then pip install --force-reinstall --no-deps the four forks',
+            stacklevel=2)
+
+
+def init_cpu_distributed(launcher: str) -> bool:
+    """Start a gloo process group when a launcher is asked for on a machine without a GPU.
+
+    mmengine's own launcher selects a CUDA device first, which fails there. With the group already
+    up, the Runner uses it.
+
+    Args:
+        launcher (str): ``none`` or ``pytorch``; others are left to mmengine.
+
+    Returns:
+        bool: Whether a group was started, in which case the model wrapper must not name a device:
+        ``model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None,
+        broadcast_buffers=False)``.
+
+    Raises:
+        ValueError: If the launcher did not set ``RANK`` and ``WORLD_SIZE``.
+    """
+    import torch
+
+    if launcher != 'pytorch' or torch.cuda.is_available():
+        return False
+    missing = [name for name in ('RANK', 'WORLD_SIZE') if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f'--launcher pytorch needs {" and ".join(missing)} in the environment: start with '
+            'tools/dist_train.sh or torchrun')
+    torch.distributed.init_process_group('gloo')
+    return True

@@ -1,0 +1,82 @@
+"""Pictures of what a query finds."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.visualization import Visualizer
+from PIL import Image, ImageDraw, ImageFont
+
+from urbancross_mm.registry import VISUALIZERS
+from urbancross_mm.structures import RankedPicture
+
+_RIGHT, _WRONG, _UNKNOWN = (34, 139, 34), (200, 40, 40), (120, 120, 120)
+_MARGIN, _BORDER, _LINE = 8, 4, 15
+
+
+@VISUALIZERS.register_module()
+class RetrievalVisualizer(Visualizer):
+    """mmengine's visualizer, which can also draw retrieval strips.
+
+    Args:
+        thumb_size (int): Side of a thumbnail in pixels. Defaults to 160.
+        **kwargs: Passed to :class:`mmengine.visualization.Visualizer`.
+    """
+
+    def __init__(self, *args, thumb_size: int = 160, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.thumb_size = thumb_size
+
+    def draw_strip(self, query: str | Path, results: Sequence[RankedPicture]) -> np.ndarray:
+        """Draw a query above its ranked pictures.
+
+        Args:
+            query (str | Path): A sentence, or the path of a query picture.
+            results (Sequence[RankedPicture]): Best first.
+
+        Shape:
+            - output: ``(H, W, 3)``, uint8 RGB.
+
+        Returns:
+            np.ndarray: The strip. Right pictures have a green border, wrong ones a red one.
+
+        Raises:
+            ValueError: If there is nothing to draw.
+        """
+        if not results:
+            raise ValueError(f'no pictures to draw for the query {str(query)!r}')
+        columns = len(results) + isinstance(query, Path)
+        width = max(columns * (self.thumb_size + _MARGIN) + _MARGIN, 480)
+        lines = [] if isinstance(query, Path) else textwrap.wrap(f'"{query}"', width // 7)
+        top = _MARGIN + len(lines) * _LINE + _MARGIN * bool(lines)
+        canvas = Image.new('RGB', (width, top + self.thumb_size + 3 * _LINE), 'white')
+        draw = ImageDraw.Draw(canvas)
+        font = ImageFont.load_default(12)
+        for row, line in enumerate(lines):
+            draw.text((_MARGIN, _MARGIN + row * _LINE), line, 'black', font)
+        cells = list(results)
+        if isinstance(query, Path):
+            cells.insert(0, RankedPicture(str(query), float('nan'), None, 'query'))
+        for column, cell in enumerate(cells):
+            self._draw_cell(canvas, draw, font, cell, _MARGIN + column * (self.thumb_size + _MARGIN),
+                            top)
+        return np.asarray(canvas)
+
+    def _draw_cell(self, canvas: Image.Image, draw: ImageDraw.ImageDraw,
+                   font: ImageFont.FreeTypeFont, cell: RankedPicture, left: int, top: int) -> None:
+        size = self.thumb_size
+        colour = {True: _RIGHT, False: _WRONG, None: _UNKNOWN}[cell.right]
+        draw.rectangle((left, top, left + size - 1, top + size - 1), fill=colour)
+        with Image.open(cell.img_path) as picture:
+            inner = size - 2 * _BORDER
+            canvas.paste(picture.convert('RGB').resize((inner, inner)),
+                         (left + _BORDER, top + _BORDER))
+        score = '' if np.isnan(cell.score) else f'{cell.score:.3f}  '
+        name = cell.caption or Path(cell.img_path).stem
+        draw.text((left, top + size + 2), (score + name)[: size // 6], 'black', font)
+        if len(score + name) > size // 6:
+            draw.text((left, top + size + 2 + _LINE), (score + name)[size // 6: size // 3], 'black',
+                      font)
