@@ -1,6 +1,6 @@
 # The overlay behind --sample: any recipe of this tree on generated data with small encoders.
 # Read by urbancross_mm.apis.load_config; it is not a recipe of its own.
-#   data_root  the prefix of every data folder, and what takes its place
+#   data_root  the prefix of every path to data, and what takes its place
 #   replace    a component of this type, wherever it stands, becomes that one
 #   update     a component of this type keeps its own settings but for these
 #   merge      merged into the top level of the config
@@ -20,6 +20,9 @@ sample = dict(
         OpenCLIPImageEncoder=_image_encoder,
         OpenCLIPTextEncoder=_text_encoder,
         OpenCLIPTokenizer=_vocabulary,
+        BackboneEncoder=_image_encoder,
+        HuggingFaceTextEncoder=_text_encoder,
+        HuggingFaceTokenizer=_vocabulary,
     ),
     update=dict(
         ResizeImage=dict(scale=96),

@@ -50,8 +50,8 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
 
     Args:
         cfg (dict): A recipe as plain dicts and lists.
-        overlay (Mapping): ``data_root`` (prefix, replacement), ``replace`` and ``update`` by
-            component type, ``merge`` for the top level.
+        overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
+            ``update`` by component type, ``merge`` for the top level.
 
     Returns:
         dict: A new recipe; the arguments are left alone.
@@ -63,17 +63,16 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
 def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
     if isinstance(node, list | tuple):
         return type(node)(_walk(child, overlay) for child in node)
+    prefix, new = overlay.get('data_root', ('', ''))
+    if isinstance(node, str) and prefix and node.startswith(prefix):
+        return new + node[len(prefix):]
     if not isinstance(node, dict):
         return node
     kind = node.get('type')
     if kind in overlay.get('replace', {}):
         return deepcopy(overlay['replace'][kind])
     node = {key: _walk(child, overlay) for key, child in node.items()}
-    node = _merge(node, overlay.get('update', {}).get(kind, {}))
-    prefix, new = overlay.get('data_root', ('', ''))
-    if prefix and str(node.get('data_root', '')).startswith(prefix):
-        node['data_root'] = new + node['data_root'][len(prefix):]
-    return node
+    return _merge(node, overlay.get('update', {}).get(kind, {}))
 
 
 def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,8 +88,9 @@ def ranks_from_pairs(query_embeds: Tensor, gallery_embeds: Tensor, pair_query: T
     Raises:
         ValueError: As for :func:`positive_ranks`.
     """
-    tiles = ScoreTiles(query_embeds, gallery_embeds, pair_query, pair_gallery)
-    rows = tiles.row_counts('query')
+    tiles = ScoreTiles(query_embeds, gallery_embeds, pair_query, pair_gallery,
+                       names=('query', 'gallery'))
+    rows = tiles.row_counts()
     tiles.run([rows], chunk_size)
     return PositiveRanks(*rows.result())
 
@@ -115,8 +116,8 @@ def bidirectional_ranks(image_embeds: Tensor, text_embeds: Tensor, pair_image: T
     Raises:
         ValueError: As for :func:`positive_ranks`, for pictures and texts alike.
     """
-    tiles = ScoreTiles(image_embeds, text_embeds, pair_image, pair_text)
-    rows, columns = tiles.row_counts('image'), tiles.column_counts('text')
+    tiles = ScoreTiles(image_embeds, text_embeds, pair_image, pair_text, names=('image', 'text'))
+    rows, columns = tiles.row_counts(), tiles.column_counts()
     tiles.run([rows, columns], chunk_size)
     return PositiveRanks(*rows.result()), PositiveRanks(*columns.result())
 

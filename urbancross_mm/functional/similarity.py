@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,27 +12,28 @@ from torch import Tensor
 TIE_TOLERANCE = 1e-6
 
 
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Switch autocast and TF32/bf16 matrix products off inside the block.
+class FullPrecision:
+    """Context that switches autocast and TF32/bf16 matrix products off.
 
-    A tie is decided at 1e-6 and a softmax at scale 100; bf16 autocast rounds at 4e-3.
+    A tie is decided at 1e-6 and a softmax runs at scale 100; bf16 autocast rounds at 4e-3.
 
     Args:
         device (torch.device): Where the products run.
-
-    Yields:
-        None: Nothing; the former settings come back at the end.
     """
-    before = torch.get_float32_matmul_precision()
-    if before != 'highest':
+
+    def __init__(self, device: torch.device) -> None:
+        self.autocast = torch.autocast(device_type=device.type, enabled=False)
+        self.before = torch.get_float32_matmul_precision()
+
+    def __enter__(self) -> None:
+        """Switch off."""
         torch.set_float32_matmul_precision('highest')
-    try:
-        with torch.autocast(device_type=device.type, enabled=False):
-            yield
-    finally:
-        if before != 'highest':
-            torch.set_float32_matmul_precision(before)
+        self.autocast.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        """Restore what was set before."""
+        self.autocast.__exit__(*error)
+        torch.set_float32_matmul_precision(self.before)
 
 
 def as_float(embeds: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def inner_product(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         Tensor: Row i, column j is ``first[i] . second[j]``.
     """
-    with full_precision(first.device):
+    with FullPrecision(first.device):
         return as_float(first) @ as_float(second).t()
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from urbancross_mm.functional.similarity import (
     TIE_TOLERANCE,
+    FullPrecision,
     as_float,
-    full_precision,
     paired_product,
 )
 
@@ -78,6 +78,7 @@ class ScoreTiles:
         columns (Tensor): Embeddings of the columns.
         pair_row (Tensor): Row of each right pair, in any order.
         pair_column (Tensor): Its column.
+        names (tuple[str, str]): What a row and a column are, for errors.
 
     Shape:
         - rows: ``(Q, D)``; columns: ``(G, D)``; pair_row, pair_column: ``(P,)``.
@@ -86,10 +87,11 @@ class ScoreTiles:
         ValueError: If the shapes do not fit, an embedding is not finite, or a pair points outside.
     """
 
-    def __init__(self, rows: Tensor, columns: Tensor, pair_row: Tensor, pair_column: Tensor
-                 ) -> None:
-        self.rows = _checked_embeds('first', rows)
-        self.columns = _checked_embeds('second', columns).to(self.rows)
+    def __init__(self, rows: Tensor, columns: Tensor, pair_row: Tensor, pair_column: Tensor,
+                 names: tuple[str, str]) -> None:
+        self.names = names
+        self.rows, self.row_norms = _checked_embeds(names[0], rows)
+        self.columns, self.column_norms = _checked_embeds(names[1], columns.to(self.rows))
         if self.rows.shape[1] != self.columns.shape[1]:
             raise ValueError(f'embeddings have different widths, {self.rows.shape[1]} and '
                              f'{self.columns.shape[1]}')
@@ -103,16 +105,16 @@ class ScoreTiles:
                   in zip(self.pair_row.split(1024), self.pair_column.split(1024))]
         self.pair_scores = torch.cat(chunks) if chunks else self.rows.new_zeros(0)
 
-    def row_counts(self, name: str) -> SideCounts:
-        """Prepare counting for every row; ``name`` says in an error what a row is."""
-        tolerance = _tolerance(self.rows, self.columns)
-        _check_every_row_has_pair(name, self.pair_row, len(self.rows))
+    def row_counts(self) -> SideCounts:
+        """Prepare counting for every row; ValueError if one has no right item."""
+        tolerance = _tolerance(self.row_norms, self.column_norms)
+        _check_every_row_has_pair(self.names[0], self.pair_row, len(self.rows))
         return SideCounts(self.pair_row, self.pair_scores, tolerance, axis=1)
 
-    def column_counts(self, name: str) -> SideCounts:
-        """Prepare counting for every column; ``name`` says in an error what a column is."""
-        tolerance = _tolerance(self.columns, self.rows)
-        _check_every_row_has_pair(name, self.pair_column, len(self.columns))
+    def column_counts(self) -> SideCounts:
+        """Prepare counting for every column; ValueError if one has no right item."""
+        tolerance = _tolerance(self.column_norms, self.row_norms)
+        _check_every_row_has_pair(self.names[1], self.pair_column, len(self.columns))
         return SideCounts(self.pair_column, self.pair_scores, tolerance, axis=0)
 
     @torch.no_grad()
@@ -132,7 +134,7 @@ class ScoreTiles:
         # Flat, so that the smaller tiles at the edges are contiguous too.
         scores, buffer = self.rows.new_empty(2, height * width)
         ones = self.rows.new_ones(max(height, width))
-        with full_precision(self.rows.device):
+        with FullPrecision(self.rows.device):
             for row, column, pairs in self._tiles(chunk_size):
                 left, right = (self.rows[row:row + chunk_size],
                                self.columns[column:column + chunk_size])
@@ -178,19 +180,23 @@ def _check_every_row_has_pair(name: str, owner: Tensor, count: int) -> None:
                          f'{missing[:5].tolist()}')
 
 
-def _tolerance(embeds: Tensor, others: Tensor) -> Tensor:
-    longest = others.norm(dim=1).amax() if len(others) else others.new_zeros(())
-    return TIE_TOLERANCE * embeds.norm(dim=1) * longest
+def _tolerance(norms: Tensor, other_norms: Tensor) -> Tensor:
+    longest = other_norms.amax() if len(other_norms) else other_norms.new_zeros(())
+    return TIE_TOLERANCE * norms * longest
 
 
-def _checked_embeds(name: str, embeds: Tensor) -> Tensor:
+def _checked_embeds(name: str, embeds: Tensor) -> tuple[Tensor, Tensor]:
+    """Return embeddings in float32 at least, and their lengths."""
     if embeds.dim() != 2:
         raise ValueError(f'{name} embeddings must be (rows, width), got {tuple(embeds.shape)}')
-    broken = (~embeds.isfinite().all(dim=1)).nonzero().flatten()
+    embeds = as_float(embeds.detach())
+    # A row with NaN or infinity has no finite length; isfinite() would copy the embeddings twice.
+    norms = embeds.norm(dim=1)
+    broken = (~norms.isfinite()).nonzero().flatten()
     if len(broken):
         raise ValueError(f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or infinity, '
                          f'first rows {broken[:5].tolist()}')
-    return as_float(embeds.detach())
+    return embeds, norms
 
 
 def _checked_index(index: Tensor, embeds: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from urbancross_mm.functional.similarity import (
     TIE_TOLERANCE,
+    FullPrecision,
     as_float,
-    full_precision,
     paired_product,
 )
 from urbancross_mm.registry import INDEXES
@@ -84,7 +84,7 @@ class TorchIndex(BaseIndex):
             rows = rows.to(self._embeds.device)
         best = [(queries.new_empty(0), torch.empty(0, dtype=torch.long, device=queries.device))
                 for _ in queries]
-        with full_precision(queries.device):
+        with FullPrecision(queries.device):
             for embeds, numbers in self._chunks(rows):
                 scores = queries @ embeds.t()  # (Q, C)
                 best = [self._merge(found, query, row, embeds, numbers, topk)

@@ -1,1 +1,16 @@
-"""TODO."""
+"""Transforms of the data pipeline."""
+
+from urbancross_mm.datasets.transforms.formatting import PackRetrievalInputs
+from urbancross_mm.datasets.transforms.geometry import (
+    RandomCropImage,
+    RandomFlipImage,
+    RandomRotate,
+    ResizeImage,
+)
+from urbancross_mm.datasets.transforms.loading import LoadImage, LoadSegmentFolder, LoadSegments
+from urbancross_mm.datasets.transforms.text import TokenizeText
+
+__all__ = [
+    'LoadImage', 'LoadSegmentFolder', 'LoadSegments', 'PackRetrievalInputs', 'RandomCropImage',
+    'RandomFlipImage', 'RandomRotate', 'ResizeImage', 'TokenizeText',
+]

@@ -45,7 +45,9 @@ class PairwiseRankingLoss(BaseRetrievalLoss):
         if negatives not in contrastive.NEGATIVES:
             raise ValueError(f'negatives must be one of {contrastive.NEGATIVES}, got {negatives!r}')
         if reduction not in contrastive.REDUCTIONS:
-            raise ValueError(f'reduction must be one of {contrastive.REDUCTIONS}, got {reduction!r}')
+            raise ValueError(
+                f'reduction must be one of {contrastive.REDUCTIONS}, got {reduction!r}'
+            )
         self.margin = margin
         self.negatives = negatives
         self.reduction = reduction

@@ -1,0 +1,139 @@
+"""A training step inside mmengine's Runner against the bare PyTorch loop on the same model.
+
+Both get batches that are already in memory. The bare loop stacks and normalises pictures, calls
+the two encoders, and applies the loss to the diagonal, as a plain script would; the Runner adds
+hooks, the data preprocessor, data samples and positives by id.
+
+``python benchmarks/train_step.py [--steps 10] [--rounds 7]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.timing import Timing, compare, settings, timing_table  # noqa: E402, I001  pins threads
+
+import urbancross_mm  # noqa: E402, F401  installs the torchvision hook
+import torch  # noqa: E402
+from mmengine.dataset import pseudo_collate  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import normalize  # noqa: E402
+
+from urbancross_mm.functional.contrastive import info_nce  # noqa: E402
+from urbancross_mm.structures import RetrievalDataSample  # noqa: E402
+
+SIZES = {
+    'tiny: ResNet-18 of width 8, 32 px, batch 16': (8, 32, 16),
+    'small: ResNet-18 of width 64, 128 px, batch 32': (64, 128, 32),
+}
+VOCABULARY, LENGTH, WIDTH = 500, 20, 128
+
+
+def model_config(channels: int) -> dict:
+    """A dual encoder with a ResNet-18 of some width and a GRU."""
+    return dict(
+        type='CrossModalRetriever',
+        data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
+        image_encoder=dict(
+            type='BackboneEncoder', in_channels=8 * channels, embed_dim=WIDTH,
+            backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=channels,
+                          stem_channels=channels)),
+        text_encoder=dict(type='GRUTextEncoder', vocab_size=VOCABULARY, embed_dim=WIDTH,
+                          word_dim=64, hidden_dim=64),
+        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
+
+
+def make_batch(size: int, pixels: int) -> dict:
+    """One batch as the data loader hands it over."""
+    items = []
+    for number in range(size):
+        sample = RetrievalDataSample(metainfo=dict(
+            img_id=f'bench/{number}', text_ids=[number], caption_text_ids=[number], domain='bench'))
+        items.append(dict(data_samples=sample, inputs=dict(
+            image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
+            text=torch.randint(1, VOCABULARY, (1, LENGTH)))))
+    return pseudo_collate(items)
+
+
+def make_runner(channels: int, work_dir: str) -> Runner:
+    """A Runner with the hooks of our recipes, whose loop is stepped by hand."""
+    return Runner(
+        model=model_config(channels), work_dir=work_dir, default_scope='urbancross_mm',
+        train_dataloader=dict(batch_size=1, dataset=[0] * 100000,
+                              sampler=dict(type='mmengine.DefaultSampler', shuffle=False)),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-4)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=10), checkpoint=None),
+        custom_hooks=[dict(type='EpochSeedHook')], log_level='ERROR',
+        experiment_name=f'bench{channels}')
+
+
+class BareLoop:
+    """The same encoders, trained as a plain script would."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.image_encoder, self.text_encoder = model.image_encoder, model.text_encoder
+        self.scale = nn.Parameter(torch.tensor(2.66))
+        self.mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
+        self.std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+        parameters = [*self.image_encoder.parameters(), *self.text_encoder.parameters(), self.scale]
+        self.optimizer = torch.optim.AdamW(parameters, lr=1e-4)
+
+    def step(self, images: list[Tensor], texts: list[Tensor]) -> None:
+        """One step."""
+        picture = (torch.stack(images).float() - self.mean) / self.std
+        loss = info_nce(normalize(self.image_encoder(picture)),
+                        normalize(self.text_encoder(torch.cat(texts))), self.scale.exp())
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def measure(channels: int, pixels: int, size: int, steps: int, rounds: int
+            ) -> list[Timing]:
+    """Time both on the same weights, batches and number of steps."""
+    batch = make_batch(size, pixels)
+    with tempfile.TemporaryDirectory() as folder:
+        runner = make_runner(channels, folder)
+        runner._train_loop = runner.build_train_loop(runner.train_loop)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        runner.call_hook('before_run')
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        runner.model.train()
+        bare = BareLoop(runner.model)
+        inputs = batch['inputs']
+
+        def in_runner() -> None:
+            for number in range(steps):
+                runner.train_loop.run_iter(number, batch)
+
+        def in_bare_loop() -> None:
+            for _ in range(steps):
+                bare.step(inputs['image'], inputs['text'])
+
+        return compare({'bare loop': in_bare_loop, 'Runner': in_runner}, rounds)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--steps', type=int, default=10)
+    parser.add_argument('--rounds', type=int, default=7)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(settings(steps=args.steps, rounds=args.rounds))
+    for name, (channels, pixels, size) in SIZES.items():
+        timings = measure(channels, pixels, size, args.steps, args.rounds)
+        extra = 1000 * (timings[1].cpu_seconds - timings[0].cpu_seconds) / args.steps
+        print(f'\n{name}: {extra:.2f} ms more a step\n\n{timing_table(timings)}')
+
+
+if __name__ == '__main__':
+    main()

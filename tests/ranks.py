@@ -1,0 +1,39 @@
+"""Run a function on two gloo processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def run_on_ranks(function: Callable[..., Any], folder: Path, *arguments: Any,
+                 world_size: int = 2) -> list[Any]:
+    """Call ``function(rank, *arguments)`` on every rank.
+
+    Args:
+        function (Callable): Importable by name; what it returns must survive ``torch.save``.
+        folder (Path): An empty folder to meet in.
+        arguments: Passed on.
+        world_size (int): Number of processes. Defaults to 2.
+
+    Returns:
+        list: What each rank returned.
+    """
+    mp.spawn(_work, (world_size, function, str(folder), arguments), nprocs=world_size)
+    return [torch.load(folder / f'{rank}.pth', weights_only=False) for rank in range(world_size)]
+
+
+def _work(rank: int, world_size: int, function: Callable[..., Any], folder: str,
+          arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank,
+                            world_size=world_size)
+    try:
+        torch.save(function(rank, *arguments), f'{folder}/{rank}.pth')
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,85 @@
+"""Two gloo ranks: gathering, and a loss whose value and gradient equal one process."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from tests.ranks import run_on_ranks
+from urbancross_mm.functional import contrastive, similarity
+from urbancross_mm.utils import dist
+
+
+class TwoTowers(nn.Module):
+    """Two linear encoders and a learned scale: the smallest contrastive model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.image, self.text = nn.Linear(6, 4), nn.Linear(5, 4)
+        self.scale = nn.Parameter(torch.tensor(2.0))
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator)
+
+    def forward(self, image: torch.Tensor, text: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        images = dist.all_gather_with_grad(similarity.normalize(self.image(image)))
+        texts = dist.all_gather_with_grad(similarity.normalize(self.text(text)))
+        keys = dist.all_gather(keys)
+        return contrastive.info_nce(images, texts, self.scale.exp(),
+                                    contrastive.positive_mask(keys, keys))
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Eight pairs; one picture appears on both halves."""
+    generator = torch.Generator().manual_seed(4)
+    return (torch.randn(8, 6, generator=generator), torch.randn(8, 5, generator=generator),
+            torch.tensor([0, 1, 2, 2, 3, 0, 4, 5]))
+
+
+def loss_and_gradients(model: nn.Module, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    loss = model(*inputs)
+    loss.backward()
+    gradients = {name.removeprefix('module.'): parameter.grad
+                 for name, parameter in model.named_parameters()}
+    return dict(gradients, loss=loss.detach())
+
+
+def on_a_rank(rank: int) -> dict[str, Any]:
+    half = [part.chunk(2)[rank] for part in batch()]
+    result = loss_and_gradients(DistributedDataParallel(TwoTowers()), *half)
+    result['world'] = tuple(dist.world_info())
+    result['ids'] = dist.all_gather(torch.tensor([[2 ** 62 + rank, -1]]))
+    for shape in ((2 + rank, 3), (2, 3 + rank), (2,) * (rank + 1)):
+        try:
+            dist.all_gather_with_grad(torch.zeros(shape))
+        except ValueError as error:
+            result[str(shape[0])] = str(error)
+    result['uneven'] = [value for value in result.values() if isinstance(value, str)]
+    return result
+
+
+def test_two_ranks_equal_one_in_loss_and_gradient(tmp_path: Path) -> None:
+    one = loss_and_gradients(TwoTowers(), *batch())
+    ranks = run_on_ranks(on_a_rank, tmp_path)
+    for rank, two in enumerate(ranks):
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, msg=name)
+        assert two['world'] == (rank, 2)
+        assert two['ids'].tolist() == [[2 ** 62, -1], [2 ** 62 + 1, -1]]
+        assert two['uneven'] and all('different shapes' in text for text in two['uneven'])
+
+
+def test_one_process_gathers_itself() -> None:
+    tensor = torch.randn(3, 2, requires_grad=True)
+    assert dist.world_info() == (0, 1)
+    assert dist.all_gather_with_grad(tensor) is tensor
+    assert dist.all_gather(tensor) is tensor
+
+
+def test_a_number_cannot_be_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, 'world_info', lambda: dist.WorldInfo(0, 2))
+    with pytest.raises(ValueError, match='0 dimensions'):
+        dist.all_gather(torch.tensor(1.0))

@@ -1,0 +1,59 @@
+"""The last transform: tensors and the record that travels with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from torch import Tensor
+
+from urbancross_mm.registry import TRANSFORMS
+from urbancross_mm.structures import RetrievalDataSample
+
+META_KEYS = (
+    'img_id', 'img_path', 'domain', 'captions', 'caption_ids', 'caption_text_ids', 'text_ids',
+    'label', 'geo_tags', 'lon', 'lat', 'ori_shape', 'img_shape', 'sample_idx',
+)
+
+
+@TRANSFORMS.register_module()
+class PackRetrievalInputs(BaseTransform):
+    """Pack an item into ``dict(inputs=..., data_samples=RetrievalDataSample)``.
+
+    ``inputs`` has what the pipeline loaded, so one that reads only pictures, or only text, works
+    too: ``image`` (uint8, ``(3, H, W)``), ``text`` (long, ``(C, L)``), ``segment_bits`` (int32,
+    ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either
+    ``segment_count`` (long, a scalar).
+
+    Args:
+        meta_keys (Sequence[str]): Fields of the record; those that the item lacks are left out.
+            Defaults to all that :class:`RetrievalDataSample` documents.
+    """
+
+    def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pack the item."""
+        inputs: dict[str, Tensor] = {}
+        if 'img' in results:
+            inputs['image'] = _channels_first(results['img'])
+        if 'text' in results:
+            inputs['text'] = results['text']
+        if 'segment_bits' in results:
+            # torch has next to no arithmetic for uint16, and the sign bit of int16 is in use.
+            inputs['segment_bits'] = _channels_first(results['segment_bits'].astype(np.int32))
+        if 'segment_images' in results:
+            inputs['segment_images'] = _channels_first(results['segment_images'])
+        if 'num_segments' in results:
+            inputs['segment_count'] = torch.tensor(results['num_segments'])
+        meta = {key: results[key] for key in self.meta_keys if key in results}
+        return dict(inputs=inputs, data_samples=RetrievalDataSample(metainfo=meta))
+
+
+def _channels_first(array: np.ndarray) -> Tensor:
+    """``(..., H, W, C)`` to a contiguous ``(..., C, H, W)`` tensor."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, -3)))

@@ -1,0 +1,231 @@
+"""Geometry: the same move for a picture, the bit field of its masks and its class map.
+
+PIL moves all three, with pixel centres as its one convention. Bit fields and class maps go through
+its 32-bit integer mode with the nearest neighbour, which copies values and so moves every mask of
+a bit field exactly as it would move that mask alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from PIL import Image
+
+from urbancross_mm.registry import TRANSFORMS
+
+INTERPOLATIONS = dict(
+    nearest=Image.Resampling.NEAREST,
+    bilinear=Image.Resampling.BILINEAR,
+    bicubic=Image.Resampling.BICUBIC,
+)
+DIRECTIONS = ('horizontal', 'vertical', 'diagonal')
+# mm's label for pixels without a class.
+IGNORE_INDEX = 255
+
+
+class GeometryTransform(BaseTransform):
+    """Moves ``img``, ``segment_bits`` and ``gt_seg_map`` alike and keeps ``img_shape`` right.
+
+    A subclass writes ``move_image`` and ``move_labels``, called with the same ``params``, which
+    come from one call of ``draw`` an item.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Draw the parameters once and move everything with them."""
+        shape = results['img'].shape[:2]
+        params = self.draw(shape)
+        results['img'] = self.move_image(results['img'], params)
+        fills = dict(segment_bits=results.get('segment_fill', 0), gt_seg_map=IGNORE_INDEX)
+        for key, fill in fills.items():
+            if key in results:
+                labels = resize_labels(results[key], shape)
+                results[key] = self.move_labels(labels, params, fill)
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+    def draw(self, shape: tuple[int, int]) -> Any:
+        """Parameters of one move, for a picture of this height and width."""
+        raise NotImplementedError
+
+    def move_image(self, image: np.ndarray, params: Any) -> np.ndarray:
+        """Move a picture ``(H, W, 3)``."""
+        raise NotImplementedError
+
+    def move_labels(self, labels: np.ndarray, params: Any, fill: int) -> np.ndarray:
+        """Move labels ``(H, W)`` or ``(H, W, P)``; ``fill`` is for places outside of them."""
+        raise NotImplementedError
+
+
+@TRANSFORMS.register_module()
+class ResizeImage(GeometryTransform):
+    """Squash to a size. Pictures are antialiased, labels take the nearest neighbour.
+
+    Args:
+        scale (int | Sequence[int]): Side, or (width, height) as everywhere in mm, in pixels.
+        interpolation (str): 'bicubic' (CLIP's), 'bilinear' (the published recipe's) or 'nearest',
+            for the picture. Defaults to 'bicubic'.
+    """
+
+    def __init__(self, scale: int | Sequence[int], interpolation: str = 'bicubic') -> None:
+        self.width, self.height = _pair(scale)
+        self.interpolation = _interpolation(interpolation)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Resize, each from its own size at once: stored masks may be smaller than pictures."""
+        shape = (self.height, self.width)
+        if results['img'].shape[:2] != shape:
+            image = Image.fromarray(results['img'])
+            results['img'] = np.array(image.resize(shape[::-1], self.interpolation))
+        for key in ('segment_bits', 'gt_seg_map'):
+            if key in results:
+                results[key] = resize_labels(results[key], shape)
+        results['img_shape'] = shape
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomRotate(GeometryTransform):
+    """Rotate counter-clockwise about the centre by a random angle, keeping the size.
+
+    The corners of the picture turn black, no mask covers them, and the class map ignores them.
+    The full mask of a picture without segments stays full: its segment is the picture, corners
+    included.
+
+    Args:
+        degrees (Sequence[float]): Range of the angle. Defaults to (0, 90).
+        interpolation (str): For the picture; the published recipe has 'nearest'.
+            Defaults to 'bilinear'.
+    """
+
+    def __init__(self, degrees: Sequence[float] = (0, 90), interpolation: str = 'bilinear') -> None:
+        if len(degrees) != 2 or degrees[0] > degrees[1]:
+            raise ValueError(f'degrees must be a range (low, high), got {degrees!r}')
+        self.degrees = tuple(degrees)
+        self.interpolation = _interpolation(interpolation)
+
+    @cache_randomness
+    def draw(self, shape: tuple[int, int]) -> float:
+        """The angle in degrees."""
+        return float(np.random.uniform(*self.degrees))
+
+    def move_image(self, image: np.ndarray, params: float) -> np.ndarray:
+        """Rotate, with black corners."""
+        return np.array(Image.fromarray(image).rotate(params, self.interpolation))
+
+    def move_labels(self, labels: np.ndarray, params: float, fill: int) -> np.ndarray:
+        """Rotate by the nearest neighbour."""
+        return _each_plane(labels, lambda plane: plane.rotate(params, fillcolor=fill))
+
+
+@TRANSFORMS.register_module()
+class RandomCropImage(GeometryTransform):
+    """Cut out a window at a random place.
+
+    Args:
+        size (int | Sequence[int]): Side, or (width, height), in pixels.
+
+    Raises:
+        ValueError: If a picture is smaller than the window.
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.width, self.height = _pair(size)
+
+    @cache_randomness
+    def draw(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Top and left in pixels."""
+        if shape[0] < self.height or shape[1] < self.width:
+            raise ValueError(f'cannot cut {self.height} x {self.width} out of a picture of '
+                             f'{shape[0]} x {shape[1]}: resize it first')
+        return (int(np.random.randint(shape[0] - self.height + 1)),
+                int(np.random.randint(shape[1] - self.width + 1)))
+
+    def move_image(self, image: np.ndarray, params: tuple[int, int]) -> np.ndarray:
+        """Cut the window out of the picture."""
+        top, left = params
+        return image[top:top + self.height, left:left + self.width]
+
+    def move_labels(self, labels: np.ndarray, params: tuple[int, int], fill: int) -> np.ndarray:
+        """Cut the same window out of the labels."""
+        return self.move_image(labels, params)
+
+
+@TRANSFORMS.register_module()
+class RandomFlipImage(GeometryTransform):
+    """Mirror with some probability. Captions that say left or right then lie.
+
+    Args:
+        prob (float): Probability, 0 to 1. Defaults to 0.5.
+        directions (Sequence[str]): One of them is drawn: 'horizontal' (left and right change
+            places), 'vertical', 'diagonal' (both). Defaults to ('horizontal',).
+    """
+
+    def __init__(self, prob: float = 0.5, directions: Sequence[str] = ('horizontal',)) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob must be between 0 and 1, got {prob}')
+        if not directions or any(one not in DIRECTIONS for one in directions):
+            raise ValueError(f'directions must be of {DIRECTIONS}, got {directions!r}')
+        self.prob = prob
+        self.directions = tuple(directions)
+
+    @cache_randomness
+    def draw(self, shape: tuple[int, int]) -> str | None:
+        """The direction, or None for no flip."""
+        if np.random.rand() >= self.prob:
+            return None
+        return self.directions[np.random.randint(len(self.directions))]
+
+    def move_image(self, image: np.ndarray, params: str | None) -> np.ndarray:
+        """Mirror the picture."""
+        if params in ('horizontal', 'diagonal'):
+            image = image[:, ::-1]
+        if params in ('vertical', 'diagonal'):
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+    def move_labels(self, labels: np.ndarray, params: str | None, fill: int) -> np.ndarray:
+        """Mirror the labels."""
+        return self.move_image(labels, params)
+
+
+def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize integer labels by the nearest neighbour.
+
+    Args:
+        labels (np.ndarray): Class map or bit field, of a type whose values fit 31 bits.
+        shape (tuple[int, int]): Height and width to resize to, in pixels.
+
+    Shape:
+        - labels: ``(h, w)`` or ``(h, w, P)``; output: ``(H, W)`` or ``(H, W, P)``.
+
+    Returns:
+        np.ndarray: Labels of the same type.
+    """
+    if labels.shape[:2] == tuple(shape):
+        return labels
+    return _each_plane(labels, lambda plane: plane.resize(shape[::-1], Image.Resampling.NEAREST))
+
+
+def _each_plane(labels: np.ndarray, move: Callable[[Image.Image], Image.Image]) -> np.ndarray:
+    planes = labels.reshape(*labels.shape[:2], -1).astype(np.int32)
+    moved = [np.asarray(move(Image.fromarray(np.ascontiguousarray(planes[..., p]))))
+             for p in range(planes.shape[2])]
+    out = np.stack(moved, axis=-1).astype(labels.dtype)
+    return out if labels.ndim == 3 else out[..., 0]
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    width, height = (size, size) if isinstance(size, int) else tuple(size)
+    if width < 1 or height < 1:
+        raise ValueError(f'a size must be positive, got {size!r}')
+    return int(width), int(height)
+
+
+def _interpolation(name: str) -> Image.Resampling:
+    if name not in INTERPOLATIONS:
+        raise ValueError(f'interpolation must be one of {tuple(INTERPOLATIONS)}, got {name!r}')
+    return INTERPOLATIONS[name]

@@ -1,0 +1,30 @@
+"""Captions to tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+
+from urbancross_mm.registry import TOKENIZERS, TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class TokenizeText(BaseTransform):
+    """Tokenise the texts of an item.
+
+    Needs ``texts`` (C strings). Adds ``text`` (long, ``(C, L)``); C may be 0.
+
+    Args:
+        tokenizer (dict | Callable): Config of a registered tokenizer, or a callable that turns a
+            list of C strings into a long tensor ``(C, L)``.
+    """
+
+    def __init__(self, tokenizer: dict | Callable) -> None:
+        self.tokenizer = TOKENIZERS.build(tokenizer) if isinstance(tokenizer, dict) else tokenizer
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Tokenise."""
+        results['text'] = self.tokenizer(results['texts'])
+        return results
