@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -51,7 +52,7 @@ class BaseRetrievalLoss(BaseModule):
         Returns:
             Tensor: A scalar.
         """
-        with similarity.full_precision(image_embeds.device):
+        with torch.autocast(image_embeds.device.type, enabled=False):
             loss = self.compute(
                 similarity.as_float(image_embeds), similarity.as_float(text_embeds), positives
             )

@@ -1,0 +1,46 @@
+"""The ranking and evaluation benchmarks run, and what they compare agrees."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
+
+
+def run(script: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, 'argv', [script, *arguments, '--repeats', '1'])
+    runpy.run_path(str(FOLDER / script), run_name='__main__')
+    return capsys.readouterr().out
+
+
+def test_ranking(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ['--images', '60', '--small', '30', '--width', '8', '--chunk-size', '16']
+    text = run('ranking.py', sizes, monkeypatch, capsys)
+    assert '60 pictures x 300 captions x 8' in text
+    assert 'largest difference in R@K: 0.0000' in text
+    assert all(name in text for name in ('bare matrix', 'functional.ranking', 'RetrievalRecall'))
+
+
+def test_encode_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run('encode_once.py', ['--pairs', '40', '--batch', '16'], monkeypatch, capsys)
+    assert 'largest difference in R@K 0.0000' in text
+    assert '| encode once |' in text and '| encode every shard |' in text
+
+
+def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import timing
+
+    calls = []
+    results = timing.compare({'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')},
+                             repeats=2)
+    assert calls == list('ababab')
+    assert [result.name for result in results] == ['a', 'b'] and results[0].ratio == 1.0
+    peak = timing.peak_memory(lambda: torch.ones(8 * 2 ** 20))
+    assert peak is None or 24 < peak < 64

@@ -1,0 +1,33 @@
+"""What every command-line tool does around its work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+EXPECTED = (ValueError, KeyError, OSError, ImportError)
+
+
+def run_tool(main: Callable[[], int | None]) -> None:
+    """Run a tool; a user's mistake ends in one sentence on stderr and exit code 2.
+
+    Set ``URBANCROSS_TRACEBACK=1`` to see where it came from.
+
+    Args:
+        main (Callable): The tool; its return value, if any, is the exit code.
+    """
+    try:
+        code = main()
+    except EXPECTED as error:
+        if os.environ.get('URBANCROSS_TRACEBACK'):
+            raise
+        # str() of a KeyError is the repr of its message.
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        sentence = ' '.join(str(message).split()) or repr(error)
+        print(f'error: {sentence}', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)
