@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,12 +46,11 @@ class ImageTextDataset(BaseDataset):
       and ``get_subset``, so it holds for subsets and folds. Within a ``ConcatDataset`` it holds
       for each member; a caption that two members share is encoded twice, to the same id.
 
-    ``skip_bad=True`` opens every picture once when the annotations are loaded, leaves out those
-    that are missing or cannot be decoded, and logs their number and the first few. It does so
-    before ``indices``, equally on every rank and after a resume. In test mode the gallery is then
-    smaller than the published one: the warning says so, and ``skipped`` lists the pictures.
-    A transform that returns None is an error, except in training with ``skip_bad``: there
-    mmengine's rule holds (another item is drawn) and is logged.
+    ``skip_bad=True`` decodes every picture once when the annotations are loaded, leaves out those
+    that fail (before ``indices``, so alike on every rank and after a resume), logs their number
+    and lists them in ``skipped``. In a gallery (``test_mode`` or 'all') the warning says that it
+    shrinks. A transform that returns None is an error, except in training with ``skip_bad``: there
+    another item is drawn, as mmengine does, and it is logged.
 
     Args:
         ann_file (str): Annotation file of schema 1 (JSON or Parquet), relative to ``data_root``.
@@ -97,17 +97,12 @@ class ImageTextDataset(BaseDataset):
 
     def full_init(self) -> None:
         """Load the annotations, once, and decide which item encodes which caption."""
-        if self._fully_initialized:
-            return
-        super().full_init()
-        self._assign_texts()
+        if not self._fully_initialized:
+            super().full_init()
+            self._assign_texts()
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Read and check the annotation file and the folder of pictures.
-
-        Returns:
-            list[dict]: One record an item.
-        """
+        """Read and check the annotation file and the folder of pictures."""
         metainfo, raw_items = load_annotations(self.ann_file)
         folder = self.data_prefix['img_path']
         if not Path(folder).is_dir():
@@ -120,14 +115,7 @@ class ImageTextDataset(BaseDataset):
         return [item for raw in raw_items for item in self.parse_data_info(raw)]
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> list[dict[str, Any]]:
-        """Turn one entry of the annotation file into items, with absolute paths.
-
-        Args:
-            raw_data_info (dict): The entry.
-
-        Returns:
-            list[dict]: One item a caption with ``captions='each'``, else one.
-        """
+        """Turn one entry of the file into items: one a caption with 'each', else one."""
         raw, captions = raw_data_info, list(raw_data_info['captions'])
         ids = raw.get('caption_ids') or [f'{raw["img_id"]}#{k}' for k in range(len(captions))]
         info = dict(
@@ -148,11 +136,7 @@ class ImageTextDataset(BaseDataset):
         return [dict(info, caption_index=k) for k in range(len(captions))]
 
     def filter_data(self) -> list[dict[str, Any]]:
-        """Leave out unreadable pictures if ``skip_bad``, and refuse to be empty.
-
-        Returns:
-            list[dict]: The items that stay.
-        """
+        """Leave out unreadable pictures if ``skip_bad``, and refuse to be empty."""
         items = self._readable(self.data_list) if self.skip_bad else self.data_list
         if not items:
             raise ValueError(f'{self.ann_file} leaves no item to load '
@@ -190,7 +174,7 @@ class ImageTextDataset(BaseDataset):
         data = super().prepare_data(idx)
         if data is None:
             what = f'a transform returned None for item {idx} of {self.ann_file}'
-            if self.test_mode or not self.skip_bad:
+            if self._evaluates or not self.skip_bad:
                 raise ValueError(f'{what}; only training with skip_bad=True may skip items')
             print_log(f'skip_bad: {what}, another item is drawn', 'current', logging.WARNING)
         return data
@@ -207,6 +191,11 @@ class ImageTextDataset(BaseDataset):
         subset = super().get_subset(indices)
         subset._assign_texts()
         return subset
+
+    @property
+    def _evaluates(self) -> bool:
+        """Whether the items make up a gallery, of which none may be missing unnoticed."""
+        return self.test_mode or self.captions == 'all'
 
     def _choose(self, info: dict[str, Any]) -> list[int]:
         """Positions of the captions that this item encodes."""
@@ -240,16 +229,13 @@ class ImageTextDataset(BaseDataset):
         """Refuse a subset, such as a fold, that tears the captions of one picture apart."""
         if self.captions != 'each' or isinstance(indices, int):
             return
-        counts: dict[str, int] = {}
-        sizes: dict[str, int] = {}
-        for idx in indices:
-            info = super().get_data_info(idx)
-            counts[info['img_id']] = counts.get(info['img_id'], 0) + 1
-            sizes[info['img_id']] = len(info['captions'])
-        for img_id, count in counts.items():
-            if count < sizes[img_id]:
+        infos = [super(ImageTextDataset, self).get_data_info(idx) for idx in indices]
+        counts = Counter(info['img_id'] for info in infos)
+        for info in infos:
+            count, whole = counts[info['img_id']], len(info['captions'])
+            if count < whole:
                 raise ValueError(
-                    f'the subset takes {count} of {sizes[img_id]} captions of {img_id}, so folds '
+                    f'the subset takes {count} of {whole} captions of {info["img_id"]}, so folds '
                     "would share pictures: use captions='sample', whose items are pictures")
 
     def _readable(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -261,6 +247,6 @@ class ImageTextDataset(BaseDataset):
             gallery = f': the gallery shrinks to {size} pictures, its recall is not comparable'
             print_log(
                 f'skip_bad: {len(self.skipped)} of {len(problems)} pictures of {self.ann_file} '
-                f'are unreadable and left out{gallery if self.test_mode else ""}. First: {shown}',
+                f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}',
                 'current', logging.WARNING)
         return [item for item in items if not problems[item['img_path']]]

@@ -1,6 +1,7 @@
 """Retrievers and their parts."""
 
 from urbancross_mm.models.build import build_part
+from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
 from urbancross_mm.models.encoders import (
     BackboneEncoder,
     BaseEncoder,
@@ -24,6 +25,7 @@ from urbancross_mm.models.retrievers import BaseRetriever, CrossModalRetriever, 
 __all__ = [
     'BackboneEncoder', 'BaseEncoder', 'BaseRetriever', 'BaseRetrievalLoss', 'CrossModalRetriever',
     'GRUTextEncoder', 'HuggingFaceTextEncoder', 'InfoNCELoss', 'MaskedSegmentPool',
-    'OpenCLIPImageEncoder', 'OpenCLIPTextEncoder', 'PairwiseRankingLoss', 'RetrievalHead',
-    'SegmentTower', 'SigLIPLoss', 'TextCNNEncoder', 'UrbanCross', 'build_part',
+    'OpenCLIPImageEncoder', 'OpenCLIPTextEncoder', 'PairwiseRankingLoss',
+    'RetrievalDataPreprocessor', 'RetrievalHead', 'SegmentTower', 'SigLIPLoss', 'TextCNNEncoder',
+    'UrbanCross', 'build_part',
 ]

@@ -83,7 +83,8 @@ FINLAND = Country(
     scenes={'forest': 2.2, 'pond': 1.8, 'sparseresidential': 1.6, 'port': 1.4, 'river': 1.3,
             'beach': 0.5, 'denseresidential': 0.6, 'resort': 0.5, 'tenniscourt': 0.7},
     words={'house': ('cottage', 'cottages'), 'pond': ('small lake', 'small lakes'),
-           'forest': ('conifer forest', 'conifer forests'), 'lot': ('parking area', 'parking areas'),
+           'forest': ('conifer forest', 'conifer forests'),
+           'lot': ('parking area', 'parking areas'),
            'tree': ('spruce', 'spruces'), 'warehouse': ('hall', 'halls'),
            'field': ('hay field', 'hay fields'), 'boat': ('motorboat', 'motorboats')},
 )
@@ -94,7 +95,7 @@ GERMANY = Country(
     roofs={'red': 0.42, 'orange': 0.26, 'brown': 0.16, 'grey': 0.16},
     house=(10.0, 14.0), gap=2.4, ground={'grass': 0.88, 'soil': 0.12},
     palette={
-        'grass': (112, 148, 76), 'dry': (164, 160, 104), 'soil': (152, 126, 98),
+        'grass': (114, 140, 86), 'dry': (164, 160, 104), 'soil': (152, 126, 98),
         'asphalt': (132, 132, 134), 'paved': (160, 158, 154), 'sand': (206, 190, 152),
         'sea': (62, 96, 104), 'canopy': (60, 98, 52), 'tree': (62, 108, 52),
         'pale': (226, 226, 222), 'red': (180, 74, 56), 'brown': (128, 92, 70),
@@ -110,7 +111,8 @@ GERMANY = Country(
            'forest': ('mixed woodland', 'mixed woodlands'), 'lot': ('car park', 'car parks'),
            'tree': ('deciduous tree', 'deciduous trees'),
            'warehouse': ('factory building', 'factory buildings'),
-           'field': ('crop field', 'crop fields'), 'track': ('athletics ground', 'athletics grounds')},
+           'field': ('crop field', 'crop fields'),
+           'track': ('athletics ground', 'athletics grounds')},
 )
 
 SPAIN = Country(
@@ -119,7 +121,7 @@ SPAIN = Country(
     roofs={'orange': 0.34, 'white': 0.3, 'beige': 0.22, 'red': 0.14},
     house=(9.0, 14.0), gap=0.9, ground={'dry': 0.5, 'soil': 0.3, 'grass': 0.2},
     palette={
-        'grass': (146, 156, 92), 'dry': (188, 170, 120), 'soil': (198, 162, 122),
+        'grass': (146, 154, 100), 'dry': (190, 174, 132), 'soil': (196, 168, 136),
         'asphalt': (150, 146, 142), 'paved': (190, 180, 164), 'sand': (226, 206, 164),
         'sea': (44, 116, 142), 'canopy': (98, 112, 66), 'tree': (88, 108, 58),
         'pale': (240, 236, 228), 'red': (196, 92, 68), 'brown': (158, 116, 84),
@@ -127,13 +129,14 @@ SPAIN = Country(
         'orange': (218, 140, 92), 'blue': (62, 142, 192), 'green': (92, 148, 88),
         'yellow': (224, 202, 118), 'beige': (222, 200, 166),
     },
-    sun=(-0.3, -0.3), tint=(1.05, 1.0, 0.93), contrast=1.1, blur=0.25, noise=2.5,
+    sun=(-0.3, -0.3), tint=(1.03, 1.0, 0.95), contrast=1.1, blur=0.25, noise=2.5,
     trees=(5, 22), crown=(1.6, 2.8),
     scenes={'resort': 2.0, 'denseresidential': 1.7, 'tenniscourt': 1.5, 'beach': 1.5,
             'stadium': 1.3, 'center': 1.2, 'forest': 0.5, 'pond': 0.6, 'sparseresidential': 0.7},
     words={'house': ('villa', 'villas'), 'pond': ('reservoir', 'reservoirs'),
            'forest': ('pine grove', 'pine groves'), 'lot': ('parking lot', 'parking lots'),
-           'tree': ('olive tree', 'olive trees'), 'warehouse': ('industrial unit', 'industrial units'),
+           'tree': ('olive tree', 'olive trees'),
+           'warehouse': ('industrial unit', 'industrial units'),
            'field': ('dry field', 'dry fields'), 'court': ('padel court', 'padel courts')},
 )
 

@@ -26,12 +26,19 @@ def add_focus(world: Builder) -> None:
     """Put down what the picture is about, before anything else."""
     kind = world.scene.kind
     if kind in THINGS:
-        zone = ZONES[int(world.rng.integers(len(ZONES)))]
-        group(world, THINGS[kind], zone, 'focus', 0.5)
+        anywhere(world, lambda zone: group(world, THINGS[kind], zone, 'focus', 0.44))
         if kind == 'resort':
             _hotel(world)
     elif kind in SPECIAL:
         SPECIAL[kind](world)
+
+
+def anywhere(world: Builder, place: Callable[[str], bool]) -> None:
+    """Try random zones; the centre always has room on an empty picture."""
+    for zone in (*world.rng.choice(ZONES, 12), *['centre'] * 20):
+        if place(str(zone)):
+            return
+    raise RuntimeError(f'no room for the focus of {world.scene.kind} {world.scene.seed}')
 
 
 def _hotel(world: Builder) -> None:
@@ -86,7 +93,8 @@ def _airport(world: Builder) -> None:
     tilt = world.between(-0.2, 0.2)
     line = across(world, tilt, flip * 0.3 * e)
     world.add(Item('runway', ribbon(line, 0.14 * e), 'asphalt', tilt, (0, 0.14 * e), path=line))
-    centre = np.full(2, e / 2) + turn(np.array([world.between(-.08, .08) * e, -flip * .1 * e]), tilt)
+    shift = np.array([world.between(-0.08, 0.08), -flip * 0.1]) * e
+    centre = np.full(2, e / 2) + turn(shift, tilt)
     size = (0.8 * e, 0.42 * e)
     world.add(Item('apron', rectangle(centre, size, tilt), 'paved', tilt, size))
     count = int(world.rng.integers(1, 7))
@@ -102,8 +110,8 @@ _HALF = np.array([[.5, 0], [.42, .05], [.12, .06], [-.1, .46], [-.2, .46], [-.1,
 _PLANE = np.concatenate([_HALF, _HALF[-2:0:-1] * [1, -1]])
 
 
-def _river(world: Builder, angle: float | None = None) -> tuple[float, float]:
-    """Water across the picture; returns its direction and width."""
+def _river(world: Builder) -> float:
+    """Water across the picture; returns its direction."""
     turned = world.pick({'0': 0.5, '1': 0.5}) == '1'
     angle = (np.pi / 2 if turned else 0.0) + world.between(-0.25, 0.25)
     bend = 0.0 if world.scene.kind == 'bridge' else world.between(0.06, 0.12) * world.extent
@@ -112,11 +120,11 @@ def _river(world: Builder, angle: float | None = None) -> tuple[float, float]:
     colour = world.pick({'sea': 0.5, 'green': 0.3, 'brown': 0.2})
     world.add(Item('river', ribbon(path, width), colour, angle, (0.0, width), role='focus',
                    path=path))
-    return angle, width
+    return angle
 
 
 def _bridge(world: Builder) -> None:
-    angle, _ = _river(world)
+    angle = _river(world)
     count = int(world.rng.integers(1, 3))
     for number in range(count):
         offset = (0.0 if count == 1 else number - 0.5) * 0.45 + world.between(-0.08, 0.08)
@@ -154,11 +162,10 @@ def _forest(world: Builder) -> None:
         world.try_add(Item('clearing', outline, world.scene.ground, size=size, role='focus'))
 
 
-SPECIAL: dict[str, Callable[[Builder], None]] = {
+SPECIAL: dict[str, Callable[[Builder], object]] = {
     'beach': _beach, 'port': _port, 'airport': _airport, 'bridge': _bridge,
-    'river': lambda world: (_river(world), None)[1],
+    'river': _river,
     'farmland': _farmland, 'forest': _forest,
-    'pond': lambda world: (pond(world, str(world.rng.choice(ZONES)), 'focus', 0.42), None)[1],
-    'parking': lambda world: (car_park(world, str(world.rng.choice(ZONES)), 'focus', 0.5),
-                              None)[1],
+    'pond': lambda world: anywhere(world, lambda zone: pond(world, zone, 'focus', 0.4)),
+    'parking': lambda world: anywhere(world, lambda zone: car_park(world, zone, 'focus', 0.44)),
 }

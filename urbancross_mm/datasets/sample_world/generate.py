@@ -15,8 +15,9 @@ from urbancross_mm.datasets.sample_world.things import SECONDS, car
 PLANS: dict[str, tuple[int, tuple[int, int], float]] = {
     'airport': (0, (0, 0), 0.3), 'baseballfield': (2, (0, 3), 1.0), 'beach': (1, (0, 5), 0.6),
     'bridge': (0, (0, 6), 1.0), 'center': (3, (0, 4), 0.8), 'church': (2, (0, 8), 0.8),
-    'denseresidential': (4, (14, 34), 0.5), 'farmland': (1, (0, 0), 0.0), 'forest': (1, (0, 0), 0.0),
-    'industrial': (2, (0, 3), 0.3), 'parking': (2, (0, 5), 0.6), 'playground': (2, (0, 5), 0.9),
+    'denseresidential': (4, (14, 34), 0.5), 'farmland': (1, (0, 0), 0.0),
+    'forest': (1, (0, 0), 0.0), 'industrial': (2, (0, 3), 0.3), 'parking': (2, (0, 5), 0.6),
+    'playground': (2, (0, 5), 0.9),
     'pond': (1, (0, 4), 1.2), 'port': (1, (0, 3), 0.2), 'resort': (1, (0, 4), 0.9),
     'river': (0, (0, 6), 1.2), 'sparseresidential': (1, (2, 7), 1.3), 'stadium': (2, (0, 3), 0.7),
     'storagetanks': (2, (0, 2), 0.4), 'tenniscourt': (2, (0, 6), 1.0),
@@ -74,8 +75,9 @@ def _add_second(world: Builder) -> None:
     """One more thing to tell pictures apart by, in another part than the focus."""
     rng = world.rng
     focus = {i.kind for i in world.scene.select(role='focus')}
-    options = [k for k in SECONDS if k != world.scene.kind and not (k == 'pond' and 'river' in focus)
-               and not (k == 'lot' and world.scene.kind == 'parking')]
+    same = {world.scene.kind, 'pond' if 'river' in focus else '',
+            'lot' if world.scene.kind == 'parking' else ''}
+    options = [k for k in SECONDS if k not in same]
     name = options[int(rng.integers(len(options)))]
     share = 0.3 if name in ('pond', 'forest') else 0.27
     for zone in rng.permutation(ZONES)[:6]:

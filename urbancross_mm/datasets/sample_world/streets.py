@@ -85,9 +85,9 @@ def _grid(world: Builder, amount: int) -> list[Outline]:
     paths = []
     for number in range(min(amount, 4)):
         angle = tilt + (np.pi / 2 if number % 2 else 0.0)
-        side = -1 if number >= 2 else 1
-        paths += _first_free(world, lambda a=angle, s=side: across(
-            world, a, s * world.between(0.08, 0.4) * world.extent))
+        low, high = ((-0.4, 0.4), (-0.4, 0.4), (-0.4, -0.12), (0.12, 0.4))[number]
+        paths += _first_free(world, lambda a=angle, lo=low, hi=high: across(
+            world, a, world.between(lo, hi) * world.extent), tries=14)
     return paths
 
 

@@ -7,7 +7,8 @@ from urbancross_mm.datasets.transforms.geometry import (
     RandomRotate,
     ResizeImage,
 )
-from urbancross_mm.datasets.transforms.loading import LoadImage, LoadSegmentFolder, LoadSegments
+from urbancross_mm.datasets.transforms.loading import LoadImage
+from urbancross_mm.datasets.transforms.segments import LoadSegmentFolder, LoadSegments
 from urbancross_mm.datasets.transforms.text import TokenizeText
 
 __all__ = [

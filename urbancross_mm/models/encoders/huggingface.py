@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -120,20 +121,17 @@ def _load(path: str, allow_download: bool) -> nn.Module:
         return transformers.AutoModel.from_pretrained(
             path, local_files_only=not allow_download, dtype=torch.float32
         )
-    except OSError as error:
-        raise FileNotFoundError(
-            f'no transformers model at {path!r} ({_first_line(error)}): give a local folder with '
-            'config.json and weights, or a hub id with allow_download=True and a connection; '
-            '--sample runs without it'
-        ) from error
-    except (ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:200]
+        if isinstance(error, OSError) or not os.path.isdir(path):
+            raise FileNotFoundError(
+                f'no transformers model at {path!r} ({reason}): give a local folder with '
+                'config.json and weights, or a hub id with allow_download=True and a connection; '
+                '--sample runs without it'
+            ) from error
         raise ValueError(
-            f'the transformers model at {path!r} cannot be loaded: {_first_line(error)}'
+            f'the transformers model at {path!r} cannot be loaded: {reason}'
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:200]
 
 
 def _text_part(model: nn.Module) -> nn.Module:

@@ -1,0 +1,197 @@
+"""Samples a second of the segment pipeline, against one JPEG decode a segment.
+
+Both sides read the same generated pictures and give normalised float batches on one CPU thread:
+
+- ours: one picture and one RLE sidecar a sample; masks move as a bit field, the segments are
+  composed on the batch by ``RetrievalDataPreprocessor``;
+- published layout: one picture and K segment pictures a sample, each decoded, resized, turned
+  into a float tensor and normalised on its own.
+
+    python benchmarks/segment_pipeline.py --sizes 224 512
+"""
+
+from __future__ import annotations
+
+import timing  # noqa: I001  first: it pins the threads and finds the package
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import urbancross_mm  # noqa: F401  its torchvision hook, before torchvision
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from PIL import Image
+from torchvision import transforms
+
+from urbancross_mm.datasets import ImageTextDataset, OpenCLIPTokenizer
+from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
+
+TRAIN_SIZE = 224
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CAPTION = 'several buildings with grey roofs stand along a road beside a green sports field'
+
+
+def main() -> None:
+    """Measure every picture size and print one table."""
+    args = parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for size in args.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            bytes_ours, bytes_published = write_data(Path(folder), size, args)
+            ours = Ours(Path(folder), args.segments)
+            published = Published(Path(folder), args.segments)
+            check_alike(ours, published)
+            slow, fast = timing.compare(dict(published=published.batch, ours=ours.batch),
+                                        repeats=args.repeats)
+        for name, one, size_bytes in (('JPEG a segment (published layout)', slow, bytes_published),
+                                      ('RLE sidecar, composed on the batch', fast, bytes_ours)):
+            rows.append([f'{size} px', name, f'{args.samples / one.cpu_seconds:.0f}',
+                         f'{1 / one.ratio:.1f}x', f'{size_bytes / 1000:.1f} kB'])
+    print(timing.settings(K=args.segments, batch=args.samples, training_size=TRAIN_SIZE))
+    print()
+    print(timing.markdown(
+        ['pictures', 'layout', 'samples a CPU second', 'speed', 'on disk a picture'], rows))
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--sizes', type=int, nargs='+', default=[224, 512], help='picture sides')
+    parser.add_argument('--segments', type=int, default=10, help='K')
+    parser.add_argument('--samples', type=int, default=20, help='samples a batch')
+    parser.add_argument('--repeats', type=int, default=7, help='rounds')
+    parser.add_argument('--mask-size', type=int, default=256, help='longest side of stored masks')
+    return parser.parse_args()
+
+
+def scene(size: int, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A textured picture, and the masks ``(K, H, W)`` of its largest regions."""
+    fields = np.stack([noise(size, rng, 6) for _ in range(3 * count)])
+    region = fields.argmax(axis=0)
+    colours = rng.integers(40, 216, (3 * count, 3))
+    texture = sum(noise(size, rng, cells) * scale for cells, scale in ((12, 20), (60, 14)))
+    grain = rng.normal(0, 4, (size, size, 1))
+    picture = np.clip(colours[region] + texture[..., None] + grain, 0, 255).astype(np.uint8)
+    largest = np.argsort(-np.bincount(region.ravel(), minlength=3 * count))[:count]
+    return picture, region == largest[:, None, None]
+
+
+def noise(size: int, rng: np.random.Generator, cells: int) -> np.ndarray:
+    """Smooth noise with this many cells a side."""
+    coarse = Image.fromarray(rng.normal(size=(cells, cells)).astype(np.float32))
+    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def write_data(root: Path, size: int, args: argparse.Namespace) -> tuple[float, float]:
+    """Write both layouts; returns bytes a picture of ours and of the published one."""
+    rng = np.random.default_rng(0)
+    items, ours, published = [], 0, 0
+    for name in ('images', 'segments', 'image_segments', 'annotations'):
+        (root / name).mkdir()
+    for index in range(args.samples):
+        picture, masks = scene(size, args.segments, rng)
+        path = root / 'images' / f'{index}.jpg'
+        Image.fromarray(picture).save(path)
+        files = write_published(root / 'image_segments' / str(index), picture, masks)
+        sidecar = root / 'segments' / f'{index}.json'
+        sidecar.write_text(json.dumps(make_sidecar(masks, args.mask_size)))
+        ours += path.stat().st_size + sidecar.stat().st_size
+        published += path.stat().st_size + sum(file.stat().st_size for file in files)
+        items.append(dict(img_id=f'b/{index}', img_path=path.name, captions=[f'{CAPTION} {index}'],
+                          segments=sidecar.name))
+    metainfo = dict(schema=1, dataset='bench', domain='bench', split='train')
+    (root / 'annotations' / 'bench.json').write_text(
+        json.dumps(dict(metainfo=metainfo, data_list=items)))
+    return ours / args.samples, published / args.samples
+
+
+def write_published(folder: Path, picture: np.ndarray, masks: np.ndarray) -> list[Path]:
+    """The picture once a mask, white outside."""
+    folder.mkdir()
+    files = [folder / f'{folder.name}_{k}.jpg' for k in range(len(masks))]
+    for file, mask in zip(files, masks):
+        Image.fromarray(np.where(mask[..., None], picture, 255).astype(np.uint8)).save(file)
+    return files
+
+
+def make_sidecar(masks: np.ndarray, mask_size: int) -> dict[str, Any]:
+    """The masks as compressed RLE, at most ``mask_size`` a side."""
+    from pycocotools import mask as coco
+
+    size = masks.shape[1]
+    side = min(size, mask_size)
+    segments = []
+    for k, mask in enumerate(masks):
+        small = Image.fromarray(mask.astype(np.uint8)).resize((side, side),
+                                                              Image.Resampling.NEAREST)
+        rle = coco.encode(np.asfortranarray(np.asarray(small)))
+        segments.append(dict(counts=rle['counts'].decode(), score=1 - k / 100,
+                             area=int(mask.sum()), bbox=[0, 0, size, size]))
+    return dict(image_size=[size, size], size=[side, side], source='exact', segments=segments)
+
+
+class Ours:
+    """The pipeline of the recipes and the data preprocessor."""
+
+    def __init__(self, root: Path, num_segments: int) -> None:
+        self.dataset = ImageTextDataset(
+            'annotations/bench.json', str(root), pipeline=[
+                dict(type='LoadImage'),
+                dict(type='LoadSegments', num_segments=num_segments),
+                dict(type='ResizeImage', scale=278, interpolation='bilinear'),
+                dict(type='RandomRotate', degrees=(0, 90), interpolation='nearest'),
+                dict(type='RandomCropImage', size=TRAIN_SIZE),
+                dict(type='TokenizeText', tokenizer=dict(type='OpenCLIPTokenizer')),
+                dict(type='PackRetrievalInputs')])
+        self.preprocessor = RetrievalDataPreprocessor(stats='imagenet', num_segments=num_segments)
+
+    def batch(self) -> dict[str, torch.Tensor]:
+        """Load and prepare every sample once."""
+        samples = pseudo_collate([self.dataset[i] for i in range(len(self.dataset))])
+        return self.preprocessor(samples, training=True)['inputs']
+
+
+class Published:
+    """One decode a segment, with the transforms of the published recipe."""
+
+    def __init__(self, root: Path, num_segments: int) -> None:
+        tensor = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+        self.augment = transforms.Compose([
+            transforms.Resize((278, 278)), transforms.RandomRotation((0, 90)),
+            transforms.RandomCrop(TRAIN_SIZE), *tensor])
+        self.plain = transforms.Compose([transforms.Resize((TRAIN_SIZE, TRAIN_SIZE)), *tensor])
+        self.tokenizer = OpenCLIPTokenizer()
+        self.pictures = sorted((root / 'images').iterdir(), key=lambda file: int(file.stem))
+        self.root, self.num_segments = root, num_segments
+
+    def batch(self) -> dict[str, torch.Tensor]:
+        """Load and prepare every sample once."""
+        samples = [self.sample(file) for file in self.pictures]
+        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+
+    def sample(self, file: Path) -> dict[str, torch.Tensor]:
+        """One picture and its segments."""
+        folder = self.root / 'image_segments' / file.stem
+        segments = [self.plain(Image.open(folder / f'{file.stem}_{k}.jpg').convert('RGB'))
+                    for k in range(self.num_segments)]
+        return dict(image=self.augment(Image.open(file).convert('RGB')),
+                    segments=torch.stack(segments),
+                    text=self.tokenizer([f'{CAPTION} {file.stem}'])[0])
+
+
+def check_alike(ours: Ours, published: Published) -> None:
+    """Both sides must give the same shapes and types, or the race means nothing."""
+    mine, theirs = ours.batch(), published.batch()
+    for key, value in theirs.items():
+        if mine[key].shape != value.shape or mine[key].dtype != value.dtype:
+            raise RuntimeError(f'{key}: {mine[key].shape} {mine[key].dtype} against {value.shape} '
+                               f'{value.dtype}')
+
+
+if __name__ == '__main__':
+    main()

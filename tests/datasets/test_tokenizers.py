@@ -1,0 +1,129 @@
+"""Tokenizers: rows, padding, cutting, pickling, and what happens without a network."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+import torch
+
+from urbancross_mm.datasets.tokenizers import (
+    HuggingFaceTokenizer,
+    OpenCLIPTokenizer,
+    VocabTokenizer,
+    split_words,
+)
+from urbancross_mm.registry import TOKENIZERS
+
+WORDS = {'road': 1, 'red': 2, "it's": 3, '<unk>': 4}
+
+
+@pytest.fixture
+def vocab_file(tmp_path):
+    path = tmp_path / 'vocab.json'
+    path.write_text(json.dumps(dict(word2idx=WORDS, idx2word={str(v): k for k, v in WORDS.items()},
+                                    idx=5)))
+    return str(path)
+
+
+@pytest.fixture(scope='module')
+def bert_folder(tmp_path_factory):
+    from transformers import BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp('bert')
+    words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'red', 'road']
+    (folder / 'vocab.txt').write_text('\n'.join(words))
+    BertTokenizerFast(str(folder / 'vocab.txt')).save_pretrained(folder)
+    return str(folder)
+
+
+def test_open_clip_equals_open_clip():
+    import open_clip
+
+    texts = ['a red roof', 'road ' * 100, '']
+    tokenizer = TOKENIZERS.build(dict(type='OpenCLIPTokenizer', model_name='ViT-B-16'))
+    assert (tokenizer.context_length, tokenizer.vocab_size, tokenizer.pad_id) == (77, 49408, 0)
+    wanted = open_clip.get_tokenizer('ViT-B-16')(texts)
+    for _ in range(2):  # the second time from memory
+        assert tokenizer(texts).equal(wanted)
+    assert tokenizer(texts).dtype == torch.long
+    assert OpenCLIPTokenizer(context_length=16)(texts).shape == (3, 16)
+
+
+def test_open_clip_without_model_or_network(monkeypatch):
+    with pytest.raises(ValueError, match="open_clip knows no model 'ViT-Z-99'"):
+        OpenCLIPTokenizer('ViT-Z-99')
+
+    def offline(*_, **__):
+        raise OSError("We couldn't connect\nand more lines")
+
+    monkeypatch.setattr('open_clip.get_tokenizer', offline)
+    with pytest.raises(OSError, match="tokenizer of 'ViT-B-16-SigLIP' cannot be loaded.*couldn't"):
+        OpenCLIPTokenizer('ViT-B-16-SigLIP')
+
+
+def test_vocabulary(vocab_file):
+    tokenizer = TOKENIZERS.build(dict(type='VocabTokenizer', vocab_file=vocab_file, max_length=4))
+    assert (tokenizer.context_length, tokenizer.vocab_size, tokenizer.pad_id) == (4, 5, 0)
+    rows = tokenizer(['A RED road.', 'road, road; road road red', ' !? ', "It's"]).tolist()
+    assert rows == [[4, 2, 1, 0], [1, 1, 1, 1], [4, 0, 0, 0], [3, 0, 0, 0]]
+    assert tokenizer([]).shape == (0, 4)
+    assert tokenizer('road').tolist() == [[1, 0, 0, 0]]
+
+
+def test_vocabulary_alone(tmp_path):
+    (tmp_path / 'v.json').write_text(json.dumps(WORDS))
+    assert VocabTokenizer(str(tmp_path / 'v.json'), 2)(['red x']).tolist() == [[2, 4]]
+
+
+@pytest.mark.parametrize('content, sentence', [
+    ('{', 'is not valid JSON'),
+    ('[]', 'must map words to ids'),
+    ('{"word2idx": {"a": 0, "<unk>": 1}}', 'must map words to ids from 1 on'),
+    ('{"word2idx": {"a": "b"}}', 'must map words to ids'),
+    ('{"a": 1}', "has no word '<unk>'"),
+])
+def test_bad_vocabularies(tmp_path, content, sentence):
+    (tmp_path / 'v.json').write_text(content)
+    with pytest.raises(ValueError, match=f'v.json {sentence}'):
+        VocabTokenizer(str(tmp_path / 'v.json'))
+    with pytest.raises(FileNotFoundError, match=r'vocabulary not found: .*none\.json.*converters'):
+        VocabTokenizer(str(tmp_path / 'none.json'))
+
+
+def test_words():
+    assert split_words('2 two-storey roofs,\nnear São Paulo_north') == [
+        '2', 'two-storey', 'roofs', 'near', 'são', 'paulo', 'north']
+
+
+def test_hugging_face_folder(bert_folder):
+    tokenizer = HuggingFaceTokenizer(bert_folder, max_length=5)
+    assert (tokenizer.context_length, tokenizer.vocab_size, tokenizer.pad_id) == (5, 8, 0)
+    assert tokenizer(['red road', 'a a a a a']).tolist() == [[2, 6, 7, 3, 0], [2, 5, 5, 5, 3]]
+
+
+def test_hugging_face_without_folder_or_network(tmp_path, monkeypatch):
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    with pytest.raises(OSError, match='no tokenizer could be loaded from the name .*no folder'):
+        HuggingFaceTokenizer(str(tmp_path / 'none'))
+    with pytest.raises(OSError, match='no tokenizer could be loaded from the folder'):
+        HuggingFaceTokenizer(str(tmp_path))
+
+
+def test_pickles_without_its_memory(vocab_file, bert_folder):
+    for tokenizer in (OpenCLIPTokenizer(), VocabTokenizer(vocab_file),
+                      HuggingFaceTokenizer(bert_folder)):
+        rows = tokenizer(['red road'])
+        copy = pickle.loads(pickle.dumps(tokenizer))
+        assert not copy._cache and tokenizer._cache
+        assert copy(['red road']).equal(rows)
+
+
+def test_memory_is_bounded_and_rows_are_not_shared(vocab_file, monkeypatch):
+    monkeypatch.setattr('urbancross_mm.datasets.tokenizers.CACHE_SIZE', 2)
+    tokenizer = VocabTokenizer(vocab_file)
+    for k in range(5):
+        tokenizer([f'road {k}'])[:] = 9
+    assert len(tokenizer._cache) == 2
+    assert tokenizer(['road 0'])[0, :3].tolist() == [1, 4, 0]

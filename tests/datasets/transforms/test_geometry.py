@@ -1,0 +1,133 @@
+"""A bit field moves as its masks would one by one, and masks move as their picture does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mmcv.transforms.utils import cache_random_params
+from PIL import Image
+
+from tests.datasets.tiny import picture, random_masks
+from urbancross_mm.datasets.transforms import (
+    RandomCropImage,
+    RandomFlipImage,
+    RandomRotate,
+    ResizeImage,
+)
+from urbancross_mm.datasets.transforms.segments import pack_masks
+
+TRANSFORMS = [
+    ResizeImage(33), ResizeImage((70, 90), 'bilinear'), RandomRotate((0, 90)),
+    RandomRotate((-30, 30), 'nearest'), RandomCropImage((20, 31)),
+    RandomFlipImage(1, ['horizontal']), RandomFlipImage(1, ['vertical']),
+    RandomFlipImage(0.5, ['diagonal']),
+]
+IDS = [f'{type(t).__name__}{i}' for i, t in enumerate(TRANSFORMS)]
+
+
+def pack(masks: np.ndarray) -> np.ndarray:
+    return pack_masks(masks, -(-masks.shape[2] // 16))
+
+
+@pytest.mark.parametrize('count', [3, 16, 90])
+@pytest.mark.parametrize('transform', TRANSFORMS, ids=IDS)
+def test_bit_field_equals_mask_by_mask(transform, count):
+    masks = random_masks(count)
+    with cache_random_params(transform):
+        moved = transform(dict(img=picture(), segment_bits=pack(masks)))['segment_bits']
+        for k in range(count):
+            alone = transform(dict(img=picture(), segment_bits=masks[..., k:k + 1].copy()))
+            expected = alone['segment_bits'][..., 0]
+            assert np.array_equal((moved[..., k // 16] >> (k % 16)) & 1, expected), k
+            assert expected.dtype == np.uint8
+    assert moved.dtype == np.uint16
+
+
+@pytest.mark.parametrize('transform', TRANSFORMS, ids=IDS)
+def test_mask_and_picture_move_alike(transform):
+    """A white blob on black is its own mask: after the move they still agree."""
+    mask = random_masks(1, 200, 240)
+    blob = np.repeat(mask * 255, 3, axis=2)
+    seg = np.where(mask[..., 0] > 0, 7, 2).astype(np.uint8)
+    results = transform(dict(img=blob, segment_bits=pack(mask), gt_seg_map=seg))
+    bright = results['img'][..., 0] > 127
+    assert (bright != results['segment_bits'][..., 0]).mean() < 0.01
+    assert (bright != (results['gt_seg_map'] == 7)).mean() < 0.01
+    assert set(np.unique(results['gt_seg_map'])) <= {2, 7, 255}
+    assert results['img_shape'] == results['img'].shape[:2] == results['gt_seg_map'].shape
+
+
+def test_resize_is_pil_with_antialias():
+    for name, filter_ in (('bicubic', Image.Resampling.BICUBIC),
+                          ('bilinear', Image.Resampling.BILINEAR)):
+        results = ResizeImage((20, 10), name)(dict(img=picture()))
+        wanted = Image.fromarray(picture()).resize((20, 10), filter_)
+        assert np.array_equal(results['img'], np.asarray(wanted))
+        assert results['img_shape'] == (10, 20)
+
+
+def test_rotation_is_the_published_one():
+    """torchvision's default, angle for angle: counter-clockwise, nearest, black corners."""
+    from torchvision.transforms.functional import rotate
+
+    results = RandomRotate((35, 35), 'nearest')(dict(img=picture()))
+    assert np.array_equal(results['img'], np.asarray(rotate(Image.fromarray(picture()), 35)))
+    assert not results['img'][0, 0].any() and not results['img'][-1, -1].any()
+
+
+def test_corners_belong_to_no_mask_but_to_a_picture_without_segments():
+    full = np.ones((40, 48, 1), np.uint16)
+    seg = np.ones((40, 48), np.uint8)
+    moved = RandomRotate((40, 40))(dict(img=picture(), segment_bits=full, gt_seg_map=seg))
+    assert not moved['segment_bits'][0, 0, 0] and moved['segment_bits'][20, 24, 0]
+    assert moved['gt_seg_map'][0, 0] == 255
+    itself = RandomRotate((40, 40))(dict(img=picture(), segment_bits=full, segment_fill=1))
+    assert itself['segment_bits'].all()
+
+
+def test_masks_stored_smaller_are_brought_to_the_picture_first():
+    masks = random_masks(3, 20, 24)
+    crop = RandomCropImage(20)
+    with cache_random_params(crop):
+        small = crop(dict(img=picture(), segment_bits=pack(masks)))
+        large = crop(dict(img=picture(), segment_bits=pack(masks.repeat(2, 0).repeat(2, 1))))
+    assert np.array_equal(small['segment_bits'], large['segment_bits'])
+
+
+def test_crop_reaches_every_corner_and_refuses_small_pictures():
+    img = np.arange(6 * 5 * 3, dtype=np.uint8).reshape(6, 5, 3)
+    np.random.seed(0)
+    seen = {RandomCropImage((4, 5))(dict(img=img))['img'][0, 0, 0] for _ in range(100)}
+    assert seen == {0, 3, 15, 18}
+    with pytest.raises(ValueError, match=r'cannot cut 7 x 3 out of a picture of 6 x 5'):
+        RandomCropImage((3, 7))(dict(img=img))
+
+
+def test_flip_directions():
+    img = picture()
+    for direction, wanted in (('horizontal', img[:, ::-1]), ('vertical', img[::-1]),
+                              ('diagonal', img[::-1, ::-1])):
+        assert np.array_equal(RandomFlipImage(1, [direction])(dict(img=img))['img'], wanted)
+    assert np.array_equal(RandomFlipImage(0)(dict(img=img))['img'], img)
+
+
+def test_randomness_is_numpys_and_repeats():
+    for transform in TRANSFORMS[2:5]:
+        np.random.seed(3)
+        first = transform(dict(img=picture()))['img']
+        second = transform(dict(img=picture()))['img']
+        np.random.seed(3)
+        assert np.array_equal(first, transform(dict(img=picture()))['img'])
+        assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize('make, sentence', [
+    (lambda: ResizeImage(0), 'a size must be positive, got 0'),
+    (lambda: ResizeImage(8, 'area'), "interpolation must be one of .* got 'area'"),
+    (lambda: RandomRotate((5,)), r'degrees must be a range \(low, high\), got \(5,\)'),
+    (lambda: RandomFlipImage(2), 'prob must be between 0 and 1, got 2'),
+    (lambda: RandomFlipImage(directions=['up']), r"directions must be of .* got \['up'\]"),
+])
+def test_bad_arguments(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()

@@ -1,0 +1,76 @@
+"""Padding does not change a text; an empty one is no accident."""
+
+import pytest
+import torch
+from torch import nn
+
+from urbancross_mm.models import GRUTextEncoder, TextCNNEncoder
+from urbancross_mm.registry import TOKENIZERS
+
+ENCODERS = {
+    'gru-last': lambda **kw: GRUTextEncoder(pool='last', hidden_dim=6, **kw),
+    'gru-mean': lambda **kw: GRUTextEncoder(pool='mean', hidden_dim=6, **kw),
+    'gru-max': lambda **kw: GRUTextEncoder(pool='max', hidden_dim=6, num_layers=2, **kw),
+    'gru-forward': lambda **kw: GRUTextEncoder(bidirectional=False, hidden_dim=6, **kw),
+    'cnn': lambda **kw: TextCNNEncoder(num_filters=5, **kw),
+}
+
+
+def build(name: str) -> nn.Module:
+    return ENCODERS[name](vocab_size=30, embed_dim=7, word_dim=4).eval()
+
+
+@pytest.mark.parametrize('name', list(ENCODERS))
+def test_padding_changes_nothing(name: str) -> None:
+    encoder = build(name)
+    words = [[3, 4, 5, 6, 7, 8], [9], [10, 11, 12]]
+    for row in words:
+        alone = encoder(torch.tensor([row]))
+        padded = torch.zeros(len(words), 12, dtype=torch.long)
+        for i, other in enumerate(words):
+            padded[i, :len(other)] = torch.tensor(other)
+        together = encoder(padded)[words.index(row)]
+        torch.testing.assert_close(together, alone[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', list(ENCODERS))
+def test_empty_text(name: str) -> None:
+    encoder = build(name)
+    out = encoder(torch.zeros(2, 5, dtype=torch.long))
+    assert out.shape == (2, 7) and out.isfinite().all()
+    out.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
+
+
+@pytest.mark.parametrize('name', list(ENCODERS))
+def test_order_and_gradient(name: str) -> None:
+    encoder = build(name)
+    out = encoder(torch.tensor([[1, 2, 3], [3, 2, 1]]))
+    assert not torch.allclose(out[0], out[1])
+    out.sum().backward()
+    assert encoder.words.weight.grad[1:4].abs().sum() > 0
+    assert encoder.words.weight.grad[0].abs().sum() == 0
+
+
+@TOKENIZERS.register_module()
+class _TokenizerOfModelTests:
+    vocab_size, pad_id, context_length = 17, 3, 5
+
+
+@pytest.mark.parametrize('kind', [GRUTextEncoder, TextCNNEncoder])
+def test_vocabulary_of_the_tokenizer(kind: type) -> None:
+    encoder = kind(dict(type='_TokenizerOfModelTests'), embed_dim=4, word_dim=4)
+    assert encoder.words.num_embeddings == 17 and encoder.pad_id == 3
+    torch.testing.assert_close(
+        encoder(torch.tensor([[1, 2]])), encoder(torch.tensor([[1, 2, 3, 3]])))
+
+
+@pytest.mark.parametrize('kwargs', [{}, dict(vocab_size=4, tokenizer=dict(type='X'))])
+def test_exactly_one_vocabulary(kwargs: dict) -> None:
+    with pytest.raises(ValueError, match='needs a tokenizer or a vocab_size'):
+        TextCNNEncoder(**kwargs)
+
+
+def test_unknown_pool() -> None:
+    with pytest.raises(ValueError, match='first'):
+        GRUTextEncoder(vocab_size=4, pool='first')

@@ -1,0 +1,44 @@
+"""Word vocabularies of training captions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from urbancross_mm.datasets.tokenizers import split_words
+from urbancross_mm.utils.files import atomic_write
+
+
+def build_vocabulary(captions: Iterable[str], min_count: int = 1) -> dict[str, int]:
+    """Number the words of captions: from 1 by falling frequency, ``<unk>`` last; 0 is padding.
+
+    Args:
+        captions (Iterable[str]): Training captions only.
+        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
+
+    Returns:
+        dict[str, int]: Word to number.
+    """
+    counts = Counter(word for caption in captions for word in split_words(caption))
+    words = sorted((w for w, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
+    return {word: number for number, word in enumerate([*words, '<unk>'], 1)}
+
+
+def write_vocabulary(path: str | Path, captions: Iterable[str], min_count: int = 1) -> int:
+    """Write a vocabulary in the published layout, ``{word2idx, idx2word, idx}``.
+
+    Args:
+        path (str | Path): ``.json`` file.
+        captions (Iterable[str]): Training captions only.
+        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
+
+    Returns:
+        int: Number of words, ``<unk>`` included.
+    """
+    words = build_vocabulary(captions, min_count)
+    content = dict(word2idx=words, idx2word={str(n): word for word, n in words.items()},
+                   idx=len(words) + 1)
+    atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1) + '\n')
+    return len(words)

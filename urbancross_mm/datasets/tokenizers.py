@@ -1,0 +1,214 @@
+"""Tokenizers: a list of C strings to a long tensor ``(C, L)``."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from urbancross_mm.registry import TOKENIZERS
+
+CACHE_SIZE = 100_000
+UNKNOWN = '<unk>'
+# Runs of letters and digits of any script; an inner apostrophe or hyphen belongs to the word.
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+class BaseTokenizer(ABC):
+    """Pads rows of token ids and remembers the captions it has seen.
+
+    Captions come back every epoch, so each is tokenised once a process. The memory is bounded and
+    is not pickled with the tokenizer.
+
+    Args:
+        context_length (int): L, tokens a text; longer texts are cut.
+        vocab_size (int): Number of ids, padding included.
+        pad_id (int): Id of the padding.
+    """
+
+    def __init__(self, context_length: int, vocab_size: int, pad_id: int) -> None:
+        self.context_length = context_length
+        self.vocab_size = vocab_size
+        self.pad_id = pad_id
+        self._cache: dict[str, np.ndarray] = {}
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Token ids of one text, at most L of them."""
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Tokenise.
+
+        Args:
+            texts (Sequence[str]): C texts.
+
+        Shape:
+            - output: ``(C, L)``, for no texts ``(0, L)``.
+
+        Returns:
+            Tensor: Long token ids.
+        """
+        if isinstance(texts, str):
+            texts = [texts]
+        rows = np.full((len(texts), self.context_length), self.pad_id, dtype=np.int64)
+        for row, text in zip(rows, texts):
+            ids = self._remember(text)
+            row[:len(ids)] = ids
+        return torch.from_numpy(rows)
+
+    def _remember(self, text: str) -> np.ndarray:
+        ids = self._cache.get(text)
+        if ids is None:
+            ids = np.array(self.encode(text), dtype=np.int32)
+            if len(self._cache) < CACHE_SIZE:
+                self._cache[text] = ids
+        return ids
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self.__dict__, _cache={})
+
+
+@TOKENIZERS.register_module()
+class OpenCLIPTokenizer(BaseTokenizer):
+    """The tokenizer of an open_clip model.
+
+    The byte-pair vocabulary of the CLIP models comes with open_clip, so they need no network. A
+    text that is too long is cut, and keeps its end token.
+
+    Args:
+        model_name (str): A name of open_clip, or ``'local-dir:<folder>'``.
+            Defaults to 'ViT-B-16'.
+        context_length (int | None): L. Defaults to None: that of the model, 77 for CLIP.
+
+    Raises:
+        ValueError: If open_clip knows no such model.
+        OSError: If the model's tokenizer comes from the Hugging Face hub and cannot be had.
+    """
+
+    def __init__(self, model_name: str = 'ViT-B-16', context_length: int | None = None) -> None:
+        import open_clip
+
+        if ':' not in model_name and model_name not in open_clip.list_models():
+            raise ValueError(f'open_clip knows no model {model_name!r}, see '
+                             'open_clip.list_models()')
+        try:
+            self._tokenizer = open_clip.get_tokenizer(model_name, context_length=context_length)
+        except OSError as error:
+            raise OSError(f'tokenizer of {model_name!r} cannot be loaded; it is not part of '
+                          f'open_clip but of the Hugging Face hub: {_first_line(error)}') from error
+        inner = getattr(self._tokenizer, 'tokenizer', None)
+        size = len(inner) if inner is not None else self._tokenizer.vocab_size
+        super().__init__(self._tokenizer.context_length, size,
+                         getattr(inner, 'pad_token_id', None) or 0)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of one text, padding included."""
+        return self._tokenizer([text])[0].tolist()
+
+
+@TOKENIZERS.register_module()
+class VocabTokenizer(BaseTokenizer):
+    """Words by a fixed vocabulary, as in the published precomp folders.
+
+    A text is put in lower case and split into runs of letters and digits (inner apostrophes and
+    hyphens included); everything else separates. A word that the vocabulary lacks becomes
+    ``<unk>``, and so does a text without any word: no row is all padding. 0 is the padding.
+
+    Args:
+        vocab_file (str): JSON, either published ``{"word2idx": {word: id}, "idx2word": ...,
+            "idx": ...}`` or the mapping ``{word: id}`` alone. Ids start at 1; ``<unk>`` is one
+            of the words, the last as published.
+        max_length (int): L, words a text. Defaults to 40.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no such mapping, or no ``<unk>``.
+    """
+
+    def __init__(self, vocab_file: str, max_length: int = 40) -> None:
+        if not Path(vocab_file).is_file():
+            raise FileNotFoundError(
+                f'vocabulary not found: {Path(vocab_file).absolute()} (the converters in '
+                'tools/dataset_converters write it beside the annotations; the flag --sample '
+                'runs every config on generated data instead)')
+        self.word2idx = _read_vocabulary(vocab_file)
+        self._unknown = self.word2idx[UNKNOWN]
+        super().__init__(max_length, max(self.word2idx.values()) + 1, 0)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the first L words of a text."""
+        words = split_words(text)[:self.context_length]
+        return [self.word2idx.get(word, self._unknown) for word in words] or [self._unknown]
+
+
+@TOKENIZERS.register_module()
+class HuggingFaceTokenizer(BaseTokenizer):
+    """The tokenizer of a transformers text model.
+
+    Args:
+        path (str): Folder of the model, or its name on the hub.
+        max_length (int): L, tokens a text. Defaults to 64.
+
+    Raises:
+        OSError: If there is no such folder and the hub does not answer.
+    """
+
+    def __init__(self, path: str, max_length: int = 64) -> None:
+        from transformers import AutoTokenizer
+
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(path)
+        except (OSError, ValueError) as error:
+            kind = 'folder' if Path(path).is_dir() else 'name on the Hugging Face hub (no folder)'
+            raise OSError(f'no tokenizer could be loaded from the {kind} {path!r}; without a '
+                          'network give the folder that the model was saved to, with its '
+                          f'tokenizer files: {_first_line(error)}') from error
+        pad_id = self._tokenizer.pad_token_id
+        if pad_id is None:
+            pad_id = self._tokenizer.eos_token_id or 0
+        super().__init__(max_length, len(self._tokenizer), pad_id)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of one text, with the model's special tokens."""
+        return self._tokenizer(text, truncation=True, max_length=self.context_length)['input_ids']
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text as :class:`VocabTokenizer` does.
+
+    Args:
+        text (str): A caption.
+
+    Returns:
+        list[str]: Its words in lower case.
+
+    Examples:
+        >>> split_words("It's a two-storey house.")
+        ["it's", 'a', 'two-storey', 'house']
+    """
+    return WORD.findall(text.lower())
+
+
+def _read_vocabulary(path: str) -> dict[str, int]:
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is not valid JSON: {error}') from error
+    words = content.get('word2idx', content) if isinstance(content, dict) else None
+    if not isinstance(words, dict) or not words \
+            or not all(isinstance(one, int) and one > 0 for one in words.values()):
+        raise ValueError(f'{path} must map words to ids from 1 on, alone or as "word2idx"')
+    if UNKNOWN not in words:
+        raise ValueError(f'{path} has no word {UNKNOWN!r} for the words that it lacks')
+    return words
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,178 @@
+"""Reading the segments of a picture from disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from PIL import Image
+
+from urbancross_mm.datasets.transforms.loading import read_image
+from urbancross_mm.registry import TRANSFORMS
+
+BITS_PER_PLANE = 16
+
+
+@TRANSFORMS.register_module()
+class LoadSegments(BaseTransform):
+    """Read the masks of the best segments from the RLE sidecar into a bit field.
+
+    Needs ``ori_shape`` and, if the picture has segments, ``segments_path``. Adds
+
+    - ``segment_bits`` (uint16, ``(h, w, P)``, ``P = ceil(K / 16)``): bit k of plane p is the mask
+      of segment ``16 p + k``. h and w are the size the masks are stored at; the geometry
+      transforms bring them to the size of the picture. A nearest-neighbour move of the bit field
+      is exact for all masks at once.
+    - ``num_segments`` (int): how many there are, 1 to K, best score first (ties: larger area).
+    - ``segment_fill`` (int): the bits of a place outside the picture (see :class:`RandomRotate`).
+
+    A picture whose annotation names no sidecar, or whose sidecar lists no segment, gets one full
+    mask, so its segment is the picture itself. A named sidecar that is missing is an error.
+
+    Args:
+        num_segments (int): K, the most segments of a picture. Defaults to 10.
+
+    Raises:
+        FileNotFoundError: If the sidecar is missing.
+        ValueError: If it is malformed, or its masks are those of a picture of another size.
+    """
+
+    def __init__(self, num_segments: int = 10) -> None:
+        self.num_segments = _positive(num_segments)
+        self.num_planes = -(-num_segments // BITS_PER_PLANE)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Read and pack the masks."""
+        masks = None
+        if results.get('segments_path'):
+            masks = _read_sidecar(results['segments_path'], results, self.num_segments)
+        full = masks is None
+        if masks is None:
+            masks = np.ones((*results['img_shape'], 1), dtype=np.uint8)
+        results['segment_bits'] = pack_masks(masks, self.num_planes)
+        results['num_segments'] = masks.shape[2]
+        results['segment_fill'] = int(full)
+        return results
+
+
+def pack_masks(masks: np.ndarray, num_planes: int) -> np.ndarray:
+    """Pack masks into a bit field.
+
+    Args:
+        masks (np.ndarray): Masks of zeros and ones.
+        num_planes (int): P, how many planes of 16 masks to make.
+
+    Shape:
+        - masks: ``(H, W, K)``; output: ``(H, W, P)``.
+
+    Returns:
+        np.ndarray: uint16 bit field.
+    """
+    # pycocotools decodes column by column; packing in that order keeps every access contiguous.
+    columns = masks.transpose(2, 1, 0).astype(np.uint8, copy=False)
+    bits = np.zeros((num_planes, *columns.shape[1:]), dtype=np.uint16)
+    for k, mask in enumerate(columns):
+        bits[k // BITS_PER_PLANE] |= mask.astype(np.uint16) << np.uint16(k % BITS_PER_PLANE)
+    return np.ascontiguousarray(bits.transpose(2, 1, 0))
+
+
+def _read_sidecar(path: str, results: dict[str, Any], limit: int) -> np.ndarray | None:
+    """Masks ``(h, w, K)`` of the best segments, or None if the sidecar lists none."""
+    from pycocotools import mask as coco
+
+    try:
+        sidecar = json.loads(Path(path).read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise FileNotFoundError(f'segments of {results["img_path"]} not found: {path}') from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f'segments {path} cannot be read: {error}') from error
+    try:
+        height, width = sidecar['image_size']
+        size = [int(side) for side in sidecar['size']]
+        best = sorted(sidecar['segments'], key=lambda s: (-s['score'], -s['area']))[:limit]
+        rles = [dict(size=size, counts=_counts(segment)) for segment in best]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f'segments {path} do not follow the sidecar format: {error!r}') from error
+    _check_size(path, (height, width), size, results)
+    try:
+        return coco.decode(rles) if rles else None
+    except ValueError as error:
+        raise ValueError(f'segments {path} hold a broken mask: {error}') from error
+
+
+def _counts(segment: dict[str, Any]) -> bytes:
+    if not segment['counts']:
+        # pycocotools would decode it to an empty mask.
+        raise ValueError('a segment has empty counts')
+    return segment['counts'].encode()
+
+
+def _check_size(path: str, image_size: tuple[int, int], size: list[int],
+                results: dict[str, Any]) -> None:
+    if tuple(image_size) != tuple(results['ori_shape']):
+        raise ValueError(
+            f'mask of another size: {path} is for a picture of {image_size[0]} x {image_size[1]}, '
+            f'{results["img_path"]} has {results["ori_shape"][0]} x {results["ori_shape"][1]}')
+    # Same aspect up to the rounding of one side.
+    if min(size) < 1 or abs(size[0] * image_size[1] - size[1] * image_size[0]) > max(image_size):
+        raise ValueError(f'{path}: masks stored at {size[0]} x {size[1]} have another aspect than '
+                         f'their picture of {image_size[0]} x {image_size[1]}')
+
+
+@TRANSFORMS.register_module()
+class LoadSegmentFolder(BaseTransform):
+    """Read segment pictures from the published layout, ``image_segments/<stem>/<stem>_<k>.jpg``.
+
+    One JPEG decode a segment: slow, meant for the released data as it is. Convert it to sidecars
+    for training. Needs ``segment_dir`` (``data_prefix=dict(segment_dir='image_segments')``). Adds
+    ``segment_images`` (uint8, ``(K, size, size, 3)``; rows without a segment are zero) and
+    ``num_segments``. As published, segments are squashed to ``size`` and no augmentation moves
+    them. The folder stores no scores: files are taken by their number k. An empty folder gives
+    the picture itself, a missing one is an error.
+
+    Args:
+        num_segments (int): K, the most segments of a picture. Defaults to 10.
+        size (int): Side in pixels. Defaults to 224.
+
+    Raises:
+        FileNotFoundError: If the folder is missing.
+        ValueError: If the item has no ``segment_dir`` or a file cannot be decoded.
+    """
+
+    def __init__(self, num_segments: int = 10, size: int = 224) -> None:
+        self.num_segments = _positive(num_segments)
+        self.size = size
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Decode the segment pictures."""
+        if not results.get('segment_dir'):
+            raise ValueError(f'{results["img_path"]} has no segment_dir: give the data set '
+                             "data_prefix=dict(segment_dir='image_segments')")
+        folder = Path(results['segment_dir'])
+        if not folder.is_dir():
+            raise FileNotFoundError(f'segments of {results["img_path"]} not found: {folder}')
+        files = sorted((f for f in folder.iterdir() if f.is_file()), key=_number)
+        pictures = [read_image(str(f))[0] for f in files[:self.num_segments]] or [results['img']]
+        images = np.zeros((self.num_segments, self.size, self.size, 3), dtype=np.uint8)
+        for slot, picture in zip(images, pictures):
+            squashed = Image.fromarray(picture).resize((self.size, self.size),
+                                                       Image.Resampling.BICUBIC)
+            slot[:] = np.asarray(squashed)
+        results['segment_images'] = images
+        results['num_segments'] = len(pictures)
+        return results
+
+
+def _number(file: Path) -> tuple[int, str]:
+    match = re.search(r'(\d+)$', file.stem)
+    return (int(match.group(1)) if match else -1, file.name)
+
+
+def _positive(num_segments: int) -> int:
+    if num_segments < 1:
+        raise ValueError(f'num_segments must be at least 1, got {num_segments}')
+    return num_segments

@@ -1,0 +1,192 @@
+"""From the samples of a batch to what a retriever reads, on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from urbancross_mm.functional.segments import compose_crop, compose_white, unpack_bits
+from urbancross_mm.registry import MODELS
+
+# Mean and standard deviation of R, G, B on the scale 0 to 255.
+STATISTICS = dict(
+    clip=((122.7709383, 116.7460125, 104.09373615), (68.5005327, 66.6321579, 70.32316305)),
+    imagenet=((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+)
+SEGMENT_MODES = ('white', 'crop')
+
+
+@MODELS.register_module()
+class RetrievalDataPreprocessor(BaseDataPreprocessor):
+    """Stacks a batch, moves it to the device, composes segments there and normalises.
+
+    Pictures travel as uint8 and masks as bit fields; K float pictures a sample exist only on the
+    device. Input is what ``PackRetrievalInputs`` and mmengine's ``pseudo_collate`` make, with
+    any of its keys: pictures alone and texts alone work too. Output ``inputs``:
+
+    - ``image``: float, normalised, ``(B, 3, H, W)``.
+    - ``text``: long, ``(N, L)``, the rows of all samples one after another; N may be 0.
+    - ``segments``: float, normalised, ``(B, K, 3, h, w)``, and ``segment_mask``: bool ``(B, K)``,
+      false for slots without a segment. A segment that the geometry moved out of the picture
+      has no pixel left and counts as none; a sample that has none left gets the picture itself.
+
+    ``data_samples`` are handed on as they are, moved only if they hold data.
+
+    Args:
+        mean (Sequence[float] | None): Of R, G, B on the scale 0 to 255. Defaults to None.
+        std (Sequence[float] | None): Likewise. Defaults to None.
+        stats (str | None): Instead of mean and std: 'clip' or 'imagenet'.
+            Defaults to None: 'clip' unless mean and std are given.
+        num_segments (int): K, slots for segments. Defaults to 10.
+        segment_mode (str): 'white' paints everything outside a mask white (as published), 'crop'
+            cuts out its box. Defaults to 'white'.
+        segment_size (int | Sequence[int] | None): Side, or (height, width), of a segment
+            in pixels. Defaults to None: that of the picture.
+        non_blocking (bool): Copy to the device without waiting. Defaults to True.
+
+    Raises:
+        ValueError: If an argument is unknown, or pictures of one batch differ in size.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+                 stats: str | None = None, num_segments: int = 10, segment_mode: str = 'white',
+                 segment_size: int | Sequence[int] | None = None, non_blocking: bool = True
+                 ) -> None:
+        super().__init__(non_blocking=non_blocking)
+        mean, std = _statistics(mean, std, stats)
+        self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        if segment_mode not in SEGMENT_MODES:
+            raise ValueError(f'segment_mode must be one of {SEGMENT_MODES}, got {segment_mode!r}')
+        if num_segments < 1:
+            raise ValueError(f'num_segments must be at least 1, got {num_segments}')
+        self.num_segments = num_segments
+        self.segment_mode = segment_mode
+        self.segment_size = _size(segment_size)
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Prepare a batch.
+
+        Args:
+            data (dict): ``inputs`` (dict of lists, or of stacked tensors) and ``data_samples``.
+            training (bool): Makes no difference here. Defaults to False.
+
+        Returns:
+            dict: ``inputs`` (see the class) and ``data_samples`` (None if there are none).
+        """
+        raw = data['inputs']
+        inputs: dict[str, Tensor] = {}
+        if 'text' in raw:
+            texts = raw['text']
+            inputs['text'] = self.cast_data(
+                texts.flatten(0, 1) if isinstance(texts, Tensor) else torch.cat(list(texts)))
+        image = None
+        if 'image' in raw:
+            image = self._stack(raw['image'], 'image')
+            inputs['image'] = self.normalize(image)
+        if 'segment_bits' in raw:
+            inputs.update(self._compose(image, self._stack(raw['segment_bits'], 'segment_bits')))
+        elif 'segment_images' in raw:
+            inputs.update(self._published(raw))
+        return dict(inputs=inputs, data_samples=self._samples(data.get('data_samples')))
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Subtract the mean and divide by the standard deviation.
+
+        Args:
+            image (Tensor): uint8 or float pictures on the scale 0 to 255.
+
+        Shape:
+            - image, output: ``(..., 3, H, W)``.
+
+        Returns:
+            Tensor: fp32 pictures.
+        """
+        return image.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+
+    def _compose(self, image: Tensor | None, bits: Tensor) -> dict[str, Tensor]:
+        if image is None:
+            raise ValueError('segment masks came without their pictures: the pipeline needs '
+                             'LoadImage')
+        if bits.shape[2:] != image.shape[2:]:
+            raise ValueError(f'masks of {tuple(bits.shape[2:])} for pictures of '
+                             f'{tuple(image.shape[2:])}: the pipeline needs ResizeImage')
+        size = self.segment_size or tuple(image.shape[2:])
+        if self.segment_mode == 'white' and size != tuple(image.shape[2:]):
+            image, bits = _resize(image, bits, size)
+        masks = unpack_bits(bits, self.num_segments)  # (B, K, H, W)
+        valid = masks.flatten(2).any(dim=2)  # (B, K)
+        empty = ~valid.any(dim=1)
+        masks[:, 0] |= empty[:, None, None]
+        valid[:, 0] |= empty
+        if self.segment_mode == 'white':
+            segments = compose_white(image, masks)
+        else:
+            segments = compose_crop(image, masks, size)
+        return dict(segments=self.normalize(segments), segment_mask=valid)
+
+    def _published(self, raw: dict[str, Any]) -> dict[str, Tensor]:
+        """Segments that were stored as pictures: ``(B, K, 3, h, w)``."""
+        segments = self._stack(raw['segment_images'], 'segment_images')[:, :self.num_segments]
+        count = self._stack(raw['segment_count'], 'segment_count')
+        slots = torch.arange(segments.shape[1], device=segments.device)
+        return dict(segments=self.normalize(segments), segment_mask=slots < count[:, None])
+
+    def _stack(self, values: Sequence[Tensor] | Tensor, name: str) -> Tensor:
+        """One tensor on the device."""
+        if not isinstance(values, Tensor):
+            shapes = sorted({tuple(value.shape) for value in values})
+            if len(shapes) > 1:
+                raise ValueError(f'{name} of one batch differ in shape: {shapes}; bring them to '
+                                 'one size in the pipeline (ResizeImage, RandomCropImage)')
+            # Stacked first: one copy to the device, not one a sample.
+            values = torch.stack(list(values))
+        return self.cast_data(values)
+
+    def _samples(self, samples: Sequence[Any] | None) -> Sequence[Any] | None:
+        """Samples that hold only meta information have nothing to move."""
+        if samples is None or not any(sample.keys() for sample in samples):
+            return samples
+        return self.cast_data(samples)
+
+
+def _statistics(mean: Sequence[float] | None, std: Sequence[float] | None, stats: str | None
+                ) -> tuple[Sequence[float], Sequence[float]]:
+    if mean is None and std is None:
+        stats = stats or 'clip'
+        if stats not in STATISTICS:
+            raise ValueError(f'stats must be one of {tuple(STATISTICS)}, got {stats!r}')
+        return STATISTICS[stats]
+    if mean is None or std is None or stats is not None:
+        raise ValueError(f'give both mean and std, or stats alone; got mean={mean!r}, '
+                         f'std={std!r}, stats={stats!r}')
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(f'mean and std need three values each, std positive; got {mean!r} and '
+                         f'{std!r}')
+    return mean, std
+
+
+def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    if height < 1 or width < 1:
+        raise ValueError(f'segment_size must be positive, got {size!r}')
+    return height, width
+
+
+def _resize(image: Tensor, bits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """uint8 pictures with antialias, bit fields by the nearest pixel centre."""
+    resized = interpolate(image.float(), size, mode='bilinear', antialias=True)
+    rows, columns = (
+        ((torch.arange(new, device=bits.device) + 0.5) * (old / new)).long().clamp_(max=old - 1)
+        for new, old in zip(size, bits.shape[2:]))
+    return resized.round_().clamp_(0, 255).to(torch.uint8), bits[:, :, rows][..., columns]
