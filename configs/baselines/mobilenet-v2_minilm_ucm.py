@@ -25,7 +25,8 @@ model = dict(
     image_encoder=dict(
         type='BackboneEncoder', norm_eval=True, in_channels=1280, embed_dim=512,
         backbone=dict(type='mmpretrain.MobileNetV2', init_cfg=dict(
-            type='Pretrained', checkpoint='weights/mobilenet_v2_mmpretrain.pth'))),
+            type='Pretrained', prefix='backbone.',
+            checkpoint='weights/mobilenet_v2_mmpretrain.pth'))),
     text_encoder=dict(type='HuggingFaceTextEncoder', path=minilm, embed_dim=512, pool='mean'),
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
 optim_wrapper = dict(

@@ -18,9 +18,14 @@ OPENINGS = {
     'spain': ('This is a view of {0}', 'The image features {0}', 'The aerial photograph shows {0}'),
 }
 MIDDLES = {
-    'finland': ('Around it there are {0}', 'Nearby one sees {0}'),
-    'germany': ('The surroundings include {0}', 'Nearby there are {0}'),
+    'finland': ('Around it one finds {0}', 'Nearby one sees {0}'),
+    'germany': ('The surroundings include {0}', 'Next to it one finds {0}'),
     'spain': ('It is accompanied by {0}', 'The surroundings include {0}'),
+}
+GROUND = {
+    'finland': ('The rest is {ground} with {trees}', '{ground} with {trees} fills the rest'),
+    'germany': ('The ground is {ground} with {trees}', 'One sees {trees} on {ground}'),
+    'spain': ('The land is {ground} with {trees}', 'One sees {trees} on {ground}'),
 }
 TAGGED = {
     'finland': ('It is mapped as {0}', 'The map calls it {0}'),
@@ -78,16 +83,15 @@ def describe(scene: Scene, seed: tuple[int, ...]) -> str:
     words, name = _words_of(scene, rng), scene.country.name
     opening = f'{phrases.focus(scene, words).text} {phrases.place(scene)}'.rstrip()
     around = _around(scene, words, rng)
-    ground = f'{phrases.trees(scene, words).text} on {GROUNDS[scene.ground]}'
     tags = _tag_words(scene, rng)
     text = [_choose(rng, OPENINGS[name]).format(opening)]
     if around:
         text.append(_choose(rng, MIDDLES[name]).format(_listed(around)))
     if scene.kind not in ('forest', 'farmland'):
-        text.append(f'{ground[0].upper()}{ground[1:]} fill the rest' if name == 'finland'
-                    else f'There are {ground}' if name == 'germany' else f'One sees {ground}')
+        text.append(_choose(rng, GROUND[name]).format(
+            ground=GROUNDS[scene.ground], trees=phrases.trees(scene, words).text))
     text.insert(len(text) if name != 'spain' else 1, _choose(rng, TAGGED[name]).format(tags))
-    return '. '.join(text) + '.'
+    return ' '.join(f'{part[0].upper()}{part[1:]}.' for part in text)
 
 
 def _around(scene: Scene, words: Words, rng: np.random.Generator) -> list[str]:

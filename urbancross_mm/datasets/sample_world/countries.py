@@ -23,6 +23,7 @@ class Country:
         roofs (Mapping): Roof colour to probability.
         house (tuple): Shortest and longest house in metres.
         gap (float): Room kept free around a house in metres.
+        density (float): Number of houses relative to the plan of a scene kind.
         ground (Mapping): Ground cover to probability.
         palette (Mapping): Colour or material name to RGB.
         sun (tuple): Shadow, metres east and south a metre of height.
@@ -46,6 +47,7 @@ class Country:
     roofs: Mapping[str, float]
     house: tuple[float, float]
     gap: float
+    density: float
     ground: Mapping[str, float]
     palette: Mapping[str, RGB]
     sun: tuple[float, float]
@@ -68,7 +70,7 @@ FINLAND = Country(
     name='finland', code='FI', gsd=0.5, tile_px=320, box=(21.5, 60.2, 29.5, 66.0),
     streets='curved', roof_shape='gable',
     roofs={'grey': 0.35, 'brown': 0.3, 'red': 0.2, 'black': 0.15},
-    house=(10.0, 15.0), gap=4.0, ground={'grass': 0.75, 'soil': 0.25},
+    house=(10.0, 15.0), gap=4.0, density=1.0, ground={'grass': 0.75, 'soil': 0.25},
     palette={
         'grass': (104, 118, 78), 'dry': (136, 130, 96), 'soil': (126, 112, 98),
         'asphalt': (104, 106, 112), 'paved': (134, 136, 140), 'sand': (172, 162, 140),
@@ -82,7 +84,7 @@ FINLAND = Country(
     trees=(18, 46), crown=(2.2, 3.6),
     scenes={'forest': 2.2, 'pond': 1.8, 'sparseresidential': 1.6, 'port': 1.4, 'river': 1.3,
             'beach': 0.5, 'denseresidential': 0.6, 'resort': 0.5, 'tenniscourt': 0.7},
-    words={'house': ('cottage', 'cottages'), 'pond': ('small lake', 'small lakes'),
+    words={'house': ('cottage', 'cottages'), 'pond': ('lake', 'lakes'),
            'forest': ('conifer forest', 'conifer forests'),
            'lot': ('parking area', 'parking areas'),
            'tree': ('spruce', 'spruces'), 'warehouse': ('hall', 'halls'),
@@ -93,7 +95,7 @@ GERMANY = Country(
     name='germany', code='DE', gsd=0.2, tile_px=600, box=(11.6, 51.5, 14.6, 53.4),
     streets='grid', roof_shape='hip',
     roofs={'red': 0.42, 'orange': 0.26, 'brown': 0.16, 'grey': 0.16},
-    house=(10.0, 14.0), gap=2.4, ground={'grass': 0.88, 'soil': 0.12},
+    house=(10.0, 14.0), gap=2.4, density=1.6, ground={'grass': 0.88, 'soil': 0.12},
     palette={
         'grass': (114, 140, 86), 'dry': (164, 160, 104), 'soil': (152, 126, 98),
         'asphalt': (132, 132, 134), 'paved': (160, 158, 154), 'sand': (206, 190, 152),
@@ -119,7 +121,7 @@ SPAIN = Country(
     name='spain', code='ES', gsd=0.1, tile_px=860, box=(-6.5, 37.0, -0.8, 42.5),
     streets='radial', roof_shape='flat',
     roofs={'orange': 0.34, 'white': 0.3, 'beige': 0.22, 'red': 0.14},
-    house=(9.0, 14.0), gap=0.9, ground={'dry': 0.5, 'soil': 0.3, 'grass': 0.2},
+    house=(9.0, 14.0), gap=0.9, density=1.4, ground={'dry': 0.5, 'soil': 0.3, 'grass': 0.2},
     palette={
         'grass': (146, 154, 100), 'dry': (190, 174, 132), 'soil': (196, 168, 136),
         'asphalt': (150, 146, 142), 'paved': (190, 180, 164), 'sand': (226, 206, 164),

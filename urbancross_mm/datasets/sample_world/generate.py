@@ -55,7 +55,7 @@ def build_scene(country: Country, seed: tuple[int, ...], kind: str | None = None
         _add_second(world)
     streets, houses, trees = PLANS[kind]
     add_streets(world, streets + int(rng.integers(0, 2)) if streets else 0)
-    _add_houses(world, int(rng.integers(houses[0], houses[1] + 1)))
+    _add_houses(world, round(country.density * int(rng.integers(houses[0], houses[1] + 1))))
     _add_cars(world)
     _add_trees(world, trees)
     return scene

@@ -26,7 +26,8 @@ class HuggingFaceTextEncoder(BaseEncoder):
             to None: the model's own width, no projection.
         pool (str): ``'mean'`` over the tokens, ``'cls'`` the first one, ``'pooler'`` the model's
             own (CLIP's end-of-text). Defaults to 'mean'.
-        pad_id (int, optional): Padding id. Defaults to None: the model config's, or 0.
+        pad_id (int, optional): Padding id. Defaults to None: the model config's padding id, or
+            its end id, or 0.
         frozen (bool): Do not train the model; the projection trains. Defaults to False.
         trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
             all.
@@ -56,10 +57,9 @@ class HuggingFaceTextEncoder(BaseEncoder):
         self.model.is_init = True  # mmengine's init_weights must not draw new weights
         config = self.model.config
         width = getattr(config, 'hidden_size', None) or config.d_model
-        if pad_id is None:
-            pad_id = getattr(config, 'pad_token_id', None)
+        ids = (pad_id, getattr(config, 'pad_token_id', None), getattr(config, 'eos_token_id', None))
         self.pool = pool
-        self.pad_id = 0 if pad_id is None else pad_id
+        self.pad_id = next((i for i in ids if i is not None), 0)  # as HuggingFaceTokenizer pads
         self.embed_dim = embed_dim or width
         self.projection = nn.Linear(width, embed_dim) if embed_dim else nn.Identity()
         if frozen:
