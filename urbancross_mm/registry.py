@@ -1,18 +1,28 @@
 """Child registries of mmengine's, under the scope ``urbancross_mm``.
 
 mmengine imports ``{scope}.registry`` by this exact name. ``TOKENIZERS`` and ``INDEXES`` have no
-parent: mmengine knows no such component.
+parent: mmengine knows no such component. Some registries hold no component of ours: mmengine warns
+about a scope that lacks one.
 """
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import EVALUATOR as MMENGINE_EVALUATORS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 SCOPE = 'urbancross_mm'
@@ -31,10 +41,22 @@ HOOKS = _child('hook', MMENGINE_HOOKS, 'engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', MMENGINE_OPTIM_WRAPPERS, 'engine')
 FUNCTIONS = _child('function', MMENGINE_FUNCTIONS, 'engine')
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, 'visualization')
+LOOPS = _child('loop', MMENGINE_LOOPS, 'engine')
+LOG_PROCESSORS = _child('log processor', MMENGINE_LOG_PROCESSORS, 'engine')
+OPTIMIZERS = _child('optimizer', MMENGINE_OPTIMIZERS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor', MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+PARAM_SCHEDULERS = _child('parameter scheduler', MMENGINE_PARAM_SCHEDULERS, 'engine')
+MODEL_WRAPPERS = _child('model_wrapper', MMENGINE_MODEL_WRAPPERS, 'models')
+WEIGHT_INITIALIZERS = _child('weight initializer', MMENGINE_WEIGHT_INITIALIZERS, 'models')
+EVALUATORS = _child('evaluator', MMENGINE_EVALUATORS, 'evaluation')
+VISBACKENDS = _child('vis_backend', MMENGINE_VISBACKENDS, 'visualization')
 TOKENIZERS = Registry('tokenizer', scope=SCOPE, locations=[f'{SCOPE}.datasets'])
 INDEXES = Registry('index', scope=SCOPE, locations=[f'{SCOPE}.search'])
 
 __all__ = [
-    'DATASETS', 'DATA_SAMPLERS', 'FUNCTIONS', 'HOOKS', 'INDEXES', 'METRICS', 'MODELS',
-    'OPTIM_WRAPPERS', 'SCOPE', 'TOKENIZERS', 'TRANSFORMS', 'VISUALIZERS',
+    'DATASETS', 'DATA_SAMPLERS', 'EVALUATORS', 'FUNCTIONS', 'HOOKS', 'INDEXES', 'LOG_PROCESSORS',
+    'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'SCOPE', 'TOKENIZERS', 'TRANSFORMS',
+    'VISBACKENDS', 'VISUALIZERS', 'WEIGHT_INITIALIZERS',
 ]

@@ -63,6 +63,14 @@ def test_white_segments_equal_painting_each_mask(size):
             torch.testing.assert_close(out['segments'][b, k], normalised(painted))
 
 
+def test_composition_does_not_depend_on_the_chunk(monkeypatch):
+    batch = pseudo_collate([packed(k, masks=random_masks(3, seed=k)) for k in range(5)])
+    whole = RetrievalDataPreprocessor(num_segments=3)(batch)['inputs']
+    monkeypatch.setattr('urbancross_mm.models.data_preprocessor.CPU_CHUNK', 2)
+    parts = RetrievalDataPreprocessor(num_segments=3)(batch)['inputs']
+    assert all(value.equal(parts[key]) for key, value in whole.items())
+
+
 def test_crop_segments_show_the_box():
     mask = np.zeros((40, 48, 1), np.uint8)
     mask[10:20, 4:14] = 1

@@ -15,21 +15,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.converters.karpathy import convert  # noqa: E402
+from urbancross_mm.datasets.converters.options import (  # noqa: E402
+    Options,
+    add_arguments,
+    print_counts,
+)
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', type=Path, help='the .json file')
-    parser.add_argument('--out', type=Path, required=True, help='folder for the annotations')
-    parser.add_argument('--name', required=True, help='name of the data set')
-    parser.add_argument('--images', type=Path, help='folder of pictures')
-    parser.add_argument('--only-present', action='store_true',
-                        help='leave out pictures that are not in --images, and count them')
-    parser.add_argument('--force', action='store_true', help='overwrite')
-    for split, counts in convert(**vars(parser.parse_args())).items():
-        print(f'{split}: {counts["images"]} pictures, {counts["captions"]} captions')
+    parser.add_argument('root', type=Path, metavar='file', help='the .json file')
+    parser.add_argument('--images', type=Path,
+                        help='folder of pictures; without it names are taken as they are')
+    add_arguments(parser)
+    args = parser.parse_args()
+    args.name = args.name or args.root.stem.lower().removeprefix('dataset_')
+    print_counts(convert(Options(**vars(args))))
 
 
 if __name__ == '__main__':

@@ -16,7 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.urbancross import Options, convert  # noqa: E402
+from urbancross_mm.datasets.converters.options import add_arguments, print_counts  # noqa: E402
+from urbancross_mm.datasets.converters.urbancross import RULES, Options, convert  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -24,19 +25,16 @@ def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', type=Path, help='folder of the country')
-    parser.add_argument('--out', type=Path, required=True, help='folder for the annotations')
-    parser.add_argument('--name', help='name of the data set (default: the folder, lower case)')
+    parser.add_argument('--images', type=Path,
+                        help='folder of pictures (default: ROOT/images, if it is there)')
     parser.add_argument('--csv', type=Path, help='descriptions (default: the *refine*.csv)')
-    parser.add_argument('--seed', type=int, default=0, help='of the split')
-    parser.add_argument('--only-present', action='store_true',
-                        help='leave out pictures that are not on disk, and count them')
-    parser.add_argument('--parquet', action='store_true', help='write Parquet instead of JSON')
-    parser.add_argument('--force', action='store_true', help='overwrite')
-    args = vars(parser.parse_args())
-    suffix = '.parquet' if args.pop('parquet') else '.json'
-    args['name'] = args['name'] or args['root'].resolve().name.lower()
-    for split, counts in convert(Options(**args, suffix=suffix)).items():
-        print(f'{split}: {counts["images"]} pictures, {counts["captions"]} captions')
+    parser.add_argument('--split', default='auto', choices=RULES,
+                        help='*_list.txt files, a drawn nested split, or the lists if there are '
+                        'any (%(default)s)')
+    add_arguments(parser)
+    args = parser.parse_args()
+    args.name = args.name or args.root.resolve().name.lower()
+    print_counts(convert(Options(**vars(args))))
 
 
 if __name__ == '__main__':

@@ -19,13 +19,15 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
             over each other.
     """
     from urbancross_mm.datasets.converters import convert_sample, is_converted
-    from urbancross_mm.datasets.sample_world import is_complete, make_sample
+    from urbancross_mm.datasets.sample_world import make_sample
+    from urbancross_mm.datasets.sample_world.make import MANIFEST
 
-    if is_complete(root) and is_converted(root):
+    drawn = (Path(root) / MANIFEST).is_file()
+    if drawn and is_converted(root):
         return
     if int(os.environ.get('WORLD_SIZE', '1')) > 1:
         raise FileNotFoundError(
             f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first')
-    if not is_complete(root):
+    if not drawn:
         make_sample(root)
     convert_sample(root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,24 @@ def load_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         ValueError: If the file is not of schema 1 or an item is wrong; the sentence names the
             file and the item.
     """
+    metainfo, items = read_annotations(path)
+    check_items(items, path)
+    return metainfo, items
+
+
+def read_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Read an annotation file as it is, for tools that look into broken ones.
+
+    Args:
+        path (str): See :func:`load_annotations`.
+
+    Returns:
+        tuple[dict, list[dict]]: The metainfo and the items, unchecked.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not of schema 1.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(missing_data_message('annotation file', path))
     read = _read_parquet if path.endswith('.parquet') else _read_json
@@ -55,7 +73,6 @@ def load_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             f'{path} has schema {metainfo.get("schema")!r} and this version reads schema '
             f'{SCHEMA}: convert the data again with tools/dataset_converters'
         )
-    check_items(items, path)
     return metainfo, items
 
 
@@ -70,13 +87,30 @@ def check_items(items: Iterable[dict[str, Any]], path: str) -> None:
         ValueError: At the first item with a missing or empty field, an empty caption, an id that
             was used before, or a file name that leaves its folder.
     """
+    for _, problem in item_problems(items, path):
+        raise ValueError(problem)
+
+
+def item_problems(items: Iterable[dict[str, Any]], path: str) -> Iterator[tuple[int, str]]:
+    """Find every wrong item of an annotation file.
+
+    Args:
+        items (Iterable[dict]): The items.
+        path (str): The file, for the messages.
+
+    Returns:
+        Iterator[tuple[int, str]]: Position of an item and the first thing that is wrong with it.
+    """
     images: dict[str, int] = {}
     captions: dict[str, int] = {}
     for index, item in enumerate(items):
         where = f'{path}, item {index}'
-        _check_fields(item, where)
-        _check_unique(images, [item['img_id']], index, where, 'img_id')
-        _check_unique(captions, item.get('caption_ids', []), index, where, 'caption id')
+        try:
+            _check_fields(item, where)
+            _check_unique(images, [item['img_id']], index, where, 'img_id')
+            _check_unique(captions, item.get('caption_ids') or [], index, where, 'caption id')
+        except ValueError as error:
+            yield index, str(error)
 
 
 def _check_fields(item: Any, where: str) -> None:

@@ -43,8 +43,8 @@ class ImageTextDataset(BaseDataset):
     - ``'all'``: a picture with all its captions, for validation and test. ``texts`` holds only
       the captions that no earlier item has, so a loop over the data set encodes every picture
       and every distinct caption exactly once; it may be empty. This is decided after ``indices``
-      and ``get_subset``, so it holds for subsets and folds. Within a ``ConcatDataset`` it holds
-      for each member; a caption that two members share is encoded twice, to the same id.
+      and ``get_subset``, and within a ``ConcatDataset`` for each member (a caption that two
+      members share is encoded twice, to the same id).
 
     ``skip_bad=True`` decodes every picture once when the annotations are loaded, leaves out those
     that fail (before ``indices``, so alike on every rank and after a resume), logs their number
@@ -160,13 +160,7 @@ class ImageTextDataset(BaseDataset):
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on one item.
-
-        Args:
-            idx (int): Index of the item.
-
-        Returns:
-            Any: What the pipeline returns; None only in training with ``skip_bad``.
+        """Run the pipeline on one item; None comes back only in training with ``skip_bad``.
 
         Raises:
             ValueError: If a transform returned None otherwise.

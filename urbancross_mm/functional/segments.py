@@ -38,9 +38,13 @@ def unpack_bits(bits: Tensor, num_segments: int) -> Tensor:
     if not 0 <= num_segments <= bits.shape[1] * BITS_PER_PLANE:
         raise ValueError(f'{bits.shape[1]} planes hold {bits.shape[1] * BITS_PER_PLANE} masks, '
                          f'asked for {num_segments}')
-    index = torch.arange(num_segments, device=bits.device)
-    flag = (1 << index % BITS_PER_PLANE).to(bits.dtype)  # (K,)
-    return (bits[:, index // BITS_PER_PLANE] & flag[:, None, None]) != 0
+    flags = (1 << torch.arange(BITS_PER_PLANE, device=bits.device)).to(bits.dtype)
+    masks = bits.new_empty((bits.shape[0], num_segments, *bits.shape[2:]), dtype=torch.bool)
+    # One mask at a time: K int32 copies of the field at once cost seven times as much on a CPU.
+    for k in range(num_segments):
+        plane = bits[:, k // BITS_PER_PLANE]
+        torch.ne(plane & flags[k % BITS_PER_PLANE], 0, out=masks[:, k])
+    return masks
 
 
 def compose_white(image: Tensor, masks: Tensor) -> Tensor:

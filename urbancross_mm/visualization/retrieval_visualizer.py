@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.visualization import Visualizer
@@ -22,12 +23,13 @@ class RetrievalVisualizer(Visualizer):
     """mmengine's visualizer, which can also draw retrieval strips.
 
     Args:
+        name (str): mmengine finds a visualizer by its name. Defaults to 'visualizer'.
         thumb_size (int): Side of a thumbnail in pixels. Defaults to 160.
         **kwargs: Passed to :class:`mmengine.visualization.Visualizer`.
     """
 
-    def __init__(self, *args, thumb_size: int = 160, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, name: str = 'visualizer', thumb_size: int = 160, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
         self.thumb_size = thumb_size
 
     def draw_strip(self, query: str | Path, results: Sequence[RankedPicture]) -> np.ndarray:
@@ -61,8 +63,8 @@ class RetrievalVisualizer(Visualizer):
         if isinstance(query, Path):
             cells.insert(0, RankedPicture(str(query), float('nan'), None, 'query'))
         for column, cell in enumerate(cells):
-            self._draw_cell(canvas, draw, font, cell, _MARGIN + column * (self.thumb_size + _MARGIN),
-                            top)
+            left = _MARGIN + column * (self.thumb_size + _MARGIN)
+            self._draw_cell(canvas, draw, font, cell, left, top)
         return np.asarray(canvas)
 
     def _draw_cell(self, canvas: Image.Image, draw: ImageDraw.ImageDraw,

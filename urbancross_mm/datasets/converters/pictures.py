@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
@@ -13,7 +16,8 @@ class PictureFolder:
 
     A name is looked for as it is, then with another suffix (RSITMD's ``x.tif`` may lie there as
     ``x.jpg``), then, for UCM's ``n.tif``, by number: picture ``(n - 1) % P`` of class
-    ``(n - 1) // P`` in alphabetical order, where every class folder holds P pictures.
+    ``(n - 1) // P`` in alphabetical order, on disk ``<class>/<class>NN.jpg``, where P is one more
+    than the highest NN of any class.
 
     Args:
         folder (str | Path): Searched with its subfolders.
@@ -26,11 +30,18 @@ class PictureFolder:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise FileNotFoundError(f'no folder of pictures at {folder}')
-        found = sorted(p.relative_to(self.folder) for p in self.folder.rglob('*')
-                       if p.suffix.lower() in SUFFIXES)
+        found = sorted(
+            (Path(root) / name).relative_to(self.folder)
+            for root, _, names in os.walk(self.folder, followlinks=True) for name in names
+            if Path(name).suffix.lower() in SUFFIXES)
         self._by_name = {path.as_posix(): path.as_posix() for path in found}
         self._by_stem = {path.with_suffix('').as_posix(): path.as_posix() for path in found}
-        self._numbered = self._number_classes(found)
+        self._numbered, self._capacity = self._number_classes(found)
+
+    @property
+    def names(self) -> list[str]:
+        """Relative path of every picture, sorted."""
+        return sorted(self._by_name)
 
     def find(self, name: str) -> str | None:
         """Find a picture.
@@ -46,17 +57,41 @@ class PictureFolder:
             return self._by_name.get(name) or self._by_stem[stem]
         return self._numbered.get(int(stem)) if stem.isdecimal() else None
 
+    def check_numbers(self, names: Iterable[str]) -> None:
+        """Refuse to number the pictures of an incomplete copy.
+
+        A class folder that is missing would move every later class up, and give its pictures the
+        captions of another class.
+
+        Args:
+            names (Iterable[str]): All names that the caption files use.
+
+        Raises:
+            ValueError: If names are found by number, and the highest is not the number of classes
+                times the size of a class.
+        """
+        numbers = [int(stem) for stem in (Path(name).stem for name in names)
+                   if stem.isdecimal() and stem not in self._by_stem]
+        if numbers and self._numbered and max(numbers) != self._capacity:
+            raise ValueError(
+                f'captions number the pictures up to {max(numbers)}, but the class folders of '
+                f'{self.folder} make {self._capacity}: pictures cannot be told by number')
+
     @staticmethod
-    def _number_classes(found: list[Path]) -> dict[int, str]:
-        classes = defaultdict(list)
+    def _number_classes(found: list[Path]) -> tuple[dict[int, str], int]:
+        """Number pictures ``<class>/<class>NN``; nothing if they are not named like that."""
+        classes: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for path in found:
-            if len(path.parts) == 2:
-                classes[path.parts[0]].append(path.as_posix())
-        sizes = {len(paths) for paths in classes.values()}
-        if len(sizes) != 1:
-            return {}  # classes of different sizes: a number does not tell the class
-        in_order = [path for name in sorted(classes) for path in classes[name]]
-        return dict(enumerate(in_order, 1))
+            match = re.fullmatch(re.escape(path.parent.name) + r'(\d+)', path.stem)
+            if len(path.parts) != 2 or not match:
+                return {}, 0
+            classes[path.parent.name].append((int(match.group(1)), path.as_posix()))
+        # The highest number of all tells the size of a class, also where a picture is missing.
+        size = 1 + max((number for paths in classes.values() for number, _ in paths), default=-1)
+        numbered = {}
+        for place, name in enumerate(sorted(classes)):
+            numbered.update({place * size + number + 1: path for number, path in classes[name]})
+        return numbered, size * len(classes)
 
 
 class Companions:

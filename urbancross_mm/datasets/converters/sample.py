@@ -39,11 +39,13 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
     for country in COUNTRIES:
         folder = root / 'urbancross' / country
         urbancross.convert(urbancross.Options(
-            folder, folder / 'annotations', country.lower(), seed=seed, force=force))
+            root=folder, out=folder / 'annotations', name=country.lower(), min_count=1, seed=seed,
+            force=force))
     for name, split in PRECOMP.items():
         folder = root / name
         precomp.convert(precomp.Options(
-            folder, folder / 'annotations', name, folder / 'images', split, seed, force=force))
+            root=folder, out=folder / 'annotations', name=name, images=folder / 'images',
+            split=split, min_count=1, seed=seed, force=force))
     captions = [text for path in sorted(root.rglob('annotations/*_train.json'))
                 for item in json.loads(path.read_text())['data_list'] for text in item['captions']]
     write_vocabulary(root / VOCABULARY, captions)

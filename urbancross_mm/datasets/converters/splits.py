@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from urbancross_mm.utils.ids import stable_id
+
 COUNTRY_FRACTIONS = dict(test=0.2, val=0.1)
 FINETUNE_FRACTIONS = dict(finetune=0.2, finetune_val=0.1)
 
@@ -58,13 +60,14 @@ def stratified_split(labels: Mapping[str, str | None], fractions: Mapping[str, f
     for name, label in labels.items():
         classes[label or ''].append(name)
     splits: dict[str, list[str]] = {split: [] for split in (*fractions, rest)}
-    for number, label in enumerate(sorted(classes)):
+    for label in sorted(classes):
         names = classes[label]
         if sum(round(part * len(names)) for part in fractions.values()) >= len(names):
             splits[rest] += names
             continue
-        # A generator of its own for each class: a new class leaves the others as they were.
-        for split, part in random_split(names, fractions, rest, seed + 7919 * number).items():
+        # A seed of its own for each class: a new class leaves the others as they were.
+        own = stable_id(f'{seed}/{label}')
+        for split, part in random_split(names, fractions, rest, own).items():
             splits[split] += part
     return {split: sorted(names) for split, names in splits.items()}
 

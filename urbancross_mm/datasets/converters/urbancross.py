@@ -3,55 +3,47 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from urbancross_mm.datasets.converters.annotations import (
-    Item,
-    counts_of,
-    hash_file,
-    make_item,
-    read_lines,
-    refuse_overwrite,
-    write_annotations,
-)
-from urbancross_mm.datasets.converters.pictures import Companions, PictureFolder, sibling
-from urbancross_mm.datasets.converters.splits import country_split, split_hash
-from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.datasets.converters import options as common
+from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
+from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
+from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.splits import country_split
 from urbancross_mm.utils.paths import check_relative
 
 SPLITS = ('train', 'val', 'test', 'finetune', 'finetune_val')
+RULES = ('auto', 'lists', 'nested')
 REQUIRED = ('image_name', 'description')
 TAG_COLUMN = 'title_multi_objects'
+BOUNDS = dict(lon=180.0, lat=90.0)
 
 
-@dataclass
-class Options:
-    """What the command line decides.
+@dataclass(kw_only=True)
+class Options(common.Options):
+    """What the command line decides; further fields in :class:`options.Options`.
 
     Attributes:
         root (Path): Folder of the country.
-        out (Path): Folder for the annotations.
-        name (str): Of the data set, its domain and the files.
+        images (Path | None): None: ``images`` below the root, if it is there.
         csv (Path | None): The descriptions; None: the only ``*refine*.csv`` of the folder.
-        seed (int): Of the split, where there are no lists.
-        only_present (bool): Leave out pictures that are not on disk, and count them.
-        force (bool): Overwrite.
-        suffix (str): ``.json`` or ``.parquet``.
+        split (str): 'lists' takes ``*_list.txt``, 'nested' draws a split that does not leak, 'auto'
+            takes the lists if there are any.
     """
 
-    root: Path
-    out: Path
-    name: str
     csv: Path | None = None
-    seed: int = 0
-    only_present: bool = False
-    force: bool = False
-    suffix: str = '.json'
+    split: str = 'auto'
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split not in RULES:
+            raise ValueError(f'split must be one of {RULES}, got {self.split!r}')
+        if self.images is None and (self.root / 'images').is_dir():
+            self.images = self.root / 'images'
 
 
 def convert(options: Options) -> dict[str, dict[str, int]]:
@@ -68,31 +60,26 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         FileExistsError: If an output exists and ``force`` is off.
         ValueError: If the CSV or a list is wrong; the sentence names file and line.
     """
-    names = {split: options.out / f'{options.name}_{split}{options.suffix}' for split in SPLITS}
-    vocabulary = options.out / f'{options.name}_vocab.json'
-    refuse_overwrite([*names.values(), vocabulary], options.force)
     table = options.csv or find_csv(options.root)
-    rows, empty = read_rows(table)
-    rows, missing = _on_disk(rows, options)
-    lists = sorted(options.root.glob('*_list.txt'))
-    splits = read_lists(options.root, rows) or country_split(list(rows), options.seed)
-    items = _items(rows, options)
-    counts = {}
-    for split, members in splits.items():
-        chosen = set(members)
-        part = [item for name, item in items.items() if name in chosen]  # in the order of the CSV
-        counts[split] = counts_of(part)
-        metainfo = dict(
-            dataset=options.name, domain=options.name, split=split, generator='urbancross.py',
-            seed=options.seed, split_rule='lists' if lists else 'nested',
-            split_hash=split_hash(members),
-            sources={path.name: hash_file(path) for path in [table, *lists]},
-            counts=dict(counts[split], dropped_rows_without_description=empty,
-                        dropped_missing_pictures=missing))
-        write_annotations(names[split], part, metainfo, force=True)
-        if split == 'train':
-            write_vocabulary(vocabulary, [text for item in part for text in item['captions']])
-    return counts
+    problems = Problems(options.skip_bad)
+    rows = problems.check(read_rows(table))
+    described = {source.name: source for source in rows if source.captions[0].strip()}
+    builder = RecordBuilder(options, labels=False)
+    lists, unknown = {}, 0
+    if options.split != 'nested':
+        lists, unknown = read_lists(options.root, [row.name for row in rows])
+    if options.split == 'lists' and not lists:
+        raise FileNotFoundError(f'no *_list.txt in {options.root}: give --split nested')
+    splits = lists or country_split(_drawable(described, builder, options), options.seed)
+    # Pictures in the order of the CSV, as published.
+    members = {split: set(names) for split, names in splits.items()}
+    sources = {split: [row for name, row in described.items() if name in members[split]]
+               for split in SPLITS if split in splits}
+    files = [table, *sorted(options.root.glob('*_list.txt'))] if lists else [table]
+    return convert_splits(options, sources, builder, problems, dict(
+        generator='urbancross.py', split_rule='lists' if lists else 'nested',
+        rows_without_description=len(rows) - len(described), listed_without_row=unknown,
+        sources={path.name: hash_file(path) for path in files}))
 
 
 def find_csv(root: Path) -> Path:
@@ -117,7 +104,7 @@ def find_csv(root: Path) -> Path:
     return found[0]
 
 
-def read_rows(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+def read_rows(path: Path) -> Iterator[Source]:
     """Read the descriptions.
 
     Args:
@@ -125,106 +112,110 @@ def read_rows(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
             and ``lat`` are taken where they exist.
 
     Returns:
-        tuple[dict, int]: Row of each picture, and how many rows had no description.
+        Iterator[Source]: Every row.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, or a name is empty, climbs out, or stands twice.
+        ValueError: If a column is missing, the file cannot be read, or a coordinate is none.
     """
     if not path.is_file():
         raise FileNotFoundError(f'no file {path}')
-    rows: dict[str, dict[str, Any]] = {}
-    lines: dict[str, int] = {}
-    empty = 0
     with open(path, encoding='utf-8-sig', newline='') as file:
         reader = csv.DictReader(file)
-        missing = [name for name in REQUIRED if name not in (reader.fieldnames or [])]
-        if missing:
-            raise ValueError(f'{path} has no column {" and ".join(missing)}; it has '
-                             f'{", ".join(reader.fieldnames or ["none"])}')
-        for row in reader:
-            where = f'{path}, line {reader.line_num}'
-            name = check_relative((row['image_name'] or '').strip(), where)
-            if name in lines:
-                raise ValueError(f'{where}: picture {name!r} was used before, in line '
-                                 f'{lines[name]}')
-            lines[name] = reader.line_num
-            if (row['description'] or '').strip():
-                rows[name] = dict(row, where=where)
-            else:
-                empty += 1
-    return rows, empty
+        try:
+            found = reader.fieldnames or []
+            missing = [name for name in REQUIRED if name not in found]
+            if missing:
+                raise ValueError(f'{path} has no column {" and ".join(missing)}; it has '
+                                 f'{", ".join(found) or "none"}')
+            start = reader.line_num + 1
+            for row in reader:
+                # A description in quotes may run over several lines: name the first.
+                yield _source(row, f'{path}, line {start}')
+                start = reader.line_num + 1
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f'{path}, after line {reader.line_num}: {error}') from error
 
 
-def read_lists(root: Path, rows: Mapping[str, Any]) -> dict[str, list[str]]:
+def read_lists(root: Path, known: Collection[str]) -> tuple[dict[str, list[str]], int]:
     """Read the published ``*_list.txt`` files, where there are any.
 
     Args:
         root (Path): Folder of the country.
-        rows (Mapping): Pictures of the CSV; names that it lacks are dropped, as published.
+        known (Collection[str]): Names that the CSV has a row for.
 
     Returns:
-        dict[str, list[str]]: Names of each split; empty without lists.
+        tuple[dict[str, list[str]], int]: Names of each split, empty without lists; and how many
+        names have no row, which the published reader drops too.
 
     Raises:
         FileNotFoundError: If only some of train, val and test have a list.
-        ValueError: If a test picture is also trained, validated or fine-tuned on.
+        ValueError: If no listed name has a row, or a picture is in two splits that must not share.
     """
     files = {split: root / f'{split}_list.txt' for split in SPLITS}
     present = {split: path for split, path in files.items() if path.is_file()}
     if not present:
-        return {}
+        return {}, 0
     absent = [files[split].name for split in ('train', 'val', 'test') if split not in present]
     if absent:
         raise FileNotFoundError(f'{root} has {", ".join(p.name for p in present.values())} but no '
-                                f'{", ".join(absent)}')
+                                f'{", ".join(absent)}: give --split nested')
     splits = {split: [check_relative(name, f'{path}, line {number}')
                       for number, name in enumerate(read_lines(path), 1) if name]
               for split, path in present.items()}
     for split in present:
-        leaked = set(splits[split]) & set(splits['test']) if split != 'test' else set()
-        if leaked:
-            raise ValueError(f'{present[split]} and {present["test"]} share {len(leaked)} pictures '
-                             f'({min(leaked)}, ...): the test would be trained on')
-    return {split: [name for name in names if name in rows] for split, names in splits.items()}
+        _check_leak(present, splits, split, 'test')
+    _check_leak(present, splits, 'train', 'val')
+    _check_leak(present, splits, 'finetune', 'finetune_val')
+    listed = {name for names in splits.values() for name in names}
+    if not listed & set(known):
+        raise ValueError(f'none of the {len(listed)} names in the lists of {root} has a row in the '
+                         'CSV')
+    return splits, len(listed - set(known))
 
 
-def _on_disk(rows: dict[str, dict[str, Any]], options: Options
-             ) -> tuple[dict[str, dict[str, Any]], int]:
-    """Keep the rows whose picture exists, before any split is drawn."""
-    images = options.root / 'images'
-    if not images.is_dir():
-        return rows, 0  # annotations convert without pictures at hand
-    pictures = PictureFolder(images)
-    present = {name: row for name, row in rows.items() if pictures.find(name)}
-    missing = len(rows) - len(present)
-    if missing and not options.only_present:
-        name = next(name for name in rows if name not in present)
-        raise FileNotFoundError(
-            f'{missing} pictures are not in {images}, first {name!r} ({rows[name]["where"]}): '
-            'give --only-present to leave them out and count them')
-    return present, missing
+def parse_tags(text: str) -> list[str]:
+    """Read SkyScript's tags, ``a of b, c of d; surrounded by e of f, g of h;``.
+
+    Args:
+        text (str): A cell of ``title_multi_objects``.
+
+    Returns:
+        list[str]: Distinct ``key of value`` texts, those of the focus first.
+    """
+    tags = (tag.strip().removeprefix('surrounded by').strip() for tag in re.split('[,;]', text))
+    return list(dict.fromkeys(tag for tag in tags if tag))
 
 
-def _items(rows: Mapping[str, dict[str, Any]], options: Options) -> dict[str, Item]:
-    images = options.root / 'images'
-    pictures = PictureFolder(images) if images.is_dir() else None
-    segments = Companions(sibling(images, 'segments'), '.json')
-    seg_maps = Companions(sibling(images, 'seg_maps'), '.png')
-    items = {}
-    for name, row in tqdm(rows.items(), desc=options.name, unit='picture'):
-        path = (pictures and pictures.find(name)) or name
-        tags = [tag.strip(' ;') for tag in (row.get(TAG_COLUMN) or '').split(',')]
-        items[name] = make_item(
-            options.name, options.name, path, [row['description']],
-            geo_tags=[tag for tag in tags if tag] or None, lon=_number(row, 'lon'),
-            lat=_number(row, 'lat'), segments=segments.find(path), seg_map_path=seg_maps.find(path))
-    return items
+def _source(row: dict[str, str | None], where: str) -> Source:
+    fields = dict(geo_tags=parse_tags(row.get(TAG_COLUMN) or '') or None,
+                  **{column: _coordinate(row, column, where) for column in BOUNDS})
+    return Source((row['image_name'] or '').strip(), [row['description'] or ''], where,
+                  fields=fields)
 
 
-def _number(row: Mapping[str, Any], column: str) -> float | None:
+def _coordinate(row: dict[str, str | None], column: str, where: str) -> float | None:
     text = (row.get(column) or '').strip()
     try:
-        return float(text) if text else None
+        value = float(text) if text else None
     except ValueError:
-        raise ValueError(f'{row["where"]}: {column} {text!r} is no number') from None
+        value = math.nan
+    if value is not None and not abs(value) <= BOUNDS[column]:
+        raise ValueError(f'{where}: {column} must lie within {BOUNDS[column]:g} degrees of 0, got '
+                         f'{text!r}')
+    return value
+
+
+def _drawable(described: dict[str, Source], builder: RecordBuilder, options: Options) -> list[str]:
+    """Names to draw the split from: with ``only_present``, those whose picture is on disk."""
+    return [name for name in described if not options.only_present or builder.find(name)]
+
+
+def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str
+                ) -> None:
+    if one == other or one not in splits or other not in splits:
+        return
+    shared = set(splits[one]) & set(splits[other])
+    if shared:
+        raise ValueError(f'{files[one]} and {files[other]} share {len(shared)} pictures, first '
+                         f'{min(shared)!r}: give --split nested for a split that does not leak')

@@ -72,9 +72,14 @@ class Canvas:
             return
         mask = np.zeros((self.width, self.width), np.uint8)
         for outline, height in outlines:
-            moved = outline + np.array(self.country.sun) * height
-            both = np.concatenate([self.points(outline), self.points(moved)])
-            cv2.fillConvexPoly(mask, cv2.convexHull(both), 1, shift=SHIFT)
+            here = self.points(outline)
+            there = self.points(outline + np.array(self.country.sun) * height)
+            parts = [np.concatenate([here, there])]
+            if not cv2.isContourConvex(here):  # planes, churches: every edge sweeps its own part
+                parts = [np.concatenate([np.roll(here, -k, 0)[:2], np.roll(there, -k, 0)[:2]])
+                         for k in range(len(here))]
+            for part in parts:
+                cv2.fillConvexPoly(mask, cv2.convexHull(part), 1, shift=SHIFT)
         dark = mask.astype(bool)
         self.colour[dark] = (self.colour[dark] * 0.56).astype(np.uint8)
 

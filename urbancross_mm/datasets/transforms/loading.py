@@ -46,7 +46,8 @@ def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[i
             size = (image.height, image.width)
             if draft is not None:
                 image.draft('RGB', (draft, draft))
-            return np.array(image.convert('RGB')), size
+            rgb = image if image.mode == 'RGB' else image.convert('RGB')
+            return np.array(rgb), size
     except FileNotFoundError:
         raise FileNotFoundError(f'picture not found: {path}') from None
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:

@@ -104,6 +104,9 @@ class HuggingFaceTextEncoder(BaseEncoder):
             Tensor: One vector a text.
         """
         mask = self.attention_mask(tokens)
+        # Captions are short: columns that are padding in every row cost time and change nothing.
+        length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
+        tokens, mask = tokens[:, :length], mask[:, :length]
         out = self.model(input_ids=tokens, attention_mask=mask.long())
         if self.pool == 'pooler':
             return self.projection(out.pooler_output)

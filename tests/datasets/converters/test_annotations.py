@@ -1,0 +1,64 @@
+"""Lines, records and files of the annotation format."""
+
+from __future__ import annotations
+
+import pytest
+
+from urbancross_mm.datasets.annotation_file import load_annotations
+from urbancross_mm.datasets.converters.annotations import (
+    counts_of,
+    make_item,
+    read_lines,
+    write_annotations,
+)
+
+METAINFO = dict(dataset='toy', domain='toy', split='train', generator='test.py', seed=0,
+                sources={}, counts={})
+
+
+def test_only_line_feeds_end_a_line(tmp_path):
+    (tmp_path / 'a.txt').write_bytes('one\u2028still one\r\n\n three \n\n'.encode())
+
+    assert read_lines(tmp_path / 'a.txt') == ['one\u2028still one', '', 'three', '']
+
+
+def test_a_record_leaves_out_empty_captions_and_unknown_fields():
+    item = make_item('toy', 'town', 'a/b.jpg', ['one ', '', 'two'], label=None, lon=1.5)
+
+    assert item == dict(img_id='toy/a/b', img_path='a/b.jpg', captions=['one', 'two'],
+                        caption_ids=['toy/a/b#0', 'toy/a/b#2'], domain='town', lon=1.5)
+
+
+def test_counts_know_equal_captions():
+    items = [make_item('toy', 'toy', f'{n}.jpg', ['same', f'own {n}']) for n in range(3)]
+
+    assert counts_of(items, dropped=4) == dict(images=3, captions=6, distinct_captions=4, dropped=4)
+
+
+@pytest.mark.parametrize('suffix', ['.json', '.parquet'])
+def test_what_is_written_is_read(tmp_path, suffix):
+    items = [make_item('toy', 'toy', 'a.jpg', ['one'], geo_tags=['road of service'], lat=60.5),
+             make_item('toy', 'toy', 'b.jpg', ['zwei ü'], label='beach')]
+    path = tmp_path / f'toy{suffix}'
+    write_annotations(path, items, METAINFO)
+
+    metainfo, read = load_annotations(str(path))
+    assert read == items
+    assert metainfo['schema'] == 1 and metainfo['seed'] == 0
+
+
+def test_wrong_records_are_not_written(tmp_path):
+    twice = [make_item('toy', 'toy', name, ['one']) for name in ('a.jpg', 'a.png')]
+    for items in (twice, []):
+        with pytest.raises(ValueError, match=r'toy\.json'):
+            write_annotations(tmp_path / 'toy.json', items, METAINFO)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_file_is_kept_without_force(tmp_path):
+    path = tmp_path / 'toy.json'
+    path.write_text('mine')
+
+    with pytest.raises(FileExistsError, match='exists already: give --force'):
+        write_annotations(path, [make_item('toy', 'toy', 'a.jpg', ['one'])], METAINFO)
+    assert path.read_text() == 'mine'

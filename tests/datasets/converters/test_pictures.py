@@ -1,0 +1,70 @@
+"""Finding pictures and their companions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.datasets.converters.layouts import write_lines
+from urbancross_mm.datasets.converters.pictures import Companions, PictureFolder, sibling
+
+
+def touch(root, *names):
+    for name in names:
+        write_lines(root / name, [])
+    return root
+
+
+def test_a_name_is_taken_as_it_is_before_another_suffix(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'a.jpg', 'a.tif', 'sub/b.png', 'notes.txt'))
+
+    assert folder.find('a.tif') == 'a.tif' and folder.find('a.jpg') == 'a.jpg'
+    assert folder.find('sub/b.tif') == 'sub/b.png'
+    assert folder.find('b.png') is None and folder.find('notes.txt') is None
+    assert folder.names == ['a.jpg', 'a.tif', 'sub/b.png']
+
+
+def test_pictures_behind_links_are_found(tmp_path):
+    touch(tmp_path / 'real', 'x/a.jpg')
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/x').symlink_to(tmp_path / 'real/x')
+
+    assert PictureFolder(tmp_path / 'data').find('x/a.jpg') == 'x/a.jpg'
+
+
+def test_a_missing_picture_moves_no_number(tmp_path):
+    names = [f'{label}/{label}{n:02d}.jpg' for label in ('b', 'a') for n in range(4)]
+    folder = PictureFolder(touch(tmp_path, *(n for n in names if n != 'a/a01.jpg')))
+
+    assert [folder.find(f'{n}.tif') for n in (1, 2, 3, 5, 8, 9)] == [
+        'a/a00.jpg', None, 'a/a02.jpg', 'b/b00.jpg', 'b/b03.jpg', None]
+    folder.check_numbers(['8.tif', '1.tif'])
+    with pytest.raises(ValueError, match='up to 12, .* make 8'):
+        folder.check_numbers(['12.tif'])
+
+
+def test_other_folders_are_not_numbered(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'a/a00.jpg', 'b/other.jpg'))
+
+    assert folder.find('1.tif') is None
+    folder.check_numbers(['1.tif'])
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no folder of pictures at .*nowhere'):
+        PictureFolder(tmp_path / 'nowhere')
+
+
+def test_companions_share_the_stem(tmp_path):
+    folder = Companions(touch(tmp_path, 'x/a.json'), '.json')
+
+    assert folder.find('x/a.jpg') == 'x/a.json'
+    assert folder.find('x/b.jpg') is None
+    assert Companions(None, '.json').find('x/a.jpg') is None
+
+
+def test_sibling_is_beside_the_pictures_unless_given(tmp_path):
+    assert sibling(tmp_path / 'images', 'segments') == tmp_path / 'segments'
+    assert sibling(None, 'segments') is None
+    assert sibling(None, 'segments', tmp_path) == tmp_path
+    with pytest.raises(FileNotFoundError, match='no folder at'):
+        sibling(None, 'segments', tmp_path / 'nowhere')

@@ -1,0 +1,131 @@
+"""Published segment pictures to masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.datasets.converters.layouts import write_picture
+from urbancross_mm.datasets.converters.segment_folders import (
+    Options,
+    convert,
+    list_segments,
+    mask_of,
+)
+from urbancross_mm.datasets.converters.segments import decode_masks, read_sidecar
+
+SIZE = (64, 96)
+
+
+def true_masks() -> np.ndarray:
+    masks = np.zeros((2, *SIZE), dtype=bool)
+    masks[0, 8:48, 10:60] = True
+    masks[1, 30:60, 50:90] = True
+    return masks
+
+
+def write_segments(root: Path, stem: str = 'a', numbers: tuple[int, ...] = (0, 10)) -> Path:
+    """A picture and its segments on white, as JPEG."""
+    rng = np.random.default_rng(0)
+    picture = rng.integers(40, 180, (*SIZE, 3), dtype=np.uint8)
+    (root / 'images').mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(root / f'images/{stem}.jpg')
+    folder = root / 'image_segments' / stem
+    folder.mkdir(parents=True)
+    for number, mask in zip(numbers, true_masks()):
+        painted = np.where(mask[..., None], picture, 255).astype(np.uint8)
+        Image.fromarray(painted).save(folder / f'{stem}_{number}.jpg', quality=90)
+    return folder
+
+
+def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
+    return (mask & truth).sum() / (mask | truth).sum()
+
+
+def test_masks_survive_the_jpeg(tmp_path):
+    write_segments(tmp_path)
+    summary = convert(Options(tmp_path))
+
+    assert (summary.pictures, summary.segments) == (1, 2)
+    sidecar = read_sidecar(tmp_path / 'segments/a.json')
+    assert sidecar['image_size'] == list(SIZE) and sidecar['source'] == 'image_segments'
+    for mask, truth in zip(decode_masks(sidecar), true_masks()):
+        assert overlap(mask, truth) > 0.93
+
+
+def test_segments_are_ordered_by_number_not_by_text(tmp_path):
+    folder = write_segments(tmp_path, numbers=(10, 9))
+    files, ignored = list_segments(folder)
+
+    assert [file.stem for file in files] == ['a_9', 'a_10'] and not ignored
+    convert(Options(tmp_path))
+    best, _ = decode_masks(read_sidecar(tmp_path / 'segments/a.json'))
+    assert overlap(best, true_masks()[1]) > 0.93
+
+
+def test_masks_are_stored_small(tmp_path):
+    write_segments(tmp_path)
+    convert(Options(tmp_path, size=48))
+
+    sidecar = read_sidecar(tmp_path / 'segments/a.json')
+    assert sidecar['size'] == [32, 48] and sidecar['image_size'] == list(SIZE)
+    assert overlap(decode_masks(sidecar)[0], true_masks()[0, ::2, ::2]) > 0.85
+    assert sidecar['segments'][0]['area'] == pytest.approx(true_masks()[0].sum(), rel=0.1)
+
+
+def test_specks_and_holes_are_repaired_but_a_small_mask_stays():
+    picture = np.full((*SIZE, 3), 255, dtype=np.uint8)
+    picture[8:48, 10:60] = 90
+    picture[20, 20:22] = 255  # a bright spot inside
+    picture[60, 90] = 200  # grey speck outside
+    assert overlap(mask_of(picture, clean=10), true_masks()[0]) == 1
+    tiny = np.full((*SIZE, 3), 255, dtype=np.uint8)
+    tiny[5, 5] = 0
+    assert mask_of(tiny, clean=10).sum() == 1
+
+
+def test_other_files_are_ignored_and_told(tmp_path):
+    folder = write_segments(tmp_path)
+    write_picture(folder / 'overview.jpg', SIZE)
+    summary = convert(Options(tmp_path))
+
+    assert summary.ignored == [folder / 'overview.jpg'] and summary.segments == 2
+
+
+def test_an_empty_folder_gives_no_segment(tmp_path):
+    write_picture(tmp_path / 'images/b.jpg', SIZE)
+    (tmp_path / 'image_segments/b').mkdir(parents=True)
+    convert(Options(tmp_path))
+
+    sidecar = read_sidecar(tmp_path / 'segments/b.json')
+    assert sidecar['segments'] == [] and sidecar['image_size'] == list(SIZE)
+
+
+def test_a_segment_of_another_size_is_refused_with_both_sizes(tmp_path):
+    write_segments(tmp_path)
+    write_picture(tmp_path / 'images/a.jpg', (10, 20))
+
+    with pytest.raises(ValueError, match=r'another size: .*a_0\.jpg has 64 x 96 .* 10 x 20'):
+        convert(Options(tmp_path))
+
+
+def test_truncated_segments_are_an_error_or_counted(tmp_path):
+    folder = write_segments(tmp_path)
+    write_segments(tmp_path, 'b')
+    whole = (folder / 'a_0.jpg').read_bytes()
+    (folder / 'a_0.jpg').write_bytes(whole[:len(whole) // 2])
+
+    with pytest.raises(ValueError, match=r'a_0\.jpg cannot be decoded'):
+        convert(Options(tmp_path, out=tmp_path / 'first'))
+    summary = convert(Options(tmp_path, skip_bad=True, workers=2))
+    assert summary.pictures == 1 and 'a_0.jpg' in summary.bad[0]
+    assert not (tmp_path / 'segments/a.json').exists()
+    assert (tmp_path / 'segments/b.json').is_file()
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='image_segments'):
+        convert(Options(tmp_path))

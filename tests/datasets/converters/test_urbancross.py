@@ -1,0 +1,188 @@
+"""The country layout: its CSV, its lists and the split that does not leak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.datasets.converters.layouts import (
+    names_of,
+    read,
+    write_country,
+    write_csv,
+    write_lines,
+    write_picture,
+)
+from urbancross_mm.datasets.converters.urbancross import SPLITS, Options, convert, parse_tags
+
+CSV = 'instructblip_generation_finland_refine.csv'
+
+
+def options(root: Path, tmp_path: Path, **kwargs) -> Options:
+    return Options(**{**dict(root=root, out=tmp_path / 'out', name='finland'), **kwargs})
+
+
+def split_names(out: Path) -> dict[str, set[str]]:
+    return {split: names_of(out / f'finland_{split}.json') for split in SPLITS
+            if (out / f'finland_{split}.json').is_file()}
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2])
+def test_nested_split_never_leaks(tmp_path, seed):
+    convert(options(write_country(tmp_path / 'Finland', 50), tmp_path, seed=seed))
+
+    parts = split_names(tmp_path / 'out')
+    assert {split: len(names) for split, names in parts.items()} == dict(
+        train=35, val=5, test=10, finetune=10, finetune_val=5)
+    assert not parts['test'] & (parts['train'] | parts['val'])
+    assert not parts['test'] & (parts['finetune'] | parts['finetune_val'])
+    assert not parts['train'] & parts['val'] and not parts['finetune'] & parts['finetune_val']
+    assert parts['train'] | parts['val'] | parts['test'] == {f'a{n}_FI_19.jpg' for n in range(50)}
+
+
+def test_same_seed_same_bytes_whatever_the_order_of_the_rows(tmp_path):
+    rows = [(f'a{n}_FI_19.jpg', f'place {n}') for n in range(30)]
+    for run, (order, seed) in enumerate([(rows, 0), (rows, 0), (rows[::-1], 0), (rows, 1)]):
+        root = tmp_path / str(run)
+        write_csv(root / CSV, order)
+        convert(options(root, tmp_path, out=root / 'out', seed=seed))
+
+    test = [split_names(tmp_path / str(run) / 'out')['test'] for run in range(4)]
+    assert test[0] == test[1] == test[2] != test[3]
+    files = [(tmp_path / str(run) / 'out/finland_test.json').read_bytes() for run in range(2)]
+    assert files[0] == files[1]
+
+
+def test_manifest_of_the_splits_is_in_every_file(tmp_path):
+    convert(options(write_country(tmp_path / 'Finland'), tmp_path))
+
+    hashes = [read(tmp_path / f'out/finland_{split}.json')[0]['split_hashes'] for split in SPLITS]
+    assert all(one == hashes[0] for one in hashes)
+    assert set(hashes[0]) == set(SPLITS)
+
+
+def test_lists_decide_and_rows_keep_the_order_of_the_table(tmp_path):
+    root = write_country(tmp_path / 'Finland', 6)
+    name = 'a{}_FI_19.jpg'.format
+    write_lines(root / 'train_list.txt', [name(4), name(0), name(2), 'gone.jpg'])
+    write_lines(root / 'val_list.txt', [name(1)])
+    write_lines(root / 'test_list.txt', [name(3)])
+    counts = convert(options(root, tmp_path))
+
+    assert set(counts) == {'train', 'val', 'test'}
+    metainfo, items = read(tmp_path / 'out/finland_train.json')
+    assert [item['img_path'] for item in items] == [name(0), name(2), name(4)]
+    assert metainfo['split_rule'] == 'lists' and metainfo['listed_without_row'] == 1
+    assert 'test_list.txt' in metainfo['sources']
+
+
+def test_lists_that_leak_are_refused_and_a_nested_split_is_offered(tmp_path):
+    root = write_country(tmp_path / 'Finland', 10)
+    name = 'a{}_FI_19.jpg'.format
+    for split, number in dict(train=0, val=1, test=2, finetune=2).items():
+        write_lines(root / f'{split}_list.txt', [name(number)])
+
+    with pytest.raises(ValueError, match=r"finetune_list\.txt and .*test_list\.txt share 1 .*"
+                                         r"'a2_FI_19\.jpg'.*--split nested"):
+        convert(options(root, tmp_path))
+    convert(options(root, tmp_path, split='nested'))
+    assert not split_names(tmp_path / 'out')['test'] & split_names(tmp_path / 'out')['finetune']
+
+
+def test_half_the_lists_are_refused(tmp_path):
+    root = write_country(tmp_path / 'Finland')
+    write_lines(root / 'train_list.txt', ['a1_FI_19.jpg'])
+
+    with pytest.raises(FileNotFoundError, match=r'has train_list\.txt but no val_list\.txt, test_'):
+        convert(options(root, tmp_path))
+
+
+def test_tags_and_coordinates(tmp_path):
+    rows = [(f'a{n}.jpg', f'text {n}', 'amenity of school, road of service; surrounded by land use '
+             'of forest, road of service;', '24.5', '' if n else '60.1') for n in range(20)]
+    write_csv(tmp_path / 'Finland' / CSV, rows,
+              ('image_name', 'description', 'title_multi_objects', 'lon', 'lat'))
+    convert(options(tmp_path / 'Finland', tmp_path))
+
+    items = {item['img_path']: item for split in ('train', 'val', 'test')
+             for item in read(tmp_path / f'out/finland_{split}.json')[1]}
+    assert items['a0.jpg']['geo_tags'] == ['amenity of school', 'road of service',
+                                           'land use of forest']
+    assert items['a0.jpg']['lon'] == 24.5 and items['a0.jpg']['lat'] == 60.1
+    assert 'lat' not in items['a1.jpg']
+    assert 'label' not in items['a0.jpg']
+
+
+def test_tags_of_a_published_cell():
+    assert parse_tags('surrounded by road of service;') == ['road of service']
+    assert parse_tags(' ; ,') == []
+
+
+@pytest.mark.parametrize('lon', ['east', 'nan', '181'])
+def test_coordinates_that_are_none_name_their_line(tmp_path, lon):
+    rows = [('a.jpg', 'one', ''), ('b.jpg', 'two', lon)]
+    write_csv(tmp_path / CSV, rows, ('image_name', 'description', 'lon'))
+
+    with pytest.raises(ValueError, match=rf"refine\.csv, line 3: lon must lie .* got '{lon}'"):
+        convert(options(tmp_path, tmp_path))
+
+
+def test_missing_columns_are_named_beside_those_found(tmp_path):
+    write_csv(tmp_path / CSV, [('a.jpg', 'one')], ('image_name', 'title'))
+
+    with pytest.raises(ValueError, match='has no column description; it has image_name, title'):
+        convert(options(tmp_path, tmp_path))
+
+
+def test_an_image_twice_names_both_lines(tmp_path):
+    # The quoted description runs over two lines, so rows and lines differ.
+    write_csv(tmp_path / CSV, [('a.jpg', 'one\nmore'), ('b.jpg', 'two'), ('a.jpg', 'three')])
+
+    with pytest.raises(ValueError, match=r"line 5: picture 'a\.jpg' was listed before "
+                                         r'\(.*line 2\)'):
+        convert(options(tmp_path, tmp_path))
+
+
+def test_names_that_climb_out_are_refused(tmp_path):
+    write_csv(tmp_path / CSV, [('a.jpg', 'one'), ('../b.jpg', 'two')])
+
+    with pytest.raises(ValueError, match=r"'\.\./b\.jpg' must be relative.*line 3"):
+        convert(options(tmp_path, tmp_path))
+
+
+def test_rows_without_description_are_dropped_and_counted(tmp_path):
+    rows = [(f'a{n}.jpg', ' ' if n < 3 else f'text {n}') for n in range(23)]
+    write_csv(tmp_path / CSV, rows)
+    convert(options(tmp_path, tmp_path))
+
+    assert read(tmp_path / 'out/finland_val.json')[0]['rows_without_description'] == 3
+    assert not {'a0.jpg', 'a1.jpg', 'a2.jpg'} & set.union(*split_names(tmp_path / 'out').values())
+
+
+def test_pictures_are_looked_for_where_they_are_published(tmp_path):
+    root = write_country(tmp_path / 'Finland', 20)
+    for number in range(15):
+        write_picture(root / f'images/a{number}_FI_19.jpg')
+
+    with pytest.raises(FileNotFoundError, match=r'pictures are not below .*images'):
+        convert(options(root, tmp_path))
+    convert(options(root, tmp_path, only_present=True))
+    parts = split_names(tmp_path / 'out')
+    assert len(parts['train'] | parts['val'] | parts['test']) == 15
+
+
+def test_which_csv(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no \*refine\*\.csv in'):
+        convert(options(tmp_path, tmp_path))
+    write_country(tmp_path)
+    write_csv(tmp_path / 'other_refine.csv', [(f'b{n}.jpg', 'text') for n in range(20)])
+    with pytest.raises(ValueError, match='has 2 .*choose one with --csv'):
+        convert(options(tmp_path, tmp_path))
+    counts = convert(options(tmp_path, tmp_path, csv=tmp_path / 'other_refine.csv'))
+    assert counts['train']['images'] == 14
+
+
+def test_too_few_pictures(tmp_path):
+    with pytest.raises(ValueError, match='leaves no picture for val'):
+        convert(options(write_country(tmp_path / 'Finland', 3), tmp_path))

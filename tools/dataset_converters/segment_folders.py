@@ -1,0 +1,52 @@
+"""Convert published ``image_segments/<stem>/<stem>_<k>.jpg`` folders to run-length masks.
+
+``python tools/dataset_converters/segment_folders.py data/urbancross/Finland`` writes
+``data/urbancross/Finland/segments/<stem>.json``. Run it before ``urbancross.py``, which names in
+the annotations what it finds there. The masks are what is not white in a JPEG, hence approximate at
+their borders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+# A clone works without being installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
+from urbancross_mm.datasets.converters.segment_folders import Options, convert  # noqa: E402
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+
+
+def main() -> None:
+    """Convert."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('root', type=Path, help='data root with image_segments/ (and images/)')
+    parser.add_argument('--out', type=Path, help='folder for the masks (default: ROOT/segments)')
+    parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
+    parser.add_argument('--white', type=int, default=235,
+                        help='a pixel is background if no channel is darker than this')
+    parser.add_argument('--clean', type=float, default=0.001,
+                        help='repair specks and holes below this part of the picture')
+    parser.add_argument('--limit', type=int, help='keep only the first segments, by number')
+    parser.add_argument('--skip-bad', action='store_true',
+                        help='leave out pictures with an unreadable segment, and count them')
+    parser.add_argument('--workers', type=int, default=2, help='threads')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='taken for likeness with the other converters: nothing is drawn')
+    parser.add_argument('--force', action='store_true', help='overwrite')
+    args = vars(parser.parse_args())
+    args.pop('seed')
+    summary = convert(Options(**args))
+    print(f'{summary.pictures} pictures, {summary.segments} segments')
+    if summary.ignored:
+        print(f'{len(summary.ignored)} files ignored that are no <stem>_<number> picture, first: '
+              f'{summary.ignored[0]}')
+    if summary.bad:
+        print(f'{len(summary.bad)} pictures left out, first: {summary.bad[0]}')
+
+
+if __name__ == '__main__':
+    run_tool(main)

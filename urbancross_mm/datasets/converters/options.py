@@ -1,0 +1,84 @@
+"""What the command lines of the caption converters have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What the command line decides, in every caption converter.
+
+    Attributes:
+        root (Path): What is converted.
+        out (Path): Folder for the annotations.
+        name (str): Of the data set, its domain and the files.
+        images (Path | None): Folder of pictures; None converts without looking at them.
+        segments (Path | None): Folder of segment files; None: beside the pictures.
+        seg_maps (Path | None): Folder of class maps; None: beside the pictures.
+        seed (int): Of the splits that are drawn.
+        only_present (bool): Leave out pictures that are not on disk, and count them.
+        skip_bad (bool): Leave out lines with a file name that climbs out or comes twice, and count
+            them.
+        min_count (int): Words that the training captions use less often are ``<unk>`` in the
+            vocabulary. The published ones say 5.
+        suffix (str): ``.json`` or ``.parquet``.
+        force (bool): Overwrite.
+    """
+
+    root: Path
+    out: Path
+    name: str
+    images: Path | None = None
+    segments: Path | None = None
+    seg_maps: Path | None = None
+    seed: int = 0
+    only_present: bool = False
+    skip_bad: bool = False
+    min_count: int = 5
+    suffix: str = '.json'
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.suffix not in ('.json', '.parquet'):
+            raise ValueError(f'annotations are .json or .parquet, got {self.suffix!r}')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that fill :class:`Options`, but for ``root`` and ``images``.
+
+    Args:
+        parser (argparse.ArgumentParser): Of a tool.
+    """
+    parser.add_argument('--out', type=Path, required=True, help='folder for the annotations')
+    parser.add_argument('--name', help='name of the data set (default: that of the source)')
+    parser.add_argument('--segments', type=Path, help='default: segments/ beside the pictures')
+    parser.add_argument('--seg-maps', type=Path, help='default: seg_maps/ beside the pictures')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='of splits that are drawn; noted in the output (%(default)s)')
+    parser.add_argument('--only-present', action='store_true',
+                        help='leave out pictures that are not on disk, and count them')
+    parser.add_argument('--skip-bad', action='store_true',
+                        help='leave out lines with a file name that climbs out of its folder or '
+                        'comes twice, and count them')
+    parser.add_argument('--min-count', type=int, default=5,
+                        help='rarer words of the training captions are unknown to the vocabulary '
+                        '(%(default)s)')
+    parser.add_argument('--suffix', choices=['.json', '.parquet'], default='.json',
+                        help='format of the annotations (%(default)s)')
+    parser.add_argument('--force', action='store_true', help='overwrite')
+
+
+def print_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Print one line a split.
+
+    Args:
+        counts (Mapping): Of each split, as the converters return them.
+    """
+    for split, numbers in counts.items():
+        shown = [f'{number} {what.replace("_", " ")}' for what, number in numbers.items()
+                 if number or what in ('images', 'captions')]
+        print(f'{split}: ' + ', '.join(shown))

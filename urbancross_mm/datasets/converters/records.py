@@ -1,0 +1,170 @@
+"""From listed pictures to records, and from records to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from urbancross_mm.datasets.converters.annotations import (
+    Item,
+    counts_of,
+    make_item,
+    refuse_overwrite,
+    write_annotations,
+)
+from urbancross_mm.datasets.converters.options import Options
+from urbancross_mm.datasets.converters.pictures import Companions, PictureFolder, sibling
+from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.splits import split_hash
+from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.utils.progress import track
+
+
+class RecordBuilder:
+    """Turns sources into records, with what is found on disk.
+
+    Args:
+        options (Options): See there.
+        labels (bool): Take the scene class from the file name. Defaults to True.
+
+    Raises:
+        FileNotFoundError: If a folder was named that is not there.
+    """
+
+    def __init__(self, options: Options, labels: bool = True) -> None:
+        self.options = options
+        self.labels = labels
+        self.pictures = PictureFolder(options.images) if options.images else None
+        self.segments = Companions(sibling(options.images, 'segments', options.segments), '.json')
+        self.seg_maps = Companions(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
+
+    def build(self, sources: Sequence[Source], split: str) -> tuple[list[Item], dict[str, int]]:
+        """Build the records of one split.
+
+        Args:
+            sources (Sequence[Source]): Its pictures.
+            split (str): Its name, for the progress bar.
+
+        Returns:
+            tuple[list[dict], dict[str, int]]: Records, and counts of what is in them and what was
+            left out.
+
+        Raises:
+            FileNotFoundError: If a picture is missing and ``only_present`` is off.
+        """
+        items: list[Item] = []
+        missing: list[Source] = []
+        without, empty = 0, 0
+        for source in track(sources, f'{self.options.name} {split}'):
+            path = self.find(source.name)
+            if path is None:
+                missing.append(source)
+                continue
+            item = self._item(source, path)
+            empty += len(source.captions) - len(item['captions'])
+            without += not item['captions']
+            items += [item] if item['captions'] else []
+        self._refuse_missing(missing, len(sources))
+        return items, counts_of(
+            items, dropped_empty_captions=empty, dropped_missing_pictures=len(missing),
+            dropped_pictures_without_caption=without)
+
+    def find(self, name: str) -> str | None:
+        """Path of a picture below the folder of pictures; the name itself without such a folder.
+
+        Args:
+            name (str): As the source writes it.
+
+        Returns:
+            str | None: None if the picture is not on disk.
+        """
+        return name if self.pictures is None else self.pictures.find(name)
+
+    def label(self, source: Source) -> str | None:
+        """Scene class of a picture.
+
+        Args:
+            source (Source): The picture.
+
+        Returns:
+            str | None: The given one, else (with ``labels``) that of its path.
+        """
+        given = source.fields.get('label')
+        if given or not self.labels:
+            return given
+        return label_of(self.find(source.name) or source.name)
+
+    def _item(self, source: Source, path: str) -> Item:
+        fields = dict(source.fields, label=self.label(source), segments=self.segments.find(path),
+                      seg_map_path=self.seg_maps.find(path))
+        if source.audio is not None:
+            fields['audio_paths'] = [
+                name for name, text in zip(source.audio, source.captions) if text.strip()]
+        return make_item(self.options.name, self.options.name, path, source.captions, **fields)
+
+    def _refuse_missing(self, missing: list[Source], total: int) -> None:
+        if missing and not self.options.only_present:
+            raise FileNotFoundError(
+                f'{len(missing)} of {total} pictures are not below {self.options.images}, first '
+                f'{missing[0].name!r} ({missing[0].where}): give --only-present to leave missing '
+                'pictures out and count them')
+
+
+def label_of(img_path: str) -> str | None:
+    """Scene class of a picture: its folder, else what stands before ``_`` in its name.
+
+    Args:
+        img_path (str): Relative path.
+
+    Returns:
+        str | None: None for bare numbers such as RSICD's ``00013.jpg``.
+    """
+    path = Path(img_path)
+    if path.parent.name:
+        return path.parent.name
+    prefix, found, _ = path.stem.rpartition('_')
+    return prefix if found and not prefix.isdecimal() else None
+
+
+def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
+                   builder: RecordBuilder, problems: Problems, metainfo: Mapping[str, Any]
+                   ) -> dict[str, dict[str, int]]:
+    """Write the annotations of every split, and the vocabulary of the training captions.
+
+    Everything is built before the first file is written.
+
+    Args:
+        options (Options): See there.
+        splits (Mapping): Sources of each split.
+        builder (RecordBuilder): Makes the records.
+        problems (Problems): Bad lines that were skipped.
+        metainfo (Mapping): ``generator``, ``sources`` and what else is worth noting.
+
+    Returns:
+        dict[str, dict[str, int]]: Counts of each split.
+
+    Raises:
+        FileExistsError: If an output exists and ``force`` is off.
+        FileNotFoundError: If a picture is missing.
+        ValueError: If a split would be empty.
+    """
+    files = {split: options.out / f'{options.name}_{split}{options.suffix}' for split in splits}
+    vocabulary = options.out / f'{options.name}_vocab.json'
+    refuse_overwrite([*files.values(), vocabulary], options.force)
+    built = {split: builder.build(sources, split) for split, sources in splits.items()}
+    empty = [split for split, (items, _) in built.items() if not items]
+    if empty:
+        raise ValueError(f'{options.root} leaves no picture for {" and ".join(empty)}')
+    hashes = {split: split_hash([item['img_id'] for item in items])
+              for split, (items, _) in built.items()}
+    for split, (items, counts) in built.items():
+        counts['skipped_bad_lines'] = len(problems.found)
+        write_annotations(files[split], items, dict(
+            dataset=options.name, domain=options.name, split=split, seed=options.seed, **metainfo,
+            split_hashes=hashes, counts=counts), force=True)
+    train = built['train'][0] if 'train' in built else []
+    if train:
+        write_vocabulary(vocabulary, [text for item in train for text in item['captions']],
+                         options.min_count)
+    return {split: counts for split, (_, counts) in built.items()}

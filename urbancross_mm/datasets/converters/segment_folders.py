@@ -1,0 +1,208 @@
+"""Published ``image_segments/<stem>/<stem>_<k>.jpg`` folders to run-length masks.
+
+A published segment is the whole picture with everything outside the mask painted white, saved as a
+JPEG: the mask is what is not white. Compression blurs the border by a pixel or two and leaves grey
+specks in the white, so the threshold is approximate, and places that are white in the picture
+itself (bright roofs) look like background; specks and holes below ``clean`` pixels are repaired.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.datasets.converters.segments import encode_masks, stored_size, write_sidecar
+from urbancross_mm.datasets.transforms.loading import read_image
+from urbancross_mm.utils.progress import map_tracked
+
+PICTURE = ('.jpg', '.jpeg', '.png')
+SOURCE = 'image_segments'
+
+
+@dataclass
+class Options:
+    """What the command line decides.
+
+    Attributes:
+        root (Path): Data root with ``image_segments`` and, if at hand, ``images``.
+        out (Path | None): Folder for the sidecars; None: ``segments`` below the root.
+        size (int): Bound for the longer side of the stored masks.
+        white (int): A pixel is background if no channel is darker than this.
+        clean (float): Specks and holes smaller than this part of the picture are repaired.
+        limit (int | None): Keep only the first segments by number; None keeps all.
+        skip_bad (bool): Leave out pictures with an unreadable segment, and count them.
+        workers (int): Threads.
+        force (bool): Overwrite.
+    """
+
+    root: Path
+    out: Path | None = None
+    size: int = 256
+    white: int = 235
+    clean: float = 0.001
+    limit: int | None = None
+    skip_bad: bool = False
+    workers: int = 1
+    force: bool = False
+
+
+@dataclass
+class Summary:
+    """What was converted.
+
+    Attributes:
+        pictures (int): Sidecars written.
+        segments (int): Masks in them.
+        ignored (list[Path]): Files that are no ``<stem>_<k>`` picture.
+        bad (list[str]): Why a picture was left out, with ``skip_bad``.
+    """
+
+    pictures: int = 0
+    segments: int = 0
+    ignored: list[Path] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+
+def convert(options: Options) -> Summary:
+    """Convert the segment folders of a data set.
+
+    Args:
+        options (Options): See there.
+
+    Returns:
+        Summary: Counts.
+
+    Raises:
+        FileNotFoundError: If there is no ``image_segments`` folder.
+        FileExistsError: If a sidecar exists and ``force`` is off.
+        ValueError: If a segment cannot be decoded, or has another size than its picture.
+    """
+    source = options.root / 'image_segments'
+    if not source.is_dir():
+        raise FileNotFoundError(f'no folder {source}')
+    images = options.root / 'images'
+    pictures = PictureFolder(images) if images.is_dir() else None
+    folders = sorted(path for path in source.rglob('*') if path.is_dir() and not any(
+        child.is_dir() for child in path.iterdir()))
+    if not folders:
+        raise FileNotFoundError(f'no folder of segments in {source}')
+    out = options.out or options.root / 'segments'
+    jobs = [(folder, out / f'{folder.relative_to(source).as_posix()}.json') for folder in folders]
+    _refuse(jobs, options.force)
+    summary = Summary()
+    work = partial(_convert_folder, source=source, pictures=pictures, options=options)
+    for count, ignored, problem in map_tracked(work, jobs, 'segments', options.workers):
+        summary.ignored += ignored
+        if problem:
+            summary.bad.append(problem)
+        else:
+            summary.pictures += 1
+            summary.segments += count
+    return summary
+
+
+def mask_of(picture: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
+    """The mask behind a segment painted on white.
+
+    Args:
+        picture (np.ndarray): uint8 RGB.
+        white (int): A pixel is background if no channel is darker than this. Defaults to 235.
+        clean (int): Specks and holes of fewer pixels are repaired, but never the whole mask.
+            Defaults to 0.
+
+    Shape:
+        - picture: ``(H, W, 3)``; output: ``(H, W)``.
+
+    Returns:
+        np.ndarray: Boolean mask.
+    """
+    mask = picture.min(axis=2) < white
+    if clean > 0:
+        mask = ~_drop_small(~mask, clean, keep_largest=False)
+        mask = _drop_small(mask, clean, keep_largest=True)
+    return mask
+
+
+def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
+    """List the segments of a picture by number.
+
+    Args:
+        folder (Path): ``image_segments/<stem>``.
+
+    Returns:
+        tuple[list[Path], list[Path]]: The segments, and files that are none.
+    """
+    pattern = re.compile(re.escape(folder.name) + r'_(\d+)')
+    numbered, ignored = [], []
+    for path in sorted(folder.iterdir()):
+        match = pattern.fullmatch(path.stem) if path.suffix.lower() in PICTURE else None
+        if match:
+            numbered.append((int(match.group(1)), path))
+        else:
+            ignored.append(path)
+    return [path for _, path in sorted(numbered)], ignored
+
+
+def _convert_folder(job: tuple[Path, Path], source: Path, pictures: PictureFolder | None,
+                    options: Options) -> tuple[int, list[Path], str | None]:
+    """Write one sidecar: its number of segments, ignored files, and what went wrong."""
+    folder, target = job
+    files, ignored = list_segments(folder)
+    try:
+        masks, size = _read_masks(folder, files[:options.limit], source, pictures, options)
+    except ValueError as error:
+        if not options.skip_bad:
+            raise
+        return 0, ignored, str(error)
+    # No score is published. 1/rank keeps the order of the numbers, which is by falling area.
+    scores = [1 / rank for rank in range(1, len(masks) + 1)]
+    write_sidecar(target, encode_masks(masks, scores, size, SOURCE))
+    return len(masks), ignored, None
+
+
+def _read_masks(folder: Path, files: list[Path], source: Path, pictures: PictureFolder | None,
+                options: Options) -> tuple[np.ndarray, tuple[int, int]]:
+    import cv2
+
+    whole = pictures and pictures.find(f'{folder.relative_to(source).as_posix()}.jpg')
+    size = None
+    if pictures and whole:
+        size = read_image(str(pictures.folder / whole), draft=1)[1]
+    masks, target = [], (1, 1)
+    for path in files:
+        picture, found = read_image(str(path))
+        size = size or found
+        if found != size:
+            raise ValueError(f'mask of another size: {path} has {found[0]} x {found[1]} pixels, '
+                             f'its picture {size[0]} x {size[1]}')
+        target = stored_size(size, options.size)
+        mask = mask_of(picture, options.white, round(options.clean * size[0] * size[1]))
+        masks.append(cv2.resize(mask.astype(np.uint8), target[::-1], interpolation=cv2.INTER_AREA))
+    if size is None:
+        raise ValueError(f'{folder} holds no segment and its picture is not at hand: no size')
+    return np.array(masks, dtype=np.uint8).reshape(-1, *stored_size(size, options.size)), size
+
+
+def _drop_small(mask: np.ndarray, area: int, keep_largest: bool) -> np.ndarray:
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    if count <= 1:
+        return mask
+    keep = stats[:, cv2.CC_STAT_AREA] >= area
+    if keep_largest:
+        keep[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = True
+    keep[0] = False
+    return keep[labels]
+
+
+def _refuse(jobs: list[tuple[Path, Path]], force: bool) -> None:
+    existing = [] if force else [target for _, target in jobs if target.exists()]
+    if existing:
+        raise FileExistsError(f'{existing[0]} exists already ({len(existing)} of {len(jobs)} '
+                              'segment files): give --force to overwrite')
