@@ -99,7 +99,7 @@ AMOUNT = '(a|an|two|three|four|five|six|seven|eight|nine|ten|many)'
 
 def said(text: str, nouns: tuple[str, str], between: str = '(?:[a-z]+ )?') -> str | None:
     """The number word that stands before a noun."""
-    found = re.search(rf'\b{AMOUNT} {between}(?:{nouns[1]}|{nouns[0]})\b', text.lower())
+    found = re.search(rf'\b{AMOUNT} {between}({nouns[1]}|{nouns[0]})\b(?! park)', text.lower())
     return found and found.group(1)
 
 
@@ -278,7 +278,7 @@ def test_countries_differ_in_colour_scale_and_words_but_not_in_things():
     for number, name in enumerate(COUNTRIES):
         nearest = np.linalg.norm(means[name][:, None] - centres, axis=2).argmin(1)
         assert (nearest == number).mean() > 0.6
-    assert sizes['finland'] < 0.75 * sizes['germany'] < 0.75 * sizes['spain'] / 0.9
+    assert sizes['finland'] < 0.9 * sizes['germany'] < 0.8 * sizes['spain']
     assert 'cottages' in words['finland'] and 'cottages' not in words['spain'] | words['germany']
     shared = set.intersection(*words.values())
     assert all(len(shared) > 0.4 * len(found) for found in words.values())
@@ -346,7 +346,8 @@ def test_precomp_layout_has_the_published_quirks(sample, name):
 
 def test_ucm_numbers_index_the_alphabetical_classes(sample):
     root = sample[0] / 'ucm'
-    names = [n for split in ('train', 'test') for n in lines(root / f'precomp/{split}_filename.txt')]
+    names = [n for split in ('train', 'test')
+             for n in lines(root / f'precomp/{split}_filename.txt')]
     folders = sorted(p.name for p in (root / 'images').iterdir())
     per_class = {folder: len(list((root / 'images' / folder).iterdir())) for folder in folders}
     assert set(folders) <= set(UCM_KINDS) and len(set(per_class.values())) == 1

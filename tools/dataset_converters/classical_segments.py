@@ -3,7 +3,9 @@
 ``python tools/dataset_converters/classical_segments.py data/ucm/images --out data/ucm/segments``
 writes one run-length sidecar a picture. ``--method grid`` cuts cells; ``--method color`` takes
 connected regions of one colour (k-means in Lab and position), scored by area times compactness.
-Run it before the caption converter, which names in the annotations what it finds in ``segments/``.
+Run it before the caption converter, which names in the annotations what it finds in ``segments/``,
+or give ``--annotations data/ucm/annotations/ucm_{train,val,test}.json`` to name them there now.
+Files that exist are kept, so an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from urbancross_mm.datasets.converters.classical_segments import (  # noqa: E402
     Options,
     convert,
 )
+from urbancross_mm.datasets.converters.segment_names import fill_segments  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -39,11 +42,20 @@ def main() -> None:
     parser.add_argument('--skip-bad', action='store_true',
                         help='leave out unreadable pictures, and count them')
     parser.add_argument('--workers', type=int, default=2, help='threads')
-    parser.add_argument('--force', action='store_true', help='overwrite')
-    counts = convert(Options(**vars(parser.parse_args())))
+    parser.add_argument('--force', action='store_true', help='make files again that exist')
+    parser.add_argument('--annotations', nargs='+', default=[], metavar='JSON',
+                        help='annotation files in which to name the segment files')
+    args = vars(parser.parse_args())
+    annotations = args.pop('annotations')
+    counts = convert(Options(**args))
     print(f'{counts["pictures"]} pictures, {counts["segments"]} segments')
+    if counts['kept']:
+        print(f'{counts["kept"]} files of an earlier run kept (--force makes them again)')
     if counts['unreadable']:
         print(f'{counts["unreadable"]} unreadable pictures left out')
+    if annotations:
+        for path, (found, total) in fill_segments(annotations, args['out']).items():
+            print(f'{path}: {found} of {total} pictures have a segment file')
 
 
 if __name__ == '__main__':

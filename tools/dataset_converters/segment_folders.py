@@ -2,8 +2,9 @@
 
 ``python tools/dataset_converters/segment_folders.py data/urbancross/Finland`` writes
 ``data/urbancross/Finland/segments/<stem>.json``. Run it before ``urbancross.py``, which names in
-the annotations what it finds there. The masks are what is not white in a JPEG, hence approximate at
-their borders.
+the annotations what it finds there, or give ``--annotations FILE ...`` to name them there now. Files
+that exist are kept, so an interrupted run goes on where it was. The masks are what is not white in
+a JPEG, hence approximate at their borders.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.converters.segment_folders import Options, convert  # noqa: E402
+from urbancross_mm.datasets.converters.segment_names import fill_segments  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -36,16 +38,25 @@ def main() -> None:
     parser.add_argument('--workers', type=int, default=2, help='threads')
     parser.add_argument('--seed', type=int, default=0,
                         help='taken for likeness with the other converters: nothing is drawn')
-    parser.add_argument('--force', action='store_true', help='overwrite')
+    parser.add_argument('--force', action='store_true', help='make files again that exist')
+    parser.add_argument('--annotations', nargs='+', default=[], metavar='JSON',
+                        help='annotation files in which to name the segment files')
     args = vars(parser.parse_args())
     args.pop('seed')
+    annotations = args.pop('annotations')
     summary = convert(Options(**args))
     print(f'{summary.pictures} pictures, {summary.segments} segments')
+    if summary.kept:
+        print(f'{summary.kept} files of an earlier run kept (--force makes them again)')
     if summary.ignored:
         print(f'{len(summary.ignored)} files ignored that are no <stem>_<number> picture, first: '
               f'{summary.ignored[0]}')
     if summary.bad:
         print(f'{len(summary.bad)} pictures left out, first: {summary.bad[0]}')
+    if annotations:
+        folder = args['out'] or args['root'] / 'segments'
+        for path, (found, total) in fill_segments(annotations, folder).items():
+            print(f'{path}: {found} of {total} pictures have a segment file')
 
 
 if __name__ == '__main__':

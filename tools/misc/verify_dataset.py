@@ -2,8 +2,8 @@
 
 ``python tools/misc/verify_dataset.py data/ucm/annotations/ucm_{train,val,test}.json --data-root
 data/ucm`` decodes every picture once and reports missing or unreadable pictures, empty captions,
-ids used twice, pictures or captions that splits share (exact and perceptual hash), segment files and
-class maps of another size than their picture, and counts. The exit code is 1 if there is an error.
+ids used twice, pictures or captions that splits share (exact and perceptual hash), segment files
+and class maps of another size than their picture, and counts. The exit code is 1 after an error.
 """
 
 from __future__ import annotations

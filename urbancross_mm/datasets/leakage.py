@@ -11,10 +11,10 @@ from urbancross_mm.datasets.verification_report import Report
 
 # Pairs of splits that share pictures by design; any other two must not. Fine-tuning draws from
 # what is not test.
-NESTED = frozenset(frozenset((inner, outer)) for outer, inners in dict(
-    trainval=('train', 'val'), train=('finetune', 'finetune_val'), val=('finetune', 'finetune_val'),
-).items() for inner in inners) | {
-    frozenset(('trainval', 'finetune')), frozenset(('trainval', 'finetune_val'))}
+NESTED = {frozenset(pair) for pair in [
+    ('train', 'trainval'), ('val', 'trainval'), ('finetune', 'train'), ('finetune', 'val'),
+    ('finetune', 'trainval'), ('finetune_val', 'train'), ('finetune_val', 'val'),
+    ('finetune_val', 'trainval')]}
 FITTED = ('train', 'trainval', 'finetune')
 
 

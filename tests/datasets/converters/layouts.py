@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from urbancross_mm.utils.ids import stable_id
+
 QUIRKS = (('train', '', False), ('test', '', True))
 VERIFY = (('train', '_verify', False), ('val', '_verify', True))
 
@@ -48,9 +50,10 @@ def write_precomp(root: Path, train: Sequence[str], test: Sequence[str],
     return root
 
 
-def write_picture(path: Path, size: tuple[int, int] = (12, 16), seed: int = 0) -> Path:
-    """A picture of noise, (height, width)."""
+def write_picture(path: Path, size: tuple[int, int] = (12, 16), seed: int | None = None) -> Path:
+    """A picture of noise, (height, width); without a seed, of a noise of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    seed = stable_id(str(path)) if seed is None else seed
     noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     return path

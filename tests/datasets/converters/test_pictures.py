@@ -68,3 +68,11 @@ def test_sibling_is_beside_the_pictures_unless_given(tmp_path):
     assert sibling(None, 'segments', tmp_path) == tmp_path
     with pytest.raises(FileNotFoundError, match='no folder at'):
         sibling(None, 'segments', tmp_path / 'nowhere')
+
+
+def test_twins_are_equal_files_not_equal_sizes(tmp_path):
+    for name, text in {'a.jpg': 'same', 'b.jpg': 'same', 'c.jpg': 'else', 'd.jpg': 'same'}.items():
+        (tmp_path / name).write_text(text)
+
+    names = ['d.tif', 'c.tif', 'a.tif', 'b.tif', 'gone.tif']
+    assert PictureFolder(tmp_path).twins(names) == {'b.tif': 'a.tif', 'd.tif': 'a.tif'}

@@ -207,6 +207,20 @@ def test_stratified_without_classes_is_refused(tmp_path):
         convert(options(root, tmp_path, split='stratified'))
 
 
+@pytest.mark.parametrize('split', ['random', 'stratified'])
+def test_drawn_splits_keep_identical_pictures_together(tmp_path, split):
+    root = write_precomp(tmp_path / 'toy', TRAIN, TEST, val=None)
+    for number, name in enumerate([*TRAIN, *TEST]):
+        write_picture(root / 'images' / name, seed=number // 2)
+    for seed in range(4):
+        out = tmp_path / str(seed)
+        convert(options(root, tmp_path, out=out, images=root / 'images', split=split, seed=seed))
+        train, val = names_of(out / 'toy_train.json'), names_of(out / 'toy_val.json')
+        for pair in zip(TRAIN[::2], TRAIN[1::2]):
+            assert set(pair) <= train or set(pair) <= val
+        assert val and train | val == set(TRAIN)
+
+
 def test_trainval_is_the_published_training_list(tmp_path):
     convert(options(folder(tmp_path), tmp_path, trainval=True))
 

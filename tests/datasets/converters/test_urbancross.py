@@ -172,6 +172,18 @@ def test_pictures_are_looked_for_where_they_are_published(tmp_path):
     assert len(parts['train'] | parts['val'] | parts['test']) == 15
 
 
+def test_identical_pictures_stay_on_one_side_of_the_test_split(tmp_path):
+    root = write_country(tmp_path / 'Finland', 40)
+    for number in range(40):
+        write_picture(root / f'images/a{number}_FI_19.jpg', seed=number // 2)
+    convert(options(root, tmp_path))
+
+    parts = split_names(tmp_path / 'out')
+    for number in range(0, 40, 2):
+        pair = {f'a{number}_FI_19.jpg', f'a{number + 1}_FI_19.jpg'}
+        assert all(pair <= parts[split] or not pair & parts[split] for split in SPLITS)
+
+
 def test_which_csv(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no \*refine\*\.csv in'):
         convert(options(tmp_path, tmp_path))

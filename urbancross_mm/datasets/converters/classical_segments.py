@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.datasets.converters.segment_names import unfinished
 from urbancross_mm.datasets.converters.segments import encode_masks, stored_size, write_sidecar
 from urbancross_mm.datasets.transforms.loading import read_image
 from urbancross_mm.utils.progress import map_tracked
@@ -35,7 +36,7 @@ class Options:
         min_area (float): Regions below this part of the picture are dropped by 'color'.
         skip_bad (bool): Leave out unreadable pictures, and count them.
         workers (int): Threads.
-        force (bool): Overwrite.
+        force (bool): Make files again that exist; else they are kept.
     """
 
     images: Path
@@ -58,11 +59,10 @@ def convert(options: Options) -> dict[str, int]:
         options (Options): See there.
 
     Returns:
-        dict[str, int]: ``pictures``, ``segments`` and ``unreadable``.
+        dict[str, int]: ``pictures``, ``segments``, ``kept`` (there before) and ``unreadable``.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
-        FileExistsError: If a sidecar exists and ``force`` is off.
         ValueError: If the method is unknown, or a picture cannot be decoded.
     """
     if options.method not in METHODS or options.num_segments < 1:
@@ -71,15 +71,13 @@ def convert(options: Options) -> dict[str, int]:
     names = PictureFolder(options.images).names
     if not names:
         raise FileNotFoundError(f'no picture in {options.images}')
-    targets = {name: options.out / Path(name).with_suffix('.json') for name in names}
-    existing = [path for path in targets.values() if path.exists() and not options.force]
-    if existing:
-        raise FileExistsError(f'{existing[0]} exists already ({len(existing)} of {len(targets)} '
-                              'segment files): give --force to overwrite')
+    todo = unfinished([(name, options.out / Path(name).with_suffix('.json')) for name in names],
+                      options.force)
     work = partial(_convert_picture, options=options)
-    counts = list(map_tracked(work, list(targets.items()), options.method, options.workers))
+    counts = list(map_tracked(work, todo, options.method, options.workers))
     return dict(pictures=sum(count is not None for count in counts),
-                segments=sum(count or 0 for count in counts), unreadable=counts.count(None))
+                segments=sum(count or 0 for count in counts), kept=len(names) - len(todo),
+                unreadable=counts.count(None))
 
 
 def grid_masks(picture: np.ndarray, num_segments: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from urbancross_mm.datasets.converters.annotations import hash_file
+
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
 
 
@@ -56,6 +58,32 @@ class PictureFolder:
         if name in self._by_name or stem in self._by_stem:
             return self._by_name.get(name) or self._by_stem[stem]
         return self._numbered.get(int(stem)) if stem.isdecimal() else None
+
+    def twins(self, names: Iterable[str]) -> dict[str, str]:
+        """Find pictures that are the same file under several names.
+
+        UCM holds one picture twice; a drawn split must not tear it apart.
+
+        Args:
+            names (Iterable[str]): As caption files write them; those not on disk are left out.
+
+        Returns:
+            dict[str, str]: From each repetition to the first of its names.
+        """
+        by_size: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+        for name in sorted(names):
+            path = self.find(name)
+            if path is not None:
+                by_size[(self.folder / path).stat().st_size].append((name, self.folder / path))
+        first: dict[str, str] = {}
+        twins = {}
+        for group in by_size.values():
+            # Only files of one size can be equal, so few are read.
+            for name, file in group if len(group) > 1 else ():
+                found = first.setdefault(hash_file(file), name)
+                if found != name:
+                    twins[name] = found
+        return twins
 
     def check_numbers(self, names: Iterable[str]) -> None:
         """Refuse to number the pictures of an incomplete copy.

@@ -14,7 +14,11 @@ from urbancross_mm.datasets.converters import options as common
 from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.converters.splits import random_split, stratified_split
+from urbancross_mm.datasets.converters.splits import (
+    random_split,
+    stratified_split,
+    with_twins,
+)
 from urbancross_mm.utils.paths import check_relative
 
 CAPTIONS = 5
@@ -149,14 +153,17 @@ def divide(root: Path, train: Sequence[Source], options: Options, builder: Recor
         return {split: read_split(root, split, problems, '_verify') for split in ('train', 'val')}
     by_name = {source.name: source for source in train}
     fractions = dict(val=VAL_FRACTION)
+    twins = builder.twins(by_name)
     if options.split == 'random':
-        names = random_split(list(by_name), fractions, 'train', options.seed)
+        names = random_split(sorted(set(by_name) - set(twins)), fractions, 'train', options.seed)
     else:
-        labels = {name: builder.label(source) for name, source in by_name.items()}
+        labels = {name: builder.label(source) for name, source in by_name.items()
+                  if name not in twins}
         if not any(labels.values()):
             raise ValueError(f'no picture of {root} has a class in its name: give --images, whose '
                              'folders are classes, or --split random')
         names = stratified_split(labels, fractions, 'train', options.seed)
+    names = with_twins(names, twins)
     return {split: [by_name[name] for name in names[split]] for split in ('train', 'val')}
 
 

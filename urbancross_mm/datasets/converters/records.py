@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,10 @@ class RecordBuilder:
             str | None: None if the picture is not on disk.
         """
         return name if self.pictures is None else self.pictures.find(name)
+
+    def twins(self, names: Iterable[str]) -> dict[str, str]:
+        """Repetitions of one picture file, see :meth:`PictureFolder.twins`."""
+        return {} if self.pictures is None else self.pictures.twins(names)
 
     def label(self, source: Source) -> str | None:
         """Scene class of a picture.

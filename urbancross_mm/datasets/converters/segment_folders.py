@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.datasets.converters.segment_names import unfinished
 from urbancross_mm.datasets.converters.segments import encode_masks, stored_size, write_sidecar
 from urbancross_mm.datasets.transforms.loading import read_image
 from urbancross_mm.utils.progress import map_tracked
@@ -37,7 +38,7 @@ class Options:
         limit (int | None): Keep only the first segments by number; None keeps all.
         skip_bad (bool): Leave out pictures with an unreadable segment, and count them.
         workers (int): Threads.
-        force (bool): Overwrite.
+        force (bool): Make files again that exist; else they are kept.
     """
 
     root: Path
@@ -57,12 +58,14 @@ class Summary:
 
     Attributes:
         pictures (int): Sidecars written.
+        kept (int): Sidecars that were there before.
         segments (int): Masks in them.
         ignored (list[Path]): Files that are no ``<stem>_<k>`` picture.
         bad (list[str]): Why a picture was left out, with ``skip_bad``.
     """
 
     pictures: int = 0
+    kept: int = 0
     segments: int = 0
     ignored: list[Path] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
@@ -79,7 +82,6 @@ def convert(options: Options) -> Summary:
 
     Raises:
         FileNotFoundError: If there is no ``image_segments`` folder.
-        FileExistsError: If a sidecar exists and ``force`` is off.
         ValueError: If a segment cannot be decoded, or has another size than its picture.
     """
     source = options.root / 'image_segments'
@@ -93,10 +95,10 @@ def convert(options: Options) -> Summary:
         raise FileNotFoundError(f'no folder of segments in {source}')
     out = options.out or options.root / 'segments'
     jobs = [(folder, out / f'{folder.relative_to(source).as_posix()}.json') for folder in folders]
-    _refuse(jobs, options.force)
-    summary = Summary()
+    todo = unfinished(jobs, options.force)
+    summary = Summary(kept=len(jobs) - len(todo))
     work = partial(_convert_folder, source=source, pictures=pictures, options=options)
-    for count, ignored, problem in map_tracked(work, jobs, 'segments', options.workers):
+    for count, ignored, problem in map_tracked(work, todo, 'segments', options.workers):
         summary.ignored += ignored
         if problem:
             summary.bad.append(problem)
@@ -199,10 +201,3 @@ def _drop_small(mask: np.ndarray, area: int, keep_largest: bool) -> np.ndarray:
         keep[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = True
     keep[0] = False
     return keep[labels]
-
-
-def _refuse(jobs: list[tuple[Path, Path]], force: bool) -> None:
-    existing = [] if force else [target for _, target in jobs if target.exists()]
-    if existing:
-        raise FileExistsError(f'{existing[0]} exists already ({len(existing)} of {len(jobs)} '
-                              'segment files): give --force to overwrite')

@@ -93,6 +93,24 @@ def country_split(names: Sequence[str], seed: int) -> dict[str, list[str]]:
     return {**splits, **{split: nested[split] for split in FINETUNE_FRACTIONS}}
 
 
+def with_twins(splits: Mapping[str, Sequence[str]], twins: Mapping[str, str]
+               ) -> dict[str, list[str]]:
+    """Let repetitions of a picture follow it.
+
+    Args:
+        splits (Mapping): Drawn from names that are no repetition.
+        twins (Mapping[str, str]): From each repetition to the name it follows.
+
+    Returns:
+        dict[str, list[str]]: Names of each split, sorted.
+    """
+    together = {}
+    for split, names in splits.items():
+        members = set(names)
+        together[split] = sorted(members | {twin for twin, one in twins.items() if one in members})
+    return together
+
+
 def split_hash(names: Sequence[str]) -> str:
     """Hash of a split, whatever its order.
 

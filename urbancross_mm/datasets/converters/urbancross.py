@@ -13,7 +13,7 @@ from urbancross_mm.datasets.converters import options as common
 from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.converters.splits import country_split
+from urbancross_mm.datasets.converters.splits import country_split, with_twins
 from urbancross_mm.utils.paths import check_relative
 
 SPLITS = ('train', 'val', 'test', 'finetune', 'finetune_val')
@@ -70,7 +70,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         lists, unknown = read_lists(options.root, [row.name for row in rows])
     if options.split == 'lists' and not lists:
         raise FileNotFoundError(f'no *_list.txt in {options.root}: give --split nested')
-    splits = lists or country_split(_drawable(described, builder, options), options.seed)
+    splits = lists or _draw(described, builder, options)
     # Pictures in the order of the CSV, as published.
     members = {split: set(names) for split, names in splits.items()}
     sources = {split: [row for name, row in described.items() if name in members[split]]
@@ -206,9 +206,13 @@ def _coordinate(row: dict[str, str | None], column: str, where: str) -> float | 
     return value
 
 
-def _drawable(described: dict[str, Source], builder: RecordBuilder, options: Options) -> list[str]:
-    """Names to draw the split from: with ``only_present``, those whose picture is on disk."""
-    return [name for name in described if not options.only_present or builder.find(name)]
+def _draw(described: dict[str, Source], builder: RecordBuilder, options: Options
+          ) -> dict[str, list[str]]:
+    """The nested split; with ``only_present``, of the pictures that are on disk."""
+    names = [name for name in described if not options.only_present or builder.find(name)]
+    twins = builder.twins(names)
+    return with_twins(country_split([name for name in names if name not in twins], options.seed),
+                      twins)
 
 
 def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str

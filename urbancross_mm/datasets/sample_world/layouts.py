@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from urbancross_mm.datasets.sample_world.captions import CAPTIONS_PER_IMAGE
 from urbancross_mm.datasets.sample_world.countries import COUNTRIES
+from urbancross_mm.datasets.sample_world.generate import KINDS
 from urbancross_mm.datasets.sample_world.pictures import Job, Record, picture_seed
 
 COLUMNS = ('image_name', 'description', 'title_multi_objects', 'lon', 'lat')
@@ -117,9 +118,7 @@ def precomp_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
     return jobs
 
 
-def _draw_kind(weights, rng: np.random.Generator) -> str:
-    from urbancross_mm.datasets.sample_world.generate import KINDS
-
+def _draw_kind(weights: Mapping[str, float], rng: np.random.Generator) -> str:
     p = np.array([weights.get(kind, 1.0) for kind in KINDS])
     return KINDS[int(rng.choice(len(KINDS), p=p / p.sum()))]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from urbancross_mm.datasets.sample_world.geometry import Outline, ellipse, ribbon, turn
@@ -42,7 +44,7 @@ def _blocked(world: Builder, path: Outline) -> bool:
     return bool((world.taken & world.cells(ribbon(path, 10.0))).any())
 
 
-def _first_free(world: Builder, draw, tries: int = 8) -> list[Outline]:
+def _first_free(world: Builder, draw: Callable[[], Outline], tries: int = 8) -> list[Outline]:
     """The first of several drawn paths that hits nothing, as a list of one or none."""
     for _ in range(tries):
         path = draw()

@@ -1,0 +1,152 @@
+"""The segment converters and the verification as commands, on generated data."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.datasets import tiny
+from urbancross_mm.datasets.converters.segments import decode_masks, read_sidecar
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+SIZE = (60, 80)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a tool in this process: exit code and what it printed."""
+    def run_tool(name, *arguments):
+        path = TOOLS / f'{name}.py'
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setattr(sys, 'argv', [str(path), *map(str, arguments)])
+        monkeypatch.setattr(sys, 'path', list(sys.path))
+        spec.loader.exec_module(module)
+        with pytest.raises(SystemExit) as stop:
+            module.run_tool(module.main)
+        printed = capsys.readouterr()
+        return stop.value.code or 0, printed.out + printed.err
+    return run_tool
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three pictures with annotations that name no segments."""
+    items = [tiny.item(f'p{n}', [f'place {n}']) for n in range(3)]
+    tiny.write(tmp_path, items, pictures=False, split='train')
+    for n, item in enumerate(items):
+        Image.fromarray(tiny.picture(*SIZE, seed=n)).save(tmp_path / 'images' / item['img_path'])
+    return tmp_path
+
+
+def _items(root):
+    return json.loads((root / 'annotations/tiny.json').read_text())['data_list']
+
+
+@pytest.mark.parametrize('method', ['grid', 'color'])
+def test_classical_segments_then_verify(run, root, method):
+    before = json.loads((root / 'annotations/tiny.json').read_text())
+    code, text = run('dataset_converters/classical_segments', root / 'images', '--out',
+                     root / 'segments', '--method', method, '--num-segments', 6, '--size', 40,
+                     '--annotations', root / 'annotations/tiny.json')
+    assert code == 0 and '3 pictures, ' in text and '3 of 3 pictures have a segment file' in text
+    for item in _items(root):
+        sidecar = read_sidecar(root / 'segments' / item.pop('segments'))
+        masks = decode_masks(sidecar)
+        assert sidecar['image_size'] == [60, 80] and masks.shape[1:] == (30, 40)
+        assert 1 <= len(masks) <= 6 and masks.sum(axis=0).max() == 1
+        if method == 'grid':
+            assert len(masks) == 6 and masks.any(axis=0).all()
+        assert item in before['data_list']  # nothing but the field was added
+    code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root)
+    assert code == 0 and 'passed' in text
+
+
+def test_an_interrupted_run_goes_on_and_force_starts_over(run, root):
+    command = ('dataset_converters/classical_segments', root / 'images', '--out',
+               root / 'segments', '--workers', 1)
+    assert run(*command)[0] == 0
+    first = (root / 'segments/p0.json').read_bytes()
+    (root / 'segments/p0.json').write_text('mine')
+    (root / 'segments/p1.json').unlink()
+    code, text = run(*command)
+    assert code == 0 and '1 pictures, ' in text and '2 files of an earlier run kept' in text
+    assert (root / 'segments/p0.json').read_text() == 'mine'
+    assert run(*command, '--force')[0] == 0
+    assert (root / 'segments/p0.json').read_bytes() == first
+
+
+def test_unreadable_picture(run, root):
+    (root / 'images/p1.png').write_bytes(b'no picture')
+    command = ('dataset_converters/classical_segments', root / 'images', '--out',
+               root / 'segments', '--annotations', root / 'annotations/tiny.json')
+    code, text = run(*command)
+    assert code == 2 and 'p1.png cannot be decoded' in text and 'Traceback' not in text
+    assert not any('segments' in item for item in _items(root))
+    code, text = run(*command, '--skip-bad')
+    assert code == 0 and '1 unreadable pictures left out' in text and '2 of 3 pictures' in text
+    assert [item.get('segments') for item in _items(root)] == ['p0.json', None, 'p2.json']
+
+
+def _publish(root, name, masks):
+    """Write segments as UrbanCross does: the picture on white, one JPEG a mask."""
+    pixels = np.minimum(np.asarray(Image.open(root / f'images/{name}.png')), 200)
+    folder = root / 'image_segments' / name
+    folder.mkdir(parents=True)
+    for k, mask in zip((1, 4, 11), masks):
+        painted = np.where(mask[..., None], pixels, 255).astype(np.uint8)
+        Image.fromarray(painted).save(folder / f'{name}_{k}.jpg', quality=95)
+
+
+def _squares():
+    masks = np.zeros((3, *SIZE), dtype=bool)
+    masks[0, 8:48, 8:64], masks[1, 10:40, 40:72], masks[2, 32:56, 0:24] = True, True, True
+    return masks
+
+
+def test_segment_folders(run, root):
+    for n in range(3):
+        _publish(root, f'p{n}', _squares())
+    code, text = run('dataset_converters/segment_folders', root, '--size', 80, '--annotations',
+                     root / 'annotations/tiny.json')
+    assert code == 0 and '3 pictures, 9 segments' in text and '3 of 3 pictures' in text
+    found = decode_masks(read_sidecar(root / 'segments/p1.json'))
+    overlap = (found & _squares()).sum(axis=(1, 2)) / (found | _squares()).sum(axis=(1, 2))
+    # In the order of their numbers, 11 after 4; borders are off by what JPEG blurs.
+    assert overlap.min() > 0.9
+    code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root)
+    assert code == 0
+    code, text = run('dataset_converters/segment_folders', root)
+    assert code == 0 and '3 files of an earlier run kept' in text
+
+
+def test_segment_folders_of_another_size(run, root):
+    _publish(root, 'p0', _squares())
+    Image.new('RGB', (20, 20)).save(root / 'image_segments/p0/p0_1.jpg')
+    code, text = run('dataset_converters/segment_folders', root)
+    assert code == 2 and 'mask of another size' in text and 'p0_1.jpg' in text
+    code, text = run('dataset_converters/segment_folders', root, '--skip-bad')
+    assert code == 0 and '1 pictures left out' in text
+
+
+def test_missing_folders(run, root):
+    code, text = run('dataset_converters/segment_folders', root / 'nowhere')
+    assert code == 2 and 'nowhere' in text
+    code, text = run('dataset_converters/classical_segments', root / 'nowhere', '--out', root)
+    assert code == 2 and 'nowhere' in text
+
+
+def test_verify_exit_code_and_json_report(run, root):
+    (root / 'images/p2.png').unlink()
+    code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root,
+                     '--out', root / 'report.json')
+    assert code == 1 and 'missing picture' in text and 'p2.png' in text
+    report = json.loads((root / 'report.json').read_text())
+    assert report['findings'][0]['level'] == 'error' and report['files'][0]['pictures'] == 3
+    assert run('misc/verify_dataset', root / 'none.json', '--data-root', root)[0] == 2
