@@ -28,14 +28,17 @@ sample = dict(
         ResizeImage=dict(scale=96),
         RandomRotate=dict(degrees=(0, 10)),
         RandomCropImage=dict(size=88),
-        # From scratch, a frozen copy of the image tower would be a random network.
-        UrbanCross=dict(segment_encoder=dict(mode='shared')),
+        LoadSegments=dict(num_segments=3),
+        RetrievalDataPreprocessor=dict(num_segments=3, segment_size=64),
+        # From scratch, a frozen copy of the image tower would be a random network; a shared tower
+        # would mix the BatchNorm statistics of pictures and of segments on white.
+        UrbanCross=dict(segment_encoder=dict(mode='trainable')),
         Adam=dict(lr=1e-3),
     ),
     merge=dict(
         train_dataloader=dict(batch_size=40, num_workers=2),
         val_dataloader=dict(num_workers=1),
         test_dataloader=dict(num_workers=1),
-        param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, T_max=20)],
-        train_cfg=dict(max_epochs=20, val_interval=2),
+        param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, T_max=40)],
+        train_cfg=dict(max_epochs=40, val_interval=5),
     ))

@@ -2,9 +2,9 @@
 
 ``python tools/dataset_converters/segment_folders.py data/urbancross/Finland`` writes
 ``data/urbancross/Finland/segments/<stem>.json``. Run it before ``urbancross.py``, which names in
-the annotations what it finds there, or give ``--annotations FILE ...`` to name them there now. Files
-that exist are kept, so an interrupted run goes on where it was. The masks are what is not white in
-a JPEG, hence approximate at their borders.
+the annotations what it finds there, or give ``--annotations FILE ...`` to name them there now.
+Files that exist are kept, so an interrupted run goes on where it was. The masks are what is not
+white in a JPEG, hence approximate at their borders.
 """
 
 from __future__ import annotations

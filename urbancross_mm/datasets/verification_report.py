@@ -18,14 +18,12 @@ class Finding:
         what (str): The problem.
         count (int): How often.
         examples (list[str]): The first few.
-        cases (int): How many examples there were.
     """
 
     level: str
     what: str
     count: int = 0
     examples: list[str] = field(default_factory=list)
-    cases: int = 0
 
 
 class Report:
@@ -50,7 +48,6 @@ class Report:
         """
         finding = self._findings.setdefault((level, what), Finding(level, what))
         finding.count += 1
-        finding.cases += 1
         if len(finding.examples) < self.shown:
             finding.examples.append(example)
 
@@ -70,7 +67,7 @@ class Report:
         for one in self.findings:
             lines += ['', f'{one.level.upper()}: {one.what}: {one.count}']
             lines += [f'  {example}' for example in one.examples]
-            if one.cases > len(one.examples):
+            if one.count > len(one.examples):
                 lines.append('  ...')
         totals = Counter({level: 0 for level in LEVELS[:2]})
         for one in self.findings:

@@ -24,6 +24,10 @@ class SegmentTower(BaseModule):
     tower's own weights, or, saved without segments, those of its image tower
     (see :class:`UrbanCross`).
 
+    A shared tower that trains BatchNorm layers keeps one set of running statistics for pictures and
+    for segments on white, which fits neither at test time: share a tower with LayerNorm, or one
+    whose BatchNorm stays in ``eval`` (``norm_eval=True``).
+
     Args:
         image_encoder (nn.Module): The image tower, to copy or to share.
         mode (str): ``'frozen'``: no gradient, always in ``eval``; ``'trainable'``: a tower of its
