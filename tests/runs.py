@@ -34,7 +34,7 @@ def small_config(name: str, work_dir: Path, items: int = 16, batch: int = 8,
         loader.batch_size = min(batch, size)
         parts = datasets_of(loader)
         for part in parts:
-            part['indices'] = max(size // len(parts), 2)
+            part['indices'] = -(-size // len(parts))
     cfg.work_dir = str(work_dir)
     cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
     return cfg
@@ -49,7 +49,7 @@ def run(cfg: Config) -> Runner:
 
 
 def forget_runs() -> None:
-    """mmengine keeps loggers, hubs and visualizers by name; two runs in a process would share them."""
+    """mmengine keeps loggers, hubs and visualizers by name, for two runs of a process alike."""
     for manager in (MMLogger, MessageHub, Visualizer, DefaultScope):
         manager._instance_dict.clear()
 

@@ -32,7 +32,7 @@ def test_encode_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
+    import mmap
 
     monkeypatch.syspath_prepend(str(FOLDER))
     import timing
@@ -42,5 +42,6 @@ def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -
                              repeats=2)
     assert calls == list('ababab')
     assert [result.name for result in results] == ['a', 'b'] and results[0].ratio == 1.0
-    peak = timing.peak_memory(lambda: torch.ones(8 * 2 ** 20))
-    assert peak is None or 24 < peak < 64
+    # Fresh pages: an allocator could hand out what the process holds already.
+    peak = timing.peak_memory(lambda: mmap.mmap(-1, 2 ** 25).write(bytes(2 ** 25)))
+    assert peak is None or 24 < peak < 96

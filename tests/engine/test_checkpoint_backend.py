@@ -30,7 +30,8 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch) -> None:
     target = tmp_path / 'epoch_1.pth'
     seen = []
     real = os.replace
-    monkeypatch.setattr(files.os, 'replace', lambda a, b: (seen.append(target.exists()), real(a, b)))
+    monkeypatch.setattr(
+        files.os, 'replace', lambda a, b: (seen.append(target.exists()), real(a, b)))
     files.atomic_write(target, b'whole')
     assert seen == [False] and target.read_bytes() == b'whole'
 

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
+import pytest
 
 from tests.runs import ROOT, small_config, weights
 
 
-def train(cfg_file: Path, work_dir: Path, ranks: int, port: int) -> dict[str, float]:
+def train(cfg_file: Path, work_dir: Path, ranks: int, port: int) -> list[dict[str, float]]:
     command = [sys.executable, '-W', 'ignore']
     if ranks > 1:
         command += ['-m', 'torch.distributed.run', f'--nproc-per-node={ranks}',
@@ -23,7 +23,7 @@ def train(cfg_file: Path, work_dir: Path, ranks: int, port: int) -> dict[str, fl
                           env=dict(os.environ, OMP_NUM_THREADS='1'))
     assert done.returncode == 0, done.stderr[-3000:]
     lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
-    return next(json.loads(line) for line in lines if 'retrieval/mR' in line)
+    return [json.loads(line) for line in lines]  # two iterations and a validation
 
 
 def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
@@ -38,6 +38,7 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
         cfg.val_dataloader.dataset.indices = 7  # uneven: the sampler pads the second rank
         cfg.model.image_encoder.norm_eval = True
         cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.01)
+        cfg.default_hooks.logger.interval = 1
         files[ranks] = tmp_path / f'ranks{ranks}.py'
         cfg.dump(files[ranks])
     port = 20000 + os.getpid() % 20000
@@ -46,6 +47,11 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
     w1, w2 = (weights(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two'))
     assert w1.keys() == w2.keys()
     for name in w1:
-        torch.testing.assert_close(w1[name], w2[name], rtol=1e-4, atol=1e-5, msg=name)
+        # A pixel at the kink of a ReLU or a pair at that of a hinge may fall either way.
+        difference = (w1[name] - w2[name]).float().norm()
+        assert difference <= 1e-2 * w1[name].float().norm() + 1e-4, name
+    # The second loss comes after one update: half a gradient would change its third digit.
+    assert [r['loss'] for r in one[:2]] == pytest.approx([r['loss'] for r in two[:2]], rel=1e-5)
+    one, two = one[-1], two[-1]
     keys = [key for key in one if key.startswith('retrieval/')]
     assert keys and all(abs(one[key] - two[key]) < 1e-3 for key in keys)

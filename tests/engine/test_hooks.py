@@ -69,7 +69,7 @@ def test_validation_writes_strips(in_sample_dir: Path, tmp_path: Path) -> None:
     cfg = small_config('urbancross_rsicd_no-segments.py', tmp_path,
                        **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     run(cfg)
-    strips = list(tmp_path.rglob('vis_image/retrieval/*.png'))
+    strips = list(tmp_path.rglob('vis_image/retrieval_query_*.png'))
     assert len(strips) == 3
 
 

@@ -4,25 +4,48 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-from tests.runs import run, small_config, weights
+from tests.runs import forget_runs, run, small_config, weights
+from urbancross_mm.engine import EpochSeedHook
+from urbancross_mm.registry import HOOKS
 
 
-def train(work_dir: Path, epochs: int, resume: bool = False, workers: int = 0) -> None:
-    # A constant schedule: the number of epochs of the first leg must not shape the second.
+class Killed(Exception):
+    """Stands for a kill at any moment."""
+
+
+@HOOKS.register_module(force=True)
+class KillHook(Hook):
+    """Kill the run in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        """After the first iteration of the epoch."""
+        if runner.epoch == self.epoch:
+            raise Killed
+
+
+def train(work_dir: Path, resume: bool = False, workers: int = 0, kill: int | None = None) -> None:
     cfg = small_config('urbancross_finland.py', work_dir,
-                       **{'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': 1})
+                       **{'train_cfg.max_epochs': 4, 'train_cfg.val_interval': 1})
     cfg.train_dataloader.num_workers = workers
     cfg.param_scheduler = [dict(type='StepLR', by_epoch=True, step_size=1, gamma=0.7)]
     cfg.resume = resume
+    if kill is not None:
+        cfg.custom_hooks.append(dict(type='KillHook', epoch=kill))
     run(cfg)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_train_and_resume_is_bit_equal(in_sample_dir: Path, tmp_path: Path, workers: int) -> None:
-    train(tmp_path / 'whole', 4, workers=workers)
-    train(tmp_path / 'parts', 2, workers=workers)
-    train(tmp_path / 'parts', 4, resume=True, workers=workers)
+    train(tmp_path / 'whole', workers=workers)
+    with pytest.raises(Killed):
+        train(tmp_path / 'parts', workers=workers, kill=2)
+    train(tmp_path / 'parts', resume=True, workers=workers)
     whole, parts = (weights(tmp_path / name / 'epoch_4.pth') for name in ('whole', 'parts'))
     assert whole.keys() == parts.keys()
     for name in whole:
@@ -30,11 +53,6 @@ def test_train_and_resume_is_bit_equal(in_sample_dir: Path, tmp_path: Path, work
 
 
 def test_epochs_draw_different_augmentations(in_sample_dir: Path, tmp_path: Path) -> None:
-    from mmengine.runner import Runner
-
-    from tests.runs import forget_runs
-    from urbancross_mm.engine import EpochSeedHook
-
     cfg = small_config('urbancross_finland.py', tmp_path)
     cfg.train_dataloader.num_workers = 1
     cfg.train_dataloader.sampler.shuffle = False

@@ -14,6 +14,6 @@ from urbancross_mm.apis.sample import SAMPLE_ROOT, ensure_sample
 
 __all__ = [
     'RetrievalInferencer', 'SAMPLE_ROOT', 'add_common_arguments', 'add_run_arguments',
-    'apply_overlay', 'build_runner', 'config_of', 'ensure_sample', 'list_pictures', 'load_config', 'resolve_checkpoint',
-    'test_pipeline_of',
+    'apply_overlay', 'build_runner', 'config_of', 'ensure_sample', 'list_pictures',
+    'load_config', 'resolve_checkpoint', 'test_pipeline_of',
 ]

@@ -206,9 +206,9 @@ class RetrievalInferencer:
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
         scores, places = self._index.search(query, topk, mask)
+        found = zip(scores[0].tolist(), places[0].tolist())
         return [dict(records[place], rank=rank, score=score)
-                for rank, (score, place) in enumerate(zip(scores[0].tolist(), places[0].tolist()), 1)
-                if place >= 0]
+                for rank, (score, place) in enumerate(found, 1)]
 
     @torch.no_grad()
     def _encode(self, batch: dict[str, Any], field: str) -> Tensor:

@@ -55,7 +55,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _safe_classes() -> list[Any]:
-    """Classes that mmengine's own checkpoints hold beside tensors: plain data, no code."""
+    """What mmengine's own checkpoints hold beside tensors: plain data, no code."""
     import collections
 
     import numpy as np
@@ -64,6 +64,15 @@ def _safe_classes() -> list[Any]:
     dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')]
     return [
         HistoryBuffer, collections.deque, np._core.multiarray._reconstruct,
-        np._core.multiarray.scalar, np.ndarray, np.dtype, *dtypes,
-        np.float64, np.int64,
+        np._core.multiarray.scalar, np.ndarray, np.dtype, *dtypes, np.float64, np.int64,
+        # A HistoryBuffer pickles its own methods through getattr; this one gives nothing else.
+        (_history_method, 'builtins.getattr'),
     ]
+
+
+def _history_method(buffer: Any, name: str) -> Any:
+    from mmengine.logging import HistoryBuffer
+
+    if not isinstance(buffer, HistoryBuffer) or name.startswith('_'):
+        raise ValueError(f'a checkpoint may not ask for {name!r} of a {type(buffer).__name__}')
+    return getattr(buffer, name)

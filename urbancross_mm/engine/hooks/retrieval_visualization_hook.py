@@ -70,7 +70,8 @@ class RetrievalVisualizationHook(Hook):
         """Hand a few strips to the visualizer's backends."""
         for number, (query, results) in enumerate(self._rank(self.num_queries)):
             strip = runner.visualizer.draw_strip(query, results)
-            runner.visualizer.add_image(f'retrieval/query_{number}', strip, step=runner.epoch)
+            # No slash: the local backend would drop a picture whose folder does not exist.
+            runner.visualizer.add_image(f'retrieval_query_{number}', strip, step=runner.epoch)
         self._samples = []
 
     @master_only
