@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.runs import ROOT, small_config, weights
 
@@ -37,6 +38,8 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
             step for step in pipeline if not step.type.startswith('Random')]
         cfg.val_dataloader.dataset.indices = 7  # uneven: the sampler pads the second rank
         cfg.model.image_encoder.norm_eval = True
+        # A residual branch of zeros puts flat white areas on the kink of the ReLU behind it.
+        cfg.model.image_encoder.backbone.zero_init_residual = False
         cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.01)
         cfg.default_hooks.logger.interval = 1
         files[ranks] = tmp_path / f'ranks{ranks}.py'
@@ -47,9 +50,7 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
     w1, w2 = (weights(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two'))
     assert w1.keys() == w2.keys()
     for name in w1:
-        # A pixel at the kink of a ReLU or a pair at that of a hinge may fall either way.
-        difference = (w1[name] - w2[name]).float().norm()
-        assert difference <= 1e-2 * w1[name].float().norm() + 1e-4, name
+        torch.testing.assert_close(w1[name], w2[name], rtol=1e-3, atol=1e-5, msg=name)
     # The second loss comes after one update: half a gradient would change its third digit.
     assert [r['loss'] for r in one[:2]] == pytest.approx([r['loss'] for r in two[:2]], rel=1e-5)
     one, two = one[-1], two[-1]

@@ -65,14 +65,14 @@ def _safe_classes() -> list[Any]:
     return [
         HistoryBuffer, collections.deque, np._core.multiarray._reconstruct,
         np._core.multiarray.scalar, np.ndarray, np.dtype, *dtypes, np.float64, np.int64,
-        # A HistoryBuffer pickles its own methods through getattr; this one gives nothing else.
+        # HistoryBuffer's methods are pickled through getattr; this one gives nothing else.
         (_history_method, 'builtins.getattr'),
     ]
 
 
-def _history_method(buffer: Any, name: str) -> Any:
+def _history_method(owner: Any, name: str) -> Any:
     from mmengine.logging import HistoryBuffer
 
-    if not isinstance(buffer, HistoryBuffer) or name.startswith('_'):
-        raise ValueError(f'a checkpoint may not ask for {name!r} of a {type(buffer).__name__}')
-    return getattr(buffer, name)
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise ValueError(f'a checkpoint may not ask for {name!r} of {owner!r:.80}')
+    return getattr(owner, name)
