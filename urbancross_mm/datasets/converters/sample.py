@@ -45,7 +45,7 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
         folder = root / name
         precomp.convert(precomp.Options(
             root=folder, out=folder / 'annotations', name=name, images=folder / 'images',
-            split=split, min_count=1, seed=seed, force=force))
+            split=split, min_count=1, seed=seed, trainval=True, force=force))
     captions = [text for path in sorted(root.rglob('annotations/*_train.json'))
                 for item in json.loads(path.read_text())['data_list'] for text in item['captions']]
     write_vocabulary(root / VOCABULARY, captions)
