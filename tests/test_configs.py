@@ -17,7 +17,8 @@ COUNTRIES = ['finland', 'germany', 'spain', 'integration', 'rsicd', 'rsitmd', 'u
 def test_recipe_trains_and_validates_on_the_sample(name: str, in_sample_dir: Path,
                                                    tmp_path: Path) -> None:
     items = 24 if 'fold' in name else 16  # a third of the folds' items validates
-    cfg = small_config(name, tmp_path, items, **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+    cfg = small_config(name, tmp_path, items,
+                       **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     runner = run(cfg)
     assert runner.iter == 2
     scores = runner.message_hub.log_scalars

@@ -1,16 +1,6 @@
 # With three segments a picture through the image tower itself, on RSICD.
-_base_ = ['./mobilenet-v2_minilm_rsicd.py']
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSegments', num_segments=3),
-    dict(type='ResizeImage', scale=248),
-    dict(type='RandomFlipImage', prob=0.5, directions=('horizontal', 'vertical')),
-    dict(type='RandomCropImage', size=224),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}),
-    dict(type='PackRetrievalInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-model = dict(
-    type='UrbanCross',
-    data_preprocessor=dict(num_segments=3, segment_mode='white', segment_size=128),
-    segment_encoder=dict(mode='shared'))
+_base_ = ['./mobilenet-v2_minilm_ucm_segments.py']
+root = dict(data_root='data/rsicd')
+train_dataloader = dict(dataset=dict(**root, ann_file='annotations/rsicd_train.json'))
+val_dataloader = dict(dataset=dict(**root, ann_file='annotations/rsicd_val.json'))
+test_dataloader = dict(dataset=dict(**root, ann_file='annotations/rsicd_test.json'))
