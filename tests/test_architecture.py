@@ -20,7 +20,7 @@ ALLOWED_IN_FUNCTIONAL = {'torch', 'numpy', 'urbancross_mm', 'typing', 'collectio
                          '__future__', 'dataclasses', 'functools', 'itertools'}
 HEAVY = ('torch', 'mmengine.runner', 'mmpretrain', 'mmseg', 'open_clip', 'transformers',
          'segment_anything', 'torchvision', 'pandas', 'matplotlib', 'cv2')
-FILES = sorted(PACKAGE.rglob('*.py'))
+FILES = sorted(p for p in PACKAGE.rglob('*.py') if '.mim' not in p.parts)
 
 
 def part_of(path: Path) -> str:
