@@ -1,12 +1,19 @@
 """Every recipe builds, trains two iterations and validates under ``--sample``."""
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+import urbancross_mm.datasets
+import urbancross_mm.engine
+import urbancross_mm.evaluation
+import urbancross_mm.models  # noqa: F401  the imports fill the registries
 from tests.runs import CONFIGS, run, small_config
 from urbancross_mm.apis import load_config
+from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TOKENIZERS, TRANSFORMS
 
 LEAVES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py')
                 if '_base_' not in p.parts)
@@ -65,3 +72,29 @@ def test_published_numbers(name: str) -> None:
     segments = with_segments.model.data_preprocessor.num_segments
     assert loaded == [segments]
     assert (*numbers(with_segments), segments, *numbers(without)) == PUBLISHED[name]
+
+
+def components(node: object) -> Iterator[dict]:
+    """Every dict with a ``type`` below a config."""
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from components(child)
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_every_argument_of_the_real_recipe_exists(name: str) -> None:
+    """``--sample`` replaces the encoders, so their real settings are checked by signature."""
+    registries = (TRANSFORMS, TOKENIZERS, DATASETS, MODELS, METRICS, HOOKS)
+    checked = set()
+    for component in components(load_config(CONFIGS / name).to_dict()):
+        kind = component['type']
+        found = next((r.get(kind) for r in registries if kind in r.module_dict), None)
+        if found is not None:
+            given = {key: value for key, value in component.items() if key != 'type'}
+            inspect.signature(found).bind_partial(**given)
+            checked.add(kind)
+    assert {'ImageTextDataset', 'LoadImage', 'RetrievalHead', 'RecallAtK'} <= checked

@@ -6,8 +6,9 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 minilm = 'weights/all-MiniLM-L6-v2'
-tokenizer = dict(type='HuggingFaceTokenizer', path=minilm, max_length=40)
-text_and_pack = [dict(type='TokenizeText', tokenizer=tokenizer), dict(type='PackRetrievalInputs')]
+minilm_tokenizer = dict(type='HuggingFaceTokenizer', path=minilm, max_length=40)
+text_and_pack = [
+    dict(type='TokenizeText', tokenizer=minilm_tokenizer), dict(type='PackRetrievalInputs')]
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='ResizeImage', scale=248),

@@ -6,7 +6,7 @@ train_pipeline = [
     dict(type='ResizeImage', scale=248),
     dict(type='RandomFlipImage', prob=0.5, directions=('horizontal', 'vertical')),
     dict(type='RandomCropImage', size=224),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}),
+    dict(type='TokenizeText', tokenizer={{_base_.minilm_tokenizer}}),
     dict(type='PackRetrievalInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
