@@ -1,7 +1,7 @@
 # The same as on UCM, on RSICD.
 _base_ = ['./resnet-18_gru_ucm.py']
-tokenizer = dict(type='VocabTokenizer', vocab_file='data/rsicd/annotations/rsicd_vocab.json')
-text_and_pack = [dict(type='TokenizeText', tokenizer=tokenizer), dict(type='PackRetrievalInputs')]
+words = dict(type='VocabTokenizer', vocab_file='data/rsicd/annotations/rsicd_vocab.json')
+text_and_pack = [dict(type='TokenizeText', tokenizer=words), dict(type='PackRetrievalInputs')]
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='ResizeImage', scale=144),
@@ -16,4 +16,4 @@ val_dataloader = dict(dataset=dict(
     **root, ann_file='annotations/rsicd_val.json', pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(
     **root, ann_file='annotations/rsicd_test.json', pipeline=test_pipeline))
-model = dict(text_encoder=dict(tokenizer=tokenizer))
+model = dict(text_encoder=dict(tokenizer=words))

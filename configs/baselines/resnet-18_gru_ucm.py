@@ -3,13 +3,13 @@ _base_ = [
     '../_base_/datasets/ucm.py', '../_base_/schedules/urbancross.py',
     '../_base_/default_runtime.py'
 ]
-tokenizer = dict(type='VocabTokenizer', vocab_file='data/ucm/annotations/ucm_vocab.json')
+words = dict(type='VocabTokenizer', vocab_file='data/ucm/annotations/ucm_vocab.json')
 geometry = [
     dict(type='ResizeImage', scale=144),
     dict(type='RandomFlipImage', prob=0.5, directions=('horizontal', 'vertical')),
     dict(type='RandomCropImage', size=128),
 ]
-text_and_pack = [dict(type='TokenizeText', tokenizer=tokenizer), dict(type='PackRetrievalInputs')]
+text_and_pack = [dict(type='TokenizeText', tokenizer=words), dict(type='PackRetrievalInputs')]
 train_pipeline = [dict(type='LoadImage'), *geometry, *text_and_pack]
 test_pipeline = [dict(type='LoadImage'), dict(type='ResizeImage', scale=128), *text_and_pack]
 train_dataloader = dict(
@@ -22,7 +22,7 @@ model = dict(
     image_encoder=dict(
         type='BackboneEncoder', backbone=dict(type='mmpretrain.ResNet', depth=18),
         in_channels=512, embed_dim=256),
-    text_encoder=dict(type='GRUTextEncoder', tokenizer=tokenizer, pool='max', embed_dim=256),
+    text_encoder=dict(type='GRUTextEncoder', tokenizer=words, pool='max', embed_dim=256),
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
 optim_wrapper = dict(
     _delete_=True, type='OptimWrapper',
