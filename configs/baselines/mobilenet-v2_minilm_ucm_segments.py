@@ -12,5 +12,5 @@ train_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(
     type='UrbanCross',
-    data_preprocessor=dict(num_segments=3, segment_mode='white', segment_size=96),
+    data_preprocessor=dict(num_segments=3, segment_mode='white', segment_size=64),
     segment_encoder=dict(mode='shared'))
