@@ -70,6 +70,8 @@ if __name__ == '__main__':
             'pycocotools>=2.0.8',
             'opencv-python',
             'pillow>=10.1',
+            'safetensors>=0.4',
+            'tqdm>=4.64',
             'pandas>=2.2',
             'pyarrow>=16',
             'matplotlib>=3.8',

@@ -5,3 +5,4 @@ _base_ = [
 ]
 train_dataloader = dict(batch_size=45)
 train_cfg = dict(max_epochs=15)
+auto_scale_lr = dict(base_batch_size=45)

@@ -54,6 +54,12 @@ def test_both_variants_exist_with_the_published_recipe(name: str) -> None:
         assert cfg.model.head.loss.margin == 0.2
 
 
+@pytest.mark.parametrize('name', LEAVES)
+def test_the_learning_rate_scales_from_the_recipe_s_own_batch(name: str) -> None:
+    cfg = load_config(CONFIGS / name)
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
+
+
 PUBLISHED = {  # specification: epochs, batch, segments with; epochs, batch without
     'finland': (15, 40, 5, 15, 45), 'germany': (20, 40, 5, 15, 40), 'spain': (20, 40, 5, 15, 45),
     'rsicd': (20, 40, 6, 15, 40), 'rsitmd': (15, 40, 6, 10, 40),

@@ -13,7 +13,8 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from PIL import Image  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer, add_common_arguments, list_pictures, load_config, resolve_checkpoint)
+    RetrievalInferencer, add_common_arguments, ensure_sample, list_pictures, load_config,
+    resolve_checkpoint)
 from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.visualization import RetrievalVisualizer  # noqa: E402
@@ -38,14 +39,20 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     """Load the model and the pictures; reuse a saved gallery if one was named."""
+    if args.sample:
+        ensure_sample()
     weights = None if args.checkpoint == 'none' else resolve_checkpoint(args.checkpoint)
     config = load_config(args.config, args.cfg_options, args.sample)
     inferencer = RetrievalInferencer(config, weights, device=args.device)
     if args.gallery and Path(args.gallery).is_file():
         gallery = Gallery.load(args.gallery)
-        if gallery.ids != list_pictures(args.images):
+        present = list_pictures(args.images)
+        unreadable = set(present) - set(gallery.ids) if args.skip_bad else set()
+        if gallery.ids != [path for path in present if path not in unreadable]:
             raise ValueError(f'the gallery {args.gallery} was built from other pictures than '
                              f'{args.images} holds now: delete it or name another')
+        if unreadable:
+            print(f'{len(unreadable)} pictures of {args.images} are not in {args.gallery}')
         inferencer.use_gallery(gallery)
     else:
         gallery = inferencer.build_index(args.images, skip_bad=args.skip_bad)

@@ -14,8 +14,10 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from mmengine.config import Config  # noqa: E402
 from mmengine.dist import is_main_process  # noqa: E402
 from mmengine.evaluator import DumpResults  # noqa: E402
+from mmengine.model import is_model_wrapper  # noqa: E402
 
-from urbancross_mm.apis import add_run_arguments, build_runner, config_of, resolve_checkpoint  # noqa: E402
+from urbancross_mm.apis import (  # noqa: E402
+    add_run_arguments, build_runner, config_of, for_checkpoint, resolve_checkpoint, use_bfloat16)
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 
@@ -52,12 +54,18 @@ def main() -> None:
     """Test."""
     args = parse_args()
     cfg = config_of(args)
-    cfg.load_from = resolve_checkpoint(args.checkpoint) if args.checkpoint else None
+    if args.checkpoint:
+        cfg.load_from = resolve_checkpoint(args.checkpoint)
+    if cfg.get('load_from'):
+        cfg.model = for_checkpoint(cfg.model.to_dict())
     if args.amp:
-        cfg.test_cfg.fp16 = True
+        use_bfloat16(cfg, 'test_cfg')
     if args.show_dir:
         set_show_dir(cfg, args.show_dir)
     runner = build_runner(cfg)
+    if not cfg.get('load_from'):
+        # Runner.test loads no pretrained weights that an init_cfg names.
+        (runner.model.module if is_model_wrapper(runner.model) else runner.model).init_weights()
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

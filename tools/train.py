@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from mmengine.config import Config  # noqa: E402
 
-from urbancross_mm.apis import add_run_arguments, build_runner, config_of, resolve_checkpoint  # noqa: E402
+from urbancross_mm.apis import (  # noqa: E402
+    add_run_arguments, build_runner, config_of, resolve_checkpoint, use_bfloat16)
 from urbancross_mm.engine import find_resumable  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
@@ -34,13 +35,14 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume is None:
         return
     cfg.resume = True
-    if resume != 'auto':
-        cfg.load_from = resolve_checkpoint(resume)
-    else:
+    if resume == 'auto':
         cfg.load_from = find_resumable(cfg.work_dir)
         if cfg.load_from is None:
             cfg.resume = False
             print(f'no checkpoint in {cfg.work_dir} to resume from: training starts from scratch')
+    else:
+        # In a folder the latest checkpoint, not the best: that one has no optimizer state.
+        cfg.load_from = find_resumable(resume) or resolve_checkpoint(resume)
 
 
 def prepare(args: argparse.Namespace) -> Config:
@@ -49,7 +51,8 @@ def prepare(args: argparse.Namespace) -> Config:
     set_resume(cfg, args.resume)
     if args.amp:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-        cfg.setdefault('val_cfg', {}).update(fp16=True)
+        cfg.optim_wrapper.pop('loss_scale', None)
+        use_bfloat16(cfg, 'val_cfg')
     if args.auto_scale_lr:
         cfg.setdefault('auto_scale_lr', {}).update(enable=True)
     if args.no_validate:

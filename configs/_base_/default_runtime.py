@@ -5,7 +5,8 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two whole checkpoints at any time: the older one goes before the newer is written.
+    # mmengine removes an old checkpoint before it writes the new one: with two, one whole one
+    # is there at any time.
     checkpoint=dict(
         type='CheckpointHook',
         interval=1,

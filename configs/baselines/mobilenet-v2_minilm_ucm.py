@@ -34,3 +34,4 @@ optim_wrapper = dict(
     _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.05))
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=15)]
 train_cfg = dict(max_epochs=15, val_interval=3)
+auto_scale_lr = dict(base_batch_size=64)

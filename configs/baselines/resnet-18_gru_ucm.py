@@ -29,3 +29,4 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05), clip_grad=dict(max_norm=5.0))
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=40)]
 train_cfg = dict(max_epochs=40, val_interval=5)
+auto_scale_lr = dict(base_batch_size=128)

@@ -67,7 +67,7 @@ def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Pa
     loaded = RetrievalInferencer(cfg, tmp_path / 'good.pth', device='cpu').model
     assert all(torch.equal(a, b) for a, b in zip(
         model.state_dict().values(), loaded.state_dict().values()))
-    with pytest.raises(ValueError, match=r'other\.pth is a checkpoint of another model'):
+    with pytest.raises(ValueError, match=r'other\.pth is of another model'):
         RetrievalInferencer(cfg, tmp_path / 'other.pth', device='cpu')
     (tmp_path / 'torn.pth').write_bytes((tmp_path / 'good.pth').read_bytes()[:2000])
     with pytest.raises(ValueError, match=r'cannot read the checkpoint .*torn\.pth'):

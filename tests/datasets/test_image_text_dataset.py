@@ -266,3 +266,21 @@ def test_workers_give_what_one_process_gives(tiny, context):
         [dataset[i]['data_samples'].text_ids for i in range(4)]
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy[0]['inputs']['image'].equal(got[0]['inputs']['image'])
+
+
+def test_a_pipeline_with_segments_warns_when_the_annotations_name_none(
+        in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr('urbancross_mm.datasets.image_text_dataset.print_log',
+                        lambda text, *args: lines.append(text))
+    folder = in_sample_dir / 'data' / 'sample' / 'ucm'
+    content = json.loads((folder / 'annotations' / 'ucm_test.json').read_text())
+    for item in content['data_list'][1:]:
+        item.pop('segments', None)
+    bare = in_sample_dir / 'bare.json'
+    bare.write_text(json.dumps(content))
+    prefix = dict(img_path=str(folder / 'images'), segments=str(folder / 'segments'))
+    ImageTextDataset(str(bare), data_prefix=prefix, captions='all',
+                     pipeline=[dict(type='LoadSegments')])
+    total = len(content['data_list'])
+    assert any(f'{total - 1} of {total} items' in line for line in lines)

@@ -40,6 +40,32 @@ def test_one_weight_of_another_shape_is_refused_in_a_test(in_sample_dir: Path, t
         Runner.from_cfg(cfg).test()
 
 
+def test_weights_alone_cannot_be_resumed(in_sample_dir: Path, tmp_path: Path) -> None:
+    cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
+    forget_runs()
+    state = Runner.from_cfg(cfg).model.state_dict()
+    torch.save(dict(state_dict=state, meta=dict(epoch=1, iter=2)), tmp_path / 'best_x.pth')
+    cfg.load_from, cfg.resume = str(tmp_path / 'best_x.pth'), True
+    forget_runs()
+    with pytest.raises(ValueError, match='weights only'):
+        Runner.from_cfg(cfg).train()
+
+
+def test_a_checkpoint_without_segments_starts_the_segment_tower(in_sample_dir: Path,
+                                                               tmp_path: Path) -> None:
+    plain = small_config('urbancross_finland_no-segments.py', tmp_path)
+    forget_runs()
+    state = Runner.from_cfg(plain).model.state_dict()
+    torch.save(dict(state_dict=state, meta={}), tmp_path / 'plain.pth')
+    cfg = small_config('urbancross_finland.py', tmp_path)
+    cfg.load_from = str(tmp_path / 'plain.pth')
+    forget_runs()
+    runner = Runner.from_cfg(cfg)
+    runner.test()
+    tower = runner.model.segment_encoder.encoder.state_dict()
+    assert all(torch.equal(tower[k], v) for k, v in runner.model.image_encoder.state_dict().items())
+
+
 def sample(path: Path, ids: list[int], owned: list[int], image: list[float],
            texts: list[list[float]]) -> RetrievalDataSample:
     out = RetrievalDataSample(metainfo=dict(

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from urbancross_mm.apis.config import load_config
+from urbancross_mm.apis.config import for_checkpoint, load_config
 from urbancross_mm.apis.pictures import (
     PictureFiles,
     collate_pictures,
@@ -26,7 +26,7 @@ from urbancross_mm.apis.pictures import (
 )
 from urbancross_mm.registry import INDEXES, MODELS
 from urbancross_mm.structures import Gallery
-from urbancross_mm.utils.checkpoints import compare_state_dicts, read_checkpoint
+from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
 
 
 class RetrievalInferencer:
@@ -63,7 +63,8 @@ class RetrievalInferencer:
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.index_cfg = dict(index or dict(type='TorchIndex'))
-        self.model = MODELS.build(self.cfg.model)
+        model = self.cfg.model.to_dict()
+        self.model = MODELS.build(for_checkpoint(model) if weights is not None else model)
         if weights is not None:
             _load_weights(self.model, weights)
         elif hasattr(self.model, 'init_weights'):
@@ -80,7 +81,8 @@ class RetrievalInferencer:
         """str: Hash of the weights, the model's settings and the test pipeline."""
         if not self._fingerprint:
             digest = hashlib.blake2b(digest_size=16)
-            settings = [self.cfg.to_dict()['model'], test_pipeline_of(self.cfg)]
+            # Where weights once came from is no part of what they are.
+            settings = [for_checkpoint(self.cfg.model.to_dict()), test_pipeline_of(self.cfg)]
             digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
             for name, value in sorted(self.model.state_dict().items()):
                 digest.update(name.encode())
@@ -246,10 +248,5 @@ def _tokenizer_of(pipeline: Compose) -> Callable[[list[str]], Tensor]:
 def _load_weights(model: torch.nn.Module, weights: str | Path) -> None:
     checkpoint = read_checkpoint(weights)
     found = checkpoint.get('state_dict', checkpoint)
-    missing, mismatched, matched = compare_state_dicts(model.state_dict(), found)
-    if missing or mismatched:
-        raise ValueError(
-            f'{weights} is a checkpoint of another model: {matched} of its weights fit '
-            f'{type(model).__name__}, {len(missing)} are missing and {len(mismatched)} have '
-            f'another shape ({", ".join((mismatched + missing)[:3])})')
+    refuse_other_model(model, found, weights)
     model.load_state_dict(found, strict=False)

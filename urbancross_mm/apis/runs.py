@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -80,6 +81,20 @@ def build_runner(cfg: Config) -> Runner:
         cfg.setdefault('model_wrapper_cfg', dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
     return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+
+
+def use_bfloat16(cfg: Config, loop: str) -> None:
+    """Evaluate under bfloat16 autocast, as the model was trained.
+
+    mmengine's flag is called ``fp16``; the type it takes on a GPU is torch's autocast default.
+
+    Args:
+        cfg (Config): Changed in place.
+        loop (str): ``val_cfg`` or ``test_cfg``; nothing happens if the recipe has none.
+    """
+    if cfg.get(loop) is not None:
+        torch.set_autocast_dtype('cuda', torch.bfloat16)
+        cfg[loop].fp16 = True
 
 
 def resolve_checkpoint(path: str) -> str:

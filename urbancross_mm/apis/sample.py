@@ -25,7 +25,7 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
     drawn = (Path(root) / MANIFEST).is_file()
     if drawn and is_converted(root):
         return
-    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+    if max(int(os.environ.get(name) or 1) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1:
         raise FileNotFoundError(
             f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first')
     if not drawn:

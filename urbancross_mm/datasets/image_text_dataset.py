@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 
 from urbancross_mm.datasets.annotation_file import load_annotations, missing_data_message
 from urbancross_mm.datasets.transforms.loading import probe_image
+from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.utils.ids import stable_id
 from urbancross_mm.utils.paths import safe_join
@@ -100,6 +101,7 @@ class ImageTextDataset(BaseDataset):
         if not self._fully_initialized:
             super().full_init()
             self._assign_texts()
+            self._warn_without_segments()
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of pictures."""
@@ -190,6 +192,20 @@ class ImageTextDataset(BaseDataset):
     def _evaluates(self) -> bool:
         """Whether the items make up a gallery, of which none may be missing unnoticed."""
         return self.test_mode or self.captions == 'all'
+
+    def _warn_without_segments(self) -> None:
+        """Say so when a pipeline loads segments that the annotations do not name."""
+        if not any(isinstance(step, LoadSegments) for step in self.pipeline.transforms):
+            return
+        places = range(len(self))
+        without = sum('segments_path' not in super(ImageTextDataset, self).get_data_info(i)
+                      for i in places)
+        if without:
+            print_log(
+                f'LoadSegments: {without} of {len(places)} items of {self.ann_file} name no '
+                'segment file, so the whole picture is their segment; tools/dataset_converters/'
+                'segment_folders.py and classical_segments.py make the files and, with '
+                '--annotations, name them', 'current', logging.WARNING)
 
     def _choose(self, info: dict[str, Any]) -> list[int]:
         """Positions of the captions that this item encodes."""

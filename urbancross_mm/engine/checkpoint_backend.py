@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 from pathlib import Path
 
@@ -54,8 +53,8 @@ def find_resumable(work_dir: str | Path) -> str | None:
         work_dir (str | Path): A run's work directory.
 
     Returns:
-        str | None: What ``last_checkpoint`` names if it exists, else the newest ``epoch_*.pth`` or
-        ``iter_*.pth``, else None.
+        str | None: What ``last_checkpoint`` names if it exists, else the ``epoch_*.pth`` or
+        ``iter_*.pth`` of the highest number, else None.
     """
     work_dir = Path(work_dir)
     with contextlib.suppress(OSError):
@@ -64,4 +63,4 @@ def find_resumable(work_dir: str | Path) -> str | None:
             if named and candidate.is_file():
                 return str(candidate)
     found = [*work_dir.glob('epoch_*.pth'), *work_dir.glob('iter_*.pth')]
-    return str(max(found, key=os.path.getmtime)) if found else None
+    return str(max(found, key=lambda path: int(path.stem.split('_')[1]))) if found else None

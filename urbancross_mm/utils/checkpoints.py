@@ -26,6 +26,33 @@ def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
     return missing, mismatched, len(expected) - len(missing) - len(mismatched)
 
 
+def refuse_other_model(model: Any, found: Mapping[str, Any], path: str | Path,
+                       partial: bool = False) -> None:
+    """Stop before a checkpoint of another model loads little or nothing.
+
+    Args:
+        model (nn.Module): Its attribute ``optional_prefixes`` names weights that it can do without
+            (a segment tower is filled from the image tower).
+        found (Mapping): The checkpoint's state dict.
+        path (str | Path): For the message.
+        partial (bool): A fine-tune: half of the weights are enough, as long as none has another
+            shape. Defaults to False.
+
+    Raises:
+        ValueError: If the checkpoint does not fit.
+    """
+    expected = model.state_dict()
+    missing, mismatched, matched = compare_state_dicts(expected, found)
+    optional = tuple(getattr(model, 'optional_prefixes', ()))
+    needed = [name for name in missing if not (optional and name.startswith(optional))]
+    if not mismatched and (not needed or (partial and 2 * matched >= len(expected))):
+        return
+    raise ValueError(
+        f'the checkpoint {path} is of another model: of the {len(expected)} weights of '
+        f'{type(model).__name__}, {matched} fit, {len(missing)} are missing and '
+        f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})')
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU without running code that it may carry.
 

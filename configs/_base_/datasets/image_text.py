@@ -15,6 +15,10 @@ segment_train_pipeline = [
 test_pipeline = [
     dict(type='LoadImage'),
     dict(type='ResizeImage', scale=224, interpolation='bicubic'), *text_and_pack]
+# For a model that also ranks by segments (eval_fusion below 1).
+segment_test_pipeline = [
+    dict(type='LoadImage'), dict(type='LoadSegments', num_segments=5),
+    dict(type='ResizeImage', scale=224, interpolation='bicubic'), *text_and_pack]
 
 train_dataloader = dict(
     batch_size=40,

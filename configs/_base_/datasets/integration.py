@@ -37,7 +37,7 @@ test_datasets = [
          pipeline={{_base_.test_pipeline}}),
 ]
 # Each set keeps its own name, domain and split.
-own = ['dataset', 'domain', 'split', 'seed', 'generator', 'sources', 'counts']
+own = ['dataset', 'domain', 'split']
 train_dataloader = dict(dataset=dict(
     _delete_=True, type='ConcatDataset', ignore_keys=own, datasets=train_datasets))
 val_dataloader = dict(dataset=dict(

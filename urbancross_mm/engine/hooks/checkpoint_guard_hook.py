@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.checkpoints import compare_state_dicts
+from urbancross_mm.utils.checkpoints import refuse_other_model
 
 
 @HOOKS.register_module()
@@ -18,7 +18,8 @@ class CheckpointGuardHook(Hook):
 
     mmengine loads with ``strict=False``: a checkpoint of another model loads nothing, logs a page
     of keys and goes on with random weights. This hook raises when a test or a resumed run would
-    start with any weight missing or of another shape, and when a fine-tune would load nothing.
+    start with any weight missing or of another shape, when a fine-tune would load less than half,
+    and when a checkpoint without optimizer state is to be resumed.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -32,15 +33,11 @@ class CheckpointGuardHook(Hook):
             ValueError: If the checkpoint does not fit.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        found = checkpoint.get('state_dict', checkpoint)
-        missing, mismatched, matched = compare_state_dicts(model.state_dict(), found)
+        if runner._resume and 'optimizer' not in checkpoint:
+            raise ValueError(
+                f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
+                'epoch_*.pth, or start a new run with load_from')
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        if matched and (fine_tune or not (missing or mismatched)):
-            return
-        examples = ', '.join((mismatched + missing)[:3])
-        raise ValueError(
-            f'the checkpoint {runner._load_from} is of another model: of the '
-            f'{len(model.state_dict())} weights of {type(model).__name__}, {matched} fit, '
-            f'{len(missing)} are missing and {len(mismatched)} have another shape ({examples})'
-        )
+        found = checkpoint.get('state_dict', checkpoint)
+        refuse_other_model(model, found, runner._load_from, partial=fine_tune)

@@ -64,6 +64,26 @@ def build_clip(
         raise ValueError(f'{weights!r} does not hold weights of {what}: {reason}') from error
 
 
+def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The config of an open_clip encoder whose weights a checkpoint will bring.
+
+    Args:
+        cfg (dict): Config of an ``OpenCLIP...Encoder``.
+
+    Returns:
+        dict: The same network, ``pretrained=None``: nothing is downloaded or read. The activation
+        that a tag implies stays.
+    """
+    import open_clip
+
+    tag, name = cfg.get('pretrained'), (cfg.get('model_name') or 'ViT-B-16').replace('/', '-')
+    found = open_clip.get_pretrained_cfg(name, tag) if tag and not os.path.isfile(tag) else {}
+    return {
+        **cfg, 'pretrained': None,
+        'force_quick_gelu': bool(cfg.get('force_quick_gelu') or found.get('quick_gelu')),
+    }
+
+
 def _named(
     model_name: str,
     weights: str | None,

@@ -62,6 +62,9 @@ class HuggingFaceTextEncoder(BaseEncoder):
         self.pad_id = next((i for i in ids if i is not None), 0)  # as HuggingFaceTokenizer pads
         self.embed_dim = embed_dim or width
         self.projection = nn.Linear(width, embed_dim) if embed_dim else nn.Identity()
+        if pool != 'pooler' and getattr(self.model, 'pooler', None) is not None:
+            # Not used, hence without gradient, which DDP takes for a mistake.
+            self.model.pooler.requires_grad_(False)
         if frozen:
             self.freeze('model')
         elif trainable_layers is not None:

@@ -40,6 +40,9 @@ class UrbanCross(CrossModalRetriever):
         UrbanCross (https://arxiv.org/abs/2404.14241).
     """
 
+    # A checkpoint may lack them: see _load_from_state_dict.
+    optional_prefixes = ()
+
     def __init__(
         self,
         image_encoder: dict[str, Any],
@@ -56,6 +59,8 @@ class UrbanCross(CrossModalRetriever):
             raise ValueError(f'eval_fusion must lie in [0, 1], got {eval_fusion}')
         self.eval_fusion = eval_fusion
         self.segment_encoder = SegmentTower(self.image_encoder, **(segment_encoder or {}))
+        if self.segment_encoder.copies_image_tower:
+            self.optional_prefixes = ('segment_encoder.',)
         self.segment_pool = build_part(
             segment_pool or dict(type='MaskedSegmentPool'), 'segment pool'
         )
