@@ -232,6 +232,7 @@ def test_skip_bad_counts_once_and_tells(damaged, captions, length, monkeypatch):
     dataset = ImageTextDataset(**damaged, captions=captions, skip_bad=True, pipeline=PIPELINE)
     assert len(dataset) == length
     assert [Path(path).name for path in dataset.skipped] == ['b.png', 'd.png']
+    lines = [line for line in lines if line.startswith('skip_bad')]
     assert len(lines) == 1 and '2 of 4 pictures' in lines[0] and 'b.png' in lines[0]
     assert ('the gallery shrinks to 2 pictures' in lines[0]) == (captions == 'all')
     assert len([dataset[i] for i in range(length)]) == length
@@ -275,8 +276,8 @@ def test_a_pipeline_with_segments_warns_when_the_annotations_name_none(
                         lambda text, *args: lines.append(text))
     folder = in_sample_dir / 'data' / 'sample' / 'ucm'
     content = json.loads((folder / 'annotations' / 'ucm_test.json').read_text())
-    for item in content['data_list'][1:]:
-        item.pop('segments', None)
+    for entry in content['data_list'][1:]:
+        entry.pop('segments', None)
     bare = in_sample_dir / 'bare.json'
     bare.write_text(json.dumps(content))
     prefix = dict(img_path=str(folder / 'images'), segments=str(folder / 'segments'))
