@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORK_DIR ?= work_dirs/demo
-QUERY ?= a lake beside a forest
+QUERY ?= planes on an apron beside a runway
 
 .PHONY: help setup demo test check bench clean
 
@@ -22,6 +22,8 @@ $(VENV)/.installed: setup.py constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tests,check]'
 	touch $@
 
+# Small models run fastest on one thread; more would wait for each other.
+demo: export OMP_NUM_THREADS = 1
 demo: setup
 	$(BIN)/python tools/misc/make_sample.py --root data/sample
 	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample --work-dir $(WORK_DIR)

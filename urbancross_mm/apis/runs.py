@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 
 from urbancross_mm.apis.config import load_config
 from urbancross_mm.apis.sample import ensure_sample
+from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
@@ -56,6 +58,8 @@ def config_of(args: argparse.Namespace) -> Config:
         Config: With ``work_dir`` and ``launcher`` set.
     """
     warn_about_mainline()
+    # mmcv-lite's import notice: nothing here uses deformable attention.
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     if args.sample:
         ensure_sample()
@@ -77,10 +81,33 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         Runner: mmengine's, or the one named by ``runner_type``.
     """
+    check_data(cfg)
     if init_cpu_distributed(cfg.get('launcher', 'none')):
         cfg.setdefault('model_wrapper_cfg', dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
     return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+
+
+def check_data(cfg: Config) -> None:
+    """Look for the annotation files before a model is built or weights are downloaded.
+
+    Args:
+        cfg (Config): A recipe.
+
+    Raises:
+        FileNotFoundError: If one is missing; the sentence says where it was looked for and how to
+            get it.
+    """
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        waiting = [(cfg.get(loader) or {}).get('dataset')]
+        while waiting:
+            dataset = waiting.pop() or {}
+            waiting += [dataset.get('dataset'), *dataset.get('datasets', [])] \
+                if 'dataset' in dataset or 'datasets' in dataset else []
+            if 'ann_file' in dataset:
+                path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
+                if not os.path.isfile(path):
+                    raise FileNotFoundError(missing_data_message('annotation file', path))
 
 
 def use_bfloat16(cfg: Config, loop: str) -> None:
