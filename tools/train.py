@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mmengine.config import Config  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
     add_run_arguments, build_runner, config_of, resolve_checkpoint, use_bfloat16)
-from urbancross_mm.engine import find_resumable  # noqa: E402
+from urbancross_mm.engine import find_resumable, remove_leftovers  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -35,6 +36,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume is None:
         return
     cfg.resume = True
+    if os.environ.get('RANK', '0') == '0':
+        remove_leftovers(cfg.work_dir)
     if resume == 'auto':
         cfg.load_from = find_resumable(cfg.work_dir)
         if cfg.load_from is None:

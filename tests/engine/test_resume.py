@@ -1,5 +1,8 @@
 """A run that stops and resumes equals one that never stopped, to the last bit."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tests.runs import forget_runs, run, small_config, weights
-from urbancross_mm.engine import EpochSeedHook
+from tests.runs import ROOT, forget_runs, run, small_config, weights
+from urbancross_mm.engine import EpochSeedHook, find_resumable, remove_leftovers
 from urbancross_mm.registry import HOOKS
 
 
@@ -66,3 +69,42 @@ def test_epochs_draw_different_augmentations(in_sample_dir: Path, tmp_path: Path
         pictures.append(next(iter(loader))['inputs']['image'][0])
     assert torch.equal(pictures[0], pictures[2])
     assert not torch.equal(pictures[0], pictures[1])
+
+
+DYING = """
+import os, sys
+import urbancross_mm
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+replace = os.replace
+
+
+def dying(source, target):
+    if 'epoch_2' in str(target):
+        os._exit(9)
+    replace(source, target)
+
+
+os.replace = dying
+Runner.from_cfg(Config.fromfile(sys.argv[1])).train()
+"""
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(in_sample_dir: Path,
+                                                                        tmp_path: Path) -> None:
+    cfg = small_config('urbancross_finland_no-segments.py', tmp_path / 'work',
+                       **{'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1})
+    cfg.dump(tmp_path / 'recipe.py')
+    command = [sys.executable, '-W', 'ignore', '-c', DYING, str(tmp_path / 'recipe.py')]
+    done = subprocess.run(command,
+                          capture_output=True, text=True, timeout=200,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert done.returncode == 9, done.stderr[-2000:]
+    work = tmp_path / 'work'
+    assert list(work.glob('.epoch_2.pth.*.tmp')) and not (work / 'epoch_2.pth').exists()
+    assert find_resumable(work) == str(work / 'epoch_1.pth')
+    assert remove_leftovers(work) == 1
+    cfg.resume = True
+    assert run(cfg).epoch == 3
+    assert (work / 'epoch_3.pth').is_file()

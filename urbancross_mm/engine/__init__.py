@@ -1,6 +1,10 @@
 """What runs around the model: hooks, optimizer wrappers, the checkpoint backend."""
 
-from urbancross_mm.engine.checkpoint_backend import AtomicBackend, find_resumable
+from urbancross_mm.engine.checkpoint_backend import (
+    AtomicBackend,
+    find_resumable,
+    remove_leftovers,
+)
 from urbancross_mm.engine.hooks import (
     CheckpointGuardHook,
     EpochSeedHook,
@@ -11,5 +15,5 @@ from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
-    'RetrievalVisualizationHook', 'find_resumable', 'seed_worker',
+    'RetrievalVisualizationHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
 ]

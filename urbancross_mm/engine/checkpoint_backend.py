@@ -46,6 +46,21 @@ class AtomicBackend(LocalBackend):
             ) from error
 
 
+def remove_leftovers(work_dir: str | Path) -> int:
+    """Delete what a run that was killed while writing a checkpoint left behind.
+
+    Args:
+        work_dir (str | Path): Of a run that is not running.
+
+    Returns:
+        int: How many files there were.
+    """
+    leftovers = list(Path(work_dir).glob('.*.pth.*.tmp'))
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
+
+
 def find_resumable(work_dir: str | Path) -> str | None:
     """Find the checkpoint to resume from, also when the pointer file is torn or the folder moved.
 
