@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from urbancross_mm.functional.segments import compose_crop, compose_white, unpack_bits
+from urbancross_mm.models.buffers import FloatBuffers
 from urbancross_mm.registry import MODELS
 
 # Mean and standard deviation of R, G, B on the scale 0 to 255.
@@ -74,6 +74,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.num_segments = num_segments
         self.segment_mode = segment_mode
         self.segment_size = _size(segment_size)
+        self.float_buffers = FloatBuffers()
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
@@ -113,7 +114,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         Returns:
             Tensor: fp32 pictures.
         """
-        return self._normalize_into(_empty(image.shape, image.device), image)
+        return self._normalize_into(self.float_buffers.take(image.shape, image.device), image)
 
     def _normalize_into(self, out: Tensor, image: Tensor) -> Tensor:
         return out.copy_(image).sub_(self.mean).div_(self.std)
@@ -129,7 +130,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         if self.segment_mode == 'white' and size != tuple(image.shape[2:]):
             image, bits = _resize(image, bits, size)
         shape = (len(image), self.num_segments, 3, *size)
-        segments = _empty(shape, image.device)
+        segments = self.float_buffers.take(shape, image.device)
         valid = torch.empty(shape[:2], dtype=torch.bool, device=image.device)
         # On a CPU a few samples at a time stay in its cache; a GPU wants the batch in one go.
         step = CPU_CHUNK if image.device.type == 'cpu' else max(len(image), 1)
@@ -176,15 +177,6 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         if samples is None or not any(sample.keys() for sample in samples):
             return samples
         return self.cast_data(samples)
-
-
-def _empty(shape: Sequence[int], device: torch.device) -> Tensor:
-    """A float buffer. K float pictures a sample are large, and touching fresh memory costs more
-    than filling it, unless it comes in huge pages: numpy asks the system for them, torch does not.
-    """
-    if device.type == 'cpu':
-        return torch.from_numpy(np.empty(tuple(shape), dtype=np.float32))
-    return torch.empty(tuple(shape), device=device)
 
 
 def _statistics(mean: Sequence[float] | None, std: Sequence[float] | None, stats: str | None
