@@ -3,7 +3,8 @@
 #   data_root  the prefix of every path to data, and what takes its place
 #   replace    a component of this type, wherever it stands, becomes that one
 #   update     a component of this type keeps its own settings but for these
-#   merge      merged into the top level of the config
+#   merge      merged into the top level of the config, merge_adaptation into that of a recipe
+#              that adapts a trained model (it has `start`)
 _vocabulary = dict(type='VocabTokenizer', vocab_file='data/sample/vocab.json', max_length=64)
 _image_encoder = dict(
     type='BackboneEncoder',
@@ -41,4 +42,10 @@ sample = dict(
         test_dataloader=dict(num_workers=1),
         param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, T_max=40)],
         train_cfg=dict(max_epochs=40, val_interval=5),
+    ),
+    merge_adaptation=dict(
+        train_dataloader=dict(num_workers=2),
+        val_dataloader=dict(num_workers=1),
+        test_dataloader=dict(num_workers=1),
+        optim_wrapper=dict(optimizer=dict(lr=3e-4)),
     ))

@@ -51,13 +51,18 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
     Args:
         cfg (dict): A recipe as plain dicts and lists.
         overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
-            ``update`` by component type, ``merge`` for the top level.
+            ``update`` by component type, ``merge`` for the top level, or ``merge_adaptation`` for
+            a recipe with ``start``, the checkpoint that it adapts: that of a run with
+            ``--sample``, too.
 
     Returns:
         dict: A new recipe; the arguments are left alone.
     """
     cfg = _walk(deepcopy(cfg), overlay)
-    return _merge(cfg, overlay.get('merge', {}))
+    if 'start' not in cfg:
+        return _merge(cfg, overlay.get('merge', {}))
+    cfg['start'] += '_sample'
+    return _merge(cfg, overlay.get('merge_adaptation', {}))
 
 
 def for_checkpoint(model: Any) -> Any:

@@ -31,7 +31,8 @@ def missing_data_message(what: str, path: str) -> str:
     )
 
 
-def load_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def load_annotations(path: str, captions_required: bool = True
+                     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Read an annotation file and check every item of it.
 
     Args:
@@ -47,7 +48,7 @@ def load_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             file and the item.
     """
     metainfo, items = read_annotations(path)
-    check_items(items, path)
+    check_items(items, path, captions_required)
     return metainfo, items
 
 
@@ -76,27 +77,31 @@ def read_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return metainfo, items
 
 
-def check_items(items: Iterable[dict[str, Any]], path: str) -> None:
+def check_items(items: Iterable[dict[str, Any]], path: str, captions_required: bool = True
+                ) -> None:
     """Check the items of an annotation file.
 
     Args:
         items (Iterable[dict]): The items.
         path (str): The file, for the message.
+        captions_required (bool): Whether a picture without captions is an error. Defaults to True.
 
     Raises:
         ValueError: At the first item with a missing or empty field, an empty caption, an id that
             was used before, or a file name that leaves its folder.
     """
-    for _, problem in item_problems(items, path):
+    for _, problem in item_problems(items, path, captions_required):
         raise ValueError(problem)
 
 
-def item_problems(items: Iterable[dict[str, Any]], path: str) -> Iterator[tuple[int, str]]:
+def item_problems(items: Iterable[dict[str, Any]], path: str, captions_required: bool = True
+                  ) -> Iterator[tuple[int, str]]:
     """Find every wrong item of an annotation file.
 
     Args:
         items (Iterable[dict]): The items.
         path (str): The file, for the messages.
+        captions_required (bool): Whether a picture without captions is wrong. Defaults to True.
 
     Returns:
         Iterator[tuple[int, str]]: Position of an item and the first thing that is wrong with it.
@@ -106,20 +111,21 @@ def item_problems(items: Iterable[dict[str, Any]], path: str) -> Iterator[tuple[
     for index, item in enumerate(items):
         where = f'{path}, item {index}'
         try:
-            _check_fields(item, where)
+            _check_fields(item, where, captions_required)
             _check_unique(images, [item['img_id']], index, where, 'img_id')
             _check_unique(captions, item.get('caption_ids') or [], index, where, 'caption id')
         except ValueError as error:
             yield index, str(error)
 
 
-def _check_fields(item: Any, where: str) -> None:
+def _check_fields(item: Any, where: str, captions_required: bool) -> None:
     if not isinstance(item, dict):
         raise ValueError(f'{where}: expected an object, got {type(item).__name__}')
     for key in ('img_id', 'img_path'):
         if not isinstance(item.get(key), str) or not item[key]:
             raise ValueError(f'{where}: {key!r} must be a non-empty string, got {item.get(key)!r}')
-    _check_captions(item, where)
+    if captions_required or item.get('captions'):
+        _check_captions(item, where)
     for key in PATH_KEYS:
         if item.get(key) is not None:
             check_relative(item[key], where)

@@ -78,6 +78,9 @@ class ImageTextDataset(BaseDataset):
         could fall into two folds, which is refused.
     """
 
+    # Whether a picture without captions is an error.
+    captions_required = True
+
     def __init__(self, ann_file: str, data_root: str = '',
                  data_prefix: dict[str, str] | None = None, captions: str = 'each',
                  domain: str | None = None, skip_bad: bool = False,
@@ -105,7 +108,7 @@ class ImageTextDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of pictures."""
-        metainfo, raw_items = load_annotations(self.ann_file)
+        metainfo, raw_items = load_annotations(self.ann_file, self.captions_required)
         folder = self.data_prefix['img_path']
         if not Path(folder).is_dir():
             raise FileNotFoundError(missing_data_message('folder of pictures', folder))

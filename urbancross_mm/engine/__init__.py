@@ -8,12 +8,16 @@ from urbancross_mm.engine.checkpoint_backend import (
 from urbancross_mm.engine.hooks import (
     CheckpointGuardHook,
     EpochSeedHook,
+    GradientReversalHook,
     RetrievalVisualizationHook,
+    SourceCurriculumHook,
+    TargetBatchNormHook,
     seed_worker,
 )
 from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
-    'RetrievalVisualizationHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
+    'GradientReversalHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
+    'TargetBatchNormHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
 ]

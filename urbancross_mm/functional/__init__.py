@@ -1,5 +1,19 @@
 """Pure functions on tensors: torch and numpy alone, no state, no registry."""
 
-from urbancross_mm.functional import contrastive, domain, ranking, segments, similarity
+from urbancross_mm.functional import (
+    alignment,
+    contrastive,
+    curriculum,
+    domain,
+    label_free,
+    ranking,
+    segments,
+    selection,
+    similarity,
+    transport,
+)
 
-__all__ = ['contrastive', 'domain', 'ranking', 'segments', 'similarity']
+__all__ = [
+    'alignment', 'contrastive', 'curriculum', 'domain', 'label_free', 'ranking', 'segments',
+    'selection', 'similarity', 'transport',
+]

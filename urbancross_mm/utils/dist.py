@@ -74,6 +74,31 @@ def all_gather_with_grad(tensor: Tensor) -> Tensor:
     return _GatherWithGrad.apply(tensor)
 
 
+def all_gather_rows(tensor: Tensor, with_grad: bool = False) -> Tensor:
+    """Concatenate a tensor of every rank whose number of rows may differ between ranks.
+
+    Args:
+        tensor (Tensor): Equal type and equal shape but for the rows on every rank.
+        with_grad (bool): Send the gradient back, as :func:`all_gather_with_grad` does. Defaults
+            to False.
+
+    Shape:
+        - tensor: ``(B, ...)``; output: ``(sum of B, ...)``, rank 0 first.
+
+    Returns:
+        Tensor: The rows of every rank; the input itself at world size 1.
+    """
+    if world_info().world_size == 1:
+        return tensor
+    sizes = _gather(torch.tensor([len(tensor)], device=tensor.device))
+    longest = int(sizes.max())
+    padding = tensor.new_zeros((longest - len(tensor), *tensor.shape[1:]))
+    gather = all_gather_with_grad if with_grad else all_gather
+    rows = gather(torch.cat([tensor, padding]))
+    kept = torch.arange(longest, device=tensor.device) < sizes[:, None]
+    return rows[kept.flatten()]
+
+
 class _GatherWithGrad(torch.autograd.Function):
     """Gather forward, reduce-scatter backward (written as all-reduce, which gloo has too)."""
 

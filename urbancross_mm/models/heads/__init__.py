@@ -1,5 +1,11 @@
 """Heads: losses of a retriever."""
 
-from urbancross_mm.models.heads.retrieval_head import BatchIds, RetrievalHead, batch_ids
+from urbancross_mm.models.heads.domain_adversarial_head import DomainAdversarialHead
+from urbancross_mm.models.heads.retrieval_head import (
+    BatchIds,
+    RetrievalHead,
+    batch_ids,
+    gather_ids,
+)
 
-__all__ = ['BatchIds', 'RetrievalHead', 'batch_ids']
+__all__ = ['BatchIds', 'DomainAdversarialHead', 'RetrievalHead', 'batch_ids', 'gather_ids']

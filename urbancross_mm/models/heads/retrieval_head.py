@@ -13,7 +13,7 @@ from urbancross_mm.functional import contrastive
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.utils.dist import all_gather, all_gather_with_grad
+from urbancross_mm.utils.dist import all_gather, all_gather_rows, all_gather_with_grad
 from urbancross_mm.utils.ids import stable_id
 
 
@@ -97,32 +97,59 @@ class RetrievalHead(BaseModule):
         """
         ids = batch_ids(data_samples, text_embeds.device)
         _check_rows(image_embeds, text_embeds, ids, len(data_samples))
-        positives = self._positives(ids)
-        texts = self._gathered(text_embeds)
-        losses = {
-            'loss_image_text': self.image_loss(
-                self._gathered(image_embeds[ids.owners]), texts, positives
-            )
-        }
+        segments = None if segment_embeds is None else self._gathered(segment_embeds[ids.owners])
+        return self.pair_losses(
+            self._gathered(image_embeds[ids.owners]), self._gathered(text_embeds),
+            self.positives(gather_ids(ids) if self.gather else ids), segments)
+
+    def pair_losses(
+        self,
+        image_embeds: Tensor,
+        text_embeds: Tensor,
+        positives: Tensor,
+        segment_embeds: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of M pairs, those of all ranks if there are several.
+
+        Args:
+            image_embeds (Tensor): Unit vectors, row i is the picture of text i.
+            text_embeds (Tensor): Unit vectors.
+            positives (Tensor): From :meth:`positives`.
+            segment_embeds (Tensor, optional): Unit vectors. Defaults to None.
+
+        Shape:
+            image_embeds, text_embeds, segment_embeds (M, D), positives (M, M) bool.
+
+        Returns:
+            dict[str, Tensor]: As :meth:`loss`.
+        """
+        losses = {'loss_image_text': self.image_loss(image_embeds, text_embeds, positives)}
         if segment_embeds is not None:
             segment_loss: nn.Module = self.segment_loss or self.image_loss
             losses['loss_segment_text'] = self.segment_weight * segment_loss(
-                self._gathered(segment_embeds[ids.owners]), texts, positives
+                segment_embeds, text_embeds, positives
             )
         return {**losses, **self.image_loss.diagnostics()}
 
+    def positives(self, ids: BatchIds) -> Tensor:
+        """Which texts are right for which pictures.
+
+        Args:
+            ids (BatchIds): Of M pairs.
+
+        Shape:
+            output (M, M), rows pictures, columns texts.
+
+        Returns:
+            Tensor: bool.
+        """
+        if not self.equal_captions:
+            return contrastive.positive_mask(ids.image_keys, ids.image_keys, None, None)
+        return contrastive.positive_mask(
+            ids.image_keys, ids.image_keys, ids.caption_ids, ids.text_ids)
+
     def _gathered(self, embeds: Tensor) -> Tensor:
         return all_gather_with_grad(embeds) if self.gather else embeds
-
-    def _positives(self, ids: BatchIds) -> Tensor:
-        """(M, M) over the gathered batch, rows pictures, columns texts."""
-        columns = torch.cat([ids.image_keys[:, None], ids.text_ids[:, None], ids.caption_ids], 1)
-        if self.gather:
-            columns = _gather_ragged(columns)
-        image_keys, text_ids, caption_ids = columns[:, 0], columns[:, 1], columns[:, 2:]
-        if not self.equal_captions:
-            return contrastive.positive_mask(image_keys, image_keys, None, None)
-        return contrastive.positive_mask(image_keys, image_keys, caption_ids, text_ids)
 
 
 def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> BatchIds:
@@ -162,7 +189,19 @@ def _check_rows(images: Tensor, texts: Tensor, ids: BatchIds, num_samples: int) 
         )
 
 
-def _gather_ragged(ids: Tensor) -> Tensor:
-    """Gather (M, C) ids whose width C differs between ranks, padding with -1."""
-    width = int(all_gather(torch.tensor([ids.shape[1]], device=ids.device)).max())
-    return all_gather(pad(ids, (0, width - ids.shape[1]), value=-1))
+def gather_ids(ids: BatchIds) -> BatchIds:
+    """The ids of all ranks, rank 0 first, with one picture a text: ``owners`` is 0..M-1.
+
+    Args:
+        ids (BatchIds): Of this rank. Ranks may differ in the number of pairs and of captions.
+
+    Returns:
+        BatchIds: Of all ranks.
+    """
+    widths = all_gather(ids.owners.new_tensor([ids.caption_ids.shape[1]]))
+    width = int(widths.max())
+    captions = pad(ids.caption_ids, (0, width - ids.caption_ids.shape[1]), value=-1)
+    columns = all_gather_rows(torch.cat(
+        [ids.image_keys[:, None], ids.text_ids[:, None], captions], dim=1))
+    owners = torch.arange(len(columns), device=columns.device)
+    return BatchIds(owners, columns[:, 0], columns[:, 1], columns[:, 2:])

@@ -1,0 +1,27 @@
+# As ucm2rsicd.py, on features that were computed beforehand (tools/misc/extract_features.py).
+_base_ = ['./source2target.py']
+ucm_pipeline = [
+    dict(type='LoadFeatures', file='data/ucm/features.npz'),
+    dict(type='TokenizeText',
+         tokenizer=dict(type='FeatureTokenizer', file='data/ucm/features.npz')),
+    dict(type='PackRetrievalInputs')
+]
+rsicd_pipeline = [
+    dict(type='LoadFeatures', file='data/rsicd/features.npz'),
+    dict(type='TokenizeText',
+         tokenizer=dict(type='FeatureTokenizer', file='data/rsicd/features.npz')),
+    dict(type='PackRetrievalInputs')
+]
+source = dict(
+    type='ImageTextDataset', data_root='data/ucm', ann_file='annotations/ucm_train.json',
+    captions='sample', pipeline=ucm_pipeline)
+target = dict(
+    type='UnpairedDataset', data_root='data/rsicd', ann_file='annotations/rsicd_train.json',
+    pipeline=rsicd_pipeline)
+train_dataloader = dict(
+    num_workers=0, batch_sampler=dict(source=dict(ucm=80), target=dict(rsicd=16)),
+    dataset=dict(datasets=[source, target]))
+val_dataloader = dict(num_workers=0, dataset=dict(
+    data_root='data/rsicd', ann_file='annotations/rsicd_val.json', pipeline=rsicd_pipeline))
+test_dataloader = dict(num_workers=0, dataset=dict(
+    data_root='data/rsicd', ann_file='annotations/rsicd_test.json', pipeline=rsicd_pipeline))

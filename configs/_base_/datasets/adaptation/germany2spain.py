@@ -1,0 +1,15 @@
+# Pairs of Germany; pictures and sentences of Spain, which are not paired.
+_base_ = ['./source2target.py']
+source = dict(
+    type='ImageTextDataset', data_root='data/urbancross/Germany', ann_file='annotations/germany_train.json',
+    captions='each', pipeline={{_base_.train_pipeline}})
+target = dict(
+    type='UnpairedDataset', data_root='data/urbancross/Spain', ann_file='annotations/spain_train.json',
+    pipeline={{_base_.train_pipeline}})
+train_dataloader = dict(
+    batch_sampler=dict(source=dict(germany=80), target=dict(spain=16)),
+    dataset=dict(datasets=[source, target]))
+val_dataloader = dict(
+    dataset=dict(data_root='data/urbancross/Spain', ann_file='annotations/spain_val.json'))
+test_dataloader = dict(
+    dataset=dict(data_root='data/urbancross/Spain', ann_file='annotations/spain_test.json'))

@@ -1,0 +1,9 @@
+# A source with pairs and a target without: 80 and 16 a batch, one epoch is one pass over the target.
+_base_ = ['../image_text.py']
+train_dataloader = dict(
+    batch_size=96,
+    drop_last=False,
+    batch_sampler=dict(type='CrossDomainSampler'),
+    dataset=dict(
+        _delete_=True, type='ConcatDataset', ignore_keys=['dataset', 'domain', 'split'],
+        datasets=[]))

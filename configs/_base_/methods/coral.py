@@ -1,0 +1,10 @@
+# CORAL between source and target in each modality, beside the retriever's own loss on the source.
+_base_ = ['../default_runtime.py']
+model = dict(
+    type='DomainAdaptiveRetriever',
+    losses=[dict(type='DomainDistanceLoss', distance='coral', loss_weight=100.0)])
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='CheckpointGuardHook'),
+    dict(type='RetrievalVisualizationHook', num_queries=3),
+]

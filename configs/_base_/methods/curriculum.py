@@ -1,0 +1,18 @@
+# UrbanCross's adaptation, corrected: a growing share of the source that looks like the target, a
+# weighted triplet loss and a weighted adversarial loss.
+_base_ = ['../default_runtime.py']
+model = dict(
+    type='DomainAdaptiveRetriever',
+    paired_loss=False,
+    selector=dict(type='SimilarSourceSelector', features='fused', encoders='frozen'),
+    losses=[
+        dict(type='CrossDomainTripletLoss', negative='target'),
+        dict(type='WeightedDomainAdversarialLoss'),
+    ])
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='CheckpointGuardHook'),
+    dict(type='RetrievalVisualizationHook', num_queries=3),
+    dict(type='SourceCurriculumHook', num_stages=5),
+    dict(type='GradientReversalHook', schedule='ramp', maximum=0.1),
+]

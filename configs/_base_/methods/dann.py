@@ -1,0 +1,11 @@
+# DANN: the retriever's own loss on the source, and an adversarial loss without weights.
+_base_ = ['../default_runtime.py']
+model = dict(
+    type='DomainAdaptiveRetriever',
+    losses=[dict(type='WeightedDomainAdversarialLoss', weighted=False)])
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='CheckpointGuardHook'),
+    dict(type='RetrievalVisualizationHook', num_queries=3),
+    dict(type='GradientReversalHook', schedule='ramp', maximum=0.1),
+]

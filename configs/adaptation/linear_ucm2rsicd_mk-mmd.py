@@ -1,0 +1,9 @@
+# Linear heads adapted from UCM to RSICD by MK-MMD.
+_base_ = [
+    '../_base_/methods/mk-mmd.py', '../_base_/retrievers/linear.py',
+    '../_base_/datasets/adaptation/features_ucm2rsicd.py', '../_base_/schedules/adaptation.py'
+]
+start = 'work_dirs/linear_ucm'
+model = dict(retriever={{_base_.retriever}}, target='rsicd')
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_cfg = dict(max_epochs=10)

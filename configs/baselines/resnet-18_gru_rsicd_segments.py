@@ -1,0 +1,16 @@
+# From scratch with three segments a picture through a tower of their own, on RSICD.
+_base_ = ['./resnet-18_gru_rsicd.py']
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadSegments', num_segments=3),
+    dict(type='ResizeImage', scale=144),
+    dict(type='RandomFlipImage', prob=0.5, directions=('horizontal', 'vertical')),
+    dict(type='RandomCropImage', size=128),
+    dict(type='TokenizeText', tokenizer={{_base_.words}}),
+    dict(type='PackRetrievalInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(
+    type='UrbanCross',
+    data_preprocessor=dict(num_segments=3, segment_mode='white', segment_size=64),
+    segment_encoder=dict(mode='trainable'))

@@ -1,0 +1,140 @@
+"""Batches of a source and a target."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from torch.utils.data import Sampler
+
+from urbancross_mm.registry import DATA_SAMPLERS
+from urbancross_mm.utils.dist import world_info
+
+
+@DATA_SAMPLERS.register_module()
+class CrossDomainSampler(Sampler[list[int]]):
+    """Batches with a fixed number of source items and their share of one pass over the target.
+
+    A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
+    One epoch is one pass over the target, in which every target item comes exactly once at any
+    world size: the items are dealt out evenly, so a batch holds ``target`` of them or one fewer,
+    and no rank runs out before the others. The sources are shuffled and used up before they start
+    over. The order is a function of (seed, epoch); ranks take their parts of it, so two ranks with
+    half the batch see together what one rank sees. No batch is kept.
+
+    Args:
+        sampler (DefaultSampler): The loader's ``sampler``: gives data set, seed and epoch.
+        batch_size (int): Of the loader; it has to be the sum of all counts.
+        source (Mapping[str, int]): Items a batch and rank by domain: ``dict(finland=80)``.
+        target (Mapping[str, int]): Likewise, one domain: ``dict(spain=16)``.
+        drop_last (bool): Not used: nothing is left over. Defaults to False.
+
+    Raises:
+        ValueError: If a domain is unknown, named twice or smaller than a batch, a count is not
+            positive, the counts do not add up to the batch, or source and target share pictures.
+
+    Examples:
+        >>> train_dataloader = dict(
+        ...     batch_size=96, sampler=dict(type='DefaultSampler', shuffle=True),
+        ...     batch_sampler=dict(type='CrossDomainSampler', source=dict(finland=80),
+        ...                        target=dict(spain=16)),
+        ...     dataset=dict(type='ConcatDataset', datasets=[finland, spain]))
+    """
+
+    def __init__(self, sampler: Any, batch_size: int, source: Mapping[str, int],
+                 target: Mapping[str, int], drop_last: bool = False) -> None:
+        self.sampler = sampler
+        self.world_size = world_info().world_size
+        self.rank = world_info().rank
+        _check_counts(source, target, batch_size)
+        places = _places_of_domains(sampler.dataset)
+        for domain, count in {**source, **target}.items():
+            _check_domain(domain, count * self.world_size, places)
+        (target_domain, self.target_count), = target.items()
+        _check_disjoint(sampler.dataset, target_domain)
+        self.target_places = places[target_domain]
+        self.sources = [(places[domain], count) for domain, count in source.items()]
+
+    def __len__(self) -> int:
+        """Batches an epoch, the same on every rank."""
+        return math.ceil(len(self.target_places) / (self.target_count * self.world_size))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Indices of each batch of this rank: sources in the order given, then the target."""
+        seed = [self.sampler.seed or 0, self.sampler.epoch]
+        # Steps of nearly equal size, each dealt out to the ranks.
+        steps = np.array_split(_shuffled(self.target_places, [*seed, 0], 0), len(self))
+        streams = [_stream(places, [*seed, number]) for number, (places, _) in
+                   enumerate(self.sources, 1)]
+        for targets in steps:
+            batch: list[int] = []
+            for (_, count), stream in zip(self.sources, streams):
+                # Drawn for all ranks, so that each knows what the others take.
+                drawn = [next(stream) for _ in range(count * self.world_size)]
+                batch += drawn[self.rank * count:(self.rank + 1) * count]
+            batch += np.array_split(targets, self.world_size)[self.rank].tolist()
+            yield batch
+
+
+def _stream(places: np.ndarray, seed: list[int]) -> Iterator[int]:
+    """All items in random order, again and again, each time in another order."""
+    turn = 0
+    while True:
+        yield from _shuffled(places, seed, turn).tolist()
+        turn += 1
+
+
+def _shuffled(places: np.ndarray, seed: list[int], turn: int) -> np.ndarray:
+    return np.random.default_rng([*seed, turn]).permutation(places)
+
+
+def _places_of_domains(dataset: Any) -> dict[str, np.ndarray]:
+    """Indices of the items of each domain of a concatenated data set."""
+    members = getattr(dataset, 'datasets', None)
+    if not members:
+        raise ValueError(f'CrossDomainSampler needs a ConcatDataset of source and target, got '
+                         f'{type(dataset).__name__}')
+    places: dict[str, np.ndarray] = {}
+    begin = 0
+    for member in members:
+        domain = member.metainfo.get('domain', '')
+        span = np.arange(begin, begin + len(member))
+        places[domain] = np.concatenate([places[domain], span]) if domain in places else span
+        begin += len(member)
+    return places
+
+
+def _check_counts(source: Mapping[str, int], target: Mapping[str, int], batch_size: int) -> None:
+    if not source or len(target) != 1 or set(source) & set(target):
+        raise ValueError(f'name one target domain and at least one other source domain, got '
+                         f'source={dict(source)} and target={dict(target)}')
+    counts = [*source.values(), *target.values()]
+    if min(counts) < 1 or sum(counts) != batch_size:
+        raise ValueError(f'the counts of source={dict(source)} and target={dict(target)} must be '
+                         f'positive and add up to batch_size={batch_size}')
+
+
+def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) -> None:
+    if domain not in places:
+        raise ValueError(f'no member of the ConcatDataset is of domain {domain!r}, there are '
+                         f'{sorted(places)}')
+    if len(places[domain]) < needed:
+        raise ValueError(f'the domain {domain!r} has {len(places[domain])} items, fewer than the '
+                         f'{needed} of one batch: lower its count and batch_size')
+
+
+def _check_disjoint(dataset: Any, target: str) -> None:
+    """A picture of both sides would hand its caption to the target."""
+    paths: dict[bool, set[str]] = {True: set(), False: set()}
+    for member in dataset.datasets:
+        infos = (BaseDataset.get_data_info(member, place) for place in range(len(member)))
+        paths[member.metainfo.get('domain', '') == target].update(
+            os.path.realpath(info['img_path']) for info in infos)
+    shared = sorted(paths[True] & paths[False])
+    if shared:
+        raise ValueError(f'source and target {target!r} share {len(shared)} pictures, such as '
+                         f'{shared[0]}: adaptation would train on target pairs')

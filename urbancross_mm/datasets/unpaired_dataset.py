@@ -1,0 +1,80 @@
+"""The unlabelled target of an adaptation: pictures, and sentences that do not belong to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
+from urbancross_mm.registry import DATASETS
+from urbancross_mm.utils.ids import stable_id
+
+
+@DATASETS.register_module()
+class UnpairedDataset(ImageTextDataset):
+    """Pictures of a domain, each with a sentence drawn at random from the sentences of the domain.
+
+    An item is a picture; an epoch sees each once. Nothing of it tells which sentences were written
+    for that picture: the pool is sorted, a draw depends on the seed alone, and ``captions`` and
+    all ids of captions are empty. So no loss, however wrong, can learn from a target pair.
+
+    The pool holds every sentence as often as the data set has it.
+
+    Args:
+        ann_file (str): Annotation file; its pictures need no captions if there is a text file.
+        text_file (str | None): A text file with one sentence a line, relative to ``data_root``,
+            in place of the captions of the annotation file. Defaults to None.
+        **kwargs: Of :class:`ImageTextDataset`, but for ``captions``.
+
+    Raises:
+        FileNotFoundError: If a file or the folder of pictures is missing.
+        ValueError: If there is no sentence at all, or the annotation file is wrong.
+    """
+
+    captions_required = False
+
+    def __init__(self, ann_file: str, data_root: str = '', text_file: str | None = None,
+                 **kwargs: Any) -> None:
+        if kwargs.pop('captions', 'unpaired') != 'unpaired':
+            raise ValueError("UnpairedDataset draws its sentences: it takes no 'captions'")
+        self.text_file = text_file
+        self.pool: list[str] = []
+        super().__init__(ann_file, data_root, captions='sample', **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the annotations and part the pictures from the sentences."""
+        items = super().load_data_list()
+        found = [caption for item in items for caption in item['captions']]
+        for item in items:
+            item.update(captions=[], caption_ids=[])
+        # Sorted, because the order of the captions in the file is that of the pictures.
+        self.pool = sorted(self._read_text_file() if self.text_file else found)
+        if not self.pool:
+            raise ValueError(f'{self.ann_file} has no caption: name the sentences of the target '
+                             'with text_file, one a line')
+        return items
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """A picture and a sentence drawn with numpy's global generator.
+
+        Args:
+            idx (int): Index of the picture.
+
+        Returns:
+            dict: As :meth:`ImageTextDataset.get_data_info`, without any caption of the picture.
+        """
+        info = BaseDataset.get_data_info(self, idx)
+        text = self.pool[np.random.randint(len(self.pool))]
+        info.update(caption_text_ids=[], texts=[text], text_ids=[stable_id(text)])
+        return info
+
+    def _read_text_file(self) -> list[str]:
+        path = Path(self.data_root, self.text_file or '')
+        if not path.is_file():
+            raise FileNotFoundError(f'text file not found: {path} (one sentence of the target a '
+                                    'line)')
+        lines = path.read_text(encoding='utf-8').splitlines()
+        return [line.strip() for line in lines if line.strip()]

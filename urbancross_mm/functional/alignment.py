@@ -1,0 +1,99 @@
+"""Distances between the distributions of two domains.
+
+Letters: S source and T target vectors, D their width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from urbancross_mm.functional.similarity import as_float, inner_product
+
+
+def mk_mmd(source: Tensor, target: Tensor,
+           bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)) -> Tensor:
+    r"""Squared maximum mean discrepancy under a mean of Gaussian kernels.
+
+    .. math::
+        \overline{k(s, s')} + \overline{k(t, t')} - 2 \overline{k(s, t)}, \quad
+        k(x, y) = \operatorname{mean}_b \exp(-\|x - y\|^2 / (b \sigma^2))
+
+    with :math:`\sigma^2` the mean squared distance of all pairs, without gradient. The domains
+    may differ in size. A sample is not compared with itself, so the estimate is unbiased and may
+    be slightly negative.
+
+    Args:
+        source (Tensor): Vectors.
+        target (Tensor): Vectors.
+        bandwidths (Sequence[float]): The b. Defaults to (0.25, 0.5, 1, 2, 4).
+
+    Shape:
+        - source: ``(S, D)``; target: ``(T, D)``; output: a scalar.
+
+    Returns:
+        Tensor: The discrepancy.
+
+    Raises:
+        ValueError: If a domain has fewer than two samples.
+
+    Reference:
+        DAN (https://arxiv.org/abs/1502.02791); Gretton et al., A kernel two-sample test.
+    """
+    _check_sizes(source, target)
+    vectors = torch.cat([as_float(source), as_float(target)])
+    distances = _squared_distances(vectors)
+    count = len(vectors)
+    scale = distances.detach().sum() / (count * (count - 1))
+    kernels = torch.stack([
+        torch.exp(-distances / (width * scale).clamp(min=1e-12)) for width in bandwidths]).mean(0)
+    inside_source = _mean_of_others(kernels[:len(source), :len(source)])
+    inside_target = _mean_of_others(kernels[len(source):, len(source):])
+    return inside_source + inside_target - 2 * kernels[:len(source), len(source):].mean()
+
+
+def coral(source: Tensor, target: Tensor) -> Tensor:
+    r"""Distance of the covariances, :math:`\|C_s - C_t\|_F^2 / (4 D^2)`.
+
+    Args:
+        source (Tensor): Vectors.
+        target (Tensor): Vectors.
+
+    Shape:
+        - source: ``(S, D)``; target: ``(T, D)``; output: a scalar.
+
+    Returns:
+        Tensor: The distance.
+
+    Raises:
+        ValueError: If a domain has fewer than two samples.
+
+    Reference:
+        Deep CORAL (https://arxiv.org/abs/1607.01719), eq. 1.
+    """
+    _check_sizes(source, target)
+    gap = _covariance(as_float(source)) - _covariance(as_float(target))
+    return gap.square().sum() / (4 * source.shape[1] ** 2)
+
+
+def _covariance(vectors: Tensor) -> Tensor:
+    centred = vectors - vectors.mean(dim=0)
+    return inner_product(centred.t(), centred.t()) / (len(vectors) - 1)
+
+
+def _squared_distances(vectors: Tensor) -> Tensor:
+    squares = vectors.square().sum(dim=1)
+    return (squares[:, None] + squares - 2 * inner_product(vectors, vectors)).clamp(min=0)
+
+
+def _mean_of_others(kernel: Tensor) -> Tensor:
+    count = len(kernel)
+    return (kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))
+
+
+def _check_sizes(source: Tensor, target: Tensor) -> None:
+    if min(len(source), len(target)) < 2:
+        raise ValueError(f'a distance of distributions needs two samples of each domain at least, '
+                         f'got {len(source)} and {len(target)}')

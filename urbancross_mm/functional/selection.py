@@ -1,0 +1,121 @@
+"""Which source samples look like the target, and how much each counts.
+
+Letters: S source samples, T target samples, k selected source samples, D embedding width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from urbancross_mm.functional.similarity import inner_product, normalize
+
+MODES = ('cumulative', 'window')
+# Similarities closer together than this carry no order.
+SMALLEST_RANGE = 1e-6
+
+
+class Selection(NamedTuple):
+    """Selected source rows and the weights of both domains.
+
+    ``indices`` (k,) long, most similar first; ``w_source`` (k,) and ``w_target`` (T,), each
+    positive with sum 1, without gradient.
+    """
+
+    indices: Tensor
+    w_source: Tensor
+    w_target: Tensor
+
+
+def fuse(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
+    """One vector a sample: the direction half-way between picture and sentence.
+
+    Args:
+        image_embeds (Tensor): Unit length.
+        text_embeds (Tensor): Unit length.
+
+    Shape:
+        - image_embeds, text_embeds, output: ``(N, D)``.
+
+    Returns:
+        Tensor: Unit vectors.
+    """
+    return normalize(image_embeds + text_embeds)
+
+
+@torch.no_grad()
+def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
+                   mode: str = 'cumulative', stage: int = 0, floor: float = 0.05) -> Selection:
+    r"""Take the source samples that are most similar to the target batch on average.
+
+    With :math:`S = e_t e_s^T` and :math:`a_j = \operatorname{mean}_i S_{ij}`, the source samples
+    are ranked by a. The weights are a of the selected samples, and the row sums of S over them,
+    each stretched to 0..1, normalised to sum 1, and floored.
+
+    Args:
+        source_embeds (Tensor): Unit length.
+        target_embeds (Tensor): Unit length.
+        ratio (float): Share of the source batch to take, in (0, 1]; at least one sample is.
+        mode (str): 'cumulative' takes the first ``ratio`` of the ranking; 'window' takes the
+            ``stage``-th disjoint piece of it, so that later stages leave the easy samples out.
+            Defaults to 'cumulative'.
+        stage (int): Piece of the ranking for 'window'; beyond the last piece it stays there.
+            Defaults to 0.
+        floor (float): Share of the weight that is spread evenly, so that no sample has none.
+            Defaults to 0.05.
+
+    Shape:
+        - source_embeds: ``(S, D)``; target_embeds: ``(T, D)``; see :class:`Selection`.
+
+    Returns:
+        Selection: Indices and weights.
+
+    Raises:
+        ValueError: If a domain has no sample, or the ratio or the mode is wrong.
+
+    Reference:
+        UrbanCross (https://arxiv.org/abs/2404.14241), adaptive curriculum-based source sampler.
+    """
+    if not len(source_embeds) or not len(target_embeds):
+        raise ValueError(f'selection needs samples of both domains, got {len(source_embeds)} '
+                         f'of the source and {len(target_embeds)} of the target')
+    if mode not in MODES:
+        raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
+    if not 0 < ratio <= 1:
+        raise ValueError(f'ratio must lie in (0, 1], got {ratio}: it would select nothing')
+    similarity = inner_product(target_embeds, source_embeds)  # (T, S)
+    closeness = similarity.mean(dim=0)
+    # round, not int: 80 * 0.6 is 47.99 in floats. Stable, so that equal rows keep their order.
+    count = max(1, round(ratio * len(source_embeds)))
+    ranking = closeness.argsort(descending=True, stable=True)
+    begin = 0
+    if mode == 'window':
+        begin = min(stage * count, len(ranking) - count)
+    indices = ranking[begin:begin + count]
+    return Selection(indices, importance(closeness[indices], floor),
+                     importance(similarity[:, indices].sum(dim=1), floor))
+
+
+def importance(similarity: Tensor, floor: float = 0.05) -> Tensor:
+    """Weights that grow with the similarity: positive, sum 1, without gradient.
+
+    Args:
+        similarity (Tensor): One value a sample.
+        floor (float): Share that is spread evenly; each weight is at least ``floor / N``.
+            Defaults to 0.05.
+
+    Shape:
+        - similarity, output: ``(N,)``.
+
+    Returns:
+        Tensor: The weights; all equal if the similarities are.
+    """
+    similarity = similarity.detach()
+    low, high = similarity.min(), similarity.max()
+    uniform = torch.full_like(similarity, 1 / len(similarity))
+    if not high - low > SMALLEST_RANGE:
+        return uniform
+    stretched = (similarity - low) / (high - low)
+    return floor * uniform + (1 - floor) * stretched / stretched.sum()

@@ -1,0 +1,89 @@
+"""The weighted triplet loss of UrbanCross's adaptation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from urbancross_mm.functional.similarity import inner_product
+from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
+from urbancross_mm.registry import MODELS
+from urbancross_mm.structures import CurriculumStage, DomainBatch
+
+NEGATIVES = ('target', 'source', 'target_image')
+
+
+@MODELS.register_module()
+class CrossDomainTripletLoss(BaseAdaptationLoss):
+    r"""Source pairs against the hardest negative, in Euclidean distance.
+
+    .. math::
+        \sum_j w_j \big( [\|v_j - t_j\| - \|v_j - n_j\| + m]_+
+        + [\|v_j - t_j\| - \|t_j - n'_j\| + m]_+ \big)
+
+    with v, t the picture and the sentence of source pair j and n, n' the negatives that are most
+    similar to either.
+
+    Args:
+        negative (str): 'target': the hardest sentence of the target for a picture, and the hardest
+            picture for a sentence; 'source': the hardest wrong ones of the source; 'target_image':
+            the hardest target picture for a picture, and no second term, as published.
+            Defaults to 'target'.
+        margin (float): m until a curriculum sets another one. Defaults to 0.5.
+        weighted (bool): Weight by the selection; without, all pairs count alike.
+            Defaults to True.
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+
+    Raises:
+        ValueError: If ``negative`` is unknown.
+
+    Reference:
+        UrbanCross (https://arxiv.org/abs/2404.14241), weighted adversarial fine-tuning.
+    """
+
+    def __init__(
+        self,
+        negative: str = 'target',
+        margin: float = 0.5,
+        weighted: bool = True,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        if negative not in NEGATIVES:
+            raise ValueError(f'negative must be one of {NEGATIVES}, got {negative!r}')
+        self.negative = negative
+        self.margin = margin
+        self.weighted = weighted
+
+    def set_stage(self, stage: CurriculumStage) -> None:
+        """Take the margin of the curriculum."""
+        self.margin = stage.margin
+
+    def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
+        """``loss_triplet``."""
+        images, texts = batch.source_image, batch.source_text
+        similar = (images * texts).sum(dim=1)  # (k,)
+        hardest = [self._hardest(images, batch, 'image')]
+        if self.negative != 'target_image':
+            hardest.append(self._hardest(texts, batch, 'text'))
+        hinges = sum(
+            (_distance(similar) - _distance(other) + self.margin).clamp(min=0)
+            for other in hardest)
+        weights = batch.w_source if self.weighted else torch.full_like(similar, 1 / len(similar))
+        return {'loss_triplet': (weights * hinges).sum()}
+
+    def _hardest(self, anchors: Tensor, batch: DomainBatch, anchor: str) -> Tensor:
+        """Cosine of each anchor (k,) to its most similar negative; -1 if it has none."""
+        if self.negative == 'target_image':
+            return inner_product(anchors, batch.target_image).amax(dim=1)
+        other = 'text' if anchor == 'image' else 'image'
+        if self.negative == 'target':
+            return inner_product(anchors, getattr(batch, f'target_{other}')).amax(dim=1)
+        right = batch.source_positives if anchor == 'image' else batch.source_positives.t()
+        scores = inner_product(anchors, getattr(batch, f'source_{other}'))
+        return scores.masked_fill(right, -1).amax(dim=1)
+
+
+def _distance(cosine: Tensor) -> Tensor:
+    """Euclidean distance of unit vectors; held off 0, where its gradient is not a number."""
+    return (2 - 2 * cosine).clamp(min=1e-6).sqrt()

@@ -1,0 +1,128 @@
+"""A retriever as it was before adaptation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
+
+
+class FrozenSnapshot:
+    """Embeds with the weights of the starting checkpoint, whatever has been trained since.
+
+    It is no part of the model: never trained, never saved, and built at the first use. It reads
+    the starting checkpoint itself, so that a resumed run has the same snapshot as an
+    uninterrupted one. Weights that the model does not train share their memory with it.
+
+    Sentences are encoded once each. Pictures too with ``cache_images``, which is right only if
+    the pipeline does not augment them, and an error is raised where it does.
+
+    Args:
+        start (str | Path, optional): The starting checkpoint. Defaults to None: the weights at the
+            first use, which a resumed run cannot restore.
+        cache_images (bool): Encode every picture once. Defaults to False.
+    """
+
+    def __init__(self, start: str | Path | None = None, cache_images: bool = False) -> None:
+        self.start = start
+        self.cache_images = cache_images
+        self._model: nn.Module | None = None
+        self._texts: dict[int, Tensor] = {}
+        self._images: dict[str, Tensor] = {}
+        self._checksums: dict[str, float] = {}
+
+    @torch.no_grad()
+    def encode_image(self, model: nn.Module, image: Tensor, img_ids: Sequence[str]) -> Tensor:
+        """Embed pictures.
+
+        Args:
+            model (nn.Module): The retriever that is being trained; copied at the first use.
+            image (Tensor): Normalised pictures.
+            img_ids (Sequence[str]): Their ids.
+
+        Shape:
+            (N, 3, H, W) -> (N, D).
+
+        Returns:
+            Tensor: Unit vectors without gradient.
+
+        Raises:
+            ValueError: If a cached picture comes back changed.
+        """
+        encode = self._built(model).encode_image
+        if not self.cache_images:
+            return encode(image)
+        sums = image.flatten(1).sum(dim=1, dtype=torch.float64).tolist()
+        for img_id, checksum in zip(img_ids, sums):
+            if self._checksums.setdefault(img_id, checksum) != checksum:
+                raise ValueError(f'cache_images=True, but the picture {img_id} changes between '
+                                 'epochs: the pipeline augments it, so set cache_images=False')
+        return _through(self._images, image, img_ids, encode)
+
+    @torch.no_grad()
+    def encode_text(self, model: nn.Module, text: Tensor, text_ids: Sequence[int]) -> Tensor:
+        """Embed sentences, each distinct one once.
+
+        Args:
+            model (nn.Module): As for :meth:`encode_image`.
+            text (Tensor): Token ids.
+            text_ids (Sequence[int]): Ids of the sentences.
+
+        Shape:
+            (N, L) -> (N, D).
+
+        Returns:
+            Tensor: Unit vectors without gradient.
+        """
+        return _through(self._texts, text, text_ids, self._built(model).encode_text)
+
+    def _built(self, model: nn.Module) -> nn.Module:
+        if self._model is None:
+            snapshot = deepcopy(model)
+            if self.start is None:
+                print_log('FrozenSnapshot: no starting checkpoint is named (config key `start`), '
+                          'so it takes the present weights; a resumed run will not have them',
+                          'current', logging.WARNING)
+            else:
+                found = read_checkpoint(self.start)
+                weights = dict(found.get('state_dict', found))
+                refuse_other_model(snapshot, weights, self.start)
+                snapshot.load_state_dict(weights, strict=False)
+            snapshot.requires_grad_(False).eval()
+            share_frozen(snapshot, model)
+            self._model = snapshot
+        return self._model
+
+
+def share_frozen(snapshot: nn.Module, model: nn.Module) -> int:
+    """Let a copy use the memory of the weights that its original does not train.
+
+    Args:
+        snapshot (nn.Module): A copy of the model.
+        model (nn.Module): The model.
+
+    Returns:
+        int: How many parameters share memory now.
+    """
+    shared = 0
+    for mine, theirs in zip(snapshot.parameters(), model.parameters()):
+        if not theirs.requires_grad and torch.equal(mine, theirs):
+            mine.data = theirs.data
+            shared += 1
+    return shared
+
+
+def _through(cache: dict, rows: Tensor, keys: Sequence, encode: Callable[[Tensor], Tensor]
+             ) -> Tensor:
+    """Encode the rows whose keys are new, each key once, and look the others up."""
+    new = {key: place for place, key in enumerate(keys) if key not in cache}
+    if new:
+        cache.update(zip(new, encode(rows[list(new.values())])))
+    return torch.stack([cache[key] for key in keys])

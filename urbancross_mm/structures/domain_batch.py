@@ -1,0 +1,37 @@
+"""A batch of two domains, as an adaptation loss sees it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class CurriculumStage(NamedTuple):
+    """Where a curriculum stands: ``stage`` from 0, ``ratio`` of the source, ``margin``."""
+
+    stage: int
+    ratio: float
+    margin: float
+
+
+class DomainBatch(NamedTuple):
+    """Embeddings of both domains over all ranks: k selected source pairs, T target items.
+
+    All embeddings are unit vectors of width D. Row i of ``source_image`` and ``source_text`` are a
+    pair. Row i of ``target_image`` and ``target_text`` are not: the sentences of the target are
+    drawn at random.
+
+    - ``source_image``, ``source_text``: ``(k, D)``.
+    - ``target_image``, ``target_text``: ``(T, D)``.
+    - ``source_positives``: ``(k, k)`` bool, which source texts are right for which pictures.
+    - ``w_source`` ``(k,)``, ``w_target`` ``(T,)``: positive, sum 1, without gradient.
+    """
+
+    source_image: Tensor
+    source_text: Tensor
+    target_image: Tensor
+    target_text: Tensor
+    source_positives: Tensor
+    w_source: Tensor
+    w_target: Tensor
