@@ -1,5 +1,5 @@
 """Evaluation: metrics that plug into mmengine's loops."""
 
-from urbancross_mm.evaluation.metrics import RecallAtK
+from urbancross_mm.evaluation.metrics import EmbeddingMetric, LabelFreeMetric, RecallAtK
 
-__all__ = ['RecallAtK']
+__all__ = ['EmbeddingMetric', 'LabelFreeMetric', 'RecallAtK']

@@ -75,7 +75,8 @@ def _scale_logarithms(logits: Tensor, log_rows: Tensor, log_columns: Tensor, ite
     for _ in range(iterations):
         row_scaling = log_rows - torch.logsumexp(logits + column_scaling, dim=1)
         column_scaling = log_columns - torch.logsumexp(logits + row_scaling[:, None], dim=0)
-    return (logits + row_scaling[:, None] + column_scaling).exp()
+    # The sum of all three, exponentiated; exact even where a logit has no digits after the point.
+    return torch.softmax(logits + row_scaling[:, None], dim=0) * log_columns.exp()
 
 
 def csls(scores: Tensor, neighbours: int = 10) -> Tensor:

@@ -1,5 +1,7 @@
 """Metrics."""
 
+from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
+from urbancross_mm.evaluation.metrics.label_free_metric import LabelFreeMetric
 from urbancross_mm.evaluation.metrics.recall_at_k import RecallAtK
 
-__all__ = ['RecallAtK']
+__all__ = ['EmbeddingMetric', 'LabelFreeMetric', 'RecallAtK']

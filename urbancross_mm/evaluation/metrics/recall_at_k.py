@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
+from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
 from urbancross_mm.functional import ranking
 from urbancross_mm.registry import METRICS
 
@@ -26,7 +25,7 @@ class _Galleries(NamedTuple):
 
 
 @METRICS.register_module()
-class RecallAtK(BaseMetric):
+class RecallAtK(EmbeddingMetric):
     """Hit rate in percent, pictures to captions and captions to pictures, and their mean.
 
     The protocol of the field: the gallery of captions holds every caption of every picture. A
@@ -60,6 +59,7 @@ class RecallAtK(BaseMetric):
     """
 
     default_prefix = 'retrieval'
+    extra_fields = ('caption_text_ids',)
 
     def __init__(self, topk: Sequence[int] = (1, 5, 10), ties: str = 'expected',
                  equal_captions: bool = False, per_domain: bool = True, chunk_size: int = 1024,
@@ -76,44 +76,6 @@ class RecallAtK(BaseMetric):
         self.per_domain = per_domain
         self.chunk_size = chunk_size
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep what ranking needs of each sample.
-
-        Args:
-            data_batch (Any): Not used.
-            data_samples (Sequence[dict]): ``RetrievalDataSample.to_dict()`` of each picture, after
-                ``predict``.
-
-        Raises:
-            KeyError: If the model left no embeddings in a sample.
-            ValueError: If a sample has not one text embedding for each text id.
-        """
-        for sample in data_samples:
-            for name in ('image_embeds', 'text_embeds'):
-                if name not in sample:
-                    raise KeyError(f'data sample {sample.get("img_id")!r} has no {name!r}: does '
-                                   "the model's predict set it?")
-            if len(sample['text_ids']) != len(sample['text_embeds']):
-                raise ValueError(f'data sample {sample["img_id"]!r} has {len(sample["text_ids"])} '
-                                 f'text ids but {len(sample["text_embeds"])} text embeddings')
-            self.results.append(dict(
-                img_id=sample['img_id'], domain=sample.get('domain') or '',
-                image_embeds=_own(sample['image_embeds']),
-                caption_text_ids=list(sample['caption_text_ids']),
-                text_ids=list(sample['text_ids']), text_embeds=_own(sample['text_embeds'])))
-
-    def evaluate(self, size: int) -> dict:
-        """Collect from all ranks and compute; see :meth:`mmengine.evaluator.BaseMetric.evaluate`.
-
-        Args:
-            size (int): Not used. Cutting what padding added to the data set's length would drop
-                samples where ranks hold different numbers; ids tell duplicates better.
-
-        Returns:
-            dict: Names and values, on every rank.
-        """
-        return super().evaluate(sys.maxsize)
-
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Rank everything that was collected.
 
@@ -126,7 +88,7 @@ class RecallAtK(BaseMetric):
         Raises:
             ValueError: If nothing was collected, or a caption was never encoded.
         """
-        galleries = _assemble(results)
+        galleries = _assemble(self.in_order(results))
         metrics = self._rank(galleries)
         domains = sorted(set(galleries.image_domains))
         if self.per_domain and len(domains) > 1:
@@ -169,17 +131,8 @@ class RecallAtK(BaseMetric):
             f'{right}, ties {self.ties}', logger='current')
 
 
-def _own(embeds: Tensor) -> Tensor:
-    # A copy: pickling a row of a batch would write the whole batch, once for every row.
-    return embeds.detach().to(device='cpu', dtype=torch.float32, copy=True)
-
-
 def _assemble(results: list[dict]) -> _Galleries:
     """De-duplicate by picture and by caption text, and line captions up with both."""
-    if not results:
-        raise ValueError('RecallAtK collected no sample: is the data set empty?')
-    # Sorted, so that the result is the same however the samples were spread over ranks.
-    results = sorted(results, key=lambda result: result['img_id'])
     images: dict[str, dict] = {}
     texts: dict[int, Tensor] = {}
     for result in results:

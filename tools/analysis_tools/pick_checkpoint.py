@@ -1,0 +1,157 @@
+"""Which checkpoint of a training run would each label-free score pick, and what would that cost?
+
+``python tools/analysis_tools/pick_checkpoint.py WORK_DIR`` reads the validations that the run
+logged (``val_evaluator=[dict(type='RecallAtK'), dict(type='LabelFreeMetric')]``). Each row is a way
+to pick an epoch: a label-free score, the last epoch, and the oracle, the best mR on validation.
+The regret is what a pick falls short of the oracle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+# A clone works without being installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.files import atomic_write  # noqa: E402
+
+PREFIX = 'label_free/'
+# Of all other scores less is better.
+GREATER = ('agreement',)
+NOTE = ('mR needs to know the pairs of the target: it picks in the oracle row only. In the other '
+        'rows it tells what a pick made without it was worth.')
+
+
+def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
+    """Read every validation of a run, also of one that was resumed.
+
+    Args:
+        work_dir (str): Where ``tools/train.py`` wrote ``*/vis_data/scalars.json``.
+
+    Returns:
+        dict[int, dict[str, float]]: Metrics by epoch, ascending. Where a later start of the run
+        repeats an epoch, all that the earlier ones logged from there on is left out.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+        ValueError: If no validation logged a label-free score.
+    """
+    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+    if not logs:
+        raise FileNotFoundError(f'no log (*/vis_data/scalars.json) in the folder {work_dir}')
+    validations: dict[int, dict[str, float]] = {}
+    for log in logs:
+        new = {record['step']: record for record in _records(log) if _scores(record)}
+        first = min(new, default=math.inf)
+        validations = {e: record for e, record in validations.items() if e < first} | new
+    if not validations:
+        raise ValueError(f'no validation logged in {work_dir} has a score {PREFIX}*: add '
+                         "dict(type='LabelFreeMetric') to val_evaluator")
+    return dict(sorted(validations.items()))
+
+
+def pick(validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
+         ) -> list[dict[str, Any]]:
+    """Pick an epoch in every way.
+
+    Args:
+        validations (dict[int, dict[str, float]]): From :func:`read_validations`.
+        recall (str): What the oracle goes by. Defaults to 'retrieval/mR'.
+
+    Returns:
+        list[dict]: ``rule``, ``epoch``, ``score`` (None for the last epoch), ``mR`` and ``regret``
+        (None where mR was not logged). Of equal scores the earlier epoch is picked, as the
+        checkpoint hook does.
+    """
+    names = list(dict.fromkeys(name for record in validations.values() for name in _scores(record)))
+    rows = []
+    for name in names:
+        greater = name.removeprefix(PREFIX) in GREATER
+        epoch = _best(validations, name, greater)
+        if epoch is not None:
+            rows.append(dict(rule=f'{name} ({"greatest" if greater else "least"})', epoch=epoch,
+                             score=validations[epoch][name]))
+    rows.append(dict(rule='last epoch', epoch=max(validations), score=None))
+    oracle = _best(validations, recall, greater=True)
+    if oracle is not None:
+        rows.append(dict(rule=f'oracle: {recall} (greatest)', epoch=oracle,
+                         score=validations[oracle][recall]))
+    for row in rows:
+        row['mR'] = validations[row['epoch']].get(recall)
+        known = oracle is not None and row['mR'] is not None
+        row['regret'] = validations[oracle][recall] - row['mR'] if known else None
+    return rows
+
+
+def to_markdown(rows: list[dict[str, Any]], count: int) -> str:
+    """Format the picks.
+
+    Args:
+        rows (list[dict]): From :func:`pick`.
+        count (int): How many validations there are.
+
+    Returns:
+        str: A Markdown table and a note.
+    """
+    lines = [f'| picked by ({count} validations) | epoch | score | mR on validation | regret |',
+             '|---|---|---|---|---|']
+    lines += [f'| {row["rule"]} | {row["epoch"]} | {_shown(row["score"], 4)} | '
+              f'{_shown(row["mR"], 2)} | {_shown(row["regret"], 2)} |' for row in rows]
+    return '\n'.join([*lines, '', NOTE]) + '\n'
+
+
+def _records(log: Path) -> list[dict[str, Any]]:
+    lines = log.read_text(encoding='utf-8').splitlines()
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            # A run that was killed may leave half a line, the last one.
+            if number < len(lines):
+                raise ValueError(f'{log}, line {number}, is not JSON: {error}') from error
+    return records
+
+
+def _scores(record: dict[str, Any]) -> list[str]:
+    return [name for name in record if name.startswith(PREFIX)]
+
+
+def _best(validations: dict[int, dict[str, float]], name: str, greater: bool) -> int | None:
+    values = {epoch: record[name] for epoch, record in validations.items()
+              if math.isfinite(record.get(name, math.nan))}
+    return (max if greater else min)(values, key=values.__getitem__, default=None)
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return '-' if value is None else f'{value:.{digits}f}'
+
+
+def main() -> None:
+    """Read, pick, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('work_dir', help='work directory of a training run')
+    parser.add_argument('--recall', default='retrieval/mR', metavar='KEY',
+                        help='what the oracle goes by, e.g. retrieval/spain/mR where several '
+                        'domains are validated (default: retrieval/mR)')
+    parser.add_argument('--out', help='also write the table (.md) or the numbers (.json) here')
+    args = parser.parse_args()
+    if args.out and not args.out.endswith(('.md', '.json')):
+        parser.error(f'--out must end in .md or .json, got {args.out}')
+    validations = read_validations(args.work_dir)
+    rows = pick(validations, args.recall)
+    text = to_markdown(rows, len(validations))
+    print(text, end='')
+    if args.out:
+        numbers = json.dumps(dict(note=NOTE, picks=rows), indent=2) + '\n'
+        atomic_write(args.out, numbers if args.out.endswith('.json') else text)
+
+
+if __name__ == '__main__':
+    run_tool(main)
