@@ -5,3 +5,7 @@ _base_ = [
 ]
 start = 'work_dirs/urbancross_finland'
 model = dict(retriever={{_base_.retriever}}, target='spain')
+# A plan needs many target items a step.
+train_dataloader = dict(
+    batch_size=128, batch_sampler=dict(source=dict(finland=64), target=dict(spain=64)))
+auto_scale_lr = dict(base_batch_size=128)

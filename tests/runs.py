@@ -5,12 +5,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmengine.visualization import Visualizer
 
 from urbancross_mm.apis import load_config
+from urbancross_mm.utils.run_state import forget_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -32,6 +30,9 @@ def small_config(name: str, work_dir: Path, items: int = 16, batch: int = 8,
         loader = cfg[f'{phase}_dataloader']
         loader.num_workers = 0
         loader.batch_size = min(batch, size)
+        if 'batch_sampler' in loader:
+            share_domains(loader, size)
+            continue
         parts = datasets_of(loader)
         for part in parts:
             part['indices'] = -(-size // len(parts))
@@ -40,18 +41,21 @@ def small_config(name: str, work_dir: Path, items: int = 16, batch: int = 8,
     return cfg
 
 
+def share_domains(loader: dict, items: int) -> None:
+    """Give the target a quarter of each batch and of the items, and the source the rest."""
+    for domain, share in (('source', 3), ('target', 1)):
+        (name,) = loader['batch_sampler'][domain]
+        loader['batch_sampler'][domain][name] = share * loader['batch_size'] // 4
+    for part in datasets_of(loader):
+        part['indices'] = (1 if part['type'] == 'UnpairedDataset' else 3) * items // 4
+
+
 def run(cfg: Config) -> Runner:
     """Build a Runner as if in a process of its own, and train."""
     forget_runs()
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
-
-
-def forget_runs() -> None:
-    """mmengine keeps loggers, hubs and visualizers by name, for two runs of a process alike."""
-    for manager in (MMLogger, MessageHub, Visualizer, DefaultScope):
-        manager._instance_dict.clear()
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

@@ -103,4 +103,6 @@ def test_every_argument_of_the_real_recipe_exists(name: str) -> None:
             given = {key: value for key, value in component.items() if key != 'type'}
             inspect.signature(found).bind_partial(**given)
             checked.add(kind)
-    assert {'ImageTextDataset', 'LoadImage', 'RetrievalHead', 'RecallAtK'} <= checked
+    # A recipe reads pictures, or features of them that were computed beforehand.
+    assert {'LoadImage', 'LoadFeatures'} & checked
+    assert {'ImageTextDataset', 'RetrievalHead', 'RecallAtK'} <= checked

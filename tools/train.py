@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -14,8 +13,7 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from mmengine.config import Config  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    add_run_arguments, build_runner, config_of, resolve_checkpoint, use_bfloat16)
-from urbancross_mm.engine import find_resumable, remove_leftovers  # noqa: E402
+    add_run_arguments, build_runner, config_of, resolve_start, set_resume, use_bfloat16)
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -31,27 +29,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def set_resume(cfg: Config, resume: str | None) -> None:
-    """Point the config to the checkpoint to go on from."""
-    if resume is None:
-        return
-    cfg.resume = True
-    if os.environ.get('RANK', '0') == '0':
-        remove_leftovers(cfg.work_dir)
-    if resume == 'auto':
-        cfg.load_from = find_resumable(cfg.work_dir)
-        if cfg.load_from is None:
-            cfg.resume = False
-            print(f'no checkpoint in {cfg.work_dir} to resume from: training starts from scratch')
-    else:
-        # In a folder the latest checkpoint, not the best: that one has no optimizer state.
-        cfg.load_from = find_resumable(resume) or resolve_checkpoint(resume)
-
-
 def prepare(args: argparse.Namespace) -> Config:
     """Merge the command line into the config."""
     cfg = config_of(args)
     set_resume(cfg, args.resume)
+    resolve_start(cfg)
     if args.amp:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
         cfg.optim_wrapper.pop('loss_scale', None)

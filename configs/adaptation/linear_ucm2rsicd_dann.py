@@ -5,5 +5,4 @@ _base_ = [
 ]
 start = 'work_dirs/linear_ucm'
 model = dict(retriever={{_base_.retriever}}, target='rsicd')
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_epochs=10)
+optim_wrapper = dict(optimizer=dict(lr=3e-4))

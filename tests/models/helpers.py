@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import CrossModalRetriever, UrbanCross
-from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.structures import DomainBatch, RetrievalDataSample
 from urbancross_mm.utils.ids import stable_id
 
 EMBED_DIM = 16
@@ -52,6 +53,19 @@ def batch(size: int = 4, segments: int = 3) -> tuple[dict[str, Tensor], list]:
         segment_mask=torch.arange(segments)[None] < count[:, None],
     )
     return inputs, [sample(f'set/{i}', [f'text {i}']) for i in range(size)]
+
+
+def domain_batch(source: int = 6, target: int = 4, dim: int = EMBED_DIM, **fields: Tensor
+                 ) -> DomainBatch:
+    """Random unit vectors that take a gradient, and random weights with sum 1."""
+    def vectors(rows: int) -> Tensor:
+        return normalize(torch.randn(rows, dim)).requires_grad_()
+
+    weights = [torch.rand(rows) + 0.1 for rows in (source, target)]
+    made = DomainBatch(
+        vectors(source), vectors(source), vectors(target), vectors(target),
+        torch.eye(source, dtype=torch.bool), *(one / one.sum() for one in weights))
+    return made._replace(**fields)
 
 
 def total(losses: dict[str, Tensor]) -> Tensor:

@@ -114,6 +114,16 @@ def test_pictures_alone_and_texts_alone():
     assert nothing['inputs']['text'].shape == (0, 7)
 
 
+def test_feature_vectors_pass_as_they_are():
+    rows = torch.randn(3, 7)
+    batch = [PackRetrievalInputs()(dict(image_feats=row.numpy(), text=row[None] * 2))
+             for row in rows]
+    out = RetrievalDataPreprocessor()(pseudo_collate(batch))['inputs']
+    assert out['image'].equal(rows) and out['text'].equal(rows * 2)
+    with pytest.raises(ValueError, match='image of one batch differ in shape'):
+        RetrievalDataPreprocessor()(dict(inputs=dict(image=[torch.zeros(3), torch.zeros(4)])))
+
+
 def test_stacked_batches_give_the_same():
     batch = [packed(k, masks=random_masks(2)) for k in range(3)]
     model = RetrievalDataPreprocessor(num_segments=2)

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from urbancross_mm.apis.config import load_config
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
-from urbancross_mm.engine import find_resumable
+from urbancross_mm.engine import find_resumable, remove_leftovers
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
 
@@ -108,6 +108,58 @@ def check_data(cfg: Config) -> None:
                 path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
                 if not os.path.isfile(path):
                     raise FileNotFoundError(missing_data_message('annotation file', path))
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Point a config to the checkpoint to go on from.
+
+    Args:
+        cfg (Config): Changed in place; ``work_dir`` is set.
+        resume (str | None): A checkpoint, a work directory, or ``'auto'``: the last whole
+            checkpoint of ``cfg.work_dir``, or none. None does nothing.
+
+    Raises:
+        FileNotFoundError: If a checkpoint or folder is named and there is none.
+    """
+    if resume is None:
+        return
+    cfg.resume = True
+    if os.environ.get('RANK', '0') == '0':
+        remove_leftovers(cfg.work_dir)
+    if resume == 'auto':
+        found = find_resumable(cfg.work_dir)
+        cfg.resume = found is not None
+        # Without one, a recipe that starts from other weights still does.
+        cfg.load_from = found or cfg.get('load_from')
+        if found is None:
+            print(f'no checkpoint in {cfg.work_dir} to resume from: training starts from scratch')
+    else:
+        # In a folder the latest checkpoint, not the best: that one has no optimizer state.
+        cfg.load_from = find_resumable(resume) or resolve_checkpoint(resume)
+
+
+def resolve_start(cfg: Config) -> None:
+    """Find the checkpoint that an adaptation starts from, and tell the model.
+
+    Args:
+        cfg (Config): Changed in place: the top-level key ``start``, a checkpoint file or a work
+            directory, becomes ``load_from`` unless the run is resumed, and ``model.start``.
+            Nothing happens without that key.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+    """
+    if not cfg.get('start'):
+        return
+    try:
+        start = resolve_checkpoint(cfg.start)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'nothing to start the adaptation from: {error}; train the source model first, or name '
+            'its checkpoint with --cfg-options start=PATH') from None
+    cfg.model.start = start
+    if not cfg.get('resume'):
+        cfg.load_from = start
 
 
 def use_bfloat16(cfg: Config, loop: str) -> None:

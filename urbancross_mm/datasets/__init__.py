@@ -3,13 +3,16 @@
 The sample world and the converters are tools, not components: import them by name.
 """
 
+from urbancross_mm.datasets.feature_tokenizer import FeatureTokenizer
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
+from urbancross_mm.datasets.samplers import CrossDomainSampler
 from urbancross_mm.datasets.tokenizers import (
     HuggingFaceTokenizer,
     OpenCLIPTokenizer,
     VocabTokenizer,
 )
 from urbancross_mm.datasets.transforms import (
+    LoadFeatures,
     LoadImage,
     LoadSegmentFolder,
     LoadSegments,
@@ -20,9 +23,11 @@ from urbancross_mm.datasets.transforms import (
     ResizeImage,
     TokenizeText,
 )
+from urbancross_mm.datasets.unpaired_dataset import UnpairedDataset
 
 __all__ = [
-    'HuggingFaceTokenizer', 'ImageTextDataset', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments',
-    'OpenCLIPTokenizer', 'PackRetrievalInputs', 'RandomCropImage', 'RandomFlipImage',
-    'RandomRotate', 'ResizeImage', 'TokenizeText', 'VocabTokenizer',
+    'CrossDomainSampler', 'FeatureTokenizer', 'HuggingFaceTokenizer', 'ImageTextDataset',
+    'LoadFeatures', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments', 'OpenCLIPTokenizer',
+    'PackRetrievalInputs', 'RandomCropImage', 'RandomFlipImage', 'RandomRotate', 'ResizeImage',
+    'TokenizeText', 'UnpairedDataset', 'VocabTokenizer',
 ]

@@ -121,7 +121,7 @@ class ImageTextDataset(BaseDataset):
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> list[dict[str, Any]]:
         """Turn one entry of the file into items: one a caption with 'each', else one."""
-        raw, captions = raw_data_info, list(raw_data_info['captions'])
+        raw, captions = raw_data_info, list(raw_data_info.get('captions') or ())
         ids = raw.get('caption_ids') or [f'{raw["img_id"]}#{k}' for k in range(len(captions))]
         info = dict(
             img_id=raw['img_id'],

@@ -58,7 +58,8 @@ class UnpairedDataset(ImageTextDataset):
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """A picture and a sentence drawn with numpy's global generator.
+        """A picture and a sentence drawn with numpy's global generator; in ``test_mode`` always the
+        same one.
 
         Args:
             idx (int): Index of the picture.
@@ -67,7 +68,8 @@ class UnpairedDataset(ImageTextDataset):
             dict: As :meth:`ImageTextDataset.get_data_info`, without any caption of the picture.
         """
         info = BaseDataset.get_data_info(self, idx)
-        text = self.pool[np.random.randint(len(self.pool))]
+        random = np.random.RandomState(idx) if self.test_mode else np.random
+        text = self.pool[random.randint(len(self.pool))]
         info.update(caption_text_ids=[], texts=[text], text_ids=[stable_id(text)])
         return info
 
@@ -76,5 +78,7 @@ class UnpairedDataset(ImageTextDataset):
         if not path.is_file():
             raise FileNotFoundError(f'text file not found: {path} (one sentence of the target a '
                                     'line)')
-        lines = path.read_text(encoding='utf-8').splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+        if not any(lines):
+            raise ValueError(f'the text file {path} has no sentence')
+        return [line for line in lines if line]

@@ -5,6 +5,7 @@ from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
 from urbancross_mm.models.encoders import (
     BackboneEncoder,
     BaseEncoder,
+    FeatureEncoder,
     GRUTextEncoder,
     HuggingFaceTextEncoder,
     OpenCLIPImageEncoder,
@@ -12,20 +13,35 @@ from urbancross_mm.models.encoders import (
     SegmentTower,
     TextCNNEncoder,
 )
-from urbancross_mm.models.heads import RetrievalHead
+from urbancross_mm.models.heads import DomainAdversarialHead, RetrievalHead
 from urbancross_mm.models.losses import (
+    BaseAdaptationLoss,
     BaseRetrievalLoss,
+    CrossDomainTripletLoss,
+    DomainDistanceLoss,
     InfoNCELoss,
+    OptimalTransportPairingLoss,
     PairwiseRankingLoss,
+    PseudoPairLoss,
     SigLIPLoss,
+    WeightedDomainAdversarialLoss,
 )
 from urbancross_mm.models.necks import MaskedSegmentPool
-from urbancross_mm.models.retrievers import BaseRetriever, CrossModalRetriever, UrbanCross
+from urbancross_mm.models.retrievers import (
+    BaseRetriever,
+    CrossModalRetriever,
+    DomainAdaptiveRetriever,
+    UrbanCross,
+)
+from urbancross_mm.models.selectors import SimilarSourceSelector
 
 __all__ = [
-    'BackboneEncoder', 'BaseEncoder', 'BaseRetriever', 'BaseRetrievalLoss', 'CrossModalRetriever',
-    'GRUTextEncoder', 'HuggingFaceTextEncoder', 'InfoNCELoss', 'MaskedSegmentPool',
-    'OpenCLIPImageEncoder', 'OpenCLIPTextEncoder', 'PairwiseRankingLoss',
-    'RetrievalDataPreprocessor', 'RetrievalHead', 'SegmentTower', 'SigLIPLoss', 'TextCNNEncoder',
-    'UrbanCross', 'build_part',
+    'BackboneEncoder', 'BaseAdaptationLoss', 'BaseEncoder', 'BaseRetrievalLoss', 'BaseRetriever',
+    'CrossDomainTripletLoss', 'CrossModalRetriever', 'DomainAdaptiveRetriever',
+    'DomainAdversarialHead', 'DomainDistanceLoss', 'FeatureEncoder', 'GRUTextEncoder',
+    'HuggingFaceTextEncoder', 'InfoNCELoss', 'MaskedSegmentPool', 'OpenCLIPImageEncoder',
+    'OpenCLIPTextEncoder', 'OptimalTransportPairingLoss', 'PairwiseRankingLoss', 'PseudoPairLoss',
+    'RetrievalDataPreprocessor', 'RetrievalHead', 'SegmentTower', 'SigLIPLoss',
+    'SimilarSourceSelector', 'TextCNNEncoder', 'UrbanCross', 'WeightedDomainAdversarialLoss',
+    'build_part',
 ]

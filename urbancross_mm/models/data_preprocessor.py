@@ -32,8 +32,10 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     device. Input is what ``PackRetrievalInputs`` and mmengine's ``pseudo_collate`` make, with
     any of its keys: pictures alone and texts alone work too. Output ``inputs``:
 
-    - ``image``: float, normalised, ``(B, 3, H, W)``.
-    - ``text``: long, ``(N, L)``, the rows of all samples one after another; N may be 0.
+    - ``image``: float, normalised, ``(B, 3, H, W)``; float feature vectors come out ``(B, C)`` as
+      they went in.
+    - ``text``: long, ``(N, L)``, or float features, ``(N, C)``: the rows of all samples one after
+      another; N may be 0.
     - ``segments``: float, normalised, ``(B, K, 3, h, w)``, and ``segment_mask``: bool ``(B, K)``,
       false for slots without a segment. A segment that the geometry moved out of the picture
       has no pixel left and counts as none; a sample that has none left gets the picture itself.
@@ -95,7 +97,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         image = None
         if 'image' in raw:
             image = self._stack(raw['image'], 'image')
-            inputs['image'] = self.normalize(image)
+            # Vectors are features that were computed beforehand, no pixels.
+            inputs['image'] = image if image.dim() == 2 else self.normalize(image)
         if 'segment_bits' in raw:
             inputs.update(self._compose(image, self._stack(raw['segment_bits'], 'segment_bits')))
         elif 'segment_images' in raw:

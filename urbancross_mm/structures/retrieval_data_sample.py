@@ -17,7 +17,8 @@ class RetrievalDataSample(BaseDataElement):
         - ``img_path`` (str), ``domain`` (str), ``sample_idx`` (int).
         - ``captions`` (list[str]), ``caption_ids`` (list[str]): every caption of the picture.
         - ``caption_text_ids`` (list[int]): ``stable_id`` of every caption's text.
-        - ``text_ids`` (list[int]): ``stable_id`` of the C captions that are encoded here.
+        - ``texts`` (list[str]), ``text_ids`` (list[int]): the C captions that are encoded here, and
+          their ``stable_id``.
         - ``label`` (str), ``geo_tags`` (list[str]), ``lon``, ``lat`` (degrees): where known.
         - ``ori_shape``, ``img_shape`` (tuple[int, int]): height and width in pixels.
 

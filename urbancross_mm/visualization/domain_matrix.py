@@ -41,7 +41,7 @@ def draw_domain_matrix(panels: Mapping[str, np.ndarray],
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     side = max(2.4, _CELL * len(domains))
-    figure = Figure(figsize=(columns * (side + 1.1) + 1.2, rows * (side + 1.2)), dpi=120,
+    figure = Figure(figsize=(columns * (side + 1.1) + 1.2, rows * (side + 1.7)), dpi=120,
                     layout='constrained')
     canvas = FigureCanvasAgg(figure)
     scale = _common_scale(panels)

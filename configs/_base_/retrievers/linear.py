@@ -2,6 +2,6 @@
 retriever = dict(
     type='CrossModalRetriever',
     data_preprocessor=dict(type='RetrievalDataPreprocessor'),
-    image_encoder=dict(type='FeatureEncoder', in_channels=1280, embed_dim=512),
-    text_encoder=dict(type='FeatureEncoder', in_channels=384, embed_dim=512),
+    image_encoder=dict(type='FeatureEncoder', in_channels=1280, embed_dim=512, dropout=0.3),
+    text_encoder=dict(type='FeatureEncoder', in_channels=384, embed_dim=512, dropout=0.3),
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))

@@ -31,6 +31,8 @@ def test_packs_tensors_and_the_record():
 
 def test_packs_what_is_there():
     assert PackRetrievalInputs()(dict(img=picture()))['inputs'].keys() == {'image'}
+    feats = PackRetrievalInputs()(dict(image_feats=np.ones(5, np.float32)))['inputs']
+    assert feats.keys() == {'image'} and feats['image'].equal(torch.ones(5))
     text = PackRetrievalInputs()(dict(text=torch.zeros(0, 5)))
     assert text['inputs'].keys() == {'text'}
     packed = PackRetrievalInputs(meta_keys=['label'])(

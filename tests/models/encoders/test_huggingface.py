@@ -43,6 +43,15 @@ def test_equals_the_model(pool: str, bert: str) -> None:
     assert encoder.embed_dim == 16
 
 
+@pytest.mark.parametrize('pool', ['mean', 'cls', 'pooler'])
+def test_features_before_the_projection(pool: str, bert: str) -> None:
+    encoder = HuggingFaceTextEncoder(bert, embed_dim=5, pool=pool).eval()
+    plain = HuggingFaceTextEncoder(bert, pool=pool).eval()
+    rows = tokens()
+    assert torch.equal(encoder.pooled(rows), plain(rows))
+    assert torch.equal(encoder.projection(encoder.pooled(rows)), encoder(rows))
+
+
 def test_projection_and_frozen(bert: str) -> None:
     encoder = HuggingFaceTextEncoder(bert, embed_dim=5, frozen=True).train()
     assert not encoder.model.training

@@ -33,6 +33,8 @@ def test_towers_equal_open_clip(layout: str, suffix: str, tmp_path: Path) -> Non
     with torch.no_grad():
         torch.testing.assert_close(image_encoder(image), model.encode_image(image))
         torch.testing.assert_close(text_encoder(text), model.encode_text(text))
+        # The projection is part of the tower: its output is all there is before ours.
+        assert torch.equal(image_encoder.pooled(image), image_encoder(image))
     assert image_encoder.embed_dim == text_encoder.embed_dim == 16
 
 

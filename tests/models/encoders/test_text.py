@@ -34,6 +34,15 @@ def test_padding_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', list(ENCODERS))
+def test_features_before_the_projection(name: str) -> None:
+    encoder = build(name)
+    rows = torch.randint(1, 30, (3, 6))
+    feats = encoder.pooled(rows)
+    assert feats.shape == (3, encoder.projection.in_features)
+    assert torch.equal(encoder.projection(feats), encoder(rows))
+
+
+@pytest.mark.parametrize('name', list(ENCODERS))
 def test_empty_text(name: str) -> None:
     encoder = build(name)
     out = encoder(torch.zeros(2, 5, dtype=torch.long))

@@ -94,7 +94,7 @@ def counts_of(items: Iterable[Item], **more: int) -> dict[str, int]:
 
 
 def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],
-                      force: bool = False) -> None:
+                      force: bool = False, captions_required: bool = True) -> None:
     """Write one annotation file, whole or not at all.
 
     Args:
@@ -102,6 +102,7 @@ def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str
         items (list[dict]): Records of :func:`make_item`.
         metainfo (Mapping): ``dataset, domain, split, generator, seed, sources, counts``.
         force (bool): Overwrite. Defaults to False.
+        captions_required (bool): Whether a picture without captions is an error. Defaults to True.
 
     Raises:
         FileExistsError: If the file exists and ``force`` is off.
@@ -111,7 +112,7 @@ def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str
     refuse_overwrite([path], force)
     if not items:
         raise ValueError(f'{path} would have no picture')
-    check_items(items, str(path))
+    check_items(items, str(path), captions_required)
     generator = f'{metainfo.get("generator", "")} {__version__}'.strip()
     metainfo = dict(schema=SCHEMA, **{**metainfo, 'generator': generator})
     if path.suffix == '.parquet':

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
-from urbancross_mm.datasets.converters import precomp, urbancross
+from urbancross_mm.datasets.converters import picture_folder, precomp, urbancross
+from urbancross_mm.datasets.converters.sample_features import FILE, write_sample_features
 from urbancross_mm.datasets.converters.vocab import write_vocabulary
 
 COUNTRIES = ('Finland', 'Germany', 'Spain')
 PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
+# Sets that have recipes on frozen features.
+FEATURED = ('rsicd', 'ucm')
 VOCABULARY = 'vocab.json'
+# A city without captions: the pictures of a country beside its sentences.
+CITY, CITY_OF = 'mycity', 'Spain'
 
 
 def is_converted(root: str | Path) -> bool:
@@ -20,9 +26,12 @@ def is_converted(root: str | Path) -> bool:
         root (str | Path): Root of the sample world.
 
     Returns:
-        bool: The shared vocabulary is written last.
+        bool: The shared vocabulary is written last; a sample of an earlier version may lack the
+        features or the city.
     """
-    return (Path(root) / VOCABULARY).is_file()
+    files = [VOCABULARY, f'{CITY}/annotations/{CITY}_train.json',
+             *(f'{name}/{FILE}' for name in FEATURED)]
+    return all((Path(root) / file).is_file() for file in files)
 
 
 def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
@@ -46,6 +55,23 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
         precomp.convert(precomp.Options(
             root=folder, out=folder / 'annotations', name=name, images=folder / 'images',
             split=split, min_count=1, seed=seed, trainval=True, force=force))
+    for name in FEATURED:
+        write_sample_features(root / name)
+    _make_city(root, seed, force)
     captions = [text for path in sorted(root.rglob('annotations/*_train.json'))
                 for item in json.loads(path.read_text())['data_list'] for text in item['captions']]
     write_vocabulary(root / VOCABULARY, captions)
+
+
+def _make_city(root: Path, seed: int, force: bool) -> None:
+    """The tiles of one country as a folder without captions, and its sentences as a text file."""
+    city, country = root / CITY, root / 'urbancross' / CITY_OF
+    city.mkdir(exist_ok=True)
+    if not (city / 'images').exists():
+        (city / 'images').symlink_to(os.path.relpath(country / 'images', city))
+    train = json.loads((country / 'annotations' / f'{CITY_OF.lower()}_train.json').read_text())
+    sentences = sorted(text for item in train['data_list'] for text in item['captions'])
+    (city / 'sentences.txt').write_text('\n'.join(sentences) + '\n', encoding='utf-8')
+    picture_folder.convert(picture_folder.Options(
+        images=city / 'images', texts=city / 'sentences.txt', out=city / 'annotations', name=CITY,
+        seed=seed, force=force))

@@ -1,5 +1,6 @@
 """Transforms of the data pipeline."""
 
+from urbancross_mm.datasets.transforms.features import LoadFeatures
 from urbancross_mm.datasets.transforms.formatting import PackRetrievalInputs
 from urbancross_mm.datasets.transforms.geometry import (
     RandomCropImage,
@@ -12,6 +13,6 @@ from urbancross_mm.datasets.transforms.segments import LoadSegmentFolder, LoadSe
 from urbancross_mm.datasets.transforms.text import TokenizeText
 
 __all__ = [
-    'LoadImage', 'LoadSegmentFolder', 'LoadSegments', 'PackRetrievalInputs', 'RandomCropImage',
-    'RandomFlipImage', 'RandomRotate', 'ResizeImage', 'TokenizeText',
+    'LoadFeatures', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments', 'PackRetrievalInputs',
+    'RandomCropImage', 'RandomFlipImage', 'RandomRotate', 'ResizeImage', 'TokenizeText',
 ]

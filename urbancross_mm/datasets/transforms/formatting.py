@@ -15,7 +15,7 @@ from urbancross_mm.structures import RetrievalDataSample
 
 META_KEYS = (
     'img_id', 'img_path', 'domain', 'captions', 'caption_ids', 'caption_text_ids', 'text_ids',
-    'label', 'geo_tags', 'lon', 'lat', 'ori_shape', 'img_shape', 'sample_idx',
+    'texts', 'label', 'geo_tags', 'lon', 'lat', 'ori_shape', 'img_shape', 'sample_idx',
 )
 
 
@@ -24,7 +24,8 @@ class PackRetrievalInputs(BaseTransform):
     """Pack an item into ``dict(inputs=..., data_samples=RetrievalDataSample)``.
 
     ``inputs`` has what the pipeline loaded, so one that reads only pictures, or only text, works
-    too: ``image`` (uint8, ``(3, H, W)``), ``text`` (long, ``(C, L)``), ``segment_bits`` (int32,
+    too: ``image`` (uint8, ``(3, H, W)``, or the float32 features ``(D,)`` that ``LoadFeatures``
+    set), ``text`` (long, ``(C, L)``, or float32 features ``(C, D)``), ``segment_bits`` (int32,
     ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either
     ``segment_count`` (long, a scalar).
 
@@ -41,6 +42,8 @@ class PackRetrievalInputs(BaseTransform):
         inputs: dict[str, Tensor] = {}
         if 'img' in results:
             inputs['image'] = _channels_first(results['img'])
+        elif 'image_feats' in results:
+            inputs['image'] = torch.from_numpy(results['image_feats'])
         if 'text' in results:
             inputs['text'] = results['text']
         if 'segment_bits' in results:
@@ -50,8 +53,13 @@ class PackRetrievalInputs(BaseTransform):
             inputs['segment_images'] = _channels_first(results['segment_images'])
         if 'num_segments' in results:
             inputs['segment_count'] = torch.tensor(results['num_segments'])
-        meta = {key: results[key] for key in self.meta_keys if key in results}
-        return dict(inputs=inputs, data_samples=RetrievalDataSample(metainfo=meta))
+        sample = RetrievalDataSample()
+        for key in self.meta_keys:
+            if key in results:
+                # Given as metainfo, mmengine would copy it deeply: more time than all the rest of
+                # an item of features. An item is its own anyway.
+                sample.set_field(results[key], key, field_type='metainfo')
+        return dict(inputs=inputs, data_samples=sample)
 
 
 def _channels_first(array: np.ndarray) -> Tensor:

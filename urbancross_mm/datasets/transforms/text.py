@@ -14,11 +14,12 @@ from urbancross_mm.registry import TOKENIZERS, TRANSFORMS
 class TokenizeText(BaseTransform):
     """Tokenise the texts of an item.
 
-    Needs ``texts`` (C strings). Adds ``text`` (long, ``(C, L)``); C may be 0.
+    Needs ``texts`` (C strings). Adds ``text`` (long, ``(C, L)``; float features ``(C, D)`` with
+    ``FeatureTokenizer``); C may be 0.
 
     Args:
         tokenizer (dict | Callable): Config of a registered tokenizer, or a callable that turns a
-            list of C strings into a long tensor ``(C, L)``.
+            list of C strings into such a tensor.
     """
 
     def __init__(self, tokenizer: dict | Callable) -> None:

@@ -90,14 +90,14 @@ class RetrievalVisualizationHook(Hook):
     def _keep(self, outputs: Sequence[Any] | None) -> None:
         for sample in outputs or ():
             self._samples.append((
-                sample.img_path, sample.caption_text_ids, sample.captions, sample.text_ids,
+                sample.img_path, sample.caption_text_ids, _words(sample), sample.text_ids,
                 sample.image_embeds.float().cpu(), sample.text_embeds.float().cpu()))
 
     def _rank(self, num_queries: int) -> list[tuple[str, list[RankedPicture]]]:
         if not self._samples or not num_queries:
             return []
-        paths, text_ids, captions, encoded_ids, image_embeds, text_embeds = zip(*self._samples)
-        words = {i: c for ids, texts in zip(text_ids, captions) for i, c in zip(ids, texts)}
+        paths, text_ids, named, encoded_ids, image_embeds, text_embeds = zip(*self._samples)
+        words = {text_id: text for pairs in named for text_id, text in pairs.items()}
         queries = [i for ids in encoded_ids for i in ids]
         chosen = torch.linspace(0, len(queries) - 1, min(num_queries, len(queries))).long().unique()
         scores = torch.cat(text_embeds)[chosen] @ torch.stack(image_embeds).T
@@ -108,3 +108,9 @@ class RetrievalVisualizationHook(Hook):
                 for v, p in zip(row_values, row_places)])
             for q, row_values, row_places in zip(chosen.tolist(), values.tolist(), places.tolist())
         ]
+
+
+def _words(sample: Any) -> dict[int, str]:
+    """The sentences that a sample names, by id: its captions, and an unpaired one."""
+    return {**dict(zip(sample.caption_text_ids, sample.captions)),
+            **dict(zip(sample.text_ids, sample.get('texts', ())))}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.model import BaseModule
+from torch import Tensor
 
 
 class BaseEncoder(BaseModule):
     """An encoder of one modality: ``forward`` gives (N, D) features that are not normalised.
 
-    A subclass sets ``embed_dim`` (D) and calls :meth:`freeze` for the parts that do not train.
+    A subclass sets ``embed_dim`` (D) and calls :meth:`freeze` for the parts that do not train; one
+    with a projection writes :meth:`pooled`.
 
     Args:
         init_cfg (dict | list[dict], optional): mmengine's initialisation config.
@@ -22,6 +24,20 @@ class BaseEncoder(BaseModule):
     def __init__(self, init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None) -> None:
         super().__init__(init_cfg)
         self._frozen_parts: list[str] = []
+
+    def pooled(self, inputs: Tensor) -> Tensor:
+        """Features before the projection; without one, what ``forward`` gives.
+
+        Args:
+            inputs (Tensor): What ``forward`` takes.
+
+        Shape:
+            (N, ...) -> (N, C).
+
+        Returns:
+            Tensor: One vector an input.
+        """
+        return self(inputs)
 
     def freeze(self, part: str) -> None:
         """Take a child module out of training: no gradient, and ``eval`` for good.

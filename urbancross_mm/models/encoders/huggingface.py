@@ -94,6 +94,31 @@ class HuggingFaceTextEncoder(BaseEncoder):
         mask[:, 0] = True
         return mask
 
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """Features before the projection.
+
+        Args:
+            tokens (Tensor): Token ids of the model's own tokenizer.
+
+        Shape:
+            (N, L) -> (N, C).
+
+        Returns:
+            Tensor: One vector a text.
+        """
+        mask = self.attention_mask(tokens)
+        # Captions are short: columns that are padding in every row cost time and change nothing.
+        length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
+        tokens, mask = tokens[:, :length], mask[:, :length]
+        out = self.model(input_ids=tokens, attention_mask=mask.long())
+        if self.pool == 'pooler':
+            return out.pooler_output
+        states = out.last_hidden_state  # (N, L, C)
+        if self.pool == 'cls':
+            return states[:, 0]
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Features of texts, not normalised.
 
@@ -106,18 +131,7 @@ class HuggingFaceTextEncoder(BaseEncoder):
         Returns:
             Tensor: One vector a text.
         """
-        mask = self.attention_mask(tokens)
-        # Captions are short: columns that are padding in every row cost time and change nothing.
-        length = int(mask.any(dim=0).nonzero().max()) + 1 if mask.any() else 1
-        tokens, mask = tokens[:, :length], mask[:, :length]
-        out = self.model(input_ids=tokens, attention_mask=mask.long())
-        if self.pool == 'pooler':
-            return self.projection(out.pooler_output)
-        states = out.last_hidden_state  # (N, L, C)
-        if self.pool == 'cls':
-            return self.projection(states[:, 0])
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        return self.projection((states * weights).sum(dim=1) / weights.sum(dim=1))
+        return self.projection(self.pooled(tokens))
 
 
 def _load(path: str, allow_download: bool) -> nn.Module:

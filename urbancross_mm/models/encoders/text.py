@@ -19,8 +19,11 @@ class _WordEncoder(BaseEncoder):
     """Word vectors, and where the padding is.
 
     Padding stands at the end of a row. How much of it there is never changes an embedding; a row
-    of nothing but padding is one word with a zero vector.
+    of nothing but padding is one word with a zero vector. A subclass writes ``pooled`` and sets
+    ``projection``.
     """
+
+    projection: nn.Linear
 
     def __init__(
         self,
@@ -50,6 +53,20 @@ class _WordEncoder(BaseEncoder):
     def lengths(self, tokens: Tensor) -> Tensor:
         """Number of words of each row, at least 1: (N, L) -> (N,)."""
         return (tokens != self.pad_id).sum(dim=1).clamp(min=1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Features of texts, not normalised.
+
+        Args:
+            tokens (Tensor): Word ids.
+
+        Shape:
+            (N, L) -> (N, D).
+
+        Returns:
+            Tensor: One vector a text.
+        """
+        return self.projection(self.dropout(self.pooled(tokens)))
 
 
 @MODELS.register_module()
@@ -98,14 +115,14 @@ class GRUTextEncoder(_WordEncoder):
         )
         self.projection = nn.Linear(hidden_dim * (1 + bidirectional), embed_dim)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Features of texts, not normalised.
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """Features before the projection.
 
         Args:
             tokens (Tensor): Word ids.
 
         Shape:
-            (N, L) -> (N, D).
+            (N, L) -> (N, C).
 
         Returns:
             Tensor: One vector a text.
@@ -115,7 +132,7 @@ class GRUTextEncoder(_WordEncoder):
             batch_first=True, enforce_sorted=False,
         )
         states, last = self.gru(packed)
-        return self.projection(self.dropout(self._pool(states, last)))
+        return self._pool(states, last)
 
     def _pool(self, states: torch.nn.utils.rnn.PackedSequence, last: Tensor) -> Tensor:
         if self.pool == 'last':
@@ -170,14 +187,14 @@ class TextCNNEncoder(_WordEncoder):
         )
         self.projection = nn.Linear(num_filters * len(self.kernel_sizes), embed_dim)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Features of texts, not normalised.
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """Features before the projection.
 
         Args:
             tokens (Tensor): Word ids.
 
         Shape:
-            (N, L) -> (N, D).
+            (N, L) -> (N, C).
 
         Returns:
             Tensor: One vector a text.
@@ -192,4 +209,4 @@ class TextCNNEncoder(_WordEncoder):
             .relu().masked_fill(beyond.unsqueeze(1), 0.0).amax(dim=-1)
             for conv, size in zip(self.convs, self.kernel_sizes)
         ]
-        return self.projection(self.dropout(torch.cat(feats, dim=-1)))
+        return torch.cat(feats, dim=-1)

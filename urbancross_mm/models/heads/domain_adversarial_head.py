@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -45,14 +47,16 @@ class DomainAdversarialHead(BaseModule):
         if embed_dim is not None:
             self.set_embed_dim(embed_dim)
 
-    def set_embed_dim(self, embed_dim: int) -> None:
+    def set_embed_dim(self, embed_dim: int, modalities: Sequence[str] = ('image', 'text')) -> None:
         """Build the networks.
 
         Args:
             embed_dim (int): D.
+            modalities (Sequence[str]): Those that will come: a network without a gradient stops
+                distributed training. Defaults to both.
         """
         hidden = self.hidden_dim or embed_dim
-        for modality in ('both',) if self.shared else ('image', 'text'):
+        for modality in ('both',) if self.shared else modalities:
             self.discriminators[modality] = nn.Sequential(
                 nn.Linear(embed_dim, hidden), nn.ReLU(),
                 nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))

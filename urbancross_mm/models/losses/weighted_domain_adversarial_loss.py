@@ -60,7 +60,7 @@ class WeightedDomainAdversarialLoss(BaseAdaptationLoss):
 
     def set_embed_dim(self, embed_dim: int) -> None:
         """Build the discriminator for this width."""
-        self.head.set_embed_dim(embed_dim)
+        self.head.set_embed_dim(embed_dim, self.modalities)
 
     def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
         """``loss_domain_image``, ``loss_domain_text`` and ``domain_acc``."""

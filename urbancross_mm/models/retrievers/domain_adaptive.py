@@ -12,6 +12,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.models.heads import BatchIds, batch_ids, gather_ids
 from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
 from urbancross_mm.models.retrievers.base import BaseRetriever
+from urbancross_mm.models.retrievers.domain_embed import embed_domains
 from urbancross_mm.models.selectors import FrozenSnapshot
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalDataSample
@@ -69,8 +70,11 @@ class DomainAdaptiveRetriever(BaseRetriever):
         self.retriever = build_part(inner, 'retriever')
         if not losses and not paired_loss:
             raise ValueError('nothing to train on: paired_loss=False and no losses')
-        if paired_loss and self.retriever.head is None:
-            raise ValueError('paired_loss=True needs a retriever with a head')
+        if self.retriever.head is None:
+            raise ValueError('adaptation needs a retriever with a head: it says which pairs are '
+                             'positives')
+        if not paired_loss:  # a weight without gradient stops distributed training
+            self.retriever.head.requires_grad_(False)
         self.target = target
         self.paired_loss = paired_loss
         self.adaptation = torch.nn.ModuleList(
@@ -106,6 +110,19 @@ class DomainAdaptiveRetriever(BaseRetriever):
         """See the wrapped retriever."""
         return self.retriever.embed_for_search(inputs)
 
+    def train(self, mode: bool = True) -> DomainAdaptiveRetriever:
+        """Switch the mode; training begins every epoch with an empty cache.
+
+        Args:
+            mode (bool): Training or not. Defaults to True.
+
+        Returns:
+            DomainAdaptiveRetriever: Itself.
+        """
+        if mode:
+            self._snapshot.forget()
+        return super().train(mode)
+
     def set_stage(self, stage: CurriculumStage) -> None:
         """Follow a curriculum.
 
@@ -139,10 +156,11 @@ class DomainAdaptiveRetriever(BaseRetriever):
         if len(ids.owners) != len(data_samples):
             raise ValueError(f'adaptation needs one text a picture, got {len(ids.owners)} texts '
                              f'for {len(data_samples)} pictures')
-        local = self.retriever.embed(inputs)
+        mine = torch.tensor([s.domain == self.target for s in data_samples], device=device)
+        local = embed_domains(self.retriever, inputs, mine)
         embeds = {name: all_gather_rows(rows, with_grad=True) for name, rows in local.items()}
         view = all_gather_rows(self._view(inputs, local, ids, data_samples))
-        is_target = self._is_target(data_samples, device)
+        is_target = self._gather_domains(mine, data_samples)
         return self._terms(embeds, view, gather_ids(ids), is_target)
 
     def _terms(self, embeds: dict[str, Tensor], view: Tensor, ids: BatchIds, is_target: Tensor
@@ -164,8 +182,8 @@ class DomainAdaptiveRetriever(BaseRetriever):
                 batch.source_image, batch.source_text, pairs,
                 None if segments is None else segments[chosen]))
         for loss in self.adaptation:
-            terms.update(loss(batch))
-        terms['source_ratio'] = view.new_tensor(len(chosen) / len(source))
+            _add(terms, loss(batch))
+        _add(terms, dict(source_ratio=view.new_tensor(len(chosen) / len(source))))
         _check_finite(terms)
         return terms
 
@@ -193,15 +211,14 @@ class DomainAdaptiveRetriever(BaseRetriever):
         return rows, *(domain.new_full((len(domain),), 1 / len(domain))
                        for domain in (source, target))
 
-    def _is_target(self, data_samples: list[RetrievalDataSample], device: torch.device) -> Tensor:
+    def _gather_domains(self, mine: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
-        domains = [sample.domain for sample in data_samples]
-        flags = torch.tensor([domain == self.target for domain in domains], device=device)
-        flags = all_gather_rows(flags.to(torch.uint8)).bool()
+        flags = all_gather_rows(mine.to(torch.uint8)).bool()
         if flags.all() or not flags.any():
             raise ValueError(
                 f'a batch needs samples of the target {self.target!r} and of a source, got the '
-                f'domains {sorted(set(domains))}: use CrossDomainSampler with the same names')
+                f'domains {sorted({sample.domain for sample in data_samples})}: use '
+                'CrossDomainSampler with the same names')
         return flags
 
     def _load_from_state_dict(
@@ -222,6 +239,15 @@ def _strip_inner(module: torch.nn.Module, state_dict: dict[str, Tensor], prefix:
     for name in list(state_dict):
         value = state_dict.pop(name)  # popped and put back, so that the order stays
         state_dict[prefix + name[len(begin):] if name.startswith(begin) else name] = value
+
+
+def _add(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
+    """Join, but never put one term in the place of another."""
+    twice = sorted(terms.keys() & more.keys())
+    if twice:
+        raise ValueError(f'two losses have the same terms {twice}: the second would replace the '
+                         'first, so name each kind of loss once')
+    terms.update(more)
 
 
 def _check_finite(terms: dict[str, Tensor]) -> None:

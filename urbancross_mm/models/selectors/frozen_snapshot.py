@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -21,13 +22,13 @@ class FrozenSnapshot:
     the starting checkpoint itself, so that a resumed run has the same snapshot as an
     uninterrupted one. Weights that the model does not train share their memory with it.
 
-    Sentences are encoded once each. Pictures too with ``cache_images``, which is right only if
-    the pipeline does not augment them, and an error is raised where it does.
+    Sentences are encoded once each in an epoch. Pictures too with ``cache_images``, which is right
+    only if the pipeline does not augment them, and an error is raised where it does.
 
     Args:
         start (str | Path, optional): The starting checkpoint. Defaults to None: the weights at the
             first use, which a resumed run cannot restore.
-        cache_images (bool): Encode every picture once. Defaults to False.
+        cache_images (bool): Encode every picture once an epoch. Defaults to False.
     """
 
     def __init__(self, start: str | Path | None = None, cache_images: bool = False) -> None:
@@ -59,9 +60,9 @@ class FrozenSnapshot:
         encode = self._built(model).encode_image
         if not self.cache_images:
             return encode(image)
-        sums = image.flatten(1).sum(dim=1, dtype=torch.float64).tolist()
-        for img_id, checksum in zip(img_ids, sums):
-            if self._checksums.setdefault(img_id, checksum) != checksum:
+        for img_id, checksum in zip(img_ids, _checksums(image)):
+            first = self._checksums.setdefault(img_id, checksum)
+            if not math.isclose(first, checksum, rel_tol=1e-9, abs_tol=1e-6):
                 raise ValueError(f'cache_images=True, but the picture {img_id} changes between '
                                  'epochs: the pipeline augments it, so set cache_images=False')
         return _through(self._images, image, img_ids, encode)
@@ -83,9 +84,19 @@ class FrozenSnapshot:
         """
         return _through(self._texts, text, text_ids, self._built(model).encode_text)
 
+    def forget(self) -> None:
+        """Empty the caches, at the beginning of an epoch.
+
+        The last digits of an embedding depend on what it was encoded together with. A resumed run,
+        which begins an epoch with nothing, would differ from one that goes on with its caches.
+        """
+        self._texts.clear()
+        self._images.clear()
+
     def _built(self, model: nn.Module) -> nn.Module:
         if self._model is None:
             snapshot = deepcopy(model)
+            snapshot.head = None  # embedding needs no loss, and the source may have had another
             if self.start is None:
                 print_log('FrozenSnapshot: no starting checkpoint is named (config key `start`), '
                           'so it takes the present weights; a resumed run will not have them',
@@ -112,11 +123,23 @@ def share_frozen(snapshot: nn.Module, model: nn.Module) -> int:
         int: How many parameters share memory now.
     """
     shared = 0
-    for mine, theirs in zip(snapshot.parameters(), model.parameters()):
+    originals = dict(model.named_parameters())
+    for name, mine in snapshot.named_parameters():
+        theirs = originals[name]
         if not theirs.requires_grad and torch.equal(mine, theirs):
             mine.data = theirs.data
             shared += 1
     return shared
+
+
+def _checksums(image: Tensor) -> list[float]:
+    """A number for each picture (N, ...) that changes if it is turned or mirrored, too."""
+    sums = image.double()
+    while sums.dim() > 1:
+        # Steeper along one side than along the other, or a transposed picture would look the same.
+        ramp = torch.linspace(1, sums.dim(), sums.shape[-1], dtype=sums.dtype, device=sums.device)
+        sums = sums @ ramp
+    return sums.tolist()
 
 
 def _through(cache: dict, rows: Tensor, keys: Sequence, encode: Callable[[Tensor], Tensor]

@@ -7,3 +7,6 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True, type='ConcatDataset', ignore_keys=['dataset', 'domain', 'split'],
         datasets=[]))
+# The first score uses the target's pairs, to watch only; the others do not (docs/adapt.md).
+val_evaluator = [dict(type='RecallAtK'), dict(type='LabelFreeMetric')]
+test_evaluator = [dict(type='RecallAtK'), dict(type='LabelFreeMetric')]

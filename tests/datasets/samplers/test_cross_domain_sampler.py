@@ -1,0 +1,204 @@
+"""Every target item once an epoch, whoever trains; sources used up before they start over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from mmengine.dataset import ConcatDataset, DefaultSampler
+
+from tests.datasets.tiny import item, write
+from urbancross_mm.datasets import CrossDomainSampler, ImageTextDataset
+from urbancross_mm.datasets.samplers import cross_domain_sampler
+from urbancross_mm.utils.dist import WorldInfo
+
+
+class Items:
+    """A data set of so many pictures."""
+
+    def __init__(self, domain: str, size: int, folder: str | None = None) -> None:
+        self.metainfo = dict(domain=domain)
+        self.folder = folder or domain
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@pytest.fixture(autouse=True)
+def _paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross_domain_sampler.BaseDataset, 'get_data_info',
+                        lambda member, place: dict(img_path=f'{member.folder}/{place}'))
+
+
+def build(*members: Items, source: dict, target: dict, seed: int = 0, epoch: int = 0,
+          batch_size: int | None = None, world: tuple[int, int] = (0, 1)
+          ) -> CrossDomainSampler:
+    stub = SimpleNamespace(
+        dataset=SimpleNamespace(datasets=list(members)), seed=seed, epoch=epoch)
+    total = sum(source.values()) + sum(target.values())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_domain_sampler, 'world_info', lambda: WorldInfo(*world))
+        return CrossDomainSampler(stub, batch_size or total, source, target)
+
+
+def ranks(size: int, *members: Items, **kwargs: object) -> list[CrossDomainSampler]:
+    return [build(*members, world=(rank, size), **kwargs) for rank in range(size)]
+
+
+def in_domain(batches: list[list[int]], first: int, last: int) -> list[int]:
+    return [place for batch in batches for place in batch if first <= place < last]
+
+
+@pytest.mark.parametrize('world', [1, 2, 3])
+@pytest.mark.parametrize('target', [12, 13, 17, 23, 24, 25, 100])
+def test_every_target_item_once_at_any_world_size(target: int, world: int) -> None:
+    samplers = ranks(world, Items('finland', 50), Items('spain', target),
+                     source=dict(finland=6), target=dict(spain=4))
+    epochs = [list(sampler) for sampler in samplers]
+    seen = in_domain([batch for batches in epochs for batch in batches], 50, 50 + target)
+    assert sorted(seen) == list(range(50, 50 + target))
+    assert {len(batches) for batches in epochs} == {len(samplers[0])} == {
+        len(sampler) for sampler in samplers} == {-(-target // (4 * world))}
+    for batches in epochs:
+        sizes = [len(in_domain([batch], 50, 50 + target)) for batch in batches]
+        assert max(sizes) <= 4 and max(sizes) - min(sizes) <= 1
+        assert {len(in_domain([batch], 0, 50)) for batch in batches} == {6}
+
+
+def test_a_batch_has_its_sources_in_order_and_then_the_target() -> None:
+    sampler = build(Items('spain', 8), Items('finland', 20), Items('germany', 20),
+                    source=dict(germany=3, finland=5), target=dict(spain=4))
+    for batch in sampler:
+        assert [place >= 28 for place in batch[:3]] == [True] * 3
+        assert [8 <= place < 28 for place in batch[3:8]] == [True] * 5
+        assert [place < 8 for place in batch[8:]] == [True] * 4
+
+
+@pytest.mark.parametrize('world', [2, 3])
+def test_ranks_with_a_share_of_the_batch_see_together_what_one_sees(world: int) -> None:
+    members = Items('finland', 40), Items('germany', 30), Items('spain', 31)
+    one = list(build(*members, source=dict(finland=12, germany=6), target=dict(spain=6)))
+    shares = ranks(world, *members, source=dict(finland=12 // world, germany=6 // world),
+                   target=dict(spain=6 // world))
+    together = [sum(parts, []) for parts in zip(*map(list, shares), strict=True)]
+    assert [sorted(batch) for batch in together] == [sorted(batch) for batch in one]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return list(build(Items('finland', 40), Items('spain', 20), source=dict(finland=6),
+                          target=dict(spain=4), seed=seed, epoch=epoch))
+
+    assert order(1, 2) == order(1, 2)
+    orders = [order(seed, epoch) for seed in range(3) for epoch in range(3)]
+    for first, last in ((0, 40), (40, 60)):
+        parts = [str(in_domain(batches, first, last)) for batches in orders]
+        assert len(set(parts)) == 9
+    assert order(0, 0) == list(build(
+        Items('finland', 40), Items('spain', 20), source=dict(finland=6), target=dict(spain=4),
+        seed=None))
+
+
+def test_iterating_twice_gives_the_same() -> None:
+    """Nothing is kept from one pass to the next, as the published endless iterator does."""
+    sampler = build(Items('finland', 9), Items('spain', 20), source=dict(finland=6),
+                    target=dict(spain=4))
+    assert list(sampler) == list(sampler)
+    sampler.sampler.epoch = 1
+    assert list(sampler) != list(build(Items('finland', 9), Items('spain', 20),
+                                       source=dict(finland=6), target=dict(spain=4)))
+
+
+@pytest.mark.parametrize('world', [1, 2])
+def test_a_source_is_used_up_before_it_starts_over_in_another_order(world: int) -> None:
+    samplers = ranks(world, Items('finland', 10), Items('spain', 40),
+                     source=dict(finland=6 // world), target=dict(spain=4 // world))
+    stream = [place for parts in zip(*map(list, samplers)) for part in parts
+              for place in part if place < 10]
+    assert len(stream) == 60
+    turns = [stream[i:i + 10] for i in range(0, 60, 10)]
+    assert all(sorted(turn) == list(range(10)) for turn in turns)
+    assert len({str(turn) for turn in turns}) == 6
+
+
+def test_a_large_source_is_not_repeated_within_an_epoch() -> None:
+    batches = list(build(Items('finland', 100), Items('spain', 20), source=dict(finland=8),
+                         target=dict(spain=4)))
+    assert max(Counter(in_domain(batches, 0, 100)).values()) == 1
+
+
+def test_members_of_one_domain_are_pooled() -> None:
+    sampler = build(Items('finland', 5, 'a'), Items('spain', 8), Items('finland', 5, 'b'),
+                    source=dict(finland=5), target=dict(spain=4))
+    assert sorted(in_domain(list(sampler), 0, 5) + in_domain(list(sampler), 13, 18)) == [
+        *range(5), *range(13, 18)]
+
+
+PAIR = Items('finland', 20), Items('spain', 20)
+WORDS = 'name one target domain and at least one other source domain'
+
+
+@pytest.mark.parametrize('source, target, batch_size, words', [
+    (dict(france=6), dict(spain=4), 10, r"of domain 'france', there are \['finland', 'spain'\]"),
+    (dict(finland=6), dict(france=4), 10, "of domain 'france'"),
+    (dict(finland=6), dict(spain=21), 27, "'spain' has 20 items, fewer than the 21 of one batch"),
+    (dict(finland=21), dict(spain=2), 23, "'finland' has 20 items, fewer than the 21"),
+    (dict(finland=6), dict(spain=4), 12, r"finland.: 6.*spain.: 4.*add up to batch_size=12"),
+    (dict(finland=10), dict(spain=0), 10, 'must be positive'),
+    (dict(finland=-2), dict(spain=12), 10, 'must be positive'),
+    (dict(), dict(spain=4), 4, WORDS),
+    (dict(finland=4), dict(), 4, WORDS),
+    (dict(finland=2, spain=2), dict(spain=4), 8, WORDS),
+    (dict(finland=2), dict(spain=4, finland=2), 8, WORDS),
+])
+def test_mistakes(source: dict, target: dict, batch_size: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build(*PAIR, source=source, target=target, batch_size=batch_size)
+
+
+def test_a_domain_has_to_feed_all_ranks() -> None:
+    with pytest.raises(ValueError, match='fewer than the 24 of one batch'):
+        ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=8))
+
+
+def test_a_picture_of_both_sides_is_refused() -> None:
+    """It would hand its caption to the target."""
+    with pytest.raises(ValueError, match="target 'spain' share 3 pictures, such as .*a/0"):
+        build(Items('finland', 9, 'a'), Items('spain', 3, 'a'), source=dict(finland=4),
+              target=dict(spain=2))
+
+
+@pytest.fixture
+def joined(tmp_path, monkeypatch) -> ConcatDataset:
+    monkeypatch.undo()
+    parts = []
+    for domain, count in (('finland', 6), ('spain', 4)):
+        root = tmp_path / domain
+        entries = [item(f'{i}', ['a road']) for i in range(count)]
+        for one in entries:
+            one['domain'] = domain
+        parts.append(ImageTextDataset(**write(root, entries, domain=domain)))
+    return ConcatDataset(parts, ignore_keys=['dataset', 'domain', 'split'])
+
+
+def test_real_data_sets_in_a_loader(joined: ConcatDataset) -> None:
+    inner = DefaultSampler(joined, shuffle=True, seed=3)
+    sampler = CrossDomainSampler(inner, 4, source=dict(finland=2), target=dict(spain=2))
+    domains = [[joined.get_data_info(place)['domain'] for place in batch] for batch in sampler]
+    assert domains == [['finland', 'finland', 'spain', 'spain']] * 2
+    before = list(sampler)
+    inner.set_epoch(1)  # mmengine does it through `batch_sampler.sampler`
+    assert list(sampler) != before
+
+
+def test_one_data_set_alone_is_refused(joined: ConcatDataset) -> None:
+    with pytest.raises(ValueError, match='needs a ConcatDataset .* got ImageTextDataset'):
+        CrossDomainSampler(DefaultSampler(joined.datasets[0]), 4, dict(finland=2), dict(spain=2))
+    twice = ConcatDataset([joined.datasets[0], ImageTextDataset(
+        ann_file=joined.datasets[0].ann_file, domain='spain',
+        data_prefix=joined.datasets[0].data_prefix)],
+        ignore_keys=['dataset', 'domain', 'split'])
+    with pytest.raises(ValueError, match='share 6 pictures'):
+        CrossDomainSampler(DefaultSampler(twice), 4, dict(finland=2), dict(spain=2))

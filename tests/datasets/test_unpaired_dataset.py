@@ -1,0 +1,129 @@
+"""No item of an unpaired data set knows which sentences were written for its picture."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.datasets.tiny import item, write
+from urbancross_mm.datasets import UnpairedDataset
+from urbancross_mm.utils.ids import stable_id
+
+ITEMS = [item('a', ['red roof', 'a road', 'red roof'], label='school'),
+         item('b', ['trees']), item('c', ['water', 'a road'])]
+POOL = ['a road', 'a road', 'red roof', 'red roof', 'trees', 'water']
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> dict[str, str]:
+    return write(tmp_path, ITEMS)
+
+
+def change(tiny: dict[str, str], captions: list[Any]) -> None:
+    """Give the pictures other captions, with ids of their own."""
+    path = Path(tiny['data_root'], tiny['ann_file'])
+    content = json.loads(path.read_text())
+    for one, new in zip(content['data_list'], captions):
+        one.pop('caption_ids', None)
+        one.pop('captions', None)
+        if new is not None:
+            one['captions'] = new
+    path.write_text(json.dumps(content))
+
+
+def epoch(dataset: UnpairedDataset, seed: int = 0) -> list[dict[str, Any]]:
+    np.random.seed(seed)
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
+PERMUTATIONS = [
+    [['water', 'a road'], ['red roof', 'a road', 'red roof'], ['trees']],
+    [['a road'], ['red roof', 'trees', 'water', 'a road'], ['red roof']],  # torn apart
+]
+
+
+@pytest.mark.parametrize('captions', PERMUTATIONS)
+@pytest.mark.parametrize('options', [dict(), dict(indices=[2, 0]), dict(serialize_data=False)])
+def test_captions_may_change_pictures_unnoticed(tiny, captions, options) -> None:
+    before = UnpairedDataset(**tiny, **options)
+    first = [epoch(before, seed) for seed in range(3)]
+    change(tiny, captions)
+    after = UnpairedDataset(**tiny, **options)
+    assert [epoch(after, seed) for seed in range(3)] == first
+    assert before.pool == after.pool == POOL
+
+
+def test_an_item_has_a_sentence_and_no_caption(tiny) -> None:
+    dataset = UnpairedDataset(**tiny)
+    assert len(dataset) == 3  # pictures, not captions
+    for info in epoch(dataset):
+        assert info['captions'] == info['caption_ids'] == info['caption_text_ids'] == []
+        assert info['texts'][0] in POOL and info['text_ids'] == [stable_id(info['texts'][0])]
+    info = dataset.get_data_info(0)
+    assert (info['img_id'], info['domain'], info['label']) == ('tiny/a', 'tiny', 'school')
+
+
+def test_what_the_model_gets_names_no_caption(tiny) -> None:
+    dataset = UnpairedDataset(**tiny, pipeline=[
+        dict(type='LoadImage'), dict(type='PackRetrievalInputs')])
+    sample = dataset[0]['data_samples']
+    assert sample.captions == sample.caption_ids == sample.caption_text_ids == []
+    assert len(sample.text_ids) == 1 and sample.img_id == 'tiny/a'
+
+
+def test_sentences_are_drawn_as_often_as_they_occur_for_any_picture(tiny) -> None:
+    dataset = UnpairedDataset(**tiny)
+    np.random.seed(0)
+    for picture in range(3):
+        draws = Counter(dataset.get_data_info(picture)['texts'][0] for _ in range(1200))
+        for text, count in Counter(POOL).items():
+            assert draws[text] / 1200 == pytest.approx(count / 6, abs=0.05)
+
+
+def test_epochs_draw_anew_and_a_seed_repeats_them(tiny) -> None:
+    dataset = UnpairedDataset(**tiny)
+    texts = [[info['texts'] for info in epoch(dataset, seed)] for seed in (0, 0, *range(1, 6))]
+    assert texts[0] == texts[1] and len({str(one) for one in texts}) > 2
+
+
+def test_a_text_file_takes_the_place_of_the_captions(tiny, tmp_path) -> None:
+    (tmp_path / 'words.txt').write_text('snow\n\n  ice \nsnow\n', encoding='utf-8')
+    dataset = UnpairedDataset(**tiny, text_file='words.txt')
+    assert dataset.pool == ['ice', 'snow', 'snow']
+    assert {info['texts'][0] for info in epoch(dataset)} <= {'ice', 'snow'}
+
+
+@pytest.mark.parametrize('captions', [[None, None, None], [[], None, []]])
+def test_pictures_need_no_captions(tiny, tmp_path, captions) -> None:
+    change(tiny, captions)
+    (tmp_path / 'words.txt').write_text('snow\n')
+    assert [info['texts'] for info in epoch(UnpairedDataset(**tiny, text_file='words.txt'))] == \
+        [['snow']] * 3
+    with pytest.raises(ValueError, match=r'tiny\.json has no caption.*text_file'):
+        UnpairedDataset(**tiny)
+
+
+def test_some_pictures_have_captions(tiny) -> None:
+    change(tiny, [None, ['water'], []])
+    dataset = UnpairedDataset(**tiny)
+    assert len(dataset) == 3 and dataset.pool == ['water']
+
+
+def test_mistakes(tiny, tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r'text file not found: .*words\.txt'):
+        UnpairedDataset(**tiny, text_file='words.txt')
+    (tmp_path / 'words.txt').write_text(' \n\n')
+    with pytest.raises(ValueError, match=r'words\.txt.* no sentence'):
+        UnpairedDataset(**tiny, text_file='words.txt')
+    with pytest.raises(ValueError, match="takes no 'captions'"):
+        UnpairedDataset(**tiny, captions='each')
+    with pytest.raises(FileNotFoundError, match=r'annotation file not found: .*none\.json'):
+        UnpairedDataset(**dict(tiny, ann_file='none.json'))
+    change(tiny, [['fine', ' '], None, None])
+    with pytest.raises(ValueError, match='caption 1 is empty'):
+        UnpairedDataset(**tiny)

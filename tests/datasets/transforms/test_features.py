@@ -1,0 +1,55 @@
+"""A picture's features take the place of its pixels."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from tests.datasets.tiny import item, write
+from urbancross_mm.datasets import ImageTextDataset, LoadFeatures
+from urbancross_mm.datasets.feature_file import write_features
+
+FEATS = np.random.default_rng(0).random((2, 6), dtype=np.float32)
+SENTENCES = np.eye(3, dtype=np.float32)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = str(tmp_path / 'f.npz')
+    write_features(path, ['tiny/a', 'tiny/b'], FEATS, ['one', 'two', 'three'], SENTENCES, {})
+    return path
+
+
+def test_looks_the_picture_up(file):
+    transform = LoadFeatures(file)
+    found = transform(dict(img_id='tiny/b'))['image_feats']
+    assert np.array_equal(found, FEATS[1]) and found.dtype == np.float32
+    with pytest.raises(ValueError, match="no features of the picture 'tiny/c'"):
+        transform(dict(img_id='tiny/c'))
+    with pytest.raises(FileNotFoundError, match='extract_features.py'):
+        LoadFeatures('none.npz')
+
+
+def test_transforms_of_one_file_share_it(file):
+    one, two = LoadFeatures(file), LoadFeatures(file)
+    assert one._features is two._features is copy.deepcopy(one)._features
+
+
+@pytest.mark.parametrize('captions', ['each', 'all'])
+def test_through_a_data_set(file, tmp_path, captions):
+    keywords = write(tmp_path, [item('a', ['one', 'two']), item('b', ['two', 'three'])])
+    pipeline = [
+        dict(type='LoadFeatures', file=file),
+        dict(type='TokenizeText', tokenizer=dict(type='FeatureTokenizer', file=file)),
+        dict(type='PackRetrievalInputs')]
+    dataset = ImageTextDataset(**keywords, captions=captions, pipeline=pipeline)
+    items = [dataset[place] for place in range(len(dataset))]
+    owners, rows = ([0, 0, 1, 1], [0, 1, 1, 2]) if captions == 'each' else ([0, 1], [0, 1, 2])
+    assert torch.stack([one['inputs']['image'] for one in items]).equal(
+        torch.from_numpy(FEATS[owners]))
+    assert torch.cat([one['inputs']['text'] for one in items]).equal(
+        torch.from_numpy(SENTENCES[rows]))
+    assert items[0]['data_samples'].img_id == 'tiny/a'

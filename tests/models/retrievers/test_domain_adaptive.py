@@ -1,0 +1,321 @@
+"""The wrapper trains on two domains, and is otherwise the retriever that it wraps."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner.checkpoint import load_state_dict
+from torch import Tensor, nn
+
+from tests.models.helpers import (
+    EMBED_DIM,
+    HEAD,
+    IMAGE_ENCODER,
+    TEXT_ENCODER,
+    batch,
+    cross_modal,
+    total,
+    urbancross,
+)
+from tests.runs import CONFIGS
+from urbancross_mm.functional.selection import fuse, select_similar
+from urbancross_mm.models import (
+    CrossDomainTripletLoss,
+    DomainAdaptiveRetriever,
+    DomainDistanceLoss,
+    WeightedDomainAdversarialLoss,
+)
+from urbancross_mm.registry import MODELS
+from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalDataSample
+from urbancross_mm.utils.checkpoints import refuse_other_model
+from urbancross_mm.utils.ids import stable_id
+
+PLAIN = dict(type='CrossModalRetriever', image_encoder=IMAGE_ENCODER, text_encoder=TEXT_ENCODER,
+             head=HEAD)
+SEGMENTS = dict(PLAIN, type='UrbanCross', segment_encoder=dict(mode='trainable'))
+ADVERSARIAL = dict(type='WeightedDomainAdversarialLoss')
+TRIPLET = dict(type='CrossDomainTripletLoss')
+LIVE = dict(type='SimilarSourceSelector', encoders='live', ratio=0.5)
+METHODS = sorted(path.stem for path in (CONFIGS / '_base_' / 'methods').glob('*.py'))
+WRAPPED = [(PLAIN, cross_modal), (SEGMENTS, lambda: urbancross('trainable'))]
+
+
+def build(retriever: dict = PLAIN, **kwargs: Any) -> DomainAdaptiveRetriever:
+    return DomainAdaptiveRetriever(retriever, **{'target': 'spain', **kwargs})
+
+
+def domains(source: int = 6, target: int = 3, order: list[int] | None = None
+            ) -> tuple[dict[str, Tensor], list[RetrievalDataSample]]:
+    """A batch whose first rows are of the source, unless in another order."""
+    inputs, samples = batch(source + target)
+    for row, sample in enumerate(samples):
+        sample.set_metainfo(dict(domain='finland' if row < source else 'spain'))
+        if row >= source:
+            sample.set_metainfo(dict(caption_text_ids=[]))
+    order = order or list(range(source + target))
+    return {name: rows[order] for name, rows in inputs.items()}, [samples[row] for row in order]
+
+
+@pytest.mark.parametrize('config, plain', WRAPPED, ids=['plain', 'segments'])
+@pytest.mark.parametrize('loader', ['torch', 'mmengine'])
+def test_checkpoints_are_those_of_the_plain_model(config: dict, plain: Callable, loader: str
+                                                 ) -> None:
+    model, other = build(config, losses=[ADVERSARIAL]), plain()
+    state = model.state_dict()
+    assert [name for name in state if not name.startswith('adaptation.')] == list(
+        other.state_dict())
+    assert 'adaptation.0.head.coefficient' in state
+    if loader == 'torch':
+        found = model.load_state_dict(other.state_dict(), strict=False)
+        assert not found.unexpected_keys
+        assert all(name.startswith('adaptation.') for name in found.missing_keys)
+        assert not other.load_state_dict(state, strict=False).missing_keys
+        model.load_state_dict(model.state_dict())  # its own, strictly
+    else:
+        load_state_dict(model, other.state_dict(), strict=False)
+    expected = plain()
+    expected.load_state_dict({name: value for name, value in model.state_dict().items()
+                              if not name.startswith('adaptation.')})
+    assert all(torch.equal(value, model.retriever.state_dict()[name])
+               for name, value in expected.state_dict().items())
+    if loader == 'mmengine':
+        assert all(torch.equal(value, model.retriever.state_dict()[name])
+                   for name, value in other.state_dict().items())
+
+
+def test_a_checkpoint_comes_back_whole() -> None:
+    first, second = build(losses=[ADVERSARIAL]), build(losses=[ADVERSARIAL])
+    second.load_state_dict(first.state_dict())
+    for name, value in second.state_dict().items():
+        assert torch.equal(value, first.state_dict()[name]), name
+    assert list(copy.deepcopy(first).state_dict()) == list(first.state_dict())
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\).*retriever.nothing'):
+        second.load_state_dict({**first.state_dict(), 'nothing': torch.ones(1)})
+
+
+@pytest.mark.parametrize('config, plain', WRAPPED, ids=['plain', 'segments'])
+def test_the_guard_takes_checkpoints_without_segments_or_losses(config: dict, plain: Callable
+                                                                ) -> None:
+    refuse_other_model(build(config, losses=[ADVERSARIAL]), cross_modal().state_dict(), 'x.pth')
+    refuse_other_model(plain(), build(config, losses=[ADVERSARIAL]).state_dict(), 'x.pth')
+    with pytest.raises(ValueError, match='another model'):
+        refuse_other_model(build(config), nn.Linear(2, 2).state_dict(), 'x.pth')
+
+
+@pytest.mark.parametrize('fusion', [1.0, 0.5])
+def test_it_encodes_as_the_wrapped_model(fusion: float) -> None:
+    inputs, samples = batch()
+    model = build(dict(SEGMENTS, eval_fusion=fusion)).eval()
+    plain = urbancross('trainable', eval_fusion=fusion).eval()
+    plain.load_state_dict(model.state_dict())
+    assert model.embed_dim == EMBED_DIM
+    assert torch.equal(model.encode_image(inputs['image']), plain.encode_image(inputs['image']))
+    assert torch.equal(model.encode_text(inputs['text']), plain.encode_text(inputs['text']))
+    for method in ('embed', 'embed_for_search'):
+        expected = getattr(plain, method)(inputs)
+        assert all(torch.equal(value, expected[name])
+                   for name, value in getattr(model, method)(inputs).items())
+    for got, expected in zip(model(inputs, copy.deepcopy(samples), mode='predict'),
+                             plain(inputs, samples, mode='predict')):
+        assert torch.equal(got.image_embeds, expected.image_embeds)
+        assert torch.equal(got.text_embeds, expected.text_embeds)
+
+
+def test_the_terms_are_those_of_the_selected_pairs() -> None:
+    losses = [TRIPLET, ADVERSARIAL, dict(type='DomainDistanceLoss', loss_weight=2.0)]
+    model = build(SEGMENTS, losses=losses, selector=LIVE)
+    inputs, samples = domains()
+    got = model.loss(inputs, samples)
+    embeds = {name: rows.detach() for name, rows in model.retriever.embed(inputs).items()}
+    view = fuse(embeds['image_embeds'], embeds['text_embeds'])
+    chosen, w_source, w_target = select_similar(view[:6], view[6:], 0.5)
+    assert len(chosen) == 3
+    parts = DomainBatch(
+        embeds['image_embeds'][chosen], embeds['text_embeds'][chosen], embeds['image_embeds'][6:],
+        embeds['text_embeds'][6:], torch.eye(3, dtype=torch.bool), w_source, w_target)
+    expected = model.retriever.head.pair_losses(
+        *parts[:2], torch.eye(3, dtype=torch.bool), embeds['segment_embeds'][chosen])
+    adversarial = model.adaptation[1]
+    for loss in (CrossDomainTripletLoss(), adversarial, DomainDistanceLoss(loss_weight=2.0)):
+        expected.update(loss(parts))
+    assert set(got) == {*expected, 'source_ratio'} and got['source_ratio'] == 0.5
+    for name, value in expected.items():
+        torch.testing.assert_close(got[name], value, msg=name)
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    model = build(losses=[TRIPLET, ADVERSARIAL], selector=LIVE)
+    inputs, samples = domains()
+    expected = model.loss(inputs, samples)
+    order = [8, 0, 3, 6, 1, 2, 7, 5, 4]
+    shuffled = model.loss({name: rows[order] for name, rows in inputs.items()},
+                          [samples[row] for row in order])
+    for name, value in expected.items():
+        torch.testing.assert_close(shuffled[name], value)
+
+
+def test_without_a_selector_all_source_samples_count_alike() -> None:
+    weighted, uniform = (build(losses=[dict(TRIPLET, weighted=flag)], paired_loss=False)
+                         for flag in (True, False))
+    uniform.load_state_dict(weighted.state_dict())
+    inputs, samples = domains()
+    first, second = (model.loss(inputs, samples) for model in (weighted, uniform))
+    assert set(first) == {'loss_triplet', 'source_ratio'} and first['source_ratio'] == 1
+    torch.testing.assert_close(first['loss_triplet'], second['loss_triplet'])
+
+
+def test_nothing_about_the_target_s_captions_is_read() -> None:
+    """Even if a sample told which sentences are right for which picture."""
+    model = build(losses=[TRIPLET, ADVERSARIAL], selector=LIVE)
+    inputs, samples = domains()
+    expected = model.loss(inputs, samples)
+    for row in range(6, 9):
+        samples[row].set_metainfo(dict(
+            img_id='set/0', caption_text_ids=[stable_id(f'text {k}') for k in range(9)]))
+    got = model.loss(inputs, samples)
+    assert all(torch.equal(got[name], value) for name, value in expected.items())
+
+
+def test_source_pairs_with_equal_sentences_are_no_negatives() -> None:
+    model = build(losses=[dict(TRIPLET, negative='source', margin=0.0)])
+    inputs, samples = domains()
+    apart = model.loss(inputs, samples)
+    for sample in samples[:6]:
+        sample.set_metainfo(dict(text_ids=[1], caption_text_ids=[1]))
+    together = model.loss(inputs, samples)
+    assert together['loss_image_text'] == 0 == together['loss_triplet'] < apart['loss_triplet']
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
+    """A weight without one stops distributed training at the second step."""
+    cfg = Config.fromfile(CONFIGS / '_base_' / 'methods' / f'{method}.py').model.to_dict()
+    for loss in cfg.get('losses', []):
+        if 'Pair' in loss['type']:
+            loss.update(min_items=6, memory_size=12)
+    info_nce = dict(HEAD, loss=dict(type='InfoNCELoss'))
+    cfg.update(retriever=dict(PLAIN, head=info_nce), target='spain')
+    model = MODELS.build(cfg).train()
+    for _ in range(4):  # a memory fills and then counts
+        model.zero_grad()
+        total(model(*domains(), mode='loss')).backward()
+        without = [name for name, weight in model.named_parameters()
+                   if weight.requires_grad and weight.grad is None]
+        assert without == []
+    towers = (model.retriever.image_encoder, model.retriever.text_encoder)
+    assert all(any(p.grad.abs().sum() > 0 for p in tower.parameters()) for tower in towers)
+
+
+def test_the_curriculum_reaches_selector_and_losses() -> None:
+    model = build(losses=[TRIPLET, dict(type='PseudoPairLoss')], selector=LIVE)
+    model.set_stage(CurriculumStage(stage=2, ratio=1.0, margin=0.9))
+    assert (model.selector.stage, model.selector.ratio) == (2, 1.0)
+    assert model.adaptation[0].margin == 0.9 and model.adaptation[1].share == 1.0
+    assert model.loss(*domains())['source_ratio'] == 1
+    build(losses=[ADVERSARIAL]).set_stage(CurriculumStage(0, 0.2, 0.5))  # nobody cares
+
+
+@pytest.mark.parametrize('features', ['fused', 'image', 'text'])
+def test_a_frozen_selection_does_not_follow_the_training(features: str, tmp_path: Path) -> None:
+    """It is that of the starting checkpoint, also if training began long ago."""
+    source = cross_modal()
+    torch.save(dict(state_dict=source.state_dict()), tmp_path / 'start.pth')
+    selector = dict(type='SimilarSourceSelector', features=features, ratio=0.5)
+    model = build(losses=[TRIPLET], selector=selector, start=str(tmp_path / 'start.pth'))
+    seen = []
+    choose = model.selector.select
+    model.selector.select = lambda *views: seen.append(views) or choose(*views)
+    inputs, samples = domains()
+    with torch.no_grad():
+        embeds = source.eval().embed(inputs)
+    expected = model.selector.view(embeds['image_embeds'], embeds['text_embeds'])
+    for _ in range(2):
+        model.train()
+        total(model.loss(inputs, samples)).backward()
+        torch.testing.assert_close(torch.cat(seen[-1]), expected)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(torch.randn_like(weight))
+
+
+def test_the_snapshot_is_no_part_of_the_model() -> None:
+    model = build(losses=[TRIPLET], selector=dict(type='SimilarSourceSelector'))
+    names, weights, modules = (list(model.state_dict()), len(list(model.parameters())),
+                               len(list(model.modules())))
+    model.loss(*domains())
+    assert model._snapshot._model is not None
+    assert list(model.state_dict()) == names
+    assert len(list(model.parameters())) == weights and len(list(model.modules())) == modules
+
+
+def test_an_epoch_begins_with_an_empty_cache() -> None:
+    model = build(losses=[TRIPLET], selector=dict(type='SimilarSourceSelector', cache_images=True))
+    model.train()
+    model.loss(*domains())
+    assert len(model._snapshot._texts) == len(model._snapshot._images) == 9
+    model.eval()
+    assert model._snapshot._texts
+    model.train()
+    assert not model._snapshot._texts and not model._snapshot._images
+
+
+def test_several_sources() -> None:
+    model = build(losses=[ADVERSARIAL])
+    inputs, samples = domains()
+    expected = model.loss(inputs, samples)
+    samples[2].set_metainfo(dict(domain='germany'))
+    got = model.loss(inputs, samples)
+    assert all(torch.equal(got[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize('domain', ['finland', 'spain'])
+def test_a_batch_of_one_domain(domain: str) -> None:
+    inputs, samples = domains()
+    for sample in samples:
+        sample.set_metainfo(dict(domain=domain))
+    with pytest.raises(ValueError, match=rf"target 'spain' and of a source, got .*\['{domain}'\]"):
+        build(losses=[ADVERSARIAL]).loss(inputs, samples)
+
+
+def test_two_texts_a_picture() -> None:
+    inputs, samples = domains()
+    samples[0].set_metainfo(dict(text_ids=[1, 2], caption_text_ids=[1, 2]))
+    with pytest.raises(ValueError, match='one text a picture, got 10 texts for 9 pictures'):
+        build(losses=[ADVERSARIAL]).loss(inputs, samples)
+
+
+@pytest.mark.parametrize('term', ['loss_domain_image', 'domain_acc'])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_term_that_is_not_finite_is_named(term: str, value: float,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(losses=[ADVERSARIAL])
+    compute = WeightedDomainAdversarialLoss.compute
+    monkeypatch.setattr(WeightedDomainAdversarialLoss, 'compute', lambda self, parts: {
+        **compute(self, parts), term: torch.tensor(value)})
+    with pytest.raises(FloatingPointError, match=f'{term}={value}: training diverged'):
+        model.loss(*domains())
+
+
+@pytest.mark.parametrize('losses, term', [
+    ([ADVERSARIAL, dict(ADVERSARIAL, modalities=['text'])], 'domain_acc.*loss_domain_text'),
+    ([TRIPLET, TRIPLET], 'loss_triplet'),
+    ([dict(type='OptimalTransportPairingLoss'), dict(type='PseudoPairLoss')], 'loss_pairing'),
+])
+def test_no_term_takes_the_place_of_another(losses: list[dict], term: str) -> None:
+    with pytest.raises(ValueError, match=f'two losses have the same terms .*{term}'):
+        build(losses=losses).loss(*domains())
+
+
+@pytest.mark.parametrize('kwargs, words', [
+    (dict(paired_loss=False), 'nothing to train on'),
+    (dict(losses=[dict(type='InfoNCELoss')]), 'InfoNCELoss is no adaptation loss'),
+    (dict(retriever={**PLAIN, 'head': None}), 'needs a retriever with a head'),
+    (dict(losses=[dict(type='Nope')]), 'Nope'),
+])
+def test_mistakes(kwargs: dict, words: str) -> None:
+    with pytest.raises((ValueError, KeyError), match=words):
+        build(**kwargs)

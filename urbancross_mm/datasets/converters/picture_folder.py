@@ -1,0 +1,102 @@
+"""A folder of pictures without captions, as the target of an adaptation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from urbancross_mm.datasets.converters.annotations import (
+    counts_of,
+    hash_file,
+    make_item,
+    read_lines,
+    refuse_overwrite,
+    write_annotations,
+)
+from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.datasets.converters.splits import random_split
+from urbancross_mm.datasets.transforms.loading import probe_image
+from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.progress import map_tracked
+
+VAL_SHARE = 0.1
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What the command line decides.
+
+    Attributes:
+        images (Path): Folder of pictures, searched with its subfolders.
+        texts (Path): Text file, one sentence a line.
+        out (Path): Folder for the annotations and the sentences.
+        name (str): Of the data set, its domain and the files.
+        seed (int): Of the pictures that are kept aside for choosing a checkpoint.
+        skip_bad (bool): Leave out unreadable pictures, and count them.
+        workers (int): Threads that look into the pictures.
+        force (bool): Overwrite.
+    """
+
+    images: Path
+    texts: Path
+    out: Path
+    name: str
+    seed: int = 0
+    skip_bad: bool = False
+    workers: int = 1
+    force: bool = False
+
+
+def convert(options: Options) -> dict[str, dict[str, int]]:
+    """Write ``<name>_train.json``, ``<name>_val.json`` and ``<name>_texts.txt``.
+
+    A tenth of the pictures, drawn by the seed, is kept aside for choosing a checkpoint without
+    labels. The pictures have no captions, so nothing says which sentence belongs to which.
+
+    Args:
+        options (Options): See there.
+
+    Returns:
+        dict[str, dict[str, int]]: Counts of each split.
+
+    Raises:
+        FileNotFoundError: If the folder, a picture in it or the text file is missing.
+        FileExistsError: If an output exists and ``force`` is off.
+        ValueError: If there are fewer than two pictures, no sentence, or an unreadable picture.
+    """
+    outputs = {split: options.out / f'{options.name}_{split}.json' for split in ('train', 'val')}
+    texts_path = options.out / f'{options.name}_texts.txt'
+    refuse_overwrite([*outputs.values(), texts_path], options.force)
+    texts = [line.strip() for line in read_lines(options.texts) if line.strip()]
+    if not texts:
+        raise ValueError(f'{options.texts} holds no sentence')
+    names, skipped = _readable(options)
+    splits = random_split(names, dict(val=VAL_SHARE), 'train', options.seed)
+    counts = {}
+    for split, path in outputs.items():
+        items = [make_item(options.name, options.name, name, []) for name in splits[split]]
+        counts[split] = counts_of(items, unreadable=skipped if split == 'train' else 0)
+        write_annotations(path, items, dict(
+            dataset=options.name, domain=options.name, split=split,
+            generator='picture_folder.py', seed=options.seed,
+            sources={options.texts.name: hash_file(options.texts)}, counts=counts[split]),
+            options.force, captions_required=False)
+    atomic_write(texts_path, '\n'.join(texts) + '\n')
+    return counts
+
+
+def _readable(options: Options) -> tuple[list[str], int]:
+    """Names of the pictures that can be decoded, relative to the folder, and how many cannot."""
+    names = PictureFolder(options.images).names
+    problems = list(map_tracked(
+        probe_image, [str(options.images / name) for name in names],
+        f'look into {options.images.name}', options.workers))
+    bad = [problem for problem in problems if problem]
+    if bad and not options.skip_bad:
+        raise ValueError(f'{len(bad)} of {len(names)} pictures cannot be read, first: {bad[0]}; '
+                         '--skip-bad leaves them out')
+    good = [name for name, problem in zip(names, problems) if not problem]
+    if len(good) < 2:
+        raise ValueError(f'{options.images} holds {len(good)} readable pictures: at least two are '
+                         'needed')
+    return good, len(bad)

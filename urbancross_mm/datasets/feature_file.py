@@ -1,0 +1,181 @@
+"""Features that frozen encoders gave once: one ``.npz`` file for the pictures and sentences."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from urbancross_mm.utils.files import atomic_write
+
+ARRAYS = ('image_ids', 'image_feats', 'texts', 'text_feats', 'metadata')
+# Files kept in memory: source and target of an adaptation, each perhaps in two versions.
+OPENED = 4
+
+
+class FeatureFile:
+    """One vector a picture and one a sentence, by ``img_id`` and by the sentence itself.
+
+    Args:
+        path (str): A file of :func:`write_features`.
+
+    Attributes:
+        image_feats (np.ndarray): ``(N, C)``, float32, read-only.
+        text_feats (np.ndarray): ``(M, D)``, float32, read-only.
+        metadata (dict): Where the features come from.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        content = _read(path)
+        self.metadata: dict[str, Any] = json.loads(str(content['metadata']))
+        self.image_feats = _floats(content['image_feats'])
+        self.text_feats = _floats(content['text_feats'])
+        self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
+        self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
+
+    def image(self, img_id: str) -> np.ndarray:
+        """Features of a picture.
+
+        Args:
+            img_id (str): Its id.
+
+        Shape:
+            - output: ``(C,)``.
+
+        Returns:
+            np.ndarray: A copy.
+
+        Raises:
+            ValueError: If the file does not hold the picture.
+        """
+        row = self._image_rows.get(img_id)
+        if row is None:
+            raise ValueError(f'no features of the picture {img_id!r} among the '
+                             f'{len(self._image_rows)} of {self.path}: {_advice(self.path)}')
+        return self.image_feats[row].copy()
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Features of sentences.
+
+        Args:
+            texts (Sequence[str]): n sentences, equal to the letter to those that were encoded.
+
+        Shape:
+            - output: ``(n, D)``.
+
+        Returns:
+            np.ndarray: A copy.
+
+        Raises:
+            ValueError: If the file does not hold one of them.
+        """
+        try:
+            rows = [self._text_rows[text] for text in texts]
+        except KeyError as error:
+            raise ValueError(f'no features of the sentence {error.args[0]!r} among the '
+                             f'{len(self._text_rows)} of {self.path}: {_advice(self.path)}'
+                             ) from None
+        return self.text_feats[rows]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes open the file; megabytes of features are not passed on."""
+        return open_features, (self.path,)
+
+
+def open_features(path: str) -> FeatureFile:
+    """Open a file of features, once a process as long as it does not change.
+
+    Args:
+        path (str): The ``.npz`` file.
+
+    Returns:
+        FeatureFile: The same object for everyone who asks for the same file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds something else.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'file of features not found: {Path(path).absolute()} '
+                                f'({_advice(path)}; the flag --sample runs every config on '
+                                'generated data instead)')
+    status = Path(path).stat()
+    return _opened(str(path), status.st_mtime_ns, status.st_size)
+
+
+def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.ndarray,
+                   texts: Sequence[str], text_feats: np.ndarray,
+                   metadata: Mapping[str, Any]) -> None:
+    """Write a file of features, whole or not at all; the same content gives the same bytes.
+
+    Args:
+        path (str | Path): The ``.npz`` file.
+        image_ids (Sequence[str]): N ids.
+        image_feats (np.ndarray): Float16 or float32.
+        texts (Sequence[str]): M sentences.
+        text_feats (np.ndarray): Likewise.
+        metadata (Mapping): Where they come from; must go into JSON.
+
+    Shape:
+        - image_feats: ``(N, C)``
+        - text_feats: ``(M, D)``
+
+    Raises:
+        ValueError: If names and rows differ in number, a name stands twice, or a value is not
+            finite.
+    """
+    for what, names, feats in (('pictures', image_ids, image_feats), ('texts', texts, text_feats)):
+        if feats.ndim != 2 or len(names) != len(feats) or len(set(names)) != len(names):
+            raise ValueError(f'{len(set(names))} distinct of {len(names)} {what} for features of '
+                             f'shape {feats.shape}')
+        if not np.isfinite(feats).all():
+            raise ValueError(f'the features of the {what} are not all finite')
+    buffer = io.BytesIO()
+    np.savez(buffer, image_ids=np.array(image_ids, dtype=np.str_), image_feats=image_feats,
+             texts=np.array(texts, dtype=np.str_), text_feats=text_feats,
+             metadata=np.array(json.dumps(dict(metadata), sort_keys=True)))
+    atomic_write(path, buffer.getvalue())
+
+
+@lru_cache(maxsize=OPENED)
+def _opened(path: str, mtime: int, size: int) -> FeatureFile:
+    return FeatureFile(path)
+
+
+def _read(path: str) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in ARRAYS if name in archive}
+    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        # No zip, a torn one, one that would need unpickling, or a lone array.
+        raise ValueError(f'{path} is not a readable file of features: {error}') from error
+    missing = [name for name in ARRAYS if name not in content]
+    if missing:
+        raise ValueError(f'{path} is no file of features, it lacks {", ".join(missing)}: '
+                         f'{_advice(path)}')
+    for names, feats in (ARRAYS[:2], ARRAYS[2:4]):
+        if content[feats].ndim != 2 or len(content[names]) != len(content[feats]):
+            raise ValueError(f'{path} has {len(content[names])} {names} for {feats} of shape '
+                             f'{content[feats].shape}')
+    return content
+
+
+def _floats(feats: np.ndarray) -> np.ndarray:
+    feats = feats.astype(np.float32, copy=False)
+    feats.flags.writeable = False
+    return feats
+
+
+def _advice(path: str) -> str:
+    return f'make it with tools/misc/extract_features.py CONFIG --out {path}'

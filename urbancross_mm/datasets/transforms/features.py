@@ -1,0 +1,36 @@
+"""Features of a picture that were computed beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+
+from urbancross_mm.datasets.feature_file import open_features
+from urbancross_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadFeatures(BaseTransform):
+    """Look the picture of an item up in a file of features, in place of ``LoadImage``.
+
+    Needs ``img_id``. Adds ``image_feats`` (float32, ``(C,)``), which ``PackRetrievalInputs`` packs
+    as ``image``. No picture is read, so geometry and segments have nothing to work on. All
+    transforms of one file share it in memory.
+
+    Args:
+        file (str): An ``.npz`` file of ``tools/misc/extract_features.py``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such file, or does not hold the picture.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._features = open_features(file)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Look the picture up."""
+        results['image_feats'] = self._features.image(results['img_id'])
+        return results

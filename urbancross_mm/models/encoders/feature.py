@@ -1,0 +1,77 @@
+"""A linear map over features that were computed beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from urbancross_mm.models.encoders.base import BaseEncoder
+from urbancross_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class FeatureEncoder(BaseEncoder):
+    """One linear projection, for features of pictures (``LoadFeatures``) or of sentences
+    (``FeatureTokenizer``) of a frozen encoder.
+
+    Args:
+        in_channels (int): Width C of the features.
+        embed_dim (int): Width D of the embedding.
+        dropout (float): Dropout of the features. Defaults to 0.0.
+        standardize (bool): Bring every channel to mean 0 and variance 1 first: those of the batch
+            in training, their running mean in evaluation. Defaults to False.
+        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+
+    Raises:
+        ValueError: If the features are not C wide.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dim: int,
+        dropout: float = 0.0,
+        standardize: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.in_channels = in_channels
+        self.embed_dim = embed_dim
+        self.norm = nn.BatchNorm1d(in_channels, affine=False) if standardize else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(in_channels, embed_dim)
+
+    def pooled(self, feats: Tensor) -> Tensor:
+        """The features themselves.
+
+        Args:
+            feats (Tensor): Features.
+
+        Shape:
+            (N, C) -> (N, C).
+
+        Returns:
+            Tensor: As they came.
+        """
+        return feats
+
+    def forward(self, feats: Tensor) -> Tensor:
+        """Embeddings, not normalised.
+
+        Args:
+            feats (Tensor): Features of pictures or sentences.
+
+        Shape:
+            (N, C) -> (N, D).
+
+        Returns:
+            Tensor: One vector a picture or sentence.
+        """
+        if feats.dim() != 2 or feats.shape[1] != self.in_channels:
+            raise ValueError(
+                f'in_channels is {self.in_channels}, but the features came as '
+                f'{tuple(feats.shape)}: does the pipeline load features (LoadFeatures, '
+                'FeatureTokenizer), and of this encoder?'
+            )
+        return self.projection(self.dropout(self.norm(feats)))

@@ -1,0 +1,76 @@
+"""Embedding a batch of two domains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from urbancross_mm.models.retrievers.base import BaseRetriever
+
+
+def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target: Tensor
+                  ) -> dict[str, Tensor]:
+    """Embed the samples of both domains, row by row as they came.
+
+    BatchNorm would give both domains the statistics of their mixture, and keep those for the test,
+    where there is the target alone. So with BatchNorm in training the domains go through the
+    network one after the other, each with its own statistics, and only the target's are kept.
+    Without it they go through together.
+
+    Args:
+        retriever (BaseRetriever): In training mode.
+        inputs (dict[str, Tensor]): One row a sample in each.
+        is_target (Tensor): Of which domain each row is.
+
+    Shape:
+        is_target (B,) bool.
+
+    Returns:
+        dict[str, Tensor]: As ``retriever.embed``.
+
+    Reference:
+        AdaBN (https://arxiv.org/abs/1603.04779) for the statistics of the target.
+    """
+    if not any(layer.training for layer in batch_norms(retriever)) or is_target.all() \
+            or not is_target.any():
+        return retriever.embed(inputs)
+    rows = [(~is_target).nonzero()[:, 0], is_target.nonzero()[:, 0]]
+    with statistics_kept(retriever):
+        source = retriever.embed({name: value[rows[0]] for name, value in inputs.items()})
+    target = retriever.embed({name: value[rows[1]] for name, value in inputs.items()})
+    order = torch.cat(rows).argsort()
+    return {name: torch.cat([source[name], target[name]])[order] for name in source}
+
+
+def batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    """The BatchNorm layers of a module.
+
+    Args:
+        module (nn.Module): Any.
+
+    Returns:
+        list[nn.Module]: The layers.
+    """
+    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+
+
+@contextmanager
+def statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Let BatchNorm use the statistics of the batch without remembering them.
+
+    Args:
+        module (nn.Module): Holds the layers.
+    """
+    layers = batch_norms(module)
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before):
+            layer.momentum = momentum
