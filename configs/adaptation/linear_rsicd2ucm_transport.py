@@ -6,7 +6,4 @@ _base_ = [
 start = 'work_dirs/linear_rsicd'
 model = dict(retriever={{_base_.retriever}}, target='ucm')
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
-# A plan needs many target items a step.
-train_dataloader = dict(
-    batch_size=128, batch_sampler=dict(source=dict(rsicd=64), target=dict(ucm=64)))
 auto_scale_lr = dict(base_batch_size=128)

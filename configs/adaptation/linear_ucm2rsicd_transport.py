@@ -6,7 +6,4 @@ _base_ = [
 start = 'work_dirs/linear_ucm'
 model = dict(retriever={{_base_.retriever}}, target='rsicd')
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
-# A plan needs many target items a step.
-train_dataloader = dict(
-    batch_size=128, batch_sampler=dict(source=dict(ucm=64), target=dict(rsicd=64)))
 auto_scale_lr = dict(base_batch_size=128)

@@ -1,24 +1,28 @@
 """Whole adaptations of a sample model: resumed, distributed, and blind to the target's pairs."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import Tensor
 
-from tests.runs import ROOT, forget_runs, run, small_config, weights
+from tests.ranks import run_on_ranks
+from tests.runs import forget_runs, run, small_config, weights
 from urbancross_mm.apis import resolve_start
-from urbancross_mm.registry import HOOKS
+from urbancross_mm.datasets import UnpairedDataset
+from urbancross_mm.registry import DATASETS, HOOKS
 
 CURRICULUM = 'urbancross_finland2spain.py'
+TRANSPORT = 'urbancross_finland2spain_transport.py'
+SPAIN = Path('data/sample/urbancross/Spain/annotations')
+FINLAND = Path('data/sample/urbancross/Finland/annotations')
 
 
 class Killed(Exception):
@@ -46,38 +50,229 @@ def start(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         patch.chdir(sample_dir)
         forget_runs()
         cfg = small_config('urbancross_finland.py', folder, **{'randomness.seed': 1})
-        state = Runner.from_cfg(cfg).model.state_dict()
+        # A residual branch of zeros puts flat areas on the kink of the ReLU behind it.
+        cfg.model.image_encoder.backbone.zero_init_residual = False
+        runner = Runner.from_cfg(cfg)
+        runner.model.init_weights()
     path = folder / 'epoch_40.pth'
-    torch.save(dict(state_dict=state, meta=dict(epoch=40)), path)
+    torch.save(dict(state_dict=runner.model.state_dict(), meta=dict(epoch=40)), path)
     return str(path)
 
 
 def recipe(work_dir: Path, start: str, name: str = CURRICULUM, resume: bool = False,
-           epochs: int = 1, **options: Any) -> Config:
+           epochs: int = 1, batch: int = 8, **options: Any) -> Config:
     """A small adaptation, as ``tools/train.py`` prepares it."""
-    cfg = small_config(name, work_dir, **{
+    cfg = small_config(name, work_dir, batch=batch, **{
         'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': epochs, 'start': start,
         **options})
+    for loss in cfg.model.get('losses', []):
+        if 'Pair' in loss.type:
+            loss.update(min_items=4, memory_size=6)
     cfg.resume = resume
     resolve_start(cfg)
     return cfg
 
 
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> list[str]:
+def trained(cfg: Config) -> dict[str, Tensor]:
+    run(cfg)
+    return weights(Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth')
+
+
+def changed(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
     """Names of the weights that differ in any bit."""
     assert first.keys() == second.keys()
     return [name for name in first if not torch.equal(first[name], second[name])]
 
 
-@pytest.mark.parametrize('name', [CURRICULUM, 'urbancross_finland2spain_transport.py'])
+@pytest.mark.parametrize('name', [CURRICULUM, TRANSPORT])
 def test_train_and_resume_is_bit_equal(in_sample_dir: Path, tmp_path: Path, start: str, name: str
                                        ) -> None:
-    run(recipe(tmp_path / 'whole', start, name, epochs=4))
+    """In the middle of a curriculum, of a ramp, and of a memory."""
+    whole = trained(recipe(tmp_path / 'whole', start, name, epochs=4))
     cfg = recipe(tmp_path / 'parts', start, name, epochs=4)
     cfg.custom_hooks.append(dict(type='KillHook', epoch=2))
     with pytest.raises(Killed):
         run(cfg)
-    run(recipe(tmp_path / 'parts', start, name, resume=True, epochs=4))
-    whole, parts = (weights(tmp_path / part / 'epoch_4.pth') for part in ('whole', 'parts'))
-    print({n: float((whole[n].float()-parts[n].float()).abs().max()) for n in same(whole, parts)})
-    assert same(whole, parts) == []
+    parts = trained(recipe(tmp_path / 'parts', start, name, resume=True, epochs=4))
+    assert changed(whole, parts) == []
+    assert changed(whole, weights(tmp_path / 'whole' / 'epoch_3.pth'))
+
+
+@DATASETS.register_module(force=True)
+class TextByPicture(UnpairedDataset):
+    """Draws the same sentence for a picture on whatever rank it is loaded."""
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        np.random.seed(idx)
+        return super().get_data_info(idx)
+
+
+def without_chance(work_dir: Path, start: str, name: str, ranks: int = 1) -> Config:
+    """No augmentation, no batch statistics: only the sharding differs between ranks."""
+    cfg = recipe(work_dir, start, name, epochs=2, batch=8 // ranks)
+    source, target = cfg.train_dataloader.dataset.datasets
+    for part in (source, target):
+        part.pipeline = [step for step in part.pipeline if not step.type.startswith('Random')]
+    target.type = 'TextByPicture'
+    cfg.model.retriever.image_encoder.norm_eval = True
+    cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.03)
+    return cfg
+
+
+def on_a_rank(rank: int, folder: str, work_dir: str, start: str, names: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv('LOCAL_RANK', str(rank))
+        for name in names:
+            cfg = without_chance(Path(work_dir) / name, start, name, ranks=2)
+            cfg.launcher = 'pytorch'
+            cfg.model_wrapper_cfg = dict(
+                type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+            run(cfg)
+
+
+def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
+    names = [CURRICULUM, TRANSPORT]
+    for folder in ('meet', 'two', 'one'):
+        (tmp_path / folder).mkdir()
+    run_on_ranks(on_a_rank, tmp_path / 'meet', str(in_sample_dir), str(tmp_path / 'two'), start,
+                 names)
+    before = weights(Path(start))
+    for name in names:
+        one = trained(without_chance(tmp_path / 'one' / name, start, name))
+        two = weights(tmp_path / 'two' / name / 'epoch_2.pth')
+        assert one.keys() == two.keys()
+        moved = max(distance(one[key], before[key]) for key in before if key in one)
+        assert moved > 1e-3
+        for key in one:
+            # A gradient that is not summed over the ranks would be half of it.
+            assert distance(one[key], two[key]) < 0.02 * moved, key
+
+
+def distance(first: Tensor, second: Tensor) -> float:
+    return (first.float() - second.float()).abs().max().item()
+
+
+@pytest.fixture
+def own_sample(in_sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the sample whose files may be spoilt."""
+    shutil.copytree(in_sample_dir / 'data', tmp_path / 'own' / 'data')
+    monkeypatch.chdir(tmp_path / 'own')
+    return tmp_path
+
+
+def rotate_captions(path: Path) -> None:
+    """Hand the captions of each picture to the next."""
+    content = json.loads(path.read_text())
+    items = content['data_list']
+    captions = [item['captions'] for item in items]
+    assert len({str(caption) for caption in captions}) > 1
+    for item, other in zip(items, captions[1:] + captions[:1]):
+        item['captions'] = other
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize('name', [CURRICULUM, TRANSPORT])
+def test_no_pair_of_the_target_is_learned_from(own_sample: Path, start: str, name: str) -> None:
+    before = trained(recipe(own_sample / 'before', start, name))
+    rotate_captions(SPAIN / 'spain_train.json')
+    assert changed(before, trained(recipe(own_sample / 'after', start, name))) == []
+    rotate_captions(FINLAND / 'finland_train.json')  # but those of the source are
+    assert changed(before, trained(recipe(own_sample / 'source', start, name)))
+
+
+def test_the_test_split_of_the_target_is_not_read(own_sample: Path, start: str) -> None:
+    (SPAIN / 'spain_test.json').write_text('poison')
+    cfg = recipe(own_sample / 'work', start)
+    runner = run(cfg)
+    assert runner.iter == 2
+    with pytest.raises(ValueError, match=r'spain_test\.json is not valid JSON'):
+        runner.test()
+
+
+def updates(cfg: Config, start: str) -> float:
+    """How far the retriever's weights went from where they started."""
+    before, after = weights(Path(start)), trained(cfg)
+    names = [name for name in before if name in after and 'running' not in name
+             and 'num_batches' not in name]
+    assert all(torch.isfinite(after[name]).all() for name in names)
+    return sum((after[name] - before[name]).square().sum().item() for name in names) ** 0.5
+
+
+@pytest.mark.parametrize('wrapper', ['OptimWrapper', 'BFloat16OptimWrapper'])
+def test_clipping_acts_after_backward(in_sample_dir: Path, tmp_path: Path, start: str, wrapper: str
+                                      ) -> None:
+    """The published code clips before there is a gradient."""
+    cfg = recipe(tmp_path, start, **{'optim_wrapper.type': wrapper})
+    cfg.param_scheduler = []
+    cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.03)
+    cfg.optim_wrapper.clip_grad = dict(max_norm=1e-3)
+    assert 1e-4 < updates(cfg, start) <= 2e-3 * 1.01  # two steps of at most 1e-3
+
+
+def test_the_curriculum_advances(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
+    cfg = recipe(tmp_path, start, epochs=3)
+    cfg.default_hooks.logger.interval = 1
+    scalars = run(cfg).message_hub.log_scalars
+    ratios = scalars['train/source_ratio'].data[0]
+    expected = [round(ratio * 6) / 6 for ratio in (0.2, 0.4, 0.6)]  # 6 source samples a batch
+    assert ratios.tolist() == pytest.approx(np.repeat(expected, 2).tolist())
+    assert {'train/loss_triplet', 'train/loss_domain_image', 'train/loss_domain_text',
+            'train/domain_acc'} <= set(scalars)
+
+
+def test_an_adapted_checkpoint_is_one_of_the_plain_recipe(in_sample_dir: Path, tmp_path: Path,
+                                                          start: str) -> None:
+    cfg = recipe(tmp_path, start)
+    adapted = run(cfg)
+    score = adapted.message_hub.log_scalars['val/retrieval/mR'].current()
+    plain = small_config('urbancross_spain_no-segments.py', tmp_path / 'plain')
+    plain.load_from = str(tmp_path / 'epoch_1.pth')
+    plain.test_dataloader = plain.val_dataloader = cfg.val_dataloader
+    forget_runs()
+    assert Runner.from_cfg(plain).test()['retrieval/mR'] == score
+
+
+def deterministic(cfg: Config) -> Config:
+    for part in cfg.train_dataloader.dataset.datasets:
+        part.pipeline = [step for step in part.pipeline if not step.type.startswith('Random')]
+    return cfg
+
+
+def first_norm(model: torch.nn.Module, pictures: list[Tensor], batches: int
+               ) -> tuple[Tensor, Tensor]:
+    """What the first BatchNorm sees: mean and variance, batch by batch, averaged."""
+    backbone = model.retriever.image_encoder.backbone
+    seen = []
+    for part in torch.stack(pictures).chunk(batches):
+        maps = backbone.conv1(model.data_preprocessor(
+            dict(inputs=dict(image=list(part)), data_samples=None))['inputs']['image'])
+        seen.append(maps.transpose(0, 1).flatten(1))
+    return (torch.stack([maps.mean(1) for maps in seen]).mean(0),
+            torch.stack([maps.var(1) for maps in seen]).mean(0))
+
+
+def test_batch_norm_takes_the_statistics_of_the_target(in_sample_dir: Path, tmp_path: Path,
+                                                       start: str) -> None:
+    cfg = deterministic(recipe(tmp_path, start, TRANSPORT))
+    cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='spain'))
+    runner = run(cfg)
+    source, target = runner.train_dataloader.dataset.datasets
+    assert len(target) == 4
+    layer = runner.model.retriever.image_encoder.backbone.bn1
+    with torch.no_grad():
+        own, other = (first_norm(runner.model, [part[i]['inputs']['image'] for i in range(4)], 1)
+                      for part in (target, source))
+    torch.testing.assert_close(layer.running_mean, own[0], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(layer.running_mean, other[0], rtol=1e-2, atol=1e-3)
+    assert layer.momentum == 0.1
+    saved = weights(tmp_path / 'epoch_1.pth')
+    assert torch.equal(saved['image_encoder.backbone.bn1.running_mean'], layer.running_mean)
+    assert torch.equal(saved['image_encoder.backbone.bn1.running_var'], layer.running_var)
+
+
+def test_a_domain_without_pictures(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
+    cfg = recipe(tmp_path, start, TRANSPORT)
+    cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='germany'))
+    with pytest.raises(ValueError, match="no picture of the target 'germany'"):
+        run(cfg)

@@ -25,8 +25,8 @@ class TwoTowers(nn.Module):
             parameter.data = torch.randn(parameter.shape, generator=generator)
 
     def forward(self, image: torch.Tensor, text: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        images = dist.all_gather_with_grad(similarity.normalize(self.image(image)))
-        texts = dist.all_gather_with_grad(similarity.normalize(self.text(text)))
+        images = dist.all_gather(similarity.normalize(self.image(image)), with_grad=True)
+        texts = dist.all_gather(similarity.normalize(self.text(text)), with_grad=True)
         keys = dist.all_gather(keys)
         return contrastive.info_nce(images, texts, self.scale.exp(),
                                     contrastive.positive_mask(keys, keys))
@@ -54,7 +54,7 @@ def on_a_rank(rank: int) -> dict[str, Any]:
     result['ids'] = dist.all_gather(torch.tensor([[2 ** 62 + rank, -1]]))
     for shape in ((2 + rank, 3), (2, 3 + rank), (2,) * (rank + 1)):
         try:
-            dist.all_gather_with_grad(torch.zeros(shape))
+            dist.all_gather(torch.zeros(shape), with_grad=True)
         except ValueError as error:
             result[str(shape[0])] = str(error)
     result['uneven'] = [value for value in result.values() if isinstance(value, str)]
@@ -75,7 +75,7 @@ def test_two_ranks_equal_one_in_loss_and_gradient(tmp_path: Path) -> None:
 def test_one_process_gathers_itself() -> None:
     tensor = torch.randn(3, 2, requires_grad=True)
     assert dist.world_info() == (0, 1)
-    assert dist.all_gather_with_grad(tensor) is tensor
+    assert dist.all_gather(tensor, with_grad=True) is tensor
     assert dist.all_gather(tensor) is tensor
 
 

@@ -112,11 +112,12 @@ def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
 
 
 def _encoders(model: nn.Module) -> tuple[nn.Module, nn.Module]:
-    found = [getattr(model, name, None) for name in ('image_encoder', 'text_encoder')]
-    if None in found:
+    image_encoder, text_encoder = (
+        getattr(model, name, None) for name in ('image_encoder', 'text_encoder'))
+    if image_encoder is None or text_encoder is None:
         raise ValueError(f'features come from a model with image_encoder and text_encoder, which '
                          f'{type(model).__name__} has not')
-    return found[0], found[1]
+    return image_encoder, text_encoder
 
 
 def _before_projection(encoder: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -180,7 +180,8 @@ def resolve_checkpoint(path: str) -> str:
     """Find the checkpoint that a user means.
 
     Args:
-        path (str): A checkpoint file, or a work directory: its best checkpoint, else its latest.
+        path (str): A checkpoint file, or a work directory: its best checkpoint, one chosen without
+            labels before one chosen by pairs, else its latest.
 
     Returns:
         str: A file.
@@ -191,7 +192,8 @@ def resolve_checkpoint(path: str) -> str:
     if os.path.isfile(path):
         return path
     if os.path.isdir(path):
-        best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
+        best = sorted(Path(path).glob('best_*.pth'), key=lambda file: (
+            file.name.startswith('best_label_free'), os.path.getmtime(file)))
         found = str(best[-1]) if best else find_resumable(path)
         if found:
             return found

@@ -27,11 +27,18 @@ def world_info() -> WorldInfo:
     return WorldInfo(0, 1)
 
 
-def all_gather(tensor: Tensor) -> Tensor:
-    """Concatenate a tensor of every rank, without gradient: ids, masks, diagnostics.
+def all_gather(tensor: Tensor, with_grad: bool = False) -> Tensor:
+    """Concatenate a tensor of every rank.
+
+    With the gradient, every rank can compute the loss of the whole batch: the gradients of all
+    ranks are summed on the way back, so that the mean that DistributedDataParallel takes over
+    ranks equals the gradient of a single process on the whole batch. Without it, each rank would
+    keep only its own part: the loss is right and its gradient is not.
 
     Args:
         tensor (Tensor): Equal shape and type on every rank.
+        with_grad (bool): Send the gradient back to the rank it came from; ids, masks and
+            diagnostics need none. Defaults to False.
 
     Shape:
         - tensor: ``(B, ...)``; output: ``(world_size * B, ...)``, rank 0 first.
@@ -45,33 +52,7 @@ def all_gather(tensor: Tensor) -> Tensor:
     if world_info().world_size == 1:
         return tensor
     _check_equal_shapes(tensor)
-    return _gather(tensor.detach())
-
-
-def all_gather_with_grad(tensor: Tensor) -> Tensor:
-    """Concatenate a tensor of every rank and send the gradient back to the rank it came from.
-
-    Every rank then computes the loss of the whole batch. The gradients of all ranks are summed
-    on the way back, so that the mean that DistributedDataParallel takes over ranks equals the
-    gradient of a single process on the whole batch. A plain ``all_gather`` keeps only the part of
-    the rank itself: the loss is right and its gradient is not.
-
-    Args:
-        tensor (Tensor): Equal shape and type on every rank.
-
-    Shape:
-        - tensor: ``(B, ...)``; output: ``(world_size * B, ...)``, rank 0 first.
-
-    Returns:
-        Tensor: The rows of every rank; the input itself at world size 1.
-
-    Raises:
-        ValueError: If the shapes differ between ranks.
-    """
-    if world_info().world_size == 1:
-        return tensor
-    _check_equal_shapes(tensor)
-    return _GatherWithGrad.apply(tensor)
+    return _GatherWithGrad.apply(tensor) if with_grad else _gather(tensor.detach())
 
 
 def all_gather_rows(tensor: Tensor, with_grad: bool = False) -> Tensor:
@@ -79,8 +60,7 @@ def all_gather_rows(tensor: Tensor, with_grad: bool = False) -> Tensor:
 
     Args:
         tensor (Tensor): Equal type and equal shape but for the rows on every rank.
-        with_grad (bool): Send the gradient back, as :func:`all_gather_with_grad` does. Defaults
-            to False.
+        with_grad (bool): As in :func:`all_gather`. Defaults to False.
 
     Shape:
         - tensor: ``(B, ...)``; output: ``(sum of B, ...)``, rank 0 first.
@@ -93,8 +73,7 @@ def all_gather_rows(tensor: Tensor, with_grad: bool = False) -> Tensor:
     sizes = _gather(torch.tensor([len(tensor)], device=tensor.device))
     longest = int(sizes.max())
     padding = tensor.new_zeros((longest - len(tensor), *tensor.shape[1:]))
-    gather = all_gather_with_grad if with_grad else all_gather
-    rows = gather(torch.cat([tensor, padding]))
+    rows = all_gather(torch.cat([tensor, padding]), with_grad)
     kept = torch.arange(longest, device=tensor.device) < sizes[:, None]
     return rows[kept.flatten()]
 

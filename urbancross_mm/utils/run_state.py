@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def forget_runs() -> None:
     """Close and drop the loggers, message hubs and visualizers of earlier runs.
@@ -19,4 +21,10 @@ def forget_runs() -> None:
         for handler in logger.handlers:
             handler.close()
     for manager in (MMLogger, MessageHub, Visualizer, DefaultScope):
-        manager._instance_dict.clear()
+        for kind in _with_subclasses(manager):
+            kind._instance_dict.clear()
+
+
+def _with_subclasses(kind: Any) -> list[Any]:
+    """A class and all below it: each keeps a dict of its own."""
+    return [kind, *(found for child in kind.__subclasses__() for found in _with_subclasses(child))]

@@ -1,5 +1,5 @@
 # AdaBN: the target's statistics in every BatchNorm of the image encoder; nothing is trained.
-_base_ = ['../default_runtime.py']
+_base_ = ['../adaptation_runtime.py']
 model = dict(type='DomainAdaptiveRetriever')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.0))
 custom_hooks = [

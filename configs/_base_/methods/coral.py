@@ -1,5 +1,5 @@
 # CORAL between source and target in each modality, beside the retriever's own loss on the source.
-_base_ = ['../default_runtime.py']
+_base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
     losses=[dict(type='DomainDistanceLoss', distance='coral', loss_weight=100.0)])

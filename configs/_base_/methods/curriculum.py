@@ -1,6 +1,6 @@
 # UrbanCross's adaptation, corrected: a growing share of the source that looks like the target, a
 # weighted triplet loss and a weighted adversarial loss.
-_base_ = ['../default_runtime.py']
+_base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
     paired_loss=False,

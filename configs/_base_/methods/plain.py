@@ -1,6 +1,6 @@
 # UrbanCross's adaptation without a curriculum: a fifth of the source, the retriever's own loss on
 # it, and the weighted adversarial loss.
-_base_ = ['../default_runtime.py']
+_base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
     selector=dict(type='SimilarSourceSelector', features='fused', encoders='frozen', ratio=0.2),

@@ -1,6 +1,6 @@
 # Mutual nearest neighbours with CSLS as pairs of the target, the confident ones first, beside the
 # retriever's own loss on the source.
-_base_ = ['../default_runtime.py']
+_base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
     losses=[dict(type='PseudoPairLoss', neighbours=10)])

@@ -22,9 +22,10 @@ class CrossDomainSampler(Sampler[list[int]]):
     A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
     One epoch is one pass over the target, in which every target item comes exactly once at any
     world size: the items are dealt out evenly, so where they do not fill all batches each holds a
-    few less than ``target``, and no rank runs out before the others. The sources are shuffled and used up before they start
-    over. The order is a function of (seed, epoch). Ranks take their parts of it, so two ranks with
-    half the batch see together what one rank sees. No batch is kept.
+    few less than ``target``, and no rank runs out before the others. The sources are shuffled and
+    used up before they start over. The order is a function of (seed, epoch). Ranks take their
+    parts of it, so two ranks with half the batch see together what one rank sees. No batch is
+    kept.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives data set, seed and epoch.

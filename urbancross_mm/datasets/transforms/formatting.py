@@ -56,8 +56,8 @@ class PackRetrievalInputs(BaseTransform):
         sample = RetrievalDataSample()
         for key in self.meta_keys:
             if key in results:
-                # Given as metainfo, mmengine would copy it deeply: more time than all the rest of
-                # an item of features. An item is its own anyway.
+                # Given as metainfo, mmengine would copy it deeply, which takes a quarter of the
+                # time of an item of features. An item is its own anyway.
                 sample.set_field(results[key], key, field_type='metainfo')
         return dict(inputs=inputs, data_samples=sample)
 

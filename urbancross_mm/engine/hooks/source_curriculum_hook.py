@@ -55,7 +55,7 @@ class SourceCurriculumHook(Hook):
         self.margin = dict(margin or MARGIN)
         self.scope = scope
         for stage in range(num_stages):
-            ratio_now = scheduled(stage, num_stages, **self.ratio)
+            ratio_now = self.stage_at(stage).ratio
             if not 0 < ratio_now <= 1:
                 raise ValueError(f'the ratio at stage {stage} is {ratio_now}: it must lie in '
                                  '(0, 1], or it selects nothing')

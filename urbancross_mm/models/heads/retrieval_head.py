@@ -13,7 +13,7 @@ from urbancross_mm.functional import contrastive
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.utils.dist import all_gather, all_gather_rows, all_gather_with_grad
+from urbancross_mm.utils.dist import all_gather, all_gather_rows
 from urbancross_mm.utils.ids import stable_id
 
 
@@ -149,7 +149,7 @@ class RetrievalHead(BaseModule):
             ids.image_keys, ids.image_keys, ids.caption_ids, ids.text_ids)
 
     def _gathered(self, embeds: Tensor) -> Tensor:
-        return all_gather_with_grad(embeds) if self.gather else embeds
+        return all_gather(embeds, with_grad=True) if self.gather else embeds
 
 
 def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> BatchIds:

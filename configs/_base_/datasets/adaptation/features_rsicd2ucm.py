@@ -19,7 +19,8 @@ target = dict(
     type='UnpairedDataset', data_root='data/ucm', ann_file='annotations/ucm_train.json',
     pipeline=ucm_pipeline)
 train_dataloader = dict(
-    num_workers=0, batch_sampler=dict(source=dict(rsicd=80), target=dict(ucm=16)),
+    batch_size=128, num_workers=0,
+    batch_sampler=dict(source=dict(rsicd=64), target=dict(ucm=64)),
     dataset=dict(datasets=[source, target]))
 val_dataloader = dict(num_workers=0, dataset=dict(
     data_root='data/ucm', ann_file='annotations/ucm_val.json', pipeline=ucm_pipeline))

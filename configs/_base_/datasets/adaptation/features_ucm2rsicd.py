@@ -19,7 +19,8 @@ target = dict(
     type='UnpairedDataset', data_root='data/rsicd', ann_file='annotations/rsicd_train.json',
     pipeline=rsicd_pipeline)
 train_dataloader = dict(
-    num_workers=0, batch_sampler=dict(source=dict(ucm=80), target=dict(rsicd=16)),
+    batch_size=128, num_workers=0,
+    batch_sampler=dict(source=dict(ucm=64), target=dict(rsicd=64)),
     dataset=dict(datasets=[source, target]))
 val_dataloader = dict(num_workers=0, dataset=dict(
     data_root='data/rsicd', ann_file='annotations/rsicd_val.json', pipeline=rsicd_pipeline))
