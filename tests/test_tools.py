@@ -72,6 +72,8 @@ def test_no_validate(in_sample_dir: Path, tmp_path: Path) -> None:
     (['tools/train.py', 'configs/nothing.py'], 'no config at'),
     (['tools/train.py', CONFIG], '--sample'),
     (['tools/test.py', CONFIG, 'nothing.pth', '--sample'], 'no checkpoint at nothing.pth'),
+    (['tools/train.py', str(CONFIGS / 'urbancross_finland2spain.py'), '--sample'],
+     'train the source model first'),
     (['tools/search.py', CONFIG, 'none', '--sample', '--images', 'nowhere', 'a'], 'nowhere'),
     (['tools/train.py', CONFIG, '--sample', '--cfg-options', 'model.image_encoder.type=Nope'],
      'Nope'),

@@ -90,6 +90,13 @@ def test_a_step_along_the_gradient_brings_the_domains_closer(distance: Callable)
     assert distance(source, target.detach() - step * target.grad) < before
 
 
+def test_the_width_of_the_kernels_is_no_way_to_lower_the_mmd() -> None:
+    """With a gradient, it would cancel that of making all vectors longer."""
+    vectors = torch.randn(12, 4, requires_grad=True)
+    mk_mmd(vectors[:6], 2 * vectors[6:]).backward()
+    assert abs((vectors.grad * vectors).sum().item()) > 1e-3
+
+
 @pytest.mark.parametrize('distance', DISTANCES)
 def test_collapsed_vectors_have_distance_0_and_a_finite_gradient(distance: Callable) -> None:
     vectors = torch.ones(6, 4, requires_grad=True)

@@ -65,6 +65,11 @@ def test_small_batches(source: int, target: int, ratio: float) -> None:
         assert weights.sum().item() == pytest.approx(1, abs=1e-5)
 
 
+def test_no_sample_is_lost_to_the_digits_of_a_ratio() -> None:
+    assert int(0.29 * 100) == 28
+    assert len(select_similar(*embeds(100, 4), 0.29).indices) == 29
+
+
 def test_equal_rows_have_equal_weights_and_keep_their_order() -> None:
     """The published min-max is 0 / 0 here."""
     source, target = normalize(torch.ones(10, 4)), normalize(torch.ones(5, 4))

@@ -51,6 +51,12 @@ def test_marginals(size: tuple[int, int]) -> None:
     torch.testing.assert_close(plan.sum(1), rows.float(), rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.parametrize('eps', [0.05, 1e-3])
+def test_a_constant_changes_nothing(eps: float) -> None:
+    scores = torch.rand(4, 5, dtype=torch.float64)
+    torch.testing.assert_close(sinkhorn(scores + 50, eps), sinkhorn(scores, eps), rtol=1e-6, atol=0)
+
+
 def test_masses_need_not_be_normalised() -> None:
     scores, columns = torch.rand(3, 4), torch.tensor([1, 2, 3, 4])
     plan = sinkhorn(scores, columns=columns)

@@ -45,7 +45,7 @@ def test_each_rule_picks_its_epoch_and_pays_its_regret(call, tmp_path: Path) -> 
     assert code == 0
     for line in ('| picked by (4 validations) | epoch | score | mR on validation | regret |',
                  '| label_free/agreement (greatest) | 2 | 0.5000 | 41.00 | 1.50 |',
-                 '| label_free/hubness_t2i (least) | 3 | 0.5000 | 42.50 | 0.00 |',
+                 '| label_free/hubness_t2i (nearest to 0) | 3 | 0.5000 | 42.50 | 0.00 |',
                  '| last epoch | 4 | - | 35.00 | 7.50 |',
                  '| oracle: retrieval/mR (greatest) | 3 | 42.5000 | 42.50 | 0.00 |'):
         assert line in text
@@ -63,7 +63,7 @@ def test_without_recall_there_is_no_oracle(call, tmp_path: Path) -> None:
     assert code == 0 and 'oracle:' not in text
     assert '| label_free/agreement (greatest) | 1 | 0.2000 | - | - |' in text
     # Not a number never wins.
-    assert '| label_free/hubness_t2i (least) | 1 | 3.0000 | - | - |' in text
+    assert '| label_free/hubness_t2i (nearest to 0) | 1 | 3.0000 | - | - |' in text
 
 
 def test_a_resumed_run_is_one_run_and_a_new_one_replaces_the_old(tool, tmp_path: Path) -> None:

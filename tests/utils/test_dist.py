@@ -58,6 +58,13 @@ def on_a_rank(rank: int) -> dict[str, Any]:
         except ValueError as error:
             result[str(shape[0])] = str(error)
     result['uneven'] = [value for value in result.values() if isinstance(value, str)]
+    rows = (torch.arange(2 * (rank + 1)).view(rank + 1, 2) + 10.0 * rank).requires_grad_()
+    result['rows'] = dist.all_gather_rows(rows, with_grad=True)
+    # Each rank computes the loss of all rows; the gradients of both come back.
+    (result['rows'] * torch.tensor([[1.0], [2.0], [3.0]])).sum().backward()
+    result['rows_grad'], result['rows'] = rows.grad, result['rows'].detach()
+    result['none'] = dist.all_gather_rows(torch.ones(2 * rank, 3))
+    result['plain'] = dist.all_gather_rows(rows).requires_grad
     return result
 
 
@@ -70,6 +77,9 @@ def test_two_ranks_equal_one_in_loss_and_gradient(tmp_path: Path) -> None:
         assert two['world'] == (rank, 2)
         assert two['ids'].tolist() == [[2 ** 62, -1], [2 ** 62 + 1, -1]]
         assert two['uneven'] and all('different shapes' in text for text in two['uneven'])
+        assert two['rows'].tolist() == [[0, 1], [10, 11], [12, 13]]
+        assert two['rows_grad'].tolist() == [[[2, 2]], [[4, 4], [6, 6]]][rank]
+        assert two['none'].shape == (2, 3) and not two['plain']
 
 
 def test_one_process_gathers_itself() -> None:
@@ -77,6 +87,7 @@ def test_one_process_gathers_itself() -> None:
     assert dist.world_info() == (0, 1)
     assert dist.all_gather(tensor, with_grad=True) is tensor
     assert dist.all_gather(tensor) is tensor
+    assert dist.all_gather_rows(tensor, with_grad=True) is tensor
 
 
 def test_a_number_cannot_be_gathered(monkeypatch: pytest.MonkeyPatch) -> None:

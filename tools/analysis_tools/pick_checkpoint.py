@@ -22,7 +22,7 @@ from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 
 PREFIX = 'label_free/'
-# Of all other scores less is better.
+# Of all other scores the one nearest to 0 is best.
 GREATER = ('agreement',)
 NOTE = ('mR needs to know the pairs of the target: it picks in the oracle row only. In the other '
         'rows it tells what a pick made without it was worth.')
@@ -75,8 +75,8 @@ def pick(validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
         greater = name.removeprefix(PREFIX) in GREATER
         epoch = _best(validations, name, greater)
         if epoch is not None:
-            rows.append(dict(rule=f'{name} ({"greatest" if greater else "least"})', epoch=epoch,
-                             score=validations[epoch][name]))
+            best = 'greatest' if greater else 'nearest to 0'
+            rows.append(dict(rule=f'{name} ({best})', epoch=epoch, score=validations[epoch][name]))
     rows.append(dict(rule='last epoch', epoch=max(validations), score=None))
     oracle = _best(validations, recall, greater=True)
     if oracle is not None:
@@ -126,7 +126,9 @@ def _scores(record: dict[str, Any]) -> list[str]:
 def _best(validations: dict[int, dict[str, float]], name: str, greater: bool) -> int | None:
     values = {epoch: record[name] for epoch, record in validations.items()
               if math.isfinite(record.get(name, math.nan))}
-    return (max if greater else min)(values, key=values.__getitem__, default=None)
+    if greater:
+        return max(values, key=values.__getitem__, default=None)
+    return min(values, key=lambda epoch: abs(values[epoch]), default=None)
 
 
 def _shown(value: float | None, digits: int) -> str:

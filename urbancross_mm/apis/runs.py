@@ -16,6 +16,7 @@ from urbancross_mm.apis.config import load_config
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import find_resumable, remove_leftovers
+from urbancross_mm.utils.checkpoints import read_checkpoint
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
 
@@ -132,7 +133,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         # Without one, a recipe that starts from other weights still does.
         cfg.load_from = found or cfg.get('load_from')
         if found is None:
-            print(f'no checkpoint in {cfg.work_dir} to resume from: training starts from scratch')
+            print(f'no checkpoint in {cfg.work_dir} to resume from: training begins anew')
     else:
         # In a folder the latest checkpoint, not the best: that one has no optimizer state.
         cfg.load_from = find_resumable(resume) or resolve_checkpoint(resume)
@@ -143,13 +144,18 @@ def resolve_start(cfg: Config) -> None:
 
     Args:
         cfg (Config): Changed in place: the top-level key ``start``, a checkpoint file or a work
-            directory, becomes ``load_from`` unless the run is resumed, and ``model.start``.
-            Nothing happens without that key.
+            directory, becomes ``load_from`` and ``model.start``. A resumed run keeps the start
+            that its checkpoint recorded. Nothing happens without that key.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
     """
     if not cfg.get('start'):
+        return
+    if cfg.get('resume'):
+        # The work directory of the source may have another best checkpoint by now.
+        recorded = read_checkpoint(cfg.load_from).get('meta', {}).get('cfg', '')
+        cfg.model.start = Config.fromstring(recorded, '.py').get('model', {}).get('start')
         return
     try:
         start = resolve_checkpoint(cfg.start)
@@ -157,9 +163,7 @@ def resolve_start(cfg: Config) -> None:
         raise FileNotFoundError(
             f'nothing to start the adaptation from: {error}; train the source model first, or name '
             'its checkpoint with --cfg-options start=PATH') from None
-    cfg.model.start = start
-    if not cfg.get('resume'):
-        cfg.load_from = start
+    cfg.model.start = cfg.load_from = start
 
 
 def use_bfloat16(cfg: Config, loop: str) -> None:

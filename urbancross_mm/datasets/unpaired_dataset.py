@@ -58,8 +58,8 @@ class UnpairedDataset(ImageTextDataset):
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """A picture and a sentence drawn with numpy's global generator; in ``test_mode`` always the
-        same one.
+        """A picture and a sentence drawn with numpy's global generator; in ``test_mode`` the
+        sentences are dealt out, so that a loop over the data set encodes each of them.
 
         Args:
             idx (int): Index of the picture.
@@ -68,9 +68,9 @@ class UnpairedDataset(ImageTextDataset):
             dict: As :meth:`ImageTextDataset.get_data_info`, without any caption of the picture.
         """
         info = BaseDataset.get_data_info(self, idx)
-        random = np.random.RandomState(idx) if self.test_mode else np.random
-        text = self.pool[random.randint(len(self.pool))]
-        info.update(caption_text_ids=[], texts=[text], text_ids=[stable_id(text)])
+        texts = self.pool[info['sample_idx']::len(self)] if self.test_mode \
+            else [self.pool[np.random.randint(len(self.pool))]]
+        info.update(caption_text_ids=[], texts=texts, text_ids=[stable_id(text) for text in texts])
         return info
 
     def _read_text_file(self) -> list[str]:

@@ -87,7 +87,7 @@ def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
         raise ValueError(f'ratio must lie in (0, 1], got {ratio}: it would select nothing')
     similarity = inner_product(target_embeds, source_embeds)  # (T, S)
     closeness = similarity.mean(dim=0)
-    # round, not int: 80 * 0.6 is 47.99 in floats. Stable, so that equal rows keep their order.
+    # round, not int: 100 * 0.29 is 28.99... in floats. Stable, so that equal rows keep their order.
     count = max(1, round(ratio * len(source_embeds)))
     ranking = closeness.argsort(descending=True, stable=True)
     begin = 0

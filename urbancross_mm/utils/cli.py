@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-EXPECTED = (ValueError, KeyError, OSError, ImportError)
+EXPECTED = (ValueError, KeyError, OSError, ImportError, FloatingPointError)
 
 
 def run_tool(main: Callable[[], int | None]) -> None:

@@ -2,9 +2,4 @@
 _base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
-    losses=[dict(type='DomainDistanceLoss', distance='coral', loss_weight=100.0)])
-custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
-]
+    losses=[dict(type='DomainDistanceLoss', distance='coral')])

@@ -3,8 +3,3 @@ _base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
     losses=[dict(type='DomainDistanceLoss', distance='mk_mmd')])
-custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
-]

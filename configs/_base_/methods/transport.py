@@ -4,8 +4,3 @@ _base_ = ['../adaptation_runtime.py']
 model = dict(
     type='DomainAdaptiveRetriever',
     losses=[dict(type='OptimalTransportPairingLoss', eps=0.05, loss_weight=3.0)])
-custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
-]

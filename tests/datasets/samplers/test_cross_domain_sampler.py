@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -129,6 +130,13 @@ def test_a_large_source_is_not_repeated_within_an_epoch() -> None:
     assert max(Counter(in_domain(batches, 0, 100)).values()) == 1
 
 
+def test_sources_of_equal_size_go_different_ways() -> None:
+    batches = list(build(Items('finland', 20), Items('germany', 20), Items('spain', 8),
+                         source=dict(finland=4, germany=4), target=dict(spain=4)))
+    germany = [place - 20 for place in in_domain(batches, 20, 40)]
+    assert in_domain(batches, 0, 20) != germany
+
+
 def test_members_of_one_domain_are_pooled() -> None:
     sampler = build(Items('finland', 5, 'a'), Items('spain', 8), Items('finland', 5, 'b'),
                     source=dict(finland=5), target=dict(spain=4))
@@ -176,7 +184,7 @@ def joined(tmp_path, monkeypatch) -> ConcatDataset:
     parts = []
     for domain, count in (('finland', 6), ('spain', 4)):
         root = tmp_path / domain
-        entries = [item(f'{i}', ['a road']) for i in range(count)]
+        entries = [item(f'{domain}{i}', ['a road']) for i in range(count)]
         for one in entries:
             one['domain'] = domain
         parts.append(ImageTextDataset(**write(root, entries, domain=domain)))
@@ -193,12 +201,13 @@ def test_real_data_sets_in_a_loader(joined: ConcatDataset) -> None:
     assert list(sampler) != before
 
 
-def test_one_data_set_alone_is_refused(joined: ConcatDataset) -> None:
+def test_what_cannot_be_two_domains(joined: ConcatDataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='needs a ConcatDataset .* got ImageTextDataset'):
         CrossDomainSampler(DefaultSampler(joined.datasets[0]), 4, dict(finland=2), dict(spain=2))
-    twice = ConcatDataset([joined.datasets[0], ImageTextDataset(
-        ann_file=joined.datasets[0].ann_file, domain='spain',
-        data_prefix=joined.datasets[0].data_prefix)],
-        ignore_keys=['dataset', 'domain', 'split'])
+    (tmp_path / 'link').symlink_to(tmp_path / 'finland' / 'images')
+    linked = ImageTextDataset(ann_file=joined.datasets[0].ann_file, domain='spain',
+                              data_prefix=dict(img_path=str(tmp_path / 'link')))
+    twice = ConcatDataset([joined.datasets[0], linked],
+                          ignore_keys=['dataset', 'domain', 'split'])
     with pytest.raises(ValueError, match='share 6 pictures'):
         CrossDomainSampler(DefaultSampler(twice), 4, dict(finland=2), dict(spain=2))

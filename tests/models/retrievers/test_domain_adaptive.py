@@ -168,16 +168,20 @@ def test_without_a_selector_all_source_samples_count_alike() -> None:
     torch.testing.assert_close(first['loss_triplet'], second['loss_triplet'])
 
 
-def test_nothing_about_the_target_s_captions_is_read() -> None:
-    """Even if a sample told which sentences are right for which picture."""
-    model = build(losses=[TRIPLET, ADVERSARIAL], selector=LIVE)
+def test_a_target_with_its_captions_is_refused() -> None:
+    """Each picture's own sentence would be in its batch."""
     inputs, samples = domains()
-    expected = model.loss(inputs, samples)
-    for row in range(6, 9):
-        samples[row].set_metainfo(dict(
-            img_id='set/0', caption_text_ids=[stable_id(f'text {k}') for k in range(9)]))
-    got = model.loss(inputs, samples)
-    assert all(torch.equal(got[name], value) for name, value in expected.items())
+    samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
+    with pytest.raises(ValueError, match="set/7 is of the target domain 'spain'.*UnpairedDataset"):
+        build(losses=[TRIPLET]).loss(inputs, samples)
+
+
+def test_a_target_that_is_mistaken_for_a_source_is_refused() -> None:
+    inputs, samples = domains()
+    with pytest.raises(ValueError, match="set/0 is of the target domain 'finland'"):
+        build(target='finland', losses=[TRIPLET]).loss(inputs, samples)
+    with pytest.raises(ValueError, match="set/6 is of the source domain 'spain'.*target='italy'"):
+        build(target='italy', losses=[TRIPLET]).loss(inputs, samples)
 
 
 def test_source_pairs_with_equal_sentences_are_no_negatives() -> None:
@@ -276,7 +280,8 @@ def test_several_sources() -> None:
 def test_a_batch_of_one_domain(domain: str) -> None:
     inputs, samples = domains()
     for sample in samples:
-        sample.set_metainfo(dict(domain=domain))
+        captions = [] if domain == 'spain' else [1]
+        sample.set_metainfo(dict(domain=domain, caption_text_ids=captions))
     with pytest.raises(ValueError, match=rf"target 'spain' and of a source, got .*\['{domain}'\]"):
         build(losses=[ADVERSARIAL]).loss(inputs, samples)
 

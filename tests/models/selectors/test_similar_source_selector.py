@@ -36,11 +36,18 @@ def test_the_curriculum_sets_ratio_and_window(mode: str) -> None:
     selector = SimilarSourceSelector(mode=mode, ratio=0.5, floor=0.1)
     assert torch.equal(selector.select(source, target).indices,
                        select_similar(source, target, 0.5).indices)
-    for stage, ratio in enumerate((0.2, 0.2, 0.4)):
+    for stage, ratio in enumerate((0.2, 0.2, 0.4 if mode == 'cumulative' else 0.2)):
         selector.set_stage(CurriculumStage(stage, ratio, margin=0.5))
         expected = select_similar(source, target, ratio, mode, stage, floor=0.1)
         for got, value in zip(selector.select(source, target), expected, strict=True):
             assert torch.equal(got, value) and not got.requires_grad
+
+
+def test_windows_of_different_sizes_would_overlap() -> None:
+    selector = SimilarSourceSelector(mode='window')
+    selector.set_stage(CurriculumStage(0, 0.2, 0.5))
+    with pytest.raises(ValueError, match="'window' needs one ratio .* got 0.4 after 0.2"):
+        selector.set_stage(CurriculumStage(1, 0.4, 0.7))
 
 
 def test_defaults_from_a_config() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -129,13 +130,29 @@ def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) ->
 
 
 def _check_disjoint(dataset: Any, target: str) -> None:
-    """A picture of both sides would hand its caption to the target."""
-    paths: dict[bool, set[str]] = {True: set(), False: set()}
+    """A picture of both sides would hand its caption to the target.
+
+    Compared are the files, and the content of those that have name and size in common.
+    """
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
     for member in dataset.datasets:
         infos = (BaseDataset.get_data_info(member, place) for place in range(len(member)))
-        paths[member.metainfo.get('domain', '') == target].update(
-            os.path.realpath(info['img_path']) for info in infos)
-    shared = sorted(paths[True] & paths[False])
+        sides[member.metainfo.get('domain', '') == target].update(
+            info['img_path'] for info in infos)
+    mine = {_name_and_size(path): path for path in sides[True]}
+    shared = sorted(path for path in sides[False] if _same_file(path, mine))
     if shared:
         raise ValueError(f'source and target {target!r} share {len(shared)} pictures, such as '
                          f'{shared[0]}: adaptation would train on target pairs')
+
+
+def _same_file(path: str, others: Mapping[tuple[str, int], str]) -> bool:
+    twin = others.get(_name_and_size(path))
+    if twin is None or not os.path.isfile(path):
+        return twin == path
+    return filecmp.cmp(path, twin, shallow=False)
+
+
+def _name_and_size(path: str) -> tuple[str, int]:
+    # A missing picture is found, and named, when it is loaded.
+    return os.path.basename(path), os.path.getsize(path) if os.path.isfile(path) else -1

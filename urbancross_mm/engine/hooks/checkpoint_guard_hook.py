@@ -18,8 +18,8 @@ class CheckpointGuardHook(Hook):
 
     mmengine loads with ``strict=False``: a checkpoint of another model loads nothing, logs a page
     of keys and goes on with random weights. This hook raises when a test or a resumed run would
-    start with any weight missing or of another shape, when a fine-tune would load less than half,
-    and when a checkpoint without optimizer state is to be resumed.
+    start with any weight missing or of another shape, when a fine-tune would load less than half
+    (an adaptation: not all), and when a checkpoint without optimizer state is to be resumed.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -40,4 +40,5 @@ class CheckpointGuardHook(Hook):
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         found = checkpoint.get('state_dict', checkpoint)
-        refuse_other_model(model, found, runner._load_from, partial=fine_tune)
+        partial = fine_tune and not getattr(model, 'starts_whole', False)
+        refuse_other_model(model, found, runner._load_from, partial)

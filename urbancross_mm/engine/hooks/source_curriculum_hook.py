@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from urbancross_mm.functional.curriculum import scheduled
 from urbancross_mm.registry import HOOKS
@@ -29,10 +29,10 @@ class SourceCurriculumHook(Hook):
     Args:
         num_stages (int): Stages of the curriculum; the last one stays. Defaults to 5.
         ratio (Mapping): Of the source to select: arguments of
-            :func:`urbancross_mm.functional.curriculum.scheduled`. Defaults to None: 0.2 to 1.0 by
-            0.2.
-        margin (Mapping): Of the triplet loss, likewise. Defaults to None: 0.5, growing by 0.2 to
-            1.5 at most.
+            :func:`urbancross_mm.functional.curriculum.scheduled` over the defaults, 0.2 to 1.0 by
+            0.2. Defaults to None.
+        margin (Mapping): Of the triplet loss, likewise over 0.5, growing by 0.2 to 1.5 at most.
+            Defaults to None.
         scope (str): 'per_run', one ramp; 'per_epoch', as published: after ``num_stages`` passes
             over the target the ramp begins anew. Defaults to 'per_run'.
 
@@ -51,8 +51,8 @@ class SourceCurriculumHook(Hook):
         if num_stages < 1:
             raise ValueError(f'num_stages must be at least 1, got {num_stages}')
         self.num_stages = num_stages
-        self.ratio = dict(ratio or RATIO)
-        self.margin = dict(margin or MARGIN)
+        self.ratio = {**RATIO, **(ratio or {})}
+        self.margin = {**MARGIN, **(margin or {})}
         self.scope = scope
         for stage in range(num_stages):
             ratio_now = self.stage_at(stage).ratio
@@ -73,6 +73,18 @@ class SourceCurriculumHook(Hook):
             else min(epoch, self.num_stages - 1)
         return CurriculumStage(stage, scheduled(stage, self.num_stages, **self.ratio),
                                scheduled(stage, self.num_stages, **self.margin))
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a run without epochs.
+
+        Args:
+            runner (Runner): Has the loop.
+
+        Raises:
+            ValueError: If the loop counts iterations: the stage would never move.
+        """
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise ValueError('SourceCurriculumHook needs epochs: set train_cfg.by_epoch=True')
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the stage.

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import ConcatDataset, DataLoader
 
 from urbancross_mm.registry import HOOKS
 from urbancross_mm.utils.progress import track
+
+PICTURES_A_BATCH = 64
 
 
 @HOOKS.register_module()
 class TargetBatchNormHook(Hook):
     """Replace the running statistics of the image encoder's BatchNorm by those of the target.
 
-    One pass over the pictures of the training loader that are of the target, before training and
-    again at its end, so that the last checkpoint has them too. Needs no sentence and trains
-    nothing. A resumed run keeps the statistics of its checkpoint until the end.
+    One pass over the target's pictures in the training set, before training and again at its end,
+    so that the last checkpoint has them too. Needs no sentence and trains nothing. A resumed run
+    keeps the statistics of its checkpoint until the end.
 
     Args:
         target (str): The target's domain.
@@ -55,21 +61,26 @@ class TargetBatchNormHook(Hook):
             layer.reset_running_stats()
             layer.train()
             layer.momentum = None  # torch: the mean over all batches
-        seen = 0
-        for batch in track(runner.train_dataloader, 'statistics of the target', unit='batch'):
-            data = model.data_preprocessor(batch, True)
-            rows = [i for i, sample in enumerate(data['data_samples'])
-                    if sample.domain == self.target]
-            if rows:
-                model.encode_image(data['inputs']['image'][rows])
-            seen += len(rows)
+        loader = self._loader(runner)
+        for batch in track(loader, 'statistics of the target', unit='batch'):
+            model.encode_image(model.data_preprocessor(batch, True)['inputs']['image'])
         for layer, (training, momentum) in zip(layers, before):
             layer.train(training)
             layer.momentum = momentum
-        if not seen:
+        runner.logger.info(f'BatchNorm of {len(layers)} layers takes the statistics of '
+                           f'{len(loader.dataset)} pictures of {self.target}')
+
+    def _loader(self, runner: Runner) -> DataLoader:
+        """All pictures of the target; on every rank the same, so that the statistics agree."""
+        members = [member for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
+                   if member.metainfo.get('domain') == self.target]
+        if not members:
             raise ValueError(f'the training loader has no picture of the target {self.target!r}')
-        runner.logger.info(f'BatchNorm of {len(layers)} layers takes the statistics of {seen} '
-                           f'pictures of {self.target}')
+        pictures: ConcatDataset = ConcatDataset(members)
+        # All batches count alike in the mean, so they should be of one size.
+        batches = math.ceil(len(pictures) / PICTURES_A_BATCH)
+        size = math.ceil(len(pictures) / batches)
+        return DataLoader(pictures, size, collate_fn=pseudo_collate)
 
 
 def _batch_norms(model: nn.Module) -> list[_BatchNorm]:

@@ -6,6 +6,8 @@ from urbancross_mm.models.heads.retrieval_head import (
     RetrievalHead,
     batch_ids,
     gather_ids,
+    positives,
 )
 
-__all__ = ['BatchIds', 'DomainAdversarialHead', 'RetrievalHead', 'batch_ids', 'gather_ids']
+__all__ = ['BatchIds', 'DomainAdversarialHead', 'RetrievalHead', 'batch_ids', 'gather_ids',
+           'positives']

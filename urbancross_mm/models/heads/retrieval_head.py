@@ -100,7 +100,7 @@ class RetrievalHead(BaseModule):
         segments = None if segment_embeds is None else self._gathered(segment_embeds[ids.owners])
         return self.pair_losses(
             self._gathered(image_embeds[ids.owners]), self._gathered(text_embeds),
-            self.positives(gather_ids(ids) if self.gather else ids), segments)
+            positives(gather_ids(ids) if self.gather else ids, self.equal_captions), segments)
 
     def pair_losses(
         self,
@@ -114,7 +114,7 @@ class RetrievalHead(BaseModule):
         Args:
             image_embeds (Tensor): Unit vectors, row i is the picture of text i.
             text_embeds (Tensor): Unit vectors.
-            positives (Tensor): From :meth:`positives`.
+            positives (Tensor): See :func:`positives`.
             segment_embeds (Tensor, optional): Unit vectors. Defaults to None.
 
         Shape:
@@ -131,25 +131,27 @@ class RetrievalHead(BaseModule):
             )
         return {**losses, **self.image_loss.diagnostics()}
 
-    def positives(self, ids: BatchIds) -> Tensor:
-        """Which texts are right for which pictures.
-
-        Args:
-            ids (BatchIds): Of M pairs.
-
-        Shape:
-            output (M, M), rows pictures, columns texts.
-
-        Returns:
-            Tensor: bool.
-        """
-        if not self.equal_captions:
-            return contrastive.positive_mask(ids.image_keys, ids.image_keys, None, None)
-        return contrastive.positive_mask(
-            ids.image_keys, ids.image_keys, ids.caption_ids, ids.text_ids)
-
     def _gathered(self, embeds: Tensor) -> Tensor:
         return all_gather(embeds, with_grad=True) if self.gather else embeds
+
+
+def positives(ids: BatchIds, equal_captions: bool = True) -> Tensor:
+    """Which texts are right for which pictures.
+
+    Args:
+        ids (BatchIds): Of M pairs.
+        equal_captions (bool): Equal sentences are right too. Defaults to True.
+
+    Shape:
+        output (M, M), rows pictures, columns texts.
+
+    Returns:
+        Tensor: bool.
+    """
+    if not equal_captions:
+        return contrastive.positive_mask(ids.image_keys, ids.image_keys, None, None)
+    return contrastive.positive_mask(
+        ids.image_keys, ids.image_keys, ids.caption_ids, ids.text_ids)
 
 
 def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> BatchIds:

@@ -16,6 +16,9 @@ DISTANCES = dict(mk_mmd=alignment.mk_mmd, coral=alignment.coral)
 class DomainDistanceLoss(BaseAdaptationLoss):
     """Distance of the two domains in each modality.
 
+    The embeddings are scaled by the root of their width, so that a coordinate has about unit
+    variance, as the features of the papers; MK-MMD does not depend on the scale, CORAL does.
+
     Args:
         distance (str): 'mk_mmd' or 'coral'; see :mod:`urbancross_mm.functional.alignment`.
             Defaults to 'mk_mmd'.
@@ -33,7 +36,10 @@ class DomainDistanceLoss(BaseAdaptationLoss):
 
     def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
         """``loss_distance_image`` and ``loss_distance_text``."""
+        scale = batch.source_image.shape[1] ** 0.5
         return {
-            'loss_distance_image': self.distance(batch.source_image, batch.target_image),
-            'loss_distance_text': self.distance(batch.source_text, batch.target_text),
+            f'loss_distance_{modality}': self.distance(
+                scale * getattr(batch, f'source_{modality}'),
+                scale * getattr(batch, f'target_{modality}'))
+            for modality in ('image', 'text')
         }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.models.build import build_part
-from urbancross_mm.models.heads import BatchIds, batch_ids, gather_ids
+from urbancross_mm.models.heads import BatchIds, batch_ids, gather_ids, positives
 from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.domain_embed import embed_domains
@@ -19,6 +19,7 @@ from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalData
 from urbancross_mm.utils.dist import all_gather_rows
 
 INNER, EXTRA = 'retriever.', 'adaptation.'
+UNUSED_WITHOUT_PAIRS = ('head', 'segment_encoder')
 
 
 @MODELS.register_module()
@@ -52,8 +53,10 @@ class DomainAdaptiveRetriever(BaseRetriever):
         UrbanCross (https://arxiv.org/abs/2404.14241), weighted adversarial fine-tuning.
     """
 
-    # A checkpoint of the plain retriever has none of the losses' weights.
+    # A checkpoint of the plain retriever has none of the losses' weights; all else must be there,
+    # or a part of the model would start untrained.
     optional_prefixes: tuple[str, ...] = (EXTRA,)
+    starts_whole = True
 
     def __init__(
         self,
@@ -85,8 +88,14 @@ class DomainAdaptiveRetriever(BaseRetriever):
             loss.set_embed_dim(self.retriever.embed_dim)
         self.selector = None if selector is None else MODELS.build(selector)
         self._snapshot = FrozenSnapshot(start, getattr(self.selector, 'cache_images', False))
-        self.optional_prefixes = (EXTRA, *self.retriever.optional_prefixes) \
-            if hasattr(self.retriever, 'optional_prefixes') else (EXTRA,)
+        # The source may have had another loss, so its head is not needed either.
+        self.optional_prefixes = (
+            EXTRA, 'head.', *getattr(self.retriever, 'optional_prefixes', ()))
+        if not paired_loss:
+            for name in UNUSED_WITHOUT_PAIRS:
+                # DistributedDataParallel stops at weights that get no gradient.
+                if getattr(self.retriever, name, None) is not None:
+                    getattr(self.retriever, name).requires_grad_(False)
         self._register_state_dict_hook(_strip_inner)
 
     @property
@@ -156,8 +165,9 @@ class DomainAdaptiveRetriever(BaseRetriever):
         if len(ids.owners) != len(data_samples):
             raise ValueError(f'adaptation needs one text a picture, got {len(ids.owners)} texts '
                              f'for {len(data_samples)} pictures')
+        self._check_pairs(data_samples)
         mine = torch.tensor([s.domain == self.target for s in data_samples], device=device)
-        local = embed_domains(self.retriever, inputs, mine)
+        local = embed_domains(self.retriever, inputs, mine, segments=self.paired_loss)
         embeds = {name: all_gather_rows(rows, with_grad=True) for name, rows in local.items()}
         view = all_gather_rows(self._view(inputs, local, ids, data_samples))
         is_target = self._gather_domains(mine, data_samples)
@@ -170,7 +180,8 @@ class DomainAdaptiveRetriever(BaseRetriever):
         rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
         head = self.retriever.head
-        pairs = head.positives(BatchIds(*(column[chosen] for column in ids)))
+        pairs = positives(BatchIds(*(column[chosen] for column in ids)),
+                          head is None or head.equal_captions)
         batch = DomainBatch(
             embeds['image_embeds'][chosen], embeds['text_embeds'][chosen],
             embeds['image_embeds'][target], embeds['text_embeds'][target],
@@ -210,6 +221,18 @@ class DomainAdaptiveRetriever(BaseRetriever):
         rows = torch.arange(len(source), device=source.device)
         return rows, *(domain.new_full((len(domain),), 1 / len(domain))
                        for domain in (source, target))
+
+    def _check_pairs(self, data_samples: list[RetrievalDataSample]) -> None:
+        """A target that names its captions would lend them to the losses; a source needs them."""
+        for sample in data_samples:
+            if bool(sample.caption_text_ids) == (sample.domain == self.target):
+                role, want = ('target', 'UnpairedDataset') if sample.domain == self.target else (
+                    'source', 'ImageTextDataset')
+                raise ValueError(
+                    f'{sample.img_id} is of the {role} domain {sample.domain!r} (the model has '
+                    f'target={self.target!r}) and comes {"with" if role == "target" else "without"}'
+                    f' its captions: load the {role} with {want}, and name the same target in '
+                    'model and sampler')
 
     def _gather_domains(self, mine: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
@@ -251,8 +274,9 @@ def _add(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
 
 
 def _check_finite(terms: dict[str, Tensor]) -> None:
-    bad = [name for name, value in terms.items() if not bool(torch.isfinite(value).all())]
-    if bad:
+    values = torch.stack([value.detach().float().reshape(()) for value in terms.values()])
+    if not torch.isfinite(values).all():  # one wait for the device, not one a term
+        bad = [name for name, value in terms.items() if not torch.isfinite(value)]
         raise FloatingPointError(
             f'{", ".join(f"{name}={float(terms[name])}" for name in bad)}: training diverged; '
             'lower the learning rate or the loss weight, or clip the gradient')

@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from urbancross_mm.models.retrievers.base import BaseRetriever
 
 
-def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target: Tensor
-                  ) -> dict[str, Tensor]:
+def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target: Tensor,
+                  segments: bool = True) -> dict[str, Tensor]:
     """Embed the samples of both domains, row by row as they came.
 
     BatchNorm would give both domains the statistics of their mixture, and keep those for the test,
@@ -25,6 +25,8 @@ def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target
         retriever (BaseRetriever): In training mode.
         inputs (dict[str, Tensor]): One row a sample in each.
         is_target (Tensor): Of which domain each row is.
+        segments (bool): Whether what the retriever embeds besides pictures and sentences is
+            needed. Defaults to True.
 
     Shape:
         is_target (B,) bool.
@@ -37,13 +39,21 @@ def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target
     """
     if not any(layer.training for layer in batch_norms(retriever)) or is_target.all() \
             or not is_target.any():
-        return retriever.embed(inputs)
+        return _embed(retriever, inputs, segments)
     rows = [(~is_target).nonzero()[:, 0], is_target.nonzero()[:, 0]]
     with statistics_kept(retriever):
-        source = retriever.embed({name: value[rows[0]] for name, value in inputs.items()})
-    target = retriever.embed({name: value[rows[1]] for name, value in inputs.items()})
+        source = _embed(retriever, {k: value[rows[0]] for k, value in inputs.items()}, segments)
+    target = _embed(retriever, {k: value[rows[1]] for k, value in inputs.items()}, segments)
     order = torch.cat(rows).argsort()
     return {name: torch.cat([source[name], target[name]])[order] for name in source}
+
+
+def _embed(retriever: BaseRetriever, inputs: dict[str, Tensor], segments: bool
+           ) -> dict[str, Tensor]:
+    if segments:
+        return retriever.embed(inputs)
+    return dict(image_embeds=retriever.encode_image(inputs['image']),
+                text_embeds=retriever.encode_text(inputs['text']))
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:

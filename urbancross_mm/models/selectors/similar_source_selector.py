@@ -24,7 +24,8 @@ class SimilarSourceSelector:
             the paper draws it; 'text', as published; 'image'. Defaults to 'fused'.
         encoders (str): 'frozen', the starting checkpoint's; 'live', those in training, as
             published. Defaults to 'frozen'.
-        mode (str): 'cumulative' or 'window'. Defaults to 'cumulative'.
+        mode (str): 'cumulative' or 'window', which needs a ratio that stays: else its windows
+            would overlap. Defaults to 'cumulative'.
         ratio (float): Share of the source to take until a curriculum sets another one.
             Defaults to 0.2.
         floor (float): Share of the weight that is spread evenly. Defaults to 0.05.
@@ -67,7 +68,14 @@ class SimilarSourceSelector:
 
         Args:
             stage (CurriculumStage): Gives the ratio and the window.
+
+        Raises:
+            ValueError: If the ratio changes between windows.
         """
+        if self.mode == 'window' and stage.stage > 0 and stage.ratio != self.ratio:
+            raise ValueError(f"mode='window' needs one ratio for all stages, got {stage.ratio} "
+                             f'after {self.ratio}: set the ratio of SourceCurriculumHook to '
+                             "dict(schedule='table', table=[0.2])")
         self.stage, self.ratio = stage.stage, stage.ratio
 
     def view(self, image_embeds: Tensor | None, text_embeds: Tensor | None) -> Tensor:
