@@ -26,8 +26,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(scope='session', autouse=True)
-def _format_a_config_once() -> None:
+def format_a_config_once() -> None:
     """mmengine formats the same config seven times a run, which takes longer than the run."""
     from yapf.yapflib import yapf_api
 
@@ -39,6 +38,11 @@ def _format_a_config_once() -> None:
         return formatted[text]
 
     yapf_api.FormatCode = once
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _faster_configs() -> None:
+    format_a_config_once()
 
 
 @pytest.fixture(scope='session')

@@ -20,7 +20,7 @@ LEAVES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py')
                 if '_base_' not in p.parts)
 # family, source, target and, if any, the variant
 ADAPTING = {name: match.groups() for name in LEAVES
-            if (match := re.search(r'(\w+)_([a-z]+)2([a-z]+)(?:_([a-z-]+))?\.py$', name))}
+            if (match := re.search(r'([\w-]+)_([a-z]+)2([a-z]+)(?:_([a-z-]+))?\.py$', name))}
 
 
 def trained() -> list[str]:

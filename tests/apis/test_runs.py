@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from urbancross_mm.apis import resolve_start
@@ -37,14 +38,45 @@ def test_of_a_folder_it_takes_the_best(tmp_path: Path) -> None:
     assert cfg.load_from == cfg.model.start == str(tmp_path / 'best_retrieval_mR_epoch_3.pth')
 
 
-def test_a_resumed_run_knows_its_start_and_goes_on_from_elsewhere(tmp_path: Path) -> None:
-    """The selection needs the starting weights; the model has its own by now."""
-    (tmp_path / 'source.pth').touch()
-    cfg = config(tmp_path / 'source.pth', resume=True)
-    cfg.load_from = 'work/epoch_2.pth'
+def resumable(work_dir: Path, start: Path) -> None:
+    """What a run leaves that began at ``start``."""
+    work_dir.mkdir()
+    recorded = config('elsewhere', work_dir='x')
+    recorded.model.start = str(start)
+    torch.save(dict(state_dict={}, meta=dict(cfg=recorded.pretty_text, epoch=2)),
+               work_dir / 'epoch_2.pth')
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_a_resumed_run_keeps_the_start_that_it_had(tmp_path: Path, named: bool) -> None:
+    """The selection needs it. The source's folder may have a better checkpoint by now."""
+    for name in ('old.pth', 'new.pth'):
+        (tmp_path / name).touch()
+    resumable(tmp_path / 'work', tmp_path / 'old.pth')
+    found = str(tmp_path / 'work' / 'epoch_2.pth')
+    cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
+    cfg.load_from = found if named else None
     resolve_start(cfg)
-    assert cfg.load_from == 'work/epoch_2.pth'
-    assert cfg.model.start == str(tmp_path / 'source.pth')
+    assert (cfg.resume, cfg.load_from) == (True, found)
+    assert cfg.model.start == str(tmp_path / 'old.pth')
+
+
+def test_a_start_that_is_gone_may_be_named_anew(tmp_path: Path) -> None:
+    resumable(tmp_path / 'work', tmp_path / 'gone.pth')
+    cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
+    with pytest.raises(FileNotFoundError, match='nothing to start the adaptation from'):
+        resolve_start(cfg)
+    (tmp_path / 'new.pth').touch()
+    resolve_start(cfg)
+    assert cfg.load_from == str(tmp_path / 'work' / 'epoch_2.pth')
+    assert cfg.model.start == str(tmp_path / 'new.pth')
+
+
+def test_nothing_to_resume_begins_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / 'source.pth').touch()
+    cfg = config(tmp_path / 'source.pth', resume=True, work_dir=str(tmp_path / 'work'))
+    resolve_start(cfg)
+    assert not cfg.resume and cfg.load_from == cfg.model.start == str(tmp_path / 'source.pth')
 
 
 @pytest.mark.parametrize('folder', [True, False])

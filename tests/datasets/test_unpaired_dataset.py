@@ -91,6 +91,19 @@ def test_epochs_draw_anew_and_a_seed_repeats_them(tiny) -> None:
     assert texts[0] == texts[1] and len({str(one) for one in texts}) > 2
 
 
+@pytest.mark.parametrize('captions', PERMUTATIONS)
+@pytest.mark.parametrize('indices', [None, [2, 0]])
+def test_without_training_the_sentences_are_dealt_out(tiny, captions, indices) -> None:
+    """To be encoded once each; which picture they come with tells nothing, as in training."""
+    dataset = UnpairedDataset(**tiny, test_mode=True, indices=indices)
+    first = epoch(dataset)
+    assert sorted(text for info in first for text in info['texts']) == POOL
+    assert all(info['captions'] == info['caption_text_ids'] == [] for info in first)
+    assert epoch(dataset, seed=1) == first
+    change(tiny, captions)
+    assert epoch(UnpairedDataset(**tiny, test_mode=True, indices=indices)) == first
+
+
 def test_a_text_file_takes_the_place_of_the_captions(tiny, tmp_path) -> None:
     (tmp_path / 'words.txt').write_text('snow\n\n  ice \nsnow\n', encoding='utf-8')
     dataset = UnpairedDataset(**tiny, text_file='words.txt')

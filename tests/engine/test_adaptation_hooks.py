@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from tests.models.helpers import cross_modal
@@ -79,6 +80,20 @@ def test_other_schedules() -> None:
                                  margin=dict(schedule='table', table=(0.3,)))
     assert ratios(table, 5) == [1.0, 0.5, 0.5, 0.5, 0.5]
     assert table.stage_at(3).margin == 0.3
+
+
+def test_a_schedule_changes_what_it_names() -> None:
+    hook = SourceCurriculumHook(ratio=dict(start=0.6), margin=dict(start=1.1))
+    assert ratios(hook, 4) == pytest.approx([0.6, 0.8, 1.0, 1.0])
+    assert [hook.stage_at(epoch).margin for epoch in range(5)] == pytest.approx(
+        [1.1, 1.3, 1.5, 1.5, 1.5])
+
+
+def test_a_run_that_counts_iterations_has_no_stages() -> None:
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    with pytest.raises(ValueError, match='needs epochs: set train_cfg.by_epoch=True'):
+        SourceCurriculumHook().before_train(runner(Adapting(), train_loop=loop))
+    SourceCurriculumHook().before_train(runner(Adapting(), train_loop=None))
 
 
 def test_the_stage_is_that_of_the_runner_s_epoch() -> None:

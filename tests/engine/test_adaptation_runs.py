@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from tests.conftest import format_a_config_once
 from tests.ranks import run_on_ranks
 from tests.runs import forget_runs, run, small_config, weights
 from urbancross_mm.apis import resolve_start
@@ -121,10 +122,12 @@ def without_chance(work_dir: Path, start: str, name: str, ranks: int = 1) -> Con
     cfg.train_dataloader.dataset.datasets[1].type = 'TextByPicture'
     cfg.model.retriever.image_encoder.norm_eval = True
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.03)
+    cfg.train_cfg.val_interval = 9
     return cfg
 
 
 def on_a_rank(rank: int, folder: str, work_dir: str, start: str, names: list[str]) -> None:
+    format_a_config_once()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv('LOCAL_RANK', str(rank))
@@ -209,6 +212,16 @@ def test_clipping_acts_after_backward(in_sample_dir: Path, tmp_path: Path, start
                for name, weight in runner.model.named_parameters() if 'logit_scale' not in name]
     assert 5e-4 < sum(squares) ** 0.5 <= 2e-3 * 1.01  # two steps of at most 1e-3
     assert runner.message_hub.log_scalars['train/grad_norm'].min() > 0.1
+
+
+def test_a_start_without_some_weight_is_refused(in_sample_dir: Path, tmp_path: Path, start: str
+                                                ) -> None:
+    """A plain fine-tune may begin with half of them; here a part would stay untrained."""
+    state = weights(Path(start))
+    del state['text_encoder.projection.bias']
+    torch.save(dict(state_dict=state, meta={}), tmp_path / 'part.pth')
+    with pytest.raises(ValueError, match=r'another model.*text_encoder\.projection\.bias'):
+        run(recipe(tmp_path / 'work', str(tmp_path / 'part.pth')))
 
 
 def test_the_curriculum_advances(in_sample_dir: Path, tmp_path: Path, start: str) -> None:

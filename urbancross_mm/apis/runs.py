@@ -145,7 +145,7 @@ def resolve_start(cfg: Config) -> None:
     Args:
         cfg (Config): Changed in place: the top-level key ``start``, a checkpoint file or a work
             directory, becomes ``load_from`` and ``model.start``. A resumed run keeps the start
-            that its checkpoint recorded. Nothing happens without that key.
+            that its checkpoint recorded, while that is there. Nothing happens without that key.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
@@ -153,17 +153,24 @@ def resolve_start(cfg: Config) -> None:
     if not cfg.get('start'):
         return
     if cfg.get('resume'):
+        cfg.load_from = cfg.get('load_from') or find_resumable(cfg.work_dir)
+        cfg.resume = cfg.load_from is not None
+    if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
         recorded = read_checkpoint(cfg.load_from).get('meta', {}).get('cfg', '')
-        cfg.model.start = Config.fromstring(recorded, '.py').get('model', {}).get('start')
-        return
+        start = Config.fromstring(recorded, '.py').get('model', {}).get('start') or ''
+        cfg.model.start = start if os.path.isfile(start) else _resolve_start(cfg.start)
+    else:
+        cfg.model.start = cfg.load_from = _resolve_start(cfg.start)
+
+
+def _resolve_start(path: str) -> str:
     try:
-        start = resolve_checkpoint(cfg.start)
+        return resolve_checkpoint(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f'nothing to start the adaptation from: {error}; train the source model first, or name '
             'its checkpoint with --cfg-options start=PATH') from None
-    cfg.model.start = cfg.load_from = start
 
 
 def use_bfloat16(cfg: Config, loop: str) -> None:

@@ -21,7 +21,7 @@ STATISTICS = dict(
 )
 SEGMENT_MODES = ('white', 'crop')
 # Samples that are composed at once on a CPU.
-CPU_CHUNK = 8
+CPU_CHUNK = 1
 
 
 @MODELS.register_module()

@@ -201,6 +201,27 @@ def test_real_data_sets_in_a_loader(joined: ConcatDataset) -> None:
     assert list(sampler) != before
 
 
+@pytest.mark.parametrize('same', [True, False])
+def test_a_copy_of_a_picture_is_found_by_its_content(joined: ConcatDataset, tmp_path: Path,
+                                                     same: bool) -> None:
+    source, target = (tmp_path / domain / 'images' for domain in ('finland', 'spain'))
+    content = (source / 'finland2.png').read_bytes()
+    twin = content if same else content[:-1] + bytes([content[-1] ^ 1])
+    for name in ('finland1.png', 'finland2.png'):  # of one name and size each, or not
+        (source / name).write_bytes(content)
+    (target / 'finland2.png').write_bytes(twin)
+    joined.datasets[1].data_list = [
+        dict(joined.datasets[1].get_data_info(i), img_path=str(target / name)) for i, name in
+        enumerate(('finland2.png', 'spain1.png', 'spain2.png', 'spain3.png'))]
+    joined.datasets[1].serialize_data = False
+    build_it = (DefaultSampler(joined), 4, dict(finland=2), dict(spain=2))
+    if same:
+        with pytest.raises(ValueError, match=r'share 1 pictures, such as .*finland2\.png'):
+            CrossDomainSampler(*build_it)
+    else:
+        assert len(CrossDomainSampler(*build_it)) == 2
+
+
 def test_what_cannot_be_two_domains(joined: ConcatDataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='needs a ConcatDataset .* got ImageTextDataset'):
         CrossDomainSampler(DefaultSampler(joined.datasets[0]), 4, dict(finland=2), dict(spain=2))

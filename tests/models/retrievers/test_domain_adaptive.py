@@ -214,6 +214,18 @@ def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
     assert all(any(p.grad.abs().sum() > 0 for p in tower.parameters()) for tower in towers)
 
 
+def test_a_retriever_without_a_head_learns_from_the_losses_alone() -> None:
+    model = build({**PLAIN, 'head': None}, losses=[TRIPLET], paired_loss=False)
+    assert set(model.loss(*domains())) == {'loss_triplet', 'source_ratio'}
+
+
+def test_segments_are_left_alone_without_the_paired_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(SEGMENTS, losses=[TRIPLET], paired_loss=False)
+    assert not any(p.requires_grad for p in model.retriever.segment_encoder.parameters())
+    monkeypatch.setattr(model.retriever, 'encode_segments', None)
+    total(model.loss(*domains())).backward()
+
+
 def test_the_curriculum_reaches_selector_and_losses() -> None:
     model = build(losses=[TRIPLET, dict(type='PseudoPairLoss')], selector=LIVE)
     model.set_stage(CurriculumStage(stage=2, ratio=1.0, margin=0.9))

@@ -139,18 +139,20 @@ def _check_disjoint(dataset: Any, target: str) -> None:
         infos = (BaseDataset.get_data_info(member, place) for place in range(len(member)))
         sides[member.metainfo.get('domain', '') == target].update(
             info['img_path'] for info in infos)
-    mine = {_name_and_size(path): path for path in sides[True]}
-    shared = sorted(path for path in sides[False] if _same_file(path, mine))
+    mine = {os.path.realpath(path) for path in sides[True]}
+    alike: dict[tuple[str, int], list[str]] = {}
+    for path in sides[True]:
+        alike.setdefault(_name_and_size(path), []).append(path)
+    shared = sorted(
+        path for path in sides[False] if os.path.realpath(path) in mine
+        or any(_same_content(path, other) for other in alike.get(_name_and_size(path), ())))
     if shared:
         raise ValueError(f'source and target {target!r} share {len(shared)} pictures, such as '
                          f'{shared[0]}: adaptation would train on target pairs')
 
 
-def _same_file(path: str, others: Mapping[tuple[str, int], str]) -> bool:
-    twin = others.get(_name_and_size(path))
-    if twin is None or not os.path.isfile(path):
-        return twin == path
-    return filecmp.cmp(path, twin, shallow=False)
+def _same_content(first: str, second: str) -> bool:
+    return os.path.isfile(first) and filecmp.cmp(first, second, shallow=False)
 
 
 def _name_and_size(path: str) -> tuple[str, int]:

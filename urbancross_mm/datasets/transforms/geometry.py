@@ -1,8 +1,9 @@
 """Geometry: the same move for a picture, the bit field of its masks and its class map.
 
-Pixel centres are the one convention. Bit fields and class maps go through PIL's 32-bit integer mode
-with the nearest neighbour, which copies values and so moves every mask of a bit field exactly as it
-would move that mask alone. (OpenCV's nearest neighbour depends on the number of channels.)
+Pixel centres are the one convention. Bit fields and class maps take the nearest neighbour, which
+copies values and so moves every mask of a bit field exactly as it would move that mask alone;
+rotation goes through PIL's 32-bit integer mode. (OpenCV's nearest neighbour depends on the number
+of channels.)
 """
 
 from __future__ import annotations
@@ -214,6 +215,9 @@ def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) 
     """
     if interpolation == 'nearest':
         return np.array(Image.fromarray(image).resize(shape[::-1], Image.Resampling.NEAREST))
+    if interpolation == 'bilinear' and shape[0] >= image.shape[0] and shape[1] >= image.shape[1]:
+        # Nothing to filter when a picture grows, and OpenCV is several times as fast then.
+        return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR)
     channels_first = torch.from_numpy(image).permute(2, 0, 1)[None]
     resized = interpolate(channels_first, shape, mode=interpolation, antialias=True)
     return resized[0].permute(1, 2, 0).contiguous().numpy()
@@ -234,7 +238,9 @@ def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """
     if labels.shape[:2] == tuple(shape):
         return labels
-    return _each_plane(labels, lambda plane: plane.resize(shape[::-1], Image.Resampling.NEAREST))
+    rows, columns = (((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
+                     for new, old in zip(shape, labels.shape))
+    return labels[rows][:, columns]
 
 
 def _each_plane(labels: np.ndarray, move: Callable[[Image.Image], Image.Image]) -> np.ndarray:

@@ -73,11 +73,8 @@ class DomainAdaptiveRetriever(BaseRetriever):
         self.retriever = build_part(inner, 'retriever')
         if not losses and not paired_loss:
             raise ValueError('nothing to train on: paired_loss=False and no losses')
-        if self.retriever.head is None:
-            raise ValueError('adaptation needs a retriever with a head: it says which pairs are '
-                             'positives')
-        if not paired_loss:  # a weight without gradient stops distributed training
-            self.retriever.head.requires_grad_(False)
+        if paired_loss and self.retriever.head is None:
+            raise ValueError('paired_loss=True needs a retriever with a head')
         self.target = target
         self.paired_loss = paired_loss
         self.adaptation = torch.nn.ModuleList(
