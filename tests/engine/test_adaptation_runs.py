@@ -32,7 +32,7 @@ class Killed(Exception):
 
 
 @HOOKS.register_module(force=True)
-class KillHook(Hook):
+class InterruptHook(Hook):
     """Kill the run in the middle of an epoch."""
 
     def __init__(self, epoch: int) -> None:
@@ -92,7 +92,7 @@ def test_train_and_resume_is_bit_equal(in_sample_dir: Path, tmp_path: Path, star
     """In the middle of a curriculum, of a ramp, and of a memory."""
     whole = trained(recipe(tmp_path / 'whole', start, name, epochs=4))
     cfg = recipe(tmp_path / 'parts', start, name, epochs=4)
-    cfg.custom_hooks.append(dict(type='KillHook', epoch=2))
+    cfg.custom_hooks.append(dict(type='InterruptHook', epoch=2))
     with pytest.raises(Killed):
         run(cfg)
     parts = trained(recipe(tmp_path / 'parts', start, name, resume=True, epochs=4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import warnings
 from pathlib import Path
@@ -158,10 +159,21 @@ def resolve_start(cfg: Config) -> None:
     if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
         recorded = read_checkpoint(cfg.load_from).get('meta', {}).get('cfg', '')
-        start = Config.fromstring(recorded, '.py').get('model', {}).get('start') or ''
+        start = _recorded_start(recorded)
         cfg.model.start = start if os.path.isfile(start) else _resolve_start(cfg.start)
     else:
         cfg.model.start = cfg.load_from = _resolve_start(cfg.start)
+
+
+def _recorded_start(config: str) -> str:
+    """The ``model.start`` of a config's text, which is read and never run; '' if it has none."""
+    for node in ast.parse(config).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) \
+                and getattr(node.targets[0], 'id', '') == 'model':
+            values = {keyword.arg: keyword.value for keyword in node.value.keywords}
+            start = values.get('start')
+            return str(start.value or '') if isinstance(start, ast.Constant) else ''
+    return ''
 
 
 def _resolve_start(path: str) -> str:

@@ -153,7 +153,7 @@ def test_ctrl_c_ends_the_workers_and_still_reports(tmp_path: Path) -> None:
         time.sleep(0.2)
     # As a terminal does: to every process of the group.
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130 and errors.strip().endswith('interrupted')
     assert 'Traceback' not in errors
     assert group_ends(process.pid)

@@ -24,13 +24,13 @@ def test_every_set_has_its_splits_and_its_pictures(sample_dir):
             assert all((root / folder / 'images' / item['img_path']).is_file() for item in items)
 
 
-def test_an_earlier_sample_without_features_is_not_finished(tmp_path):
-    for file in ('vocab.json', 'rsicd/features.npz'):
-        (tmp_path / file).parent.mkdir(exist_ok=True)
+def test_an_earlier_sample_without_features_or_city_is_not_finished(tmp_path):
+    files = ('vocab.json', 'rsicd/features.npz', 'ucm/features.npz',
+             'mycity/annotations/mycity_train.json')
+    for file in files:
+        assert not is_converted(tmp_path)
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    assert not is_converted(tmp_path)
-    (tmp_path / 'ucm').mkdir()
-    (tmp_path / 'ucm/features.npz').touch()
     assert is_converted(tmp_path)
 
 
