@@ -83,7 +83,8 @@ def make_batch(pixels: int) -> dict:
     items = []
     for number in range(SOURCE + TARGET):
         sample = RetrievalDataSample(metainfo=dict(
-            img_id=f'bench/{number}', text_ids=[number], caption_text_ids=[number],
+            img_id=f'bench/{number}', text_ids=[number],
+            caption_text_ids=[number] if number < SOURCE else [],
             domain='source' if number < SOURCE else 'target'))
         items.append(dict(data_samples=sample, inputs=dict(
             image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),

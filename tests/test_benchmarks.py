@@ -31,6 +31,13 @@ def test_encode_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert '| encode once |' in text and '| encode every shard |' in text
 
 
+def test_adaptation_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+                         ) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    text = run('adaptation_step.py', ['--pixels', '32', '--channels', '4'], monkeypatch, capsys)
+    assert '| plain step |' in text and '| frozen selector, pictures kept |' in text
+
+
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     import mmap
 
