@@ -1,4 +1,4 @@
-# Two best checkpoints: by the target's pairs, to see what could be had, and without any label. A
-# tool that is given the work directory takes the second.
+# Two best checkpoints, to compare: by the target's pairs, and without any label. A tool that is
+# given the work directory takes the last one (docs/adapt.md).
 _base_ = ['./default_runtime.py']
 default_hooks = dict(checkpoint=dict(save_best=['retrieval/mR', 'label_free/agreement']))

@@ -1,5 +1,5 @@
 # A city of your own: uncaptioned tiles and sentences (data/mycity, see docs/adapt.md), from Finland.
-# There are no pairs to validate on: scores without labels choose the checkpoint.
+# There are no pairs to validate on: scores without labels are logged, the last checkpoint counts.
 _base_ = [
     '../_base_/methods/transport.py', '../_base_/retrievers/clip_vit-b-16.py',
     '../_base_/datasets/adaptation/source2target.py', '../_base_/schedules/adaptation.py'

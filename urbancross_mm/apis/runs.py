@@ -203,8 +203,9 @@ def resolve_checkpoint(path: str) -> str:
     """Find the checkpoint that a user means.
 
     Args:
-        path (str): A checkpoint file, or a work directory: its best checkpoint, one chosen without
-            labels before one chosen by pairs, else its latest.
+        path (str): A checkpoint file, or a work directory: its best checkpoint, else its latest.
+            Of an adaptation the latest: its best ones were chosen by the target's pairs, or by
+            scores without labels that do not choose well (docs/benchmarks.md).
 
     Returns:
         str: A file.
@@ -215,9 +216,9 @@ def resolve_checkpoint(path: str) -> str:
     if os.path.isfile(path):
         return path
     if os.path.isdir(path):
-        best = sorted(Path(path).glob('best_*.pth'), key=lambda file: (
-            file.name.startswith('best_label_free'), os.path.getmtime(file)))
-        found = str(best[-1]) if best else find_resumable(path)
+        best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
+        adapted = any(file.name.startswith('best_label_free') for file in best)
+        found = str(best[-1]) if best and not adapted else find_resumable(path)
         if found:
             return found
         raise FileNotFoundError(f'no checkpoint (best_*.pth, epoch_*.pth) in the folder {path}')

@@ -128,8 +128,8 @@ def test_an_adaptation_starts_from_the_best_of_its_source(
         jobs: dict[str, Job], built: list[Config], tmp_path: Path) -> None:
     for name in ('source_a_seed7', 'plain_a2b_seed7'):
         assert run_job(jobs[name], str(tmp_path / 'out'), 'last') is None
-    # Of two best ones that chosen without labels, as everywhere.
-    best = str(tmp_path / 'out/source_a_seed7/best_label_free_mmd_epoch_4.pth')
+    # A folder with label-free scores is that of an adaptation: its last one counts.
+    best = str(tmp_path / 'out/source_a_seed7/epoch_5.pth')
     train, test = built[2:]
     assert train.start == train.load_from == train.model.start == best and not train.resume
     assert train.randomness.seed == 7
@@ -183,7 +183,7 @@ def test_select_checkpoint(tmp_path: Path) -> None:
     assert chosen == {
         'last': 'epoch_10', 'best': 'best_retrieval_mR_epoch_7',
         'label_free_a': 'best_label_free_a_epoch_4', 'label/free/b': 'best_label_free_b_epoch_1',
-        'source': 'best_label_free_b_epoch_1'}
+        'source': 'epoch_10'}
     with pytest.raises(ValueError, match='best_label_free_a, best_label_free_b'):
         select_checkpoint(tmp_path, 'label_free')
 
