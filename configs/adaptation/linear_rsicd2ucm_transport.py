@@ -1,7 +1,7 @@
 # Linear heads adapted from RSICD to UCM by optimal transport.
 _base_ = [
     '../_base_/methods/transport.py', '../_base_/retrievers/linear.py',
-    '../_base_/datasets/adaptation/features_rsicd2ucm.py', '../_base_/schedules/adaptation.py'
+    '../_base_/datasets/adaptation/rsicd2ucm_features.py', '../_base_/schedules/adaptation.py'
 ]
 start = 'work_dirs/linear_rsicd'
 model = dict(retriever={{_base_.retriever}}, target='ucm')

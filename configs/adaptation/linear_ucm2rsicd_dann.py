@@ -1,7 +1,7 @@
 # Linear heads adapted from UCM to RSICD by DANN.
 _base_ = [
     '../_base_/methods/dann.py', '../_base_/retrievers/linear.py',
-    '../_base_/datasets/adaptation/features_ucm2rsicd.py', '../_base_/schedules/adaptation.py'
+    '../_base_/datasets/adaptation/ucm2rsicd_features.py', '../_base_/schedules/adaptation.py'
 ]
 start = 'work_dirs/linear_ucm'
 model = dict(retriever={{_base_.retriever}}, target='rsicd')

@@ -2,8 +2,8 @@
 # data/ucm/features.npz: python tools/misc/extract_features.py
 #     configs/baselines/mobilenet-v2_minilm_ucm.py --out data/ucm/features.npz
 _base_ = [
-    '../_base_/datasets/ucm.py', '../_base_/schedules/urbancross.py',
-    '../_base_/default_runtime.py'
+    '../_base_/retrievers/linear.py', '../_base_/datasets/ucm.py',
+    '../_base_/schedules/urbancross.py', '../_base_/default_runtime.py'
 ]
 features = 'data/ucm/features.npz'
 pipeline = [
@@ -16,12 +16,7 @@ train_dataloader = dict(
     batch_size=256, num_workers=0, dataset=dict(captions='sample', pipeline=pipeline))
 val_dataloader = dict(num_workers=0, dataset=dict(pipeline=pipeline))
 test_dataloader = dict(num_workers=0, dataset=dict(pipeline=pipeline))
-model = dict(
-    type='CrossModalRetriever',
-    data_preprocessor=dict(type='RetrievalDataPreprocessor'),
-    image_encoder=dict(type='FeatureEncoder', in_channels=1280, embed_dim=512, dropout=0.3),
-    text_encoder=dict(type='FeatureEncoder', in_channels=384, embed_dim=512, dropout=0.3),
-    head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
+model = {{_base_.retriever}}
 optim_wrapper = dict(
     _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05))
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=40)]

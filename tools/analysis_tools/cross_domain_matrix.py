@@ -48,7 +48,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--source-options', nargs='+', action='extend', default=[],
                         metavar='KEY=VALUE', help='override settings of the source configs')
     parser.add_argument('--method-options', nargs='+', action='extend', default=[],
-                        metavar='NAME:KEY=VALUE', help='of a method, or of all with the name *')
+                        metavar='KEY=VALUE', help='override settings of all methods; what a '
+                        'method names itself wins')
     parser.add_argument('--force', action='store_true',
                         help='do again what was made with other settings')
     return parser.parse_args()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _OVERLAY = ('_base_', 'sample.py')
 
 
@@ -87,6 +88,26 @@ def for_checkpoint(model: Any) -> Any:
 
         return without_weights(model)
     return model
+
+
+def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, Any]]:
+    """Every dict of a part of a config: data sets in data sets, transforms in pipelines.
+
+    Args:
+        node (Any): Nested dicts and lists, or nothing.
+        type_name (str, optional): Only components of this type, with or without a scope.
+            Defaults to None.
+
+    Yields:
+        dict: Outer ones first, otherwise in the order of the config.
+    """
+    if isinstance(node, dict):
+        if type_name is None or str(node.get('type', '')).rpartition('.')[2] == type_name:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from nested_dicts(child, type_name)
 
 
 def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,12 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from urbancross_mm.apis.config import LOADERS, nested_dicts
 from urbancross_mm.apis.pictures import PictureFiles, collate_pictures
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer, test_pipeline_of
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.progress import track
 from urbancross_mm.version import __version__
-
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def extract_features(cfg: Config, out: str | Path, weights: str | Path | None = None,
@@ -97,18 +96,13 @@ def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
 
 def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
     """Settings of the data sets that read an annotation file, each file once."""
-    waiting = [(cfg.get(name) or {}).get('dataset') for name in LOADERS]
     seen = set()
-    while waiting:
-        node: Mapping[str, Any] = waiting.pop(0) or {}
-        if 'ann_file' in node:
-            key = (node.get('data_root', ''), node['ann_file'], node.get('text_file'))
-            if key not in seen:
-                seen.add(key)
-                # Whole files: neither a part of one, nor a fold.
-                yield {name: value for name, value in node.items() if name != 'indices'}
-        else:
-            waiting += [node['dataset']] if 'dataset' in node else list(node.get('datasets', []))
+    for node in nested_dicts([cfg.get(loader) for loader in LOADERS]):
+        key = (node.get('data_root', ''), node.get('ann_file'), node.get('text_file'))
+        if 'ann_file' in node and key not in seen:
+            seen.add(key)
+            # Whole files: neither a part of one, nor a fold.
+            yield {name: value for name, value in node.items() if name != 'indices'}
 
 
 def _encoders(model: nn.Module) -> tuple[nn.Module, nn.Module]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from urbancross_mm.apis.config import for_checkpoint, load_config
+from urbancross_mm.apis.config import for_checkpoint, load_config, nested_dicts
 from urbancross_mm.apis.pictures import (
     PictureFiles,
     collate_pictures,
@@ -230,11 +230,9 @@ def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
     Raises:
         ValueError: If the recipe has no test data set.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    while dataset is not None:
-        if 'pipeline' in dataset:
-            return [dict(step) for step in dataset['pipeline']]
-        dataset = dataset.get('dataset') or next(iter(dataset.get('datasets', [])), None)
+    for node in nested_dicts(cfg.get('test_dataloader')):
+        if 'pipeline' in node:
+            return [dict(step) for step in node['pipeline']]
     raise ValueError('the config has no test_dataloader with a pipeline')
 
 

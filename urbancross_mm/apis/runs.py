@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from urbancross_mm.apis.config import load_config
+from urbancross_mm.apis.config import LOADERS, load_config, nested_dicts
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import find_resumable, remove_leftovers
@@ -100,12 +100,8 @@ def check_data(cfg: Config) -> None:
         FileNotFoundError: If one is missing; the sentence says where it was looked for and how to
             get it.
     """
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        waiting = [(cfg.get(loader) or {}).get('dataset')]
-        while waiting:
-            dataset = waiting.pop() or {}
-            waiting += [dataset.get('dataset'), *dataset.get('datasets', [])] \
-                if 'dataset' in dataset or 'datasets' in dataset else []
+    for loader in LOADERS:
+        for dataset in nested_dicts(cfg.get(loader)):
             if 'ann_file' in dataset:
                 path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
                 if not os.path.isfile(path):

@@ -10,9 +10,7 @@ model = dict(
         dict(type='WeightedDomainAdversarialLoss'),
     ])
 custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
+    *_base_.custom_hooks,
     dict(type='SourceCurriculumHook', num_stages=5),
     dict(type='GradientReversalHook', schedule='ramp', maximum=0.1),
 ]

@@ -4,8 +4,6 @@ model = dict(
     type='DomainAdaptiveRetriever',
     losses=[dict(type='WeightedDomainAdversarialLoss', weighted=False)])
 custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
+    *_base_.custom_hooks,
     dict(type='GradientReversalHook', schedule='ramp', maximum=0.1),
 ]

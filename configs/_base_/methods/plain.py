@@ -6,8 +6,6 @@ model = dict(
     selector=dict(type='SimilarSourceSelector', features='fused', encoders='frozen', ratio=0.2),
     losses=[dict(type='WeightedDomainAdversarialLoss')])
 custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
+    *_base_.custom_hooks,
     dict(type='GradientReversalHook', schedule='ramp', maximum=0.1),
 ]

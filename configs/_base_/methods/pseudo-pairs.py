@@ -5,8 +5,6 @@ model = dict(
     type='DomainAdaptiveRetriever',
     losses=[dict(type='PseudoPairLoss', neighbours=10)])
 custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
+    *_base_.custom_hooks,
     dict(type='SourceCurriculumHook', num_stages=5),
 ]

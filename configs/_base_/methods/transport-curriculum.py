@@ -2,8 +2,6 @@
 _base_ = ['./transport.py']
 model = dict(selector=dict(type='SimilarSourceSelector', features='fused', encoders='frozen'))
 custom_hooks = [
-    dict(type='EpochSeedHook'),
-    dict(type='CheckpointGuardHook'),
-    dict(type='RetrievalVisualizationHook', num_queries=3),
+    *_base_.custom_hooks,
     dict(type='SourceCurriculumHook', num_stages=5),
 ]

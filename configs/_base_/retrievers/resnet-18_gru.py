@@ -1,4 +1,4 @@
-# ResNet-18 and a GRU over the words of RSICD, to be adapted (configs/baselines/resnet-18_gru_*).
+# From scratch: ResNet-18 and a GRU over the words of RSICD.
 words = dict(type='VocabTokenizer', vocab_file='data/rsicd/annotations/rsicd_vocab.json')
 retriever = dict(
     type='CrossModalRetriever',

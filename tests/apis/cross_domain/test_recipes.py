@@ -34,11 +34,11 @@ def test_an_option_without_key_or_value(option: str) -> None:
 
 def test_methods_carry_their_options() -> None:
     methods = parse_methods(
-        ['ot-eps0.1=x_{source}2{target}.py;model.losses.0.eps=0.1;lr=1', 'plain=p.py'],
-        ['plain:epochs=2', '*:batch=4', 'plain:epochs=3'])
+        ['ot-eps0.1=x_{source}2{target}.py;model.losses.0.eps=0.1;lr=1', 'plain=p.py;epochs=3'],
+        ['epochs=2', 'batch=4'])
     assert list(methods) == ['ot-eps0.1', 'plain']
     assert methods['ot-eps0.1'] == Recipe(
-        'x_{source}2{target}.py', ('model.losses.0.eps=0.1', 'lr=1', 'batch=4'))
+        'x_{source}2{target}.py', ('epochs=2', 'batch=4', 'model.losses.0.eps=0.1', 'lr=1'))
     assert parse_options(methods['plain'].options) == {'epochs': 3, 'batch': 4}
 
 
@@ -47,10 +47,9 @@ def test_methods_carry_their_options() -> None:
     (['plain='], [], 'NAME=CONFIG'),
     (['../up=x.py'], [], 'letters'),
     (['a=x.py', 'a=y.py'], [], 'twice'),
-    (['a=x.py'], ['b:lr=1'], r"one of \* and a, got 'b:lr=1'"),
-    ([], ['b:lr=1'], 'no method'),
+    ([], ['lr=1'], 'no method: lr=1'),
     (['a=x.py;lr'], [], "KEY=VALUE, got 'lr'"),
-    (['a=x.py'], ['a:lr'], "KEY=VALUE, got 'lr'"),
+    (['a=x.py'], ['lr'], "KEY=VALUE, got 'lr'"),
 ])
 def test_mistakes_in_methods(methods: list[str], extra: list[str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):

@@ -42,17 +42,6 @@ class Recipe:
         return (fill(self.template, **names),
                 tuple(fill(option, **names) for option in self.options))
 
-    def plus(self, options: Sequence[str]) -> Recipe:
-        """Add options, which win over earlier ones.
-
-        Args:
-            options (Sequence[str]): ``KEY=VALUE``.
-
-        Returns:
-            Recipe: A new one.
-        """
-        return Recipe(self.template, (*self.options, *options))
-
 
 def fill(text: str, **names: Any) -> str:
     """Replace placeholders; other braces stay.
@@ -96,38 +85,30 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     return parser.parse_args(['--options', *options]).options or {}
 
 
-def parse_methods(methods: Sequence[str], extra: Sequence[str] = ()) -> dict[str, Recipe]:
-    """Read ``NAME=TEMPLATE;KEY=VALUE;...``, and ``NAME:KEY=VALUE`` on top.
+def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[str, Recipe]:
+    """Read ``NAME=TEMPLATE;KEY=VALUE;...``.
 
     Args:
         methods (Sequence[str]): One entry a method.
-        extra (Sequence[str]): More options of a method, or of every one with the name ``*``.
-            Defaults to ().
+        options (Sequence[str]): ``KEY=VALUE`` for every method; its own win. Defaults to ().
 
     Returns:
         dict[str, Recipe]: By name, in order.
 
     Raises:
-        ValueError: If an entry has another form, a name stands twice, or no method has that name.
+        ValueError: If an entry has another form, a name stands twice, or options have no method.
     """
+    if options and not methods:
+        raise ValueError(f'options for methods, and no method: {", ".join(options)}')
     recipes: dict[str, Recipe] = {}
     for entry in methods:
         name, _, rest = entry.partition('=')
-        template, *options = rest.split(';')
+        template, *own = rest.split(';')
         if not _METHOD_NAME.fullmatch(name) or not template:
             raise ValueError('a method is NAME=CONFIG or NAME=CONFIG;KEY=VALUE;..., the name of '
                              f'letters, digits and . _ + -, got {entry!r}')
         if name in recipes:
             raise ValueError(f'the method {name!r} stands twice')
-        recipes[name] = Recipe(template, tuple(filter(None, options)))
-    for entry in extra:
-        name, _, option = entry.partition(':')
-        if name != '*' and name not in recipes:
-            known = ', '.join(recipes) or 'no method'
-            raise ValueError(f'a method option is NAME:KEY=VALUE, NAME one of * and {known}, '
-                             f'got {entry!r}')
-        for one in recipes if name == '*' else [name]:
-            recipes[one] = recipes[one].plus([option])
-    for recipe in recipes.values():
-        parse_options(recipe.options)
+        recipes[name] = Recipe(template, (*options, *filter(None, own)))
+        parse_options(recipes[name].options)
     return recipes

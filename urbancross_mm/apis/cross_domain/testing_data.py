@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from urbancross_mm.apis.config import nested_dicts
 from urbancross_mm.evaluation import RecallAtK
 
 
@@ -26,13 +27,13 @@ def with_test_set_of(source: Mapping[str, Any], target: Mapping[str, Any]) -> di
     Returns:
         dict[str, Any]: The source's recipe with another test set; the arguments are left alone.
     """
-    own = next(_nodes_with_type(source.get('test_dataloader'), 'TokenizeText'), None)
+    own = next(nested_dicts(source.get('test_dataloader'), 'TokenizeText'), None)
     config = dict(source)
     for key in ('test_dataloader', 'test_evaluator'):
         config[key] = deepcopy(target.get(key))
-    if own is None or next(_nodes_with_type(own, 'FeatureTokenizer'), None):
+    if own is None or next(nested_dicts(own, 'FeatureTokenizer'), None):
         return config
-    for step in _nodes_with_type(config['test_dataloader'], 'TokenizeText'):
+    for step in nested_dicts(config['test_dataloader'], 'TokenizeText'):
         step.clear()
         step.update(deepcopy(own))
     return config
@@ -70,7 +71,7 @@ def files_of_test(config: Mapping[str, Any]) -> list[str]:
         list[str]: The annotation file of each data set, and which of its items are used.
     """
     files = []
-    for node in _nodes(config.get('test_dataloader')):
+    for node in nested_dicts(config.get('test_dataloader')):
         if 'ann_file' in node:
             path = os.path.join(node.get('data_root') or '', node['ann_file'])
             items = node.get('indices')
@@ -84,20 +85,4 @@ def _protocols(config: Mapping[str, Any]) -> list[dict[str, Any]]:
                 for name, parameter in inspect.signature(RecallAtK).parameters.items()}
     return [{name: json.loads(json.dumps(metric.get(name, defaults[name])))
              for name in ('topk', 'ties', 'equal_captions')}
-            for metric in _nodes_with_type(config.get('test_evaluator'), 'RecallAtK')]
-
-
-def _nodes_with_type(node: Any, kind: str) -> Iterator[dict[str, Any]]:
-    for found in _nodes(node):
-        if str(found.get('type', '')).rpartition('.')[2] == kind:
-            yield found
-
-
-def _nodes(node: Any) -> Iterator[dict[str, Any]]:
-    """Every dict below, outermost first."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for child in node:
-            yield from _nodes(child)
+            for metric in nested_dicts(config.get('test_evaluator'), 'RecallAtK')]

@@ -12,6 +12,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.models.heads import BatchIds, batch_ids, gather_ids, positives
 from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
 from urbancross_mm.models.retrievers.base import BaseRetriever
+from urbancross_mm.models.retrievers.domain_checks import add_terms, check_finite, check_pairs
 from urbancross_mm.models.retrievers.domain_embed import embed_domains
 from urbancross_mm.models.selectors import FrozenSnapshot
 from urbancross_mm.registry import MODELS
@@ -162,7 +163,7 @@ class DomainAdaptiveRetriever(BaseRetriever):
         if len(ids.owners) != len(data_samples):
             raise ValueError(f'adaptation needs one text a picture, got {len(ids.owners)} texts '
                              f'for {len(data_samples)} pictures')
-        self._check_pairs(data_samples)
+        check_pairs(data_samples, self.target)
         mine = torch.tensor([s.domain == self.target for s in data_samples], device=device)
         local = embed_domains(self.retriever, inputs, mine, segments=self.paired_loss)
         embeds = {name: all_gather_rows(rows, with_grad=True) for name, rows in local.items()}
@@ -190,9 +191,9 @@ class DomainAdaptiveRetriever(BaseRetriever):
                 batch.source_image, batch.source_text, pairs,
                 None if segments is None else segments[chosen]))
         for loss in self.adaptation:
-            _add(terms, loss(batch))
-        _add(terms, dict(source_ratio=view.new_tensor(len(chosen) / len(source))))
-        _check_finite(terms)
+            add_terms(terms, loss(batch))
+        add_terms(terms, dict(source_ratio=view.new_tensor(len(chosen) / len(source))))
+        check_finite(terms)
         return terms
 
     def _view(self, inputs: dict[str, Tensor], local: dict[str, Tensor], ids: BatchIds,
@@ -218,18 +219,6 @@ class DomainAdaptiveRetriever(BaseRetriever):
         rows = torch.arange(len(source), device=source.device)
         return rows, *(domain.new_full((len(domain),), 1 / len(domain))
                        for domain in (source, target))
-
-    def _check_pairs(self, data_samples: list[RetrievalDataSample]) -> None:
-        """A target that names its captions would lend them to the losses; a source needs them."""
-        for sample in data_samples:
-            if bool(sample.caption_text_ids) == (sample.domain == self.target):
-                role, want = ('target', 'UnpairedDataset') if sample.domain == self.target else (
-                    'source', 'ImageTextDataset')
-                raise ValueError(
-                    f'{sample.img_id} is of the {role} domain {sample.domain!r} (the model has '
-                    f'target={self.target!r}) and comes {"with" if role == "target" else "without"}'
-                    f' its captions: load the {role} with {want}, and name the same target in '
-                    'model and sampler')
 
     def _gather_domains(self, mine: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
@@ -259,21 +248,3 @@ def _strip_inner(module: torch.nn.Module, state_dict: dict[str, Tensor], prefix:
     for name in list(state_dict):
         value = state_dict.pop(name)  # popped and put back, so that the order stays
         state_dict[prefix + name[len(begin):] if name.startswith(begin) else name] = value
-
-
-def _add(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
-    """Join, but never put one term in the place of another."""
-    twice = sorted(terms.keys() & more.keys())
-    if twice:
-        raise ValueError(f'two losses have the same terms {twice}: the second would replace the '
-                         'first, so name each kind of loss once')
-    terms.update(more)
-
-
-def _check_finite(terms: dict[str, Tensor]) -> None:
-    values = torch.stack([value.detach().float().reshape(()) for value in terms.values()])
-    if not torch.isfinite(values).all():  # one wait for the device, not one a term
-        bad = [name for name, value in terms.items() if not torch.isfinite(value)]
-        raise FloatingPointError(
-            f'{", ".join(f"{name}={float(terms[name])}" for name in bad)}: training diverged; '
-            'lower the learning rate or the loss weight, or clip the gradient')

@@ -1,4 +1,4 @@
-# As rsicd2ucm.py, at 128 px and with the words of RSICD.
+# As rsicd2ucm.py, at 128 px and with the words of RSICD; as many target items a batch as source pairs.
 _base_ = ['./rsicd2ucm.py']
 text_and_pack = [
     dict(type='TokenizeText', tokenizer=dict(
@@ -11,14 +11,10 @@ train_pipeline = [
     dict(type='RandomCropImage', size=128), *text_and_pack
 ]
 test_pipeline = [dict(type='LoadImage'), dict(type='ResizeImage', scale=128), *text_and_pack]
-source = dict(
-    type='ImageTextDataset', data_root='data/rsicd', ann_file='annotations/rsicd_train.json',
-    captions='sample', pipeline=train_pipeline)
-target = dict(
-    type='UnpairedDataset', data_root='data/ucm', ann_file='annotations/ucm_train.json',
-    pipeline=train_pipeline)
 train_dataloader = dict(
     batch_size=128, batch_sampler=dict(source=dict(rsicd=64), target=dict(ucm=64)),
-    dataset=dict(datasets=[source, target]))
+    dataset=dict(datasets=[
+        dict(_base_.source, pipeline=train_pipeline),
+        dict(_base_.target, pipeline=train_pipeline)]))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
