@@ -5,5 +5,5 @@ _base_ = [
 ]
 start = 'work_dirs/mobilenet-v2_minilm_ucm'
 model = dict(retriever={{_base_.retriever}}, target='rsicd')
-optim_wrapper = dict(optimizer=dict(lr=5e-5))
+optim_wrapper = dict(optimizer=dict(lr=1e-4))
 auto_scale_lr = dict(base_batch_size=128)

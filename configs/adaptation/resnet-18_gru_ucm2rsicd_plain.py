@@ -5,5 +5,5 @@ _base_ = [
 ]
 start = 'work_dirs/resnet-18_gru_ucm'
 model = dict(retriever={{_base_.retriever}}, target='rsicd')
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
 auto_scale_lr = dict(base_batch_size=128)
