@@ -1,7 +1,7 @@
 """Child registries of mmengine's, under the scope ``urbancross_mm``.
 
-mmengine imports ``{scope}.registry`` by this exact name. ``TOKENIZERS`` and ``INDEXES`` have no
-parent: mmengine knows no such component. Some registries hold no component of ours: mmengine warns
+mmengine imports ``{scope}.registry`` by this exact name. ``TOKENIZERS``, ``INDEXES``
+and ``CURATION`` have no parent: mmengine knows no such component. Some registries hold no component of ours: mmengine warns
 about a scope that lacks one.
 """
 
@@ -53,10 +53,11 @@ EVALUATORS = _child('evaluator', MMENGINE_EVALUATORS, 'evaluation')
 VISBACKENDS = _child('vis_backend', MMENGINE_VISBACKENDS, 'visualization')
 TOKENIZERS = Registry('tokenizer', scope=SCOPE, locations=[f'{SCOPE}.datasets'])
 INDEXES = Registry('index', scope=SCOPE, locations=[f'{SCOPE}.search'])
+CURATION = Registry('curation part', scope=SCOPE, locations=[f'{SCOPE}.curation'])
 
 __all__ = [
-    'DATASETS', 'DATA_SAMPLERS', 'EVALUATORS', 'FUNCTIONS', 'HOOKS', 'INDEXES', 'LOG_PROCESSORS',
-    'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
+    'CURATION', 'DATASETS', 'DATA_SAMPLERS', 'EVALUATORS', 'FUNCTIONS', 'HOOKS', 'INDEXES',
+    'LOG_PROCESSORS', 'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
     'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'SCOPE', 'TOKENIZERS', 'TRANSFORMS',
     'VISBACKENDS', 'VISUALIZERS', 'WEIGHT_INITIALIZERS',
 ]

@@ -13,10 +13,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from urbancross_mm.datasets.annotation_file import load_annotations, missing_data_message
-from urbancross_mm.datasets.transforms.loading import probe_image
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.paths import safe_join
 
 CAPTION_MODES = ('each', 'sample', 'all')

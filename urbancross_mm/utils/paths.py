@@ -40,3 +40,19 @@ def safe_join(root: str | Path, name: str, where: str = '') -> str:
         ValueError: If the name is empty, absolute, or climbs out with ``..``.
     """
     return str(Path(root) / check_relative(name, where))
+
+
+def label_of(img_path: str) -> str | None:
+    """Scene class of a picture: its folder, else what stands before ``_`` in its name.
+
+    Args:
+        img_path (str): Relative path.
+
+    Returns:
+        str | None: None for bare numbers such as RSICD's ``00013.jpg``.
+    """
+    path = Path(img_path)
+    if path.parent.name:
+        return path.parent.name
+    prefix, found, _ = path.stem.rpartition('_')
+    return prefix if found and not prefix.isdecimal() else None

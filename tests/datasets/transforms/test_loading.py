@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from tests.datasets.tiny import picture
-from urbancross_mm.datasets.transforms.loading import LoadImage, probe_image, read_image
+from urbancross_mm.datasets.transforms.loading import LoadImage
+from urbancross_mm.utils.images import probe_image, read_image
 
 
 def load(path) -> dict:

@@ -11,14 +11,10 @@ import numpy as np
 
 from urbancross_mm.datasets.converters.pictures import PictureFolder
 from urbancross_mm.datasets.converters.segment_names import unfinished
-from urbancross_mm.datasets.converters.segments import encode_masks, stored_size, write_sidecar
-from urbancross_mm.datasets.transforms.loading import read_image
+from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.utils.classical_masks import color_masks, grid_masks
+from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
-
-# k-means works on at most this many pixels; every pixel is then given to the nearest centre.
-SAMPLE_SIDE = 64
-# How much a step across the whole picture weighs against one of 100 in Lab.
-POSITION_WEIGHT = 40.0
 
 
 @dataclass
@@ -78,102 +74,6 @@ def convert(options: Options) -> dict[str, int]:
     return dict(pictures=sum(count is not None for count in counts),
                 segments=sum(count or 0 for count in counts), kept=len(names) - len(todo),
                 unreadable=counts.count(None))
-
-
-def grid_masks(picture: np.ndarray, num_segments: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a picture into cells.
-
-    ``floor(sqrt(K))`` rows; the cells that do not divide evenly go to the last rows.
-
-    Args:
-        picture (np.ndarray): uint8 RGB; only its size counts.
-        num_segments (int): K.
-
-    Shape:
-        - picture: ``(H, W, 3)``; masks: ``(K, H, W)``; scores: ``(K,)``.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Masks that cover the picture without overlap, and as score
-        the part of the picture that each covers.
-    """
-    height, width = picture.shape[:2]
-    rows = min(int(num_segments ** 0.5), height)
-    per_row = [num_segments // rows + (row >= rows - num_segments % rows) for row in range(rows)]
-    edges = np.linspace(0, height, rows + 1).round().astype(int)
-    masks = []
-    for row, cells in enumerate(per_row):
-        sides = np.linspace(0, width, cells + 1).round().astype(int)
-        for left, right in zip(sides[:-1], sides[1:]):
-            mask = np.zeros((height, width), dtype=bool)
-            mask[edges[row]:edges[row + 1], left:right] = True
-            masks.append(mask)
-    stacked = np.stack(masks)
-    return stacked, stacked.mean(axis=(1, 2))
-
-
-def color_masks(picture: np.ndarray, num_segments: int, colors: int = 8, min_area: float = 0.01,
-                seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Regions of one colour: k-means in Lab and position, then connected components.
-
-    Args:
-        picture (np.ndarray): uint8 RGB.
-        num_segments (int): K, the most masks.
-        colors (int): Clusters. Defaults to 8.
-        min_area (float): Smallest region as part of the picture. Defaults to 0.01.
-        seed (int): Of the k-means starts. Defaults to 0.
-
-    Shape:
-        - picture: ``(H, W, 3)``; masks: ``(k, H, W)``; scores: ``(k,)``, ``k <= K``.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Masks without overlap by falling score. The score is the
-        part of the picture a region covers times the part of its box that it fills, so large
-        compact regions come first.
-    """
-    import cv2
-
-    labels = _cluster(picture, colors, seed)
-    total = labels.size
-    found = []
-    for cluster in range(int(labels.max()) + 1):
-        _, parts, stats, _ = cv2.connectedComponentsWithStats((labels == cluster).astype(np.uint8))
-        for part in range(1, len(stats)):
-            area = int(stats[part, cv2.CC_STAT_AREA])
-            box = int(stats[part, cv2.CC_STAT_WIDTH]) * int(stats[part, cv2.CC_STAT_HEIGHT])
-            if area >= min_area * total:
-                found.append((area / total * area / box, parts == part))
-    found.sort(key=lambda one: -one[0])
-    best = found[:num_segments]
-    masks = np.array([mask for _, mask in best], dtype=bool).reshape(-1, *labels.shape)
-    return masks, np.array([score for score, _ in best])
-
-
-def _cluster(picture: np.ndarray, colors: int, seed: int) -> np.ndarray:
-    """Cluster of every pixel ``(H, W)`` uint8, single pixels smoothed away."""
-    import cv2
-
-    smooth = cv2.medianBlur(picture, 5)
-    features = _features(smooth)
-    step = max(1, -(-max(picture.shape[:2]) // SAMPLE_SIDE))
-    sample = np.ascontiguousarray(features[::step, ::step].reshape(-1, 5))
-    cv2.setRNGSeed(seed)  # of this thread, so the order of the pictures does not matter
-    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    _, _, centres = cv2.kmeans(sample, min(colors, len(sample)), None, criteria, 1,
-                               cv2.KMEANS_PP_CENTERS)
-    flat = features.reshape(-1, 5)
-    # |f - c|^2 without the |f|^2 that all centres share.
-    nearest = ((centres ** 2).sum(axis=1) - 2 * flat @ centres.T).argmin(axis=1)
-    return cv2.medianBlur(nearest.reshape(picture.shape[:2]).astype(np.uint8), 5)
-
-
-def _features(picture: np.ndarray) -> np.ndarray:
-    """Lab colour and weighted position of every pixel, ``(H, W, 5)`` float32."""
-    import cv2
-
-    height, width = picture.shape[:2]
-    lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    down, across = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
-    return np.dstack([lab, POSITION_WEIGHT * down, POSITION_WEIGHT * across])
 
 
 def _convert_picture(job: tuple[str, Path], options: Options) -> int | None:

@@ -14,10 +14,10 @@ from urbancross_mm.datasets.converters.annotations import (
     write_annotations,
 )
 from urbancross_mm.datasets.converters.pictures import PictureFolder
-from urbancross_mm.datasets.converters.splits import random_split
-from urbancross_mm.datasets.transforms.loading import probe_image
 from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.progress import map_tracked
+from urbancross_mm.utils.splits import random_split
 
 VAL_SHARE = 0.1
 

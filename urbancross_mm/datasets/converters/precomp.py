@@ -14,12 +14,12 @@ from urbancross_mm.datasets.converters import options as common
 from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.converters.splits import (
+from urbancross_mm.utils.paths import check_relative
+from urbancross_mm.utils.splits import (
     random_split,
     stratified_split,
     with_twins,
 )
-from urbancross_mm.utils.paths import check_relative
 
 CAPTIONS = 5
 VAL_FRACTION = 0.2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.converters.annotations import (
@@ -16,9 +15,10 @@ from urbancross_mm.datasets.converters.annotations import (
 from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.converters.pictures import Companions, PictureFolder, sibling
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.converters.splits import split_hash
 from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
+from urbancross_mm.utils.splits import split_hash
 
 
 class RecordBuilder:
@@ -113,22 +113,6 @@ class RecordBuilder:
                 f'{len(missing)} of {total} pictures are not below {self.options.images}, first '
                 f'{missing[0].name!r} ({missing[0].where}): give --only-present to leave missing '
                 'pictures out and count them')
-
-
-def label_of(img_path: str) -> str | None:
-    """Scene class of a picture: its folder, else what stands before ``_`` in its name.
-
-    Args:
-        img_path (str): Relative path.
-
-    Returns:
-        str | None: None for bare numbers such as RSICD's ``00013.jpg``.
-    """
-    path = Path(img_path)
-    if path.parent.name:
-        return path.parent.name
-    prefix, found, _ = path.stem.rpartition('_')
-    return prefix if found and not prefix.isdecimal() else None
 
 
 def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],

@@ -14,7 +14,7 @@ import numpy as np
 from urbancross_mm.datasets.annotation_file import load_annotations
 from urbancross_mm.datasets.feature_file import write_features
 from urbancross_mm.datasets.tokenizers import split_words
-from urbancross_mm.datasets.transforms.loading import read_image
+from urbancross_mm.utils.images import read_image
 
 # One width for both, so that one setting of the --sample overlay fits every FeatureEncoder.
 WIDTH = 128

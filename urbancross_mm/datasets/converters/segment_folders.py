@@ -17,8 +17,8 @@ import numpy as np
 
 from urbancross_mm.datasets.converters.pictures import PictureFolder
 from urbancross_mm.datasets.converters.segment_names import unfinished
-from urbancross_mm.datasets.converters.segments import encode_masks, stored_size, write_sidecar
-from urbancross_mm.datasets.transforms.loading import read_image
+from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
 
 PICTURE = ('.jpg', '.jpeg', '.png')

@@ -13,8 +13,8 @@ from urbancross_mm.datasets.converters import options as common
 from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.converters.splits import country_split, with_twins
 from urbancross_mm.utils.paths import check_relative
+from urbancross_mm.utils.splits import country_split, with_twins
 
 SPLITS = ('train', 'val', 'test', 'finetune', 'finetune_val')
 RULES = ('auto', 'lists', 'nested')

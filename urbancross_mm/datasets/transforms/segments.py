@@ -11,8 +11,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
-from urbancross_mm.datasets.transforms.loading import read_image
 from urbancross_mm.registry import TRANSFORMS
+from urbancross_mm.utils.images import read_image
 
 BITS_PER_PLANE = 16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from urbancross_mm.datasets.converters.splits import (
+from urbancross_mm.utils.splits import (
     country_split,
     random_split,
     split_hash,

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from urbancross_mm.datasets.converters.segments import (
+from urbancross_mm.structures.segment_sidecar import (
     decode_masks,
     encode_masks,
     read_sidecar,
