@@ -1,8 +1,8 @@
 """Child registries of mmengine's, under the scope ``urbancross_mm``.
 
 mmengine imports ``{scope}.registry`` by this exact name. ``TOKENIZERS``, ``INDEXES``
-and ``CURATION`` have no parent: mmengine knows no such component. Some registries hold no component of ours: mmengine warns
-about a scope that lacks one.
+and ``CURATION`` have no parent: mmengine knows no such component. Some registries hold no component
+of ours: mmengine warns about a scope that lacks one.
 """
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
@@ -57,7 +57,7 @@ CURATION = Registry('curation part', scope=SCOPE, locations=[f'{SCOPE}.curation'
 
 __all__ = [
     'CURATION', 'DATASETS', 'DATA_SAMPLERS', 'EVALUATORS', 'FUNCTIONS', 'HOOKS', 'INDEXES',
-    'LOG_PROCESSORS', 'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPERS',
-    'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'SCOPE', 'TOKENIZERS', 'TRANSFORMS',
-    'VISBACKENDS', 'VISUALIZERS', 'WEIGHT_INITIALIZERS',
+    'LOG_PROCESSORS', 'LOOPS', 'METRICS', 'MODELS', 'MODEL_WRAPPERS', 'OPTIMIZERS',
+    'OPTIM_WRAPPERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'SCOPE', 'TOKENIZERS',
+    'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS', 'WEIGHT_INITIALIZERS',
 ]

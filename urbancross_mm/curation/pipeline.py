@@ -114,8 +114,8 @@ def _by_picture(stage: PictureStage, pictures: Sequence[Picture], place: Workpla
 def _tracked(batches: Sequence[Sequence[Picture]], title: str) -> Iterator[Sequence[Picture]]:
     """Batches under a bar that counts pictures."""
     last: Sequence[Picture] = ()
-    for batch, _ in track(((batch, picture) for batch in batches for picture in batch), title,
-                          sum(map(len, batches))):
+    pictures = ((group, picture) for group in batches for picture in group)
+    for batch, _ in track(pictures, title, sum(map(len, batches))):
         if batch is not last:
             yield batch
         last = batch

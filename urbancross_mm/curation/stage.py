@@ -47,7 +47,7 @@ class BaseStage(ABC):
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
 
-    def check(self, place: Workplace) -> None:
+    def check(self, place: Workplace) -> None:  # noqa: B027  most stages need nothing
         """Look, before any stage runs, for what this one will need.
 
         Args:
@@ -69,7 +69,7 @@ class BaseStage(ABC):
             dict: Plain JSON. It stands in every record, so it is short.
         """
 
-    def begin(self, place: Workplace) -> None:
+    def begin(self, place: Workplace) -> None:  # noqa: B027
         """Load what is needed to work.
 
         Args:
