@@ -30,6 +30,7 @@ class Report:
         made (int): Pictures that were worked on now; the others were done before.
         counts (Counter): Pictures by status.
         reasons (Counter): Pictures by (status, reason), where there is a reason.
+        remarks (tuple[str, ...]): What belongs to no single picture.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Report:
     made: int
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Counts, and the commonest reasons."""
@@ -46,10 +48,10 @@ class Report:
         text += f' ({self.made} made now)'
         for (status, reason), count in self.reasons.most_common(5):
             text += f'\n    {count} {status}: {reason}'
-        return text
+        return '\n    '.join([text, *self.remarks])
 
 
-def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace
+def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, work: bool = True
               ) -> tuple[list[Picture], Report]:
     """Run a stage on what is not done yet, and record every picture.
 
@@ -57,6 +59,10 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace
         stage (BaseStage): The stage.
         pictures (Sequence[Picture]): All that the stages before have kept.
         place (Workplace): Where it runs.
+        work (bool): Off: every picture must have been done before. Defaults to True.
+
+    Raises:
+        ValueError: If a picture has not been done and ``work`` is off.
 
     Returns:
         tuple[list[Picture], Report]: The kept pictures, with what is now known of them.
@@ -68,7 +74,7 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace
     manifest = Manifest(place.out / 'manifest' / f'{stage.name}.jsonl')
     made_by = dict(stage=type(stage).__name__, **settings)
     if isinstance(stage, PictureStage):
-        records, made = _by_picture(stage, pictures, place, keys, manifest, made_by)
+        records, made = _by_picture(stage, pictures, place, keys, manifest, made_by, work)
     else:
         assert isinstance(stage, CollectionStage)
         stage.begin(place)
@@ -80,11 +86,11 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace
     manifest.write(ordered)
     kept = [picture.plus(record.outcome.fields)
             for picture, record in zip(pictures, ordered) if record.outcome.status == KEPT]
-    return kept, _report(stage.name, ordered, made)
+    return kept, _report(stage.name, ordered, made, stage.summary(pictures, place))
 
 
 def _by_picture(stage: PictureStage, pictures: Sequence[Picture], place: Workplace,
-                keys: dict[str, str], manifest: Manifest, made_by: dict
+                keys: dict[str, str], manifest: Manifest, made_by: dict, work: bool
                 ) -> tuple[dict[str, Record], int]:
     """Records of an earlier run that still hold, and new ones for the other pictures."""
     done = {}
@@ -100,6 +106,9 @@ def _by_picture(stage: PictureStage, pictures: Sequence[Picture], place: Workpla
     batches = [pictures[start:start + stage.batch_size]
                for start in range(0, len(pictures), stage.batch_size)]
     todo = [batch for batch in batches if any(picture.name not in done for picture in batch)]
+    if todo and not work:
+        raise ValueError(f'stage {stage.name} has not been run on {sum(map(len, todo))} pictures, '
+                         f'first {todo[0][0].name}: run it before the stages after it')
     if todo:
         stage.begin(place)
     for batch in _tracked(todo, stage.name):
@@ -132,8 +141,8 @@ def _attempt(stage: PictureStage, batch: Sequence[Picture], place: Workplace) ->
     return [outcome for picture in batch for outcome in _attempt(stage, [picture], place)]
 
 
-def _report(stage: str, records: Sequence[Record], made: int) -> Report:
+def _report(stage: str, records: Sequence[Record], made: int, remarks: Sequence[str]) -> Report:
     counts = Counter(record.outcome.status for record in records)
     reasons = Counter((record.outcome.status, record.outcome.reason)
                       for record in records if record.outcome.reason)
-    return Report(stage, len(records), made, counts, reasons)
+    return Report(stage, len(records), made, counts, reasons, tuple(remarks))

@@ -76,6 +76,18 @@ class BaseStage(ABC):
             place (Workplace): Where it runs.
         """
 
+    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+        """Sentences for the report that belong to no single picture.
+
+        Args:
+            pictures (Sequence[Picture]): All that came in.
+            place (Workplace): Where it ran.
+
+        Returns:
+            list[str]: Empty if there is nothing to say.
+        """
+        return []
+
 
 class PictureStage(BaseStage):
     """Decides about every picture by itself, some in one batch.

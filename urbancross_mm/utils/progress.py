@@ -59,3 +59,21 @@ def map_tracked(function: Callable[[Any], Result], items: Sequence[Any], title: 
             yield from track(pool.map(function, items), title, len(items))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_threads(function: Callable[[Item], Result], items: Sequence[Item], workers: int
+                ) -> list[Result]:
+    """Apply a function to every item of a batch in threads.
+
+    Args:
+        function (Callable): Of one item.
+        items (Sequence): The items.
+        workers (int): Number of threads; with 1, none is started.
+
+    Returns:
+        list: The results in the order of the items.
+    """
+    if workers <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, items))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from urbancross_mm.apis.cross_domain.job import run_job
 from urbancross_mm.apis.cross_domain.plan import Job
 from urbancross_mm.apis.cross_domain.records import JobFolder
+from urbancross_mm.utils.lock import only_one
 
 JobFunction = Callable[[Job, str, str], 'str | None']
 
@@ -158,26 +158,6 @@ class _Crew:
             worker.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - self.children:
             process.terminate()
-
-
-@contextlib.contextmanager
-def only_one(out: str | Path) -> Iterator[None]:
-    """Refuse a second process in the same folder, which would write over the first one's files.
-
-    Args:
-        out (str | Path): Folder of the matrix; made if need be.
-
-    Raises:
-        ValueError: If another process is in it.
-    """
-    Path(out).mkdir(parents=True, exist_ok=True)
-    with open(Path(out) / '.lock', 'w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f'another process is working in {out}: wait for it, or choose '
-                             'another --out') from error
-        yield
 
 
 @contextlib.contextmanager

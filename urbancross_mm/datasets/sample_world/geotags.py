@@ -120,3 +120,21 @@ def _geometry(scene: Scene, item: Item) -> dict[str, Any]:
         return {'type': 'LineString', 'coordinates': to_degrees(scene, item.path[::4])}
     ring = to_degrees(scene, item.outline)
     return {'type': 'Polygon', 'coordinates': [[*ring, ring[0]]]}
+
+
+def world_file(scene: Scene, width: int) -> str:
+    """Position of a picture in degrees, as a world file says it.
+
+    Args:
+        scene (Scene): Gives position and extent.
+        width (int): Of the square picture in pixels.
+
+    Returns:
+        str: Six lines; see :func:`urbancross_mm.curation.positions.bounds_of_world_file`.
+    """
+    metres = scene.country.extent / width
+    step = metres / METRES_A_DEGREE
+    across = step / np.cos(np.radians(scene.lat))
+    west, north = to_degrees(scene, np.zeros((1, 2)))[0]
+    numbers = (across, 0.0, 0.0, -step, west + across / 2, north - step / 2)
+    return ''.join(f'{number:.10f}\n' for number in numbers)

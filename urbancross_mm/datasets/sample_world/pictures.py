@@ -18,7 +18,11 @@ from urbancross_mm.datasets.sample_world.audio import spoken_caption
 from urbancross_mm.datasets.sample_world.captions import describe, five_captions
 from urbancross_mm.datasets.sample_world.countries import COUNTRIES
 from urbancross_mm.datasets.sample_world.generate import build_scene
-from urbancross_mm.datasets.sample_world.geotags import geojson_features, title_multi_objects
+from urbancross_mm.datasets.sample_world.geotags import (
+    geojson_features,
+    title_multi_objects,
+    world_file,
+)
 from urbancross_mm.datasets.sample_world.render import render
 from urbancross_mm.utils.ids import stable_id
 
@@ -121,7 +125,11 @@ def draw_picture(job: Job) -> Record:
         captions = five_captions(scene, job.style, (*job.seed, 3))
     for number, (name, caption) in enumerate(zip(job.audio, captions)):
         save_image(spoken_caption(caption, (*job.seed, 4, number)), root / 'audio' / name)
-    features = geojson_features(scene, job.name) if job.style == 'country' else []
+    features = []
+    if job.style == 'country':
+        features = geojson_features(scene, job.name)
+        (root / 'images' / stem).with_suffix('.jgw').write_text(
+            world_file(scene, rendering.image.shape[1]))
     return Record(job.name, scene.kind, captions, title_multi_objects(scene), scene.lon, scene.lat,
                   features)
 

@@ -1,0 +1,161 @@
+"""Map tags of tiles: from files to phrases."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from urbancross_mm.curation import Picture, Workplace, run_stage
+from urbancross_mm.curation.geotags import Found, focus_and_around, phrases
+from urbancross_mm.curation.tag_stage import TagStage
+
+shapely = pytest.importorskip('shapely')
+
+TILES = [Picture('a.jpg', dict(bounds=[10.0, 50.0, 10.01, 50.01])),
+         Picture('b.jpg', dict(bounds=[10.01, 50.0, 10.02, 50.01])),
+         Picture('c.jpg', dict(bounds=None))]
+
+
+def feature(kind: str, coordinates: Any, **tags: str) -> dict[str, Any]:
+    return {'type': 'Feature', 'geometry': {'type': kind, 'coordinates': coordinates},
+            'properties': tags}
+
+
+def square(west: float, south: float, side: float) -> list[Any]:
+    return [[[west, south], [west + side, south], [west + side, south + side],
+             [west, south + side], [west, south]]]
+
+
+SCHOOL = feature('Polygon', square(10.004, 50.004, 0.002), amenity='school', name='Secret')
+ROAD = feature('LineString', [[10.0, 50.001], [10.02, 50.001]], highway='residential')
+FOREST = feature('Polygon', square(10.0, 50.0, 0.0099), landuse='forest')
+FAR = feature('Point', [0, 0], natural='tree')
+
+
+def run(tmp_path: Path, features: list[Any], **options: Any) -> tuple[list[Picture], str]:
+    (tmp_path / 'map.geojson').write_text(
+        json.dumps({'type': 'FeatureCollection', 'features': features}))
+    place = Workplace(tmp_path, tmp_path / 'out')
+    stage = TagStage(['map.geojson'], **options)
+    stage.check(place)
+    kept, report = run_stage(stage, TILES, place)
+    return kept, str(report)
+
+
+def test_a_tile_gets_what_touches_it_and_nothing_else(tmp_path: Path) -> None:
+    kept, report = run(tmp_path, [ROAD, SCHOOL, FOREST, FAR])
+    assert kept[0].fields['focus'] == ['amenity of school']
+    assert kept[0].fields['around'] == ['land use of forest', 'road of residential']
+    assert kept[1].fields['focus'] == ['road of residential'] and kept[1].fields['around'] == []
+    assert kept[2].fields['focus'] == []
+    assert '4 things on the map, 1 touch no tile' in report
+    assert '1 kept: no position, so no tags' in report
+    kept, report = run(tmp_path, [FAR])
+    assert len(kept) == 3 and '2 kept: no tags here' in report
+
+
+def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> None:
+    bowtie = feature('Polygon', [[[10.002, 50.002], [10.008, 50.008], [10.008, 50.002],
+                                  [10.002, 50.008], [10.002, 50.002]]], leisure='park')
+    broken = [feature('Polygon', [[[10, 50], [10.1, 50]]], amenity='x'), {'type': 'Feature'},
+              feature('Point', [float('nan'), 50], amenity='y'), 'text',
+              feature('Point', [], amenity='z')]
+    kept, report = run(tmp_path, [bowtie, *broken])
+    assert kept[0].fields['focus'] == ['leisure of park']
+    assert '5 broken features were left out, the first: map.geojson, feature 1' in report
+    assert '1 invalid polygons were mended' in report
+
+
+def test_other_files_say_the_same(tmp_path: Path) -> None:
+    pyogrio = pytest.importorskip('pyogrio')
+    shape = shapely.geometry.shape
+    tags = [one['properties'] for one in (ROAD, SCHOOL, FOREST)]
+    wkb = shapely.to_wkb([shape(one['geometry']) for one in (ROAD, SCHOOL, FOREST)])
+    columns = {key: np.array([tag.get(key) for tag in tags], dtype=object)
+               for key in ('highway', 'amenity', 'landuse')}
+    for crs, name in (('EPSG:4326', 'map.gpkg'), ('EPSG:32632', 'utm.gpkg')):
+        geometries = np.asarray(wkb, dtype=object)
+        if crs != 'EPSG:4326':
+            from rasterio.warp import transform
+            moved = [shapely.transform(shape(one['geometry']), lambda points, crs=crs: np.stack(
+                transform('EPSG:4326', crs, points[:, 0], points[:, 1])[:2], 1))
+                for one in (ROAD, SCHOOL, FOREST)]
+            geometries = np.asarray(shapely.to_wkb(moved), dtype=object)
+        pyogrio.raw.write(tmp_path / name, geometries, list(columns.values()), list(columns),
+                          crs=crs, geometry_type='Unknown', driver='GPKG')
+    expected, _ = run(tmp_path, [ROAD, SCHOOL, FOREST])
+    for name in ('map.gpkg', 'utm.gpkg'):
+        place = Workplace(tmp_path, tmp_path / name[:3])
+        kept, _ = run_stage(TagStage([name]), TILES, place)
+        assert [p.fields['focus'] for p in kept] == [p.fields['focus'] for p in expected]
+        assert [p.fields['around'] for p in kept] == [p.fields['around'] for p in expected]
+
+
+CORNERS = {1: (50.004, 10.004), 2: (50.004, 10.006), 3: (50.006, 10.006), 4: (50.006, 10.004),
+           5: (50.001, 10.0), 6: (50.001, 10.02)}
+OSM = f"""<?xml version='1.0'?><osm version='0.6' generator='test'>
+{''.join(f"<node id='{n}' lat='{lat}' lon='{lon}' version='1'/>"
+         for n, (lat, lon) in CORNERS.items())}
+<way id='1' version='1'><nd ref='1'/><nd ref='2'/><nd ref='3'/><nd ref='4'/><nd ref='1'/>
+<tag k='amenity' v='school'/><tag k='roof:shape' v='flat'/></way>
+<way id='2' version='1'><nd ref='5'/><nd ref='6'/><tag k='highway' v='residential'/>
+<tag k='surface' v='asphalt'/></way></osm>"""
+
+
+def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path) -> None:
+    pytest.importorskip('pyogrio')
+    (tmp_path / 'map.osm').write_text(OSM)
+    kept, _ = run_stage(TagStage(['map.osm']), TILES, Workplace(tmp_path, tmp_path / 'out'))
+    assert kept[0].fields['focus'] == ['amenity of school', 'roof shape of flat']
+    assert kept[0].fields['around'] == ['road of residential', 'surface of asphalt']
+
+
+def test_a_changed_map_tags_again_and_the_same_one_does_not(tmp_path: Path) -> None:
+    run(tmp_path, [ROAD])
+    assert '(0 made now)' in run(tmp_path, [ROAD])[1]
+    assert '(3 made now)' in run(tmp_path, [ROAD, SCHOOL])[1]
+
+
+@pytest.mark.parametrize(('tags', 'said'), [
+    ({'highway': 'residential', 'name': 'Rue'}, ('road of residential',)),
+    ({'building': 'yes', 'landuse': 'farm_land'}, ('building', 'land use of farm land')),
+    ({'sport': 'tennis;soccer;tennis'}, ('sport of tennis', 'sport of soccer')),
+    ({'amenity': '', 'shop': 'no', 'power': None}, ()),
+    ({'generator:source': 'solar'}, ('generator source of solar',)),
+    ({'tourism': 'музей'}, ('tourism of музей',)),
+])
+def test_phrases(tags: dict, said: tuple) -> None:
+    assert phrases(tags) == said
+
+
+def test_the_focus_is_the_smallest_thing_at_the_centre() -> None:
+    ground = Found(('land use of grass',), 1.0, 0.0, 0.0)
+    block = Found(('land use of retail', 'place of quarter'), 0.5, 0.0, 0.0)
+    shop = Found(('building of shop',), 0.1, 0.0, 0.0)
+    road = Found(('road of service',), 0.0, 1.2, 0.3)
+    tree = Found(('natural of tree',), 0.0, 0.0, 0.4)
+    silent = Found((), 0.05, 0.0, 0.0)
+    focus, around = focus_and_around([tree, road, shop, silent, ground, block], 3, 10)
+    assert focus == ['building of shop']
+    assert around == ['land use of grass', 'land use of retail', 'place of quarter',
+                      'road of service', 'natural of tree']
+    assert focus_and_around([ground], 3, 10) == (['land use of grass'], [])
+    assert focus_and_around([block, ground], 1, 1) == (['land use of retail'],
+                                                       ['land use of grass'])
+    assert focus_and_around([], 3, 3) == ([], [])
+
+
+def test_mistakes_end_at_the_start(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, tmp_path / 'out')
+    with pytest.raises(ValueError, match='files is a list'):
+        TagStage('map.geojson')
+    with pytest.raises(FileNotFoundError, match='no map file .*none.geojson'):
+        TagStage(['none.geojson']).check(place)
+    (tmp_path / 'map.txt').write_text('x')
+    with pytest.raises(ValueError, match='map.txt'):
+        TagStage(['map.txt']).check(place)
+    (tmp_path / 'bad.geojson').write_text('{"type": "Fea')
+    with pytest.raises(ValueError, match='bad.geojson is no GeoJSON'):
+        run_stage(TagStage(['bad.geojson']), TILES, place)

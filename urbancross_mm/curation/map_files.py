@@ -1,0 +1,167 @@
+"""Things on a map from GeoJSON, GeoPackage and OpenStreetMap extracts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from urbancross_mm.curation.rasters import WGS84, rasterio
+from urbancross_mm.utils.optional import import_optional
+
+JSON_SUFFIXES, TABLE_SUFFIXES = ('.geojson', '.json'), ('.gpkg', '.pbf', '.osm', '.shp', '.fgb')
+_HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass
+class MapThings:
+    """Geometries in degrees, and their tags.
+
+    Attributes:
+        geometries (list): shapely geometries.
+        tags (list[Mapping]): One a geometry.
+        broken (list[str]): What was wrong with those that could not be used.
+        repaired (int): Invalid polygons that were mended.
+    """
+
+    geometries: list[Any] = field(default_factory=list)
+    tags: list[Mapping[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    repaired: int = 0
+
+    def add(self, geometry: Any, tags: Mapping[str, Any]) -> None:
+        """Take a thing; an invalid polygon is mended, an empty or endless one refused.
+
+        Args:
+            geometry (Any): shapely's.
+            tags (Mapping): Its tags.
+
+        Raises:
+            ValueError: If it cannot be used.
+        """
+        shapely = import_shapely()
+        if geometry is None or geometry.is_empty:
+            raise ValueError('no geometry')
+        if not np.isfinite(geometry.bounds).all():
+            raise ValueError('coordinates that are no numbers')
+        if not geometry.is_valid:
+            geometry = shapely.make_valid(geometry)
+            self.repaired += 1
+        self.geometries.append(geometry)
+        self.tags.append(tags)
+
+
+def import_shapely(module: str = 'shapely') -> Any:
+    """Import shapely, or one of its modules.
+
+    Args:
+        module (str): Dotted name. Defaults to 'shapely'.
+
+    Returns:
+        Any: The module.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    return import_optional(module, 'Joining map tags to tiles', 'urbancross-mm[geo]')
+
+
+def check_map_file(path: Path) -> None:
+    """See whether a map file can be read at all.
+
+    Args:
+        path (Path): The file.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ImportError: If an extra is not installed.
+        ValueError: If its format is unknown.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'no map file {path}')
+    import_shapely()
+    if path.suffix in TABLE_SUFFIXES:
+        _pyogrio()
+    elif path.suffix not in JSON_SUFFIXES:
+        raise ValueError(f'map files end in {", ".join(JSON_SUFFIXES + TABLE_SUFFIXES)}, '
+                         f'got {path.name}')
+
+
+def read_map_file(path: Path, things: MapThings) -> None:
+    """Read every feature of a file; a broken one is noted and the others go on.
+
+    Args:
+        path (Path): The file.
+        things (MapThings): Grows.
+
+    Raises:
+        ValueError: If the file as a whole cannot be read.
+    """
+    features = _json_features(path) if path.suffix in JSON_SUFFIXES else _table_features(path)
+    for number, (make, tags) in enumerate(features):
+        try:
+            things.add(make(), tags)
+        except Exception as error:  # whatever shapely makes of broken geometry
+            text = ' '.join(str(error).split())
+            things.broken.append(f'{path.name}, feature {number}: {text}'[:200])
+
+
+def _json_features(path: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """GeoJSON is in degrees, by its standard (RFC 7946)."""
+    shape = import_shapely('shapely.geometry').shape
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        features = content['features'] if content['type'] == 'FeatureCollection' else [content]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is no GeoJSON: {error}') from error
+    for feature in features:
+        tags = feature.get('properties') if isinstance(feature, dict) else None
+        yield (lambda one=feature: shape(one['geometry'])), tags or {}
+
+
+def _table_features(path: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """GeoPackage, OpenStreetMap extracts and what else GDAL reads, layer by layer."""
+    pyogrio, shapely = _pyogrio(), import_shapely()
+    try:
+        layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
+        for layer in layers:
+            meta, _, geometries, columns = pyogrio.raw.read(path, layer=layer)
+            crs = meta['crs'] or WGS84
+            for row, wkb in enumerate(geometries):
+                values = {name: column[row] for name, column in zip(meta['fields'], columns)}
+                yield (lambda one=wkb, crs=crs: _in_degrees(shapely.from_wkb(one), crs)), \
+                    _plain_tags(values)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise ValueError(f'map file {path} cannot be read: {error}') from error
+
+
+def _plain_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Columns that hold something, and the tags that OpenStreetMap's driver packs into one."""
+    tags = {name: str(value) for name, value in values.items()
+            if isinstance(value, str) and value and name not in ('other_tags', 'all_tags')}
+    for name in ('other_tags', 'all_tags'):
+        packed = values.get(name)
+        if isinstance(packed, str):
+            tags.update(_HSTORE.findall(packed))
+    return tags
+
+
+def _in_degrees(geometry: Any, crs: str) -> Any:
+    if crs == WGS84 or geometry is None:
+        return geometry
+    warp = rasterio('rasterio.warp')
+
+    def move(points: np.ndarray) -> np.ndarray:
+        return np.stack(warp.transform(crs, WGS84, points[:, 0], points[:, 1])[:2], axis=1)
+
+    return import_shapely().transform(geometry, move)
+
+
+def _pyogrio() -> Any:
+    import_optional('pyogrio.raw', 'Reading map files other than GeoJSON', 'urbancross-mm[geo]')
+    return import_optional('pyogrio', 'Reading map files other than GeoJSON', 'urbancross-mm[geo]')
