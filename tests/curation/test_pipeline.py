@@ -127,3 +127,20 @@ def test_a_damaged_manifest_is_named(place: Workplace) -> None:
     path.write_bytes(b'nonsense\n' + path.read_bytes())
     with pytest.raises(ValueError, match='count.jsonl, line 1'):
         run_stage(Count(), PICTURES, place)
+
+
+def test_a_limited_run_keeps_the_records_of_the_others(place: Workplace) -> None:
+    run_stage(Count(), PICTURES, place)
+    before = lines(place)
+    run_stage(Count(), PICTURES[:2], place, partial=True)
+    assert lines(place) == before
+    run_stage(Count(), PICTURES[:2], place)
+    assert lines(place).count(b'\n') == 2
+
+
+def test_a_stage_that_may_not_work_must_have_been_run(place: Workplace) -> None:
+    run_stage(Count(), PICTURES[:3], place)
+    with pytest.raises(ValueError, match='count has not been run on 4 pictures, first 3.jpg'):
+        run_stage(Count(), PICTURES, place, work=False)
+    kept, _ = run_stage(Count(), PICTURES[:3], place, work=False)
+    assert len(kept) == 2

@@ -90,7 +90,8 @@ def _run(stages: Sequence[BaseStage], wanted: Sequence[str], place: Workplace, l
     pictures: Sequence[Picture] = stages[0].discover(place)[:limit]  # type: ignore[attr-defined]
     reports = []
     for stage in stages:
-        pictures, report = run_stage(stage, pictures, place, stage.name in wanted)
+        pictures, report = run_stage(stage, pictures, place, stage.name in wanted,
+                                     partial=limit is not None)
         reports.append(report)
         show(str(report))
     return reports

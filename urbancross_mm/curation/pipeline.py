@@ -51,8 +51,8 @@ class Report:
         return '\n    '.join([text, *self.remarks])
 
 
-def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, work: bool = True
-              ) -> tuple[list[Picture], Report]:
+def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, work: bool = True,
+              partial: bool = False) -> tuple[list[Picture], Report]:
     """Run a stage on what is not done yet, and record every picture.
 
     Args:
@@ -60,6 +60,7 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
         pictures (Sequence[Picture]): All that the stages before have kept.
         place (Workplace): Where it runs.
         work (bool): Off: every picture must have been done before. Defaults to True.
+        partial (bool): These are not all pictures; records of others stay. Defaults to False.
 
     Raises:
         ValueError: If a picture has not been done and ``work`` is off.
@@ -83,7 +84,8 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
                    for picture, outcome in zip(pictures, outcomes, strict=True)}
         made = len(records)
     ordered = [records[picture.name] for picture in pictures]
-    manifest.write(ordered)
+    others = manifest.read() if partial else {}
+    manifest.write((others | records)[name] for name in sorted(others | records))
     kept = [picture.plus(record.outcome.fields)
             for picture, record in zip(pictures, ordered) if record.outcome.status == KEPT]
     return kept, _report(stage.name, ordered, made, stage.summary(pictures, place))
