@@ -1,10 +1,27 @@
 """Making a data set from tiles: every stage, and their pipeline."""
 
+from urbancross_mm.curation.caption_stage import CaptionStage
+from urbancross_mm.curation.captioners import BaseCaptioner, TemplateCaptioner
+from urbancross_mm.curation.deduplicate_stage import DeduplicateStage
+from urbancross_mm.curation.filter_stage import FilterStage
 from urbancross_mm.curation.pipeline import Report, run_stage
 from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Manifest, Outcome, Picture, Record
+from urbancross_mm.curation.refine_stage import RefineStage
+from urbancross_mm.curation.score_stage import ScoreStage
+from urbancross_mm.curation.scorers import BaseScorer, RetrieverScorer
 from urbancross_mm.curation.stage import BaseStage, CollectionStage, PictureStage, Workplace
+from urbancross_mm.curation.token_counters import (
+    BaseTokenCounter,
+    CLIPTokenCounter,
+    HuggingFaceTokenCounter,
+)
+from urbancross_mm.curation.transformers_captioner import TransformersCaptioner
 
 __all__ = [
-    'BaseStage', 'CollectionStage', 'DROPPED', 'FAILED', 'KEPT', 'Manifest', 'Outcome', 'Picture',
-    'PictureStage', 'Record', 'Report', 'Workplace', 'run_stage',
+    'BaseCaptioner', 'BaseScorer', 'BaseStage', 'BaseTokenCounter',
+    'CLIPTokenCounter', 'CaptionStage', 'CollectionStage', 'DROPPED',
+    'DeduplicateStage', 'FAILED', 'FilterStage', 'HuggingFaceTokenCounter', 'KEPT',
+    'Manifest', 'Outcome', 'Picture', 'PictureStage', 'Record', 'RefineStage', 'Report',
+    'RetrieverScorer', 'ScoreStage',
+    'TemplateCaptioner', 'TransformersCaptioner', 'Workplace', 'run_stage',
 ]

@@ -1,0 +1,53 @@
+"""A model is named by its content, not by its place."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from urbancross_mm.curation.weights import file_digest, folder_digest, name_files, require_files
+
+
+def make_model(folder: Path, weights: bytes = b'1', config: str = '{}') -> Path:
+    (folder / 'qformer').mkdir(parents=True)
+    (folder / 'model.safetensors').write_bytes(weights)
+    (folder / 'qformer' / 'config.json').write_text(config)
+    (folder / 'README.md').write_text(str(folder))
+    (folder / '.cache').mkdir()
+    (folder / '.cache' / 'x.json').write_text(str(folder))
+    return folder
+
+
+def test_a_folder_is_its_weights_and_configs(tmp_path: Path) -> None:
+    one = folder_digest(make_model(tmp_path / 'a'))
+    assert one == folder_digest(make_model(tmp_path / 'deeper' / 'b'))
+    assert one != folder_digest(make_model(tmp_path / 'c', weights=b'2'))
+    assert one != folder_digest(make_model(tmp_path / 'd', config='{"a": 1}'))
+
+
+def test_a_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / 'w.pt'
+    file.write_bytes(b'1')
+    before = file_digest(file)
+    file.write_bytes(b'2')
+    os.utime(file, ns=(1, 1))
+    assert file_digest(file) != before
+
+
+def test_configs_name_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ('a', 'b'):
+        make_model(tmp_path / name)
+    first, second = (name_files(dict(type=dict, steps=({'path': str(tmp_path / name)}, 3),
+                                     pretrained=str(tmp_path / name / 'model.safetensors')))
+                     for name in ('a', 'b'))
+    assert first == second and str(tmp_path) not in str(first)
+    # An option that happens to be called like a folder is an option.
+    monkeypatch.chdir(tmp_path)
+    assert name_files(dict(stats='a', tag='laion/b')) == dict(stats='a', tag='laion/b')
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    require_files(dict(pretrained='openai', url='https://x/y.pth', layers=[1]), 'A')
+    for cfg in (dict(pretrained='weights/none.pt'), [dict(path=str(tmp_path / 'none'))]):
+        with pytest.raises(FileNotFoundError, match=r'Scorer needs .*none.*no such file'):
+            require_files(cfg, 'Scorer')

@@ -1,0 +1,243 @@
+"""Cleaning captions: pure functions."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+Count = Callable[[str], int]
+
+# Each is looked for where a sentence starts, in lower case and with straight apostrophes.
+REFUSALS = (
+    r"(?:i am|i'm) (?:\w+ )?sorry",
+    r"sorry\b",
+    r"i (?:\w+ )?apologi[sz]e",
+    r"(?:unfortunately,? )?(?:but )?i (?:can't|cannot|can not|am (?:unable|not able)|couldn't"
+    r"|could not|do not have|don't have)\b",
+    r"(?:unfortunately,? )?i'm (?:unable|not able)\b",
+    r".*\bas an? (?:ai|artificial intelligence|(?:large )?language model|text-based)\b",
+    r"(?:there is )?no image\b.*\b(?:provided|attached|given)\b",
+    r"please (?:provide|upload|attach)\b",
+)
+# An end mark of a Latin-like script needs white space behind it, one of a CJK script does not.
+_SENTENCE_END = re.compile(
+    r'(?<=[.!?…।؟۔])["\'”’»)\]]*\s+|'
+    r'(?<=[。！？])["”’」』）]*\s*(?![。！？])')
+_ABBREVIATION = re.compile(r'(?:^|[\s(])(?:[^\W\d_]|approx|ca|dr|e\.g|fig|i\.e|mr|mrs|ms|no|nr|sq|'
+                           r'st|vs)\.$', re.IGNORECASE)
+_NO_BLANK_BEHIND = tuple('。！？」』）')
+_WORD = re.compile(r'\w+')
+# Marks of byte order and of nothing, which are neither white space nor visible.
+_INVISIBLE = re.compile('[\u200b\u2060\ufeff]')
+# A cut through a word may make a few tokens more of it than the whole word is.
+_TOKENS_OF_A_CUT = 8
+
+
+def clean_space(text: str) -> str:
+    """One blank between words, none around the text, no control characters.
+
+    Args:
+        text (str): Any text; letters of every script stay as they are.
+
+    Returns:
+        str: On one line.
+
+    Examples:
+        >>> clean_space(' a  red\\n roof ')
+        'a red roof'
+    """
+    text = _INVISIBLE.sub('', text)
+    text = ''.join(' ' if unicodedata.category(letter) == 'Cc' else letter for letter in text)
+    return ' '.join(text.split())
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut a text behind its sentences; a line is a sentence at least.
+
+    Args:
+        text (str): Any text.
+
+    Returns:
+        list[str]: Clean sentences with their end marks; ``St. Mary`` and ``2.5 m`` stay whole.
+    """
+    found: list[str] = []
+    for line in text.splitlines():
+        start, clean = 0, clean_space(line)
+        for end in _SENTENCE_END.finditer(clean):
+            piece = clean[start:end.end()].strip()
+            if _ends(piece):
+                found.append(piece)
+                start = end.end()
+        found.append(clean[start:].strip())
+    return [piece for piece in found if piece]
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Words for comparison: lower case, no punctuation, compatible letters made equal.
+
+    Args:
+        text (str): Any text.
+
+    Returns:
+        tuple[str, ...]: In their order.
+    """
+    return tuple(_WORD.findall(unicodedata.normalize('NFKC', text).casefold()))
+
+
+def find_refusal(sentences: Iterable[str], patterns: Sequence[str] = REFUSALS) -> str | None:
+    """Find a sentence in which the model talks of itself instead of the picture.
+
+    Args:
+        sentences (Iterable[str]): Of a caption.
+        patterns (Sequence[str]): Regular expressions, in lower case, for the start of a sentence.
+            Defaults to REFUSALS.
+
+    Returns:
+        str | None: The sentence, if there is one.
+    """
+    for sentence in sentences:
+        plain = sentence.replace('’', "'").lower().lstrip('"\'“‘*-• ')
+        if any(re.match(pattern, plain) for pattern in patterns):
+            return sentence
+    return None
+
+
+def drop_repeats(sentences: Iterable[str]) -> list[str]:
+    """Leave out sentences that say nothing or have the same words as an earlier one.
+
+    Args:
+        sentences (Iterable[str]): Of a caption.
+
+    Returns:
+        list[str]: The others; words in another order or number are the same words.
+    """
+    seen: set[frozenset[str]] = set()
+    kept = []
+    for sentence in sentences:
+        key = frozenset(words_of(sentence))
+        if key and key not in seen:
+            seen.add(key)
+            kept.append(sentence)
+    return kept
+
+
+def fit(sentences: Sequence[str], count: Count, max_tokens: int) -> str:
+    """As many sentences, from the first one on, as fit into a number of tokens.
+
+    A first sentence that is too long by itself ends at a word, and in a script without blanks
+    between words at a letter.
+
+    Args:
+        sentences (Sequence[str]): Of a caption.
+        count (Callable): Tokens of a text, begin and end tokens included.
+        max_tokens (int): At most so many.
+
+    Returns:
+        str: The text; empty if not even a letter fits.
+    """
+    def fits(text: str) -> bool:
+        return _fits(text, count, max_tokens)
+
+    kept = ''
+    for sentence in sentences:
+        longer = _joined(kept, sentence)
+        if not fits(longer):
+            break
+        kept = longer
+    if kept or not sentences:
+        return kept
+    parts = sentences[0].split()
+    number = _largest(min(len(parts), max_tokens), lambda n: fits(' '.join(parts[:n])))
+    if number:
+        return ' '.join(parts[:number]).rstrip(',;:-–—(')
+    letters = parts[0]
+    number = _largest(len(letters), lambda n: fits(letters[:n]))
+    # A combining mark belongs to the letter before it.
+    while 0 < number < len(letters) and unicodedata.combining(letters[number]):
+        number -= 1
+    return letters[:number]
+
+
+def refine_caption(text: str, count: Count, max_tokens: int,
+                   refusals: Sequence[str] = REFUSALS) -> tuple[str, str]:
+    """Clean a caption.
+
+    Args:
+        text (str): As a model wrote it.
+        count (Callable): Tokens of a text, begin and end tokens included.
+        max_tokens (int): At most so many.
+        refusals (Sequence[str]): See :func:`find_refusal`. Defaults to REFUSALS.
+
+    Returns:
+        tuple[str, str]: The caption, and if it is empty, why.
+    """
+    sentences = split_sentences(text)
+    if not sentences:
+        return '', 'empty caption'
+    refusal = find_refusal(sentences, refusals)
+    if refusal is not None:
+        return '', f'refusal: {refusal[:60]!r}'
+    sentences = drop_repeats(sentences)
+    if not sentences:
+        return '', 'caption without a word'
+    caption = fit(sentences, count, max_tokens)
+    return caption, '' if caption else f'nothing of the caption fits into {max_tokens} tokens'
+
+
+def refine_captions(texts: Iterable[str], count: Count, max_tokens: int,
+                    refusals: Sequence[str] = REFUSALS) -> tuple[list[str], str]:
+    """Clean the captions of a picture, each of which then stands there once.
+
+    Args:
+        texts (Iterable[str]): As a model wrote them.
+        count (Callable): Tokens of a text, begin and end tokens included.
+        max_tokens (int): At most so many each.
+        refusals (Sequence[str]): See :func:`find_refusal`. Defaults to REFUSALS.
+
+    Returns:
+        tuple[list[str], str]: The captions that are left, and why the last other one is not.
+    """
+    kept: dict[tuple[str, ...], str] = {}
+    reason = 'no caption'
+    for text in texts:
+        caption, why = refine_caption(text, count, max_tokens, refusals)
+        if caption:
+            kept.setdefault(words_of(caption), caption)
+        else:
+            reason = why
+    return list(kept.values()), reason
+
+
+def _fits(text: str, count: Count, max_tokens: int) -> bool:
+    """Count; but of a text that is far too long only the start: byte pairs of a script without
+    blanks take time with the square of its length."""
+    end = 256
+    while end < len(text):
+        if count(text[:end]) > max_tokens + _TOKENS_OF_A_CUT:
+            return False
+        end *= 2
+    return count(text) <= max_tokens
+
+
+def _joined(text: str, sentence: str) -> str:
+    blank = '' if not text or text.endswith(_NO_BLANK_BEHIND) else ' '
+    return f'{text}{blank}{sentence}'
+
+
+def _ends(piece: str) -> bool:
+    """Whether an end mark ends a sentence: not in ``St.``, nor in the ``2.`` of a list."""
+    bare = piece.rstrip('"\'”’»)] ')
+    return bool(re.search(r'[^\W\d_]', bare)) and not _ABBREVIATION.search(bare)
+
+
+def _largest(limit: int, holds: Callable[[int], bool]) -> int:
+    """The largest number up to a limit for which something holds that held for all below."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,110 @@
+"""Naming models by what is in their files, wherever the files lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+WEIGHT_SUFFIXES = ('.safetensors', '.bin', '.pt', '.pth')
+# Configs, vocabularies and chat templates change what a model says as well.
+MODEL_SUFFIXES = (*WEIGHT_SUFFIXES, '.json', '.txt', '.model', '.jinja')
+
+
+def file_digest(path: str | Path) -> str:
+    """Hash of a file's content; asked again, it is not read again unless it was written since.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        str: 32 hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    found = os.stat(path)
+    return _digest_of(os.path.abspath(path), found.st_size, found.st_mtime_ns)
+
+
+def folder_digest(path: str | Path) -> str:
+    """Hash of a model's folder: weights, configs and vocabularies, by relative name.
+
+    Args:
+        path (str | Path): The folder; hidden files and folders in it do not count.
+
+    Returns:
+        str: 32 hexadecimal digits.
+    """
+    root, total = Path(path), hashlib.blake2b(digest_size=16)
+    for file in sorted(root.rglob('*')):
+        name = file.relative_to(root)
+        if file.suffix in MODEL_SUFFIXES and not any(part.startswith('.') for part in name.parts):
+            total.update(f'{name.as_posix()}\0{file_digest(file)}\0'.encode())
+    return total.hexdigest()
+
+
+def name_files(node: Any) -> Any:
+    """A config with a hash in place of every file and folder that is on this machine.
+
+    Args:
+        node (Any): Nested dicts and lists; a type stands for its name.
+
+    Returns:
+        Any: Plain JSON, the same on every machine that has the same files.
+    """
+    if isinstance(node, dict):
+        return {str(key): name_files(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [name_files(value) for value in node]
+    if isinstance(node, type):
+        return node.__qualname__
+    if isinstance(node, str) and _is_pathlike(node):
+        if os.path.isfile(node):
+            return f'file {file_digest(node)}'
+        if os.path.isdir(node):
+            return f'folder {folder_digest(node)}'
+    return node
+
+
+def require_files(node: Any, purpose: str) -> None:
+    """Look whether the files that a config names are there.
+
+    Args:
+        node (Any): Nested dicts and lists.
+        purpose (str): What needs them, for the message.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+    """
+    for text in _strings(node):
+        local = os.path.isabs(text) or text.endswith((*WEIGHT_SUFFIXES, '.json'))
+        if local and '://' not in text and not os.path.exists(text):
+            raise FileNotFoundError(
+                f'{purpose} needs {text!r}, and there is no such file (looked for '
+                f'{os.path.abspath(text)!r})')
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(path: str, size: int, changed: int) -> str:
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _is_pathlike(text: str) -> bool:
+    """A bare word such as ``clip`` is an option, even if a folder of that name is near."""
+    return '/' in text or os.sep in text or text.endswith(MODEL_SUFFIXES)
+
+
+def _strings(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _strings(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _strings(value)
