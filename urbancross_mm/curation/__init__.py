@@ -9,7 +9,17 @@ from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Manifest, Outc
 from urbancross_mm.curation.refine_stage import RefineStage
 from urbancross_mm.curation.score_stage import ScoreStage
 from urbancross_mm.curation.scorers import BaseScorer, RetrieverScorer
+from urbancross_mm.curation.segment_stage import SegmentStage
+from urbancross_mm.curation.segmenters import (
+    BaseSegmenter,
+    ColorSegmenter,
+    GridSegmenter,
+    SamSegmenter,
+)
+from urbancross_mm.curation.split_stage import SplitStage
 from urbancross_mm.curation.stage import BaseStage, CollectionStage, PictureStage, Workplace
+from urbancross_mm.curation.tag_stage import TagStage
+from urbancross_mm.curation.tile_stage import TileStage
 from urbancross_mm.curation.token_counters import (
     BaseTokenCounter,
     CLIPTokenCounter,
@@ -18,10 +28,10 @@ from urbancross_mm.curation.token_counters import (
 from urbancross_mm.curation.transformers_captioner import TransformersCaptioner
 
 __all__ = [
-    'BaseCaptioner', 'BaseScorer', 'BaseStage', 'BaseTokenCounter',
-    'CLIPTokenCounter', 'CaptionStage', 'CollectionStage', 'DROPPED',
-    'DeduplicateStage', 'FAILED', 'FilterStage', 'HuggingFaceTokenCounter', 'KEPT',
+    'BaseCaptioner', 'BaseScorer', 'BaseSegmenter', 'BaseStage', 'BaseTokenCounter',
+    'CLIPTokenCounter', 'CaptionStage', 'CollectionStage', 'ColorSegmenter', 'DROPPED',
+    'DeduplicateStage', 'FAILED', 'FilterStage', 'GridSegmenter', 'HuggingFaceTokenCounter', 'KEPT',
     'Manifest', 'Outcome', 'Picture', 'PictureStage', 'Record', 'RefineStage', 'Report',
-    'RetrieverScorer', 'ScoreStage',
-    'TemplateCaptioner', 'TransformersCaptioner', 'Workplace', 'run_stage',
+    'RetrieverScorer', 'SamSegmenter', 'ScoreStage', 'SegmentStage', 'SplitStage',
+    'TagStage', 'TemplateCaptioner', 'TileStage', 'TransformersCaptioner', 'Workplace', 'run_stage',
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.datasets.transforms.loading import DEEP_MODES
+from urbancross_mm.utils.images import DEEP_MODES
 
 # Rows of a block of distances: 1,024 against 100,000 pictures are 100 MB.
 BLOCK = 1024

@@ -1,11 +1,16 @@
 """Pictures of results and of data."""
 
+from urbancross_mm.visualization.dataset_figures import draw_histograms, draw_tile_map
 from urbancross_mm.visualization.domain_matrix import draw_domain_matrix
 from urbancross_mm.visualization.embedding_map import draw_embedding_map, project_2d
 from urbancross_mm.visualization.retrieval_visualizer import RetrievalVisualizer
-from urbancross_mm.visualization.sample_sheet import draw_sample_sheet, overlay_masks
+from urbancross_mm.visualization.sample_sheet import (
+    draw_sample_sheet,
+    outline_masks,
+    overlay_masks,
+)
 
 __all__ = [
-    'RetrievalVisualizer', 'draw_domain_matrix', 'draw_embedding_map', 'draw_sample_sheet',
-    'overlay_masks', 'project_2d',
+    'RetrievalVisualizer', 'draw_domain_matrix', 'draw_embedding_map', 'draw_histograms',
+    'draw_sample_sheet', 'draw_tile_map', 'outline_masks', 'overlay_masks', 'project_2d',
 ]

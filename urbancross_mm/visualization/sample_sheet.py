@@ -32,6 +32,31 @@ def overlay_masks(picture: np.ndarray, masks: np.ndarray, strength: float = 0.5)
     return tinted.astype(np.uint8)
 
 
+def outline_masks(picture: np.ndarray, masks: np.ndarray, width: int = 2) -> np.ndarray:
+    """Draw the border of each mask in a colour of its own.
+
+    Args:
+        picture (np.ndarray): uint8 RGB.
+        masks (np.ndarray): One boolean mask a segment; the first is drawn last, on top.
+        width (int): Of the line in pixels, inside the mask. Defaults to 2.
+
+    Shape:
+        - picture, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
+
+    Returns:
+        np.ndarray: uint8 RGB.
+    """
+    drawn = picture.copy()
+    for number in reversed(range(len(masks))):
+        inner = masks[number]
+        for _ in range(width):
+            framed = np.pad(inner, 1)
+            inner = (framed[1:-1, 1:-1] & framed[:-2, 1:-1] & framed[2:, 1:-1]
+                     & framed[1:-1, :-2] & framed[1:-1, 2:])
+        drawn[masks[number] & ~inner] = _colour(number)
+    return drawn
+
+
 def draw_sample_sheet(picture: np.ndarray, texts: Sequence[str], title: str,
                       segments: Sequence[np.ndarray] = (), masks: np.ndarray | None = None,
                       size: int = 200) -> np.ndarray:

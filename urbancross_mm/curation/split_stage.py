@@ -1,0 +1,188 @@
+"""The stage that divides the pictures into training, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from urbancross_mm.curation.records import DROPPED, Outcome, Picture
+from urbancross_mm.curation.splits import (
+    Groups,
+    Tile,
+    block_of,
+    deal,
+    group_pictures,
+    tile_of,
+    too_near,
+)
+from urbancross_mm.curation.stage import CollectionStage, Workplace
+from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.splits import COUNTRY_FRACTIONS, FINETUNE_FRACTIONS
+
+DEFAULT_BLOCK = 4  # tile widths
+
+
+@CURATION.register_module()
+class SplitStage(CollectionStage):
+    """Divides pictures at random into train, val and test, and draws finetune and finetune_val from
+    what is not test. Equal files stay together.
+
+    Pictures that know their place are divided by blocks, squares on the ground: tiles of one block
+    stay together, and at the border of two splits a tile that overlaps one of another split, or is
+    nearer to it than the margin, is dropped (of train before val, of test never; of finetune it
+    only loses the part). A picture without a place stays with those of its source file.
+
+    Large margins and small blocks cost much: with blocks of 4 tiles, a margin of one tile drops all
+    training tiles in a ring around each block of another split.
+
+    Args:
+        seed (int): Of the draw. Defaults to 0.
+        test (float): Part of all pictures. Defaults to 0.2.
+        val (float): Part of all pictures. Defaults to 0.1.
+        finetune (float): Part of all pictures, for adaptation. Defaults to 0.2.
+        finetune_val (float): Part of all pictures. Defaults to 0.1.
+        stratify (str, optional): Field, such as 'label', of which every value shall have its share
+            in every split. Defaults to None.
+        block_metres (float, optional): Side of the blocks; 0 divides single pictures, and tiles
+            that overlap may then be in two splits. Defaults to None: 4 tile widths if the pictures
+            have bounds, else 0.
+        margin_metres (float): See above. Defaults to 0: only overlaps count.
+
+    Raises:
+        ValueError: If a share or length is out of range.
+    """
+
+    name = 'split'
+
+    def __init__(self, seed: int = 0, test: float = COUNTRY_FRACTIONS['test'],
+                 val: float = COUNTRY_FRACTIONS['val'],
+                 finetune: float = FINETUNE_FRACTIONS['finetune'],
+                 finetune_val: float = FINETUNE_FRACTIONS['finetune_val'],
+                 stratify: str | None = None, block_metres: float | None = None,
+                 margin_metres: float = 0) -> None:
+        if min(test, val, finetune, finetune_val) < 0 or test + val >= 1 \
+                or test + finetune + finetune_val > 1 + 1e-9:
+            raise ValueError(
+                'the shares must not be negative, test and val leave something to train, and '
+                'finetune and finetune_val are part of what is not test; got '
+                f'test={test}, val={val}, finetune={finetune}, finetune_val={finetune_val}')
+        if (block_metres or 0) < 0 or margin_metres < 0 or (block_metres == 0 and margin_metres):
+            raise ValueError('block_metres and margin_metres must not be negative, and a margin '
+                             f'needs blocks; got {block_metres} and {margin_metres}')
+        self.seed, self.stratify = seed, stratify
+        self.shares = dict(test=test, val=val, train=1 - test - val)
+        self.nested = dict(finetune=finetune, finetune_val=finetune_val)
+        self.block_metres, self.margin_metres = block_metres, margin_metres
+        self.reads = ('sha', 'bounds', 'lon', 'lat', 'metres', 'source',
+                      *([stratify] if stratify else []))
+        self._remarks: list[str] = []
+
+    def settings(self, place: Workplace) -> dict[str, Any]:
+        """All options."""
+        return dict(seed=self.seed, test=self.shares['test'], val=self.shares['val'], **self.nested,
+                    stratify=self.stratify, block_metres=self.block_metres,
+                    margin_metres=self.margin_metres)
+
+    def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+        """Divide.
+
+        Raises:
+            ValueError: If a split would be empty.
+        """
+        self._remarks = []
+        if not pictures:
+            raise ValueError('no picture is left to divide: the stages before dropped all')
+        tiles = {picture.name: tile for picture in pictures
+                 if (tile := tile_of(picture.fields)) is not None}
+        block = self._block(tiles)
+        blocks = _blocks(pictures, tiles, block) if block else {}
+        groups = group_pictures([picture.name for picture in pictures],
+                                {picture.name: picture.fields.get('sha') for picture in pictures},
+                                blocks)
+        if block:
+            origin = f' ({DEFAULT_BLOCK} tile widths)' if self.block_metres is None else ''
+            self._remarks = [f'{len(groups)} blocks of {block:.6g} m{origin}']
+        strata = {picture.name: str(picture.fields.get(self.stratify)) for picture in pictures} \
+            if self.stratify else None
+        split_of = self._deal(groups, self.shares, self.seed, strata, block)
+        given_up = too_near(split_of, tiles, self.margin_metres) if block else {}
+        kept = {name: split for name, split in split_of.items() if name not in given_up}
+        self._refuse_empty(split_of.values(), kept)
+        left = [rest for group in groups if (rest := [
+            name for name in group if kept.get(name, 'test') != 'test'])]
+        part_of = self._finetune(left, len(kept), strata, tiles, block)
+        return [Outcome(status=DROPPED, reason=self._why(split_of[name], *given_up[name]))
+                if (name := picture.name) in given_up else
+                Outcome(dict(split=split_of[name], finetune=part_of.get(name)))
+                for picture in pictures]
+
+    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+        """The blocks, and where they came from."""
+        return self._remarks
+
+    def _block(self, tiles: Mapping[str, Tile]) -> float:
+        """Side of the blocks in metres; 0: none."""
+        sides = [tile.side for tile in tiles.values() if tile.side]
+        block = self.block_metres
+        if block is None:
+            block = round(DEFAULT_BLOCK * median(sides), 1) if sides else 0
+        if (self.margin_metres or self.block_metres) and not (tiles and block):
+            raise ValueError('block_metres and margin_metres need pictures with bounds, or with '
+                             'lon and lat and block_metres; none of the pictures knows its place')
+        return block
+
+    def _finetune(self, groups: Groups, total: int, strata: Mapping[str, str] | None,
+                  tiles: Mapping[str, Tile], block: float) -> dict[str, str]:
+        """Which pictures an adaptation trains on, and which it is watched with."""
+        size = sum(map(len, groups))
+        shares = {part: share * total / size for part, share in self.nested.items() if share}
+        if not shares:
+            return {}
+        wanted, unused = list(shares), 1 - sum(shares.values())
+        if unused * size >= 0.5 and len(groups) > len(shares):
+            shares['unused'] = unused
+        # A margin may have left less than the shares ask for.
+        shares = {part: share / sum(shares.values()) for part, share in shares.items()}
+        drawn = self._deal(groups, shares, self.seed + 1, strata, block)
+        given_up = too_near(drawn, tiles, self.margin_metres, wanted) if block else {}
+        parts = {name: part for name, part in drawn.items()
+                 if part in wanted and name not in given_up}
+        self._refuse_empty(wanted, parts)
+        return parts
+
+    def _deal(self, groups: Groups, shares: Mapping[str, float], seed: int,
+              strata: Mapping[str, str] | None, block: float) -> dict[str, str]:
+        wanted = {split: share for split, share in shares.items() if share > 0}
+        try:
+            return deal(groups, wanted, seed, strata)
+        except ValueError as error:
+            what = f'blocks of {block:g} m (block_metres)' if block else 'distinct pictures'
+            raise ValueError(
+                f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more pictures'
+                f'{", smaller blocks" if block else ""} or a share of 0') from error
+
+    def _refuse_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
+        empty = sorted(set(wanted) - set(left.values()))
+        if empty:
+            raise ValueError(
+                f'no picture is left for {" and ".join(empty)}: all overlap tiles of another split '
+                f'or are within {self.margin_metres:g} m of one; take larger blocks or a smaller '
+                'margin')
+
+    def _why(self, split: str, other: str, gap: float) -> str:
+        how = 'overlaps' if gap < 0 else f'is within {self.margin_metres:g} m of'
+        return f'{split} tile {how} one of {other}'
+
+
+def _blocks(pictures: Sequence[Picture], tiles: Mapping[str, Tile], side: float
+            ) -> dict[str, Hashable]:
+    """What each picture shares with its neighbours."""
+    places: dict[str, Hashable] = {}
+    for picture in pictures:
+        source = picture.fields.get('source')
+        if picture.name in tiles:
+            places[picture.name] = block_of(tiles[picture.name], side)
+        elif source is not None:
+            places[picture.name] = source
+    return places
