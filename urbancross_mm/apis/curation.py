@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from urbancross_mm.curation import BaseStage, Picture, Report, Workplace, run_stage
-from urbancross_mm.curation.tile_stage import TileStage
+from urbancross_mm.apis.config import for_checkpoint, nested_dicts
+from urbancross_mm.curation import BaseStage, Picture, Report, TileStage, Workplace, run_stage
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.lock import only_one
@@ -31,6 +31,10 @@ def build_stages(cfg: Config) -> list[BaseStage]:
 
     if not cfg.get('stages'):
         raise ValueError(f'{cfg.filename} has no stages: it is no config of a curation')
+    for scorer in nested_dicts(cfg.stages, 'RetrieverScorer'):
+        if scorer.get('checkpoint'):
+            # A trained model does not need the weights that it once started from.
+            scorer['model'] = for_checkpoint(scorer['model'])
     stages = [CURATION.build(stage) for stage in cfg.stages]
     for stage in stages:
         if not isinstance(stage, BaseStage):
@@ -85,11 +89,13 @@ def run_curation(cfg: Config, source: str | Path, out: str | Path,
     return reports
 
 
-def _run(stages: Sequence[BaseStage], wanted: Sequence[str], place: Workplace, limit: int | None,
+def _run(stages: list[BaseStage], wanted: Sequence[str], place: Workplace, limit: int | None,
          show: Callable[[str], None]) -> list[Report]:
     pictures: Sequence[Picture] = stages[0].discover(place)[:limit]  # type: ignore[attr-defined]
     reports = []
-    for stage in stages:
+    while stages:
+        # Taken out of the list, so that its models make room for those of the next one.
+        stage = stages.pop(0)
         pictures, report = run_stage(stage, pictures, place, stage.name in wanted,
                                      partial=limit is not None)
         reports.append(report)
