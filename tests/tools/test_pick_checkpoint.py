@@ -41,18 +41,23 @@ def write_log(work_dir: Path, start: str, *validations: tuple, end: str = '') ->
 def test_each_rule_picks_its_epoch_and_pays_its_regret(call, tmp_path: Path) -> None:
     write_log(tmp_path / 'run', '1', (1, 0.2, 3.0, 30.0), (2, 0.5, 1.0, 41.0), (3, 0.4, 0.5, 42.5),
               (4, 0.5, 2.0, 35.0))
+    for name in ('epoch_4.pth', 'best_label_free_agreement_epoch_2.pth'):
+        (tmp_path / 'run' / name).touch()
     code, text = call(tmp_path / 'run', '--out', tmp_path / 'picks.json')
     assert code == 0
-    for line in ('| picked by (4 validations) | epoch | score | mR on validation | regret |',
-                 '| label_free/agreement (greatest) | 2 | 0.5000 | 41.00 | 1.50 |',
-                 '| label_free/hubness_t2i (nearest to 0) | 3 | 0.5000 | 42.50 | 0.00 |',
-                 '| last epoch | 4 | - | 35.00 | 7.50 |',
-                 '| oracle: retrieval/mR (greatest) | 3 | 42.5000 | 42.50 | 0.00 |'):
+    for line in ('| picked by (4 validations) | epoch | checkpoint | score | mR on validation | '
+                 'regret |',
+                 '| label_free/agreement (greatest) | 2 | best_label_free_agreement_epoch_2.pth | '
+                 '0.5000 | 41.00 | 1.50 |',
+                 '| label_free/hubness_t2i (nearest to 0) | 3 | not kept | 0.5000 | 42.50 | 0.00 |',
+                 '| last epoch | 4 | epoch_4.pth | - | 35.00 | 7.50 |',
+                 '| oracle: retrieval/mR (greatest) | 3 | not kept | 42.5000 | 42.50 | 0.00 |'):
         assert line in text
     assert 'it picks in the oracle row only' in text
     written = json.loads((tmp_path / 'picks.json').read_text())
     assert written['picks'][0] == dict(rule='label_free/agreement (greatest)', epoch=2, score=0.5,
-                                       mR=41.0, regret=1.5)
+                                       mR=41.0, regret=1.5,
+                                       checkpoint='best_label_free_agreement_epoch_2.pth')
     call(tmp_path / 'run', '--out', tmp_path / 'picks.md')
     assert (tmp_path / 'picks.md').read_text() == text
 
@@ -61,9 +66,9 @@ def test_without_recall_there_is_no_oracle(call, tmp_path: Path) -> None:
     write_log(tmp_path, '1', (1, 0.2, 3.0, None), (2, 0.1, float('nan'), None))
     code, text = call(tmp_path)
     assert code == 0 and 'oracle:' not in text
-    assert '| label_free/agreement (greatest) | 1 | 0.2000 | - | - |' in text
+    assert '| label_free/agreement (greatest) | 1 | not kept | 0.2000 | - | - |' in text
     # Not a number never wins.
-    assert '| label_free/hubness_t2i (nearest to 0) | 1 | 3.0000 | - | - |' in text
+    assert '| label_free/hubness_t2i (nearest to 0) | 1 | not kept | 3.0000 | - | - |' in text
 
 
 def test_a_resumed_run_is_one_run_and_a_new_one_replaces_the_old(tool, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from urbancross_mm.utils.checkpoints import compare_state_dicts, read_checkpoint
+from urbancross_mm.utils.checkpoints import check_checkpoint, compare_state_dicts, read_checkpoint
 
 
 class Evil:
@@ -49,3 +49,16 @@ def test_comparison_counts_missing_and_mismatched() -> None:
     expected = {'a': torch.zeros(2), 'b': torch.zeros(3), 'c': torch.zeros(1)}
     found = {'a': torch.zeros(2), 'b': torch.zeros(4)}
     assert compare_state_dicts(expected, found) == (['c'], ['b'], 1)
+
+
+def test_a_torn_file_is_named_before_anything_is_built(tmp_path: Path) -> None:
+    whole, torn, text = (tmp_path / name for name in ('whole.pth', 'torn.pth', 'text.pth'))
+    torch.save(dict(state_dict=dict(weight=torch.zeros(1000))), whole)
+    torn.write_bytes(whole.read_bytes()[:-100])
+    text.write_text('# README')
+    check_checkpoint(whole)
+    for path in (torn, text):
+        with pytest.raises(ValueError, match=f'cannot read the checkpoint .*{path.name}'):
+            check_checkpoint(path)
+    with pytest.raises(FileNotFoundError):
+        check_checkpoint(tmp_path / 'none.pth')

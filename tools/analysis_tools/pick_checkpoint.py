@@ -26,6 +26,8 @@ PREFIX = 'label_free/'
 GREATER = ('agreement',)
 NOTE = ('mR needs to know the pairs of the target: it picks in the oracle row only. In the other '
         'rows it tells what a pick made without it was worth.')
+NOT_KEPT = ('A checkpoint that was not kept can be had by another run with '
+            'default_hooks.checkpoint.max_keep_ckpts=-1.')
 
 
 def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
@@ -89,6 +91,20 @@ def pick(validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
     return rows
 
 
+def find_checkpoint(work_dir: str, epoch: int) -> str | None:
+    """Find the file of an epoch; the checkpoint hook keeps the last ones and the best ones.
+
+    Args:
+        work_dir (str): Work directory of the run.
+        epoch (int): The epoch.
+
+    Returns:
+        str | None: Its name, if it was kept.
+    """
+    names = sorted(file.name for file in Path(work_dir).glob(f'*epoch_{epoch}.pth'))
+    return names[-1] if names else None
+
+
 def to_markdown(rows: list[dict[str, Any]], count: int) -> str:
     """Format the picks.
 
@@ -99,11 +115,15 @@ def to_markdown(rows: list[dict[str, Any]], count: int) -> str:
     Returns:
         str: A Markdown table and a note.
     """
-    lines = [f'| picked by ({count} validations) | epoch | score | mR on validation | regret |',
-             '|---|---|---|---|---|']
-    lines += [f'| {row["rule"]} | {row["epoch"]} | {_shown(row["score"], 4)} | '
+    lines = [f'| picked by ({count} validations) | epoch | checkpoint | score | mR on validation | '
+             'regret |', '|---|---|---|---|---|---|']
+    lines += [f'| {row["rule"]} | {row["epoch"]} | {row["checkpoint"] or "not kept"} | '
+              f'{_shown(row["score"], 4)} | '
               f'{_shown(row["mR"], 2)} | {_shown(row["regret"], 2)} |' for row in rows]
-    return '\n'.join([*lines, '', NOTE]) + '\n'
+    notes = [NOTE] if any(row['mR'] is not None for row in rows) else []
+    if not all(row['checkpoint'] for row in rows):
+        notes.append(NOT_KEPT)
+    return '\n'.join([*lines, *(line for note in notes for line in ('', note))]) + '\n'
 
 
 def _records(log: Path) -> list[dict[str, Any]]:
@@ -148,6 +168,8 @@ def main() -> None:
         parser.error(f'--out must end in .md or .json, got {args.out}')
     validations = read_validations(args.work_dir)
     rows = pick(validations, args.recall)
+    for row in rows:
+        row['checkpoint'] = find_checkpoint(args.work_dir, row['epoch'])
     text = to_markdown(rows, len(validations))
     print(text, end='')
     if args.out:

@@ -17,7 +17,7 @@ from urbancross_mm.apis.config import LOADERS, load_config, nested_dicts
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import find_resumable, remove_leftovers
-from urbancross_mm.utils.checkpoints import read_checkpoint
+from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
 
@@ -84,6 +84,8 @@ def build_runner(cfg: Config) -> Runner:
         Runner: mmengine's, or the one named by ``runner_type``.
     """
     check_data(cfg)
+    if os.path.isfile(cfg.get('load_from') or ''):
+        check_checkpoint(cfg.load_from)
     if init_cpu_distributed(cfg.get('launcher', 'none')):
         cfg.setdefault('model_wrapper_cfg', dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
@@ -176,9 +178,11 @@ def _resolve_start(path: str) -> str:
     try:
         return resolve_checkpoint(path)
     except FileNotFoundError as error:
+        sample = f'; {path}_sample is there, of a run with --sample' \
+            if os.path.isdir(f'{path}_sample') else ''
         raise FileNotFoundError(
-            f'nothing to start the adaptation from: {error}; train the source model first, or name '
-            'its checkpoint with --cfg-options start=PATH') from None
+            f'nothing to start the adaptation from: {error}{sample}; train the source model first, '
+            'or name its checkpoint with --cfg-options start=PATH') from None
 
 
 def use_bfloat16(cfg: Config, loop: str) -> None:

@@ -23,11 +23,10 @@ def missing_data_message(what: str, path: str) -> str:
     Returns:
         str: One sentence.
     """
-    name = 'urbancross.py' if 'urbancross' in Path(path).parts else 'precomp.py'
     return (
-        f'{what} not found: {Path(path).absolute()} (make it from the published data with '
-        f'tools/dataset_converters/{name}; the flag --sample runs every config on generated data '
-        'instead)'
+        f'{what} not found: {Path(path).absolute()} (tools/dataset_converters/ makes it: '
+        'urbancross.py, precomp.py or karpathy.py from published data, picture_folder.py from '
+        'tiles without captions; the flag --sample runs every config on generated data instead)'
     )
 
 

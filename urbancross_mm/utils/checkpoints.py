@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,21 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ValueError(f'cannot read the checkpoint {path}: {reason[:300]}') from error
+
+
+def check_checkpoint(path: str | Path) -> None:
+    """Stop before a model is built for a torn file or one that is no checkpoint.
+
+    Args:
+        path (str | Path): A ``.pth`` file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read.
+    """
+    # The directory of a zip stands at its end, so a torn one has none. Older formats are read.
+    if not zipfile.is_zipfile(path):
+        read_checkpoint(path)
 
 
 def _safe_classes() -> list[Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor
 
 from tests.models.helpers import domain_batch
@@ -98,6 +99,20 @@ def test_no_loss_before_there_are_enough_items(kind: type[BasePairingLoss]) -> N
         assert (batch.target_image.grad == 0).all() and (batch.target_text.grad == 0).all()
     terms = loss(domain_batch(3, 6))
     assert terms['loss_pairing'] > 0 and 0 < terms['pairing_confidence'] <= 1
+
+
+@pytest.mark.parametrize(('min_items', 'told'), [(24, False), (28, True)])
+def test_a_long_wait_is_told_once(min_items: int, told: bool, caplog: pytest.LogCaptureFixture
+                                  ) -> None:
+    """A small target could train to the end without ever being adapted to."""
+    logger = MMLogger.get_instance(f'wait{min_items}', logger_name='wait')
+    logger.addHandler(caplog.handler)
+    loss = build(memory_size=40, min_items=min_items)
+    for _ in range(3):
+        loss(domain_batch(3, 6))  # six target items a step
+    words = [record.getMessage() for record in caplog.records]
+    assert len(words) == told
+    assert all('0 for the first 5 steps' in text and 'min_items=28' in text for text in words)
 
 
 def test_without_a_minimum_the_first_batch_counts() -> None:

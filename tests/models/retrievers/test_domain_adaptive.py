@@ -73,7 +73,7 @@ def test_checkpoints_are_those_of_the_plain_model(config: dict, plain: Callable,
         found = model.load_state_dict(other.state_dict(), strict=False)
         assert not found.unexpected_keys
         assert all(name.startswith('adaptation.') for name in found.missing_keys)
-        assert not other.load_state_dict(state, strict=False).missing_keys
+        other.load_state_dict(state)  # strictly: what the losses learned is passed over
         model.load_state_dict(model.state_dict())  # its own, strictly
     else:
         load_state_dict(model, other.state_dict(), strict=False)
@@ -172,15 +172,15 @@ def test_a_target_with_its_captions_is_refused() -> None:
     """Each picture's own sentence would be in its batch."""
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
-    with pytest.raises(ValueError, match="set/7 is of the target domain 'spain'.*UnpairedDataset"):
+    with pytest.raises(ValueError, match="set/7 of the domain 'spain' is of the target, but it comes with .*UnpairedDataset"):
         build(losses=[TRIPLET]).loss(inputs, samples)
 
 
 def test_a_target_that_is_mistaken_for_a_source_is_refused() -> None:
     inputs, samples = domains()
-    with pytest.raises(ValueError, match="set/0 is of the target domain 'finland'"):
+    with pytest.raises(ValueError, match="target='finland', and so set/0 of the domain 'finland' is of the target"):
         build(target='finland', losses=[TRIPLET]).loss(inputs, samples)
-    with pytest.raises(ValueError, match="set/6 is of the source domain 'spain'.*target='italy'"):
+    with pytest.raises(ValueError, match="target='italy', and so set/6 of the domain 'spain' is of the source"):
         build(target='italy', losses=[TRIPLET]).loss(inputs, samples)
 
 

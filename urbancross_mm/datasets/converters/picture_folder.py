@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,10 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     texts = [line.strip() for line in read_lines(options.texts) if line.strip()]
     if not texts:
         raise ValueError(f'{options.texts} holds no sentence')
+    if options.images.resolve() != (options.out.parent / 'images').resolve():
+        print(f'note: configs look for the pictures in {options.out.parent / "images"}, beside '
+              f'{options.out.name}; {options.images} is another folder: link it there, or set '
+              'data_prefix=dict(img_path=...) of the data sets', file=sys.stderr)
     names, skipped = _readable(options)
     splits = random_split(names, dict(val=VAL_SHARE), 'train', options.seed)
     counts = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -13,6 +15,9 @@ from urbancross_mm.functional.similarity import inner_product
 from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch
+
+# Steps without the loss that nobody needs to hear of: two at the usual 64 items a step.
+PATIENCE = 4
 
 
 class BasePairingLoss(BaseAdaptationLoss):
@@ -69,6 +74,8 @@ class BasePairingLoss(BaseAdaptationLoss):
         all_texts = torch.cat([texts, self.texts[:known]])  # (M, D)
         by_image = inner_product(images, all_texts)  # (T, M)
         by_text = inner_product(texts, all_images)  # (T, N)
+        if not known:
+            self._tell_the_wait(len(images))
         self._remember(images.detach(), texts.detach())
         if known < self.min_items:
             return {'loss_pairing': 0 * (by_image.sum() + by_text.sum())}
@@ -79,6 +86,13 @@ class BasePairingLoss(BaseAdaptationLoss):
                 + soft_cross_entropy(self.scale * by_text, pairs[:, :len(texts)].t())) / 2
         mass = pairs[:count] / pairs[:count].sum(dim=1, keepdim=True).clamp(min=1e-30)
         return {'loss_pairing': loss, 'pairing_confidence': mass.amax(dim=1).mean()}
+
+    def _tell_the_wait(self, count: int) -> None:
+        steps = -(-self.min_items // count)
+        if steps > PATIENCE:
+            print_log(f'{type(self).__name__} is 0 for the first {steps} steps, until '
+                      f'min_items={self.min_items} are remembered, {count} a step: a run of no '
+                      'more steps does not adapt', 'current', logging.WARNING)
 
     def _remember(self, images: Tensor, texts: Tensor) -> None:
         """Newest first; a view never changes under a graph, since the memory has none."""

@@ -29,6 +29,14 @@ class BaseRetriever(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+                              ) -> None:
+        """An adapted checkpoint is one of the plain recipe: its losses' weights are passed over."""
+        if not hasattr(self, 'adaptation'):
+            for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
+                del state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     @abstractmethod
     def encode_image(self, image: Tensor) -> Tensor:
         """Unit vectors (N, D), fp32, of normalised pictures (N, 3, H, W)."""

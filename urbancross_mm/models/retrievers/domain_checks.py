@@ -23,13 +23,12 @@ def check_pairs(data_samples: Sequence[RetrievalDataSample], target: str) -> Non
     """
     for sample in data_samples:
         if bool(sample.caption_text_ids) == (sample.domain == target):
-            role, want = ('target', 'UnpairedDataset') if sample.domain == target else (
-                'source', 'ImageTextDataset')
+            role, want, has = ('target', 'UnpairedDataset', 'with') if sample.domain == target \
+                else ('source', 'ImageTextDataset', 'without')
             raise ValueError(
-                f'{sample.img_id} is of the {role} domain {sample.domain!r} (the model has '
-                f'target={target!r}) and comes {"with" if role == "target" else "without"} its '
-                f'captions: load the {role} with {want}, and name the same target in model and '
-                'sampler')
+                f'model.target={target!r}, and so {sample.img_id} of the domain '
+                f'{sample.domain!r} is of the {role}, but it comes {has} its captions: name the '
+                f'same target in model and sampler, and load the {role} with {want}')
 
 
 def add_terms(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
@@ -62,5 +61,5 @@ def check_finite(terms: dict[str, Tensor]) -> None:
     if not torch.isfinite(values).all():  # one wait for the device, not one a term
         bad = [name for name, value in terms.items() if not torch.isfinite(value)]
         raise FloatingPointError(
-            f'{", ".join(f"{name}={float(terms[name])}" for name in bad)}: training diverged; '
+            f'{", ".join(f"{name}={terms[name].item()}" for name in bad)}: training diverged; '
             'lower the learning rate or the loss weight, or clip the gradient')
