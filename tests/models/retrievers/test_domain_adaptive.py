@@ -172,15 +172,15 @@ def test_a_target_with_its_captions_is_refused() -> None:
     """Each picture's own sentence would be in its batch."""
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
-    with pytest.raises(ValueError, match="set/7 of the domain 'spain' is of the target, but it comes with .*UnpairedDataset"):
+    with pytest.raises(ValueError, match="'spain' is of the target, .*UnpairedDataset"):
         build(losses=[TRIPLET]).loss(inputs, samples)
 
 
 def test_a_target_that_is_mistaken_for_a_source_is_refused() -> None:
     inputs, samples = domains()
-    with pytest.raises(ValueError, match="target='finland', and so set/0 of the domain 'finland' is of the target"):
+    with pytest.raises(ValueError, match="set/0 of the domain 'finland' is of the target"):
         build(target='finland', losses=[TRIPLET]).loss(inputs, samples)
-    with pytest.raises(ValueError, match="target='italy', and so set/6 of the domain 'spain' is of the source"):
+    with pytest.raises(ValueError, match="='italy', and so set/6 .* is of the source"):
         build(target='italy', losses=[TRIPLET]).loss(inputs, samples)
 
 
