@@ -17,7 +17,7 @@ from urbancross_mm.apis import load_config
 from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TOKENIZERS, TRANSFORMS
 
 LEAVES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py')
-                if '_base_' not in p.parts)
+                if not {'_base_', 'curation'} & set(p.relative_to(CONFIGS).parts))
 # family, source, target and, if any, the variant
 ADAPTING = {name: match.groups() for name in LEAVES
             if (match := re.search(r'([\w-]+)_([a-z]+)2([a-z]+)(?:_([a-z-]+))?\.py$', name))}

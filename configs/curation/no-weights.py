@@ -1,11 +1,11 @@
-# Tiles and map tags to a data set without any trained model: captions from templates, segments by
-# colour. --in holds the tiles; the map lies beside that folder.
+# Without any trained model: captions from templates, segments by colour. --in holds the tiles, the
+# map lies beside that folder.
 stages = [
     dict(type='TileStage'),
     dict(type='TagStage', files=['../tags.geojson']),
     dict(type='CaptionStage', captioner=dict(type='TemplateCaptioner')),
     dict(type='RefineStage'),
-    dict(type='SegmentStage', segmenter=dict(type='ColorSegmenter')),
+    dict(type='SegmentStage', segmenter=dict(type='ColorSegmenter'), area=0.02),
     dict(type='SplitStage'),
     dict(type='ExportStage', name='mycountry'),
 ]

@@ -84,8 +84,7 @@ def run_curation(cfg: Config, source: str | Path, out: str | Path,
             stage.check(place)
     with only_one(place.out):
         reports = _run(stages, wanted, place, limit, show)
-        atomic_write(place.out / 'manifest' / 'summary.txt',
-                     '\n'.join(map(str, reports)) + '\n')
+        atomic_write(place.out / 'last_run.txt', '\n'.join(map(str, reports)) + '\n')
     return reports
 
 
