@@ -48,6 +48,9 @@ def _faster_configs() -> None:
 @pytest.fixture(scope='session')
 def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small converted sample world in ``data/sample``, one for all workers."""
+    from tests.runs import ROOT
+    from urbancross_mm.apis import load_config
+    from urbancross_mm.apis.curation import run_curation
     from urbancross_mm.datasets.converters import convert_sample
     from urbancross_mm.datasets.sample_world import make_sample
 
@@ -55,6 +58,8 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / 'data' / 'sample'
     make_sample(root, images=40, seed=0, image_size=64)
     convert_sample(root)
+    run_curation(load_config(ROOT / 'configs/curation/no-weights.py'),
+                 root / 'urbancross/Finland/images', root / 'mycountry', show=lambda text: None)
     return folder
 
 
