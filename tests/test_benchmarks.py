@@ -52,3 +52,14 @@ def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -
     # Fresh pages: an allocator could hand out what the process holds already.
     peak = timing.peak_memory(lambda: mmap.mmap(-1, 2 ** 25).write(bytes(2 ** 25)))
     assert peak is None or 24 < peak < 96
+
+
+def test_curation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, 'argv', ['curation.py', '--pictures', '12', '--size', '64',
+                                      '--no-scorer'])
+    runpy.run_path(str(FOLDER / 'curation.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    assert all(f'| {stage} |' in text for stage in ('tile', 'tag', 'segment', 'export'))
+    ratio = float(text.split('| run-length masks |')[1].split('|')[1])
+    assert 0 < ratio < 1

@@ -1,6 +1,7 @@
 """Segments of pictures, from the masks of a segmenter to files that training reads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.curation.places import make_place
 from tests.curation.tiny_sam import OPTIONS, SIZES, save_tiny_sam
 from tests.datasets import tiny
 from urbancross_mm.curation import FAILED, KEPT, Picture, Workplace, run_stage
@@ -224,3 +226,14 @@ def test_missing_weights_stop_before_any_work(place: Workplace) -> None:
 def test_wrong_options(options: dict) -> None:
     with pytest.raises(ValueError, match='got|no segmenter'):
         stage(**options)
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    results = []
+    for workers in (1, 4):
+        place, pictures = make_place(tmp_path / str(workers), {f'{n}.png': {} for n in range(9)})
+        place = replace(place, workers=workers)
+        run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), pictures, place)
+        results.append({path.name: path.read_bytes()
+                        for path in (place.out / 'segments').glob('*.json')})
+    assert len(results[0]) == 9 and results[0] == results[1]

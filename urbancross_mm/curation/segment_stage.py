@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +31,7 @@ from urbancross_mm.structures.segment_sidecar import (
 )
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.images import read_image
+from urbancross_mm.utils.progress import map_threads
 
 # Full-size pictures on white that are in memory at once.
 CHUNK = 16
@@ -69,7 +71,7 @@ class SegmentStage(PictureStage):
     def __init__(self, segmenter: dict[str, Any], scorer: dict[str, Any] | None = None,
                  area: float = 1000, max_candidates: int = 50, topk: int = 10,
                  size: int = 256) -> None:
-        super().__init__()
+        super().__init__(batch_size=8)
         if area < 0 or min(max_candidates, topk, size) < 1:
             raise ValueError('area must not be negative, and max_candidates, topk and size must be '
                              f'at least 1, got {area}, {max_candidates}, {topk} and {size}')
@@ -100,7 +102,9 @@ class SegmentStage(PictureStage):
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
         """Segment each picture."""
-        return [self._segment(picture, place) for picture in pictures]
+        in_threads = self.segmenter.in_threads and self.scorer is None
+        return map_threads(partial(self._segment, place=place), pictures,
+                           place.workers if in_threads else 1)
 
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether the segment file is there."""

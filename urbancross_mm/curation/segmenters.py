@@ -27,9 +27,11 @@ class BaseSegmenter(ABC):
 
     Attributes:
         source (str): Stands in every segment file: what made the masks.
+        in_threads (bool): Whether several pictures may be segmented at a time.
     """
 
     source: str
+    in_threads: bool = False
 
     def check(self) -> None:  # noqa: B027  the cheap ones need nothing
         """Look for files and packages, before any stage runs.
@@ -78,6 +80,7 @@ class GridSegmenter(BaseSegmenter):
     """
 
     source = 'grid'
+    in_threads = True
 
     def __init__(self, num_segments: int = 10, size: int = 256) -> None:
         _check_positive(num_segments=num_segments, size=size)
@@ -108,6 +111,7 @@ class ColorSegmenter(BaseSegmenter):
     """
 
     source = 'color'
+    in_threads = True
 
     def __init__(self, num_segments: int = 50, colors: int = 8, min_area: float = 0.01,
                  size: int = 256, seed: int = 0) -> None:

@@ -1,0 +1,155 @@
+"""Pictures a second of each curation stage, redundant encodings, and bytes a picture.
+
+Tiles and map are those of the sample world. The scorer is CLIP ViT-B/32 with random weights, which
+takes as long as a trained one; captions come from templates and segments from colours. A second run
+shows what a resumed one costs.
+
+    python benchmarks/curation.py --pictures 100 --size 512
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timing  # before torch: it pins the threads, and finds the package
+from PIL import Image
+
+from urbancross_mm.apis.curation_export import ExportStage
+from urbancross_mm.curation import (
+    BaseStage,
+    CaptionStage,
+    Picture,
+    RefineStage,
+    RetrieverScorer,
+    ScoreStage,
+    SegmentStage,
+    SplitStage,
+    TagStage,
+    TileStage,
+    Workplace,
+    run_stage,
+)
+from urbancross_mm.curation.segment_choice import on_white
+from urbancross_mm.datasets.sample_world import make_sample
+from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.utils.images import read_image
+
+CLIP = dict(model_name='ViT-B-32', pretrained=None)
+SCORER = dict(
+    type='RetrieverScorer',
+    model=dict(
+        type='CrossModalRetriever',
+        data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='clip'),
+        image_encoder=dict(type='OpenCLIPImageEncoder', **CLIP),
+        text_encoder=dict(type='OpenCLIPTextEncoder', **CLIP)),
+    pipeline=[
+        dict(type='ResizeImage', scale=224, interpolation='bicubic'),
+        dict(type='TokenizeText', tokenizer=dict(type='OpenCLIPTokenizer', model_name='ViT-B-32')),
+        dict(type='PackRetrievalInputs')])
+JPEG_QUALITY = 75
+
+
+def main() -> None:
+    """Curate twice and print the tables."""
+    args = parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_sample(root / 'sample', dict.fromkeys(
+            ('germany', 'spain', 'rsicd', 'rsitmd', 'ucm'), 10) | dict(finland=args.pictures),
+            image_size=args.size, workers=1)
+        place = Workplace(root / 'sample/urbancross/Finland/images', root / 'out')
+        seen = count_encodings()
+        first, pictures = run(place, args.scorer)
+        again, _ = run(place, args.scorer)
+        print(timing.settings(pictures=args.pictures, size=args.size, scorer=args.scorer) + '\n')
+        print(timing.markdown(
+            ['stage', 'pictures/s', 'pictures/s, nothing to do'],
+            [[name, f'{args.pictures / seconds:.0f}', f'{args.pictures / again[name]:.0f}']
+             for name, seconds in first.items()]) + '\n')
+        print(encodings(seen, pictures) + '\n')
+        print(storage(place, pictures))
+
+
+def run(place: Workplace, scorer: bool) -> tuple[dict[str, float], list[Picture]]:
+    """Run every stage: CPU seconds of each, and the pictures at the end."""
+    with_scorer: dict[str, Any] = dict(scorer=SCORER) if scorer else {}
+    stages: list[BaseStage] = [
+        TileStage(), TagStage(['../tags.geojson']),
+        CaptionStage(dict(type='TemplateCaptioner')), RefineStage(),
+        *([ScoreStage(**with_scorer)] if scorer else []),
+        SegmentStage(dict(type='ColorSegmenter'), area=0.005, **with_scorer),
+        SplitStage(block_metres=0), ExportStage('bench', min_count=1)]
+    pictures = stages[0].discover(place)  # type: ignore[attr-defined]
+    seconds = {}
+    for stage in stages:
+        start = time.process_time()
+        pictures, _ = run_stage(stage, pictures, place)
+        seconds[stage.name] = time.process_time() - start
+    return seconds, pictures
+
+
+def count_encodings() -> dict[str, list[bytes]]:
+    """Watch what the scorer encodes."""
+    seen: dict[str, list[bytes]] = dict(pictures=[], texts=[])
+    images, texts = RetrieverScorer.encode_images, RetrieverScorer.encode_texts
+
+    def encode_images(self: RetrieverScorer, pictures: list[np.ndarray]) -> np.ndarray:
+        seen['pictures'] += [picture.tobytes() for picture in pictures]
+        return images(self, pictures)
+
+    def encode_texts(self: RetrieverScorer, some: list[str]) -> np.ndarray:
+        seen['texts'] += [text.encode() for text in some]
+        return texts(self, some)
+
+    RetrieverScorer.encode_images = encode_images  # type: ignore[method-assign]
+    RetrieverScorer.encode_texts = encode_texts  # type: ignore[method-assign]
+    return seen
+
+
+def encodings(seen: dict[str, list[bytes]], pictures: list[Picture]) -> str:
+    """How often the scorer has encoded what it had encoded before, over both runs."""
+    rows = [[what, str(len(some)), str(len(set(some))), str(len(some) - len(set(some)))]
+            for what, some in seen.items()]
+    return timing.markdown([f'encoded for {len(pictures)} pictures', 'in all', 'distinct',
+                            'redundant'], rows)
+
+
+def storage(place: Workplace, pictures: list[Picture]) -> str:
+    """Bytes of the segments of a picture: as run-length masks, and as a JPEG a segment."""
+    ours = theirs = count = 0
+    for picture in pictures:
+        path = place.out / 'segments' / picture.fields['segments']
+        image, _ = read_image(str(place.image_path(picture)))
+        masks = decode_masks(read_sidecar(path))
+        for mask in masks:
+            buffer = io.BytesIO()
+            Image.fromarray(on_white(image, mask)).save(buffer, 'jpeg', quality=JPEG_QUALITY)
+            theirs += len(buffer.getvalue())
+        ours, count = ours + path.stat().st_size, count + len(masks)
+    share = len(pictures)
+    return timing.markdown(
+        ['segments', 'a picture', 'ratio'],
+        [['in number', f'{count / share:.1f}', ''],
+         ['JPEG a segment (published layout)', f'{theirs / share / 1000:.1f} kB', '1.00'],
+         ['run-length masks', f'{ours / share / 1000:.1f} kB', f'{ours / theirs:.2f}']])
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--pictures', type=int, default=100)
+    parser.add_argument('--size', type=int, default=512, help='of a tile in pixels')
+    parser.add_argument('--scorer', action=argparse.BooleanOptionalAction, default=True,
+                        help='score with CLIP ViT-B/32')
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    main()
