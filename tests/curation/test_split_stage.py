@@ -187,3 +187,16 @@ def test_wrong_options(options: dict[str, float]) -> None:
 def test_many_pictures_do_not_take_long() -> None:
     counts = Counter(outcome.fields['split'] for outcome in decide(plain(20_000)))
     assert counts == dict(test=4000, val=2000, train=14000)
+
+
+@pytest.mark.parametrize('known', [{}, dict(lon=1.0, lat=2.0)])
+def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
+    pictures = [Picture(f'{n:03d}.png', dict(sha=str(n), source=f'{n // 6}.tif', **known))
+                for n in range(120)]
+    for field in ('split', 'finetune'):
+        of = [outcome.fields[field] for outcome in decide(pictures)]
+        assert all(len(set(of[start:start + 6])) == 1 for start in range(0, 120, 6))
+    of = [outcome.fields['split'] for outcome in decide(pictures, block_metres=0)]
+    assert any(len(set(of[start:start + 6])) > 1 for start in range(0, 120, 6))
+    with pytest.raises(ValueError, match='2 source files .* block_metres=0'):
+        decide(pictures[:12])

@@ -46,7 +46,7 @@ class SplitStage(CollectionStage):
             in every split. Defaults to None.
         block_metres (float, optional): Side of the blocks; 0 divides single pictures, and tiles
             that overlap may then be in two splits. Defaults to None: 4 tile widths if the pictures
-            have bounds, else 0.
+            have bounds, else only tiles of one source file stay together.
         margin_metres (float): See above. Defaults to 0: only overlaps count.
 
     Raises:
@@ -96,7 +96,8 @@ class SplitStage(CollectionStage):
         tiles = {picture.name: tile for picture in pictures
                  if (tile := tile_of(picture.fields)) is not None}
         block = self._block(tiles)
-        blocks = _blocks(pictures, tiles, block) if block else {}
+        # Tiles of one raster are neighbours, even if nobody knows where it lies.
+        blocks = {} if self.block_metres == 0 else _blocks(pictures, tiles, block)
         groups = group_pictures([picture.name for picture in pictures],
                                 {picture.name: picture.fields.get('sha') for picture in pictures},
                                 blocks)
@@ -157,10 +158,13 @@ class SplitStage(CollectionStage):
         try:
             return deal(groups, wanted, seed, strata)
         except ValueError as error:
-            what = f'blocks of {block:g} m (block_metres)' if block else 'distinct pictures'
-            raise ValueError(
-                f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more pictures'
-                f'{", smaller blocks" if block else ""} or a share of 0') from error
+            what, hint = 'distinct pictures', ''
+            if block:
+                what, hint = f'blocks of {block:g} m (block_metres)', ', smaller blocks'
+            elif self.block_metres is None and any(len(group) > 1 for group in groups):
+                what, hint = 'source files, whose tiles stay together,', ', block_metres=0'
+            raise ValueError(f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more '
+                             f'pictures{hint} or a share of 0') from error
 
     def _refuse_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
         empty = sorted(set(wanted) - set(left.values()))
@@ -177,11 +181,11 @@ class SplitStage(CollectionStage):
 
 def _blocks(pictures: Sequence[Picture], tiles: Mapping[str, Tile], side: float
             ) -> dict[str, Hashable]:
-    """What each picture shares with its neighbours."""
+    """What each picture shares with its neighbours; without a side, its source alone."""
     places: dict[str, Hashable] = {}
     for picture in pictures:
         source = picture.fields.get('source')
-        if picture.name in tiles:
+        if side and picture.name in tiles:
             places[picture.name] = block_of(tiles[picture.name], side)
         elif source is not None:
             places[picture.name] = source
