@@ -198,5 +198,5 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
         assert all(len(set(of[start:start + 6])) == 1 for start in range(0, 120, 6))
     of = [outcome.fields['split'] for outcome in decide(pictures, block_metres=0)]
     assert any(len(set(of[start:start + 6])) > 1 for start in range(0, 120, 6))
-    with pytest.raises(ValueError, match='2 source files .* block_metres=0'):
+    with pytest.raises(ValueError, match='2 distinct pictures .* unless block_metres=0'):
         decide(pictures[:12])

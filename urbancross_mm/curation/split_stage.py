@@ -21,6 +21,7 @@ from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.splits import COUNTRY_FRACTIONS, FINETUNE_FRACTIONS
 
 DEFAULT_BLOCK = 4  # tile widths
+HINT = ' (tiles of one source file stay together unless block_metres=0)'
 
 
 @CURATION.register_module()
@@ -158,13 +159,11 @@ class SplitStage(CollectionStage):
         try:
             return deal(groups, wanted, seed, strata)
         except ValueError as error:
-            what, hint = 'distinct pictures', ''
-            if block:
-                what, hint = f'blocks of {block:g} m (block_metres)', ', smaller blocks'
-            elif self.block_metres is None and any(len(group) > 1 for group in groups):
-                what, hint = 'source files, whose tiles stay together,', ', block_metres=0'
-            raise ValueError(f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more '
-                             f'pictures{hint} or a share of 0') from error
+            what = f'blocks of {block:g} m (block_metres)' if block else 'distinct pictures'
+            raise ValueError(
+                f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more pictures'
+                f'{", smaller blocks" if block else ""} or a share of 0'
+                f'{HINT if not block and self.block_metres is None else ""}') from error
 
     def _refuse_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
         empty = sorted(set(wanted) - set(left.values()))
