@@ -1,5 +1,6 @@
 """Stages over pictures: resume, retry, and what makes a record anew."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from urbancross_mm.curation import (
     Workplace,
     run_stage,
 )
+from urbancross_mm.version import __version__
 
 
 class Count(PictureStage):
@@ -23,6 +25,7 @@ class Count(PictureStage):
 
     name = 'count'
     reads = ('text',)
+    libraries = ('numpy', 'no-such-library')
 
     def __init__(self, batch_size: int = 1, unit: str = 'letters', bad: tuple[str, ...] = (),
                  stop_at: str | None = None) -> None:
@@ -118,7 +121,15 @@ def test_a_bad_picture_is_recorded_and_tried_again(place: Workplace) -> None:
     assert report.reasons['failed', 'OSError: 4.jpg is torn'] == 1
     again = Count(3)
     kept, report = run_stage(again, PICTURES, place)
-    assert again.seen == ['3.jpg', '4.jpg', '5.jpg'] and len(kept) == 6
+    assert again.seen == ['4.jpg'] and len(kept) == 6
+
+
+def test_where_companions_matter_a_batch_is_made_again(place: Workplace) -> None:
+    run_stage(Count(3, bad=('4.jpg',)), PICTURES, place)
+    again = Count(3)
+    again.batch_matters = True
+    _, report = run_stage(again, PICTURES, place)
+    assert again.seen == ['3.jpg', '4.jpg', '5.jpg'] and report.made == 3
 
 
 def test_a_damaged_manifest_is_named(place: Workplace) -> None:
@@ -141,6 +152,77 @@ def test_a_limited_run_keeps_the_records_of_the_others(place: Workplace) -> None
 def test_a_stage_that_may_not_work_must_have_been_run(place: Workplace) -> None:
     run_stage(Count(), PICTURES[:3], place)
     with pytest.raises(ValueError, match='count has not been run on 4 pictures, first 3.jpg'):
-        run_stage(Count(), PICTURES, place, work=False)
+        run_stage(Count(5), PICTURES, place, work=False)
     kept, _ = run_stage(Count(), PICTURES[:3], place, work=False)
     assert len(kept) == 2
+
+
+def test_what_failed_before_does_not_stop_the_stages_after_it(place: Workplace) -> None:
+    run_stage(Count(bad=('4.jpg',)), PICTURES, place)
+    before, idle = lines(place), Count()
+    kept, report = run_stage(idle, PICTURES, place, work=False)
+    assert len(kept) == 5 and report.counts[FAILED] == 1 and idle.seen == []
+    assert lines(place) == before
+    with pytest.raises(ValueError, match='not been run on 7 pictures'):
+        run_stage(Count(unit='bytes'), PICTURES, place, work=False)
+
+
+def test_pictures_that_did_not_come_in_are_remembered(place: Workplace, tmp_path: Path) -> None:
+    run_stage(Count(), PICTURES, place)
+    whole = lines(place)
+    run_stage(Count(), PICTURES[:3], place)
+    alone = Workplace(tmp_path, tmp_path / 'alone')
+    run_stage(Count(), PICTURES[:3], alone)
+    assert lines(place) == lines(alone)
+    again = Count()
+    kept, report = run_stage(again, PICTURES, place)
+    assert again.seen == [] and report.made == 0 and len(kept) == 6 and lines(place) == whole
+    run_stage(Count(), PICTURES[:3], place)
+    cache = (place.out / 'cache/records/count.jsonl').read_bytes()
+    assert cache.count(b'\n') == 4
+
+
+def test_an_old_config_comes_back(place: Workplace) -> None:
+    run_stage(Count(), PICTURES, place)
+    whole = lines(place)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(Count(unit='bytes', stop_at='3.jpg'), PICTURES, place)
+    assert b'letters' not in lines(place)
+    again = Count()
+    run_stage(again, PICTURES, place)
+    assert again.seen == [] and lines(place) == whole
+
+
+class Write(Count):
+    """Leaves a file a picture."""
+
+    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+        for picture in pictures:
+            (place.out / picture.name).write_text(self.unit)
+        return super().process(pictures, place)
+
+    def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+        return (place.out / picture.name).is_file()
+
+
+def test_no_record_of_an_old_config_speaks_for_files_of_a_new_one(place: Workplace) -> None:
+    place.out.mkdir()
+    run_stage(Write(), PICTURES, place)
+    whole = lines(place)
+    with pytest.raises(KeyboardInterrupt):
+        # Killed between its files and their records.
+        run_stage(Write(3, unit='bytes', stop_at='2.jpg'), PICTURES, place)
+    run_stage(Write(), PICTURES, place)
+    assert lines(place) == whole
+    assert {(place.out / picture.name).read_text() for picture in PICTURES} == {'letters'}
+
+
+def test_versions_are_told_and_make_nothing_anew(place: Workplace, monkeypatch) -> None:
+    run_stage(Count(), PICTURES, place)
+    versions = json.loads(lines(place).splitlines()[0])['made_by']['versions']
+    assert versions['urbancross_mm'] == __version__ and set(versions) == {'urbancross_mm', 'numpy'}
+    monkeypatch.setattr('urbancross_mm.curation.versions.__version__', '99')
+    assert run_stage(Count(), PICTURES, place)[1].made == 0
+    monkeypatch.setattr(Count, 'version', 2)
+    assert run_stage(Count(), PICTURES, place)[1].made == 7
+    assert b'"urbancross_mm": "99"' in lines(place)

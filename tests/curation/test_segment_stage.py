@@ -1,5 +1,7 @@
 """Segments of pictures, from the masks of a segmenter to files that training reads."""
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from urbancross_mm.curation.segmenters import BaseSegmenter
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import CURATION
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.utils.files import atomic_write
 
 SIZE = (60, 80)
 COLOURS = dict(red=(200, 0, 0), green=(0, 200, 0), blue=(0, 0, 200))
@@ -160,9 +163,38 @@ def test_a_second_run_makes_nothing_but_lost_files(place: Workplace) -> None:
     assert run_stage(stage(), pictures, place)[1].made == 0
     (place.out / 'segments/1.json').unlink()
     (place.out / 'cache/candidates/1.json').write_text('{"torn')
-    # Its batch is gone through again, and nothing in it but this picture is segmented again.
-    assert run_stage(stage(), pictures, place)[1].made == 3
+    assert run_stage(stage(), pictures, place)[1].made == 1
     assert (place.out / 'segments/1.json').read_bytes() == content and Stripes.calls == 4
+    (place.out / 'segments/1.json').write_bytes(content[:-9])
+    assert run_stage(stage(), pictures, place)[1].made == 1
+    assert (place.out / 'segments/1.json').read_bytes() == content
+
+
+def test_a_record_of_other_options_needs_its_own_file(place: Workplace) -> None:
+    pictures = [picture(place, f'{number}.png') for number in range(3)]
+    run_stage(stage(), pictures, place)
+    content = (place.out / 'segments/1.json').read_bytes()
+    run_stage(stage(size=40), pictures[:2], place)
+    # The same segments and scores, but masks of another size.
+    assert (place.out / 'segments/1.json').read_bytes() != content
+    assert run_stage(stage(), pictures, place)[1].made == 2
+    assert (place.out / 'segments/1.json').read_bytes() == content
+
+
+def test_a_full_disk_concerns_one_picture(place: Workplace, monkeypatch) -> None:
+    def write(path: Path, content: str) -> None:
+        if 'segments' in path.parts and path.name == '1.json':
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        atomic_write(path, content)
+
+    pictures = [picture(place, f'{number}.png') for number in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr('urbancross_mm.structures.segment_sidecar.atomic_write', write)
+        kept, report = run_stage(stage(), pictures, place)
+    assert [one.name for one in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
+    assert 'No space left on device' in str(report)
+    kept, report = run_stage(stage(), pictures, place)
+    assert len(kept) == 3 and report.made == 1
 
 
 def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:

@@ -4,9 +4,10 @@ from urbancross_mm.curation.caption_stage import CaptionStage
 from urbancross_mm.curation.captioners import BaseCaptioner, TemplateCaptioner
 from urbancross_mm.curation.deduplicate_stage import DeduplicateStage
 from urbancross_mm.curation.filter_stage import FilterStage
-from urbancross_mm.curation.pipeline import Report, run_stage
+from urbancross_mm.curation.pipeline import run_stage
 from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Manifest, Outcome, Picture, Record
 from urbancross_mm.curation.refine_stage import RefineStage
+from urbancross_mm.curation.report import Report
 from urbancross_mm.curation.score_stage import ScoreStage
 from urbancross_mm.curation.scorers import BaseScorer, RetrieverScorer
 from urbancross_mm.curation.segment_stage import SegmentStage

@@ -31,6 +31,8 @@ class CaptionStage(PictureStage):
         self.captioner: BaseCaptioner = CURATION.build(dict(captioner))
         pixels = ('sha',) if self.captioner.needs_pixels else ()
         self.reads = (*pixels, *self.captioner.reads)
+        self.batch_matters = self.captioner.batched or self.captioner.batch_matters
+        self.libraries = self.captioner.libraries
 
     def check(self, place: Workplace) -> None:
         """Look for the captioner's model."""

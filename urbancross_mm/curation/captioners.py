@@ -28,10 +28,14 @@ class BaseCaptioner(ABC):
 
     Attributes:
         needs_pixels (ClassVar[bool]): Whether it looks at the picture itself.
+        batched (ClassVar[bool]): Whether a model sees the pictures of a batch together.
+        libraries (ClassVar[tuple[str, ...]]): Distributions whose versions stand in the records.
         reads (tuple[str, ...]): Fields of a picture that its captions depend on.
     """
 
     needs_pixels: ClassVar[bool] = False
+    batched: ClassVar[bool] = False
+    libraries: ClassVar[tuple[str, ...]] = ()
     reads: tuple[str, ...] = ('focus', 'around', 'label')
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from urbancross_mm.curation.record_cache import RecordCache
 from urbancross_mm.curation.records import (
-    DROPPED,
     FAILED,
     KEPT,
     Manifest,
@@ -16,39 +16,10 @@ from urbancross_mm.curation.records import (
     Record,
     digest,
 )
+from urbancross_mm.curation.report import Report
 from urbancross_mm.curation.stage import BaseStage, CollectionStage, PictureStage, Workplace
+from urbancross_mm.curation.versions import versions_of
 from urbancross_mm.utils.progress import track
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a stage did.
-
-    Attributes:
-        stage (str): Its name.
-        total (int): Pictures that came in.
-        made (int): Pictures that were worked on now; the others were done before.
-        counts (Counter): Pictures by status.
-        reasons (Counter): Pictures by (status, reason), where there is a reason.
-        remarks (tuple[str, ...]): What belongs to no single picture.
-    """
-
-    stage: str
-    total: int
-    made: int
-    counts: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    remarks: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """Counts, and the commonest reasons."""
-        text = f'{self.stage}: {self.total} in, ' + ', '.join(
-            f'{self.counts[status]} {status}' for status in (KEPT, DROPPED, FAILED)
-            if self.counts[status] or status == KEPT)
-        text += f' ({self.made} made now)'
-        for (status, reason), count in self.reasons.most_common(5):
-            text += f'\n    {count} {status}: {reason}'
-        return '\n    '.join([text, *self.remarks])
 
 
 def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, work: bool = True,
@@ -60,7 +31,8 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
         pictures (Sequence[Picture]): All that the stages before have kept.
         place (Workplace): Where it runs.
         work (bool): Off: every picture must have been done before. Defaults to True.
-        partial (bool): These are not all pictures; records of others stay. Defaults to False.
+        partial (bool): These are not all pictures; what a picture stage has recorded of others
+            stays. Defaults to False.
 
     Raises:
         ValueError: If a picture has not been done and ``work`` is off.
@@ -69,13 +41,25 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
         tuple[list[Picture], Report]: The kept pictures, with what is now known of them.
     """
     settings = stage.settings(place)
-    keys = {picture.name: digest(type(stage).__name__, settings, picture.name,
+    keys = {picture.name: digest(type(stage).__name__, stage.version, settings, picture.name,
                                  {name: picture.fields.get(name) for name in stage.reads})
             for picture in pictures}
     manifest = Manifest(place.out / 'manifest' / f'{stage.name}.jsonl')
-    made_by = dict(stage=type(stage).__name__, **settings)
+    made_by = dict(stage=type(stage).__name__, **settings, versions=versions_of(stage.libraries))
+    others: dict[str, Record] = {}
     if isinstance(stage, PictureStage):
-        records, made = _by_picture(stage, pictures, place, keys, manifest, made_by, work)
+        before = manifest.read()
+        if partial:
+            others = {name: record for name, record in before.items() if name not in keys}
+        cache = RecordCache(place.out, stage.name)
+        done = _done(stage, pictures, place, keys, before, cache, work)
+        todo = _todo(stage, pictures, done, work)
+        remade = {picture.name for batch in todo for picture in batch}
+        done = {name: record for name, record in done.items() if name not in remade}
+        # From here on files are written over. After a kill no record shall speak for them.
+        _forget(manifest, before, others | done, cache)
+        records = done | _make(stage, todo, place, keys, manifest, made_by)
+        made = len(remade)
     else:
         assert isinstance(stage, CollectionStage)
         stage.begin(place)
@@ -84,33 +68,58 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
                    for picture, outcome in zip(pictures, outcomes, strict=True)}
         made = len(records)
     ordered = [records[picture.name] for picture in pictures]
-    others = manifest.read() if partial else {}
-    manifest.write((others | records)[name] for name in sorted(others | records))
+    _write(manifest, others | records)
     kept = [picture.plus(record.outcome.fields)
             for picture, record in zip(pictures, ordered) if record.outcome.status == KEPT]
     return kept, _report(stage.name, ordered, made, stage.summary(pictures, place))
 
 
-def _by_picture(stage: PictureStage, pictures: Sequence[Picture], place: Workplace,
-                keys: dict[str, str], manifest: Manifest, made_by: dict, work: bool
-                ) -> tuple[dict[str, Record], int]:
-    """Records of an earlier run that still hold, and new ones for the other pictures."""
+def _done(stage: PictureStage, pictures: Sequence[Picture], place: Workplace,
+          keys: Mapping[str, str], before: Mapping[str, Record], cache: RecordCache, work: bool
+          ) -> dict[str, Record]:
+    """Records that still hold, of the last run or an earlier one."""
     done = {}
-    before = manifest.read()
     for picture in pictures:
-        record = before.get(picture.name)
-        if record is not None and record.key == keys[picture.name] \
-                and record.outcome.status != FAILED \
-                and stage.is_whole(picture, record.outcome, place):
+        key, record = keys[picture.name], before.get(picture.name)
+        if record is not None and record.key == key:
+            # A failed one is tried again, if anything may be tried.
+            if not work if record.outcome.status == FAILED else \
+                    stage.is_whole(picture, record.outcome, place):
+                done[picture.name] = record
+        elif (record := cache.get(key)) is not None \
+                and stage.fits(picture, record.outcome, place):
             done[picture.name] = record
-    # Batches are cut from all pictures, whatever is done: a score may differ in its last digit with
-    # its companions in a batch, and a resumed run must end with the same bytes.
-    batches = [pictures[start:start + stage.batch_size]
-               for start in range(0, len(pictures), stage.batch_size)]
-    todo = [batch for batch in batches if any(picture.name not in done for picture in batch)]
-    if todo and not work:
-        raise ValueError(f'stage {stage.name} has not been run on {sum(map(len, todo))} pictures, '
-                         f'first {todo[0][0].name}: run it before the stages after it')
+    return done
+
+
+def _todo(stage: PictureStage, pictures: Sequence[Picture], done: Mapping[str, Record], work: bool
+          ) -> list[Sequence[Picture]]:
+    """Batches in which a picture is not done."""
+    missing = [picture for picture in pictures if picture.name not in done]
+    if missing and not work:
+        raise ValueError(f'stage {stage.name} has not been run on {len(missing)} pictures, first '
+                         f'{missing[0].name}: run it before the stages after it')
+    # If companions matter, batches are cut from all pictures, whatever is done: a resumed run must
+    # end with the same bytes.
+    chosen = pictures if stage.batch_matters else missing
+    batches = [chosen[start:start + stage.batch_size]
+               for start in range(0, len(chosen), stage.batch_size)]
+    return [batch for batch in batches if any(picture.name not in done for picture in batch)]
+
+
+def _forget(manifest: Manifest, before: Mapping[str, Record], valid: Mapping[str, Record],
+            cache: RecordCache) -> None:
+    """Leave only records in the manifest that hold, and remember the others."""
+    if valid != before:
+        cache.keep(record for name, record in before.items() if valid.get(name) != record)
+        _write(manifest, valid)
+
+
+def _make(stage: PictureStage, todo: Sequence[Sequence[Picture]], place: Workplace,
+          keys: Mapping[str, str], manifest: Manifest, made_by: Mapping[str, Any]
+          ) -> dict[str, Record]:
+    """Work, and record each batch as it ends."""
+    found: dict[str, Record] = {}
     if todo:
         stage.begin(place)
     for batch in _tracked(todo, stage.name):
@@ -118,8 +127,12 @@ def _by_picture(stage: PictureStage, pictures: Sequence[Picture], place: Workpla
         records = [Record(picture.name, keys[picture.name], outcome, made_by)
                    for picture, outcome in zip(batch, outcomes, strict=True)]
         manifest.append(records)
-        done.update((record.picture, record) for record in records)
-    return done, sum(map(len, todo))
+        found.update((record.picture, record) for record in records)
+    return found
+
+
+def _write(manifest: Manifest, records: Mapping[str, Record]) -> None:
+    manifest.write(records[name] for name in sorted(records))
 
 
 def _tracked(batches: Sequence[Sequence[Picture]], title: str) -> Iterator[Sequence[Picture]]:

@@ -122,17 +122,27 @@ class Manifest:
         Raises:
             ValueError: If a line before the last is damaged.
         """
+        return {record.picture: record for record in self.records()}
+
+    def records(self) -> list[Record]:
+        """Read all records, also the earlier ones of a picture.
+
+        Returns:
+            list[Record]: In the order of the lines.
+
+        Raises:
+            ValueError: If a line before the last is damaged.
+        """
         if not self.path.is_file():
-            return {}
+            return []
         lines = self.path.read_text(encoding='utf-8', errors='replace').split('\n')
-        found = {}
+        found = []
         for number, line in enumerate(lines[:-1], 1):
             try:
-                record = Record.of_line(line)
+                found.append(Record.of_line(line))
             except ValueError as error:
                 raise ValueError(f'{self.path}, line {number}: {error}; remove the file to make '
                                  'it again') from error
-            found[record.picture] = record
         return found
 
     def append(self, records: Iterable[Record]) -> None:

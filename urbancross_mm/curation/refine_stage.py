@@ -35,6 +35,7 @@ class RefineStage(PictureStage):
 
     name = 'refine'
     reads = ('captions',)
+    libraries = ('open-clip-torch', 'transformers')
 
     def __init__(self, max_tokens: int = 77, refusals: Sequence[str] = REFUSALS,
                  tokenizer: Mapping[str, Any] | None = None, batch_size: int = 64) -> None:

@@ -34,6 +34,8 @@ class ScoreStage(PictureStage):
 
     name = 'score'
     reads = ('sha', 'captions')
+    batch_matters = True
+    libraries = ('numpy', 'pillow', 'torch', 'open-clip-torch')
 
     def __init__(self, scorer: Mapping[str, Any], batch_size: int = 32) -> None:
         super().__init__(batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -67,6 +68,7 @@ class SegmentStage(PictureStage):
     """
 
     name = 'segment'
+    libraries = ('numpy', 'opencv-python', 'opencv-python-headless', 'pillow', 'torch')
 
     def __init__(self, segmenter: dict[str, Any], scorer: dict[str, Any] | None = None,
                  area: float = 1000, max_candidates: int = 50, topk: int = 10,
@@ -107,8 +109,13 @@ class SegmentStage(PictureStage):
                            place.workers if in_threads else 1)
 
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
-        """Whether the segment file is there."""
-        return (place.out / 'segments' / _sidecar_name(picture)).is_file()
+        """Whether the segment file is there, and as it was written."""
+        path = place.out / 'segments' / _sidecar_name(picture)
+        return path.is_file() and _hash(path) == outcome.fields.get('segments_hash')
+
+    def fits(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+        """Whether no other options have written over the segment file."""
+        return self.is_whole(picture, outcome, place)
 
     def _segment(self, picture: Picture, place: Workplace) -> Outcome:
         pixels, image_size = read_image(str(place.image_path(picture)))
@@ -124,10 +131,11 @@ class SegmentStage(PictureStage):
                                [scores[one] for one in chosen], image_size, self.size,
                                self.segmenter.source)
         name = _sidecar_name(picture)
-        write_sidecar(place.out / 'segments' / name, sidecar)
+        path = place.out / 'segments' / name
+        write_sidecar(path, sidecar)
         kept = [segment['score'] for segment in sidecar['segments']]
-        return Outcome(dict(segments=name, num_segments=len(kept), segment_scores=kept),
-                       reason='' if kept else self._why_none(known))
+        return Outcome(dict(segments=name, segments_hash=_hash(path), num_segments=len(kept),
+                            segment_scores=kept), reason='' if kept else self._why_none(known))
 
     def _why_none(self, known: Sidecar) -> str:
         if not known['segments']:
@@ -167,6 +175,10 @@ def _cached(path: Path, key: str) -> Sidecar | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if found.pop('key', None) == key else None
+
+
+def _hash(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def _sidecar_name(picture: Picture) -> str:

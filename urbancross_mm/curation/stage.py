@@ -20,12 +20,15 @@ class Workplace:
         out (Path): ``--out``: ``images/``, ``segments/``, ``annotations/`` and ``manifest/``.
         device (str): Of the models. Defaults to 'cpu'.
         workers (int): Threads for pictures. Defaults to 1.
+        stages (tuple[str, ...]): Names of the stages of the run. Defaults to (): those that have a
+            manifest.
     """
 
     source: Path
     out: Path
     device: str = 'cpu'
     workers: int = 1
+    stages: tuple[str, ...] = ()
 
     def image_path(self, picture: Picture) -> Path:
         """The file of a picture."""
@@ -42,10 +45,15 @@ class BaseStage(ABC):
         name (ClassVar[str]): Of the stage and its manifest.
         reads (ClassVar[tuple[str, ...]]): Fields of a picture that the outcome depends on. Another
             value of one of them makes the picture's record anew, any other change does not.
+        version (ClassVar[int]): Of the code: one more makes all records anew. Defaults to 1.
+        libraries (tuple[str, ...]): Distributions whose versions stand in the records; another
+            version makes nothing anew. Defaults to numpy and pillow.
     """
 
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    libraries: tuple[str, ...] = ('numpy', 'pillow')
 
     def check(self, place: Workplace) -> None:  # noqa: B027  most stages need nothing
         """Look, before any stage runs, for what this one will need.
@@ -94,7 +102,14 @@ class PictureStage(BaseStage):
 
     Args:
         batch_size (int): Pictures a batch. It does not change the result. Defaults to 1.
+
+    Attributes:
+        batch_matters (bool): Whether an outcome may differ in its last digit with its companions in
+            a batch, as those of models do: a missing picture is then made with the same companions
+            as in a run without interruption. Defaults to False.
     """
+
+    batch_matters: bool = False
 
     def __init__(self, batch_size: int = 1) -> None:
         if batch_size < 1:
@@ -128,6 +143,21 @@ class PictureStage(BaseStage):
             bool: False makes it anew.
         """
         return True
+
+    def fits(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+        """Whether the files of a picture are those of an outcome from the cache.
+
+        Another config may have written over them since.
+
+        Args:
+            picture (Picture): The picture.
+            outcome (Outcome): As recorded, maybe long ago.
+            place (Workplace): Where it runs.
+
+        Returns:
+            bool: False makes it anew, as for every stage with files that does not say how to tell.
+        """
+        return type(self).is_whole is PictureStage.is_whole
 
 
 class CollectionStage(BaseStage):

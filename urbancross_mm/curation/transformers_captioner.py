@@ -55,6 +55,8 @@ class TransformersCaptioner(BaseCaptioner):
     """
 
     needs_pixels = True
+    batched = True
+    libraries = ('numpy', 'pillow', 'torch', 'transformers')
 
     def __init__(self, path: str, prompt: str = PROMPT,
                  prompt_without_tags: str = PROMPT_WITHOUT_TAGS, chat: bool = False,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 
 from urbancross_mm.apis.dataset_card.blocks import Figure, Section, Table, Text
 from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Record
+from urbancross_mm.curation.report import NUMBER
 from urbancross_mm.visualization import draw_histograms
 
 # More reasons than this differ in their numbers only.
 FEW, MOST = 10, 20
-NUMBER = re.compile(r'-?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?')
 
 Manifests = Mapping[str, Mapping[str, Record]]
 
