@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.curation.rasters import WGS84, rasterio
+from urbancross_mm.curation.georeference import WGS84, rasterio
 from urbancross_mm.utils.optional import import_optional
 
 JSON_SUFFIXES, TABLE_SUFFIXES = ('.geojson', '.json'), ('.gpkg', '.pbf', '.osm', '.shp', '.fgb')

@@ -1,76 +1,19 @@
-"""GeoTIFFs through rasterio, the only module that knows it."""
+"""GeoTIFFs through rasterio."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from urbancross_mm.curation.positions import Bounds
-from urbancross_mm.utils.optional import import_optional
+from urbancross_mm.curation.georeference import place_on_globe, rasterio
 
-# Tags that place a raster on the globe: pixel scale, transformation, key directory.
-GEO_TAGS = (33550, 34264, 34735)
 OVERVIEW_SIDE = 1024
-WGS84 = 'EPSG:4326'
-
-
-def rasterio(module: str = 'rasterio') -> ModuleType:
-    """Import rasterio, or one of its modules.
-
-    Args:
-        module (str): Dotted name. Defaults to 'rasterio'.
-
-    Returns:
-        ModuleType: The module.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
-    return import_optional(module, 'Cutting a GeoTIFF, or another CRS than degrees,',
-                           'urbancross-mm[geo]')
-
-
-def is_geotiff(path: Path) -> bool:
-    """Whether a TIFF says where it lies; its pixels are not read.
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        bool: False for a file that is no TIFF, or a broken one.
-    """
-    if path.suffix.lower() not in ('.tif', '.tiff'):
-        return False
-    try:
-        with Image.open(path) as image:
-            return any(tag in getattr(image, 'tag_v2', {}) for tag in GEO_TAGS)
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        return True  # more than Pillow opens; rasterio will say what is wrong with it
-
-
-def to_degrees(bounds: Bounds, crs: str) -> Bounds:
-    """Bounds in degrees of longitude and latitude.
-
-    Args:
-        bounds (list[float]): West, south, east, north in the units of ``crs``.
-        crs (str): For example ``EPSG:25833``.
-
-    Returns:
-        list[float]: The box around the turned tile.
-
-    Raises:
-        ValueError: If there is no such CRS.
-    """
-    if crs == WGS84:
-        return bounds
-    try:
-        return list(rasterio('rasterio.warp').transform_bounds(crs, WGS84, *bounds))
-    except rasterio('rasterio.errors').CRSError as error:
-        raise ValueError(f'unknown CRS {crs!r}: {error}') from error
+Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -81,13 +24,18 @@ class Raster:
         path (Path): The file.
         width (int): In pixels.
         height (int): In pixels.
+        count (int): Bands.
         crs (str | None): For example ``EPSG:25833``; None if the file names none.
+        transform (tuple[float, ...]): x from column and row (scale, skew, origin), then y (skew,
+            scale, origin).
     """
 
     path: Path
     width: int
     height: int
+    count: int
     crs: str | None
+    transform: tuple[float, ...]
 
     @classmethod
     def open(cls, path: Path) -> Raster:
@@ -102,23 +50,38 @@ class Raster:
         Raises:
             ValueError: If it cannot be read.
         """
-        try:
-            with rasterio().open(path) as file:
-                return cls(path, file.width, file.height, file.crs and file.crs.to_string())
-        except rasterio('rasterio.errors').RasterioIOError as error:
-            raise ValueError(f'raster {path.name} cannot be read: {error}') from error
+        with _opened(path) as file:
+            return cls(path, file.width, file.height, file.count,
+                       file.crs.to_string() if file.crs else None, tuple(file.transform)[:6])
 
-    def bounds(self, window: tuple[int, int, int, int]) -> Bounds:
-        """Bounds of a window in the raster's own CRS.
+    def position(self, window: Window) -> dict[str, object]:
+        """Where a window lies.
 
         Args:
             window (tuple): Column, row, width and height in pixels.
 
         Returns:
-            list[float]: West, south, east, north.
+            dict: See :func:`urbancross_mm.curation.georeference.place_on_globe`.
+
+        Raises:
+            ValueError: If the raster does not say it, or is turned.
         """
-        with rasterio().open(self.path) as file:
-            return list(file.window_bounds(rasterio('rasterio.windows').Window(*window)))
+        if self.crs is None:
+            raise ValueError('the raster names no CRS')
+        across, skew_x, x, skew_y, down, y = self.transform
+        if self.transform == (1, 0, 0, 0, 1, 0):
+            raise ValueError('the raster names a CRS and no coordinates')
+        # A skew that moves no corner of a large raster by a pixel comes from rounding.
+        if across <= 0 or down >= 0 or max(abs(skew_x), abs(skew_y)) > 1e-6 * across:
+            raise ValueError('only rasters with north up are understood')
+        column, row, width, height = window
+        west, north = x + column * across, y + row * down
+        return place_on_globe([west, north + height * down, west + width * across, north],
+                              self.crs)
+
+    def _check_bands(self, bands: tuple[int, ...]) -> None:
+        if max(bands) > self.count:
+            raise ValueError(f'the raster has no band {max(bands)}, the last one is {self.count}')
 
     def value_range(self, bands: tuple[int, ...]) -> tuple[float, float]:
         """What shall be black and white: 0 and 255 of 8 bits, else the 2 % and 98 % quantiles.
@@ -128,8 +91,12 @@ class Raster:
 
         Returns:
             tuple[float, float]: From a reduced reading of the whole raster.
+
+        Raises:
+            ValueError: If it cannot be read, or has no such band or no data.
         """
-        with rasterio().open(self.path) as file:
+        self._check_bands(bands)
+        with _opened(self.path) as file:
             if file.dtypes[bands[0] - 1] == 'uint8':
                 return 0.0, 255.0
             shrink = max(1, -(-max(file.width, file.height) // OVERVIEW_SIDE))
@@ -138,11 +105,11 @@ class Raster:
         seen = pixels.compressed()
         seen = seen[np.isfinite(seen)]
         if not seen.size:
-            raise ValueError(f'raster {self.path.name} has no data')
+            raise ValueError('the raster has no data')
         low, high = np.quantile(seen, [0.02, 0.98]).tolist()
         return low, max(high, low + 1e-6)
 
-    def read(self, window: tuple[int, int, int, int], bands: tuple[int, ...],
+    def read(self, window: Window, bands: tuple[int, ...],
              value_range: tuple[float, float]) -> tuple[np.ndarray, float]:
         """Read a window as an 8-bit picture.
 
@@ -161,15 +128,11 @@ class Raster:
         Raises:
             ValueError: If it cannot be read, or has no such band.
         """
-        try:
-            with rasterio().open(self.path) as file:
-                if max(bands) > file.count:
-                    raise ValueError(f'bands {bands} of a raster with {file.count}')
-                area = rasterio('rasterio.windows').Window(*window)
-                pixels = file.read(bands, window=area).astype(np.float64)
-                known = file.dataset_mask(window=area) > 0
-        except rasterio('rasterio.errors').RasterioIOError as error:
-            raise ValueError(f'raster {self.path.name} cannot be read: {error}') from error
+        self._check_bands(bands)
+        with _opened(self.path) as file:
+            area = rasterio('rasterio.windows').Window(*window)
+            pixels = file.read(bands, window=area).astype(np.float64)
+            known = file.dataset_mask(window=area) > 0
         known &= np.isfinite(pixels).all(axis=0)
         low, high = value_range
         with np.errstate(invalid='ignore'):
@@ -177,3 +140,13 @@ class Raster:
         picture = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
         return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))), \
             float(known.mean())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file; what is wrong with it is said without its name, which differs between rasters."""
+    try:
+        with rasterio().open(path) as file:
+            yield file
+    except rasterio('rasterio.errors').RasterioIOError as error:
+        raise ValueError('the raster cannot be read to its end') from error

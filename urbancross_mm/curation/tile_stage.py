@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from urbancross_mm.curation.georeference import WGS84, check_crs, place_on_globe, rasterio
 from urbancross_mm.curation.positions import (
     bounds_of_world_file,
-    describe_bounds,
+    covered_pixels,
     tile_windows,
     world_file_of,
 )
-from urbancross_mm.curation.rasters import WGS84, Raster, is_geotiff, rasterio, to_degrees
+from urbancross_mm.curation.rasters import Raster
 from urbancross_mm.curation.records import DROPPED, Outcome, Picture
 from urbancross_mm.curation.stage import PictureStage, Workplace
+from urbancross_mm.curation.tiff_header import is_geotiff
+from urbancross_mm.curation.tile_files import content_hash, decoded_size, link_file
+from urbancross_mm.curation.tile_sources import (
+    SUFFIXES,
+    picture_files,
+    settle_names,
+    source_of,
+    stem_of,
+)
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.files import atomic_write
-from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import map_threads
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
 
 
 @CURATION.register_module()
@@ -56,7 +60,7 @@ class TileStage(PictureStage):
     """
 
     name = 'tile'
-    reads = ('source', 'stamp', 'window', 'same_as')
+    reads = ('source', 'stamp', 'world', 'window', 'refused', 'same_as')
 
     def __init__(self, size: int = 512, stride: int | None = None, min_valid: float = 0.5,
                  min_side: int = 16, bands: Sequence[int] = (1, 2, 3),
@@ -82,12 +86,19 @@ class TileStage(PictureStage):
         self._range = cache(lambda raster: raster.value_range(self.bands))
 
     def check(self, place: Workplace) -> None:
-        """Look for pictures, and for rasterio where it will be needed."""
+        """Look for pictures, for rasterio where it will be needed, and at the CRS."""
         files = picture_files(place.source)
         if not files:
             raise FileNotFoundError(f'no picture ({", ".join(SUFFIXES)}) in {place.source}')
-        if self.crs != WGS84 or any(is_geotiff(place.source / name) for name in files):
-            rasterio()
+        check_crs(self.crs)
+        rasters = [name for name in files if is_geotiff(place.source / name)]
+        if not rasters:
+            return
+        rasterio()
+        images = (place.out / 'images').resolve()
+        if place.source.resolve() in (images, *images.parents):
+            raise ValueError(f'the tiles of {rasters[0]} would lie among the files that they are '
+                             f'cut from: {images} must not be below {place.source}')
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """All options."""
@@ -104,12 +115,15 @@ class TileStage(PictureStage):
         Returns:
             list[Picture]: By name, with the fields that this stage reads.
         """
-        pictures = sorted((picture for name in picture_files(place.source)
-                           for picture in self._pictures_of(name, place)),
-                          key=lambda picture: picture.name)
-        first: dict[str, str] = {}
-        return [picture if (one := first.setdefault(_stem(picture.name), picture.name))
-                == picture.name else picture.plus(dict(same_as=one)) for picture in pictures]
+        singles, rasters = [], []
+        for name in picture_files(place.source):
+            source = source_of(place.source, name)
+            tiles = [] if 'refused' in source.fields else self._tiles_of(source, place)
+            if tiles:
+                rasters.append((source, tiles))
+            else:
+                singles.append(source)
+        return settle_names(singles, rasters)
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
         """Put the pictures into ``OUT/images``."""
@@ -119,51 +133,62 @@ class TileStage(PictureStage):
         """Whether the file is there."""
         return outcome.status == DROPPED or place.image_path(picture).is_file()
 
-    def _pictures_of(self, name: str, place: Workplace) -> Iterator[Picture]:
-        path = place.source / name
-        state = path.stat()
-        fields = dict(source=name, stamp=f'{state.st_size}-{state.st_mtime_ns}')
+    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+        """What of the rasters is in no tile."""
+        rasters = [self._raster(place.source / name) for name in sorted(
+            {picture.fields['source'] for picture in pictures if picture.fields.get('window')})]
+        total = sum(raster.width * raster.height for raster in rasters)
+        covered = sum(covered_pixels(raster.width, raster.height, self.size, self.stride)
+                      for raster in rasters)
+        return [f'{1 - covered / total:.1%} of the rasters is not covered by whole tiles'] \
+            if covered < total else []
+
+    def _tiles_of(self, source: Picture, place: Workplace) -> list[Picture]:
+        """None of a plain picture."""
+        path = place.source / source.name
         if not is_geotiff(path):
-            yield Picture(name, fields)
-            return
+            return []
         try:
             raster = self._raster(path)
         except ValueError:
-            yield Picture(name, fields)  # processing it will say what is wrong
-            return
-        stem = _stem(name)
-        for window in tile_windows(raster.width, raster.height, self.size, self.stride):
-            column, row, *_ = window
-            yield Picture(f'{stem}/r{row:06d}_c{column:06d}.png',
-                          dict(fields, window=list(window)))
+            return []  # processing it will say what is wrong
+        stem = stem_of(source.name)
+        return [Picture(f'{stem}/r{window[1]:06d}_c{window[0]:06d}.png',
+                        {**source.fields, 'window': list(window), 'world': None})
+                for window in tile_windows(raster.width, raster.height, self.size, self.stride)]
 
     def _make(self, picture: Picture, place: Workplace) -> Outcome:
-        if 'same_as' in picture.fields:
-            return Outcome(status=DROPPED, reason=f'same name as {picture.fields["same_as"]}')
+        if 'refused' in picture.fields:
+            other = picture.fields.get('same_as')
+            return Outcome(dict(same_as=other) if other else {}, DROPPED,
+                           picture.fields['refused'])
         return (self._cut if picture.fields.get('window') else self._take)(picture, place)
 
     def _take(self, picture: Picture, place: Workplace) -> Outcome:
         """A plain picture: looked at to its last pixel, and linked."""
         path = place.source / picture.name
         try:
-            _, (height, width) = read_image(str(path))
+            width, height = decoded_size(path)
         except ValueError as error:
-            return Outcome(status=DROPPED, reason=_without(str(error), place.source))
+            return Outcome(status=DROPPED, reason=str(error))
         if min(height, width) < self.min_side:
-            return Outcome(status=DROPPED, reason=f'{width} x {height} px, below {self.min_side}')
-        target = place.image_path(picture)
-        _link(path, target)
-        fields = dict(width=width, height=height, sha=_hash(path.read_bytes()),
+            return Outcome(status=DROPPED, reason=f'shorter than {self.min_side} px')
+        fields = dict(width=width, height=height, sha=content_hash(path.read_bytes()),
                       label=self._label(picture))
-        remark = ''
+        position, remark = self._place_beside(path, width, height)
+        link_file(path, place.image_path(picture))
+        return Outcome({**fields, **position}, reason=remark)
+
+    def _place_beside(self, path: Path, width: int, height: int) -> tuple[dict[str, Any], str]:
+        """Position by the world file, and what is wrong with it."""
         world = world_file_of(path)
-        if world is not None:
-            try:
-                own = bounds_of_world_file(world.read_text(), width, height)
-                fields.update(describe_bounds(to_degrees(own, self.crs)))
-            except ValueError as error:
-                remark = f'no position: {error}'
-        return Outcome(fields, reason=remark)
+        if world is None:
+            return {}, ''
+        text = world.read_text(encoding='utf-8', errors='replace')
+        try:
+            return place_on_globe(bounds_of_world_file(text, width, height), self.crs), ''
+        except ValueError as error:
+            return {}, f'no position: {error}'
 
     def _label(self, picture: Picture) -> str | None:
         if self.label is None or (self.label == 'folder' and '/' not in picture.name):
@@ -178,61 +203,18 @@ class TileStage(PictureStage):
             pixels, valid = raster.read(window, self.bands,
                                         self.given_range or self._range(raster))
         except ValueError as error:
-            return Outcome(status=DROPPED, reason=_without(str(error), place.source))
+            return Outcome(status=DROPPED, reason=str(error))
         if valid < self.min_valid:
-            return Outcome(status=DROPPED, reason=f'{1 - valid:.0%} without data')
+            return Outcome(status=DROPPED, reason=f'less than {self.min_valid:.0%} has data')
         if min(pixels.shape[:2]) < self.min_side:
             return Outcome(status=DROPPED, reason=f'shorter than {self.min_side} px')
+        position, remark = {}, ''
+        try:
+            position = raster.position(window)
+        except ValueError as error:
+            remark = f'no position: {error}'
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, 'png')
         atomic_write(place.image_path(picture), buffer.getvalue())
-        fields = dict(width=window[2], height=window[3], sha=_hash(buffer.getvalue()), label=None)
-        if raster.crs is None:
-            return Outcome(fields, reason='no position: the raster names no CRS')
-        return Outcome({**fields, **describe_bounds(to_degrees(raster.bounds(window), raster.crs))})
-
-
-def picture_files(folder: Path) -> list[str]:
-    """Every picture below a folder.
-
-    Args:
-        folder (Path): The folder.
-
-    Returns:
-        list[str]: Relative paths, sorted; hidden files are left out.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no folder {folder}')
-    paths = (path.relative_to(folder) for path in folder.rglob('*')
-             if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path.as_posix() for path in paths
-                  if not any(part.startswith('.') for part in path.parts))
-
-
-def _stem(name: str) -> str:
-    """What the picture and its segments have in common."""
-    return Path(name).with_suffix('').as_posix()
-
-
-def _link(path: Path, target: Path) -> None:
-    """A hard link costs no space; a copy where there can be none."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(path.resolve(), target)
-    except OSError:
-        temporary = target.with_name(f'.{target.name}.tmp')
-        shutil.copyfile(path, temporary)
-        os.replace(temporary, target)
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _without(sentence: str, folder: Path) -> str:
-    """A reason shall not depend on where the folder lies."""
-    return sentence.replace(f'{folder}/', '')
+        return Outcome(dict(width=window[2], height=window[3], label=None,
+                            sha=content_hash(buffer.getvalue()), **position), reason=remark)

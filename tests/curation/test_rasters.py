@@ -1,0 +1,75 @@
+"""Rasters that are not what they seem."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.curation.test_tile_stage import noise, outcomes, place, write_picture, write_raster
+from urbancross_mm.curation import Workplace
+from urbancross_mm.curation.tiff_header import is_geotiff, read_tags
+from urbancross_mm.curation.tile_stage import TileStage
+
+__all__ = ['place']  # a fixture
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'uint16'])
+def test_bands_that_are_not_there_have_one_reason(place: Workplace, dtype: str) -> None:
+    write_raster(place.source / 'a.tif', noise(32, 64)[:1].astype(dtype))
+    found = outcomes(place, size=32)
+    assert {(one.status, one.reason) for one in found.values()} == {
+        ('dropped', 'the raster has no band 3, the last one is 1')}
+    found = outcomes(place, size=32, bands=(4,))
+    assert {one.reason for one in found.values()} == {'the raster has no band 4, the last one is 1'}
+
+
+def test_a_raster_torn_behind_its_header_has_one_reason(place: Workplace) -> None:
+    for name in ('a.tif', 'b.tif'):
+        write_raster(place.source / name, noise(64, 64))
+        content = (place.source / name).read_bytes()
+        (place.source / name).write_bytes(content[:len(content) // 3])
+    found = outcomes(place, size=32)
+    assert {(one.status, one.reason) for one in found.values()} == {
+        ('dropped', 'the raster cannot be read to its end')}
+
+
+def test_only_what_needs_rasterio_asks_for_it(
+        place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in {'a': b'II*\0nothing', 'b': b'', 'c': b'II*\0\xff\xff\xff\xff',
+                          'd': b'II*\0\x08\0\0\0\x09\0torn'}.items():
+        (place.source / f'{name}.tif').write_bytes(content)
+        assert not is_geotiff(place.source / f'{name}.tif')
+    write_picture(place.source / 'plain.tif')
+
+    def none(*_: object) -> None:
+        raise ImportError('rasterio')
+
+    monkeypatch.setattr('urbancross_mm.curation.tile_stage.rasterio', none)
+    found = outcomes(place)
+    assert {name: one.status for name, one in found.items()} == {
+        'a.tif': 'dropped', 'b.tif': 'dropped', 'c.tif': 'dropped', 'd.tif': 'dropped',
+        'plain.tif': 'kept'}
+    write_raster(place.source / 'geo.tif', noise(32, 32))
+    with pytest.raises(ImportError, match='rasterio'):
+        TileStage().check(place)
+
+
+@pytest.mark.parametrize('profile', [dict(), dict(BIGTIFF='YES'), dict(ENDIANNESS='BIG')])
+def test_geotiffs_are_known_by_their_tags(tmp_path: Path, profile: dict) -> None:
+    # Thirteen bands of 16 bits: Pillow does not open it.
+    write_raster(tmp_path / 'a.tif', np.ones((13, 8, 8), np.uint16), **profile)
+    assert is_geotiff(tmp_path / 'a.tif')
+    write_picture(tmp_path / 'b.tif')
+    assert not is_geotiff(tmp_path / 'b.tif')
+    write_picture(tmp_path / 'c.png')
+    assert not is_geotiff(tmp_path / 'c.png') and not is_geotiff(tmp_path / 'none.tif')
+
+
+def test_a_bigtiff_that_pillow_cannot_open_is_a_raster(tmp_path: Path) -> None:
+    for order, mark in (('<', b'II'), ('>', b'MM')):
+        content = mark + struct.pack(f'{order}HHHQ', 43, 8, 0, 16) + struct.pack(f'{order}Q', 0)
+        (tmp_path / 'a.tif').write_bytes(content)
+        assert read_tags(io.BytesIO(content)) == (43, set())
+        assert is_geotiff(tmp_path / 'a.tif')
