@@ -198,7 +198,7 @@ def test_missing_data_says_what_where_and_how(tiny, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'annotation file not found: .*none\.json .*'
                                                 r'precomp\.py.*--sample runs'):
         ImageTextDataset(**dict(tiny, ann_file='none.json'))
-    with pytest.raises(FileNotFoundError, match=r'annotation file not found.*/urbancross\.py'):
+    with pytest.raises(FileNotFoundError, match=r'annotation file not found.*urbancross\.py'):
         ImageTextDataset(ann_file='x.json', data_root=str(tmp_path / 'urbancross' / 'Spain'))
     with pytest.raises(FileNotFoundError, match=r'folder of pictures not found: .*nowhere'):
         ImageTextDataset(**tiny, data_prefix=dict(img_path='nowhere'))
