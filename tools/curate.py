@@ -34,7 +34,8 @@ def parse_args() -> argparse.Namespace:
                         help='run these alone; those before them must have been run')
     parser.add_argument('--device', default='cpu', help='of the models: cpu, cuda, cuda:1, ...')
     parser.add_argument('--workers', type=int, default=1, help='threads for pictures')
-    parser.add_argument('--limit', type=int, help='only the first pictures, to try a config')
+    parser.add_argument('--limit', type=int, help='only the first pictures, to try a config; '
+                        'refused where a larger set lies')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
                         metavar='KEY=VALUE', help='override settings, e.g. stages.0.size=256')
     args = parser.parse_args()

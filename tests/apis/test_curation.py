@@ -14,7 +14,7 @@ from mmengine.config import Config
 from tests.runs import CONFIGS, ROOT
 from urbancross_mm.apis import load_config
 from urbancross_mm.apis.curation import build_stages, run_curation
-from urbancross_mm.curation import Manifest
+from urbancross_mm.curation import Manifest, TemplateCaptioner
 from urbancross_mm.datasets import ImageTextDataset
 
 pytest.importorskip('shapely')
@@ -80,13 +80,15 @@ def test_a_killed_run_ends_with_the_same_bytes(tiles: Path, tmp_path: Path) -> N
                '--in', str(tiles), '--out', str(tmp_path / 'killed')]
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                  env=dict(os.environ, OMP_NUM_THREADS='1'))
+    ends = []
     for stage in ('tile', 'segment'):
         run = subprocess.Popen(command, **quiet)
         manifest = tmp_path / f'killed/manifest/{stage}.jsonl'
         while run.poll() is None and not (manifest.is_file() and manifest.stat().st_size):
             time.sleep(0.002)
         run.send_signal(signal.SIGKILL)
-        run.wait()
+        ends.append(run.wait())
+    assert -signal.SIGKILL in ends
     with open(tmp_path / 'killed/manifest/segment.jsonl', 'ab') as file:
         file.write(b'{"picture": "half a li')
     assert subprocess.run(command, **quiet).returncode == 0
@@ -108,12 +110,57 @@ def test_single_stages_and_a_limit(tiles: Path, tmp_path: Path) -> None:
         curate(tiles, tmp_path, only=['filter'])
 
 
+def test_a_limit_does_not_replace_a_finished_set(tiles: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    curate(tiles, out, limit=6)
+    curate(tiles, out)
+    whole = contents(out)
+    curate(tiles, tmp_path / 'whole')
+    assert whole == contents(tmp_path / 'whole')
+    with pytest.raises(ValueError, match='first 5 pictures, which --limit would replace'):
+        curate(tiles, out, limit=5)
+    curate(tiles, out, only=['segment'], limit=5)
+    assert contents(out) == whole
+
+
+def test_only_stages_of_the_config_are_named(tiles: Path, tmp_path: Path) -> None:
+    cfg = load_config(NO_WEIGHTS)
+    run_curation(cfg, tiles, tmp_path, show=str)
+    whole = contents(tmp_path)
+    without = Config(dict(stages=[stage for stage in cfg.stages
+                                  if stage['type'] != 'SegmentStage']))
+    run_curation(without, tiles, tmp_path, show=str)
+    metainfo = json.loads((tmp_path / 'annotations/mycountry_train.json').read_text())['metainfo']
+    assert list(metainfo['stages']) == ['caption', 'refine', 'split', 'tag', 'tile']
+    assert len(metainfo['sources']) == 5 and not (tmp_path / 'manifest/segment.jsonl').exists()
+    reports = run_curation(cfg, tiles, tmp_path, show=str)
+    assert reports[4].stage == 'segment' and reports[4].made == 0
+    again = contents(tmp_path)
+    assert {name: again[name] for name in whole} == whole
+
+
+def test_a_copy_of_the_tiles_gives_the_same_annotations(tiles: Path, tmp_path: Path) -> None:
+    (tmp_path / 'copy/images').mkdir(parents=True)
+    (tmp_path / 'copy/tags.geojson').write_bytes((tiles.parent / 'tags.geojson').read_bytes())
+    for path in tiles.iterdir():
+        (tmp_path / 'copy/images' / path.name).write_bytes(path.read_bytes())
+    found = []
+    for source, name in ((tiles, 'one'), (tmp_path / 'copy/images', 'two')):
+        curate(source, tmp_path / name)
+        found.append({path: content for path, content in contents(tmp_path / name).items()
+                      if path.startswith('annotations/')})
+    assert found[0] and found[0] == found[1]
+
+
 def test_mistakes_end_before_any_work(tiles: Path, tmp_path: Path) -> None:
     out = tmp_path / 'out'
     with pytest.raises(FileNotFoundError, match='no map file .*none.geojson'):
         curate(tiles, out, changes={'stages.1.files': ['none.geojson']})
     with pytest.raises(FileNotFoundError, match='no folder .*nowhere'):
         curate(tmp_path / 'nowhere', out)
+    for device in ('cuda:99', 'meta-physics'):
+        with pytest.raises(ValueError, match=f"no device '{device}' to run on: "):
+            curate(tiles, out, device=device)
     with pytest.raises(FileNotFoundError, match='sam_vit_h'):
         curate(tiles, out, changes={'stages.4.segmenter': dict(
             type='SamSegmenter', checkpoint='weights/sam_vit_h.pth')})
@@ -122,6 +169,59 @@ def test_mistakes_end_before_any_work(tiles: Path, tmp_path: Path) -> None:
         build_stages(Config(dict(model=1)))
     with pytest.raises(ValueError, match='begin with TileStage'):
         build_stages(Config(dict(stages=[dict(type='RefineStage')])))
+
+
+@pytest.mark.parametrize('inside', ['', 'curated/out'])
+def test_no_output_among_the_tiles(tiles: Path, inside: str) -> None:
+    with pytest.raises(ValueError, match='must not lie in --in'):
+        curate(tiles, tiles / 'x/..' / inside)
+    assert not (tiles / 'manifest').exists() and not (tiles / 'curated').exists()
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'stages.0.sise': 3}, "stage TileStage: .* 'sise'"),
+    ({'stages.2.captioner.tone': 3}, "stage CaptionStage: .* 'tone'"),
+    ({'stages.3.type': 'RefinStage'}, 'stage RefinStage: .* not in the .* registry')])
+def test_unknown_options_are_named(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_stages(load_config(NO_WEIGHTS, changes))
+
+
+def test_captions_come_before_their_scores() -> None:
+    scorer = dict(type='RetrieverScorer', model=dict(type='CrossModalRetriever'),
+                  pipeline=[dict(type='TokenizeText')])
+    first, last = dict(type='TileStage'), dict(
+        type='SegmentStage', segmenter=dict(type='ColorSegmenter'), scorer=scorer)
+    caption = dict(type='CaptionStage', captioner=dict(type='TemplateCaptioner'))
+    assert len(build_stages(Config(dict(stages=[first, caption, last])))) == 3
+    for stages in ([first, last], [first, last, caption],
+                   [first, dict(type='ScoreStage', scorer=scorer), caption]):
+        with pytest.raises(ValueError, match='put a CaptionStage before it'):
+            build_stages(Config(dict(stages=stages)))
+
+
+def test_a_missing_extra_is_named(tiles: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, 'shapely', None)
+    with pytest.raises(ImportError, match='shapely.*pip install'):
+        curate(tiles, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_what_failed_is_passed_over_by_single_stages(tiles: Path, tmp_path: Path, monkeypatch
+                                                     ) -> None:
+    def fail(self: TemplateCaptioner, pictures: list, images: list) -> list:
+        if any(picture.name == first for picture in pictures):
+            raise OSError('torn')
+        return caption(self, pictures, images)
+
+    caption, first = TemplateCaptioner.caption, min(path.name for path in tiles.glob('*.jpg'))
+    with monkeypatch.context() as patch:
+        patch.setattr(TemplateCaptioner, 'caption', fail)
+        bad = curate(tiles, tmp_path, only=['tile', 'tag', 'caption'])[-1].counts['failed']
+    reports = curate(tiles, tmp_path, only=['refine'])
+    assert reports[2].counts['failed'] == bad == 1 and reports[2].made == 0
+    assert reports[3].total == reports[2].total - bad
+    assert curate(tiles, tmp_path)[2].made == bad
 
 
 def test_records_say_what_made_them(tiles: Path, tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.apis.curated import curate, make_pictures
-from urbancross_mm.apis.curation_export import ExportStage, captions_table, geo_tags
-from urbancross_mm.curation import Picture, Workplace, run_stage
+from urbancross_mm.apis.curation_export import ExportStage, captions_table, geo_tags, read_manifests
+from urbancross_mm.curation import Manifest, Outcome, Picture, Record, Workplace, run_stage
 from urbancross_mm.datasets import ImageTextDataset
 from urbancross_mm.datasets.annotation_file import load_annotations
-from urbancross_mm.datasets.converters.annotations import hash_file
-from urbancross_mm.datasets.converters.urbancross import Options, convert
+from urbancross_mm.datasets.converters.urbancross import Options, convert, find_csv
 from urbancross_mm.datasets.verification import verify
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.splits import split_hash
@@ -53,10 +52,37 @@ def test_the_metainfo_says_where_it_comes_from(out: Path) -> None:
     assert metainfo['split_hashes'] == {
         split: split_hash([item['img_id'] for item in items])
         for split, (_, items) in found.items()}
-    assert metainfo['sources'] == {f'manifest/{stage}.jsonl': hash_file(
-        out / f'manifest/{stage}.jsonl') for stage in ('score', 'segment', 'split')}
+    assert list(metainfo['sources']) == [
+        f'manifest/{stage}.jsonl' for stage in ('score', 'segment', 'split')]
+    assert all(text.startswith('sha256:') for text in metainfo['sources'].values())
     assert metainfo['stages']['segment']['segmenter']['type'] == 'ColorSegmenter'
     assert metainfo['counts']['captions'] == 4 and str(out) not in json.dumps(metainfo)
+
+
+def test_the_hash_of_a_manifest_depends_on_all_but_the_keys(tmp_path: Path) -> None:
+    def hashed(**changes: object) -> str:
+        fields = dict(picture='a.jpg', key='1', outcome=Outcome(dict(score=1)), made_by=dict(b=1))
+        Manifest(tmp_path / 'score.jsonl').write([Record(**{**fields, **changes})])
+        stages, hashes = read_manifests(tmp_path)
+        assert list(stages) == ['score'] and read_manifests(tmp_path, ['tile']) == ({}, {})
+        return hashes['manifest/score.jsonl']
+
+    assert hashed() == hashed(key='2')
+    others = [hashed(picture='b.jpg'), hashed(outcome=Outcome()), hashed(made_by={})]
+    assert len({hashed(), *others}) == 4
+
+
+@pytest.mark.parametrize(('writer', 'captioner'), [
+    ('instructblip', 'TransformersCaptioner'), ('template', 'TemplateCaptioner')])
+def test_the_table_is_named_after_the_writer(tmp_path: Path, writer: str, captioner: str) -> None:
+    for kind in ('template', 'instructblip'):
+        (tmp_path / f'{kind}_generation_my_refine.csv').write_text('old')
+    Manifest(tmp_path / 'manifest/caption.jsonl').write([
+        Record('a.jpg', '', Outcome(), dict(stage='CaptionStage', captioner=captioner))])
+    pictures = [Picture('a.jpg', dict(captions=['x'], split='train'))]
+    run_stage(ExportStage('My'), pictures, Workplace(tmp_path, tmp_path))
+    assert find_csv(tmp_path).name == f'{writer}_generation_my_refine.csv'
+    assert [path.name for path in tmp_path.glob('*.csv')] == [find_csv(tmp_path).name]
 
 
 def test_training_reads_it_and_the_verification_passes(out: Path) -> None:
@@ -76,7 +102,8 @@ def test_training_reads_it_and_the_verification_passes(out: Path) -> None:
 
 
 def test_the_published_layout_gives_the_same_splits(out: Path, tmp_path: Path) -> None:
-    table = out / 'instructblip_generation_mycity_refine.csv'
+    table = find_csv(out)
+    assert table.name == 'template_generation_mycity_refine.csv'
     rows = list(csv.DictReader(table.open(encoding='utf-8', newline='')))
     assert list(rows[0]) == ['image_name', 'description', 'title_multi_objects', 'lon', 'lat']
     assert rows[1]['description'] == 'Ein Wald; zwei Wege, "alt".; Place 1.'

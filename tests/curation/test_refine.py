@@ -33,6 +33,7 @@ def test_white_space(text: str, clean: str) -> None:
 @pytest.mark.parametrize('text, sentences', [
     ('It is red. Is it? Yes!', ['It is red.', 'Is it?', 'Yes!']),
     ('St. Mary is 2.5 m high, see fig. 3. End', ['St. Mary is 2.5 m high, see fig. 3.', 'End']),
+    ('J. Smith Road is 5 m. It ends', ['J. Smith Road is 5 m.', 'It ends']),
     ('1. Roads\n2. Houses', ['1. Roads', '2. Houses']),
     ('He says "Look." Then', ['He says "Look."', 'Then']),
     ('这是学校！！那里有路。完', ['这是学校！！', '那里有路。', '完']),
@@ -69,7 +70,10 @@ def test_refusals_of_ones_own() -> None:
 def test_repeats() -> None:
     assert drop_repeats(['A road, and a house.', 'a ROAD and a house!', 'And a house, a road.',
                          'A house.', '!!', 'Ａ ｈｏｕｓｅ.']) == [
-        'A road, and a house.', 'A house.']
+        'A road, and a house.', 'And a house, a road.', 'A house.']
+    # Not the same, though the words are.
+    two = ['A road left of a house.', 'A house left of a road.', 'A house, a house.']
+    assert drop_repeats(two) == two
 
 
 def test_a_caption_ends_with_a_sentence() -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.curation.records import DROPPED, Outcome, Picture, Record
+from urbancross_mm.curation.records import DROPPED, Manifest, Outcome, Picture
 from urbancross_mm.curation.stage import CollectionStage, Workplace
 from urbancross_mm.datasets.converters.annotations import (
     Item,
     counts_of,
-    hash_file,
     make_item,
     write_annotations,
 )
@@ -25,6 +26,8 @@ from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.splits import split_hash
 
 FORMATS = ('json', 'parquet')
+# Who wrote the captions, in the name of the published file: a model, or rules.
+WRITERS = ('instructblip', 'template')
 # As in the published folders; what is not known of any picture is left out.
 OPTIONAL_COLUMNS = ('title_multi_objects', 'lon', 'lat')
 
@@ -39,9 +42,10 @@ class ExportStage(CollectionStage):
     annotations are those of a domain without captions. Files of an earlier run with this name that
     are no longer due are removed.
 
-    With ``layout``, the published files lie in ``OUT`` too:
-    ``instructblip_generation_<name>_refine.csv`` (its name in the release, whatever wrote the
-    captions; several of one picture are joined by ``'; '``) and ``<split>_list.txt``.
+    With ``layout``, the published files lie in ``OUT`` too: ``<split>_list.txt`` and
+    ``instructblip_generation_<name>_refine.csv``, its name in the release; captions that no model
+    has written lie in ``template_generation_<name>_refine.csv``. Several of one picture are joined
+    by ``'; '``.
 
     Args:
         name (str): Of the data set and its domain.
@@ -125,13 +129,14 @@ class ExportStage(CollectionStage):
             **{f'{split}.{suffix}': folder / f'{self.dataset}_{split}.{suffix}'
                for split in SPLITS for suffix in FORMATS},
             'vocabulary': folder / f'{self.dataset}_vocab.json',
-            'csv': place.out / f'instructblip_generation_{self.dataset.lower()}_refine.csv',
+            **{writer: place.out / f'{writer}_generation_{self.dataset.lower()}_refine.csv'
+               for writer in WRITERS},
             **{f'{split} list': place.out / f'{split}_list.txt' for split in SPLITS}}
 
     def _write_annotations(self, splits: Mapping[str, list[Item]], captioned: bool,
                            place: Workplace) -> list[Path]:
         files, written = self._files(place), []
-        stages, hashes = read_manifests(place.out / 'manifest')
+        stages, hashes = read_manifests(place.out / 'manifest', place.stages)
         split_hashes = {split: split_hash([item['img_id'] for item in items])
                         for split, items in splits.items()}
         for split, items in splits.items():
@@ -153,7 +158,9 @@ class ExportStage(CollectionStage):
             written.append(files[f'{split} list'])
             atomic_write(written[-1], ''.join(f'{name}\n' for name in names))
         if pictures:
-            written.append(files['csv'])
+            made_by, _ = read_manifests(place.out / 'manifest', place.stages)
+            by_model = made_by.get('caption', {}).get('captioner') == 'TransformersCaptioner'
+            written.append(files[WRITERS[0 if by_model else 1]])
             atomic_write(written[-1], captions_table(pictures))
         return written
 
@@ -193,25 +200,30 @@ def captions_table(pictures: Sequence[Picture]) -> str:
     return buffer.getvalue()
 
 
-def read_manifests(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def read_manifests(folder: Path, names: Collection[str] = ()
+                   ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Find out what made the pictures.
 
     Args:
         folder (Path): ``OUT/manifest``.
+        names (Collection[str]): Stages of the run. Defaults to (): all that there are.
 
     Returns:
-        tuple[dict, dict]: Type and options of every stage before the export, and the hashes of
-        their manifests.
+        tuple[dict, dict]: Type and options of every stage before the export, and hashes of their
+        records. The keys in them do not count: they tell the age of the tiles, which a copy of
+        them changes.
     """
     stages, hashes = {}, {}
     for path in sorted(folder.glob('*.jsonl')):
-        if path.stem == ExportStage.name:
+        if path.stem == ExportStage.name or (names and path.stem not in names):
             continue
-        hashes[f'manifest/{path.name}'] = hash_file(path)
-        with open(path, encoding='utf-8') as file:
-            line = file.readline()
-        if line:
-            stages[path.stem] = dict(Record.of_line(line).made_by)
+        records = Manifest(path).records()
+        total = hashlib.sha256()
+        for record in records:
+            total.update(replace(record, key='').line().encode())
+        hashes[f'manifest/{path.name}'] = f'sha256:{total.hexdigest()}'
+        if records:
+            stages[path.stem] = dict(records[0].made_by)
     return stages, hashes
 
 

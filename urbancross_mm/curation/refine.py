@@ -24,8 +24,9 @@ REFUSALS = (
 _SENTENCE_END = re.compile(
     r'(?<=[.!?…।؟۔])["\'”’»)\]]*\s+|'
     r'(?<=[。！？])["”’」』）]*\s*(?![。！？])')
-_ABBREVIATION = re.compile(r'(?:^|[\s(])(?:[^\W\d_]|approx|ca|dr|e\.g|fig|i\.e|mr|mrs|ms|no|nr|sq|'
+_ABBREVIATION = re.compile(r'(?:^|[\s(])(?:approx|ca|dr|e\.g|fig|i\.e|mr|mrs|ms|no|nr|sq|'
                            r'st|vs)\.$', re.IGNORECASE)
+_INITIAL = re.compile(r'(?:^|[\s(])([^\W\d_])\.$')
 _NO_BLANK_BEHIND = tuple('。！？」』）')
 _WORD = re.compile(r'\w+')
 # Marks of byte order and of nothing, which are neither white space nor visible.
@@ -110,12 +111,12 @@ def drop_repeats(sentences: Iterable[str]) -> list[str]:
         sentences (Iterable[str]): Of a caption.
 
     Returns:
-        list[str]: The others; words in another order or number are the same words.
+        list[str]: The others; the same words in another order say something else.
     """
-    seen: set[frozenset[str]] = set()
+    seen: set[tuple[str, ...]] = set()
     kept = []
     for sentence in sentences:
-        key = frozenset(words_of(sentence))
+        key = words_of(sentence)
         if key and key not in seen:
             seen.add(key)
             kept.append(sentence)
@@ -226,9 +227,12 @@ def _joined(text: str, sentence: str) -> str:
 
 
 def _ends(piece: str) -> bool:
-    """Whether an end mark ends a sentence: not in ``St.``, nor in the ``2.`` of a list."""
+    """Whether an end mark ends a sentence: not in ``St.`` or ``J. Smith``, nor in the ``2.`` of a
+    list; but in ``5 m.``"""
     bare = piece.rstrip('"\'”’»)] ')
-    return bool(re.search(r'[^\W\d_]', bare)) and not _ABBREVIATION.search(bare)
+    initial = _INITIAL.search(bare)
+    return bool(re.search(r'[^\W\d_]', bare)) and not _ABBREVIATION.search(bare) \
+        and not (initial and initial[1].isupper())
 
 
 def _largest(limit: int, holds: Callable[[int], bool]) -> int:
