@@ -64,7 +64,8 @@ def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> Non
               feature('Point', [], amenity='z')]
     kept, report = run(tmp_path, [bowtie, *broken])
     assert kept[0].fields['focus'] == ['leisure of park']
-    assert '5 broken features were left out, the first: map.geojson, feature 1' in report
+    assert '4 broken features were left out, the first: map.geojson, feature 1' in report
+    assert '1 things without a tag that is said were left out' in report
     assert '1 invalid polygons were mended' in report
 
 
@@ -156,6 +157,61 @@ def test_mistakes_end_at_the_start(tmp_path: Path) -> None:
     (tmp_path / 'map.txt').write_text('x')
     with pytest.raises(ValueError, match='map.txt'):
         TagStage(['map.txt']).check(place)
+    (tmp_path / 'list.json').write_text('[1, 2]')
+    (tmp_path / 'empty.json').write_text('')
+    (tmp_path / 'text.gpkg').write_text('no table')
+    for name in ('list.json', 'empty.json', 'text.gpkg'):
+        with pytest.raises(ValueError, match=name):
+            TagStage([name]).check(place)
     (tmp_path / 'bad.geojson').write_text('{"type": "Fea')
+    TagStage(['bad.geojson']).check(place)  # a large file is not parsed at the start
     with pytest.raises(ValueError, match='bad.geojson is no GeoJSON'):
         run_stage(TagStage(['bad.geojson']), TILES, place)
+
+
+@pytest.mark.parametrize('features', ['null', '{}', '7'])
+def test_a_collection_without_features_is_a_mistake(tmp_path: Path, features: str) -> None:
+    (tmp_path / 'bad.geojson').write_text(
+        f'{{"type": "FeatureCollection", "features": {features}}}')
+    with pytest.raises(ValueError, match=r"bad\.geojson is no GeoJSON: 'features' must be a list"):
+        TagStage(['bad.geojson']).begin(Workplace(tmp_path, tmp_path / 'out'))
+
+
+def test_properties_that_are_none_are_one_broken_feature(tmp_path: Path) -> None:
+    kept, report = run(tmp_path, [dict(SCHOOL, properties=['amenity']), SCHOOL,
+                                  dict(SCHOOL, properties=None)])
+    assert kept[0].fields['focus'] == ['amenity of school']
+    assert '1 broken features were left out' in report and '1 things without a tag' in report
+
+
+def test_a_closed_file_is_an_error_at_the_start(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'map.geojson').write_text('{}')
+
+    def closed(*_: Any) -> None:
+        raise PermissionError('Permission denied')
+
+    monkeypatch.setattr('builtins.open', closed)
+    with pytest.raises(ValueError, match=r'map\.geojson cannot be read: Permission denied'):
+        TagStage(['map.geojson']).check(Workplace(tmp_path, tmp_path / 'out'))
+
+
+def test_files_of_one_name_are_two_files(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, tmp_path / 'out')
+    for folder, features in (('a', [SCHOOL]), ('b', [ROAD])):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'map.geojson').write_text(
+            json.dumps({'type': 'FeatureCollection', 'features': features}))
+    stage = TagStage(['a/map.geojson', 'b/map.geojson'])
+    before = stage.settings(place)
+    assert [name for name, _ in before['files']] == ['map.geojson'] * 2
+    (tmp_path / 'a/map.geojson').write_text('{"type": "FeatureCollection", "features": []}')
+    assert stage.settings(place) != before
+
+
+def test_what_is_not_said_is_left_out_when_reading(tmp_path: Path) -> None:
+    names = [feature('Point', [10.005, 50.005], name='x') for _ in range(7)]
+    kept, report = run(tmp_path, [*names, SCHOOL])
+    assert kept[0].fields['focus'] == ['amenity of school']
+    assert '1 things on the map, 0 touch no tile' in report
+    assert '7 things without a tag that is said were left out' in report

@@ -128,19 +128,19 @@ def test_bad_pictures_are_dropped_with_a_reason_and_the_others_stay(place: Workp
         Image.fromarray(noise(side, side).transpose(1, 2, 0)).save(place.source / name)
     whole = (place.source / 'a.jpg').read_bytes()
     (place.source / 'torn.jpg').write_bytes(whole[:-40])
-    (place.source / 'torn.tif').write_bytes(b'II*\0nothing')
+    (place.source / 'half.tif').write_bytes(b'II*\0nothing')
     (place.source / 'text.png').write_text('no picture')
     (place.source / 'b.jgw').write_text('1 2 3')
     found = outcomes(place)
     assert {name: outcome.status for name, outcome in found.items()} == {
-        'a.jpg': 'kept', 'a.png': 'dropped', 'b.jpg': 'kept', 'small.png': 'dropped',
-        'text.png': 'dropped', 'torn.jpg': 'dropped', 'torn.tif': 'dropped'}
+        'a.jpg': 'kept', 'a.png': 'dropped', 'b.jpg': 'kept', 'half.tif': 'dropped',
+        'small.png': 'dropped', 'text.png': 'dropped', 'torn.jpg': 'dropped'}
     assert found['a.png'].reason == 'same name as another picture'
     assert found['a.png'].fields == {'same_as': 'a.jpg'}
     assert found['small.png'].reason == 'shorter than 16 px'
     assert found['torn.jpg'].reason == 'cannot be decoded: image file is truncated'
     # Equal troubles are counted together, so no file is named.
-    assert found['text.png'].reason == found['torn.tif'].reason \
+    assert found['text.png'].reason == found['half.tif'].reason \
         == 'cannot be decoded: cannot identify image file'
     assert found['b.jpg'].reason.startswith('no position: a world file holds six numbers')
 

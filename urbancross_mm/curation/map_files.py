@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,34 +12,39 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.curation.georeference import WGS84, rasterio
+from urbancross_mm.curation.geotags import phrases
 from urbancross_mm.utils.optional import import_optional
 
 JSON_SUFFIXES, TABLE_SUFFIXES = ('.geojson', '.json'), ('.gpkg', '.pbf', '.osm', '.shp', '.fgb')
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
+# A geometry and its tags, each made when asked for: either may be broken.
+Feature = tuple[Callable[[], Any], Callable[[], Mapping[str, Any]]]
 
 
 @dataclass
 class MapThings:
-    """Geometries in degrees, and their tags.
+    """Geometries in degrees, and what is said of them.
 
     Attributes:
         geometries (list): shapely geometries.
-        tags (list[Mapping]): One a geometry.
+        phrases (list[tuple[str, ...]]): What is said of each.
+        silent (int): Features without a tag that is said; they are not kept.
         broken (list[str]): What was wrong with those that could not be used.
         repaired (int): Invalid polygons that were mended.
     """
 
     geometries: list[Any] = field(default_factory=list)
-    tags: list[Mapping[str, Any]] = field(default_factory=list)
+    phrases: list[tuple[str, ...]] = field(default_factory=list)
+    silent: int = 0
     broken: list[str] = field(default_factory=list)
     repaired: int = 0
 
-    def add(self, geometry: Any, tags: Mapping[str, Any]) -> None:
+    def add(self, geometry: Any, phrases: tuple[str, ...]) -> None:
         """Take a thing; an invalid polygon is mended, an empty or endless one refused.
 
         Args:
             geometry (Any): shapely's.
-            tags (Mapping): Its tags.
+            phrases (tuple[str, ...]): What is said of it.
 
         Raises:
             ValueError: If it cannot be used.
@@ -53,7 +58,7 @@ class MapThings:
             geometry = shapely.make_valid(geometry)
             self.repaired += 1
         self.geometries.append(geometry)
-        self.tags.append(tags)
+        self.phrases.append(phrases)
 
 
 def import_shapely(module: str = 'shapely') -> Any:
@@ -80,24 +85,29 @@ def check_map_file(path: Path) -> None:
     Raises:
         FileNotFoundError: If it is not there.
         ImportError: If an extra is not installed.
-        ValueError: If its format is unknown.
+        ValueError: If its format is unknown or it cannot be opened. A large file is not read.
     """
     if not path.is_file():
         raise FileNotFoundError(f'no map file {path}')
     import_shapely()
     if path.suffix in TABLE_SUFFIXES:
-        _pyogrio()
+        _layers(path)
     elif path.suffix not in JSON_SUFFIXES:
         raise ValueError(f'map files end in {", ".join(JSON_SUFFIXES + TABLE_SUFFIXES)}, '
                          f'got {path.name}')
+    else:
+        _check_json(path)
 
 
-def read_map_file(path: Path, things: MapThings) -> None:
+def read_map_file(path: Path, things: MapThings,
+                  say: Callable[[Mapping[str, Any]], tuple[str, ...]] = phrases) -> None:
     """Read every feature of a file; a broken one is noted and the others go on.
 
     Args:
         path (Path): The file.
         things (MapThings): Grows.
+        say (Callable): From tags to phrases. Defaults to
+            :func:`urbancross_mm.curation.geotags.phrases`.
 
     Raises:
         ValueError: If the file as a whole cannot be read.
@@ -105,38 +115,70 @@ def read_map_file(path: Path, things: MapThings) -> None:
     features = _json_features(path) if path.suffix in JSON_SUFFIXES else _table_features(path)
     for number, (make, tags) in enumerate(features):
         try:
-            things.add(make(), tags)
+            said = say(tags())
+            if said:
+                things.add(make(), said)
+            else:
+                things.silent += 1
         except Exception as error:  # whatever shapely makes of broken geometry
             text = ' '.join(str(error).split())
             things.broken.append(f'{path.name}, feature {number}: {text}'[:200])
 
 
-def _json_features(path: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+def _check_json(path: Path) -> None:
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise ValueError(f'map file {path} cannot be read: {error}') from error
+    if not start.removeprefix(b'\xef\xbb\xbf').lstrip().startswith(b'{'):
+        raise ValueError(f'{path} is no GeoJSON: it begins with {start[:20]!r}')
+
+
+def _json_features(path: Path) -> Iterator[Feature]:
     """GeoJSON is in degrees, by its standard (RFC 7946)."""
     shape = import_shapely('shapely.geometry').shape
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         features = content['features'] if content['type'] == 'FeatureCollection' else [content]
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(features, list):
+            raise TypeError(f"'features' must be a list, got {features!r:.60}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{path} is no GeoJSON: {error}') from error
     for feature in features:
-        tags = feature.get('properties') if isinstance(feature, dict) else None
-        yield (lambda one=feature: shape(one['geometry'])), tags or {}
+        yield (lambda one=feature: shape(one['geometry'])), \
+            (lambda one=feature: _json_tags(one))
 
 
-def _table_features(path: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+def _json_tags(feature: Any) -> Mapping[str, Any]:
+    """Properties may be null."""
+    tags = feature.get('properties') if isinstance(feature, dict) else feature
+    if not isinstance(tags, dict | None):
+        raise TypeError(f'no properties, but {tags!r:.60}')
+    return tags or {}
+
+
+def _table_features(path: Path) -> Iterator[Feature]:
     """GeoPackage, OpenStreetMap extracts and what else GDAL reads, layer by layer."""
     pyogrio, shapely = _pyogrio(), import_shapely()
     try:
-        layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
-        for layer in layers:
+        for layer in _layers(path):
             meta, _, geometries, columns = pyogrio.raw.read(path, layer=layer)
             crs = meta['crs'] or WGS84
             for row, wkb in enumerate(geometries):
                 values = {name: column[row] for name, column in zip(meta['fields'], columns)}
                 yield (lambda one=wkb, crs=crs: _in_degrees(shapely.from_wkb(one), crs)), \
-                    _plain_tags(values)
+                    (lambda one=values: _plain_tags(one))
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise ValueError(f'map file {path} cannot be read: {error}') from error
+
+
+def _layers(path: Path) -> list[str]:
+    """Those that have geometries; only the header is read."""
+    pyogrio = _pyogrio()
+    try:
+        return [name for name, kind in pyogrio.list_layers(path) if kind is not None]
+    except pyogrio.errors.DataSourceError as error:
         raise ValueError(f'map file {path} cannot be read: {error}') from error
 
 

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.curation.geotags import KEYS, Found, focus_and_around, phrases
-from urbancross_mm.curation.map_files import (
-    MapThings,
-    check_map_file,
-    import_shapely,
-    read_map_file,
-)
+from urbancross_mm.curation.geotags import KEYS, focus_and_around, phrases
+from urbancross_mm.curation.map_files import MapThings, check_map_file, read_map_file
+from urbancross_mm.curation.map_index import MapIndex
 from urbancross_mm.curation.records import Outcome, Picture
 from urbancross_mm.curation.stage import PictureStage, Workplace
+from urbancross_mm.curation.weights import file_digest
 from urbancross_mm.registry import CURATION
 
 
@@ -52,17 +49,17 @@ class TagStage(PictureStage):
         self.files, self.keys = list(files), tuple(keys)
         self.max_focus, self.max_around = max_focus, max_around
         self.things = MapThings()
-        self._tree: Any = None
+        self._index: MapIndex | None = None
 
     def check(self, place: Workplace) -> None:
-        """Look for the files and for shapely."""
+        """Look for the files, whether they can be read, and for shapely."""
         for file in self.files:
             check_map_file(place.source / file)
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """Options, and hashes of the files."""
-        return dict(files={Path(file).name: _hash_file(place.source / file)
-                           for file in self.files},
+        return dict(files=[[Path(file).name, file_digest(place.source / file)]
+                           for file in self.files],
                     keys=hashlib.blake2b(' '.join(self.keys).encode(), digest_size=8).hexdigest(),
                     max_focus=self.max_focus, max_around=self.max_around)
 
@@ -70,8 +67,9 @@ class TagStage(PictureStage):
         """Read the maps and index them by place."""
         self.things = MapThings()
         for file in self.files:
-            read_map_file(place.source / file, self.things)
-        self._tree = import_shapely().STRtree(self.things.geometries)
+            read_map_file(place.source / file, self.things,
+                          lambda tags: phrases(tags, self.keys))
+        self._index = MapIndex(self.things.geometries, self.things.phrases)
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
         """Look up each tile."""
@@ -79,15 +77,15 @@ class TagStage(PictureStage):
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
         """What of the maps was of no use."""
-        if self._tree is None:
+        if self._index is None:
             return []
-        shapely, things = import_shapely(), self.things
-        boxes = [shapely.box(*picture.fields['bounds']) for picture in pictures
-                 if picture.fields.get('bounds')]
-        touched = len(set(self._tree.query(boxes, predicate='intersects')[1].tolist())) \
-            if boxes else 0
+        things = self.things
+        touched = self._index.touched(picture.fields['bounds'] for picture in pictures
+                                      if picture.fields.get('bounds'))
         lines = [f'{len(things.geometries)} things on the map, '
                  f'{len(things.geometries) - touched} touch no tile']
+        if things.silent:
+            lines.append(f'{things.silent} things without a tag that is said were left out')
         if things.repaired:
             lines.append(f'{things.repaired} invalid polygons were mended')
         if things.broken:
@@ -99,24 +97,7 @@ class TagStage(PictureStage):
         bounds = picture.fields.get('bounds')
         if not bounds:
             return Outcome(dict(focus=[], around=[]), reason='no position, so no tags')
-        box = import_shapely().box(*bounds)
-        found = [self._found(place, box) for place in
-                 sorted(self._tree.query(box, predicate='intersects').tolist())]
-        focus, around = focus_and_around(found, self.max_focus, self.max_around)
+        assert self._index is not None
+        focus, around = focus_and_around(self._index.look_up(bounds), self.max_focus,
+                                         self.max_around)
         return Outcome(dict(focus=focus, around=around), reason='' if focus else 'no tags here')
-
-    def _found(self, number: int, box: Any) -> Found:
-        """A thing as the tile sees it, in tile widths."""
-        west, south, east, north = box.bounds
-        inside = self.things.geometries[number].intersection(box)
-        across, up = east - west, north - south
-        inside = import_shapely().transform(inside, lambda points: points / [across, up])
-        centre = import_shapely().Point((west + east) / 2 / across, (south + north) / 2 / up)
-        return Found(phrases(self.things.tags[number], self.keys), round(inside.area, 6),
-                     0.0 if inside.area else round(inside.length, 6),
-                     round(inside.distance(centre), 6))
-
-
-def _hash_file(path: Path) -> str:
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
