@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.curation.test_tile_stage import noise, outcomes, place, write_picture, write_raster
-from urbancross_mm.curation import Workplace
+from urbancross_mm.curation import Workplace, run_stage
 from urbancross_mm.curation.tiff_header import is_geotiff, read_tags
 from urbancross_mm.curation.tile_stage import TileStage
 
@@ -73,3 +73,15 @@ def test_a_bigtiff_that_pillow_cannot_open_is_a_raster(tmp_path: Path) -> None:
         (tmp_path / 'a.tif').write_bytes(content)
         assert read_tags(io.BytesIO(content)) == (43, set())
         assert is_geotiff(tmp_path / 'a.tif')
+
+
+def test_a_lost_raster_is_tried_again(place: Workplace) -> None:
+    write_raster(place.source / 'a.tif', noise(32, 32))
+    stage = TileStage(size=32)
+    pictures = stage.discover(place)
+    (place.source / 'a.tif').rename(place.source / 'b')
+    _, report = run_stage(stage, pictures, place)
+    assert report.counts['failed'] == 1
+    (place.source / 'b').rename(place.source / 'a.tif')
+    _, report = run_stage(stage, pictures, place)
+    assert report.counts['kept'] == report.made == 1

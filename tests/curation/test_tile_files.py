@@ -9,7 +9,7 @@ import pytest
 
 from tests.curation.test_tile_stage import noise, outcomes, place, write_picture, write_raster
 from urbancross_mm.curation import Workplace, run_stage
-from urbancross_mm.curation.tile_files import decoded_size, link_file
+from urbancross_mm.curation.tile_files import decoded_size, link_file, without_file
 from urbancross_mm.curation.tile_stage import TileStage
 
 __all__ = ['place']  # a fixture
@@ -73,3 +73,15 @@ def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
 def test_a_file_that_is_gone_is_no_broken_picture(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         decoded_size(tmp_path / 'a.png')
+
+
+def test_sentences_do_not_name_files_and_counts(tmp_path: Path) -> None:
+    path = tmp_path / 'a.png'
+    for sentence, expected in (
+            (f'picture {path} cannot be decoded: image file is truncated (12 bytes not processed)',
+             'cannot be decoded: image file is truncated'),
+            (f'picture {path} cannot be decoded: cannot identify image file {str(path)!r}',
+             'cannot be decoded: cannot identify image file'),
+            (f'picture {path} has more than 8 bits a channel (mode I;16)',
+             'has more than 8 bits a channel (mode I;16)')):
+        assert without_file(sentence, path) == expected

@@ -48,7 +48,8 @@ class Raster:
             Raster: It.
 
         Raises:
-            ValueError: If it cannot be read.
+            OSError: If the file is closed or gone.
+            ValueError: If what is in it cannot be read.
         """
         with _opened(path) as file:
             return cls(path, file.width, file.height, file.count,
@@ -149,4 +150,6 @@ def _opened(path: Path) -> Iterator[Any]:
         with rasterio().open(path) as file:
             yield file
     except rasterio('rasterio.errors').RasterioIOError as error:
+        with open(path, 'rb') as plain:
+            plain.read(1)  # a closed or lost file is no broken one: it may be read another time
         raise ValueError('the raster cannot be read to its end') from error

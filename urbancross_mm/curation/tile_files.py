@@ -49,11 +49,11 @@ def without_file(sentence: str, path: Path) -> str:
         path (Path): The file that it may name.
 
     Returns:
-        str: Without it, and without counts of bytes.
+        str: Without it, and without numbers in brackets, such as of bytes.
     """
     for part in (f'picture {path} ', f' {str(path)!r}', f' {path}'):
         sentence = sentence.replace(part, '')
-    return re.sub(r' \(\d+ bytes not processed\)', '', sentence)
+    return re.sub(r' \(\d+[^()]*\)', '', sentence)
 
 
 def link_file(path: Path, target: Path) -> None:

@@ -150,7 +150,7 @@ class TileStage(PictureStage):
             return []
         try:
             raster = self._raster(path)
-        except ValueError:
+        except (OSError, ValueError):
             return []  # processing it will say what is wrong
         stem = stem_of(source.name)
         return [Picture(f'{stem}/r{window[1]:06d}_c{window[0]:06d}.png',
