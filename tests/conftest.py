@@ -1,8 +1,13 @@
 """Shared test settings: the package first (its torchvision hook), one thread, no network."""
 
+import contextlib
 import gc
+import importlib
 import os
+import pickle
+import time
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
@@ -26,10 +31,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def import_formatter() -> ModuleType:
+    """yapf writes its grammar to a cache at the first import; another worker may read half of it."""
+    for _ in range(50):
+        with contextlib.suppress(EOFError, pickle.UnpicklingError):
+            return importlib.import_module('yapf.yapflib.yapf_api')
+        time.sleep(0.2)
+    return importlib.import_module('yapf.yapflib.yapf_api')
+
+
 def format_a_config_once() -> None:
     """mmengine formats the same config seven times a run, which takes longer than the run."""
-    from yapf.yapflib import yapf_api
-
+    yapf_api = import_formatter()
     formatted, format_code = {}, yapf_api.FormatCode
 
     def once(text: str, **kwargs: object) -> tuple[str, bool]:

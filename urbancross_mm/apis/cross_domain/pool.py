@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -71,6 +72,8 @@ def run_jobs(jobs: Sequence[Job], out: str | Path, select: str = 'last', workers
             if force and folder.outdated:
                 folder.clear()
             folder.check()
+        # mmengine's formatter writes a cache at its first import; two workers would do it at once.
+        importlib.import_module('yapf.yapflib.yapf_api')
         crew = _Crew(jobs, str(out), select, function, make_worker, workers)
         with _threads_of_workers(workers):
             return crew.run()
