@@ -32,7 +32,7 @@ def pytest_collection_finish() -> None:
 
 
 def import_formatter() -> ModuleType:
-    """yapf writes its grammar to a cache at the first import; another worker may read half of it."""
+    """yapf caches its grammar at its first import; another worker may read half of that file."""
     for _ in range(50):
         with contextlib.suppress(EOFError, pickle.UnpicklingError):
             return importlib.import_module('yapf.yapflib.yapf_api')
