@@ -91,6 +91,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tiles: Path, tmp_path: Path) -> N
     assert -signal.SIGKILL in ends
     with open(tmp_path / 'killed/manifest/segment.jsonl', 'ab') as file:
         file.write(b'{"picture": "half a li')
+    (tmp_path / 'killed/images/.torn.jpg.1.tmp').write_bytes(b'half a picture')
     assert subprocess.run(command, **quiet).returncode == 0
     curate(tiles, tmp_path / 'whole')
     killed, whole = contents(tmp_path / 'killed'), contents(tmp_path / 'whole')

@@ -24,7 +24,7 @@ from urbancross_mm.curation import (
 )
 from urbancross_mm.curation.record_cache import put_aside
 from urbancross_mm.registry import CURATION
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import atomic_write, remove_leftovers_below
 from urbancross_mm.utils.lock import only_one
 
 
@@ -102,6 +102,7 @@ def run_curation(cfg: Config, source: str | Path, out: str | Path,
         if stage.name in wanted:
             stage.check(place)
     with only_one(place.out):
+        remove_leftovers_below(place.out)
         reports = _run(stages, wanted, place, limit, show)
         atomic_write(place.out / 'last_run.txt', '\n'.join(map(str, reports)) + '\n')
     return reports

@@ -31,3 +31,18 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers_below(folder: str | Path) -> int:
+    """Remove what :func:`atomic_write` leaves of a file when it is killed in the middle.
+
+    Args:
+        folder (str | Path): Searched with its subfolders; nobody may be writing there.
+
+    Returns:
+        int: Number of files removed.
+    """
+    found = [path for path in Path(folder).rglob('.*.tmp') if path.is_file()]
+    for path in found:
+        path.unlink()
+    return len(found)

@@ -122,7 +122,8 @@ class _Crew:
             elif self.idle and (job.needs is None or job.needs in self.finished):
                 self.waiting.remove(job)
                 worker = self.idle.pop()
-                future = worker.submit(self.function, job, self.out, self.select)
+                with _new_processes_ignore_ctrl_c():
+                    future = worker.submit(self.function, job, self.out, self.select)
                 self.running[future] = (job, worker)
         self._show()
 
@@ -176,6 +177,19 @@ def _threads_of_workers(workers: int) -> Iterator[None]:
             del os.environ['OMP_NUM_THREADS']
         elif before is not None:
             os.environ['OMP_NUM_THREADS'] = before
+
+
+@contextlib.contextmanager
+def _new_processes_ignore_ctrl_c() -> Iterator[None]:
+    """A process inherits that it ignores Ctrl-C; until it imports anything it could not say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin_worker(threads: int | None) -> None:
