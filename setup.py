@@ -84,7 +84,7 @@ if __name__ == '__main__':
             'demo': ['gradio>=4.0'],
             'analysis': ['scikit-learn>=1.4'],
             'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'scikit-learn>=1.4', 'rasterio>=1.3',
-                      'shapely>=2.0', 'pyogrio>=0.9', 'datasketch>=1.6'],
+                      'shapely>=2.0', 'pyogrio>=0.9', 'datasketch>=1.6', 'osmium>=4.0'],
             'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
         },
         zip_safe=False,

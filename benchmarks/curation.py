@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import timing  # before torch: it pins the threads, and finds the package
+from mmengine.config import Config
 from PIL import Image
 
 from urbancross_mm.apis.curation_export import ExportStage
@@ -41,18 +42,7 @@ from urbancross_mm.datasets.sample_world import make_sample
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 from urbancross_mm.utils.images import read_image
 
-CLIP = dict(model_name='ViT-B-32', pretrained=None)
-SCORER = dict(
-    type='RetrieverScorer',
-    model=dict(
-        type='CrossModalRetriever',
-        data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='clip'),
-        image_encoder=dict(type='OpenCLIPImageEncoder', **CLIP),
-        text_encoder=dict(type='OpenCLIPTextEncoder', **CLIP)),
-    pipeline=[
-        dict(type='ResizeImage', scale=224, interpolation='bicubic'),
-        dict(type='TokenizeText', tokenizer=dict(type='OpenCLIPTokenizer', model_name='ViT-B-32')),
-        dict(type='PackRetrievalInputs')])
+RECIPE = Path(__file__).resolve().parents[1] / 'configs' / 'curation' / 'urbancross.py'
 JPEG_QUALITY = 75
 
 
@@ -79,7 +69,7 @@ def main() -> None:
 
 def run(place: Workplace, scorer: bool) -> tuple[dict[str, float], list[Picture]]:
     """Run every stage: CPU seconds of each, and the pictures at the end."""
-    with_scorer: dict[str, Any] = dict(scorer=SCORER) if scorer else {}
+    with_scorer: dict[str, Any] = dict(scorer=clip_scorer()) if scorer else {}
     stages: list[BaseStage] = [
         TileStage(), TagStage(['../tags.geojson']),
         CaptionStage(dict(type='TemplateCaptioner')), RefineStage(),
@@ -93,6 +83,14 @@ def run(place: Workplace, scorer: bool) -> tuple[dict[str, float], list[Picture]
         pictures, _ = run_stage(stage, pictures, place)
         seconds[stage.name] = time.process_time() - start
     return seconds, pictures
+
+
+def clip_scorer() -> dict[str, Any]:
+    """The scorer of UrbanCross's recipe, without its weights."""
+    scorer = Config.fromfile(RECIPE).scorer.to_dict()
+    for tower in ('image_encoder', 'text_encoder'):
+        scorer['model'][tower]['pretrained'] = None
+    return scorer
 
 
 def count_encodings() -> dict[str, list[bytes]]:

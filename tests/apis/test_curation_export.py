@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.apis.curated import curate, make_pictures
-from urbancross_mm.apis.curation_export import ExportStage, captions_table, geo_tags, read_manifests
+from urbancross_mm.apis.curation_export import (
+    ExportStage,
+    captions_table,
+    distinct_tags,
+    read_manifests,
+)
 from urbancross_mm.curation import Manifest, Outcome, Picture, Record, Workplace, run_stage
 from urbancross_mm.datasets import ImageTextDataset
 from urbancross_mm.datasets.annotation_file import load_annotations
@@ -195,5 +200,5 @@ def test_built_by_config() -> None:
 def test_table_and_tags() -> None:
     assert captions_table([Picture('a.jpg', dict(captions=['x\ny, "z"']))]) == \
         'image_name,description\na.jpg,"x\ny, ""z"""\n'
-    assert geo_tags(dict(focus=['a', 'b'], around=['b', 'c'])) == ['a', 'b', 'c']
-    assert geo_tags({}) == []
+    assert distinct_tags(dict(focus=['a', 'b'], around=['b', 'c'])) == ['a', 'b', 'c']
+    assert distinct_tags({}) == []

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import osmium
+import pyogrio
 import pytest
+import shapely
 
 from urbancross_mm.curation import Picture, Workplace, run_stage
 from urbancross_mm.curation.geotags import Found, focus_and_around, phrases
 from urbancross_mm.curation.tag_stage import TagStage
-
-shapely = pytest.importorskip('shapely')
 
 TILES = [Picture('a.jpg', dict(bounds=[10.0, 50.0, 10.01, 50.01])),
          Picture('b.jpg', dict(bounds=[10.01, 50.0, 10.02, 50.01])),
@@ -50,10 +51,11 @@ def test_a_tile_gets_what_touches_it_and_nothing_else(tmp_path: Path) -> None:
     assert kept[0].fields['around'] == ['land use of forest', 'road of residential']
     assert kept[1].fields['focus'] == ['road of residential'] and kept[1].fields['around'] == []
     assert kept[2].fields['focus'] == []
-    assert '4 things on the map, 1 touch no tile' in report
+    assert '3 things of the map around the tiles, 0 touch none' in report
     assert '1 kept: no position, so no tags' in report
     kept, report = run(tmp_path, [FAR])
     assert len(kept) == 3 and '2 kept: no tags here' in report
+    assert 'the map has nothing where the tiles are' in report
 
 
 def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> None:
@@ -70,7 +72,6 @@ def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> Non
 
 
 def test_other_files_say_the_same(tmp_path: Path) -> None:
-    pyogrio = pytest.importorskip('pyogrio')
     shape = shapely.geometry.shape
     tags = [one['properties'] for one in (ROAD, SCHOOL, FOREST)]
     wkb = shapely.to_wkb([shape(one['geometry']) for one in (ROAD, SCHOOL, FOREST)])
@@ -105,12 +106,43 @@ OSM = f"""<?xml version='1.0'?><osm version='0.6' generator='test'>
 <tag k='surface' v='asphalt'/></way></osm>"""
 
 
-def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path) -> None:
-    pytest.importorskip('pyogrio')
+@pytest.mark.parametrize('name', ['map.osm', 'map.osm.pbf'])
+def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path, name: str) -> None:
     (tmp_path / 'map.osm').write_text(OSM)
-    kept, _ = run_stage(TagStage(['map.osm']), TILES, Workplace(tmp_path, tmp_path / 'out'))
+    if name.endswith('.pbf'):
+        with osmium.SimpleWriter(tmp_path / name) as writer:
+            for thing in osmium.FileProcessor(tmp_path / 'map.osm'):
+                writer.add(thing)
+        (tmp_path / 'map.osm').unlink()
+    kept, _ = run_stage(TagStage([name]), TILES, Workplace(tmp_path, tmp_path / 'out'))
     assert kept[0].fields['focus'] == ['amenity of school', 'roof shape of flat']
     assert kept[0].fields['around'] == ['road of residential', 'surface of asphalt']
+
+
+@pytest.mark.parametrize('suffix', ['.gpkg', '.geojson'])
+def test_of_a_country_only_what_is_around_the_tiles_is_held(tmp_path: Path, suffix: str) -> None:
+    country = [feature('Point', [10 + i / 1000, 50.005], natural='tree') for i in range(-900, 900)]
+    (tmp_path / 'map.geojson').write_text(
+        json.dumps({'type': 'FeatureCollection', 'features': country}))
+    if suffix == '.gpkg':
+        meta, _, geometries, columns = pyogrio.raw.read(tmp_path / 'map.geojson')
+        pyogrio.raw.write(tmp_path / 'map.gpkg', geometries, columns, meta['fields'],
+                          crs='EPSG:4326', geometry_type='Point', driver='GPKG')
+    place, stage = Workplace(tmp_path, tmp_path / 'out'), TagStage([f'map{suffix}'])
+    kept, _ = run_stage(stage, TILES, place)
+    west, east = 10.0, 10.02
+    assert [geometry.x for geometry in stage.things.geometries] == [
+        one['geometry']['coordinates'][0] for one in country
+        if west <= one['geometry']['coordinates'][0] <= east]
+    assert kept[0].fields['focus'] == ['natural of tree']
+
+
+def test_tiles_without_positions_do_not_read_the_map(tmp_path: Path) -> None:
+    (tmp_path / 'map.geojson').write_text('{"type": "FeatureCollection", "features": [1]}')
+    stage = TagStage(['map.geojson'])
+    _, report = run_stage(stage, [Picture('x.png')], Workplace(tmp_path, tmp_path / 'out'))
+    assert 'no tile has a position, so the map was not read' in str(report)
+    assert not stage.things.broken
 
 
 def test_a_changed_map_tags_again_and_the_same_one_does_not(tmp_path: Path) -> None:
@@ -174,7 +206,7 @@ def test_a_collection_without_features_is_a_mistake(tmp_path: Path, features: st
     (tmp_path / 'bad.geojson').write_text(
         f'{{"type": "FeatureCollection", "features": {features}}}')
     with pytest.raises(ValueError, match=r"bad\.geojson is no GeoJSON: 'features' must be a list"):
-        TagStage(['bad.geojson']).begin(Workplace(tmp_path, tmp_path / 'out'))
+        TagStage(['bad.geojson']).begin(Workplace(tmp_path, tmp_path / 'out'), TILES)
 
 
 def test_properties_that_are_none_are_one_broken_feature(tmp_path: Path) -> None:
@@ -213,5 +245,5 @@ def test_what_is_not_said_is_left_out_when_reading(tmp_path: Path) -> None:
     names = [feature('Point', [10.005, 50.005], name='x') for _ in range(7)]
     kept, report = run(tmp_path, [*names, SCHOOL])
     assert kept[0].fields['focus'] == ['amenity of school']
-    assert '1 things on the map, 0 touch no tile' in report
+    assert '1 things of the map around the tiles, 0 touch none' in report
     assert '7 things without a tag that is said were left out' in report

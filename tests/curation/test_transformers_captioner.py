@@ -61,7 +61,7 @@ def test_a_batch_gets_the_captions_of_single_pictures(folders, kind: str, tmp_pa
 def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, pictures, place, **options) -> list[str]:
     """What the processor is given to read."""
     stage, seen = CaptionStage(captioner(folder, **options), 3), []
-    stage.begin(place)
+    stage.begin(place, [])
     processor = stage.captioner.processor
 
     def spy(images, text, **rest):
@@ -176,7 +176,7 @@ def test_a_folder_that_does_not_fit_is_named_before_anything_runs(folders, tmp_p
     with pytest.raises(ValueError, match='the model folder .*empty. cannot be loaded'):
         CaptionStage(captioner(tmp_path / 'empty')).check(place)
     with pytest.raises(ValueError, match='chat=True, and the processor .* no chat template'):
-        CaptionStage(captioner(folders['blip2'], chat=True)).begin(place)
+        CaptionStage(captioner(folders['blip2'], chat=True)).begin(place, [])
 
 
 @pytest.mark.parametrize('options, sentence', [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from urbancross_mm.curation import weights
 from urbancross_mm.curation.weights import file_digest, folder_digest, name_files, require_files
 
 
@@ -32,6 +33,30 @@ def test_a_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
     file.write_bytes(b'2')
     os.utime(file, ns=(1, 1))
     assert file_digest(file) != before
+
+
+def test_large_files_are_read_once_in_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                               ) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(weights, 'LARGE', 3)
+    for content, kept in ((b'12', 0), (b'123', 1)):
+        (tmp_path / 'w.pt').write_bytes(content)
+        digest = file_digest(tmp_path / 'w.pt')
+        assert len(list(tmp_path.glob('cache/urbancross_mm/digests/*'))) == kept
+    weights._digest_of.cache_clear()  # as a new process
+    monkeypatch.setattr('builtins.open', None)
+    assert file_digest(tmp_path / 'w.pt') == digest
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'cache').write_text('a file')
+    (tmp_path / 'w.pt').write_bytes(b'123')
+    before = file_digest(tmp_path / 'w.pt')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(weights, 'LARGE', 3)
+    weights._digest_of.cache_clear()
+    assert file_digest(tmp_path / 'w.pt') == before
 
 
 def test_configs_name_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

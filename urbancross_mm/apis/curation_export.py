@@ -120,7 +120,7 @@ class ExportStage(CollectionStage):
                   for key in ('label', 'lon', 'lat', 'bounds', 'score', 'segments')}
         return make_item(self.dataset, self.dataset, picture.name,
                          picture.fields.get('captions') or [],
-                         geo_tags=geo_tags(picture.fields) or None, **fields)
+                         geo_tags=distinct_tags(picture.fields) or None, **fields)
 
     def _files(self, place: Workplace) -> dict[str, Path]:
         """Every file that this stage may have written, but for the vocabulary, by its use."""
@@ -165,7 +165,7 @@ class ExportStage(CollectionStage):
         return written
 
 
-def geo_tags(fields: Mapping[str, Any]) -> list[str]:
+def distinct_tags(fields: Mapping[str, Any]) -> list[str]:
     """Distinct tags of a picture, those of the focus first.
 
     Args:

@@ -9,7 +9,6 @@ from urbancross_mm.curation.captioners import BaseCaptioner
 from urbancross_mm.curation.records import DROPPED, KEPT, Outcome, Picture
 from urbancross_mm.curation.stage import PictureStage, Workplace
 from urbancross_mm.registry import CURATION
-from urbancross_mm.utils.images import read_image
 
 
 @CURATION.register_module()
@@ -43,15 +42,14 @@ class CaptionStage(PictureStage):
         size = dict(batch_size=self.batch_size) if self.captioner.batch_matters else {}
         return {**self.captioner.settings(), **size}
 
-    def begin(self, place: Workplace) -> None:
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Load the captioner's model."""
         self.captioner.begin(place.device)
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
         """Describe a batch; a picture that gets no text at all is dropped."""
-        paths = [str(place.image_path(picture)) for picture in pictures] \
-            if self.captioner.needs_pixels else []
-        outcomes = self.captioner.caption(pictures, [read_image(path)[0] for path in paths])
+        images = place.pixels(pictures) if self.captioner.needs_pixels else []
+        outcomes = self.captioner.caption(pictures, images)
         return [_without_silence(outcome) for outcome in outcomes]
 
 

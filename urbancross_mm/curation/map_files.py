@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from urbancross_mm.utils.optional import import_optional
 
 JSON_SUFFIXES, TABLE_SUFFIXES = ('.geojson', '.json'), ('.gpkg', '.pbf', '.osm', '.shp', '.fgb')
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
+Box = Sequence[float]
 # A geometry and its tags, each made when asked for: either may be broken.
 Feature = tuple[Callable[[], Any], Callable[[], Mapping[str, Any]]]
 
@@ -26,6 +27,8 @@ class MapThings:
     """Geometries in degrees, and what is said of them.
 
     Attributes:
+        box (tuple[float, ...]): West, south, east, north; what lies outside is passed over, so that
+            the map may be of a whole country. Defaults to the world.
         geometries (list): shapely geometries.
         phrases (list[tuple[str, ...]]): What is said of each.
         silent (int): Features without a tag that is said; they are not kept.
@@ -33,6 +36,7 @@ class MapThings:
         repaired (int): Invalid polygons that were mended.
     """
 
+    box: Box = (-180.0, -90.0, 180.0, 90.0)
     geometries: list[Any] = field(default_factory=list)
     phrases: list[tuple[str, ...]] = field(default_factory=list)
     silent: int = 0
@@ -54,6 +58,8 @@ class MapThings:
             raise ValueError('no geometry')
         if not np.isfinite(geometry.bounds).all():
             raise ValueError('coordinates that are no numbers')
+        if not _overlap(geometry.bounds, self.box):
+            return
         if not geometry.is_valid:
             geometry = shapely.make_valid(geometry)
             self.repaired += 1
@@ -101,18 +107,19 @@ def check_map_file(path: Path) -> None:
 
 def read_map_file(path: Path, things: MapThings,
                   say: Callable[[Mapping[str, Any]], tuple[str, ...]] = phrases) -> None:
-    """Read every feature of a file; a broken one is noted and the others go on.
+    """Read every feature near the tiles; a broken one is noted and the others go on.
 
     Args:
         path (Path): The file.
-        things (MapThings): Grows.
+        things (MapThings): Grows by what lies in its box.
         say (Callable): From tags to phrases. Defaults to
             :func:`urbancross_mm.curation.geotags.phrases`.
 
     Raises:
         ValueError: If the file as a whole cannot be read.
     """
-    features = _json_features(path) if path.suffix in JSON_SUFFIXES else _table_features(path)
+    features = _json_features(path) if path.suffix in JSON_SUFFIXES \
+        else _table_features(path, things.box)
     for number, (make, tags) in enumerate(features):
         try:
             said = say(tags())
@@ -158,13 +165,17 @@ def _json_tags(feature: Any) -> Mapping[str, Any]:
     return tags or {}
 
 
-def _table_features(path: Path) -> Iterator[Feature]:
-    """GeoPackage, OpenStreetMap extracts and what else GDAL reads, layer by layer."""
+def _table_features(path: Path, box: Box) -> Iterator[Feature]:
+    """GeoPackage, OpenStreetMap extracts and what else GDAL reads, layer by layer.
+
+    GDAL leaves out what is not in the box, so that memory does not grow with the country.
+    """
     pyogrio, shapely = _pyogrio(), import_shapely()
     try:
         for layer in _layers(path):
-            meta, _, geometries, columns = pyogrio.raw.read(path, layer=layer)
-            crs = meta['crs'] or WGS84
+            crs = pyogrio.read_info(path, layer=layer)['crs'] or WGS84
+            meta, _, geometries, columns = pyogrio.raw.read(path, layer=layer,
+                                                            bbox=_in_crs(box, crs))
             for row, wkb in enumerate(geometries):
                 values = {name: column[row] for name, column in zip(meta['fields'], columns)}
                 yield (lambda one=wkb, crs=crs: _in_degrees(shapely.from_wkb(one), crs)), \
@@ -191,6 +202,21 @@ def _plain_tags(values: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(packed, str):
             tags.update(_HSTORE.findall(packed))
     return tags
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+def _in_crs(box: Box, crs: str) -> tuple[float, ...] | None:
+    """A box of degrees in the units of a layer; None, all of it, where they cannot hold the box."""
+    if crs == WGS84:
+        return tuple(box)
+    try:
+        moved = rasterio('rasterio.warp').transform_bounds(WGS84, crs, *box)
+    except rasterio('rasterio.errors').RasterioError:
+        return None
+    return tuple(moved) if np.isfinite(moved).all() and moved[0] <= moved[2] else None
 
 
 def _in_degrees(geometry: Any, crs: str) -> Any:

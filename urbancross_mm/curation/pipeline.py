@@ -58,11 +58,13 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
         done = {name: record for name, record in done.items() if name not in remade}
         # From here on files are written over. After a kill no record shall speak for them.
         _forget(manifest, before, others | done, cache)
+        if todo:
+            stage.begin(place, pictures)
         records = done | _make(stage, todo, place, keys, manifest, made_by)
         made = len(remade)
     else:
         assert isinstance(stage, CollectionStage)
-        stage.begin(place)
+        stage.begin(place, pictures)
         outcomes = stage.decide(pictures, place)
         records = {picture.name: Record(picture.name, keys[picture.name], outcome, made_by)
                    for picture, outcome in zip(pictures, outcomes, strict=True)}
@@ -120,8 +122,6 @@ def _make(stage: PictureStage, todo: Sequence[Sequence[Picture]], place: Workpla
           ) -> dict[str, Record]:
     """Work, and record each batch as it ends."""
     found: dict[str, Record] = {}
-    if todo:
-        stage.begin(place)
     for batch in _tracked(todo, stage.name):
         outcomes = _attempt(stage, batch, place)
         records = [Record(picture.name, keys[picture.name], outcome, made_by)

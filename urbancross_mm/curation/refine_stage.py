@@ -64,7 +64,7 @@ class RefineStage(PictureStage):
         return dict(max_tokens=self.max_tokens, refusals=digest(self.refusals),
                     **self.counter.settings())
 
-    def begin(self, place: Workplace) -> None:
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Load the vocabulary."""
         self.counter.begin()
 

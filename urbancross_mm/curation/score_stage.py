@@ -12,7 +12,6 @@ from urbancross_mm.curation.records import DROPPED, FAILED, Outcome, Picture
 from urbancross_mm.curation.scorers import BaseScorer
 from urbancross_mm.curation.stage import PictureStage, Workplace
 from urbancross_mm.registry import CURATION
-from urbancross_mm.utils.images import read_image
 
 # Vectors of texts that are remembered: 100 MB at a width of 512.
 CACHE_SIZE = 50_000
@@ -50,7 +49,7 @@ class ScoreStage(PictureStage):
         """Those of the scorer."""
         return self.scorer.settings()
 
-    def begin(self, place: Workplace) -> None:
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Load the scorer's model."""
         self._vectors.clear()
         self.scorer.begin(place.device)
@@ -60,9 +59,9 @@ class ScoreStage(PictureStage):
         captions = [list(picture.fields.get('captions') or ()) for picture in pictures]
         outcomes = [Outcome(status=DROPPED, reason='no caption to score') for _ in pictures]
         told = [i for i, texts in enumerate(captions) if texts]
-        images = [read_image(str(place.image_path(pictures[i])))[0] for i in told]
         if not told:
             return outcomes
+        images = place.pixels([pictures[i] for i in told])
         vectors = self._encode([text for texts in captions for text in texts])
         for i, row in zip(told, self.scorer.encode_images(images), strict=True):
             outcomes[i] = _outcome([_cosine(row, vectors[text]) for text in captions[i]])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,6 +20,7 @@ from urbancross_mm.curation.segment_choice import (
 )
 from urbancross_mm.curation.segmenters import BaseSegmenter
 from urbancross_mm.curation.stage import PictureStage, Workplace
+from urbancross_mm.curation.tile_files import content_hash
 from urbancross_mm.registry import CURATION
 from urbancross_mm.structures.segment_sidecar import (
     Sidecar,
@@ -31,7 +30,6 @@ from urbancross_mm.structures.segment_sidecar import (
     write_sidecar,
 )
 from urbancross_mm.utils.files import atomic_write
-from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_threads
 
 # Full-size pictures on white that are in memory at once.
@@ -96,30 +94,33 @@ class SegmentStage(PictureStage):
                     scorer=None if self.scorer is None else self.scorer.settings(),
                     max_candidates=self.max_candidates, topk=self.topk, size=self.size)
 
-    def begin(self, place: Workplace) -> None:
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Load the models."""
         self.segmenter.begin(place.device)
         if self.scorer is not None:
             self.scorer.begin(place.device)
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
-        """Segment each picture."""
-        in_threads = self.segmenter.in_threads and self.scorer is None
-        return map_threads(partial(self._segment, place=place), pictures,
-                           place.workers if in_threads else 1)
+        """Segment each picture, in threads if the segmenter can."""
+        images = place.pixels(pictures)
+        found = map_threads(lambda one: self._candidates(*one, place), list(zip(pictures, images)),
+                            place.workers if self.segmenter.in_threads else 1)
+        return [self._choose(*one, place) for one in zip(pictures, images, found)]
 
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether the segment file is there, and as it was written."""
         path = place.out / 'segments' / _sidecar_name(picture)
-        return path.is_file() and _hash(path) == outcome.fields.get('segments_hash')
+        return path.is_file() \
+            and content_hash(path.read_bytes()) == outcome.fields.get('segments_hash')
 
     def fits(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether no other options have written over the segment file."""
         return self.is_whole(picture, outcome, place)
 
-    def _segment(self, picture: Picture, place: Workplace) -> Outcome:
-        pixels, image_size = read_image(str(place.image_path(picture)))
-        known = self._candidates(picture, pixels, place)
+    def _choose(self, picture: Picture, pixels: np.ndarray, known: Sidecar, place: Workplace
+                ) -> Outcome:
+        """Write the best of the candidates."""
+        image_size = pixels.shape[:2]
         segments = largest(large_enough(known['segments'], self.area, image_size),
                            self.max_candidates)
         masks = decode_masks(dict(known, segments=segments))
@@ -134,8 +135,9 @@ class SegmentStage(PictureStage):
         path = place.out / 'segments' / name
         write_sidecar(path, sidecar)
         kept = [segment['score'] for segment in sidecar['segments']]
-        return Outcome(dict(segments=name, segments_hash=_hash(path), num_segments=len(kept),
-                            segment_scores=kept), reason='' if kept else self._why_none(known))
+        return Outcome(dict(segments=name, segments_hash=content_hash(path.read_bytes()),
+                            num_segments=len(kept), segment_scores=kept),
+                       reason='' if kept else self._why_none(known))
 
     def _why_none(self, known: Sidecar) -> str:
         if not known['segments']:
@@ -175,10 +177,6 @@ def _cached(path: Path, key: str) -> Sidecar | None:
     except (FileNotFoundError, ValueError):
         return None
     return found if found.pop('key', None) == key else None
-
-
-def _hash(path: Path) -> str:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def _sidecar_name(picture: Picture) -> str:

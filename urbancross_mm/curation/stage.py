@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from urbancross_mm.curation.records import Outcome, Picture
+from urbancross_mm.utils.images import read_image
+from urbancross_mm.utils.progress import map_threads
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,21 @@ class Workplace:
     def image_path(self, picture: Picture) -> Path:
         """The file of a picture."""
         return self.out / 'images' / picture.name
+
+    def pixels(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """Decode pictures, in threads.
+
+        Args:
+            pictures (Sequence[Picture]): A batch.
+
+        Returns:
+            list[np.ndarray]: uint8 RGB, each ``(H, W, 3)``.
+
+        Raises:
+            ValueError: If one is no picture.
+        """
+        paths = [str(self.image_path(picture)) for picture in pictures]
+        return [image for image, _ in map_threads(read_image, paths, self.workers)]
 
 
 class BaseStage(ABC):
@@ -77,11 +96,12 @@ class BaseStage(ABC):
             dict: Plain JSON. It stands in every record, so it is short.
         """
 
-    def begin(self, place: Workplace) -> None:  # noqa: B027
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:  # noqa: B027
         """Load what is needed to work.
 
         Args:
             place (Workplace): Where it runs.
+            pictures (Sequence[Picture]): All that came in, also those that are done already.
         """
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:

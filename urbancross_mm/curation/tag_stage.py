@@ -63,10 +63,11 @@ class TagStage(PictureStage):
                     keys=hashlib.blake2b(' '.join(self.keys).encode(), digest_size=8).hexdigest(),
                     max_focus=self.max_focus, max_around=self.max_around)
 
-    def begin(self, place: Workplace) -> None:
-        """Read the maps and index them by place."""
-        self.things = MapThings()
-        for file in self.files:
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+        """Read of the maps what lies around the tiles, and index it by place."""
+        boxes = [box for picture in pictures if (box := picture.fields.get('bounds'))]
+        self.things = MapThings(box=_hull(boxes)) if boxes else MapThings()
+        for file in self.files if boxes else ():
             read_map_file(place.source / file, self.things,
                           lambda tags: phrases(tags, self.keys))
         self._index = MapIndex(self.things.geometries, self.things.phrases)
@@ -79,11 +80,15 @@ class TagStage(PictureStage):
         """What of the maps was of no use."""
         if self._index is None:
             return []
+        if not any(picture.fields.get('bounds') for picture in pictures):
+            return ['no tile has a position, so the map was not read']
         things = self.things
         touched = self._index.touched(picture.fields['bounds'] for picture in pictures
                                       if picture.fields.get('bounds'))
-        lines = [f'{len(things.geometries)} things on the map, '
-                 f'{len(things.geometries) - touched} touch no tile']
+        lines = [f'{len(things.geometries)} things of the map around the tiles, '
+                 f'{len(things.geometries) - touched} touch none']
+        if not things.geometries and not things.silent:
+            lines.append('the map has nothing where the tiles are: is it of the same area?')
         if things.silent:
             lines.append(f'{things.silent} things without a tag that is said were left out')
         if things.repaired:
@@ -101,3 +106,8 @@ class TagStage(PictureStage):
         focus, around = focus_and_around(self._index.look_up(bounds), self.max_focus,
                                          self.max_around)
         return Outcome(dict(focus=focus, around=around), reason='' if focus else 'no tags here')
+
+
+def _hull(boxes: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    west, south, east, north = zip(*boxes)
+    return min(west), min(south), max(east), max(north)

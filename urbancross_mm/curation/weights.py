@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,13 +10,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from urbancross_mm.utils.files import atomic_write
+
 WEIGHT_SUFFIXES = ('.safetensors', '.bin', '.pt', '.pth')
 # Configs, vocabularies and chat templates change what a model says as well.
 MODEL_SUFFIXES = (*WEIGHT_SUFFIXES, '.json', '.txt', '.model', '.jinja')
+# Bytes from which a hash is remembered between runs: reading 30 GB of weights takes a minute.
+LARGE = 2**26
 
 
 def file_digest(path: str | Path) -> str:
     """Hash of a file's content; asked again, it is not read again unless it was written since.
+
+    Those of large files are also remembered between runs, in ``$XDG_CACHE_HOME/urbancross_mm``
+    (``~/.cache`` by default), by path, size and time of the last change.
 
     Args:
         path (str | Path): The file.
@@ -90,8 +98,21 @@ def require_files(node: Any, purpose: str) -> None:
 
 @lru_cache(maxsize=4096)
 def _digest_of(path: str, size: int, changed: int) -> str:
+    remembered = _remembered(f'{path}\0{size}\0{changed}') if size >= LARGE else None
+    if remembered is not None and remembered.is_file():
+        return remembered.read_text()
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    if remembered is not None:
+        with contextlib.suppress(OSError):  # a home that cannot be written costs time alone
+            atomic_write(remembered, found)
+    return found
+
+
+def _remembered(key: str) -> Path:
+    root = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    return Path(root, 'urbancross_mm', 'digests', name)
 
 
 def _is_pathlike(text: str) -> bool:
