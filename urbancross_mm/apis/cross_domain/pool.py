@@ -203,8 +203,13 @@ def _begin_worker(threads: int | None) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would train on, and then wait for ever."""
+    """A worker whose parent was killed would train on, and then wait for ever.
+
+    So would its own data loading processes, which hang in a full pipe.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        for child in multiprocessing.active_children():
+            child.kill()
         os._exit(1)
