@@ -1,10 +1,12 @@
 """Pictures a second of each curation stage, redundant encodings, and bytes a picture.
 
 Tiles and map are those of the sample world. The scorer is CLIP ViT-B/32 with random weights, which
-takes as long as a trained one; captions come from templates and segments from colours. A second run
-shows what a resumed one costs.
+takes as long as a trained one. Captions come from templates, segments from colours or a SAM with
+random weights, which finds fewer masks than a trained one. A second run shows what a resumed one
+costs.
 
     python benchmarks/curation.py --pictures 100 --size 512
+    python benchmarks/curation.py --pictures 10 --size 512 --sam vit_b
 """
 
 from __future__ import annotations
@@ -56,25 +58,28 @@ def main() -> None:
             image_size=args.size, workers=1)
         place = Workplace(root / 'sample/urbancross/Finland/images', root / 'out')
         seen = count_encodings()
-        first, pictures = run(place, args.scorer)
-        again, _ = run(place, args.scorer)
-        print(timing.settings(pictures=args.pictures, size=args.size, scorer=args.scorer) + '\n')
+        segmenter = sam(args.sam, root) if args.sam else dict(type='ColorSegmenter')
+        first, pictures = run(place, args.scorer, segmenter)
+        again, _ = run(place, args.scorer, segmenter)
+        print(timing.settings(pictures=args.pictures, size=args.size, scorer=args.scorer,
+                              segmenter=args.sam or 'colour') + '\n')
         print(timing.markdown(
             ['stage', 'pictures/s', 'pictures/s, nothing to do'],
-            [[name, f'{args.pictures / seconds:.0f}', f'{args.pictures / again[name]:.0f}']
+            [[name, f'{args.pictures / seconds:.3g}', f'{args.pictures / again[name]:.0f}']
              for name, seconds in first.items()]) + '\n')
         print(encodings(seen, pictures) + '\n')
         print(storage(place, pictures))
 
 
-def run(place: Workplace, scorer: bool) -> tuple[dict[str, float], list[Picture]]:
+def run(place: Workplace, scorer: bool, segmenter: dict[str, Any]
+        ) -> tuple[dict[str, float], list[Picture]]:
     """Run every stage: CPU seconds of each, and the pictures at the end."""
     with_scorer: dict[str, Any] = dict(scorer=clip_scorer()) if scorer else {}
     stages: list[BaseStage] = [
         TileStage(), TagStage(['../tags.geojson']),
         CaptionStage(dict(type='TemplateCaptioner')), RefineStage(),
         *([ScoreStage(**with_scorer)] if scorer else []),
-        SegmentStage(dict(type='ColorSegmenter'), area=0.005, **with_scorer),
+        SegmentStage(segmenter, area=0.005, **with_scorer),
         SplitStage(block_metres=0), ExportStage('bench', min_count=1)]
     pictures = stages[0].discover(place)  # type: ignore[attr-defined]
     seconds = {}
@@ -83,6 +88,17 @@ def run(place: Workplace, scorer: bool) -> tuple[dict[str, float], list[Picture]
         pictures, _ = run_stage(stage, pictures, place)
         seconds[stage.name] = time.process_time() - start
     return seconds, pictures
+
+
+def sam(model_type: str, folder: Path) -> dict[str, Any]:
+    """A segmenter with random weights, saved as published ones are."""
+    import segment_anything
+    import torch
+
+    torch.manual_seed(0)
+    path = folder / f'{model_type}.pth'
+    torch.save(segment_anything.sam_model_registry[model_type]().state_dict(), path)
+    return dict(type='SamSegmenter', model_type=model_type, checkpoint=str(path))
 
 
 def clip_scorer() -> dict[str, Any]:
@@ -151,6 +167,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=512, help='of a tile in pixels')
     parser.add_argument('--scorer', action=argparse.BooleanOptionalAction, default=True,
                         help='score with CLIP ViT-B/32')
+    parser.add_argument('--sam', choices=('vit_b', 'vit_l', 'vit_h'), help='segment with this SAM')
     return parser.parse_args()
 
 
