@@ -17,9 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from mmengine.config import DictAction  # noqa: E402
-
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,8 +35,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, default=1, help='threads for pictures')
     parser.add_argument('--limit', type=int, help='only the first pictures, to try a config; '
                         'refused where a larger set lies')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
-                        metavar='KEY=VALUE', help='override settings, e.g. stages.0.size=256')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, default={},
+                        metavar='KEY=VALUE', help='override settings, e.g. tile.size=256')
     args = parser.parse_args()
     if args.workers < 1 or (args.limit is not None and args.limit < 1):
         parser.error(f'--workers and --limit must be at least 1, got {args.workers} and '
@@ -52,10 +51,9 @@ def main() -> int:
         int: 1 if a picture failed; a dropped one is no failure.
     """
     args = parse_args()
-    from urbancross_mm.apis import load_config
-    from urbancross_mm.apis.curation import run_curation
+    from urbancross_mm.apis.curation import load_curation, run_curation
 
-    reports = run_curation(load_config(args.config, args.cfg_options), args.source, args.out,
+    reports = run_curation(load_curation(args.config, args.cfg_options), args.source, args.out,
                            args.stages, args.device, args.workers, args.limit)
     return 1 if any(report.counts['failed'] for report in reports) else 0
 

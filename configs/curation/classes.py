@@ -1,5 +1,5 @@
 # A folder of pictures for each class and no map, as UC Merced: captions from the class names,
-# segments by colour, every class in every split.
+# segments by colour, every class in every split if it has ten pictures.
 stages = [
     dict(type='TileStage'),
     dict(type='CaptionStage', captioner=dict(type='TemplateCaptioner')),

@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from tests.runs import CONFIGS, ROOT
 from urbancross_mm.apis import load_config
-from urbancross_mm.apis.curation import build_stages, run_curation
+from urbancross_mm.apis.curation import build_stages, load_curation, run_curation
 from urbancross_mm.curation import Manifest, TemplateCaptioner
 from urbancross_mm.datasets import ImageTextDataset
 
@@ -180,12 +180,42 @@ def test_no_output_among_the_tiles(tiles: Path, inside: str) -> None:
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    ({'stages.0.sise': 3}, "stage TileStage: .* 'sise'"),
-    ({'stages.2.captioner.tone': 3}, "stage CaptionStage: .* 'tone'"),
+    ({'stages.0.sise': 3}, "stage TileStage .*: .* 'sise'"),
+    ({'stages.2.captioner.tone': 3}, "stage CaptionStage .*: .* 'tone'"),
     ({'stages.3.type': 'RefinStage'}, 'stage RefinStage: .* not in the .* registry')])
 def test_unknown_options_are_named(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_stages(load_config(NO_WEIGHTS, changes))
+
+
+def test_stages_are_named_in_options() -> None:
+    cfg = load_curation(NO_WEIGHTS, {'segment.area': 0.5, 'stages.0.size': 64, 'split.seed': 3})
+    assert (cfg.stages[4].area, cfg.stages[0].size, cfg.stages[5].seed) == (0.5, 64, 3)
+    for key in ('area', 'segments.area', 'scorer.parts'):
+        with pytest.raises(ValueError, match=f'option {key} belongs to no stage; .* are tile, tag'):
+            load_curation(NO_WEIGHTS, {key: 1})
+
+
+def test_an_export_needs_splits() -> None:
+    stages = [dict(type='TileStage'), dict(type='ExportStage', name='x')]
+    with pytest.raises(ValueError, match='put a SplitStage before it'):
+        build_stages(Config(dict(stages=stages)))
+
+
+def test_all_missing_files_are_named_at_once(tiles: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match='map.osm.pbf.*; .*instructblip.*; .*clip.*; .*sam'):
+        run_curation(load_curation(CONFIGS / 'curation/urbancross.py'), tiles, tmp_path / 'out')
+
+
+def test_an_error_stands_in_the_last_report(tiles: Path, tmp_path: Path) -> None:
+    curate(tiles, tmp_path)
+    with pytest.raises(ValueError, match='no picture is left'):
+        curate(tiles, tmp_path, changes={'stages.0.min_side': 10_000})
+    report = (tmp_path / 'last_run.txt').read_text()
+    assert report.startswith('tile: ') and 'ValueError: no picture is left' in report
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ValueError, match='--out .*file is a file'):
+        curate(tiles, tmp_path / 'file')
 
 
 def test_captions_come_before_their_scores() -> None:

@@ -268,3 +268,20 @@ def test_mistakes_are_named(curated: Path, data: Path, tmp_path: Path) -> None:
 def test_values_as_text() -> None:
     assert [value_text(value) for value in (1234567, 2.0, 'x', Share(0.125))] == [
         '1,234,567', '2.00', 'x', '12.5 %']
+
+
+def test_records_of_another_run_are_told(data: Path) -> None:
+    def told() -> list[str]:
+        blocks = section(card_of(data), 'Curation').blocks
+        return [block.text for block in blocks if isinstance(block, Text)]
+    assert told() == []
+    manifest = data / 'manifest/score.jsonl'
+    manifest.write_text(manifest.read_text().replace('"score": 0.2', '"score": 0.3', 1))
+    (sentence,) = told()
+    assert 'earlier ones of score: run tools/curate.py again' in sentence
+
+
+def test_a_curation_without_an_end_says_so(tmp_path: Path) -> None:
+    (tmp_path / 'manifest').mkdir()
+    with pytest.raises(FileNotFoundError, match='its curation has not come to the export'):
+        find_annotations(tmp_path)

@@ -9,8 +9,10 @@ from urbancross_mm.curation import (
     DROPPED,
     KEPT,
     CaptionStage,
+    Outcome,
     Picture,
     TemplateCaptioner,
+    Workplace,
     run_stage,
 )
 from urbancross_mm.curation.captioners import NOTHING_KNOWN
@@ -81,3 +83,14 @@ def test_other_templates_make_captions_anew(tmp_path: Path) -> None:
     other = CaptionStage(dict(type='TemplateCaptioner', templates=['{focus}!']))
     kept, report = run_stage(other, pictures, place)
     assert report.made == 1 and kept[0].fields['captions'] == ['A school!']
+
+
+def test_half_a_character_is_no_failure(tmp_path: Path) -> None:
+    class Torn(TemplateCaptioner):
+        def caption(self, pictures, images):
+            return [Outcome(dict(captions=['a tree \ud83d', 'a road']))] * len(pictures)
+
+    stage = CaptionStage(dict(type='TemplateCaptioner'))
+    stage.captioner = Torn()
+    (picture,), _ = run_stage(stage, [Picture('a.png')], Workplace(tmp_path, tmp_path))
+    assert picture.fields['captions'] == ['a tree ?', 'a road']

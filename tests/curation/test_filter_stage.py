@@ -19,6 +19,13 @@ def test_the_best_thirty_percent_stay(tmp_path: Path) -> None:
     assert (DROPPED, 'score 0.06 is below 0.07, the lowest of the best 30 %') in reasons
 
 
+def test_the_report_holds_the_bound(tmp_path: Path) -> None:
+    place, stage = Workplace(tmp_path, tmp_path), FilterStage(keep=0.5)
+    pictures = [Picture(f'{n}.png', dict(score=n / 10)) for n in range(4)]
+    _, report = run_stage(stage, pictures, place)
+    assert report.remarks == ('score of at least 0.2, the lowest of the best 50 %',)
+
+
 def test_ties_say_that_they_are_ties(tmp_path: Path) -> None:
     kept, reasons = filtered(tmp_path, {'b.jpg': 0.5, 'a.jpg': 0.5}, keep=0.5)
     assert kept == ['a.jpg']

@@ -168,6 +168,7 @@ def test_the_report_says_what_no_tile_covers(place: Workplace) -> None:
     write_raster(place.source / 'b.tif', noise(32, 32))
     stage = TileStage(size=32)
     _, report = run_stage(stage, stage.discover(place), place)
-    assert report.remarks == ('14.3% of the rasters is not covered by whole tiles',)
+    assert report.remarks == ('14.3% of the rasters is not covered by whole tiles; a smaller '
+                              'size or stride covers more',)
     stage = TileStage(size=8)
     assert run_stage(stage, stage.discover(place), place)[1].remarks == ()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.curation.test_tile_stage import noise, outcomes, place, write_picture, write_raster
 from urbancross_mm.curation import Workplace, run_stage
@@ -15,10 +16,18 @@ from urbancross_mm.curation.tile_stage import TileStage
 __all__ = ['place']  # a fixture
 
 
+def test_a_raster_of_one_band_is_grey(place: Workplace) -> None:
+    grey = noise(32, 32)[:1]
+    write_raster(place.source / 'a.tif', grey)
+    assert [one.status for one in outcomes(place, size=32).values()] == ['kept']
+    with Image.open(next((place.out / 'images').rglob('*.png'))) as found:
+        assert np.array_equal(np.asarray(found), np.repeat(grey.transpose(1, 2, 0), 3, axis=2))
+
+
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16'])
 def test_bands_that_are_not_there_have_one_reason(place: Workplace, dtype: str) -> None:
     write_raster(place.source / 'a.tif', noise(32, 64)[:1].astype(dtype))
-    found = outcomes(place, size=32)
+    found = outcomes(place, size=32, bands=(1, 1, 3))
     assert {(one.status, one.reason) for one in found.values()} == {
         ('dropped', 'the raster has no band 3, the last one is 1')}
     found = outcomes(place, size=32, bands=(4,))

@@ -200,3 +200,24 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
     assert any(len(set(of[start:start + 6])) > 1 for start in range(0, 120, 6))
     with pytest.raises(ValueError, match='2 distinct pictures .* unless block_metres=0'):
         decide(pictures[:12])
+
+
+@pytest.mark.parametrize(('side', 'widths'), [(16, 4), (8, 2), (4, 1), (2, 1)])
+def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) -> None:
+    pictures = city(side, step=100)
+    kept, report = run_stage(SplitStage(finetune=0, finetune_val=0), pictures,
+                             Workplace(tmp_path, tmp_path))
+    assert len(kept) == side ** 2
+    assert f'blocks of {100 * widths} m ({widths} tile widths)' in str(report)
+    assert ('the area is too small for blocks of 4' in str(report)) == (widths < 4)
+
+
+def test_pictures_that_change_their_split_are_counted(tmp_path: Path) -> None:
+    place, pictures = Workplace(tmp_path, tmp_path), plain(60)
+    before, first = run_stage(SplitStage(), pictures, place)
+    _, same = run_stage(SplitStage(), pictures, place)
+    assert first.remarks == same.remarks == ()
+    after, report = run_stage(SplitStage(), pictures[1:], place)
+    moved = sum(one.fields['split'] != other.fields['split']
+                for one, other in zip(before[1:], after))
+    assert moved and f'{moved} of 59 pictures are in another split than after' in str(report)

@@ -66,9 +66,36 @@ def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> Non
               feature('Point', [], amenity='z')]
     kept, report = run(tmp_path, [bowtie, *broken])
     assert kept[0].fields['focus'] == ['leisure of park']
+    assert 'feature 1: its coordinates make no geometry' in report
     assert '4 broken features were left out, the first: map.geojson, feature 1' in report
     assert '1 things without a tag that is said were left out' in report
     assert '1 invalid polygons were mended' in report
+
+
+def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
+    from rasterio.warp import transform
+    (east,), (north,) = transform('EPSG:4326', 'EPSG:32632', [10.005], [50.005])
+    collection = {'type': 'FeatureCollection',
+                  'features': [feature('Point', [east, north], natural='tree'),
+                               feature('Point', None, natural='rock') | {'geometry': None}]}
+    place = Workplace(tmp_path, tmp_path / 'out')
+    for crs, said, report in (
+            ('urn:ogc:def:crs:EPSG::32632', ['natural of tree'], 'feature 1: no geometry'),
+            (None, [], 'feature 0: coordinates off the globe, ')):
+        named = {'crs': {'type': 'name', 'properties': {'name': crs}}} if crs else {}
+        (tmp_path / 'map.geojson').write_text(json.dumps({**collection, **named}))
+        kept, found = run_stage(TagStage(['map.geojson']), TILES, place)
+        assert kept[0].fields['focus'] == said and report in str(found)
+    collection['crs'] = {'type': 'name', 'properties': {'name': 'EPSG:1'}}
+    (tmp_path / 'map.geojson').write_text(json.dumps(collection))
+    with pytest.raises(ValueError, match="is no GeoJSON: unknown CRS 'EPSG:1'"):
+        run_stage(TagStage(['map.geojson']), TILES, place)
+
+
+def test_values_of_json_that_are_no_texts(tmp_path: Path) -> None:
+    school = feature('Point', [10.005, 50.005], amenity=['school', 'pub'], natural='x' * 81,
+                     leisure={'a': 1})
+    assert run(tmp_path, [school])[0][0].fields['focus'] == ['amenity of school', 'amenity of pub']
 
 
 def test_other_files_say_the_same(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.curation.test_tile_stage import noise, outcomes, place, write_picture, write_raster
 from urbancross_mm.curation import Workplace, run_stage
-from urbancross_mm.curation.tile_files import decoded_size, link_file, without_file
+from urbancross_mm.curation.tile_files import decode, link_file, without_file
 from urbancross_mm.curation.tile_stage import TileStage
 
 __all__ = ['place']  # a fixture
@@ -63,7 +63,7 @@ def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
     with monkeypatch.context() as patch:
         patch.setattr('builtins.open', closed)
         with pytest.raises(PermissionError):
-            decoded_size(place.source / 'a.png')
+            decode(place.source / 'a.png')
         assert outcomes(place)['a.png'].status == 'failed'
     stage = TileStage()
     _, report = run_stage(stage, stage.discover(place), place)
@@ -72,7 +72,7 @@ def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
 
 def test_a_file_that_is_gone_is_no_broken_picture(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        decoded_size(tmp_path / 'a.png')
+        decode(tmp_path / 'a.png')
 
 
 def test_sentences_do_not_name_files_and_counts(tmp_path: Path) -> None:

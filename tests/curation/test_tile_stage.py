@@ -187,3 +187,41 @@ def test_a_turned_picture_has_no_position(place: Workplace) -> None:
     (place.source / 'a.pgw').write_text('1 0.2 0.2 -1 0 0')
     assert 'north up' in outcomes(place)['a.png'].reason
     assert Picture('a.png').fields == {}
+
+
+def test_tiles_of_one_colour_are_empty(place: Workplace) -> None:
+    pixels = noise(32, 64)
+    pixels[:, :, 32:] = 0  # a border, and no word of nodata in the file
+    write_raster(place.source / 'a.tif', pixels)
+    Image.new('RGB', (32, 32), (9, 9, 9)).save(place.source / 'flat.png')
+    Image.new('RGBA', (32, 32), (0, 0, 0, 0)).save(place.source / 'clear.png')
+    found = {name: (one.status, one.reason) for name, one in outcomes(place, size=32).items()}
+    blank = ('dropped', 'one colour only')
+    assert found == {'a/r000000_c000000.png': ('kept', ''), 'a/r000000_c000032.png': blank,
+                     'flat.png': blank, 'clear.png': blank}
+
+
+def test_a_picture_that_was_damaged_since_is_put_back(place: Workplace) -> None:
+    content = write_picture(place.source / 'a.png')
+    outcomes(place)
+    (place.out / 'images/a.png').unlink()  # it is a link to the source
+    (place.out / 'images/a.png').write_text('junk')
+    outcomes(place)
+    assert (place.out / 'images/a.png').read_bytes() == content
+
+
+def test_what_is_not_taken_is_counted(place: Workplace) -> None:
+    write_picture(place.source / 'a.png')
+    for name in ('x.webp', 'deep/y.webp', 'z.gif', 'notes.txt'):
+        (place.source / name).parent.mkdir(exist_ok=True)
+        (place.source / name).write_bytes(b'')
+    (place.source / 'lost.jpg').symlink_to('nowhere.jpg')
+    stage = TileStage()
+    _, report = run_stage(stage, stage.discover(place), place)
+    assert report.remarks == ('passed over: 1 .gif, 2 .webp, 1 broken links',)
+
+
+def test_a_name_that_leaves_no_room_is_refused(place: Workplace) -> None:
+    write_picture(place.source / ('a' * 240 + '.png'))
+    (found,) = outcomes(place).values()
+    assert (found.status, found.reason) == ('dropped', 'its name is longer than 230 bytes')

@@ -153,7 +153,7 @@ def test_silence_is_dropped(folders, tmp_path: Path, monkeypatch) -> None:
 def test_a_model_that_is_not_there_is_named_before_anything_runs(tmp_path: Path) -> None:
     place, _ = make_place(tmp_path, {})
     for path in (str(tmp_path / 'none'), 'weights/none', 'some-lab/some-model'):
-        with pytest.raises(FileNotFoundError, match=f'no model at .{path}., which is no f') as info:
+        with pytest.raises(FileNotFoundError, match=f'no model folder .{path}.: it shall ') as info:
             CaptionStage(captioner(tmp_path, path=path)).check(place)
         assert 'allow_download=True' in str(info.value) and '\n' not in str(info.value)
 

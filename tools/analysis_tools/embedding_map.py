@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
@@ -28,6 +28,7 @@ from urbancross_mm.apis import (  # noqa: E402
 from urbancross_mm.apis.cross_domain.testing_data import with_test_set_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
+from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 from urbancross_mm.visualization import draw_embedding_map, project_2d  # noqa: E402
 
 
@@ -38,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoints', nargs='+', metavar='checkpoint',
                         help='checkpoint file or work directory, or "none": zero-shot')
     parser.add_argument('--source-config', required=True, help='recipe of the source domain')
-    parser.add_argument('--source-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--source-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='as --cfg-options, for the recipe of the source')
     parser.add_argument('--out', required=True, help='the picture (.png)')
     parser.add_argument('--method', choices=['tsne', 'pca'], default='tsne',

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
+# Settings that recipes may lack and no Runner has as an argument.
+_OUTSIDE = ('auto_scale_lr', 'custom_imports', 'model_wrapper_cfg', 'runner_type', 'start')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _OVERLAY = ('_base_', 'sample.py')
 
@@ -29,7 +35,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
 
     Raises:
         FileNotFoundError: If there is no such file, or no overlay above it.
-        ValueError: If the file is not a valid config.
+        ValueError: If the file is not a valid config, or an option begins with a name that neither
+            it nor the Runner knows.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,6 +49,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
         overlay = Config.fromfile(str(_find_overlay(path)))
         cfg = Config(apply_overlay(cfg.to_dict(), overlay.sample.to_dict()), filename=cfg.filename)
     if options:
+        _refuse_unknown(cfg, options)
         cfg.merge_from_dict(dict(options))
     return cfg
 
@@ -145,10 +153,22 @@ def _find_overlay(path: Path) -> Path:
         f'--sample needs {"/".join(_OVERLAY)} in a folder above {path}, and there is none')
 
 
+def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
+    """A misspelt setting would be merged, and nobody would read it; nor a variable of the file."""
+    read = {*_OUTSIDE, *inspect.signature(Runner.__init__).parameters} - {'self'}
+    for key in options:
+        name = key.partition('.')[0]
+        if name not in read and name not in cfg:
+            close = difflib.get_close_matches(name, sorted({*cfg.keys(), *read}), n=1)
+            raise ValueError(f'no setting {name!r} (of {key}) in {cfg.filename}'
+                             f'{f"; did you mean {close[0]!r}?" if close else ""}')
+        if name not in read:
+            warnings.warn(f'the option {key} may change nothing: {name!r} is a variable of '
+                          f'{cfg.filename}, whose settings were made before', stacklevel=3)
+
+
 def _near(path: Path) -> str:
     """Name configs that look like the missing one."""
-    import difflib
-
     folder = path.parent if path.parent.is_dir() else Path('configs')
     names = sorted(file.name for file in folder.glob('*.py'))
     close: Sequence[str] = difflib.get_close_matches(path.name, names, n=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from urbancross_mm.apis.config import for_checkpoint, nested_dicts
+from urbancross_mm.apis.config import for_checkpoint, load_config, nested_dicts
 from urbancross_mm.curation import (
     BaseStage,
     CollectionStage,
@@ -41,9 +42,6 @@ def build_stages(cfg: Config) -> list[BaseStage]:
         ValueError: If there are none, the first makes no tiles, two have one name, an option is
             unknown, or captions are wanted before they are written.
     """
-    # Registers the stages that need the data sets.
-    import urbancross_mm.apis.curation_export  # noqa: F401
-
     if not cfg.get('stages'):
         raise ValueError(f'{cfg.filename} has no stages: it is no config of a curation')
     for scorer in nested_dicts(cfg.stages, 'RetrieverScorer'):
@@ -55,12 +53,42 @@ def build_stages(cfg: Config) -> list[BaseStage]:
     if not isinstance(stages[0], TileStage) or len(set(names)) < len(names):
         raise ValueError('the stages begin with TileStage and each stands once, got '
                          f'{", ".join(names)}')
+    if 'export' in names and 'split' not in names[:names.index('export')]:
+        raise ValueError('ExportStage writes a file a split: put a SplitStage before it')
     for before, stage in enumerate(stages):
         if isinstance(stage, ScoreStage | SegmentStage) and 'captions' in stage.reads \
                 and 'caption' not in names[:before]:
             raise ValueError(f'{type(stage).__name__} compares pictures with captions: put a '
                              'CaptionStage before it, or leave out the scorer')
     return stages
+
+
+def load_curation(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read the config of a curation.
+
+    Args:
+        path (str | Path): A Python config.
+        options (Mapping, optional): ``--cfg-options``; a stage may be named instead of counted:
+            ``tile.size`` is ``stages.0.size``. Defaults to None.
+
+    Returns:
+        Config: For :func:`build_stages`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no config, or an option belongs to no stage.
+    """
+    cfg = load_config(path)
+    names = [_name_of(stage) for stage in cfg.get('stages') or ()]
+    settings = {}
+    for key, value in (options or {}).items():
+        first, dot, rest = key.partition('.')
+        if first not in (*names, 'stages', 'custom_imports'):
+            raise ValueError(f'option {key} belongs to no stage; the stages of {path} are '
+                             f'{", ".join(names)}')
+        settings[f'stages.{names.index(first)}{dot}{rest}' if first in names else key] = value
+    cfg.merge_from_dict(settings)
+    return cfg
 
 
 def run_curation(cfg: Config, source: str | Path, out: str | Path,
@@ -98,23 +126,42 @@ def run_curation(cfg: Config, source: str | Path, out: str | Path,
     if unknown:
         raise ValueError(f'no stage {unknown[0]!r} in the config; it has {", ".join(names)}')
     stages = stages[:max(names.index(name) for name in wanted) + 1]
-    for stage in stages:
-        if stage.name in wanted:
-            stage.check(place)
+    _check_files([stage for stage in stages if stage.name in wanted], place)
+    reports: list[Report] = []
     with only_one(place.out):
         remove_leftovers_below(place.out)
-        reports = _run(stages, wanted, place, limit, show)
-        atomic_write(place.out / 'last_run.txt', '\n'.join(map(str, reports)) + '\n')
+        end = ''
+        try:
+            _run(stages, wanted, place, limit, show, reports)
+        except BaseException as error:
+            end = f'{type(error).__name__}: {error}\n'
+            raise
+        finally:
+            # A full disk must not hide behind the file that says so.
+            with contextlib.suppress(OSError):
+                atomic_write(place.out / 'last_run.txt',
+                             ''.join(f'{report}\n' for report in reports) + end)
     return reports
 
 
+def _check_files(stages: Sequence[BaseStage], place: Workplace) -> None:
+    """Name all missing files at once."""
+    missing = []
+    for stage in stages:
+        try:
+            stage.check(place)
+        except FileNotFoundError as error:
+            missing.append(str(error))
+    if missing:
+        raise FileNotFoundError('; '.join(missing))
+
+
 def _run(stages: list[BaseStage], wanted: Sequence[str], place: Workplace, limit: int | None,
-         show: Callable[[str], None]) -> list[Report]:
+         show: Callable[[str], None], reports: list[Report]) -> None:
     pictures: Sequence[Picture] = stages[0].discover(place)[:limit]  # type: ignore[attr-defined]
     if limit is not None:
         _refuse_to_shrink(stages, pictures, place)
     put_aside(place.out, place.stages)
-    reports = []
     while stages:
         # Taken out of the list, so that its models make room for those of the next one.
         stage = stages.pop(0)
@@ -122,16 +169,27 @@ def _run(stages: list[BaseStage], wanted: Sequence[str], place: Workplace, limit
                                      partial=limit is not None)
         reports.append(report)
         show(str(report))
-    return reports
 
 
-def _build(cfg: Mapping[str, Any]) -> BaseStage:
+def _name_of(cfg: Any) -> str:
+    """Name of the stage that a config asks for, if there is such a stage."""
+    import urbancross_mm.apis.curation_export  # noqa: F401  registers what needs the data sets
+
+    kind = cfg.get('type') if isinstance(cfg, Mapping) else None
+    return getattr(CURATION.get(kind) if isinstance(kind, str) else kind, 'name', '')
+
+
+def _build(cfg: Any) -> BaseStage:
     """A stage; a mistake in it, or in what it is built of, is the user's."""
+    name = _name_of(cfg)
     try:
         stage = CURATION.build(cfg)
     except (KeyError, TypeError) as error:
         kind = cfg.get('type', dict(cfg)) if isinstance(cfg, Mapping) else cfg
-        raise ValueError(f'stage {kind}: {error.args[0] if error.args else error}') from error
+        given = ', '.join(f'{key}={value!r:.40}' for key, value in cfg.items() if key != 'type') \
+            if isinstance(cfg, Mapping) and name else ''
+        raise ValueError(f'stage {kind}{f" ({given})" if given else ""}: '
+                         f'{error.args[0] if error.args else error}') from error
     if not isinstance(stage, BaseStage):
         raise ValueError(f'{type(stage).__name__} is no stage')
     return stage
@@ -143,6 +201,8 @@ def _check_place(place: Workplace) -> None:
     if out == source or source in out.parents:
         raise ValueError(f'--out {place.out} must not lie in --in {place.source}: the next run '
                          'would take its own pictures for tiles')
+    if out.exists() and not out.is_dir():
+        raise ValueError(f'--out {place.out} is a file; it must be a folder')
     try:
         torch.zeros(1, device=place.device)
     except (AssertionError, NotImplementedError, RuntimeError) as error:

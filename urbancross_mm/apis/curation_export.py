@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.curation.records import DROPPED, Manifest, Outcome, Picture
+from urbancross_mm.curation.records import (
+    DROPPED,
+    Manifest,
+    Outcome,
+    Picture,
+    hash_of_records,
+)
 from urbancross_mm.curation.stage import CollectionStage, Workplace
 from urbancross_mm.datasets.converters.annotations import (
     Item,
@@ -109,7 +113,8 @@ class ExportStage(CollectionStage):
 
     def _refuse(self, pictures: Sequence[Picture]) -> None:
         if not pictures:
-            raise ValueError('no picture is left to export: the stages before dropped all')
+            raise ValueError('no picture is left to export: in the stages before, all were dropped '
+                             'or failed')
         for picture in pictures:
             if picture.fields.get('split') not in SPLITS:
                 raise ValueError(f'{picture.name} is in no split: SplitStage comes before '
@@ -218,10 +223,7 @@ def read_manifests(folder: Path, names: Collection[str] = ()
         if path.stem == ExportStage.name or (names and path.stem not in names):
             continue
         records = Manifest(path).records()
-        total = hashlib.sha256()
-        for record in records:
-            total.update(replace(record, key='').line().encode())
-        hashes[f'manifest/{path.name}'] = f'sha256:{total.hexdigest()}'
+        hashes[f'manifest/{path.name}'] = hash_of_records(records)
         if records:
             stages[path.stem] = dict(records[0].made_by)
     return stages, hashes

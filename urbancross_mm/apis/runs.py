@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -18,6 +18,7 @@ from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import find_resumable, remove_leftovers
 from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
+from urbancross_mm.utils.options import ConfigOptions
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
 
@@ -30,7 +31,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('--sample', action='store_true',
                         help='generated data, small encoders, few epochs: runs without a download')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='override settings, e.g. train_cfg.max_epochs=2')
 
 

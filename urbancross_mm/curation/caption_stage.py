@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from urbancross_mm.curation.captioners import BaseCaptioner
@@ -50,10 +51,14 @@ class CaptionStage(PictureStage):
         """Describe a batch; a picture that gets no text at all is dropped."""
         images = place.pixels(pictures) if self.captioner.needs_pixels else []
         outcomes = self.captioner.caption(pictures, images)
-        return [_without_silence(outcome) for outcome in outcomes]
+        return [_checked(outcome) for outcome in outcomes]
 
 
-def _without_silence(outcome: Outcome) -> Outcome:
-    if outcome.status == KEPT and not any(text.strip() for text in outcome.fields['captions']):
+def _checked(outcome: Outcome) -> Outcome:
+    if outcome.status != KEPT:
+        return outcome
+    # Half a character, as of an emoji cut in two, can be written to no file.
+    captions = [text.encode('utf-8', 'replace').decode() for text in outcome.fields['captions']]
+    if not any(text.strip() for text in captions):
         return Outcome(status=DROPPED, reason='the captioner wrote nothing')
-    return outcome
+    return replace(outcome, fields={**outcome.fields, 'captions': captions})

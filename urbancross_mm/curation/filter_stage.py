@@ -38,6 +38,7 @@ class FilterStage(CollectionStage):
             raise ValueError(f'keep must lie in (0, 1], got {keep}')
         self.keep, self.threshold, self.by = keep, threshold, by
         self.reads = (by,)
+        self._remarks: list[str] = []
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """The bound, and what it is a bound of."""
@@ -57,8 +58,13 @@ class FilterStage(CollectionStage):
         else:
             kept, bound = top_share(scores, [picture.name for picture in pictures], self.keep)
             rule = f'lowest of the best {100 * self.keep:g} %'
+        self._remarks = [f'{self.by} of at least {bound:.6g}, the {rule}']
         return [Outcome() if good else Outcome(status=DROPPED, reason=self._reason(
             score, bound, rule)) for good, score in zip(kept, scores)]
+
+    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+        """The bound."""
+        return self._remarks
 
     def _score(self, picture: Picture) -> float:
         if self.by not in picture.fields:

@@ -13,6 +13,8 @@ KEYS = ('aerialway', 'aeroway', 'amenity', 'barrier', 'boundary', 'bridge', 'bui
         'tunnel', 'water', 'waterway')
 SPOKEN = {'highway': 'road', 'landuse': 'land use', 'man_made': 'man made',
           'generator:source': 'generator source', 'roof:shape': 'roof shape'}
+# OpenStreetMap allows 255 letters; what is said is a word or a few.
+LONGEST = 80
 NOT_SAID = ('', 'yes', 'no', 'unknown', 'undefined', 'fixme')
 
 
@@ -42,7 +44,8 @@ def phrases(tags: Mapping[str, object], keys: Sequence[str] = KEYS) -> tuple[str
 
     Returns:
         tuple[str, ...]: For example ``('road of residential',)``, in the order of the tags; a
-        value with ``;`` gives a phrase each, and ``building=yes`` is said as ``building``.
+        value with ``;`` gives a phrase each, and ``building=yes`` is said as ``building``. Values
+        of more than 80 letters are not said.
 
     Reference:
         SkyScript (https://arxiv.org/abs/2312.12856).
@@ -55,7 +58,7 @@ def phrases(tags: Mapping[str, object], keys: Sequence[str] = KEYS) -> tuple[str
         for part in (part.strip() for part in str(value).split(';')):
             if part == 'yes':
                 said.append(name)
-            elif part.lower() not in NOT_SAID:
+            elif part.lower() not in NOT_SAID and len(part) <= LONGEST:
                 said.append(f'{name} of {part}')
     return tuple(dict.fromkeys(phrase.replace('_', ' ') for phrase in said))
 

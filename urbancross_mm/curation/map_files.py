@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.curation.georeference import WGS84, rasterio
+from urbancross_mm.curation.georeference import WGS84, check_crs, rasterio
 from urbancross_mm.curation.geotags import phrases
 from urbancross_mm.utils.optional import import_optional
 
 JSON_SUFFIXES, TABLE_SUFFIXES = ('.geojson', '.json'), ('.gpkg', '.pbf', '.osm', '.shp', '.fgb')
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
 Box = Sequence[float]
+GLOBE = np.array([180, 90, 180, 90]) + 1e-6
 # A geometry and its tags, each made when asked for: either may be broken.
 Feature = tuple[Callable[[], Any], Callable[[], Mapping[str, Any]]]
 
@@ -56,8 +57,12 @@ class MapThings:
         shapely = import_shapely()
         if geometry is None or geometry.is_empty:
             raise ValueError('no geometry')
-        if not np.isfinite(geometry.bounds).all():
+        bounds = np.array(geometry.bounds)
+        if not np.isfinite(bounds).all():
             raise ValueError('coordinates that are no numbers')
+        if (np.abs(bounds) > GLOBE).any():
+            raise ValueError(f'coordinates off the globe, {bounds[0]:g} {bounds[1]:g}: the file '
+                             'does not name its CRS, or another one')
         if not _overlap(geometry.bounds, self.box):
             return
         if not geometry.is_valid:
@@ -143,26 +148,50 @@ def _check_json(path: Path) -> None:
 
 
 def _json_features(path: Path) -> Iterator[Feature]:
-    """GeoJSON is in degrees, by its standard (RFC 7946)."""
-    shape = import_shapely('shapely.geometry').shape
+    """GeoJSON is in degrees, by its standard (RFC 7946); older files may name another CRS."""
     try:
         content = json.loads(path.read_text(encoding='utf-8-sig'))
         features = content['features'] if content['type'] == 'FeatureCollection' else [content]
         if not isinstance(features, list):
             raise TypeError(f"'features' must be a list, got {features!r:.60}")
+        crs = _json_crs(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{path} is no GeoJSON: {error}') from error
     for feature in features:
-        yield (lambda one=feature: shape(one['geometry'])), \
+        yield (lambda one=feature: _in_degrees(_json_geometry(one), crs)), \
             (lambda one=feature: _json_tags(one))
 
 
+def _json_crs(content: Mapping[str, Any]) -> str:
+    """The CRS that a file names, as GeoJSON could before 2016.
+
+    Raises:
+        ValueError: If there is no such CRS.
+    """
+    member = content.get('crs')
+    name = member['properties']['name'] if member else 'CRS84'
+    if 'CRS84' in name:
+        return WGS84
+    check_crs(name)
+    return name
+
+
+def _json_geometry(feature: Any) -> Any:
+    if feature['geometry'] is None:
+        return None
+    try:
+        return import_shapely('shapely.geometry').shape(feature['geometry'])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError('its coordinates make no geometry') from error
+
+
 def _json_tags(feature: Any) -> Mapping[str, Any]:
-    """Properties may be null."""
+    """Properties may be null, and several values of a key a list."""
     tags = feature.get('properties') if isinstance(feature, dict) else feature
     if not isinstance(tags, dict | None):
         raise TypeError(f'no properties, but {tags!r:.60}')
-    return tags or {}
+    return {key: ';'.join(map(str, value)) if isinstance(value, list) else value
+            for key, value in (tags or {}).items() if not isinstance(value, dict)}
 
 
 def _table_features(path: Path, box: Box) -> Iterator[Feature]:

@@ -168,6 +168,22 @@ class Manifest:
         atomic_write(self.path, ''.join(record.line() for record in records))
 
 
+def hash_of_records(records: Iterable[Record]) -> str:
+    """Hash of what a stage has recorded.
+
+    Args:
+        records (Iterable[Record]): In the order of the manifest.
+
+    Returns:
+        str: ``sha256:<hex>``. The keys do not count: they tell the age of the tiles, which a copy
+        of them changes.
+    """
+    total = hashlib.sha256()
+    for record in records:
+        total.update(replace(record, key='').line().encode())
+    return f'sha256:{total.hexdigest()}'
+
+
 def digest(*parts: Any) -> str:
     """Hash of plain JSON, whatever the order of its keys.
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from urbancross_mm.curation.records import DROPPED, Outcome, Picture
+from urbancross_mm.curation.records import DROPPED, Manifest, Outcome, Picture
 from urbancross_mm.curation.splits import (
     Groups,
     Tile,
@@ -20,7 +20,8 @@ from urbancross_mm.curation.stage import CollectionStage, Workplace
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.splits import COUNTRY_FRACTIONS, FINETUNE_FRACTIONS
 
-DEFAULT_BLOCK = 4  # tile widths
+# Tile widths of a block, the first that gives so many blocks.
+BLOCK_WIDTHS, FEW_BLOCKS = (4, 2, 1), 10
 HINT = ' (tiles of one source file stay together unless block_metres=0)'
 
 
@@ -47,7 +48,8 @@ class SplitStage(CollectionStage):
             in every split. Defaults to None.
         block_metres (float, optional): Side of the blocks; 0 divides single pictures, and tiles
             that overlap may then be in two splits. Defaults to None: 4 tile widths if the pictures
-            have bounds, else only tiles of one source file stay together.
+            have bounds, 2 or 1 where that gives fewer than ten blocks; without bounds only tiles
+            of one source file stay together.
         margin_metres (float): See above. Defaults to 0: only overlaps count.
 
     Raises:
@@ -93,18 +95,11 @@ class SplitStage(CollectionStage):
         """
         self._remarks = []
         if not pictures:
-            raise ValueError('no picture is left to divide: the stages before dropped all')
+            raise ValueError('no picture is left to divide: in the stages before, all were dropped '
+                             'or failed')
         tiles = {picture.name: tile for picture in pictures
                  if (tile := tile_of(picture.fields)) is not None}
-        block = self._block(tiles)
-        # Tiles of one raster are neighbours, even if nobody knows where it lies.
-        blocks = {} if self.block_metres == 0 else _blocks(pictures, tiles, block)
-        groups = group_pictures([picture.name for picture in pictures],
-                                {picture.name: picture.fields.get('sha') for picture in pictures},
-                                blocks)
-        if block:
-            origin = f' ({DEFAULT_BLOCK} tile widths)' if self.block_metres is None else ''
-            self._remarks = [f'{len(groups)} blocks of {block:.6g} m{origin}']
+        groups, block = self._groups(pictures, tiles)
         strata = {picture.name: str(picture.fields.get(self.stratify)) for picture in pictures} \
             if self.stratify else None
         split_of = self._deal(groups, self.shares, self.seed, strata, block)
@@ -114,6 +109,7 @@ class SplitStage(CollectionStage):
         left = [rest for group in groups if (rest := [
             name for name in group if kept.get(name, 'test') != 'test'])]
         part_of = self._finetune(left, len(kept), strata, tiles, block)
+        self._tell_moves(kept, place)
         return [Outcome(status=DROPPED, reason=self._why(split_of[name], *given_up[name]))
                 if (name := picture.name) in given_up else
                 Outcome(dict(split=split_of[name], finetune=part_of.get(name)))
@@ -123,16 +119,47 @@ class SplitStage(CollectionStage):
         """The blocks, and where they came from."""
         return self._remarks
 
-    def _block(self, tiles: Mapping[str, Tile]) -> float:
-        """Side of the blocks in metres; 0: none."""
+    def _groups(self, pictures: Sequence[Picture], tiles: Mapping[str, Tile]
+                ) -> tuple[list[list[str]], float]:
+        """Pictures that stay together, and the side of the blocks in metres; 0: none."""
+        names = [picture.name for picture in pictures]
+        shas = {picture.name: picture.fields.get('sha') for picture in pictures}
+        tries = self._blocks_to_try(tiles)
+        while True:
+            block, remarks = tries.pop(0)
+            # Tiles of one raster are neighbours, even if nobody knows where it lies.
+            places = {} if self.block_metres == 0 else _blocks(pictures, tiles, block)
+            groups = group_pictures(names, shas, places)
+            if len(groups) >= FEW_BLOCKS or not tries:
+                self._remarks += [remark.format(len(groups)) for remark in remarks]
+                return groups, block
+
+    def _blocks_to_try(self, tiles: Mapping[str, Tile]) -> list[tuple[float, list[str]]]:
+        """Sides in metres, and what to say of each."""
         sides = [tile.side for tile in tiles.values() if tile.side]
-        block = self.block_metres
-        if block is None:
-            block = round(DEFAULT_BLOCK * median(sides), 1) if sides else 0
-        if (self.margin_metres or self.block_metres) and not (tiles and block):
+        if (self.margin_metres or self.block_metres) and not (
+                tiles and (sides or self.block_metres)):
             raise ValueError('block_metres and margin_metres need pictures with bounds, or with '
                              'lon and lat and block_metres; none of the pictures knows its place')
-        return block
+        if self.block_metres is not None or not sides:
+            block = self.block_metres or 0
+            return [(block, [f'{{}} blocks of {block:.6g} m'] if block else [])]
+        small = [f'the area is too small for blocks of {BLOCK_WIDTHS[0]} tile widths, so more '
+                 'tiles have neighbours in other splits']
+        tries = [(round(widths * median(sides), 1), widths) for widths in BLOCK_WIDTHS]
+        return [(block, [f'{{}} blocks of {block:.6g} m ({widths} tile widths)',
+                         *(small if widths < BLOCK_WIDTHS[0] else [])])
+                for block, widths in tries]
+
+    def _tell_moves(self, kept: Mapping[str, str], place: Workplace) -> None:
+        """One picture more or less deals all blocks anew."""
+        before = Manifest(place.out / 'manifest' / f'{self.name}.jsonl').read()
+        both = [name for name in kept if name in before]
+        moved = sum(before[name].outcome.fields.get('split') != kept[name] for name in both)
+        if moved:
+            self._remarks.append(
+                f'{moved} of {len(both)} pictures are in another split than after the last run: a '
+                'model trained before may have seen what is test now')
 
     def _finetune(self, groups: Groups, total: int, strata: Mapping[str, str] | None,
                   tiles: Mapping[str, Tile], block: float) -> dict[str, str]:

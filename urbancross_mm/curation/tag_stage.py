@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ class TagStage(PictureStage):
     def check(self, place: Workplace) -> None:
         """Look for the files, whether they can be read, and for shapely."""
         for file in self.files:
-            check_map_file(place.source / file)
+            path = place.source / file
+            if not path.is_file():
+                raise FileNotFoundError(f'no map file {str(file)!r} below --in {place.source} '
+                                        f'({os.path.normpath(path)})')
+            check_map_file(path)
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """Options, and hashes of the files."""
@@ -88,7 +93,10 @@ class TagStage(PictureStage):
         lines = [f'{len(things.geometries)} things of the map around the tiles, '
                  f'{len(things.geometries) - touched} touch none']
         if not things.geometries and not things.silent:
-            lines.append('the map has nothing where the tiles are: is it of the same area?')
+            west, south, east, north = things.box
+            lines.append(f'the map has nothing where the tiles are (longitude {west:.6g} to '
+                         f'{east:.6g}, latitude {south:.6g} to {north:.6g}): another area, another '
+                         'CRS, or longitude and latitude swapped?')
         if things.silent:
             lines.append(f'{things.silent} things without a tag that is said were left out')
         if things.repaired:

@@ -9,27 +9,32 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from urbancross_mm.utils.images import read_image
 
 # What a decoder makes of a torn file, not what a disk makes of a whole one.
 _CONTENT = (errno.EINVAL, errno.EOVERFLOW)
 
 
-def decoded_size(path: Path) -> tuple[int, int]:
+def decode(path: Path) -> np.ndarray:
     """Decode a picture to its last pixel.
 
     Args:
         path (Path): The file.
 
+    Shape:
+        - output: ``(H, W, 3)``.
+
     Returns:
-        tuple[int, int]: Width and height.
+        np.ndarray: uint8 RGB.
 
     Raises:
         OSError: If the file cannot be read: it may another time.
         ValueError: If what is in it is no picture; the sentence does not name the file.
     """
     try:
-        _, (height, width) = read_image(str(path))
+        return read_image(str(path))[0]
     except FileNotFoundError:
         raise
     except ValueError as error:
@@ -38,7 +43,21 @@ def decoded_size(path: Path) -> tuple[int, int]:
                 and cause.errno not in _CONTENT:
             raise cause from None
         raise ValueError(without_file(str(error), path)) from error
-    return width, height
+
+
+def is_blank(pixels: np.ndarray) -> bool:
+    """Whether a picture has one colour only, as the border of a raster that names no nodata.
+
+    Args:
+        pixels (np.ndarray): The picture.
+
+    Shape:
+        - pixels: ``(H, W, 3)``.
+
+    Returns:
+        bool: True if so.
+    """
+    return bool((pixels == pixels[0, 0]).all())
 
 
 def without_file(sentence: str, path: Path) -> str:

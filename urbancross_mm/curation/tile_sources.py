@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from urbancross_mm.curation.records import Picture
 from urbancross_mm.utils.paths import check_relative
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
+OTHER_SUFFIXES = ('.webp', '.gif', '.jp2', '.j2k', '.heic', '.img', '.ecw', '.vrt')
+# File systems allow 255, and names of temporary files are longer.
+LONGEST_NAME = 230
 
 
 def picture_files(folder: Path) -> list[str]:
@@ -32,6 +36,25 @@ def picture_files(folder: Path) -> list[str]:
                   if not any(part.startswith('.') for part in path.parts))
 
 
+def passed_over(folder: Path) -> dict[str, int]:
+    """Count what looks like a picture and is not taken.
+
+    Args:
+        folder (Path): The folder.
+
+    Returns:
+        dict[str, int]: By suffix, and broken links.
+    """
+    found: Counter[str] = Counter()
+    for path in folder.rglob('*'):
+        suffix = path.suffix.lower()
+        if suffix in OTHER_SUFFIXES and path.is_file():
+            found[suffix] += 1
+        elif suffix in SUFFIXES and path.is_symlink() and not path.exists():
+            found['broken links'] += 1
+    return dict(found)
+
+
 def source_of(folder: Path, name: str) -> Picture:
     """A file as a picture: what its outcome depends on, or why it cannot be one.
 
@@ -45,6 +68,9 @@ def source_of(folder: Path, name: str) -> Picture:
     written = name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
     if written != name:
         return Picture(written, dict(source=written, refused='its name is not UTF-8'))
+    if max(len(part.encode()) for part in name.split('/')) > LONGEST_NAME:
+        return Picture(name, dict(source=name,
+                                  refused=f'its name is longer than {LONGEST_NAME} bytes'))
     try:
         check_relative(name)
     except ValueError:

@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from urbancross_mm.curation.georeference import WGS84, check_crs, place_on_globe, rasterio
@@ -21,9 +22,10 @@ from urbancross_mm.curation.rasters import Raster
 from urbancross_mm.curation.records import DROPPED, Outcome, Picture
 from urbancross_mm.curation.stage import PictureStage, Workplace
 from urbancross_mm.curation.tiff_header import is_geotiff
-from urbancross_mm.curation.tile_files import content_hash, decoded_size, link_file
+from urbancross_mm.curation.tile_files import content_hash, decode, is_blank, link_file
 from urbancross_mm.curation.tile_sources import (
     SUFFIXES,
+    passed_over,
     picture_files,
     settle_names,
     source_of,
@@ -33,6 +35,8 @@ from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import map_threads
+
+RGB = (1, 2, 3)
 
 
 @CURATION.register_module()
@@ -48,7 +52,7 @@ class TileStage(PictureStage):
         min_valid (float): A tile of which less has data is dropped. Defaults to 0.5.
         min_side (int): A picture with a shorter side is dropped. Defaults to 16.
         bands (Sequence[int]): Red, green and blue of a raster, from 1; one band is grey. Defaults
-            to (1, 2, 3).
+            to (1, 2, 3), and to (1,) for a raster with less.
         value_range (Sequence[float], optional): Values of a raster that become black and white.
             Defaults to None: 0 and 255 of 8 bits, else the 2 % and 98 % quantiles.
         crs (str): Of world files. Defaults to 'EPSG:4326', degrees.
@@ -60,10 +64,11 @@ class TileStage(PictureStage):
     """
 
     name = 'tile'
+    version = 2
     reads = ('source', 'stamp', 'world', 'window', 'refused', 'same_as')
 
     def __init__(self, size: int = 512, stride: int | None = None, min_valid: float = 0.5,
-                 min_side: int = 16, bands: Sequence[int] = (1, 2, 3),
+                 min_side: int = 16, bands: Sequence[int] = RGB,
                  value_range: Sequence[float] | None = None, crs: str = WGS84,
                  label: str | None = 'folder') -> None:
         super().__init__(batch_size=32)
@@ -83,7 +88,7 @@ class TileStage(PictureStage):
         self.given_range = None if value_range is None else tuple(value_range)
         # One look at each raster, whatever the number of its tiles.
         self._raster = cache(Raster.open)
-        self._range = cache(lambda raster: raster.value_range(self.bands))
+        self._range = cache(lambda raster: raster.value_range(self._bands(raster)))
 
     def check(self, place: Workplace) -> None:
         """Look for pictures, for rasterio where it will be needed, and at the CRS."""
@@ -130,18 +135,24 @@ class TileStage(PictureStage):
         return map_threads(partial(self._make, place=place), pictures, place.workers)
 
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
-        """Whether the file is there."""
-        return outcome.status == DROPPED or place.image_path(picture).is_file()
+        """Whether the file is there, of the length that it had."""
+        path = place.image_path(picture)
+        return outcome.status == DROPPED \
+            or (path.is_file() and path.stat().st_size == outcome.fields.get('bytes'))
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
-        """What of the rasters is in no tile."""
+        """What of the rasters is in no tile, and which files are no pictures."""
+        others = [f'{count} {kind}' for kind, count in sorted(passed_over(place.source).items())]
+        lines = [f'passed over: {", ".join(others)}'] if others else []
         rasters = [self._raster(place.source / name) for name in sorted(
             {picture.fields['source'] for picture in pictures if picture.fields.get('window')})]
         total = sum(raster.width * raster.height for raster in rasters)
         covered = sum(covered_pixels(raster.width, raster.height, self.size, self.stride)
                       for raster in rasters)
-        return [f'{1 - covered / total:.1%} of the rasters is not covered by whole tiles'] \
-            if covered < total else []
+        if covered < total:
+            lines.append(f'{1 - covered / total:.1%} of the rasters is not covered by whole tiles; '
+                         'a smaller size or stride covers more')
+        return lines
 
     def _tiles_of(self, source: Picture, place: Workplace) -> list[Picture]:
         """None of a plain picture."""
@@ -168,12 +179,14 @@ class TileStage(PictureStage):
         """A plain picture: looked at to its last pixel, and linked."""
         path = place.source / picture.name
         try:
-            width, height = decoded_size(path)
+            pixels = decode(path)
         except ValueError as error:
             return Outcome(status=DROPPED, reason=str(error))
-        if min(height, width) < self.min_side:
-            return Outcome(status=DROPPED, reason=f'shorter than {self.min_side} px')
-        fields = dict(width=width, height=height, sha=content_hash(path.read_bytes()),
+        if reason := self._why_not(pixels):
+            return Outcome(status=DROPPED, reason=reason)
+        height, width = pixels.shape[:2]
+        content = path.read_bytes()
+        fields = dict(width=width, height=height, sha=content_hash(content), bytes=len(content),
                       label=self._label(picture))
         position, remark = self._place_beside(path, width, height)
         link_file(path, place.image_path(picture))
@@ -200,14 +213,14 @@ class TileStage(PictureStage):
         raster = self._raster(place.source / picture.fields['source'])
         window = tuple(picture.fields['window'])
         try:
-            pixels, valid = raster.read(window, self.bands,
+            pixels, valid = raster.read(window, self._bands(raster),
                                         self.given_range or self._range(raster))
         except ValueError as error:
             return Outcome(status=DROPPED, reason=str(error))
         if valid < self.min_valid:
             return Outcome(status=DROPPED, reason=f'less than {self.min_valid:.0%} has data')
-        if min(pixels.shape[:2]) < self.min_side:
-            return Outcome(status=DROPPED, reason=f'shorter than {self.min_side} px')
+        if reason := self._why_not(pixels):
+            return Outcome(status=DROPPED, reason=reason)
         position, remark = {}, ''
         try:
             position = raster.position(window)
@@ -215,6 +228,17 @@ class TileStage(PictureStage):
             remark = f'no position: {error}'
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, 'png')
-        atomic_write(place.image_path(picture), buffer.getvalue())
-        return Outcome(dict(width=window[2], height=window[3], label=None,
-                            sha=content_hash(buffer.getvalue()), **position), reason=remark)
+        content = buffer.getvalue()
+        atomic_write(place.image_path(picture), content)
+        return Outcome(dict(width=window[2], height=window[3], label=None, bytes=len(content),
+                            sha=content_hash(content), **position), reason=remark)
+
+    def _why_not(self, pixels: np.ndarray) -> str:
+        """Why a picture is dropped, if it is."""
+        if min(pixels.shape[:2]) < self.min_side:
+            return f'shorter than {self.min_side} px'
+        return 'one colour only' if is_blank(pixels) else ''
+
+    def _bands(self, raster: Raster) -> tuple[int, ...]:
+        """A raster of one band, or of one and alpha, is grey."""
+        return self.bands if self.bands != RGB or raster.count > 2 else (1,)

@@ -193,6 +193,10 @@ class TransformersCaptioner(BaseCaptioner):
             if os.path.isdir(self.path):
                 raise ValueError(f'the model folder {self.path!r} cannot be loaded: {reason}'
                                  ) from error
+            if not self.allow_download:
+                raise FileNotFoundError(
+                    f'no model folder {self.path!r}: it shall hold config, processor and weights; '
+                    'or give a hub id and allow_download=True') from error
             raise FileNotFoundError(
                 f'no model at {self.path!r}, which is no folder, and the Hugging Face hub does '
                 f'not help ({reason}): give a local folder with config, processor and weights, or '

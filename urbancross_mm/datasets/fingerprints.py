@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from urbancross_mm.utils.images import DEEP_MODES
 
@@ -65,6 +65,9 @@ def fingerprint(path: str | Path) -> Fingerprint:
                 raise ValueError(f'more than 8 bits a channel (mode {image.mode})')
             image.draft('L', (4 * SIDE, 4 * SIDE))
             small = image.convert('L').resize((SIDE, SIDE), Image.Resampling.BOX)
+    except UnidentifiedImageError as error:
+        # Its own message names an object in memory, at another address each time.
+        raise ValueError(f'picture {path} cannot be decoded: unknown or damaged format') from error
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         # PIL reports broken headers and truncated data by any of these.
         raise ValueError(f'picture {path} cannot be decoded: {error}') from error

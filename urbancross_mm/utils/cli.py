@@ -19,6 +19,10 @@ def run_tool(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except EXPECTED as error:
         if os.environ.get('URBANCROSS_TRACEBACK'):
             raise
@@ -27,7 +31,21 @@ def run_tool(main: Callable[[], int | None]) -> None:
         sentence = ' '.join(str(message).split()) or repr(error)
         print(f'error: {sentence}', file=sys.stderr)
         sys.exit(2)
+    except TypeError as error:
+        if os.environ.get('URBANCROSS_TRACEBACK') or not _is_of_a_config(error):
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
+
+
+def _is_of_a_config(error: TypeError) -> bool:
+    """Whether a component was called from a config with other arguments than it takes."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None \
+        and trace.tb_frame.f_globals.get('__name__') == 'mmengine.registry.build_functions'

@@ -72,12 +72,12 @@ def test_features_are_looked_up_in_the_file_of_the_target() -> None:
 
 
 def test_options_and_placeholders_reach_the_config(root: Path) -> None:
-    spec = MatrixSpec(('a', 'b'), Recipe(f'{root}/{{source}}.py', ('epochs=1',)),
-                      {'m': Recipe(f'{root}/{{source}}2{{target}}.py', ('note={target}_{seed}',))},
+    method = Recipe(f'{root}/{{source}}2{{target}}.py', ('model.note={target}_{seed}',))
+    spec = MatrixSpec(('a', 'b'), Recipe(f'{root}/{{source}}.py', ('epochs=1',)), {'m': method},
                       seeds=(4,))
     jobs = by_name(spec)
     assert jobs['source_a_seed4'].config['epochs'] == 1
-    assert jobs['m_a2b_seed4'].config['note'] == 'b_4'
+    assert jobs['m_a2b_seed4'].config['model']['note'] == 'b_4'
     assert jobs['m_a2b_seed4'].config['epochs'] == 3
 
 

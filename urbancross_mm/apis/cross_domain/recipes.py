@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmengine.config import DictAction
+from urbancross_mm.utils.options import parse_value
 
 _PLACEHOLDER = re.compile(r'\{(\w+)\}')
 _METHOD_NAME = re.compile(r'[A-Za-z0-9][\w.+-]*')
@@ -80,9 +79,8 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     for option in options:
         if not option.partition('=')[0] or '=' not in option:
             raise ValueError(f'an option is KEY=VALUE, got {option!r}')
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    return parser.parse_args(['--options', *options]).options or {}
+    return {key: parse_value(value)
+            for key, _, value in (option.partition('=') for option in options)}
 
 
 def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[str, Recipe]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from urbancross_mm.apis.dataset_card.blocks import Figure, Section, Table, Text
-from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Record
+from urbancross_mm.apis.dataset_card.blocks import Block, Figure, Section, Table, Text
+from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Record, hash_of_records
 from urbancross_mm.curation.report import NUMBER
 from urbancross_mm.visualization import draw_histograms
 
@@ -16,8 +17,16 @@ FEW, MOST = 10, 20
 Manifests = Mapping[str, Mapping[str, Record]]
 
 
-def stages(manifests: Manifests) -> Section:
-    """What every stage kept, and why it did not."""
+def stages(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]] = ()) -> Section:
+    """What every stage kept, and why it did not; and whether the annotations are made from it.
+
+    Args:
+        manifests (Mapping): Records of each stage by picture.
+        metainfo (Sequence[Mapping]): Of the annotation files. Defaults to ().
+
+    Returns:
+        Section: A table, and the reasons.
+    """
     if not manifests:
         return Section('Curation', [Text('There is no record of a curation.')])
     rows, why = [], []
@@ -28,10 +37,34 @@ def stages(manifests: Manifests) -> Section:
                      *(counts[status] for status in (KEPT, DROPPED, FAILED))])
         why += [[stage, status, reason, count]
                 for (status, reason), count in reasons(records).items()]
-    blocks = [Table(['stage', 'by', 'pictures', KEPT, DROPPED, FAILED], rows)]
+    others = other_records(manifests, metainfo)
+    blocks: list[Block] = [Text(
+        'The annotations were not made from these records, but from earlier ones of '
+        f'{", ".join(others)}: run tools/curate.py again, to its end.')] if others else []
+    blocks += [Table(['stage', 'by', 'pictures', KEPT, DROPPED, FAILED], rows)]
     if why:
         blocks.append(Table(['stage', 'pictures were', 'because', 'how many'], why))
     return Section('Curation', blocks)
+
+
+def other_records(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Find the stages whose records have changed since the export.
+
+    Args:
+        manifests (Mapping): Records of each stage by picture.
+        metainfo (Sequence[Mapping]): Of the annotation files; those that name no records, as of a
+            converted data set, say nothing.
+
+    Returns:
+        list[str]: Their names.
+    """
+    found = []
+    for stage, records in manifests.items():
+        told = {sources[name] for one in metainfo if isinstance(sources := one.get('sources'), dict)
+                and (name := f'manifest/{stage}.jsonl') in sources}
+        if told and told != {hash_of_records(records.values())}:
+            found.append(stage)
+    return found
 
 
 def reasons(records: Mapping[str, Record]) -> dict[tuple[str, str], int]:

@@ -52,7 +52,8 @@ def make_card(paths: Sequence[str | Path], data_root: str | Path,
         facts.sizes(sources), facts.captions(sources), facts.vocabulary(sources),
         facts.tags(sources), facts.positions(sources),
         _findings(sources, data_root, images, pixels, workers, distance),
-        curation_facts.stages(sources.manifests), curation_facts.scores(sources.manifests),
+        curation_facts.stages(sources.manifests, sources.metainfo),
+        curation_facts.scores(sources.manifests),
         *samples(sources, data_root, images, number, seed), facts.origin(sources)]
     return Card(facts.dataset_name(sources.metainfo),
                 [section for section in sections if section.blocks])

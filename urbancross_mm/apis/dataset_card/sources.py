@@ -63,8 +63,10 @@ def find_annotations(folder: str | Path) -> list[Path]:
     """
     place = Path(folder) / 'annotations'
     if not place.is_dir():
+        begun = '; its curation has not come to the export, manifest/ and last_run.txt say why' \
+            if (Path(folder) / 'manifest').is_dir() else ''
         raise FileNotFoundError(f'no folder {place}: a data set is named by the folder above '
-                                'annotations/, or by its annotation files')
+                                f'annotations/, or by its annotation files{begun}')
     found = {(name, split): path for split in SPLITS for suffix in SUFFIXES[::-1]
              for path in sorted(place.glob(f'*_{split}{suffix}'))
              if (name := path.stem.removesuffix(f'_{split}'))}
