@@ -153,7 +153,10 @@ class SplitStage(CollectionStage):
 
     def _tell_moves(self, kept: Mapping[str, str], place: Workplace) -> None:
         """One picture more or less deals all blocks anew."""
-        before = Manifest(place.out / 'manifest' / f'{self.name}.jsonl').read()
+        try:
+            before = Manifest(place.out / 'manifest' / f'{self.name}.jsonl').read()
+        except ValueError:
+            return  # damaged, and written anew in a moment
         both = [name for name in kept if name in before]
         moved = sum(before[name].outcome.fields.get('split') != kept[name] for name in both)
         if moved:
