@@ -40,11 +40,12 @@ def test_a_missing_config_names_its_neighbours(tmp_path: Path) -> None:
         load_config(broken)
 
 
-@pytest.mark.parametrize('key', ['data_rot', 'modell.head', 'trian_cfg.max_epochs'])
+@pytest.mark.parametrize('key', ['data_rot', 'cfg.x', 'modell.head', 'trian_cfg.max_epochs'])
 def test_options_that_nobody_would_read_are_refused(key: str) -> None:
     with pytest.raises(ValueError, match=f"no setting '{key.partition('.')[0]}'"):
         load_config('configs/urbancross_finland.py', {key: 1})
     with pytest.warns(UserWarning, match="'text_and_pack' is a variable of"):
         load_config('configs/urbancross_finland.py', {'text_and_pack.0.type': 'x'})
-    for known in ('load_from', 'work_dir', 'auto_scale_lr.enable', 'model.new', 'start'):
+    for known in ('load_from', 'work_dir', 'auto_scale_lr.enable', 'model.new', 'start', 'compile',
+                  'sync_bn', 'find_unused_parameters', 'activation_checkpointing'):
         load_config('configs/urbancross_finland.py', {known: 'x'})

@@ -191,9 +191,11 @@ def test_unknown_options_are_named(changes: dict, message: str) -> None:
 def test_stages_are_named_in_options() -> None:
     cfg = load_curation(NO_WEIGHTS, {'segment.area': 0.5, 'stages.0.size': 64, 'split.seed': 3})
     assert (cfg.stages[4].area, cfg.stages[0].size, cfg.stages[5].seed) == (0.5, 64, 3)
-    for key in ('area', 'segments.area', 'scorer.parts'):
-        with pytest.raises(ValueError, match=f'option {key} belongs to no stage; .* are tile, tag'):
+    for key in ('area', 'segments.area', 'scorer.parts', 'tile', 'custom_imports.imports'):
+        with pytest.raises(ValueError, match=f'and {key} belongs to no stage; the .* are tile, t'):
             load_curation(NO_WEIGHTS, {key: 1})
+    with pytest.raises(ValueError, match='options stages.99.size do not fit .*no-weights.py'):
+        load_curation(NO_WEIGHTS, {'stages.99.size': 3})
 
 
 def test_an_export_needs_splits() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import osmium
 import pyogrio
 import pytest
 import shapely
@@ -55,7 +54,10 @@ def test_a_tile_gets_what_touches_it_and_nothing_else(tmp_path: Path) -> None:
     assert '1 kept: no position, so no tags' in report
     kept, report = run(tmp_path, [FAR])
     assert len(kept) == 3 and '2 kept: no tags here' in report
-    assert 'the map has nothing where the tiles are' in report
+    assert 'the map says nothing where the tiles are' in report
+    # A thing without a tag that is said does not hide it.
+    nameless = feature('Point', [1, 1], name='x')
+    assert 'the map says nothing where' in run(tmp_path, [FAR, nameless])[1]
 
 
 def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> None:
@@ -86,9 +88,16 @@ def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
         (tmp_path / 'map.geojson').write_text(json.dumps({**collection, **named}))
         kept, found = run_stage(TagStage(['map.geojson']), TILES, place)
         assert kept[0].fields['focus'] == said and report in str(found)
+    collection['crs'] = {'type': 'EPSG', 'properties': {'code': 32632}}
+    (tmp_path / 'map.geojson').write_text(json.dumps(collection))
+    assert run_stage(TagStage(['map.geojson']), TILES, place)[0][0].fields['focus']
+    for crs in ({'type': 'link', 'properties': {'href': 'x'}}, 'EPSG:1', {'properties': 3}):
+        (tmp_path / 'map.geojson').write_text(json.dumps({**collection, 'crs': crs}))
+        with pytest.raises(ValueError, match='map.geojson names its CRS in a way that is not read'):
+            run_stage(TagStage(['map.geojson']), TILES, place)
     collection['crs'] = {'type': 'name', 'properties': {'name': 'EPSG:1'}}
     (tmp_path / 'map.geojson').write_text(json.dumps(collection))
-    with pytest.raises(ValueError, match="is no GeoJSON: unknown CRS 'EPSG:1'"):
+    with pytest.raises(ValueError, match="map.geojson: unknown CRS 'EPSG:1'"):
         run_stage(TagStage(['map.geojson']), TILES, place)
 
 
@@ -137,6 +146,7 @@ OSM = f"""<?xml version='1.0'?><osm version='0.6' generator='test'>
 def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path, name: str) -> None:
     (tmp_path / 'map.osm').write_text(OSM)
     if name.endswith('.pbf'):
+        import osmium
         with osmium.SimpleWriter(tmp_path / name) as writer:
             for thing in osmium.FileProcessor(tmp_path / 'map.osm'):
                 writer.add(thing)

@@ -44,8 +44,18 @@ def test_large_files_are_read_once_in_all_runs(tmp_path: Path, monkeypatch: pyte
         digest = file_digest(tmp_path / 'w.pt')
         assert len(list(tmp_path.glob('cache/urbancross_mm/digests/*'))) == kept
     weights._digest_of.cache_clear()  # as a new process
-    monkeypatch.setattr('builtins.open', None)
-    assert file_digest(tmp_path / 'w.pt') == digest
+    with monkeypatch.context() as closed:
+        closed.setattr('builtins.open', None)
+        assert file_digest(tmp_path / 'w.pt') == digest
+    (kept,) = tmp_path.glob('cache/urbancross_mm/digests/*')
+    for junk in (b'', b'\xff', b'0' * 31):
+        kept.write_bytes(junk)
+        weights._digest_of.cache_clear()
+        assert file_digest(tmp_path / 'w.pt') == digest
+    before = os.stat(tmp_path / 'w.pt')
+    (tmp_path / 'w.pt').write_bytes(b'124')
+    os.utime(tmp_path / 'w.pt', ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file_digest(tmp_path / 'w.pt') != digest
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path,

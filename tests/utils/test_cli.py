@@ -1,5 +1,6 @@
 """What a tool leaves behind when it cannot go on."""
 
+import os
 import subprocess
 import sys
 
@@ -36,9 +37,21 @@ def test_our_own_mistakes_keep_their_traceback() -> None:
         run_tool(lambda: PARTS.build(dict(type='Part', size=3)))
 
 
-def test_a_reader_that_stops_is_no_error() -> None:
-    code = ('from urbancross_mm.utils.cli import run_tool\n'
-            'run_tool(lambda: print("line\\n" * 100_000))')
-    run = subprocess.run(f'{sys.executable} -c \'{code}\' | head -1; echo ${{PIPESTATUS[0]}}',
-                         shell=True, executable='/bin/bash', capture_output=True, text=True)
-    assert run.stdout.split() == ['line', '0'] and not run.stderr
+@pytest.mark.parametrize(('work', 'reader', 'code'), [
+    ('print("line")', 'head -1', '0'),
+    ('[print("line", flush=True) for _ in range(99999)]', 'head -1', '141'),
+    ('(print("line", flush=True), foreign())', 'cat', '2')])
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_a_reader_that_stops(work: str, reader: str, code: str, unbuffered: str) -> None:
+    script = ('import os\n'
+              'from urbancross_mm.utils.cli import run_tool\n'
+              'def foreign():\n'
+              '    mine, other = os.pipe()\n'
+              '    os.close(mine)\n'
+              '    os.write(other, b"x")\n'
+              f'run_tool(lambda: ({work}, None)[1])')
+    run = subprocess.run(f"{sys.executable} -c '{script}' | {reader}; echo ${{PIPESTATUS[0]}}",
+                         shell=True, executable='/bin/bash', capture_output=True, text=True,
+                         env=dict(os.environ, PYTHONUNBUFFERED=unbuffered))
+    assert run.stdout.split() == ['line', code]
+    assert ('error: ' in run.stderr) == (code == '2') and 'Traceback' not in run.stderr

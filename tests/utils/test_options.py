@@ -23,6 +23,10 @@ def read(*entries: str) -> dict[str, Any]:
     ('3', 3), ('1e-4', 1e-4), ('-0.1', -0.1), ('True', True), ('false', False), ('None', None),
     ('rsicd,ucm', ['rsicd', 'ucm']), ('[rsicd, ucm]', ['rsicd', 'ucm']), ('1,2', [1, 2]),
     ('(1,2)', (1, 2)), ('[(a,b),c]', [('a', 'b'), 'c']), ('[0.2]', [0.2]), ('[]', []),
+    ("[rsicd, 'a b', (c, 2)]", ['rsicd', 'a b', ('c', 2)]), ('( a, b )', ('a', 'b')),
+    ('[INST] Describe it [/INST]', '[INST] Describe it [/INST]'), ('a,b)', 'a,b)'),
+    ('(short) Describe it, please (now)', '(short) Describe it, please (now)'),
+    ('...', '...'), ('12#3', '12#3'), ('  3 ', 3),
     ("{'a': 1}", {'a': 1}), ('data/x=y.json', 'data/x=y.json'),
 ])
 def test_values(text: str, value: Any) -> None:
@@ -36,7 +40,8 @@ def test_several_options_and_the_last_one_wins() -> None:
 
 @pytest.mark.parametrize(('entry', 'sentence'), [
     ('no-value', "an option is KEY=VALUE, got 'no-value'"), ('=3', 'an option is KEY=VALUE'),
-    ("a=[b c, 'd']", 'every text stands in quotes; got [b c,'),
+    ("a=[b c, 'd']", 'a text with blanks stands in quotes; got b c in'),
+    ('a=[my map.geojson]', 'got my map.geojson in [my map.geojson]'),
 ])
 def test_what_is_no_option_ends_in_a_sentence(entry: str, sentence: str,
                                               capsys: pytest.CaptureFixture) -> None:

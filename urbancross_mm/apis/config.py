@@ -13,8 +13,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-# Settings that recipes may lack and no Runner has as an argument.
-_OUTSIDE = ('auto_scale_lr', 'custom_imports', 'model_wrapper_cfg', 'runner_type', 'start')
+# Settings that are read and are no arguments of the Runner.
+_OUTSIDE = ('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports',
+            'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type',
+            'start', 'sync_bn')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _OVERLAY = ('_base_', 'sample.py')
 
@@ -155,7 +157,7 @@ def _find_overlay(path: Path) -> Path:
 
 def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
     """A misspelt setting would be merged, and nobody would read it; nor a variable of the file."""
-    read = {*_OUTSIDE, *inspect.signature(Runner.__init__).parameters} - {'self'}
+    read = {*_OUTSIDE, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
     for key in options:
         name = key.partition('.')[0]
         if name not in read and name not in cfg:

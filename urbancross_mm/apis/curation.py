@@ -83,11 +83,14 @@ def load_curation(path: str | Path, options: Mapping[str, Any] | None = None) ->
     settings = {}
     for key, value in (options or {}).items():
         first, dot, rest = key.partition('.')
-        if first not in (*names, 'stages', 'custom_imports'):
-            raise ValueError(f'option {key} belongs to no stage; the stages of {path} are '
-                             f'{", ".join(names)}')
+        if first not in (*names, 'stages') or not rest:
+            raise ValueError(f'an option is STAGE.NAME=VALUE, and {key} belongs to no stage; the '
+                             f'stages of {path} are {", ".join(names)}')
         settings[f'stages.{names.index(first)}{dot}{rest}' if first in names else key] = value
-    cfg.merge_from_dict(settings)
+    try:
+        cfg.merge_from_dict(settings)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'options {", ".join(settings)} do not fit {path}: {error}') from error
     return cfg
 
 
@@ -131,17 +134,21 @@ def run_curation(cfg: Config, source: str | Path, out: str | Path,
     with only_one(place.out):
         remove_leftovers_below(place.out)
         end = ''
+        _write_report(place, 'This run has not come to its end.\n')
         try:
             _run(stages, wanted, place, limit, show, reports)
         except BaseException as error:
             end = f'{type(error).__name__}: {error}\n'
             raise
         finally:
-            # A full disk must not hide behind the file that says so.
-            with contextlib.suppress(OSError):
-                atomic_write(place.out / 'last_run.txt',
-                             ''.join(f'{report}\n' for report in reports) + end)
+            _write_report(place, ''.join(f'{report}\n' for report in reports) + end)
     return reports
+
+
+def _write_report(place: Workplace, text: str) -> None:
+    # A full disk must not hide behind the file that says so.
+    with contextlib.suppress(OSError):
+        atomic_write(place.out / 'last_run.txt', text.encode('utf-8', 'backslashreplace'))
 
 
 def _check_files(stages: Sequence[BaseStage], place: Workplace) -> None:

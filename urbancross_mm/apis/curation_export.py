@@ -103,7 +103,7 @@ class ExportStage(CollectionStage):
             path.unlink(missing_ok=True)
         self._remarks = [f'{split}: {len(names)} pictures' for split, names in members.items()]
         kept_names = {picture.name for picture in kept}
-        return [Outcome(dict(img_id=items[picture.name]['img_id']))
+        return [Outcome(dict(img_id=items[picture.name]['img_id'], split=picture.fields['split']))
                 if picture.name in kept_names else Outcome(status=DROPPED, reason='no caption')
                 for picture in pictures]
 

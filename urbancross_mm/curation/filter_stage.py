@@ -58,7 +58,8 @@ class FilterStage(CollectionStage):
         else:
             kept, bound = top_share(scores, [picture.name for picture in pictures], self.keep)
             rule = f'lowest of the best {100 * self.keep:g} %'
-        self._remarks = [f'{self.by} of at least {bound:.6g}, the {rule}']
+        self._remarks = [] if math.isnan(bound) else [
+            f'{self.by} of at least {bound:.6g}, the {rule}']
         return [Outcome() if good else Outcome(status=DROPPED, reason=self._reason(
             score, bound, rule)) for good, score in zip(kept, scores)]
 

@@ -18,6 +18,8 @@ from urbancross_mm.utils.optional import import_optional
 JSON_SUFFIXES, TABLE_SUFFIXES = ('.geojson', '.json'), ('.gpkg', '.pbf', '.osm', '.shp', '.fgb')
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
 Box = Sequence[float]
+# Projections in which a box of degrees may be a ring.
+AROUND_A_POINT = ('aeqd', 'gnom', 'laea', 'ortho', 'stere')
 GLOBE = np.array([180, 90, 180, 90]) + 1e-6
 # A geometry and its tags, each made when asked for: either may be broken.
 Feature = tuple[Callable[[], Any], Callable[[], Mapping[str, Any]]]
@@ -99,7 +101,7 @@ def check_map_file(path: Path) -> None:
         ValueError: If its format is unknown or it cannot be opened. A large file is not read.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'no map file {path}')
+        raise FileNotFoundError(f'no map file {path} (paths are relative to --in)')
     import_shapely()
     if path.suffix in TABLE_SUFFIXES:
         _layers(path)
@@ -154,25 +156,34 @@ def _json_features(path: Path) -> Iterator[Feature]:
         features = content['features'] if content['type'] == 'FeatureCollection' else [content]
         if not isinstance(features, list):
             raise TypeError(f"'features' must be a list, got {features!r:.60}")
-        crs = _json_crs(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{path} is no GeoJSON: {error}') from error
+    crs = _json_crs(content, path)
     for feature in features:
         yield (lambda one=feature: _in_degrees(_json_geometry(one), crs)), \
             (lambda one=feature: _json_tags(one))
 
 
-def _json_crs(content: Mapping[str, Any]) -> str:
+def _json_crs(content: Mapping[str, Any], path: Path) -> str:
     """The CRS that a file names, as GeoJSON could before 2016.
 
     Raises:
         ValueError: If there is no such CRS.
     """
     member = content.get('crs')
-    name = member['properties']['name'] if member else 'CRS84'
+    if not member:
+        return WGS84
+    named = member.get('properties') if isinstance(member, dict) else None
+    named = named if isinstance(named, dict) else {}
+    name = named.get('name') or (f'EPSG:{named["code"]}' if 'code' in named else None)
+    if not isinstance(name, str):
+        raise ValueError(f'{path} names its CRS in a way that is not read: {member!r:.80}')
     if 'CRS84' in name:
         return WGS84
-    check_crs(name)
+    try:
+        check_crs(name)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
     return name
 
 
@@ -241,8 +252,15 @@ def _in_crs(box: Box, crs: str) -> tuple[float, ...] | None:
     """A box of degrees in the units of a layer; None, all of it, where they cannot hold the box."""
     if crs == WGS84:
         return tuple(box)
+    if rasterio('rasterio.crs').CRS.from_user_input(crs).to_dict().get('proj') in AROUND_A_POINT:
+        return None
+    # Its sides are curves there, and what is too much is taken out afterwards.
+    west, south, east, north = box
+    wide, high = (east - west) / 100 + 1e-3, (north - south) / 100 + 1e-3
+    box = max(-180, west - wide), max(-90, south - high), min(180, east + wide), \
+        min(90, north + high)
     try:
-        moved = rasterio('rasterio.warp').transform_bounds(WGS84, crs, *box)
+        moved = rasterio('rasterio.warp').transform_bounds(WGS84, crs, *box, densify_pts=101)
     except rasterio('rasterio.errors').RasterioError:
         return None
     return tuple(moved) if np.isfinite(moved).all() and moved[0] <= moved[2] else None

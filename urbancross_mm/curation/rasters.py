@@ -111,7 +111,7 @@ class Raster:
         return low, max(high, low + 1e-6)
 
     def read(self, window: Window, bands: tuple[int, ...],
-             value_range: tuple[float, float]) -> tuple[np.ndarray, float]:
+             value_range: tuple[float, float]) -> tuple[np.ndarray, float, bool]:
         """Read a window as an 8-bit picture.
 
         Args:
@@ -123,8 +123,9 @@ class Raster:
             - output: ``(H, W, 3)``.
 
         Returns:
-            tuple[np.ndarray, float]: uint8 RGB, black where there is no data, and the share of
-            pixels that have data.
+            tuple[np.ndarray, float, bool]: uint8 RGB, black where there is no data; the share of
+            pixels that have data; and whether all that have are of one value, before they became
+            8 bits.
 
         Raises:
             ValueError: If it cannot be read, or has no such band.
@@ -140,7 +141,7 @@ class Raster:
             scaled = np.clip((pixels - low) / (high - low) * 255, 0, 255)
         picture = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
         return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))), \
-            float(known.mean())
+            float(known.mean()), bool((pixels[:, known] == pixels[:, known][:, :1]).all())
 
 
 @contextmanager

@@ -101,11 +101,16 @@ class SegmentStage(PictureStage):
             self.scorer.begin(place.device)
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
-        """Segment each picture, in threads if the segmenter can."""
-        images = place.pixels(pictures)
-        found = map_threads(lambda one: self._candidates(*one, place), list(zip(pictures, images)),
-                            place.workers if self.segmenter.in_threads else 1)
-        return [self._choose(*one, place) for one in zip(pictures, images, found)]
+        """Segment each picture, in threads if the segmenter can; as many are in memory."""
+        threads = place.workers if self.segmenter.in_threads else 1
+        outcomes = []
+        for start in range(0, len(pictures), threads):
+            part = pictures[start:start + threads]
+            images = place.pixels(part)
+            found = map_threads(lambda one: self._candidates(*one, place),
+                                list(zip(part, images)), threads)
+            outcomes += [self._choose(*one, place) for one in zip(part, images, found)]
+        return outcomes
 
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether the segment file is there, and as it was written."""

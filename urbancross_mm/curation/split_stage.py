@@ -130,8 +130,9 @@ class SplitStage(CollectionStage):
             # Tiles of one raster are neighbours, even if nobody knows where it lies.
             places = {} if self.block_metres == 0 else _blocks(pictures, tiles, block)
             groups = group_pictures(names, shas, places)
-            if len(groups) >= FEW_BLOCKS or not tries:
-                self._remarks += [remark.format(len(groups)) for remark in remarks]
+            placed = sum(any(name in tiles for name in group) for group in groups)
+            if placed >= FEW_BLOCKS or not tries:
+                self._remarks += [remark.format(placed) for remark in remarks]
                 return groups, block
 
     def _blocks_to_try(self, tiles: Mapping[str, Tile]) -> list[tuple[float, list[str]]]:
@@ -154,15 +155,16 @@ class SplitStage(CollectionStage):
     def _tell_moves(self, kept: Mapping[str, str], place: Workplace) -> None:
         """One picture more or less deals all blocks anew."""
         try:
-            before = Manifest(place.out / 'manifest' / f'{self.name}.jsonl').read()
+            exported = Manifest(place.out / 'manifest' / 'export.jsonl').read()
         except ValueError:
             return  # damaged, and written anew in a moment
-        both = [name for name in kept if name in before]
-        moved = sum(before[name].outcome.fields.get('split') != kept[name] for name in both)
+        before = {name: record.outcome.fields.get('split') for name, record in exported.items()}
+        moved = sum(before.get(name) in ('train', 'val') for name, split in kept.items()
+                    if split == 'test')
         if moved:
             self._remarks.append(
-                f'{moved} of {len(both)} pictures are in another split than after the last run: a '
-                'model trained before may have seen what is test now')
+                f'{moved} test pictures were in train or val in the last export: a model trained '
+                'on that has seen them')
 
     def _finetune(self, groups: Groups, total: int, strata: Mapping[str, str] | None,
                   tiles: Mapping[str, Tile], block: float) -> dict[str, str]:

@@ -37,6 +37,7 @@ class TagStage(PictureStage):
     """
 
     name = 'tag'
+    version = 2
     reads = ('bounds',)
 
     def __init__(self, files: Sequence[str], keys: Sequence[str] = KEYS, max_focus: int = 3,
@@ -55,11 +56,7 @@ class TagStage(PictureStage):
     def check(self, place: Workplace) -> None:
         """Look for the files, whether they can be read, and for shapely."""
         for file in self.files:
-            path = place.source / file
-            if not path.is_file():
-                raise FileNotFoundError(f'no map file {str(file)!r} below --in {place.source} '
-                                        f'({os.path.normpath(path)})')
-            check_map_file(path)
+            check_map_file(Path(os.path.normpath(place.source / file)))
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """Options, and hashes of the files."""
@@ -92,9 +89,9 @@ class TagStage(PictureStage):
                                       if picture.fields.get('bounds'))
         lines = [f'{len(things.geometries)} things of the map around the tiles, '
                  f'{len(things.geometries) - touched} touch none']
-        if not things.geometries and not things.silent:
+        if not things.geometries:
             west, south, east, north = things.box
-            lines.append(f'the map has nothing where the tiles are (longitude {west:.6g} to '
+            lines.append(f'the map says nothing where the tiles are (longitude {west:.6g} to '
                          f'{east:.6g}, latitude {south:.6g} to {north:.6g}): another area, another '
                          'CRS, or longitude and latitude swapped?')
         if things.silent:

@@ -47,6 +47,8 @@ def passed_over(folder: Path) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for path in folder.rglob('*'):
+        if any(part.startswith('.') for part in path.relative_to(folder).parts):
+            continue
         suffix = path.suffix.lower()
         if suffix in OTHER_SUFFIXES and path.is_file():
             found[suffix] += 1

@@ -182,7 +182,7 @@ class TileStage(PictureStage):
             pixels = decode(path)
         except ValueError as error:
             return Outcome(status=DROPPED, reason=str(error))
-        if reason := self._why_not(pixels):
+        if reason := self._why_not(pixels, is_blank(pixels)):
             return Outcome(status=DROPPED, reason=reason)
         height, width = pixels.shape[:2]
         content = path.read_bytes()
@@ -213,13 +213,13 @@ class TileStage(PictureStage):
         raster = self._raster(place.source / picture.fields['source'])
         window = tuple(picture.fields['window'])
         try:
-            pixels, valid = raster.read(window, self._bands(raster),
+            pixels, valid, blank = raster.read(window, self._bands(raster),
                                         self.given_range or self._range(raster))
         except ValueError as error:
             return Outcome(status=DROPPED, reason=str(error))
         if valid < self.min_valid:
             return Outcome(status=DROPPED, reason=f'less than {self.min_valid:.0%} has data')
-        if reason := self._why_not(pixels):
+        if reason := self._why_not(pixels, blank):
             return Outcome(status=DROPPED, reason=reason)
         position, remark = {}, ''
         try:
@@ -233,11 +233,11 @@ class TileStage(PictureStage):
         return Outcome(dict(width=window[2], height=window[3], label=None, bytes=len(content),
                             sha=content_hash(content), **position), reason=remark)
 
-    def _why_not(self, pixels: np.ndarray) -> str:
+    def _why_not(self, pixels: np.ndarray, blank: bool) -> str:
         """Why a picture is dropped, if it is."""
         if min(pixels.shape[:2]) < self.min_side:
             return f'shorter than {self.min_side} px'
-        return 'one colour only' if is_blank(pixels) else ''
+        return 'one colour only' if blank else ''
 
     def _bands(self, raster: Raster) -> tuple[int, ...]:
         """A raster of one band, or of one and alpha, is grey."""

@@ -196,7 +196,7 @@ class TransformersCaptioner(BaseCaptioner):
             if not self.allow_download:
                 raise FileNotFoundError(
                     f'no model folder {self.path!r}: it shall hold config, processor and weights; '
-                    'or give a hub id and allow_download=True') from error
+                    f'or give a hub id and allow_download=True ({reason:.80})') from error
             raise FileNotFoundError(
                 f'no model at {self.path!r}, which is no folder, and the Hugging Face hub does '
                 f'not help ({reason}): give a local folder with config, processor and weights, or '

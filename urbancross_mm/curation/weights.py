@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from urbancross_mm.utils.files import atomic_write
 WEIGHT_SUFFIXES = ('.safetensors', '.bin', '.pt', '.pth')
 # Configs, vocabularies and chat templates change what a model says as well.
 MODEL_SUFFIXES = (*WEIGHT_SUFFIXES, '.json', '.txt', '.model', '.jinja')
+_DIGEST = re.compile(r'[0-9a-f]{32}')
 # Bytes from which a hash is remembered between runs: reading 30 GB of weights takes a minute.
 LARGE = 2**26
 
@@ -23,7 +25,7 @@ def file_digest(path: str | Path) -> str:
     """Hash of a file's content; asked again, it is not read again unless it was written since.
 
     Those of large files are also remembered between runs, in ``$XDG_CACHE_HOME/urbancross_mm``
-    (``~/.cache`` by default), by path, size and time of the last change.
+    (``~/.cache`` by default), by path, size and times of the last change.
 
     Args:
         path (str | Path): The file.
@@ -35,7 +37,8 @@ def file_digest(path: str | Path) -> str:
         FileNotFoundError: If there is no such file.
     """
     found = os.stat(path)
-    return _digest_of(os.path.abspath(path), found.st_size, found.st_mtime_ns)
+    # The time of the last change of the entry cannot be set, as that of the content can.
+    return _digest_of(os.path.abspath(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def folder_digest(path: str | Path) -> str:
@@ -97,10 +100,12 @@ def require_files(node: Any, purpose: str) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _digest_of(path: str, size: int, changed: int) -> str:
-    remembered = _remembered(f'{path}\0{size}\0{changed}') if size >= LARGE else None
-    if remembered is not None and remembered.is_file():
-        return remembered.read_text()
+def _digest_of(path: str, size: int, *times: int) -> str:
+    remembered = _remembered(f'{path}\0{size}\0{times}') if size >= LARGE else None
+    if remembered is not None:
+        with contextlib.suppress(OSError, ValueError):
+            if _DIGEST.fullmatch(known := remembered.read_text()):
+                return known
     with open(path, 'rb') as file:
         found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     if remembered is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -19,11 +20,9 @@ def run_tool(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # as of `| head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except EXPECTED as error:
+        if isinstance(error, BrokenPipeError) and not _reader_is_there():
+            sys.exit(141)  # as a shell says it: the work is not finished
         if os.environ.get('URBANCROSS_TRACEBACK'):
             raise
         # str() of a KeyError is the repr of its message.
@@ -39,7 +38,25 @@ def run_tool(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)
+    _reader_is_there()
     sys.exit(code or 0)
+
+
+def _reader_is_there() -> bool:
+    """Whether anybody still reads what is printed: ``head`` stops. If not, no more is printed."""
+    try:
+        sys.stdout.flush()
+        # Without a buffer there is nothing left to fail; the pipe knows.
+        ends = select.poll()
+        ends.register(sys.stdout, 0)
+        if not any(event & select.POLLERR for _, event in ends.poll(0)):
+            return True
+    except BrokenPipeError:
+        pass
+    except (AttributeError, OSError, ValueError):  # a system without poll, or no real stdout
+        return True
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return False
 
 
 def _is_of_a_config(error: TypeError) -> bool:

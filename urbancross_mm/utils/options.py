@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import accumulate, pairwise
 from typing import Any
 
 from mmengine.config import DictAction
@@ -34,26 +35,46 @@ def parse_value(text: str) -> Any:
     """Read a value.
 
     Args:
-        text (str): A Python literal; ``true`` and ``false``; items between commas or brackets; or
-            a text, which needs no quotes as long as it is no list.
+        text (str): A Python literal; ``true`` and ``false``; a list, in brackets or of items
+            between commas without a blank; or a text, which needs no quotes.
 
     Returns:
-        Any: What it says. A text keeps its blanks; ``a,b`` is a list, ``a, b and c`` a text.
+        Any: What it says. A text keeps its blanks: ``a,b`` is a list, ``a, b and c`` a text.
 
     Raises:
-        ValueError: If it is a list whose texts hold blanks and are not all quoted.
+        ValueError: If a text in a list in brackets holds blanks and no quotes.
     """
+    plain = text.strip()
     try:
-        value = ast.literal_eval(text)
+        value = ast.literal_eval(plain)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         pass
     else:
-        return list(value) if isinstance(value, tuple) and text.strip()[0] != '(' else value
-    plain = text.strip()
-    if ' ' not in plain:
+        # To Python `12#3` is 12, and `...` an object.
+        if '#' not in plain and value is not Ellipsis:
+            return list(value) if isinstance(value, tuple) and plain[0] != '(' else value
+    if ' ' in plain:
+        return _read_list(plain) if _is_list(plain) else text
+    try:
         return DictAction._parse_iterable(plain)
-    if plain[0] not in '[(':
+    except AssertionError:  # brackets that do not close
         return text
-    if any(quote in plain for quote in '\'"'):
-        raise ValueError(f'in a list with blanks every text stands in quotes; got {text}')
-    return DictAction._parse_iterable(plain)
+
+
+def _is_list(text: str) -> bool:
+    """Whether the first bracket closes with the last character, and with none before."""
+    depths = list(accumulate((char in '[(') - (char in '])') for char in text))
+    return text[0] in '[(' and depths[-1] == 0 and all(depths[:-1])
+
+
+def _read_list(text: str) -> Any:
+    depths = list(accumulate((char in '[(') - (char in '])') for char in text))
+    cuts = [0, *(i for i, char in enumerate(text) if char == ',' and depths[i] == 1),
+            len(text) - 1]
+    parts = [text[start + 1:end].strip() for start, end in pairwise(cuts)]
+    items = []
+    for part in filter(None, parts):
+        items.append(parse_value(part))
+        if ' ' in part and items[-1] == part:
+            raise ValueError(f'in a list a text with blanks stands in quotes; got {part} in {text}')
+    return tuple(items) if text[0] == '(' else items

@@ -161,3 +161,35 @@ def test_ctrl_c_ends_the_workers_and_still_reports(tmp_path: Path) -> None:
     assert group_ends(process.pid)
     report = (tmp_path / 'out/matrix.md').read_text()
     assert '| a | not run | not run | not run |' in report and '50.00' in report
+
+
+KILLED = """
+import multiprocessing, os, signal, time
+
+
+def load(path):
+    # As torch's loaders do in a worker of the matrix.
+    multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,)).start()
+    open(path, 'w').close()
+    time.sleep(600)
+
+
+if __name__ == '__main__':
+    import sys
+    from urbancross_mm.apis.cross_domain.pool import spawned_worker
+
+    spawned_worker().submit(load, sys.argv[1])
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_matrix_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / 'script.py').write_text(KILLED)
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', str(tmp_path / 'script.py'), str(tmp_path / 'begun')],
+        start_new_session=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert process.wait(timeout=120) == -signal.SIGKILL
+    assert group_ends(process.pid)
