@@ -25,6 +25,7 @@ exec python tools/analysis_tools/cross_domain_matrix.py --domains rsicd ucm \
     --method "infonce-coefficient0.01=$N;custom_hooks.4.maximum=0.01" \
     --method "infonce-coefficient1=$N;custom_hooks.4.maximum=1.0" \
     --method "infonce-sign-flipped=$N;custom_hooks.4.maximum=-0.1" \
+    --method "coral=${A}_coral.py" \
     --method "transport=$T" \
     --method "transport-eps0.02=$T;model.losses.0.eps=0.02" \
     --method "transport-eps0.03=$T;model.losses.0.eps=0.03" \
