@@ -28,7 +28,6 @@ exec python tools/analysis_tools/cross_domain_matrix.py --domains rsicd ucm \
     --method "coral=${A}_coral.py" \
     --method "transport=$T" \
     --method "transport-eps0.02=$T;model.losses.0.eps=0.02" \
-    --method "transport-eps0.03=$T;model.losses.0.eps=0.03" \
     --method "transport-eps0.1=$T;model.losses.0.eps=0.1" \
     --method "transport-weight1=$T;model.losses.0.loss_weight=1.0" \
     --method "transport-weight10=$T;model.losses.0.loss_weight=10.0" \
