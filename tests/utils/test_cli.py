@@ -32,9 +32,18 @@ def test_wrong_arguments_in_a_config_are_a_sentence(options: dict, sentence: str
     assert sentence in capsys.readouterr().err
 
 
-def test_our_own_mistakes_keep_their_traceback() -> None:
+def test_a_mistake_of_ours_is_named_and_its_traceback_can_be_had(
+        capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistake() -> None:
+        PARTS.build(dict(type='Part', size=3))
+
+    assert end_of(mistake) == 2
+    assert capsys.readouterr().err == (
+        "error: Part(size=3) cannot be built: TypeError: object of type 'int' has no len() "
+        '(URBANCROSS_TRACEBACK=1 shows where)\n')
+    monkeypatch.setenv('URBANCROSS_TRACEBACK', '1')
     with pytest.raises(TypeError, match='has no len'):
-        run_tool(lambda: PARTS.build(dict(type='Part', size=3)))
+        run_tool(mistake)
 
 
 @pytest.mark.parametrize(('work', 'reader', 'code'), [

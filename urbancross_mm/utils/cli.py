@@ -7,11 +7,11 @@ import select
 import sys
 from collections.abc import Callable
 
-EXPECTED = (ValueError, KeyError, OSError, ImportError, FloatingPointError)
+from urbancross_mm.utils.error_sentence import sentence_of
 
 
 def run_tool(main: Callable[[], int | None]) -> None:
-    """Run a tool; a user's mistake ends in one sentence on stderr and exit code 2.
+    """Run a tool; whatever goes wrong ends in one sentence on stderr and exit code 2.
 
     Set ``URBANCROSS_TRACEBACK=1`` to see where it came from.
 
@@ -20,24 +20,16 @@ def run_tool(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main()
-    except EXPECTED as error:
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
         if isinstance(error, BrokenPipeError) and not _reader_is_there():
             sys.exit(141)  # as a shell says it: the work is not finished
         if os.environ.get('URBANCROSS_TRACEBACK'):
             raise
-        # str() of a KeyError is the repr of its message.
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sentence = ' '.join(str(message).split()) or repr(error)
-        print(f'error: {sentence}', file=sys.stderr)
+        print(f'error: {sentence_of(error)}', file=sys.stderr)
         sys.exit(2)
-    except TypeError as error:
-        if os.environ.get('URBANCROSS_TRACEBACK') or not _is_of_a_config(error):
-            raise
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        sys.exit(130)
     _reader_is_there()
     sys.exit(code or 0)
 
@@ -57,12 +49,3 @@ def _reader_is_there() -> bool:
         return True
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return False
-
-
-def _is_of_a_config(error: TypeError) -> bool:
-    """Whether a component was called from a config with other arguments than it takes."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None \
-        and trace.tb_frame.f_globals.get('__name__') == 'mmengine.registry.build_functions'
