@@ -136,6 +136,18 @@ def test_an_adaptation_names_its_domains_everywhere(name: str) -> None:
     assert load_config(CONFIGS / name, sample=True).start == cfg.start + '_sample'
 
 
+@pytest.mark.parametrize('name', [*ADAPTING, 'adaptation/own_city.py'])
+def test_an_adaptation_of_ten_epochs_has_240_steps_however_small_the_target(name: str) -> None:
+    cfg = load_config(CONFIGS / name)
+    (hook,) = [hook for hook in cfg.custom_hooks if hook.type == 'MinStepsHook'] or [None]
+    if 'batch-norm' in name:  # one pass that trains nothing
+        assert hook is None
+        return
+    assert hook.min_steps == 240
+    if cfg.train_cfg.max_epochs == 10:
+        assert 10 * cfg.train_dataloader.batch_sampler.min_steps == 240
+
+
 def components(node: object) -> Iterator[dict]:
     """Every dict with a ``type`` below a config."""
     if isinstance(node, dict):

@@ -32,6 +32,7 @@ sample = dict(
         LoadSegments=dict(num_segments=3),
         RetrievalDataPreprocessor=dict(num_segments=3, segment_size=64),
         FeatureEncoder=dict(in_channels=128),
+        CrossDomainSampler=dict(min_steps=1),
         # From scratch, a frozen copy of the image tower would be a random network; a shared tower
         # would mix the BatchNorm statistics of pictures and of segments on white.
         UrbanCross=dict(segment_encoder=dict(mode='trainable')),

@@ -12,7 +12,12 @@ from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from tests.models.helpers import cross_modal
-from urbancross_mm.engine import GradientReversalHook, SourceCurriculumHook, TargetBatchNormHook
+from urbancross_mm.engine import (
+    GradientReversalHook,
+    MinStepsHook,
+    SourceCurriculumHook,
+    TargetBatchNormHook,
+)
 from urbancross_mm.functional.curriculum import reversal_ramp
 from urbancross_mm.models import DomainAdversarialHead
 from urbancross_mm.structures import CurriculumStage
@@ -191,3 +196,16 @@ def test_no_batch_norm_to_adapt() -> None:
     with pytest.raises(ValueError, match='the image encoder has no BatchNorm to adapt'):
         TargetBatchNormHook('spain').before_train(runner(cross_modal()))
     TargetBatchNormHook('spain').before_train(runner(cross_modal(), epoch=1))  # resumed: has been
+
+
+@pytest.mark.parametrize(('steps', 'warned'), [(239, True), (240, False), (1000, False)])
+def test_a_short_adaptation_is_warned_of(steps: int, warned: bool) -> None:
+    run = runner(Adapting(), max_iters=steps)
+    MinStepsHook(240).before_train(run)
+    assert [line.startswith(f'WARNING: this adaptation has {steps} steps') for line
+            in run.lines.texts] == [True] * warned
+
+
+def test_a_minimum_of_no_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match='min_steps must be at least 1, got 0'):
+        MinStepsHook(0)

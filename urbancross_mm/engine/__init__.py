@@ -9,6 +9,7 @@ from urbancross_mm.engine.hooks import (
     CheckpointGuardHook,
     EpochSeedHook,
     GradientReversalHook,
+    MinStepsHook,
     RetrievalVisualizationHook,
     SourceCurriculumHook,
     TargetBatchNormHook,
@@ -18,6 +19,6 @@ from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
-    'GradientReversalHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
+    'GradientReversalHook', 'MinStepsHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
     'TargetBatchNormHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
 ]

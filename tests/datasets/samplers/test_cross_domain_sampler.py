@@ -34,14 +34,14 @@ def _paths(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(*members: Items, source: dict, target: dict, seed: int = 0, epoch: int = 0,
-          batch_size: int | None = None, world: tuple[int, int] = (0, 1)
+          batch_size: int | None = None, world: tuple[int, int] = (0, 1), **options: int
           ) -> CrossDomainSampler:
     stub = SimpleNamespace(
         dataset=SimpleNamespace(datasets=list(members)), seed=seed, epoch=epoch)
     total = sum(source.values()) + sum(target.values())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cross_domain_sampler, 'world_info', lambda: WorldInfo(*world))
-        return CrossDomainSampler(stub, batch_size or total, source, target)
+        return CrossDomainSampler(stub, batch_size or total, source, target, **options)
 
 
 def ranks(size: int, *members: Items, **kwargs: object) -> list[CrossDomainSampler]:
@@ -66,6 +66,32 @@ def test_every_target_item_once_at_any_world_size(target: int, world: int) -> No
         sizes = [len(in_domain([batch], 50, 50 + target)) for batch in batches]
         assert max(sizes) <= 4 and max(sizes) - min(sizes) <= 1
         assert {len(in_domain([batch], 0, 50)) for batch in batches} == {6}
+
+
+@pytest.mark.parametrize('world', [1, 2])
+@pytest.mark.parametrize(('min_steps', 'passes'), [(1, 1), (4, 2), (24, 8), (25, 9)])
+def test_a_small_target_is_passed_over_until_there_are_enough_steps(
+        min_steps: int, passes: int, world: int) -> None:
+    samplers = ranks(world, Items('finland', 50), Items('spain', 12 * world - 1),
+                     source=dict(finland=6), target=dict(spain=4), min_steps=min_steps)
+    epochs = [list(sampler) for sampler in samplers]
+    assert {len(batches) for batches in epochs} == {len(samplers[0])} == {3 * passes}
+    orders = []
+    for turn in range(passes):
+        seen = [in_domain(batches[3 * turn:3 * turn + 3], 50, 99) for batches in epochs]
+        assert sorted(sum(seen, [])) == list(range(50, 49 + 12 * world))
+        orders.append(tuple(sum(seen, [])))
+    assert len(set(orders)) == passes
+    once = ranks(world, Items('finland', 50), Items('spain', 12 * world - 1),
+                 source=dict(finland=6), target=dict(spain=4))
+    # The first pass is that of an epoch without repetition.
+    assert [batches[:3] for batches in epochs] == [list(sampler) for sampler in once]
+
+
+def test_no_steps_are_refused() -> None:
+    with pytest.raises(ValueError, match='min_steps must be at least 1, got 0'):
+        build(Items('finland', 50), Items('spain', 12), source=dict(finland=6),
+              target=dict(spain=4), min_steps=0)
 
 
 def test_a_batch_has_its_sources_in_order_and_then_the_target() -> None:

@@ -21,18 +21,20 @@ class CrossDomainSampler(Sampler[list[int]]):
     """Batches with a fixed number of source items and their share of one pass over the target.
 
     A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
-    One epoch is one pass over the target, in which every target item comes exactly once at any
-    world size: the items are dealt out evenly, so where they do not fill all batches each holds a
-    few less than ``target``, and no rank runs out before the others. The sources are shuffled and
-    used up before they start over. The order is a function of (seed, epoch). Ranks take their
-    parts of it, so two ranks with half the batch see together what one rank sees. No batch is
-    kept.
+    One epoch is one pass over the target (several with ``min_steps``). In a pass every target item
+    comes exactly once at any world size: the items are dealt out evenly, so where they do not fill
+    all batches each holds a few less than ``target``, and no rank runs out before the others. The
+    sources are shuffled and used up before they start over. The order is a function of (seed,
+    epoch). Ranks take their parts of it, so two ranks with half the batch see together what one
+    rank sees. No batch is kept.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives data set, seed and epoch.
         batch_size (int): Of the loader; it has to be the sum of all counts.
         source (Mapping[str, int]): Items a batch and rank by domain: ``dict(finland=80)``.
         target (Mapping[str, int]): Likewise, one domain: ``dict(spain=16)``.
+        min_steps (int): An epoch has at least as many batches: a small target is passed over
+            several times, each time in another order. Defaults to 1, one pass.
         drop_last (bool): Not used: nothing is left over. Defaults to False.
 
     Raises:
@@ -48,8 +50,11 @@ class CrossDomainSampler(Sampler[list[int]]):
     """
 
     def __init__(self, sampler: Any, batch_size: int, source: Mapping[str, int],
-                 target: Mapping[str, int], drop_last: bool = False) -> None:
+                 target: Mapping[str, int], min_steps: int = 1, drop_last: bool = False) -> None:
+        if min_steps < 1:
+            raise ValueError(f'min_steps must be at least 1, got {min_steps}')
         self.sampler = sampler
+        self.min_steps = min_steps
         self.world_size = world_info().world_size
         self.rank = world_info().rank
         _check_counts(source, target, batch_size)
@@ -63,13 +68,14 @@ class CrossDomainSampler(Sampler[list[int]]):
 
     def __len__(self) -> int:
         """Batches an epoch, the same on every rank."""
-        return math.ceil(len(self.target_places) / (self.target_count * self.world_size))
+        return self._steps_of_a_pass() * self._passes()
 
     def __iter__(self) -> Iterator[list[int]]:
         """Indices of each batch of this rank: sources in the order given, then the target."""
         seed = [self.sampler.seed or 0, self.sampler.epoch]
         # Steps of nearly equal size, each dealt out to the ranks.
-        steps = np.array_split(_shuffled(self.target_places, [*seed, 0], 0), len(self))
+        steps = [step for turn in range(self._passes()) for step in np.array_split(
+            _shuffled(self.target_places, [*seed, 0], turn), self._steps_of_a_pass())]
         streams = [_stream(places, [*seed, number]) for number, (places, _) in
                    enumerate(self.sources, 1)]
         for targets in steps:
@@ -80,6 +86,12 @@ class CrossDomainSampler(Sampler[list[int]]):
                 batch += drawn[self.rank * count:(self.rank + 1) * count]
             batch += np.array_split(targets, self.world_size)[self.rank].tolist()
             yield batch
+
+    def _steps_of_a_pass(self) -> int:
+        return math.ceil(len(self.target_places) / (self.target_count * self.world_size))
+
+    def _passes(self) -> int:
+        return math.ceil(self.min_steps / self._steps_of_a_pass())
 
 
 def _stream(places: np.ndarray, seed: list[int]) -> Iterator[int]:
