@@ -39,7 +39,7 @@ def read_runs(files: list[str]) -> pd.DataFrame:
             raise FileNotFoundError(f'no metrics file at {name}')
         try:
             rows[name] = {k: float(v) for k, v in json.loads(Path(name).read_text()).items()}
-        except (json.JSONDecodeError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f'{name} is not a metrics file of tools/test.py --out: {error}'
                              ) from error
     table = pd.DataFrame.from_dict(rows, orient='index')
