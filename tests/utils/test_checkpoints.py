@@ -18,13 +18,12 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from tests.carriers import CARRIERS, Carrier
-from urbancross_mm.utils import checkpoints
 from urbancross_mm.utils.checkpoints import (
+    add_trust_argument,
     check_checkpoint,
     compare_state_dicts,
     read_checkpoint,
     read_state_dict,
-    trust_checkpoints,
 )
 
 WEIGHTS = dict(weight=torch.arange(3.), bias=torch.ones(1))
@@ -90,8 +89,11 @@ def test_trust_runs_the_code_and_says_so(tmp_path: Path, capsys: pytest.CaptureF
     torch.save(dict(state_dict=WEIGHTS, note=Carrier('eval', mark)), path)
     assert torch.equal(read_checkpoint(path, trust=True)['state_dict']['weight'], torch.arange(3.))
     assert mark.exists() and f'{path} is read with --trust-checkpoint' in capsys.readouterr().err
-    monkeypatch.setattr(checkpoints, '_trusted', False)
-    trust_checkpoints()
+    monkeypatch.setenv('URBANCROSS_TRUST_CHECKPOINT', '0')
+    refusal(path)
+    parser = argparse.ArgumentParser()
+    add_trust_argument(parser)
+    parser.parse_args(['--trust-checkpoint'])
     assert 'may run any code' in capsys.readouterr().err
     read_checkpoint(path)
 

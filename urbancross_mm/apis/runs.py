@@ -17,7 +17,7 @@ from urbancross_mm.apis.config import LOADERS, load_config, nested_dicts
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import find_resumable, remove_leftovers
-from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
+from urbancross_mm.utils.checkpoints import add_trust_argument, check_checkpoint, read_checkpoint
 from urbancross_mm.utils.options import ConfigOptions
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
@@ -42,6 +42,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): The tool's parser.
     """
     add_common_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument('--work-dir', help='folder for logs and checkpoints '
                         '(default: work_dirs/<config name>)')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')

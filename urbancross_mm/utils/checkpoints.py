@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 import sys
 import textwrap
@@ -17,7 +19,7 @@ from urbancross_mm.utils.plain_data import plain_classes
 WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model', 'net', 'weights')
 # Of DistributedDataParallel and torch.compile.
 WRAPPER_PREFIXES = ('module.', '_orig_mod.', 'module.')
-_trusted = False
+_TRUST = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
 def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
@@ -66,12 +68,23 @@ def refuse_other_model(model: Any, found: Mapping[str, Any], path: str | Path,
         f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})')
 
 
-def trust_checkpoints() -> None:
-    """Let this process read checkpoints that carry code: ``--trust-checkpoint``."""
-    global _trusted
-    _trusted = True
-    print('warning: --trust-checkpoint: a checkpoint may run any code while it is read; give it '
-          'for your own files only', file=sys.stderr)
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint`` to a tool that loads checkpoints.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('--trust-checkpoint', action=_Trust, nargs=0,
+                        help='read your own old checkpoints although they carry code, and run it')
+
+
+class _Trust(argparse.Action):
+    """Trust checkpoints in this process and those that it starts."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ[_TRUST] = '1'
+        print('warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
+              'it for your own files only', file=sys.stderr)
 
 
 def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
     if not path.stat().st_size:
         raise ValueError(f'cannot read the checkpoint {path}: it is empty')
     content = _read_safetensors(path) if path.suffix == '.safetensors' \
-        else _read_torch(path, trust or _trusted)
+        else _read_torch(path, trust or os.environ.get(_TRUST) == '1')
     if not isinstance(content, dict):
         raise ValueError(f'cannot read the checkpoint {path}: it holds a {type(content).__name__}, '
                          'where a dict of weights is needed')
