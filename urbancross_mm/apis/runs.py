@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from urbancross_mm.apis.config import LOADERS, load_config, nested_dicts
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
-from urbancross_mm.engine import TrainingGuardHook, find_resumable, remove_leftovers
+from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
 from urbancross_mm.utils.checkpoints import add_trust_argument, check_checkpoint, read_checkpoint
 from urbancross_mm.utils.options import ConfigOptions
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
@@ -86,13 +86,14 @@ def build_runner(cfg: Config) -> Runner:
         Runner: mmengine's, or the one named by ``runner_type``.
     """
     check_data(cfg)
-    if os.path.isfile(cfg.get('load_from') or ''):
+    if cfg.get('load_from') and '://' not in cfg.load_from:
         check_checkpoint(cfg.load_from)
     if init_cpu_distributed(cfg.get('launcher', 'none')):
         cfg.setdefault('model_wrapper_cfg', dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
-    runner.register_hook(TrainingGuardHook())
+    for hook in (TrainingGuardHook(), MidEpochHook()):
+        runner.register_hook(hook)
     return runner
 
 

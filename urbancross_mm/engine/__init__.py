@@ -9,6 +9,7 @@ from urbancross_mm.engine.hooks import (
     CheckpointGuardHook,
     EpochSeedHook,
     GradientReversalHook,
+    MidEpochHook,
     RetrievalVisualizationHook,
     SourceCurriculumHook,
     TargetBatchNormHook,
@@ -19,6 +20,7 @@ from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
-    'GradientReversalHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
-    'TargetBatchNormHook', 'TrainingGuardHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
+    'GradientReversalHook', 'MidEpochHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
+    'TargetBatchNormHook', 'TrainingGuardHook', 'find_resumable', 'remove_leftovers',
+    'seed_worker',
 ]

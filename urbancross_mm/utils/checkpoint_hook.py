@@ -41,7 +41,14 @@ def load_from_local(filename: Any, map_location: Any = None, weights_only: bool 
     """Read a file, on the CPU wherever it is to go: loading copies. mmengine logs the name."""
     if not isinstance(filename, str | Path):
         raise ValueError('a checkpoint is read from a file: download it and name that')
-    return read_checkpoint(Path(filename).expanduser())
+    return _without_config(read_checkpoint(Path(filename).expanduser()))
+
+
+def _without_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Old checkpoints carry their config as text, which a resumed Runner would run."""
+    if isinstance(checkpoint.get('meta'), dict):
+        checkpoint['meta'].pop('config', None)
+    return checkpoint
 
 
 def _read_url(url: str, model_dir: str | None = None, map_location: Any = None,
@@ -54,7 +61,7 @@ def _read_url(url: str, model_dir: str | None = None, map_location: Any = None,
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), progress=progress)
-    return read_checkpoint(path)
+    return _without_config(read_checkpoint(path))
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
