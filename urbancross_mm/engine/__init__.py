@@ -9,16 +9,19 @@ from urbancross_mm.engine.hooks import (
     CheckpointGuardHook,
     EpochSeedHook,
     GradientReversalHook,
+    MidEpochHook,
     MinStepsHook,
     RetrievalVisualizationHook,
     SourceCurriculumHook,
     TargetBatchNormHook,
+    TrainingGuardHook,
     seed_worker,
 )
 from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
-    'GradientReversalHook', 'MinStepsHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
-    'TargetBatchNormHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
+    'GradientReversalHook', 'MidEpochHook', 'MinStepsHook', 'RetrievalVisualizationHook',
+    'SourceCurriculumHook', 'TargetBatchNormHook', 'TrainingGuardHook', 'find_resumable',
+    'remove_leftovers', 'seed_worker',
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def find_resumable(work_dir: str | Path) -> str | None:
 
     Returns:
         str | None: What ``last_checkpoint`` names if it exists, else the ``epoch_*.pth`` or
-        ``iter_*.pth`` of the highest number, else None.
+        ``iter_*.pth`` of the highest number (of both kinds, the later file), else None.
     """
     work_dir = Path(work_dir)
     with contextlib.suppress(OSError):
@@ -77,5 +78,9 @@ def find_resumable(work_dir: str | Path) -> str | None:
         for candidate in (Path(named), work_dir / Path(named).name):
             if named and candidate.is_file():
                 return str(candidate)
-    found = [*work_dir.glob('epoch_*.pth'), *work_dir.glob('iter_*.pth')]
-    return str(max(found, key=lambda path: int(path.stem.split('_')[1]))) if found else None
+    found: dict[str, Path] = {}
+    for path in work_dir.glob('*.pth'):
+        kind, _, number = path.stem.partition('_')
+        if kind in ('epoch', 'iter') and number.isdecimal() and path.is_file():
+            found[kind] = max(found.get(kind, path), path, key=lambda p: int(p.stem.split('_')[1]))
+    return str(max(found.values(), key=os.path.getmtime)) if found else None

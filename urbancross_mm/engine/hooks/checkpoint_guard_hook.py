@@ -37,6 +37,10 @@ class CheckpointGuardHook(Hook):
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
                 'epoch_*.pth, or start a new run with load_from')
+        lacking = [key for key in ('meta', 'message_hub') if key not in checkpoint]
+        if runner._resume and lacking:
+            raise ValueError(f'{runner._load_from} lacks {" and ".join(lacking)}, so a run cannot '
+                             'go on from it: start a new one with load_from')
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         found = checkpoint.get('state_dict', checkpoint)
