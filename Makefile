@@ -26,7 +26,8 @@ $(VENV)/.installed: setup.py constraints.txt
 demo: export OMP_NUM_THREADS = 1
 demo: setup
 	$(BIN)/python tools/misc/make_sample.py --root data/sample
-	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample --work-dir $(WORK_DIR)
+	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample --work-dir $(WORK_DIR) \
+		--overwrite
 	$(BIN)/python tools/test.py configs/urbancross_finland.py $(WORK_DIR) --sample \
 		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/strips
 	$(BIN)/python tools/search.py configs/urbancross_finland.py $(WORK_DIR) --sample \

@@ -40,6 +40,12 @@ def test_train_resume_test_search(in_sample_dir: Path, tmp_path: Path) -> None:
     assert (work / 'epoch_3.pth').is_file()
     assert len(list(work.glob('*/vis_data/scalars.json'))) == 2
     assert len(list(work.glob('best_retrieval_mR_*.pth'))) == 1
+    done = call(*train, '--cfg-options', *SMALL, cwd=in_sample_dir, ok=False)
+    assert 'holds an earlier training' in done.stderr.splitlines()[-1]
+    call(*train, '--overwrite', '--cfg-options', *SMALL, 'train_cfg.max_epochs=1',
+         cwd=in_sample_dir)
+    assert sorted(path.name for path in work.glob('*.pth')) == [
+        'best_retrieval_mR_epoch_1.pth', 'epoch_1.pth']
     out = tmp_path / 'metrics.json'
     call('tools/test.py', CONFIG, str(work), '--sample', '--work-dir', str(work), '--out', str(out),
          '--show-dir', str(tmp_path / 'strips'), '--cfg-options', *SMALL, cwd=in_sample_dir)

@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
+from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 
@@ -32,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--stages', nargs='+', metavar='STAGE',
                         help='run these alone; those before them must have been run')
     parser.add_argument('--device', default='cpu', help='of the models: cpu, cuda, cuda:1, ...')
+    add_trust_argument(parser)
     parser.add_argument('--workers', type=int, default=1, help='threads for pictures')
     parser.add_argument('--limit', type=int, help='only the first pictures, to try a config; '
                         'refused where a larger set lies')

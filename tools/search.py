@@ -16,6 +16,7 @@ from urbancross_mm.apis import (  # noqa: E402
     RetrievalInferencer, add_common_arguments, ensure_sample, list_pictures, load_config,
     resolve_checkpoint)
 from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
+from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.visualization import RetrievalVisualizer  # noqa: E402
 
@@ -24,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument('checkpoint', help='checkpoint file, work directory, or "none": zero-shot')
     parser.add_argument('query', nargs='+',
                         help='one or more sentences, or paths of pictures to search by')

@@ -1,5 +1,6 @@
 """Segmenters: the real code path of SAM with a tiny random model, and the cheap ones."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -85,15 +86,21 @@ def test_what_is_missing_is_said_at_the_start(weights: Path, tmp_path: Path,
         sam(weights).check()
 
 
-@pytest.mark.parametrize('content', [b'no weights', None])
-def test_weights_of_another_model_are_refused(content: bytes | None, tmp_path: Path) -> None:
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / 'bad.pth'
-    if content is None:
-        torch.save({'weight': torch.zeros(2)}, path)
-    else:
-        path.write_bytes(content)
+    torch.save({'weight': torch.zeros(2)}, path)
     with pytest.raises(ValueError, match='bad.pth does not hold the weights of SAM tiny'):
         sam(path).begin('cpu')
+    path.write_bytes(b'no weights')
+    with pytest.raises(ValueError, match='cannot read the checkpoint .*bad.pth'):
+        sam(path).begin('cpu')
+
+
+def test_weights_are_read_under_their_usual_names_too(weights: Path, tmp_path: Path) -> None:
+    content = torch.load(weights, weights_only=True)
+    torch.save(dict(model={f'module.{name}': value for name, value in content.items()},
+                    args=argparse.Namespace(epochs=3)), tmp_path / 'fine_tuned.pth')
+    sam(tmp_path / 'fine_tuned.pth').begin('cpu')
 
 
 def test_grid_and_color_work_at_a_bounded_size() -> None:

@@ -1,19 +1,32 @@
 """Checkpoints are read without running what they carry."""
 
+import argparse
+import collections
+import datetime
+import os
+import pickle
+import types
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from urbancross_mm.utils.checkpoints import check_checkpoint, compare_state_dicts, read_checkpoint
+from tests.carriers import CARRIERS, Carrier
+from urbancross_mm.utils.checkpoints import (
+    add_trust_argument,
+    check_checkpoint,
+    compare_state_dicts,
+    read_checkpoint,
+    read_state_dict,
+)
 
-
-class Evil:
-    """Runs code when it is unpickled."""
-
-    def __reduce__(self) -> tuple:
-        return eval, ('open("touched", "w").close()',)
+WEIGHTS = dict(weight=torch.arange(3.), bias=torch.ones(1))
 
 
 class Sly:
@@ -21,6 +34,16 @@ class Sly:
 
     def __reduce__(self) -> tuple:
         return getattr, (torch.zeros(1), '__class__')
+
+
+def refusal(path: Path) -> str:
+    """The sentence that a file is refused with, as long and as plain as one should be."""
+    with pytest.raises(ValueError, match=f'^cannot read the checkpoint .*{path.name}: ') as caught:
+        read_checkpoint(path)
+    message = str(caught.value)
+    assert len(message) < 300 + len(str(path)) and '\n' not in message and '\x1b' not in message
+    assert 'weights_only' not in message and 'add_safe_globals' not in message
+    return message
 
 
 def test_a_message_hub_is_plain_data(tmp_path: Path) -> None:
@@ -35,14 +58,200 @@ def test_a_message_hub_is_plain_data(tmp_path: Path) -> None:
     assert isinstance(buffer, HistoryBuffer) and buffer.current() == 1.5
 
 
-@pytest.mark.parametrize('thing', [Evil(), Sly()])
-def test_code_is_refused_and_not_run(thing: object, tmp_path: Path,
-                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save(dict(state_dict={}, extra=thing), 'x.pth')
-    with pytest.raises(ValueError, match=r'cannot read the checkpoint x\.pth'):
-        read_checkpoint('x.pth')
-    assert not Path('touched').exists()
+@pytest.mark.parametrize('legacy', [False, True])
+@pytest.mark.parametrize('kind', CARRIERS)
+def test_code_is_refused_and_not_run(kind: str, legacy: bool, tmp_path: Path) -> None:
+    path, mark = tmp_path / 'x.pth', tmp_path / 'mark'
+    for place in ('note', 'optimizer', 'meta', 'state_dict'):
+        content = dict(dict(state_dict=WEIGHTS), **{place: {'deep': [Carrier(kind, mark)]}})
+        torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+        assert '--trust-checkpoint if the file is your own' in refusal(path)
+    assert not mark.exists()
+
+
+def test_the_sentence_names_what_was_refused(tmp_path: Path) -> None:
+    mark = tmp_path / 'mark'
+    names = dict(system=f'{os.system.__module__}.system', eval='eval', module='Linear',
+                 getattr='torch.nn.modules.module.Module')
+    for kind, name in names.items():
+        torch.save(dict(x=Carrier(kind, mark)), tmp_path / 'x.pth')
+        assert name in refusal(tmp_path / 'x.pth')
+    torch.save(dict(x=Sly()), tmp_path / 'x.pth')
+    assert 'it holds getattr, which' in refusal(tmp_path / 'x.pth')
+
+
+def test_trust_runs_the_code_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    path, mark = tmp_path / 'x.pth', tmp_path / 'mark'
+    torch.save(dict(state_dict=WEIGHTS), path)
+    read_checkpoint(path, trust=True)
+    assert capsys.readouterr().err == ''
+    torch.save(dict(state_dict=WEIGHTS, note=Carrier('eval', mark)), path)
+    assert torch.equal(read_checkpoint(path, trust=True)['state_dict']['weight'], torch.arange(3.))
+    assert mark.exists() and f'{path} is read with --trust-checkpoint' in capsys.readouterr().err
+    monkeypatch.setenv('URBANCROSS_TRUST_CHECKPOINT', '0')
+    refusal(path)
+    parser = argparse.ArgumentParser()
+    add_trust_argument(parser)
+    parser.parse_args(['--trust-checkpoint'])
+    assert 'may run any code' in capsys.readouterr().err
+    read_checkpoint(path)
+
+
+@pytest.mark.parametrize('key', ['state_dict', 'model', 'model_state_dict', 'net', None])
+@pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.', 'module._orig_mod.',
+                                    '_orig_mod.module.'])
+def test_weights_are_found_under_any_usual_name(key: str | None, prefix: str, tmp_path: Path
+                                                ) -> None:
+    weights = collections.OrderedDict((prefix + name, value) for name, value in WEIGHTS.items())
+    torch.save({key: weights, 'epoch': 3} if key else weights, tmp_path / 'x.pth')
+    found = read_state_dict(tmp_path / 'x.pth')
+    assert list(found) == list(WEIGHTS)
+    assert all(torch.equal(found[name], value) for name, value in WEIGHTS.items())
+    assert read_checkpoint(tmp_path / 'x.pth').get('epoch') == (3 if key else None)
+
+
+def test_a_prefix_that_not_all_have_is_part_of_the_names(tmp_path: Path) -> None:
+    weights = {'module.weight': torch.ones(1), 'head.weight': torch.ones(1)}
+    torch.save(weights, tmp_path / 'x.pth')
+    assert list(read_state_dict(tmp_path / 'x.pth')) == list(weights)
+
+
+PLAIN = dict(
+    args=argparse.Namespace(lr=0.1, path=Path('runs/x'), nested=types.SimpleNamespace(a=1)),
+    history=[dict(loss=np.float64(0.5), best=np.float32(0.25), step=np.int64(7), ok=np.bool_(True),
+                  name=np.str_('vit'))],
+    arrays=[np.arange(6).astype(kind).reshape(2, 3)
+            for kind in ('bool', 'uint8', 'int16', 'float16', 'float64', 'complex64')],
+    words=np.array(['a', 'bcd']), when=datetime.datetime(2024, 5, 17, 12, 30),
+    took=datetime.timedelta(seconds=5), counts=collections.Counter('aab'),
+    last=collections.deque([1, 2], maxlen=5), grouped=collections.defaultdict(list, a=[1]),
+    meta=ConfigDict(classes=('a', 'b'), inner=dict(x=1)), version=torch.__version__,
+    rng=np.random.RandomState(1).get_state(), span=range(3), ids=frozenset({1, 2}),
+    dtype=torch.bfloat16, device=torch.device('cpu'))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality that looks into containers, and takes a dict for any kind of dict."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple | collections.deque):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    return bool(one == other)
+
+
+@pytest.mark.parametrize('name', PLAIN)
+@pytest.mark.parametrize('legacy', [False, True])
+def test_plain_data_comes_back(name: str, legacy: bool, tmp_path: Path) -> None:
+    torch.save(dict(model=WEIGHTS, extra=PLAIN[name]), tmp_path / 'x.pth',
+               _use_new_zipfile_serialization=not legacy)
+    assert same(PLAIN[name], read_checkpoint(tmp_path / 'x.pth')['extra'])
+
+
+def renamed(path: Path, old: bytes, new: bytes) -> None:
+    """Let a checkpoint name a module as another version of a library does."""
+    with zipfile.ZipFile(path) as archive:
+        content = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, data in content.items():
+            archive.writestr(name, data.replace(old, new) if name.endswith('data.pkl') else data)
+
+
+@pytest.mark.parametrize(('name', 'old', 'new'), [
+    ('history', b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'),
+    ('arrays', b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'),
+    ('args', b'cpathlib\nPosixPath', b'cpathlib._local\nPosixPath'),
+    ('meta', b'cmmengine.config.config\nConfigDict',
+     b'cpytorch_lightning.utilities.parsing\nAttributeDict')])
+def test_plain_data_of_other_versions(name: str, old: bytes, new: bytes, tmp_path: Path) -> None:
+    torch.save(dict(model=WEIGHTS, extra=PLAIN[name]), tmp_path / 'x.pth')
+    renamed(tmp_path / 'x.pth', old, new)
+    assert new in zipfile.ZipFile(tmp_path / 'x.pth').read('x/data.pkl')
+    assert same(PLAIN[name], read_checkpoint(tmp_path / 'x.pth')['extra'])
+
+
+def test_a_path_of_another_system_stays_a_path(tmp_path: Path) -> None:
+    torch.save(dict(model=WEIGHTS, extra=Path('runs/x')), tmp_path / 'x.pth')
+    renamed(tmp_path / 'x.pth', b'cpathlib\nPosixPath', b'cpathlib\nWindowsPath')
+    assert read_checkpoint(tmp_path / 'x.pth')['extra'].parts == ('runs', 'x')
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    path = tmp_path / 'x.safetensors'
+    save_file({f'module.{name}': value for name, value in WEIGHTS.items()}, path)
+    assert torch.equal(read_state_dict(path)['weight'], torch.arange(3.))
+    path.write_bytes(path.read_bytes()[:40])
+    refusal(path)
+
+
+def script(path: Path) -> None:
+    """A TorchScript archive."""
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+
+
+def bomb(path: Path) -> None:
+    """Ten million zeros in a few kilobytes."""
+    torch.save(dict(weight=torch.zeros(10_000_000, dtype=torch.uint8)), path)
+    with zipfile.ZipFile(path) as archive:
+        content = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    assert path.stat().st_size < 100_000
+
+
+def torn(path: Path) -> None:
+    """The first half of a file."""
+    torch.save(dict(weight=torch.zeros(1000)), path)
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def unequal(path: Path) -> None:
+    """A file that claims more weights than it holds."""
+    torch.save(dict(weight=torch.arange(4.)), path)
+    renamed(path, b'K\x04', b'J\0\0\0\x08')
+
+
+def new_protocol(path: Path) -> None:
+    """As no torch.save writes by default."""
+    torch.save(dict(weight=torch.arange(4.)), path, pickle_protocol=4)
+
+
+OTHER: dict[str, tuple[Callable[[Path], Any], str]] = {
+    'list': (lambda path: torch.save([1, 2], path), 'it holds a list'),
+    'tensor': (lambda path: torch.save(torch.ones(2), path), 'it holds a Tensor'),
+    'nested list': (lambda path: torch.save(dict(state_dict=[1]), path), 'state_dict is a list'),
+    'empty': (lambda path: path.touch(), 'it is empty'),
+    'text': (lambda path: path.write_text('# README\n' * 20), 'no file of torch.save'),
+    'plain pickle': (lambda path: path.write_bytes(pickle.dumps(dict(a=1))), 'no file of torch.'),
+    'zip': (lambda path: zipfile.ZipFile(path, 'w').writestr('a.txt', 'a'), 'no file of torch'),
+    'torn': (torn, 'damaged'), 'script': (script, 'TorchScript archive'),
+    'bomb': (bomb, 'claims to hold'), 'unequal': (unequal, 'damaged'),
+    'new protocol': (new_protocol, 'Unsupported operand')}
+
+
+@pytest.mark.parametrize('kind', OTHER)
+def test_other_files_get_a_sentence(kind: str, tmp_path: Path) -> None:
+    make, reason = OTHER[kind]
+    make(tmp_path / 'x.pth')
+    assert reason in refusal(tmp_path / 'x.pth')
+
+
+def test_no_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=f'no checkpoint at {tmp_path}: it is a folder'):
+        read_checkpoint(tmp_path)
+    with pytest.raises(FileNotFoundError, match='no checkpoint at .*none.pth$'):
+        read_checkpoint(tmp_path / 'none.pth')
+
+
+@pytest.mark.parametrize('content', [{}, dict(student=dict(WEIGHTS), epoch=1), dict(a=1)])
+def test_no_weights(content: dict, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match='holds no weights: .*state_dict, .*its keys are'):
+        read_state_dict(tmp_path / 'x.pth')
 
 
 def test_comparison_counts_missing_and_mismatched() -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
+from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -42,6 +43,7 @@ def parse_args() -> argparse.Namespace:
                         help='generated data, small encoders, few epochs: runs without a download')
     parser.add_argument('--source-checkpoint', metavar='TEMPLATE',
                         help='file or work dir of the source models, which then are not trained')
+    add_trust_argument(parser)
     parser.add_argument('--select', default='last', metavar='last|best|KEY',
                         help='adapted checkpoint to test: last (no pair of the target is used), '
                         'best (by its validation pairs: an oracle) or best_KEY*.pth')

@@ -26,6 +26,7 @@ from urbancross_mm.apis import (  # noqa: E402
     RetrievalInferencer, add_common_arguments, compare_domains, embed_test_set, ensure_sample,
     load_config, resolve_checkpoint)
 from urbancross_mm.apis.cross_domain.testing_data import with_test_set_of  # noqa: E402
+from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
@@ -36,6 +37,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument('checkpoints', nargs='+', metavar='checkpoint',
                         help='checkpoint file or work directory, or "none": zero-shot')
     parser.add_argument('--source-config', required=True, help='recipe of the source domain')

@@ -18,6 +18,7 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from urbancross_mm.apis import (  # noqa: E402
     add_common_arguments, ensure_sample, load_config, resolve_checkpoint)
 from urbancross_mm.apis.features import extract_features  # noqa: E402
+from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -26,6 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_common_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument('checkpoint', nargs='?',
                         help='checkpoint file or work directory of the recipe (default: the '
                         'pretrained weights that it names)')

@@ -19,7 +19,7 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from urbancross_mm.utils.checkpoints import read_checkpoint  # noqa: E402
+from urbancross_mm.utils.checkpoints import add_trust_argument, read_state_dict  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 BLOCKS = (1, 2, 3, 4, 3, 3, 1)  # inverted residuals of MobileNetV2's layers 1 to 7
@@ -94,12 +94,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('weights', type=Path, help='.pth file of torchvision')
     parser.add_argument('out', type=Path, help='.pth file to write')
+    add_trust_argument(parser)
     parser.add_argument('--force', action='store_true', help='overwrite OUT')
     args = parser.parse_args()
     if args.out.exists() and not args.force:
         raise FileExistsError(f'{args.out} exists: give --force to overwrite it')
-    weights = read_checkpoint(args.weights)
-    converted = convert(weights.get('state_dict', weights))
+    converted = convert(read_state_dict(args.weights))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': converted}, args.out)
     print(f'{len(converted)} tensors written to {args.out}')

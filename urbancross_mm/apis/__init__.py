@@ -15,10 +15,12 @@ from urbancross_mm.apis.runs import (
     use_bfloat16,
 )
 from urbancross_mm.apis.sample import SAMPLE_ROOT, ensure_sample
+from urbancross_mm.apis.work_dir import claim_work_dir
 
 __all__ = [
     'DomainEmbeds', 'RetrievalInferencer', 'SAMPLE_ROOT', 'add_common_arguments',
-    'add_run_arguments', 'apply_overlay', 'build_runner', 'compare_domains', 'config_of',
-    'embed_test_set', 'ensure_sample', 'for_checkpoint', 'list_pictures', 'load_config',
-    'resolve_checkpoint', 'resolve_start', 'set_resume', 'test_pipeline_of', 'use_bfloat16',
+    'add_run_arguments', 'apply_overlay', 'build_runner', 'claim_work_dir', 'compare_domains',
+    'config_of', 'embed_test_set', 'ensure_sample', 'for_checkpoint', 'list_pictures',
+    'load_config', 'resolve_checkpoint', 'resolve_start', 'set_resume', 'test_pipeline_of',
+    'use_bfloat16',
 ]

@@ -13,6 +13,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from urbancross_mm.utils.config_files import package_configs, read_config
+
 # Settings that are read and are no arguments of the Runner.
 _OUTSIDE = ('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports',
             'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type',
@@ -29,30 +31,27 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
         path (str | Path): A Python config.
         options (Mapping, optional): ``--cfg-options``: dotted keys and their values, merged last.
             Defaults to None.
-        sample (bool): Lay ``_base_/sample.py`` of the config tree over the recipe, so that it runs
-            on generated data with small encoders. Defaults to False.
+        sample (bool): Lay ``_base_/sample.py`` of the config tree, or else the package's, over the
+            recipe, so that it runs on generated data with small encoders. Defaults to False.
 
     Returns:
         Config: Ready for ``Runner.from_cfg``.
 
     Raises:
-        FileNotFoundError: If there is no such file, or no overlay above it.
-        ValueError: If the file is not a valid config, or an option begins with a name that neither
-            it nor the Runner knows.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a valid config, or an option cannot be merged or begins with
+            a name that neither it nor the Runner knows.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}{_near(path)}')
-    try:
-        cfg = Config.fromfile(str(path))
-    except SyntaxError as error:
-        raise ValueError(f'the config {path} does not parse: {error}') from error
+    cfg = read_config(path)
     if sample:
-        overlay = Config.fromfile(str(_find_overlay(path)))
+        overlay = read_config(_find_overlay(path))
         cfg = Config(apply_overlay(cfg.to_dict(), overlay.sample.to_dict()), filename=cfg.filename)
     if options:
         _refuse_unknown(cfg, options)
-        cfg.merge_from_dict(dict(options))
+        _merge_options(cfg, options)
     return cfg
 
 
@@ -151,8 +150,17 @@ def _find_overlay(path: Path) -> Path:
         overlay = folder.joinpath(*_OVERLAY)
         if overlay.is_file():
             return overlay
-    raise FileNotFoundError(
-        f'--sample needs {"/".join(_OVERLAY)} in a folder above {path}, and there is none')
+    return package_configs().joinpath(*_OVERLAY)
+
+
+def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        try:
+            cfg.merge_from_dict({key: value})
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+            what = error.args[0] if isinstance(error, KeyError) and error.args else error
+            raise ValueError(f'the option {key}={value} does not fit {cfg.filename}: {what}'
+                             ) from error
 
 
 def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:

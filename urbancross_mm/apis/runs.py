@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 from urbancross_mm.apis.config import LOADERS, load_config, nested_dicts
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
-from urbancross_mm.engine import find_resumable, remove_leftovers
-from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
+from urbancross_mm.engine import TrainingGuardHook, find_resumable, remove_leftovers
+from urbancross_mm.utils.checkpoints import add_trust_argument, check_checkpoint, read_checkpoint
 from urbancross_mm.utils.options import ConfigOptions
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
@@ -42,6 +42,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): The tool's parser.
     """
     add_common_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument('--work-dir', help='folder for logs and checkpoints '
                         '(default: work_dirs/<config name>)')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')
@@ -90,7 +91,9 @@ def build_runner(cfg: Config) -> Runner:
     if init_cpu_distributed(cfg.get('launcher', 'none')):
         cfg.setdefault('model_wrapper_cfg', dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
-    return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    runner.register_hook(TrainingGuardHook())
+    return runner
 
 
 def check_data(cfg: Config) -> None:
@@ -102,13 +105,21 @@ def check_data(cfg: Config) -> None:
     Raises:
         FileNotFoundError: If one is missing; the sentence says where it was looked for and how to
             get it.
+        ValueError: If there is no model, or a path is no path.
     """
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(f'{cfg.filename} has no model: it is no config of a training')
     for loader in LOADERS:
         for dataset in nested_dicts(cfg.get(loader)):
-            if 'ann_file' in dataset:
-                path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
-                if not os.path.isfile(path):
-                    raise FileNotFoundError(missing_data_message('annotation file', path))
+            if 'ann_file' not in dataset:
+                continue
+            for key in ('data_root', 'ann_file'):
+                if not isinstance(dataset.get(key, ''), str | Path):
+                    raise ValueError(f'{key} of {dataset.get("type")} in {loader} must be a path, '
+                                     f'got {dataset[key]!r}')
+            path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
+            if not os.path.isfile(path):
+                raise FileNotFoundError(missing_data_message('annotation file', path))
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import textwrap
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from urbancross_mm.curation.sam_model import build_sam
 from urbancross_mm.curation.weights import file_digest
 from urbancross_mm.registry import CURATION
 from urbancross_mm.structures.segment_sidecar import stored_size
+from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.classical_masks import color_masks, grid_masks
 from urbancross_mm.utils.optional import import_optional
 
@@ -188,16 +190,14 @@ class SamSegmenter(BaseSegmenter):
         Raises:
             ValueError: If they are of another model.
         """
-        import torch
-
         sam = _import_sam()
         model = build_sam(**self.model) if self.model is not None \
             else sam.sam_model_registry[self.model_type]()
+        weights = read_state_dict(self.checkpoint)
         try:
-            model.load_state_dict(
-                torch.load(self.checkpoint, map_location='cpu', weights_only=True))
-        except Exception as error:  # a damaged file raises whatever its bytes lead to
-            what = ' '.join(str(error).split())[:200]
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            what = textwrap.shorten(str(error), 200)
             raise ValueError(f'{self.checkpoint} does not hold the weights of SAM '
                              f'{self.model_type}: {what}') from error
         self._generator = sam.SamAutomaticMaskGenerator(model.to(device).eval(), **self.options)

@@ -12,6 +12,7 @@ from urbancross_mm.engine.hooks import (
     RetrievalVisualizationHook,
     SourceCurriculumHook,
     TargetBatchNormHook,
+    TrainingGuardHook,
     seed_worker,
 )
 from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
@@ -19,5 +20,5 @@ from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 __all__ = [
     'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
     'GradientReversalHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook',
-    'TargetBatchNormHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
+    'TargetBatchNormHook', 'TrainingGuardHook', 'find_resumable', 'remove_leftovers', 'seed_worker',
 ]

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
+import sys
+import textwrap
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from urbancross_mm.utils.plain_data import plain_classes
+
+# Where a file may keep its weights; the first that holds any counts.
+WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model', 'net', 'weights')
+# Of DistributedDataParallel and torch.compile.
+WRAPPER_PREFIXES = ('module.', '_orig_mod.', 'module.')
+_TRUST = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
 def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
@@ -54,32 +68,81 @@ def refuse_other_model(model: Any, found: Mapping[str, Any], path: str | Path,
         f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})')
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint on the CPU without running code that it may carry.
-
-    mmengine's checkpoints hold a message hub beside the weights, which torch's safe loader only
-    takes if its few classes are allowed by name.
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint`` to a tool that loads checkpoints.
 
     Args:
-        path (str | Path): A ``.pth`` file.
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('--trust-checkpoint', action=_Trust, nargs=0,
+                        help='read your own old checkpoints although they carry code, and run it')
+
+
+class _Trust(argparse.Action):
+    """Trust checkpoints in this process and those that it starts."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ[_TRUST] = '1'
+        print('warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
+              'it for your own files only', file=sys.stderr)
+
+
+def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
+    """Read a checkpoint on the CPU without running code that it may carry.
+
+    Tensors and plain data are read (:mod:`urbancross_mm.utils.plain_data`), from a file of
+    ``torch.save`` or, by its suffix, of safetensors. The prefix ``module.``, if every weight has
+    it, is taken off.
+
+    Args:
+        path (str | Path): A checkpoint file.
+        trust (bool): Read the file even if it carries code, which then runs; said on stderr.
+            Defaults to False.
 
     Returns:
-        dict: The checkpoint.
+        dict: The checkpoint: with ``state_dict``, whatever the file calls it (``model``, ``net``),
+        or the weights alone, as they stand in the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is torn, not a checkpoint, or holds anything but plain data.
     """
-    import torch
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no checkpoint at {path}'
+                                f'{": it is a folder" if path.is_dir() else ""}')
+    if not path.stat().st_size:
+        raise ValueError(f'cannot read the checkpoint {path}: it is empty')
+    content = _read_safetensors(path) if path.suffix == '.safetensors' \
+        else _read_torch(path, trust or os.environ.get(_TRUST) == '1')
+    if not isinstance(content, dict):
+        raise ValueError(f'cannot read the checkpoint {path}: it holds a {type(content).__name__}, '
+                         'where a dict of weights is needed')
+    return _with_state_dict(content, path)
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no checkpoint at {path}')
-    try:
-        with torch.serialization.safe_globals(_safe_classes()):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ValueError(f'cannot read the checkpoint {path}: {reason[:300]}') from error
+
+def read_state_dict(path: str | Path, trust: bool = False) -> dict[str, Any]:
+    """Read the weights of a checkpoint, as :func:`read_checkpoint` does.
+
+    Args:
+        path (str | Path): A checkpoint file.
+        trust (bool): As there. Defaults to False.
+
+    Returns:
+        dict: Name and tensor of each weight.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is refused, or holds no weights.
+    """
+    content = read_checkpoint(path, trust)
+    weights = content.get('state_dict', content)
+    if not _is_state_dict(weights):
+        keys = ', '.join(map(str, list(content)[:5])) or 'none'
+        raise ValueError(f'the checkpoint {path} holds no weights: they are looked for under '
+                         f'{", ".join(WEIGHT_KEYS)} or at its top, and its keys are '
+                         f'{textwrap.shorten(keys, 100)}')
+    return weights
 
 
 def check_checkpoint(path: str | Path) -> None:
@@ -97,25 +160,84 @@ def check_checkpoint(path: str | Path) -> None:
         read_checkpoint(path)
 
 
-def _safe_classes() -> list[Any]:
-    """What mmengine's own checkpoints hold beside tensors: plain data, no code."""
-    import collections
-
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-
-    dtypes = [type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')]
-    return [
-        HistoryBuffer, collections.deque, np._core.multiarray._reconstruct,
-        np._core.multiarray.scalar, np.ndarray, np.dtype, *dtypes, np.float64, np.int64,
-        # HistoryBuffer's methods are pickled through getattr; this one gives nothing else.
-        (_history_method, 'builtins.getattr'),
-    ]
+def _with_state_dict(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Put the weights under the one name that is looked for, without a wrapper's prefix."""
+    if not isinstance(content.get('state_dict', {}), dict):
+        raise ValueError(f'cannot read the checkpoint {path}: its state_dict is a '
+                         f'{type(content["state_dict"]).__name__}, where a dict is needed')
+    if _is_state_dict(content):
+        return _without_prefix(content)
+    for key in WEIGHT_KEYS:
+        if _is_state_dict(content.get(key)):
+            return {**content, 'state_dict': _without_prefix(content[key])}
+    return content
 
 
-def _history_method(owner: Any, name: str) -> Any:
-    from mmengine.logging import HistoryBuffer
+def _is_state_dict(content: Any) -> bool:
+    """Whether these are weights: names, and tensors but for a few."""
+    import torch
 
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise ValueError(f'a checkpoint may not ask for {name!r} of {owner!r:.80}')
-    return getattr(owner, name)
+    return isinstance(content, dict) and all(isinstance(key, str) for key in content) \
+        and any(isinstance(value, torch.Tensor) for value in content.values())
+
+
+def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
+    for prefix in WRAPPER_PREFIXES:
+        if all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    return weights
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f'cannot read the checkpoint {path}: {error}') from error
+
+
+def _read_torch(path: Path, trust: bool) -> Any:
+    import torch
+
+    _refuse_bomb(path)
+    try:
+        with torch.serialization.safe_globals(plain_classes()), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of pickle's protocol; what cannot be read is refused
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
+        if trust:
+            print(f'warning: {path} is read with --trust-checkpoint: code in it runs now',
+                  file=sys.stderr)
+            return torch.load(path, map_location='cpu', weights_only=False)
+        raise ValueError(f'cannot read the checkpoint {path}: {_reason(error)}') from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    """A torch file is stored, not compressed: what is in it is no larger than the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile:  # an older format, or a torn file
+        return
+    if size > path.stat().st_size:
+        raise ValueError(f'cannot read the checkpoint {path}: it has {path.stat().st_size} bytes '
+                         f'and claims to hold {size}')
+
+
+def _reason(error: Exception) -> str:
+    """What torch's safe loader found, in a sentence of ours; its own advice is to read unsafely."""
+    text = ' '.join(str(error).split())
+    refused = re.search(r'GLOBAL (\S+)', text) or \
+        re.search(r"<(?:class|function|built-in function) '?([\w.]+)", text)
+    if refused:
+        return (f'it holds {textwrap.shorten(refused[1], 100)}, which is no plain data and could '
+                'run code; save its state_dict alone, or give --trust-checkpoint if the file is '
+                'your own')
+    if 'TorchScript' in text:
+        return 'it is a TorchScript archive, which is a program; save its state_dict() instead'
+    if 'legacy .tar' in text:
+        return 'it has the tar format of torch before 0.1.10; save it again with a newer torch'
+    return 'it is damaged, or no file of torch.save ' \
+        f'({textwrap.shorten(text.partition("WeightsUnpickler error: ")[2] or text, 120)})'

@@ -6,8 +6,9 @@ from urbancross_mm.engine.hooks.gradient_reversal_hook import GradientReversalHo
 from urbancross_mm.engine.hooks.retrieval_visualization_hook import RetrievalVisualizationHook
 from urbancross_mm.engine.hooks.source_curriculum_hook import SourceCurriculumHook
 from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHook
+from urbancross_mm.engine.hooks.training_guard_hook import TrainingGuardHook
 
 __all__ = [
     'CheckpointGuardHook', 'EpochSeedHook', 'GradientReversalHook', 'RetrievalVisualizationHook',
-    'SourceCurriculumHook', 'TargetBatchNormHook', 'seed_worker',
+    'SourceCurriculumHook', 'TargetBatchNormHook', 'TrainingGuardHook', 'seed_worker',
 ]

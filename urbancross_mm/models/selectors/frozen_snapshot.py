@@ -12,7 +12,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
+from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
 
 
 class FrozenSnapshot:
@@ -102,8 +102,7 @@ class FrozenSnapshot:
                           'so it takes the present weights; a resumed run will not have them',
                           'current', logging.WARNING)
             else:
-                found = read_checkpoint(self.start)
-                weights = dict(found.get('state_dict', found))
+                weights = read_state_dict(self.start)
                 refuse_other_model(snapshot, weights, self.start)
                 snapshot.load_state_dict(weights, strict=False)
             snapshot.requires_grad_(False).eval()

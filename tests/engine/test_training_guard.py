@@ -1,0 +1,176 @@
+"""A run that cannot learn ends before it begins."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS
+from torch.utils.data import Dataset
+
+from tests.runs import forget_runs, small_config
+from urbancross_mm.apis import build_runner
+
+RECIPE = 'urbancross_finland_no-segments.py'
+
+
+@MODELS.register_module(force=True)
+class GuardedModel(BaseModel):
+    """A weight; with ``head``, one that compares the pairs of a batch."""
+
+    def __init__(self, frozen: bool = False, head: bool = False, gather: bool = True) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1), requires_grad=not frozen)
+        if head:
+            self.head = torch.nn.Identity()
+            self.head.gather = gather
+
+    def forward(self, value: torch.Tensor, mode: str = 'loss') -> dict[str, torch.Tensor]:
+        return dict(loss=(self.weight * torch.stack(value)).mean())
+
+
+@DATASETS.register_module(force=True)
+class GuardedSet(Dataset):
+    """Numbers."""
+
+    def __init__(self, items: int) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return self.items
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return dict(value=torch.tensor(float(index)))
+
+
+def config(work_dir: Path, items: int = 8, batch: int = 4, drop_last: bool = True,
+           model: dict | None = None, lr: float = 0.1, **train_cfg: Any) -> Config:
+    return Config(dict(
+        model=dict(type='GuardedModel', **(model or {})), work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=batch, drop_last=drop_last, num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(type='GuardedSet', items=items)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr)),
+        train_cfg=ConfigDict(train_cfg or dict(by_epoch=True, max_epochs=1)),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=-1, save_last=False))))
+
+
+def train(cfg: Config) -> Any:
+    forget_runs()
+    runner = build_runner(cfg)
+    runner.train()
+    return runner
+
+
+def test_a_run_that_can_learn_learns(tmp_path: Path) -> None:
+    assert train(config(tmp_path)).iter == 2
+    assert train(config(tmp_path, items=3, drop_last=False)).iter == 1
+    assert train(config(tmp_path, by_epoch=False, max_iters=3)).iter == 3
+
+
+@pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=2),
+                                  dict(by_epoch=False, max_iters=2)])
+def test_too_few_items_for_a_batch(loop: dict, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='30 items make no batch of 40 with drop_last: lower '
+                                         'train_dataloader.batch_size'):
+        train(config(tmp_path, items=30, batch=40, **loop))
+
+
+@pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=0),
+                                  dict(by_epoch=False, max_iters=0)])
+def test_no_step(loop: dict, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='train_cfg.max_(epochs|iters)=0 trains nothing'):
+        train(config(tmp_path, **loop))
+
+
+def test_nothing_to_train(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='every weight of GuardedModel is frozen'):
+        train(config(tmp_path, model=dict(frozen=True)))
+    with pytest.raises(ValueError, match='lr=0 trains nothing'):
+        train(config(tmp_path, lr=0.0))
+
+
+def test_a_warm_up_from_zero_is_no_learning_rate_of_zero(tmp_path: Path) -> None:
+    cfg = config(tmp_path, items=16)
+    cfg.param_scheduler = [dict(type='LinearLR', start_factor=1e-9, end=2, by_epoch=False)]
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(weight=dict(lr_mult=0.0)))
+    assert train(cfg).iter == 4
+
+
+@pytest.mark.parametrize(('items', 'batch', 'drop_last'), [(8, 1, True), (1, 4, False)])
+def test_a_batch_of_one_pair_has_no_negative(items: int, batch: int, drop_last: bool,
+                                             tmp_path: Path) -> None:
+    cfg = config(tmp_path, items, batch, drop_last, model=dict(head=True))
+    with pytest.raises(ValueError, match='holds a single pair, .*train_dataloader.batch_size'):
+        train(cfg)
+    train(config(tmp_path, items, batch, drop_last))  # nothing is compared
+    # The last batch of an epoch may hold one.
+    assert train(config(tmp_path, 5, 4, False, model=dict(head=True))).iter == 2
+
+
+@pytest.mark.parametrize(('gather', 'refused'), [(True, False), (False, True)])
+def test_the_other_ranks_give_negatives(gather: bool, refused: bool, tmp_path: Path,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    from urbancross_mm.engine.hooks import training_guard_hook as module
+    from urbancross_mm.utils.dist import WorldInfo
+    monkeypatch.setattr(module, 'world_info', lambda: WorldInfo(0, 2))
+    cfg = config(tmp_path, batch=1, model=dict(head=True, gather=gather))
+    if refused:
+        with pytest.raises(ValueError, match='single pair'):
+            train(cfg)
+    else:
+        train(cfg)
+    with pytest.raises(ValueError, match='3 items on each of 2 ranks make no batch of 4 '):
+        train(config(tmp_path, items=3))
+
+
+def test_a_finished_run_that_is_resumed_says_so(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    cfg.default_hooks.checkpoint.interval = 1
+    train(cfg)
+    cfg.resume = True
+    messages = []
+    forget_runs()
+    runner = build_runner(cfg)
+    MMLogger.get_current_instance().warning = messages.append
+    runner.train()
+    assert any('nothing is left to train: ' in text and '2 of 2 iterations' in text
+               for text in messages)
+
+
+def test_a_whole_recipe(in_sample_dir: Path, tmp_path: Path) -> None:
+    for options, sentence in ((dict(items=6, batch=7), '6 items make no batch of 7'),
+                              (dict(items=6, batch=1), 'single pair')):
+        cfg = small_config(RECIPE, tmp_path)
+        cfg.train_dataloader.batch_size = options['batch']
+        cfg.train_dataloader.dataset.indices = options['items']
+        with pytest.raises(ValueError, match=sentence):
+            train(cfg)
+    cfg = small_config('urbancross_integration_no-segments.py', tmp_path, items=9)
+    cfg.train_dataloader.batch_size = 10
+    with pytest.raises(ValueError, match='9 items make no batch of 10'):
+        train(cfg)
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_one_source_pair_in_a_batch_of_an_adaptation_is_said(in_sample_dir: Path, tmp_path: Path
+                                                             ) -> None:
+    cfg = small_config('urbancross_finland2spain_plain.py', tmp_path)
+    cfg.load_from = None
+    sampler = cfg.train_dataloader.batch_sampler
+    for domain, count in (('source', 1), ('target', 3)):
+        (name,) = sampler[domain]
+        sampler[domain][name] = count
+    cfg.train_dataloader.batch_size = 4
+    forget_runs()
+    runner = build_runner(cfg)
+    messages = []
+    MMLogger.get_current_instance().warning = messages.append
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.call_hook('before_run')
+    assert any('single pair' in text and 'batch_sampler.source' in text for text in messages)

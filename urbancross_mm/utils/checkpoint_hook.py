@@ -1,0 +1,78 @@
+"""Let mmengine read every checkpoint through :func:`read_checkpoint`.
+
+mmengine unpickles what torch's safe loader refuses, and with it the code that a file carries. The
+Runner, ``init_cfg`` and the APIs of mmpretrain and mmseg all load through one module of it, whose
+two readers are replaced as soon as it is imported, by whomever.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlparse
+
+from urbancross_mm.utils.checkpoints import read_checkpoint
+
+MODULE = 'mmengine.runner.checkpoint'
+
+
+def install_checkpoint_reader() -> None:
+    """Replace mmengine's readers, now or when they are imported."""
+    if MODULE in sys.modules:
+        _replace_readers(sys.modules[MODULE])
+    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def _replace_readers(module: Any) -> None:
+    module.CheckpointLoader.register_scheme('', load_from_local, force=True)
+    # Other schemes end in one of these two: a file, downloaded or not, or a buffer of a store.
+    module._safe_torch_load = load_from_local
+    module.load_url = _read_url
+
+
+def load_from_local(filename: Any, map_location: Any = None, weights_only: bool | None = None
+                    ) -> dict[str, Any]:
+    """Read a file, on the CPU wherever it is to go: loading copies. mmengine logs the name."""
+    if not isinstance(filename, str | Path):
+        raise ValueError('a checkpoint is read from a file: download it and name that')
+    return read_checkpoint(Path(filename).expanduser())
+
+
+def _read_url(url: str, model_dir: str | None = None, map_location: Any = None,
+              progress: bool = True) -> dict[str, Any]:
+    """Download a file to torch's cache, unless it is there, and read it."""
+    import torch
+
+    folder = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints')
+    path = folder / Path(urlparse(url).path).name
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), progress=progress)
+    return read_checkpoint(path)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads the module, then replaces its readers."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        _replace_readers(module)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the one module."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None
+                  ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != MODULE:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.origin is not None:
+            spec.loader = _Loader(fullname, spec.origin)
+        return spec

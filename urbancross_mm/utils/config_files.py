@@ -1,0 +1,81 @@
+"""Reading a config file; whatever is wrong with it ends in a sentence that names it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+
+PACKAGE = 'urbancross_mm'
+_BASE = '_base_'
+
+
+def package_configs() -> Path:
+    """The config tree of the package, wherever it is installed.
+
+    Returns:
+        Path: ``.mim/configs`` inside it, or of a clone that is not installed the folder beside it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    installed = package / '.mim' / 'configs'
+    return installed if installed.is_dir() else package.parent / 'configs'
+
+
+def read_config(path: str | Path) -> Config:
+    """Read a config and everything that it inherits.
+
+    ``_base_ = 'urbancross_mm::baselines/linear_ucm.py'`` inherits from the package's own configs.
+
+    Args:
+        path (str | Path): A file (``.py``, or mmengine's other formats).
+
+    Returns:
+        Config: As mmengine reads it.
+
+    Raises:
+        ValueError: If the file or one that it inherits from is missing or no valid config.
+    """
+    _find_our_bases()
+    try:
+        return Config.fromfile(str(path))
+    except Exception as error:  # a config is code: it may raise anything
+        kind = 'does not parse' if isinstance(error, SyntaxError) else 'cannot be read'
+        raise ValueError(f'the config {path} {kind}: {_reason(error)}') from error
+
+
+def _find_our_bases() -> None:
+    """Teach mmengine where our configs are: it knows the packages of OpenMMLab alone."""
+    original = Config._get_cfg_path
+    if getattr(original, 'knows_ours', False):
+        return
+
+    def find(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        package, separator, name = str(cfg_path).partition('::')
+        if not separator or package != PACKAGE:
+            return original(cfg_path, filename)
+        # No scope: mmengine would write it into every dict, and our configs set default_scope.
+        return str(package_configs() / name), None
+
+    find.knows_ours = True  # type: ignore[attr-defined]
+    Config._get_cfg_path = staticmethod(find)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return 'its _base_ files inherit from each other'
+    text = ' '.join(str(error).split()) or 'no message'
+    if not isinstance(error, ValueError | OSError | SyntaxError):
+        text = f'{type(error).__name__}: {text}'
+    return f'{text}{_line_of(error)}'
+
+
+def _line_of(error: Exception) -> str:
+    """Where in a config it happened, which may be a base of the one that was named."""
+    where, trace = '', error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if _BASE in trace.tb_frame.f_globals and code.co_filename.endswith('.py'):
+            where = f' ({os.path.relpath(code.co_filename)}, line {trace.tb_lineno})'
+        trace = trace.tb_next
+    return where
