@@ -3,8 +3,17 @@
 mmengine imports ``{scope}.registry`` by this exact name. ``TOKENIZERS``, ``INDEXES``
 and ``CURATION`` have no parent: mmengine knows no such component. Some registries hold no component
 of ours: mmengine warns about a scope that lacks one.
+
+A part that belongs to another package (``mmseg.UNet``) is built under that package's scope, so that
+the parts it builds by bare names are found there.
 """
 
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATORS
@@ -23,13 +32,60 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 
 SCOPE = 'urbancross_mm'
 
 
+class _ScopedRegistry(Registry):
+    """Builds each part under the scope of its own package, however deep it stands in the config.
+
+    What a user writes inside a foreign part by a bare name of ours stays ours.
+    """
+
+    def build(self, cfg: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Build a part.
+
+        Args:
+            cfg (dict): Config with a ``type``.
+
+        Returns:
+            Any: The part.
+        """
+        self.import_from_location()
+        current = DefaultScope.get_current_instance()
+        home = SCOPE if current is None else current.scope_name
+        return super().build(self._with_scopes(cfg, home, False), *args, **kwargs)
+
+    def _with_scopes(self, node: Any, home: str, foreign: bool) -> Any:
+        """Copy of a config with ``_scope_`` wherever a part leaves or re-enters our scope."""
+        if type(node) in (list, tuple):
+            return type(node)(self._with_scopes(part, home, foreign) for part in node)
+        if not isinstance(node, dict) or '_scope_' in node:
+            return node
+        scope = self._scope_of(node.get('type'), home, foreign)
+        foreign = foreign if scope is None else scope != home
+        marked = copy.copy(node)
+        for key, part in node.items():  # update() of a ConfigDict would write into the original
+            marked[key] = self._with_scopes(part, home, foreign)
+        if scope is not None:
+            marked['_scope_'] = scope
+        return marked
+
+    def _scope_of(self, kind: Any, home: str, foreign: bool) -> str | None:
+        """Scope to switch to for this ``type``, or None to stay."""
+        if not isinstance(kind, str):
+            kind = f'{getattr(kind, "__module__", "")}.'
+        package, dot, _ = kind.partition('.')
+        if package == SCOPE or (not dot and kind in self.module_dict):
+            return home if foreign else None
+        # A dot alone makes no scope: 'attn.qkv' names layers in an option of LoRAModel.
+        known = dot and (package in MODULE2PACKAGE or self.root.children.get(package))
+        return package if known else None
+
+
 def _child(name: str, parent: Registry, location: str) -> Registry:
-    return Registry(name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{location}'])
+    return _ScopedRegistry(name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{location}'])
 
 
 MODELS = _child('model', MMENGINE_MODELS, 'models')

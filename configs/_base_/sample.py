@@ -22,6 +22,7 @@ sample = dict(
         OpenCLIPTextEncoder=_text_encoder,
         OpenCLIPTokenizer=_vocabulary,
         BackboneEncoder=_image_encoder,
+        HuggingFaceImageEncoder=_image_encoder,
         HuggingFaceTextEncoder=_text_encoder,
         HuggingFaceTokenizer=_vocabulary,
     ),

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.registry import TOKENIZERS
+from urbancross_mm.utils.hf_tokenizers import padding_id
 
 CACHE_SIZE = 100_000
 UNKNOWN = '<unk>'
@@ -154,7 +155,8 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     Args:
         path (str): Folder of the model, or its name on the hub.
-        max_length (int): L, tokens a text. Defaults to 64.
+        max_length (int): L, tokens a text; a text is also cut to what the model reads. Defaults
+            to 64.
 
     Raises:
         OSError: If there is no such folder and the hub does not answer.
@@ -170,14 +172,13 @@ class HuggingFaceTokenizer(BaseTokenizer):
             raise OSError(f'no tokenizer could be loaded from the {kind} {path!r}; without a '
                           'network give the folder that the model was saved to, with its '
                           f'tokenizer files: {_first_line(error)}') from error
-        pad_id = self._tokenizer.pad_token_id
-        if pad_id is None:
-            pad_id = self._tokenizer.eos_token_id or 0
-        super().__init__(max_length, len(self._tokenizer), pad_id)
+        pad_id = padding_id(self._tokenizer)
+        super().__init__(max_length, max(len(self._tokenizer), pad_id + 1), pad_id)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text, with the model's special tokens."""
-        return self._tokenizer(text, truncation=True, max_length=self.context_length)['input_ids']
+        length = min(self.context_length, self._tokenizer.model_max_length)
+        return self._tokenizer(text, truncation=True, max_length=length)['input_ids']
 
 
 def split_words(text: str) -> list[str]:

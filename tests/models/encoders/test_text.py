@@ -34,6 +34,15 @@ def test_padding_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', list(ENCODERS))
+def test_the_padding_id_within_a_text_is_a_word(name: str) -> None:
+    """GPT-2's rows may begin with the token that pads them."""
+    encoder = build(name)
+    whole, cut = encoder(torch.tensor([[0, 4, 5, 0, 0], [0, 4, 0, 0, 0]]))
+    torch.testing.assert_close(encoder(torch.tensor([[0, 4, 5]]))[0], whole, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(whole, cut)
+
+
+@pytest.mark.parametrize('name', list(ENCODERS))
 def test_features_before_the_projection(name: str) -> None:
     encoder = build(name)
     rows = torch.randint(1, 30, (3, 6))

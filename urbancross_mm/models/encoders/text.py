@@ -52,7 +52,9 @@ class _WordEncoder(BaseEncoder):
 
     def lengths(self, tokens: Tensor) -> Tensor:
         """Number of words of each row, at least 1: (N, L) -> (N,)."""
-        return (tokens != self.pad_id).sum(dim=1).clamp(min=1)
+        # Only the padding at the end: a model's end token may pad and begin a text as well.
+        position = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
+        return ((tokens != self.pad_id) * position).amax(dim=1).clamp(min=1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Features of texts, not normalised.

@@ -1,0 +1,174 @@
+"""Any text model of transformers as a text encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from urbancross_mm.models.encoders.huggingface_base import HuggingFaceEncoder
+from urbancross_mm.registry import MODELS
+from urbancross_mm.utils.hf_tokenizers import closing_paddings, padding_id
+
+# Trained without an attention mask on rows padded to their full length, whose last column is read.
+UNMASKED = ('siglip_text_model', 'siglip2_text_model')
+
+
+@MODELS.register_module()
+class HuggingFaceTextEncoder(HuggingFaceEncoder):
+    """A pretrained transformers model, pooled and optionally projected.
+
+    Encoder-decoder models (T5) give their encoder, two-tower models (CLIP) their text tower. Where
+    a text ends is known from the tokenizer in the same folder, with which
+    ``HuggingFaceTokenizer`` makes the rows; how much padding follows never changes a feature.
+
+    Args:
+        path (str): Local folder with config, weights and tokenizer, or a hub id with
+            ``allow_download``.
+        embed_dim (int, optional): Width of the embedding, through a linear projection. Defaults
+            to None: the model's own width, no projection.
+        pool (str): ``'mean'`` over the tokens, ``'cls'`` the first one, ``'pooler'`` the model's
+            own: of CLIP and SigLIP what ``get_text_features`` gives, projection included.
+            Defaults to 'mean'.
+        pad_id (int, optional): Padding id. Defaults to None: the tokenizer's padding id or its
+            end id; in a folder without tokenizer those of the config, or 0.
+        frozen (bool): Do not train the model; the projection trains. Defaults to False.
+        trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
+            all.
+        allow_download (bool): Look on the hub if the folder is not there. Defaults to False.
+        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+
+    Raises:
+        ValueError: If an option is unknown, or the folder holds no text model, no feature of its
+            own for ``'pooler'``, or not all weights.
+        FileNotFoundError: If the model is neither on disk nor to be downloaded.
+    """
+
+    modality, input_name = 'text', 'input_ids'
+    tower_name, head_name = 'text_model', 'text_projection'
+    first_token_families = ('align', 'chinese_clip', 'flava')
+
+    def __init__(
+        self,
+        path: str,
+        embed_dim: int | None = None,
+        pool: str = 'mean',
+        pad_id: int | None = None,
+        frozen: bool = False,
+        trainable_layers: int | None = None,
+        allow_download: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(path, pool, allow_download, init_cfg)
+        self.pad_id, self._closing = self._padding(pad_id, allow_download)
+        self.max_tokens = _max_tokens(self.model)
+        self._vocab_size = getattr(self.model.config, 'vocab_size', self.pad_id + 1)
+        self._unmasked = self.model.config.model_type in UNMASKED
+        self._finish(torch.zeros(1, 1, dtype=torch.long), embed_dim, frozen, trainable_layers)
+
+    def _tower(self, model: nn.Module) -> nn.Module:
+        if hasattr(model, self.tower_name):
+            return model.text_model
+        encoder_alone = type(model).__name__.endswith('EncoderModel')
+        if encoder_alone or getattr(model.config, 'is_encoder_decoder', False):
+            return model.get_encoder()
+        return model
+
+    def _padding(self, pad_id: int | None, allow_download: bool) -> tuple[int, int]:
+        """Padding id, and how many of it end a text."""
+        tokenizer = _load_tokenizer(self.path, allow_download)
+        if tokenizer is not None:
+            pad_id = padding_id(tokenizer) if pad_id is None else pad_id
+            return pad_id, closing_paddings(tokenizer, pad_id)
+        ends = getattr(self.model.config, 'eos_token_id', None)
+        ends = ends if isinstance(ends, (list, tuple)) else [ends]
+        ids = (pad_id, getattr(self.model.config, 'pad_token_id', None), *ends)
+        pad_id = next((i for i in ids if i is not None), 0)
+        return pad_id, int(pad_id in ends)
+
+    def attention_mask(self, tokens: Tensor) -> Tensor:
+        """Which tokens are text: everything before the padding that ends a row.
+
+        CLIP pads with its end token, so there the first token of the padding is the end. The first
+        token always counts, or an empty text would be a softmax over nothing.
+
+        Args:
+            tokens (Tensor): Token ids.
+
+        Shape:
+            (N, L) -> (N, L).
+
+        Returns:
+            Tensor: Bool mask.
+        """
+        position = torch.arange(tokens.shape[1], device=tokens.device)
+        before_padding = ((tokens != self.pad_id) * (position + 1)).amax(dim=1, keepdim=True)
+        return position < (before_padding + self._closing).clamp(min=1)
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """Features before the projection.
+
+        Args:
+            tokens (Tensor): Token ids of the model's own tokenizer.
+
+        Shape:
+            (N, L) -> (N, C).
+
+        Returns:
+            Tensor: One vector a text.
+
+        Raises:
+            ValueError: If a text is longer than the model reads.
+        """
+        tokens, mask = self._trim(tokens)
+        attended = None if self._unmasked else mask.long()
+        out = self.model(input_ids=tokens, attention_mask=attended)
+        if self.pool == 'pooler':
+            return self._own_feature(out)
+        states = out.last_hidden_state  # (N, L, C)
+        if self.pool == 'cls':
+            return states[:, 0]
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+    def _trim(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows as the model takes them, and where they are text.
+
+        Captions are short: columns that are padding in every row cost time and change nothing,
+        but for models that read full rows alone.
+        """
+        mask = self.attention_mask(tokens)
+        length = int(mask.sum(dim=1).max()) if len(mask) else 1
+        if self.max_tokens is not None and length > self.max_tokens:
+            raise ValueError(f'the text model at {self.path!r} reads {self.max_tokens} tokens, got '
+                             f'{length}: set max_length of its tokenizer')
+        if self._unmasked:
+            missing = max(self.max_tokens - tokens.shape[1], 0)
+            tokens = nn.functional.pad(tokens, (0, missing), value=self.pad_id)
+            mask = nn.functional.pad(mask, (0, missing), value=False)
+            length = self.max_tokens
+        tokens, mask = tokens[:, :length], mask[:, :length]
+        if self.pad_id >= self._vocab_size:
+            tokens = tokens.masked_fill(tokens == self.pad_id, 0)
+        return tokens, mask
+
+
+def _load_tokenizer(path: str, allow_download: bool) -> Any:
+    """The tokenizer in the folder of a model; None where there is none."""
+    import transformers
+
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            path, local_files_only=not allow_download)
+    # Each kind of tokenizer fails in its own way where its files are missing.
+    except Exception:
+        return None
+
+
+def _max_tokens(model: nn.Module) -> int | None:
+    """How many tokens the model has positions for, None for any number."""
+    count = getattr(model.config, 'max_position_embeddings', None)
+    # RoBERTa and MPNet count positions from behind their padding id.
+    offset = getattr(getattr(model, 'embeddings', None), 'padding_idx', None)
+    return count if count is None or offset is None else count - offset - 1
