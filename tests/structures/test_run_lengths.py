@@ -114,7 +114,7 @@ def test_broken_counts_are_refused_wherever_masks_are_read(tmp_path, name):
         check_runs([whole, counts, whole], SIZE)
     path = tmp_path / 'a.json'
     write(path, counts)
-    with pytest.raises(ValueError, match=rf'a\.json holds a broken mask.*{sentence}'):
+    with pytest.raises(ValueError, match=rf'a\.json hold a broken mask.*{sentence}'):
         read_sidecar(path)
     with pytest.raises(ValueError, match=f'hold a broken mask.*{sentence}'):
         decode_masks(load_sidecar(path))

@@ -125,8 +125,8 @@ def read_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
         try:
             check_runs(counts[start:start + CHUNK], sidecar['size'])
         except ValueError as error:
-            raise ValueError(f'segment file {path} holds a broken mask, counted from segment '
-                             f'{start}: {error}') from error
+            raise ValueError(f'segments {path} hold a broken mask, counted from segment {start}: '
+                             f'{error}') from error
     return sidecar
 
 
