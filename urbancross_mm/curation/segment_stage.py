@@ -153,7 +153,7 @@ class SegmentStage(PictureStage):
         """All masks of a picture: as an earlier run found them, else by the segmenter."""
         path = place.out / 'cache' / 'candidates' / _sidecar_name(picture)
         key = digest(self.segmenter.settings(), picture.fields.get('sha'))
-        found = _cached(path, key) if picture.fields.get('sha') else None
+        found = _cached(path, key, pixels.shape[:2]) if picture.fields.get('sha') else None
         if found is None:
             masks, scores = self.segmenter.segment(pixels)
             found = encode_masks(masks, scores, pixels.shape[:2], self.segmenter.source)
@@ -175,13 +175,15 @@ class SegmentStage(PictureStage):
         return scores
 
 
-def _cached(path: Path, key: str) -> Sidecar | None:
+def _cached(path: Path, key: str, image_size: Sequence[int]) -> Sidecar | None:
     """Candidates of an earlier run, if the file is sound and of this segmenter and picture."""
     try:
         found = read_sidecar(path)
     except (FileNotFoundError, ValueError):
         return None
-    return found if found.pop('key', None) == key else None
+    sound = tuple(found['image_size']) == tuple(image_size) and all(
+        isinstance(segment.get('bbox'), list) for segment in found['segments'])
+    return found if found.pop('key', None) == key and sound else None
 
 
 def _sidecar_name(picture: Picture) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from urbancross_mm.utils.images import DEEP_MODES
+from urbancross_mm.utils.images import open_image
 
 # Rows of a block of distances: 1,024 against 100,000 pictures are 100 MB.
 BLOCK = 1024
@@ -59,18 +59,14 @@ def fingerprint(path: str | Path) -> Fingerprint:
         raise FileNotFoundError(f'picture not found: {path}')
     try:
         data = Path(path).read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            size = (image.height, image.width)
-            if image.mode.split(';')[0] in DEEP_MODES:
-                raise ValueError(f'more than 8 bits a channel (mode {image.mode})')
-            image.draft('L', (4 * SIDE, 4 * SIDE))
-            small = image.convert('L').resize((SIDE, SIDE), Image.Resampling.BOX)
-    except UnidentifiedImageError as error:
-        # Its own message names an object in memory, at another address each time.
-        raise ValueError(f'picture {path} cannot be decoded: unknown or damaged format') from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        # PIL reports broken headers and truncated data by any of these.
+    except OSError as error:
         raise ValueError(f'picture {path} cannot be decoded: {error}') from error
+    with open_image(io.BytesIO(data), str(path)) as image:
+        size = (image.height, image.width)
+        image.draft('L', (4 * SIDE, 4 * SIDE))
+        # As training sees it first: not every color space goes to grey at once.
+        colors = image if image.mode in ('L', 'RGB') else image.convert('RGB')
+        small = colors.convert('L').resize((SIDE, SIDE), Image.Resampling.BOX)
     grey = np.asarray(small, dtype=np.int16)
     return Fingerprint(
         size, hashlib.blake2b(data, digest_size=16).digest(),

@@ -12,13 +12,11 @@ from typing import Any
 from urbancross_mm.datasets.annotation_file import item_problems, read_annotations
 from urbancross_mm.datasets.fingerprints import Fingerprint, fingerprint
 from urbancross_mm.datasets.leakage import Split, check_duplicates, compare
-from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.datasets.verification_report import Report
+from urbancross_mm.structures.segment_sidecar import read_sidecar
+from urbancross_mm.utils.images import read_class_map
 from urbancross_mm.utils.paths import safe_join
 from urbancross_mm.utils.progress import map_tracked
-
-# More masks of a picture than any recipe reads.
-MASKS = 64
 
 
 def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None = None,
@@ -130,8 +128,6 @@ def _look_for(root: str, name: str) -> None:
 def _companion_problem(job: tuple[tuple[str, str, str], tuple[str, Fingerprint | None]],
                        roots: dict[str, str]) -> str | None:
     """What is wrong with a segment file or class map, or None."""
-    from PIL import Image
-
     (key, name, img_path), (_, found) = job
     path = safe_join(roots[key], name)
     if not Path(path).is_file():
@@ -140,11 +136,9 @@ def _companion_problem(job: tuple[tuple[str, str, str], tuple[str, Fingerprint |
         return None  # not decoded, or reported already
     try:
         if key == 'segments':
-            LoadSegments(MASKS).transform(dict(
-                segments_path=path, img_path=img_path, ori_shape=found.size, img_shape=found.size))
+            read_sidecar(path, (img_path, found.size))
             return None
-        with Image.open(path) as image:
-            size = (image.height, image.width)
+        size = read_class_map(path).shape
     except (OSError, ValueError) as error:
         return str(error)
     return None if size == found.size else f'{path} is {size}, {img_path} is {found.size}'

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from urbancross_mm.structures.run_lengths import check_runs, decode_runs
 from urbancross_mm.utils.files import atomic_write
 
 Sidecar = dict[str, Any]
+# Path of an image, and its height and width.
+Owner = tuple[str, Sequence[int]]
+
+# Masks whose runs are checked at a time.
+CHUNK = 64
 
 
 def stored_size(image_size: Sequence[int], longest: int | None) -> tuple[int, int]:
@@ -70,22 +77,22 @@ def decode_masks(sidecar: Sidecar) -> np.ndarray:
     """Masks of a sidecar, in its order.
 
     Args:
-        sidecar (dict): As :func:`read_sidecar` returns it.
+        sidecar (dict): As :func:`load_sidecar` returns it.
 
     Shape:
         - output: ``(K, h, w)``.
 
     Returns:
         np.ndarray: Boolean masks at the stored size.
-    """
-    from pycocotools import mask as coco
 
-    height, width = sidecar['size']
-    if not sidecar['segments']:
-        return np.zeros((0, height, width), dtype=bool)
-    rles = [dict(size=[height, width], counts=segment['counts'].encode('ascii'))
-            for segment in sidecar['segments']]
-    return coco.decode(rles).transpose(2, 0, 1).astype(bool)
+    Raises:
+        ValueError: If the runs of a mask do not fill it; names no file.
+    """
+    try:
+        return decode_runs([segment['counts'] for segment in sidecar['segments']],
+                           sidecar['size']).view(bool)
+    except ValueError as error:
+        raise ValueError(f'segments hold a broken mask: {error}') from error
 
 
 def write_sidecar(path: str | Path, sidecar: Sidecar) -> None:
@@ -98,36 +105,91 @@ def write_sidecar(path: str | Path, sidecar: Sidecar) -> None:
     atomic_write(path, json.dumps(sidecar, separators=(',', ':')) + '\n')
 
 
-def read_sidecar(path: str | Path) -> Sidecar:
-    """Read a sidecar and check its form.
+def read_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
+    """Read a sidecar, and check its form and that every mask can be decoded.
 
     Args:
         path (str | Path): ``.json`` file.
+        owner (tuple | None): See :func:`load_sidecar`. Defaults to None.
 
     Returns:
         dict: ``image_size, size, source, segments``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, or lacks a field.
+        ValueError: If :func:`load_sidecar` refuses it, or the runs of a mask do not fill it.
+    """
+    sidecar = load_sidecar(path, owner)
+    counts = [segment['counts'] for segment in sidecar['segments']]
+    for start in range(0, len(counts), CHUNK):
+        try:
+            check_runs(counts[start:start + CHUNK], sidecar['size'])
+        except ValueError as error:
+            raise ValueError(f'segments {path} hold a broken mask, counted from segment {start}: '
+                             f'{error}') from error
+    return sidecar
+
+
+def load_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
+    """Read a sidecar and check its form; :func:`decode_masks` checks the masks.
+
+    Args:
+        path (str | Path): ``.json`` file.
+        owner (tuple | None): Path of the image, and its height and width, which are what bounds
+            the masks. Defaults to None: not known.
+
+    Returns:
+        dict: ``image_size, size, source, segments``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON, lacks a field, is of an image of another size, or its masks
+            are larger than their image or of another aspect.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no segment file {path}')
     try:
         sidecar = json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'segment file {path} is not valid JSON: {error}') from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f'segment file {path} cannot be read: {error}') from error
     if not isinstance(sidecar, dict) or not _is_size(sidecar.get('image_size')) \
             or not _is_size(sidecar.get('size')) or not isinstance(sidecar.get('segments'), list):
-        raise ValueError(f"segment file {path} must hold 'image_size' and 'size' (height, width) "
-                         "and a list 'segments'")
+        raise ValueError(f"segment file {path} does not follow the sidecar format: it must hold "
+                         "'image_size' and 'size' (height, width) and a list 'segments'")
     for number, segment in enumerate(sidecar['segments']):
-        if not isinstance(segment, dict) or not segment.get('counts') \
-                or not isinstance(segment.get('score'), int | float) or 'area' not in segment:
-            raise ValueError(f'segment file {path}, segment {number}: needs counts, score and area')
+        if not _is_segment(segment):
+            raise ValueError(f'segment file {path} does not follow the sidecar format: segment '
+                             f'{number} needs counts, a score and an area that is not negative')
+    _check_sizes(path, sidecar, owner)
     return sidecar
+
+
+def _check_sizes(path: str | Path, sidecar: Sidecar, owner: Owner | None) -> None:
+    (height, width), (rows, columns) = sidecar['image_size'], sidecar['size']
+    if owner is not None and tuple(owner[1]) != (height, width):
+        raise ValueError(f'mask of another size: {path} is for a picture of {height} x {width}, '
+                         f'{owner[0]} has {owner[1][0]} x {owner[1][1]}')
+    # Same aspect up to the rounding of one side.
+    if abs(rows * width - columns * height) > max(height, width):
+        what = 'have another aspect'
+    elif rows > height or columns > width:
+        what = 'are larger'
+    else:
+        return
+    raise ValueError(f'segment file {path}: masks stored at {rows} x {columns} {what} than their '
+                     f'picture of {height} x {width}')
+
+
+def _is_segment(segment: Any) -> bool:
+    return isinstance(segment, dict) and isinstance(segment.get('counts'), str | list) \
+        and bool(segment['counts']) and _is_number(segment.get('score')) \
+        and _is_number(segment.get('area')) and segment['area'] >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # no NaN
 
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(
-        isinstance(side, int) and side > 0 for side in value)
+        type(side) is int and side > 0 for side in value)

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from urbancross_mm.registry import VISUALIZERS
 from urbancross_mm.structures import RankedPicture
+from urbancross_mm.utils.images import read_image
 
 _RIGHT, _WRONG, _UNKNOWN = (34, 139, 34), (200, 40, 40), (120, 120, 120)
 _MARGIN, _BORDER, _LINE = 8, 4, 15
@@ -72,10 +73,10 @@ class RetrievalVisualizer(Visualizer):
         size = self.thumb_size
         colour = {True: _RIGHT, False: _WRONG, None: _UNKNOWN}[cell.right]
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill=colour)
-        with Image.open(cell.img_path) as picture:
-            inner = size - 2 * _BORDER
-            canvas.paste(picture.convert('RGB').resize((inner, inner)),
-                         (left + _BORDER, top + _BORDER))
+        inner = size - 2 * _BORDER
+        pixels, _ = read_image(cell.img_path)
+        canvas.paste(Image.fromarray(pixels).resize((inner, inner)),
+                     (left + _BORDER, top + _BORDER))
         score = '' if np.isnan(cell.score) else f'{cell.score:.3f}  '
         name = cell.caption or Path(cell.img_path).stem
         draw.text((left, top + size + 2), (score + name)[: size // 6], 'black', font)

@@ -76,10 +76,10 @@ def test_a_named_sidecar_must_be_there(tmp_path):
                                 r'pic\.png has 40 x 48'),
     (dict(size=[40, 24]), r'masks stored at 40 x 24 have another aspect'),
     (dict(size=[20, 24]), r'a\.json hold a broken mask'),
-    (dict(segments=[dict(counts='??')]), r"do not follow the sidecar format: KeyError\('score'"),
-    (dict(segments=[dict(counts=3, score=1, area=1)]), 'do not follow the sidecar format'),
-    (dict(segments=[dict(counts='', score=1, area=1)]), 'do not follow the sidecar format'),
-    (dict(segments=None), 'do not follow the sidecar format'),
+    (dict(segments=[dict(counts='??')]), r'sidecar format: segment 0 needs counts'),
+    (dict(segments=[dict(counts=3, score=1, area=1)]), 'does not follow the sidecar format'),
+    (dict(segments=[dict(counts='', score=1, area=1)]), 'does not follow the sidecar format'),
+    (dict(segments=None), 'does not follow the sidecar format'),
 ])
 def test_bad_sidecars(tmp_path, fields, sentence):
     content = {**sidecar(random_masks(1), [1], SHAPE), **fields}
@@ -87,7 +87,7 @@ def test_bad_sidecars(tmp_path, fields, sentence):
     with pytest.raises(ValueError, match=sentence):
         LoadSegments()(results_for(tmp_path / 'a.json'))
     (tmp_path / 'a.json').write_text('{')
-    with pytest.raises(ValueError, match=r'segments .*a\.json cannot be read'):
+    with pytest.raises(ValueError, match=r'segment file .*a\.json cannot be read'):
         LoadSegments()(results_for(tmp_path / 'a.json'))
 
 

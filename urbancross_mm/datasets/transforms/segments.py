@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from urbancross_mm.registry import TRANSFORMS
+from urbancross_mm.structures.run_lengths import decode_runs
+from urbancross_mm.structures.segment_sidecar import load_sidecar
 from urbancross_mm.utils.images import read_image
 
 BITS_PER_PLANE = 16
@@ -49,7 +50,7 @@ class LoadSegments(BaseTransform):
         """Read and pack the masks."""
         masks = None
         if results.get('segments_path'):
-            masks = _read_sidecar(results['segments_path'], results, self.num_segments)
+            masks = _read_masks(results['segments_path'], results, self.num_segments)
         full = masks is None
         if masks is None:
             masks = np.ones((*results['img_shape'], 1), dtype=np.uint8)
@@ -72,7 +73,7 @@ def pack_masks(masks: np.ndarray, num_planes: int) -> np.ndarray:
     Returns:
         np.ndarray: uint16 bit field.
     """
-    # pycocotools decodes column by column; packing in that order keeps every access contiguous.
+    # Masks are stored column by column; packing in that order keeps every access contiguous.
     # numpy has vector code for products of bytes, not for shifts.
     columns = masks.transpose(2, 1, 0).astype(np.uint8, copy=False)
     packed = np.zeros((num_planes, BITS_PER_PLANE // 8, *columns.shape[1:]), dtype=np.uint8)
@@ -82,47 +83,20 @@ def pack_masks(masks: np.ndarray, num_planes: int) -> np.ndarray:
     return np.ascontiguousarray(bits.transpose(2, 1, 0))
 
 
-def _read_sidecar(path: str, results: dict[str, Any], limit: int) -> np.ndarray | None:
+def _read_masks(path: str, results: dict[str, Any], limit: int) -> np.ndarray | None:
     """Masks ``(h, w, K)`` of the best segments, or None if the sidecar lists none."""
-    from pycocotools import mask as coco
-
     try:
-        sidecar = json.loads(Path(path).read_text(encoding='utf-8'))
+        sidecar = load_sidecar(path, (results['img_path'], results['ori_shape']))
     except FileNotFoundError:
         raise FileNotFoundError(f'segments of {results["img_path"]} not found: {path}') from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f'segments {path} cannot be read: {error}') from error
+    best = sorted(sidecar['segments'], key=lambda s: (-s['score'], -s['area']))[:limit]
+    if not best:
+        return None
     try:
-        height, width = sidecar['image_size']
-        size = [int(side) for side in sidecar['size']]
-        best = sorted(sidecar['segments'], key=lambda s: (-s['score'], -s['area']))[:limit]
-        rles = [dict(size=size, counts=_counts(segment)) for segment in best]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f'segments {path} do not follow the sidecar format: {error!r}') from error
-    _check_size(path, (height, width), size, results)
-    try:
-        return coco.decode(rles) if rles else None
+        masks = decode_runs([segment['counts'] for segment in best], sidecar['size'])
     except ValueError as error:
         raise ValueError(f'segments {path} hold a broken mask: {error}') from error
-
-
-def _counts(segment: dict[str, Any]) -> bytes:
-    if not segment['counts']:
-        # pycocotools would decode it to an empty mask.
-        raise ValueError('a segment has empty counts')
-    return segment['counts'].encode()
-
-
-def _check_size(path: str, image_size: tuple[int, int], size: list[int],
-                results: dict[str, Any]) -> None:
-    if tuple(image_size) != tuple(results['ori_shape']):
-        raise ValueError(
-            f'mask of another size: {path} is for a picture of {image_size[0]} x {image_size[1]}, '
-            f'{results["img_path"]} has {results["ori_shape"][0]} x {results["ori_shape"][1]}')
-    # Same aspect up to the rounding of one side.
-    if min(size) < 1 or abs(size[0] * image_size[1] - size[1] * image_size[0]) > max(image_size):
-        raise ValueError(f'{path}: masks stored at {size[0]} x {size[1]} have another aspect than '
-                         f'their picture of {image_size[0]} x {image_size[1]}')
+    return masks.transpose(1, 2, 0)
 
 
 @TRANSFORMS.register_module()
