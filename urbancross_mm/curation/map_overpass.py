@@ -53,7 +53,7 @@ def _lacks_geometry(element: Any) -> bool:
 
 
 def _tags(element: Any) -> Mapping[str, Any]:
-    tags = element.get('tags') or {}
+    tags = element.get('tags') or {} if isinstance(element, dict) else element
     if not isinstance(tags, dict):
         raise TypeError(f'no tags, but {tags!r:.60}')
     return tags
