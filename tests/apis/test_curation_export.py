@@ -202,3 +202,37 @@ def test_table_and_tags() -> None:
         'image_name,description\na.jpg,"x\ny, ""z"""\n'
     assert distinct_tags(dict(focus=['a', 'b'], around=['b', 'c'])) == ['a', 'b', 'c']
     assert distinct_tags({}) == []
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+def test_all_outputs_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Workplace(tmp_path, tmp_path)
+    pictures = [Picture(f'{n}.jpg', dict(captions=['x'], split=split))
+                for n, split in enumerate(('train', 'val', 'test'))]
+    ExportStage('my').decide(pictures, place)
+    before = everything(tmp_path)
+    assert len(before) == 8
+    written = []
+
+    def full(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) == len(before):
+            raise OSError(28, 'No space left on device')
+        path.write_bytes(data)
+
+    monkeypatch.setattr('urbancross_mm.utils.files._write', full)
+    with pytest.raises(OSError, match='No space left'):
+        ExportStage('my').decide([one.plus(dict(captions=['y'])) for one in pictures], place)
+    assert len(written) == len(before) and everything(tmp_path) == before
+
+
+def test_two_pictures_with_one_id_are_refused(tmp_path: Path) -> None:
+    pictures = [Picture(name, dict(captions=['x'], split=split))
+                for name, split in (('a.jpg', 'train'), ('a.png', 'test'), ('b.jpg', 'val'))]
+    with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'my/a'"):
+        ExportStage('my').decide(pictures, Workplace(tmp_path, tmp_path))
+    assert not everything(tmp_path)

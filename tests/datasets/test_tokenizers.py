@@ -127,3 +127,17 @@ def test_memory_is_bounded_and_rows_are_not_shared(vocab_file, monkeypatch):
         tokenizer([f'road {k}'])[:] = 9
     assert len(tokenizer._cache) == 2
     assert tokenizer(['road 0'])[0, :3].tolist() == [1, 4, 0]
+
+
+@pytest.mark.parametrize('text, message', [
+    ('{"a": 1, "<unk>": 2, "a": 3}', "key 'a' stands twice"), ('[' * 99_999, 'nested too deep'),
+    ('{"a": true, "<unk>": 2}', 'must map words to ids'), ('', 'it is empty')])
+def test_a_broken_vocabulary_is_named(tmp_path, text, message):
+    (tmp_path / 'vocab.json').write_text(text)
+    with pytest.raises(ValueError, match=rf'vocab\.json.*{message}'):
+        VocabTokenizer(str(tmp_path / 'vocab.json'))
+
+
+def test_a_vocabulary_of_a_windows_editor(tmp_path):
+    (tmp_path / 'vocab.json').write_bytes(b'\xef\xbb\xbf{"a": 1, "<unk>": 2}')
+    assert VocabTokenizer(str(tmp_path / 'vocab.json')).word2idx == {'a': 1, '<unk>': 2}

@@ -140,3 +140,12 @@ def test_mistakes(tiny, tmp_path) -> None:
     change(tiny, [['fine', ' '], None, None])
     with pytest.raises(ValueError, match='caption 1 is empty'):
         UnpairedDataset(**tiny)
+
+
+def test_lines_end_at_line_feeds_alone(tiny, tmp_path) -> None:
+    texts = [f'a road{mark}behind it a field' for mark in '\u2028\u2029\x85\x0b\x0c\x1e']
+    (tmp_path / 'words.txt').write_bytes(b'\xef\xbb\xbf' + '\r\n'.join(texts).encode())
+    assert UnpairedDataset(**tiny, text_file='words.txt').pool == sorted(texts)
+    (tmp_path / 'words.txt').write_bytes(b'one\ntw\xff\n')
+    with pytest.raises(ValueError, match=r'words\.txt, line 2: not UTF-8'):
+        UnpairedDataset(**tiny, text_file='words.txt')

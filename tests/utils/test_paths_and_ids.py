@@ -10,15 +10,22 @@ from urbancross_mm.utils.paths import safe_join
 
 
 @pytest.mark.parametrize('name', ['../x.jpg', 'a/../../x.jpg', '/etc/passwd', '', 'a\\..\\..\\x',
-                                  'C:\\x.jpg'])
+                                  'C:\\x.jpg', '.', './'])
 def test_names_that_climb_out_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match='list.txt:3'):
+        safe_join('root', name, 'list.txt:3')
+
+
+@pytest.mark.parametrize('name', ['a\0.jpg', 'x' * 256, 'ü' * 128, 'x/' * 2500 + 'a.jpg'])
+def test_names_that_no_disk_can_hold_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match='is no file name .*list.txt:3'):
         safe_join('root', name, 'list.txt:3')
 
 
 def test_ordinary_names_are_joined() -> None:
     assert safe_join('root', 'beach/beach01.jpg') == 'root/beach/beach01.jpg'
     assert safe_join('root', 'a..b.jpg') == 'root/a..b.jpg'
+    assert safe_join('root', 'ü' * 127) == f'root/{"ü" * 127}'
 
 
 def test_ids_do_not_depend_on_the_process() -> None:

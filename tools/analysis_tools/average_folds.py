@@ -7,7 +7,6 @@ reads what ``tools/test.py --out`` wrote for each run.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pandas as pd  # noqa: E402
 
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
+from urbancross_mm.utils.text_files import read_json  # noqa: E402
 
 
 def read_runs(files: list[str]) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def read_runs(files: list[str]) -> pd.DataFrame:
         if not Path(name).is_file():
             raise FileNotFoundError(f'no metrics file at {name}')
         try:
-            rows[name] = {k: float(v) for k, v in json.loads(Path(name).read_text()).items()}
+            rows[name] = {k: float(v) for k, v in read_json(name, nan=True).items()}
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f'{name} is not a metrics file of tools/test.py --out: {error}'
                              ) from error

@@ -11,6 +11,7 @@ of SOURCE_CONFIG, which checkpoints from before and after an adaptation fit alik
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ from urbancross_mm.apis import (  # noqa: E402
 from urbancross_mm.apis.cross_domain.testing_data import with_test_set_of  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
-from urbancross_mm.utils.files import atomic_write  # noqa: E402
+from urbancross_mm.utils.files import write_all  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 from urbancross_mm.visualization import draw_embedding_map, project_2d  # noqa: E402
 
@@ -104,11 +105,12 @@ def main() -> None:
         records.append(numbers)
         print(title_of(numbers))
     out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw_embedding_map(panels)).save(out)
+    image = io.BytesIO()
+    Image.fromarray(draw_embedding_map(panels)).save(image, 'png')
     content = dict(config=args.config, source_config=args.source_config, split=args.split,
                    method=args.method, seed=args.seed, maps=records)
-    atomic_write(out.with_suffix('.json'), json.dumps(content, indent=2) + '\n')
+    write_all({out: image.getvalue(),
+               out.with_suffix('.json'): json.dumps(content, indent=2) + '\n'})
     print(f'drawn to {out}, numbers in {out.with_suffix(".json")}')
 
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
+from urbancross_mm.utils.text_files import read_lines  # noqa: E402
 
 PREFIX = 'label_free/'
 # Of all other scores the one nearest to 0 is best.
@@ -127,7 +128,7 @@ def to_markdown(rows: list[dict[str, Any]], count: int) -> str:
 
 
 def _records(log: Path) -> list[dict[str, Any]]:
-    lines = log.read_text(encoding='utf-8').splitlines()
+    lines = read_lines(log)
     records = []
     for number, line in enumerate(lines, 1):
         try:

@@ -1,7 +1,7 @@
-"""Convert a Karpathy-style JSON (RSICD, RSITMD, NWPU-Captions) to annotation files.
+"""Convert the JSON of RSICD, RSITMD (Karpathy's layout) or NWPU-Captions to annotation files.
 
-``python tools/dataset_converters/karpathy.py dataset_nwpu.json --out data/nwpu/annotations
---name nwpu``
+``python tools/dataset_converters/karpathy.py dataset_nwpu.json --images data/nwpu/images --out
+data/nwpu/annotations --name nwpu``. Images may lie in class folders.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 ``python tools/dataset_converters/urbancross.py data/urbancross/Finland --out
 data/urbancross/Finland/annotations`` writes train, val, test, finetune and finetune_val. Published
 ``*_list.txt`` files decide the splits where they exist; else a seeded nested split does, whose test
-part is never fine-tuned on.
+part is never fine-tuned on. ``--csv`` takes any table with one row per image: SkyScript's columns
+``filepath`` and ``title`` are known, others are named with ``--image-column`` and
+``--caption-column``.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ def main() -> None:
     parser.add_argument('--images', type=Path,
                         help='folder of pictures (default: ROOT/images, if it is there)')
     parser.add_argument('--csv', type=Path, help='descriptions (default: the *refine*.csv)')
+    parser.add_argument('--image-column',
+                        help="column of image names (default: image_name, or SkyScript's filepath)")
+    parser.add_argument('--caption-column',
+                        help="column of captions (default: description, or SkyScript's title)")
     parser.add_argument('--split', default='auto', choices=RULES,
                         help='*_list.txt files, a drawn nested split, or the lists if there are '
                         'any (%(default)s)')

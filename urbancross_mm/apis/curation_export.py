@@ -19,14 +19,15 @@ from urbancross_mm.curation.records import (
 from urbancross_mm.curation.stage import CollectionStage, Workplace
 from urbancross_mm.datasets.converters.annotations import (
     Item,
+    check_distinct_ids,
     counts_of,
+    encode_annotations,
     make_item,
-    write_annotations,
 )
 from urbancross_mm.datasets.converters.urbancross import SPLITS
-from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.registry import CURATION
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.splits import split_hash
 
 FORMATS = ('json', 'parquet')
@@ -85,21 +86,23 @@ class ExportStage(CollectionStage):
         """Write the files.
 
         Raises:
-            ValueError: If no picture is left, or one is in no split.
+            ValueError: If no picture is left, one is in no split, or two have one id.
         """
         self._refuse(pictures)
         captioned = any(picture.fields.get('captions') for picture in pictures)
         items = {picture.name: self._item(picture) for picture in pictures}
+        check_distinct_ids(items.values())
         kept = [picture for picture in pictures if items[picture.name]['captions'] or not captioned]
         members = {split: names for split in SPLITS if (names := [
             picture.name for picture in kept
             if split in (picture.fields['split'], picture.fields.get('finetune'))])}
         splits = {split: [items[name] for name in names] for split, names in members.items()}
-        written = self._write_annotations(splits, captioned, place)
+        contents = self._annotations(splits, captioned, place)
         if self.layout:
-            written += self._write_layout(kept if captioned else [], members, place)
+            contents.update(self._layout(kept if captioned else [], members, place))
+        write_all(contents)
         # A split that is no more must not be trained on.
-        for path in set(self._files(place).values()) - set(written):
+        for path in set(self._files(place).values()) - set(contents):
             path.unlink(missing_ok=True)
         self._remarks = [f'{split}: {len(names)} pictures' for split, names in members.items()]
         kept_names = {picture.name for picture in kept}
@@ -138,36 +141,35 @@ class ExportStage(CollectionStage):
                for writer in WRITERS},
             **{f'{split} list': place.out / f'{split}_list.txt' for split in SPLITS}}
 
-    def _write_annotations(self, splits: Mapping[str, list[Item]], captioned: bool,
-                           place: Workplace) -> list[Path]:
-        files, written = self._files(place), []
+    def _annotations(self, splits: Mapping[str, list[Item]], captioned: bool, place: Workplace
+                     ) -> dict[Path, bytes | str]:
+        """Annotations and vocabulary, by file."""
+        files, contents = self._files(place), {}
         stages, hashes = read_manifests(place.out / 'manifest', place.stages)
         split_hashes = {split: split_hash([item['img_id'] for item in items])
                         for split, items in splits.items()}
         for split, items in splits.items():
-            written.append(files[f'{split}.{self.format}'])
-            write_annotations(written[-1], items, dict(
+            path = files[f'{split}.{self.format}']
+            contents[path] = encode_annotations(path, items, dict(
                 dataset=self.dataset, domain=self.dataset, split=split, generator='curation',
                 seed=stages.get('split', {}).get('seed'), stages=stages, sources=hashes,
-                split_hashes=split_hashes, counts=counts_of(items)), True, captioned)
+                split_hashes=split_hashes, counts=counts_of(items)), captioned)
         if captioned and 'train' in splits:
-            written.append(files['vocabulary'])
-            write_vocabulary(written[-1], [
+            contents[files['vocabulary']] = encode_vocabulary([
                 text for item in splits['train'] for text in item['captions']], self.min_count)
-        return written
+        return contents
 
-    def _write_layout(self, pictures: Sequence[Picture], members: Mapping[str, Sequence[str]],
-                      place: Workplace) -> list[Path]:
-        files, written = self._files(place), []
-        for split, names in members.items():
-            written.append(files[f'{split} list'])
-            atomic_write(written[-1], ''.join(f'{name}\n' for name in names))
+    def _layout(self, pictures: Sequence[Picture], members: Mapping[str, Sequence[str]],
+                place: Workplace) -> dict[Path, str]:
+        """The published layout, by file."""
+        files = self._files(place)
+        contents = {files[f'{split} list']: ''.join(f'{name}\n' for name in names)
+                    for split, names in members.items()}
         if pictures:
             made_by, _ = read_manifests(place.out / 'manifest', place.stages)
             by_model = made_by.get('caption', {}).get('captioner') == 'TransformersCaptioner'
-            written.append(files[WRITERS[0 if by_model else 1]])
-            atomic_write(written[-1], captions_table(pictures))
-        return written
+            contents[files[WRITERS[0 if by_model else 1]]] = captions_table(pictures)
+        return contents
 
 
 def distinct_tags(fields: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.curation.geotags import Found
-from urbancross_mm.curation.map_files import import_shapely
+from urbancross_mm.curation.map_things import import_shapely
 
 # A tile costs as much as the vertices of the pieces that it touches.
 PIECE = 256

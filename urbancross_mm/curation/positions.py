@@ -116,7 +116,7 @@ def world_file_of(picture: Path) -> Path | None:
             in small or capital letters.
 
     Returns:
-        Path | None: The first that is there.
+        Path | None: The first that is there, in this order; what others say does not count.
     """
     suffix = picture.suffix
     short = f'.{suffix[1:2]}{suffix[-1:]}w'  # .jpg -> .jgw, .tif -> .tfw
@@ -146,9 +146,12 @@ def bounds_of_world_file(text: str, width: int, height: int) -> Bounds:
         ValueError: If it is no world file, or the picture is turned.
     """
     try:
-        across, skew_y, skew_x, down, x, y = (float(line) for line in text.split())
+        numbers = [float(line) for line in text.removeprefix('\ufeff').split()]
+        across, skew_y, skew_x, down, x, y = numbers
     except ValueError as error:
         raise ValueError('a world file holds six numbers') from error
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError('a world file holds six numbers, and these have no end or are none')
     if skew_x or skew_y or across <= 0 or down >= 0:
         raise ValueError('only pictures with north up are understood')
     west, north = x - across / 2, y - down / 2

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.text_files import parse_json
 
 KEPT, DROPPED, FAILED = 'kept', 'dropped', 'failed'
+# What a line of a manifest holds.
+FIELDS = dict(picture=str, status=str, reason=str, fields=dict, made_by=dict, key=str)
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,16 @@ class Record:
             ValueError: If it is none.
         """
         try:
-            found = json.loads(line)
-            outcome = Outcome(found['fields'], found['status'], found['reason'])
-            return cls(found['picture'], found['key'], outcome, found['made_by'])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            found = parse_json(line, 'it', nan=True)
+            for name, kind in FIELDS.items():
+                if not isinstance(found[name], kind):
+                    raise TypeError(f'{name!r} must not be {found[name]!r:.60}')
+            if found['status'] not in (KEPT, DROPPED, FAILED):
+                raise ValueError(f'unknown status {found["status"]!r}')
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'no record: {line[:80]!r} ({error})') from error
+        outcome = Outcome(found['fields'], found['status'], found['reason'])
+        return cls(found['picture'], found['key'], outcome, found['made_by'])
 
 
 class Manifest:
@@ -135,11 +143,11 @@ class Manifest:
         """
         if not self.path.is_file():
             return []
-        lines = self.path.read_text(encoding='utf-8', errors='replace').split('\n')
+        lines = self.path.read_bytes().split(b'\n')
         found = []
         for number, line in enumerate(lines[:-1], 1):
             try:
-                found.append(Record.of_line(line))
+                found.append(Record.of_line(line.decode('utf-8-sig' if number == 1 else 'utf-8')))
             except ValueError as error:
                 raise ValueError(f'{self.path}, line {number}: {error}; remove the file to make '
                                  'it again') from error

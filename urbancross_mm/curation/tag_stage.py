@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.curation.geotags import KEYS, focus_and_around, phrases
-from urbancross_mm.curation.map_files import MapThings, check_map_file, read_map_file
+from urbancross_mm.curation.map_files import check_map_file, read_map_file
 from urbancross_mm.curation.map_index import MapIndex
+from urbancross_mm.curation.map_things import MapThings
 from urbancross_mm.curation.records import Outcome, Picture
 from urbancross_mm.curation.stage import PictureStage, Workplace
 from urbancross_mm.curation.weights import file_digest
@@ -25,8 +26,9 @@ class TagStage(PictureStage):
     still have its pixels or its class.
 
     Args:
-        files (Sequence[str]): GeoJSON, GeoPackage or OpenStreetMap extracts (``.osm.pbf``), below
-            ``--in`` or with a path of their own.
+        files (Sequence[str]): GeoJSON (also a feature a line), Overpass JSON (``out geom``),
+            GeoPackage or OpenStreetMap extracts (``.osm.pbf``), below ``--in`` or with a path of
+            their own.
         keys (Sequence[str]): OpenStreetMap keys that are said. Defaults to those of what can be
             seen from above.
         max_focus (int): Most phrases of what is at the centre. Defaults to 3.

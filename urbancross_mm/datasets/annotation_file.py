@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from urbancross_mm.utils.paths import check_relative
+from urbancross_mm.utils.text_files import parse_json, read_json
 
 SCHEMA = 1
 PATH_KEYS = ('img_path', 'segments', 'seg_map_path')
+META_TEXTS = ('dataset', 'domain', 'split')
+DEGREES = dict(lon=180, lat=90)
 
 
 def missing_data_message(what: str, path: str) -> str:
@@ -74,6 +77,9 @@ def read_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             f'{path} has schema {metainfo.get("schema")!r} and this version reads schema '
             f'{SCHEMA}: convert the data again with tools/dataset_converters'
         )
+    for key in META_TEXTS:
+        if metainfo.get(key) is not None:
+            _check_text(metainfo, key, f"{path}, 'metainfo'")
     return metainfo, items
 
 
@@ -128,7 +134,9 @@ def _check_fields(item: Any, where: str, captions_required: bool) -> None:
         _check_captions(item, where)
     for key in PATH_KEYS:
         if item.get(key) is not None:
+            _check_text(item, key, where)
             check_relative(item[key], where)
+    _check_optional(item, where)
 
 
 def _check_captions(item: dict[str, Any], where: str) -> None:
@@ -142,6 +150,34 @@ def _check_captions(item: dict[str, Any], where: str) -> None:
     ids = item.get('caption_ids')
     if ids is not None and (not isinstance(ids, list) or len(ids) != len(captions)):
         raise ValueError(f'{where}: {len(captions)} captions but caption_ids is {ids!r}')
+    if not _are_texts(ids or []):
+        raise ValueError(f'{where}: caption_ids must be texts, got {ids!r:.80}')
+
+
+def _check_optional(item: dict[str, Any], where: str) -> None:
+    """Fields that an item may lack, but not have of another type."""
+    where = f'{where} ({item["img_id"]})'
+    if item.get('domain') is not None:
+        _check_text(item, 'domain', where)
+    for key, limit in DEGREES.items():
+        value = item.get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and math.isfinite(value) and abs(value) <= limit):
+            raise ValueError(f'{where}: {key!r} must be a number within {limit} degrees of 0, got '
+                             f'{value!r:.80}')
+    for key in ('geo_tags', 'audio_paths'):
+        value = item.get(key)
+        if value is not None and not (isinstance(value, list) and _are_texts(value)):
+            raise ValueError(f'{where}: {key!r} must be a list of texts, got {value!r:.80}')
+
+
+def _check_text(item: dict[str, Any], key: str, where: str) -> None:
+    if not isinstance(item[key], str):
+        raise ValueError(f'{where}: {key!r} must be a text, got {item[key]!r:.80}')
+
+
+def _are_texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str,
@@ -153,10 +189,7 @@ def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str,
 
 
 def _read_json(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON: {error}') from error
+    content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get('metainfo'), dict) \
             or not isinstance(content.get('data_list'), list):
         raise ValueError(f"{path} must be an object with 'metainfo' and 'data_list'")
@@ -168,13 +201,22 @@ def _read_parquet(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path)
+        # Without partitioning=None a folder called `a=b` on the way to the file is a column.
+        table = pyarrow.parquet.read_table(path, partitioning=None)
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f'{path} is not a readable Parquet file: {error}') from error
+        # More lines list all columns.
+        reason = str(error).partition('\n')[0][:200]
+        raise ValueError(f'{path} is not a readable Parquet file: {reason}') from error
     packed = (table.schema.metadata or {}).get(b'metainfo')
     if packed is None:
         raise ValueError(f"{path} has no 'metainfo' in its schema metadata")
+    metainfo = parse_json(packed.decode('utf-8', 'replace'), f"the 'metainfo' of {path}")
+    if not isinstance(metainfo, dict):
+        raise ValueError(f"the 'metainfo' of {path} must be an object, got {metainfo!r:.80}")
     # A column that only some items have holds nulls for the others.
-    items = [{key: value for key, value in row.items() if value is not None}
-             for row in table.to_pylist()]
-    return json.loads(packed), items
+    try:
+        items = [{key: value for key, value in row.items() if value is not None}
+                 for row in table.to_pylist()]
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise ValueError(f'{path} holds values that cannot be read: {error}') from error
+    return metainfo, items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from urbancross_mm.registry import TOKENIZERS
 from urbancross_mm.utils.hf_tokenizers import padding_id
+from urbancross_mm.utils.text_files import read_json
 
 CACHE_SIZE = 100_000
 UNKNOWN = '<unk>'
@@ -198,13 +198,10 @@ def split_words(text: str) -> list[str]:
 
 
 def _read_vocabulary(path: str) -> dict[str, int]:
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON: {error}') from error
+    content = read_json(path)
     words = content.get('word2idx', content) if isinstance(content, dict) else None
     if not isinstance(words, dict) or not words \
-            or not all(isinstance(one, int) and one > 0 for one in words.values()):
+            or not all(type(one) is int and one > 0 for one in words.values()):
         raise ValueError(f'{path} must map words to ids from 1 on, alone or as "word2idx"')
     if UNKNOWN not in words:
         raise ValueError(f'{path} has no word {UNKNOWN!r} for the words that it lacks')

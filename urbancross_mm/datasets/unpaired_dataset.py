@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.text_files import read_lines
 
 
 @DATASETS.register_module()
@@ -78,7 +79,7 @@ class UnpairedDataset(ImageTextDataset):
         if not path.is_file():
             raise FileNotFoundError(f'text file not found: {path} (one sentence of the target a '
                                     'line)')
-        lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
-        if not any(lines):
+        lines = [line for line in read_lines(path) if line]
+        if not lines:
             raise ValueError(f'the text file {path} has no sentence')
-        return [line for line in lines if line]
+        return lines

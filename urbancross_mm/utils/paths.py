@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+# In bytes and in letters, as file systems have them.
+LONGEST_NAME, LONGEST_PATH = 255, 4096
+
 
 def check_relative(name: str, where: str = '') -> str:
     """Return ``name`` if it stays below the folder it is joined to.
@@ -16,12 +19,17 @@ def check_relative(name: str, where: str = '') -> str:
         str: The name, unchanged.
 
     Raises:
-        ValueError: If the name is empty, absolute, or climbs out with ``..``.
+        ValueError: If the name is empty, absolute, climbs out with ``..``, or is none that a disk
+            can hold.
     """
+    place = f' ({where})' if where else ''
     pure = PurePosixPath(name.replace('\\', '/'))
-    if not name or pure.is_absolute() or '..' in pure.parts or ':' in pure.parts[0]:
-        place = f' ({where})' if where else ''
-        raise ValueError(f'file name {name!r} must be relative and stay inside its folder{place}')
+    if not pure.parts or pure.is_absolute() or '..' in pure.parts or ':' in pure.parts[0]:
+        raise ValueError(f'file name {name!r:.200} must be relative and stay inside its folder'
+                         f'{place}')
+    if '\0' in name or len(name) > LONGEST_PATH \
+            or any(len(part.encode('utf-8', 'replace')) > LONGEST_NAME for part in pure.parts):
+        raise ValueError(f'{name[:60]!r}, of {len(name)} letters, is no file name{place}')
     return name
 
 

@@ -1,4 +1,4 @@
-"""Lines, records and files of the annotation format."""
+"""Records and files of the annotation format."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import pytest
 
 from urbancross_mm.datasets.annotation_file import load_annotations
 from urbancross_mm.datasets.converters.annotations import (
+    check_distinct_ids,
     counts_of,
     make_item,
-    read_lines,
+    refuse_overwrite,
     write_annotations,
 )
 
 METAINFO = dict(dataset='toy', domain='toy', split='train', generator='test.py', seed=0,
                 sources={}, counts={})
-
-
-def test_only_line_feeds_end_a_line(tmp_path):
-    (tmp_path / 'a.txt').write_bytes('one\u2028still one\r\n\n three \n\n'.encode())
-
-    assert read_lines(tmp_path / 'a.txt') == ['one\u2028still one', '', 'three', '']
 
 
 def test_a_record_leaves_out_empty_captions_and_unknown_fields():
@@ -62,3 +57,20 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
     with pytest.raises(FileExistsError, match='exists already: give --force'):
         write_annotations(path, [make_item('toy', 'toy', 'a.jpg', ['one'])], METAINFO)
     assert path.read_text() == 'mine'
+
+
+def test_two_images_with_one_id_are_refused_in_different_splits_too():
+    items = [make_item('toy', 'toy', name, ['one']) for name in ('a.jpg', 'b.jpg', 'a.jpg')]
+    check_distinct_ids(items)
+
+    with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'toy/a'"):
+        check_distinct_ids([*items, make_item('toy', 'toy', 'a.png', ['one'])])
+
+
+def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
+    (tmp_path / 'toy.json').mkdir()
+    (tmp_path / 'file').write_text('')
+
+    for path in ('toy.json', 'file/toy.json'):
+        with pytest.raises(OSError, match=r'cannot write .*toy\.json'):
+            refuse_overwrite([tmp_path / path], force=True)

@@ -76,9 +76,85 @@ def test_broken_entries_are_named(tmp_path, broken, message):
 
 @pytest.mark.parametrize('text, message', [
     ('{', r'dataset\.json is not valid JSON'), ('[]', r"has no list 'images' \(found: list"),
-    ('{"airplane": []}', r"found: \['airplane'\]"), ('{"images": []}', 'lists no picture')])
+    ('{"airplane": []}', r"found: \['airplane'\]"), ('{"images": []}', 'lists no picture'),
+    ('{"images": [], "images": []}', "not valid JSON: key 'images' stands twice"),
+    ('{"a": [{"raw": "x"}], "b": [3]}', "class 'b', image 0: expected an object"),
+    ('{"a": [{"raw": "x", "filename": "a.jpg", "split": "train", "raw_1": null}]}',
+     "class 'a', image 0: .*must be text"),
+    ('{"a": [{"raw": "x", "split": "train"}]}', "class 'a', image 0: .*must be text")])
 def test_files_of_another_layout(tmp_path, text, message):
     write_lines(tmp_path / 'dataset.json', [text])
 
     with pytest.raises(ValueError, match=message):
         convert(Options(root=tmp_path / 'dataset.json', out=tmp_path, name='x'))
+
+
+CLASSES = ('airplane', 'baseball_diamond')
+
+
+def by_class(**fields: Any) -> dict[str, list[dict[str, Any]]]:
+    """NWPU-Captions as published, an image of each class in each split."""
+    return {label: [dict(
+        filename=f'{label}_{number:03d}.jpg', imgid=number, split=split, raw=f'{label} {number} 0',
+        sentids=0, **{f'raw_{k}': f'{label} {number} {k}' for k in range(1, 5)}, **fields)
+        for number, split in enumerate(('train', 'val', 'test'))] for label in CLASSES}
+
+
+@pytest.mark.parametrize('folder', ['class', 'flat', None])
+def test_the_layout_of_nwpu_captions(tmp_path, folder):
+    write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(by_class())])
+    for label in CLASSES if folder else ():
+        for number in range(3):
+            place = label if folder == 'class' else ''
+            write_picture(tmp_path / 'images' / place / f'{label}_{number:03d}.jpg')
+    counts = convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu',
+                             images=tmp_path / 'images' if folder else None))
+
+    assert [counts[split]['images'] for split in ('train', 'val', 'test')] == [2, 2, 2]
+    for number, split in enumerate(('train', 'val', 'test')):
+        for label, item in zip(CLASSES, read(tmp_path / f'out/nwpu_{split}.json')[1]):
+            stem = f'{label}_{number:03d}' if folder == 'flat' else f'{label}/{label}_{number:03d}'
+            assert item == dict(
+                img_id=f'nwpu/{stem}', img_path=f'{stem}.jpg', domain='nwpu', label=label,
+                captions=[f'{label} {number} {k}' for k in range(5)],
+                caption_ids=[f'nwpu/{stem}#{k}' for k in range(5)])
+
+
+def test_captions_of_nwpu_that_are_missing_empty_or_more(tmp_path):
+    content = by_class(raw_10='ten', raw_9='', other='no caption')
+    del content['airplane'][0]['raw_3']
+    write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(content)])
+    counts = convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out',
+                             name='nwpu'))
+
+    assert counts['train']['dropped_empty_captions'] == 2
+    captions = [item['captions'] for item in read(tmp_path / 'out/nwpu_train.json')[1]]
+    assert captions == [[*(f'airplane 0 {k}' for k in (0, 1, 2, 4)), 'ten'],
+                        [*(f'baseball_diamond 0 {k}' for k in range(5)), 'ten']]
+
+
+def test_an_image_that_two_names_mean_is_refused(tmp_path):
+    write_picture(tmp_path / 'images/port/a.jpg')
+    with pytest.raises(ValueError, match=r"'a\.tif' .*image 0.* and 'port/a\.tif' .*image 1.* are "
+                                         r'both found as port/a\.jpg'):
+        convert_entries(tmp_path, [entry('a.tif', 'train'), entry('port/a.tif', 'test')],
+                        images=tmp_path / 'images')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_images_without_caption_are_counted(tmp_path, capsys):
+    for name in ('a.jpg', 'b.jpg', 'sub/c.jpg'):
+        write_picture(tmp_path / 'images' / name)
+    convert_entries(tmp_path, [entry('b.jpg', 'train')], images=tmp_path / 'images')
+
+    assert "note: 2 of 3 images below" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('images', [False, True])
+def test_two_images_with_one_id_are_refused(tmp_path, images):
+    for name in ('a.jpg', 'a.png'):
+        write_picture(tmp_path / 'images' / name)
+    with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'nwpu/a'"):
+        convert_entries(tmp_path, [entry('a.jpg', 'train'), entry('a.png', 'test')],
+                        images=tmp_path / 'images' if images else None)
+    assert not (tmp_path / 'out').exists()

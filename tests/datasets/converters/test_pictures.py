@@ -19,7 +19,8 @@ def test_a_name_is_taken_as_it_is_before_another_suffix(tmp_path):
 
     assert folder.find('a.tif') == 'a.tif' and folder.find('a.jpg') == 'a.jpg'
     assert folder.find('sub/b.tif') == 'sub/b.png'
-    assert folder.find('b.png') is None and folder.find('notes.txt') is None
+    assert folder.find('c.png') is None and folder.find('notes.txt') is None
+    assert folder.find('') is None and folder.find('other/b.png') is None
     assert folder.names == ['a.jpg', 'a.tif', 'sub/b.png']
 
 
@@ -76,3 +77,55 @@ def test_twins_are_equal_files_not_equal_sizes(tmp_path):
 
     names = ['d.tif', 'c.tif', 'a.tif', 'b.tif', 'gone.tif']
     assert PictureFolder(tmp_path).twins(names) == {'b.tif': 'a.tif', 'd.tif': 'a.tif'}
+
+
+def test_a_bare_name_is_looked_for_in_class_folders(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'port/port_1.jpg', 'port/port_2.JPG', 'port/x.jpg',
+                                 'beach/x.jpg', 'y.png', 'port/y.jpg'))
+
+    assert folder.find('port_1.jpg') == folder.find('port_1.tif') == 'port/port_1.jpg'
+    assert folder.find('port_2.jpg') == folder.find('Port_2.tif') == 'port/port_2.JPG'
+    assert folder.find('y.jpg') == 'y.png'  # beside the captions' own folder comes before below
+    with pytest.raises(ValueError, match=r'x\.jpg may be beach/x\.jpg or port/x\.jpg in '):
+        folder.find('x.jpg')
+    assert folder.find('port/x.jpg') == 'port/x.jpg'
+
+
+def test_case_decides_where_it_can(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'a.jpg', 'A.jpg', 'b.JPG', 'sub/C.jpg', 'd.jpg', 'D.png',
+                                 'e.jpg', 'E.jpg'))
+
+    assert [folder.find(name) for name in ('a.jpg', 'A.jpg', 'a.tif', 'A.tif')] == [
+        'a.jpg', 'A.jpg', 'a.jpg', 'A.jpg']
+    assert folder.find('B.jpg') == 'b.JPG' and folder.find('SUB/c.TIF') == 'sub/C.jpg'
+    for name, both in (('D.jpg', r'D\.png or d\.jpg'), ('E.JPG', r'E\.jpg or e\.jpg')):
+        with pytest.raises(ValueError, match=f'{name} may be {both}'):
+            folder.find(name)
+
+
+def test_several_files_with_the_stem_are_refused_unless_named(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'p1.jpg', 'p1.png', 'p2.jpg'))
+
+    assert folder.find('p1.jpg') == 'p1.jpg' and folder.find('p2.tif') == 'p2.jpg'
+    with pytest.raises(ValueError, match=r'p1\.tif may be p1\.jpg or p1\.png in '):
+        folder.find('p1.tif')
+    with pytest.raises(ValueError, match=r'p1\.tif may be'):
+        folder.twins(['p1.tif'])
+
+
+def test_a_number_that_is_a_name_too(tmp_path):
+    # Of class 1: 2.jpg by number is 1/11.jpg, by name there is none; 12.jpg is both.
+    folder = PictureFolder(touch(tmp_path, '1/10.jpg', '1/11.jpg', '1/112.jpg'))
+
+    assert folder.find('2.tif') == '1/11.jpg'
+    assert folder.find('112.tif') == '1/112.jpg' and folder.find('13.tif') == '1/112.jpg'
+    with pytest.raises(ValueError, match=r'11\.tif may be 1/11\.jpg or 1/1'):
+        PictureFolder(touch(tmp_path, '1/110.jpg')).find('11.tif')
+
+
+def test_a_number_with_two_files_is_refused(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'a/a00.jpg', 'a/a01.jpg', 'a/a01.png'))
+
+    assert folder.find('1.tif') == 'a/a00.jpg'
+    with pytest.raises(ValueError, match=r'2\.tif may be a/a01\.jpg or a/a01\.png'):
+        folder.find('2.tif')

@@ -14,7 +14,13 @@ from tests.datasets.converters.layouts import (
     write_lines,
     write_picture,
 )
-from urbancross_mm.datasets.converters.urbancross import SPLITS, Options, convert, parse_tags
+from urbancross_mm.datasets.converters.urbancross import (
+    SPLITS,
+    TAG_COLUMN,
+    Options,
+    convert,
+    parse_tags,
+)
 
 CSV = 'instructblip_generation_finland_refine.csv'
 
@@ -198,3 +204,74 @@ def test_which_csv(tmp_path):
 def test_too_few_pictures(tmp_path):
     with pytest.raises(ValueError, match='leaves no picture for val'):
         convert(options(write_country(tmp_path / 'Finland', 3), tmp_path))
+
+
+def test_an_open_quote_loses_no_row(tmp_path):
+    rows = [f'{name}.png,Plain sentence {name}.' for name in 'abcdefghijkl']
+    rows[1] = 'b.png,"A tower of 12 m stands here.'
+    for close in ('h.png,"A ""second"" quoted sentence"', 'h.png,closed here"', None):
+        lines = list(rows)
+        if close:
+            lines[7] = close
+        write_lines(tmp_path / CSV, ['image_name,description', *lines])
+        with pytest.raises(ValueError, match=r'refine\.csv, line 3: .*quote'):
+            convert(options(tmp_path, tmp_path))
+        assert not (tmp_path / 'out').exists()
+
+
+def test_names_of_lists_and_images_show_a_swallowed_row(tmp_path):
+    rows = [f'place{n},Text {n}.' for n in range(12)]
+    rows[3], rows[5] = 'place3,"Text 3.', 'place5,Text 5."'
+    write_lines(tmp_path / CSV, ['image_name,description', *rows])
+    for split, part in dict(train=range(8), val=[8, 9], test=[10, 11]).items():
+        write_lines(tmp_path / f'{split}_list.txt', [f'place{n}' for n in part])
+
+    with pytest.raises(ValueError, match="line 5: 'description' holds what looks like further"):
+        convert(options(tmp_path, tmp_path))
+
+
+def test_what_is_in_the_table_or_the_lists_alone_is_said(tmp_path, capsys):
+    root = write_country(tmp_path / 'Finland', 6)
+    name = 'a{}_FI_19.jpg'.format
+    for split, numbers in dict(train=[0, 7, 8], val=[1], test=[2]).items():
+        write_lines(root / f'{split}_list.txt', [name(n) for n in numbers])
+    convert(options(root, tmp_path))
+
+    said = capsys.readouterr().err
+    assert "2 names in the lists have no row in the CSV, first 'a7_FI_19.jpg'" in said
+    assert "3 rows of the CSV are in no list, first 'a3_FI_19.jpg'" in said
+
+
+def test_skyscript_and_other_columns(tmp_path):
+    rows = [(f'images2/a{n}_US.jpg', f'road of service {n}', f'text {n}', 'road of service;')
+            for n in range(20)]
+    write_csv(tmp_path / 'SkyScript.csv', rows, ('filepath', 'title', 'long', TAG_COLUMN))
+    given = options(tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv')
+    convert(given)
+    item = read(tmp_path / 'out/finland_test.json')[1][0]
+    number = item['img_path'].removeprefix('images2/a').removesuffix('_US.jpg')
+    assert item['captions'] == [f'road of service {number}']
+    assert item['geo_tags'] == ['road of service']
+
+    convert(options(tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv', caption_column='long',
+                    image_column='filepath', force=True))
+    assert read(tmp_path / 'out/finland_test.json')[1][0]['captions'] == [f'text {number}']
+    with pytest.raises(ValueError, match='has no column name; it has filepath, title, long'):
+        convert(options(tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv', image_column='name',
+                        force=True))
+
+
+def test_all_outputs_or_none(tmp_path, monkeypatch):
+    given = options(write_country(tmp_path / 'Finland'), tmp_path)
+    written = []
+
+    def full(path, data):
+        written.append(path)
+        if len(written) == 4:
+            raise OSError(28, 'No space left on device')
+        path.write_bytes(data)
+
+    monkeypatch.setattr('urbancross_mm.utils.files._write', full)
+    with pytest.raises(OSError, match='No space left'):
+        convert(given)
+    assert len(written) == 4 and not (tmp_path / 'out').exists()

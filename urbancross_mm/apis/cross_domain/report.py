@@ -12,7 +12,7 @@ from PIL import Image
 from urbancross_mm.apis.cross_domain.plan import IN_TARGET, SOURCE_ONLY
 from urbancross_mm.apis.cross_domain.records import slug
 from urbancross_mm.apis.cross_domain.results import METRIC, Cell, Results
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import write_all
 from urbancross_mm.version import __version__
 from urbancross_mm.visualization import draw_domain_matrix
 
@@ -40,9 +40,9 @@ def write_report(results: Results, out: str | Path, select: str, command: str, s
     """
     end = '' if select == 'last' else f'_{slug(select)}'
     files = [Path(out) / name for name in (f'matrix{end}.md', f'runs{end}.csv', f'matrix{end}.png')]
-    atomic_write(files[0], to_markdown(results, select, command, seconds))
-    atomic_write(files[1], results.runs.to_csv(index=False))
-    atomic_write(files[2], to_png(results))
+    contents = (to_markdown(results, select, command, seconds), results.runs.to_csv(index=False),
+                to_png(results))
+    write_all(dict(zip(files, contents)))
     return files
 
 

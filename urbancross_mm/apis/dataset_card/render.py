@@ -21,7 +21,7 @@ from urbancross_mm.apis.dataset_card.blocks import (
     Value,
     value_text,
 )
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import write_all
 
 FORMATS = ('html', 'md')
 STYLE = """
@@ -59,13 +59,12 @@ def write_card(card: Card, out: str | Path, format: str | None = None) -> list[P
     """
     out = Path(out)
     if format_of(out, format) == 'html':
-        atomic_write(out, to_html(card))
-        return [out]
-    text, figures = to_markdown(card, out.stem)
-    for name, content in figures.items():
-        atomic_write(out.parent / name, content)
-    atomic_write(out, text)
-    return [out, *(out.parent / name for name in figures)]
+        contents = {out: to_html(card)}
+    else:
+        text, figures = to_markdown(card, out.stem)
+        contents = {out: text, **{out.parent / name: one for name, one in figures.items()}}
+    write_all(contents)
+    return list(contents)
 
 
 def format_of(out: str | Path, format: str | None = None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.annotation_file import SCHEMA, check_items
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import atomic_write, check_outputs
 from urbancross_mm.version import __version__
 
 Item = dict[str, Any]
@@ -26,33 +26,6 @@ def hash_file(path: str | Path) -> str:
     """
     with open(path, 'rb') as file:
         return 'sha256:' + hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def read_lines(path: str | Path) -> list[str]:
-    """Read the lines of a text file, white space at both ends removed.
-
-    Only line feeds separate records: captions may hold characters at which Python's
-    ``splitlines`` would cut.
-
-    Args:
-        path (str | Path): A UTF-8 file.
-
-    Returns:
-        list[str]: The lines, empty ones included, but for the end of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not UTF-8.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no file {path}')
-    try:
-        text = Path(path).read_bytes().decode('utf-8')
-    except UnicodeDecodeError as error:
-        line = Path(path).read_bytes()[:error.start].count(b'\n') + 1
-        raise ValueError(f'{path}, line {line}: not UTF-8 ({error.reason})') from error
-    lines = [line.strip() for line in text.split('\n')]
-    return lines[:-1] if lines and not lines[-1] else lines
 
 
 def make_item(dataset: str, domain: str, img_path: str, captions: Sequence[str],
@@ -93,51 +66,90 @@ def counts_of(items: Iterable[Item], **more: int) -> dict[str, int]:
     return dict(images=len(items), captions=len(texts), distinct_captions=len(set(texts)), **more)
 
 
+def check_distinct_ids(items: Iterable[Item]) -> None:
+    """Refuse two images with one id, whatever splits they are in.
+
+    An id is the path without its suffix, so ``a.jpg`` and ``a.png`` of one folder would share it.
+
+    Args:
+        items (Iterable[dict]): Records of all splits; an image may be in several.
+
+    Raises:
+        ValueError: Naming both images.
+    """
+    paths: dict[str, str] = {}
+    for item in items:
+        first = paths.setdefault(item['img_id'], item['img_path'])
+        if first != item['img_path']:
+            raise ValueError(f'{first} and {item["img_path"]} would both have the id '
+                             f'{item["img_id"]!r}: rename one of them or move it to another folder')
+
+
+def encode_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],
+                       captions_required: bool = True) -> bytes:
+    """Content of one annotation file.
+
+    Args:
+        path (str | Path): What it will be, ``.json`` or ``.parquet``.
+        items (list[dict]): Records of :func:`make_item`.
+        metainfo (Mapping): ``dataset, domain, split, generator, seed, sources, counts``.
+        captions_required (bool): Whether a picture without captions is an error. Defaults to True.
+
+    Returns:
+        bytes: The content.
+
+    Raises:
+        ValueError: If a record is wrong, or there is none.
+    """
+    if not items:
+        raise ValueError(f'{path} would have no picture')
+    check_items(items, str(path), captions_required)
+    generator = f'{metainfo.get("generator", "")} {__version__}'.strip()
+    metainfo = dict(schema=SCHEMA, **{**metainfo, 'generator': generator})
+    if Path(path).suffix == '.parquet':
+        return _encode_parquet(items, metainfo)
+    content = dict(metainfo=metainfo, data_list=items)
+    return (json.dumps(content, ensure_ascii=False, indent=1) + '\n').encode('utf-8')
+
+
 def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],
                       force: bool = False, captions_required: bool = True) -> None:
     """Write one annotation file, whole or not at all.
 
     Args:
         path (str | Path): ``.json`` or ``.parquet``.
-        items (list[dict]): Records of :func:`make_item`.
-        metainfo (Mapping): ``dataset, domain, split, generator, seed, sources, counts``.
+        items (list[dict]): See :func:`encode_annotations`.
+        metainfo (Mapping): See there.
         force (bool): Overwrite. Defaults to False.
-        captions_required (bool): Whether a picture without captions is an error. Defaults to True.
+        captions_required (bool): See there. Defaults to True.
 
     Raises:
         FileExistsError: If the file exists and ``force`` is off.
         ValueError: If a record is wrong, or there is none.
     """
-    path = Path(path)
     refuse_overwrite([path], force)
-    if not items:
-        raise ValueError(f'{path} would have no picture')
-    check_items(items, str(path), captions_required)
-    generator = f'{metainfo.get("generator", "")} {__version__}'.strip()
-    metainfo = dict(schema=SCHEMA, **{**metainfo, 'generator': generator})
-    if path.suffix == '.parquet':
-        _write_parquet(path, items, metainfo)
-    else:
-        content = dict(metainfo=metainfo, data_list=items)
-        atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1) + '\n')
+    atomic_write(path, encode_annotations(path, items, metainfo, captions_required))
 
 
 def refuse_overwrite(paths: Iterable[str | Path], force: bool) -> None:
-    """Stop before any work if an output is already there.
+    """Stop before any work if an output is already there, or cannot be.
 
     Args:
         paths (Iterable): Outputs.
-        force (bool): Go on all the same.
+        force (bool): Go on over files that exist.
 
     Raises:
         FileExistsError: Naming the first output that exists.
+        OSError: If a folder has the name of an output, or a file that of a folder above it.
     """
+    paths = list(paths)
+    check_outputs(paths)
     for path in paths:
         if Path(path).exists() and not force:
             raise FileExistsError(f'{path} exists already: give --force to overwrite it')
 
 
-def _write_parquet(path: Path, items: list[Item], metainfo: Mapping[str, Any]) -> None:
+def _encode_parquet(items: list[Item], metainfo: Mapping[str, Any]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
@@ -146,4 +158,4 @@ def _write_parquet(path: Path, items: list[Item], metainfo: Mapping[str, Any]) -
     table = table.replace_schema_metadata({b'metainfo': json.dumps(metainfo).encode()})
     buffer = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, buffer)
-    atomic_write(path, buffer.getvalue().to_pybytes())
+    return buffer.getvalue().to_pybytes()

@@ -1,9 +1,10 @@
-"""The JSON layout of Karpathy: RSICD, RSITMD and NWPU-Captions are published in it."""
+"""The JSON layouts of Karpathy (RSICD, RSITMD) and of NWPU-Captions."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.utils.text_files import read_json
 
 # Pictures that COCO moved from val to train.
 MERGED = {'restval': 'train'}
@@ -22,7 +24,8 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
     Args:
         options (Options): ``root`` is the file, a JSON ``{"images": [{"filename", "split",
-            "sentences": [{"raw"}]}]}``.
+            "sentences": [{"raw"}]}]}``, or ``{class: [{"filename", "split", "raw", "raw_1",
+            ...}]}``.
 
     Returns:
         dict[str, dict[str, int]]: Counts of each split that was written.
@@ -34,8 +37,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     """
     problems = Problems(options.skip_bad)
     builder = RecordBuilder(options)
-    pictures = [_parse(entry, f'{options.root}, image {number}', builder)
-                for number, entry in enumerate(read_entries(options.root))]
+    pictures = [_parse(entry, where, builder) for where, entry in read_entries(options.root)]
     # Over all splits at once, so that no picture is in two.
     good = set(map(id, problems.check(source for _, source in pictures)))
     splits: dict[str, list[Source]] = defaultdict(list)
@@ -50,42 +52,65 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         sources={options.root.name: hash_file(options.root)}))
 
 
-def read_entries(source: Path) -> list[Any]:
+def read_entries(source: Path) -> list[tuple[str, Any]]:
     """Read the list of pictures.
 
     Args:
         source (Path): The JSON file.
 
     Returns:
-        list: Its ``images``.
+        list[tuple[str, Any]]: Where each is in the file, and what is there: of NWPU-Captions in
+        the form of the others, with the class as ``label``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, or has no list ``images``.
+        ValueError: If it is no JSON, or has neither layout.
     """
-    if not source.is_file():
-        raise FileNotFoundError(f'no file {source}')
-    try:
-        content = json.loads(source.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{source} is not valid JSON: {error}') from error
-    if not isinstance(content, dict) or not isinstance(content.get('images'), list):
+    content = read_json(source)
+    if isinstance(content, dict) and isinstance(content.get('images'), list) \
+            and not _is_by_class(content):
+        return [(f'{source}, image {number}', entry)
+                for number, entry in enumerate(content['images'])]
+    if not _is_by_class(content):
         found = list(content)[:5] if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{source} has no list 'images' (found: {found})")
-    return content['images']
+        raise ValueError(f"{source} has no list 'images' (found: {found}), nor lists of images "
+                         "with 'raw' by class")
+    return list(_entries_by_class(content, str(source)))
+
+
+def _is_by_class(content: Any) -> bool:
+    """Whether it is NWPU-Captions' layout, which has a list of pictures for each class."""
+    if not isinstance(content, dict) or not all(isinstance(v, list) for v in content.values()):
+        return False
+    first = next((entry for entries in content.values() for entry in entries), None)
+    return isinstance(first, dict) and 'raw' in first
+
+
+def _entries_by_class(content: dict[str, list[Any]], source: str) -> Iterator[tuple[str, Any]]:
+    for label, entries in content.items():
+        for number, entry in enumerate(entries):
+            where = f'{source}, class {label!r}, image {number}'
+            if not isinstance(entry, dict) or 'raw' not in entry:
+                raise ValueError(f'{where}: expected an object with filename, split and raw, got '
+                                 f'{entry!r:.80}')
+            keys = sorted((key for key in entry if re.fullmatch(r'raw(_\d+)?', key)),
+                          key=lambda key: int(key[4:] or 0))
+            yield where, dict(filename=entry.get('filename'), split=entry.get('split'),
+                              sentences=[dict(raw=entry[key]) for key in keys], label=label)
 
 
 def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]:
     try:
         name, split = entry['filename'], MERGED.get(entry['split'], entry['split'])
         texts = [sentence['raw'] for sentence in entry['sentences']]
-        folder = entry.get('filepath') or ''
+        label, folder = entry.get('label'), entry.get('filepath') or entry.get('label') or ''
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{where}: expected filename, split and sentences[].raw ({error!r})'
                          ) from error
-    if split not in SPLITS or not all(isinstance(text, str) for text in (name, *texts)):
+    if split not in SPLITS or not all(isinstance(text, str) for text in (name, folder, *texts)):
         raise ValueError(f'{where}: split must be one of {SPLITS} or restval, names and captions '
                          f'must be text; got split {split!r} and filename {name!r}')
     # Some files name the folder of a download that nobody's pictures lie in.
     inside = f'{folder}/{name}' if folder else name
-    return split, Source(inside if builder.find(inside) else name, texts, where)
+    return split, Source(inside if name and builder.find(inside) else name, texts, where,
+                         fields=dict(label=label))

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters.annotations import (
+    check_distinct_ids,
     counts_of,
+    encode_annotations,
     hash_file,
     make_item,
-    read_lines,
     refuse_overwrite,
-    write_annotations,
 )
 from urbancross_mm.datasets.converters.pictures import PictureFolder
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.progress import map_tracked
 from urbancross_mm.utils.splits import random_split
+from urbancross_mm.utils.text_files import read_lines
 
 VAL_SHARE = 0.1
 
@@ -51,8 +52,9 @@ class Options:
 def convert(options: Options) -> dict[str, dict[str, int]]:
     """Write ``<name>_train.json``, ``<name>_val.json`` and ``<name>_texts.txt``.
 
-    A tenth of the pictures, drawn by the seed, is kept aside for choosing a checkpoint without
-    labels. The pictures have no captions, so nothing says which sentence belongs to which.
+    A tenth of the pictures, at least one, drawn by the seed, is kept aside for choosing a
+    checkpoint without labels. The pictures have no captions, so nothing says which sentence
+    belongs to which.
 
     Args:
         options (Options): See there.
@@ -63,12 +65,13 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     Raises:
         FileNotFoundError: If the folder, a picture in it or the text file is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If there are fewer than two pictures, no sentence, or an unreadable picture.
+        ValueError: If there are fewer than two pictures, no sentence, an unreadable picture, or
+            two with one id.
     """
     outputs = {split: options.out / f'{options.name}_{split}.json' for split in ('train', 'val')}
     texts_path = options.out / f'{options.name}_texts.txt'
     refuse_overwrite([*outputs.values(), texts_path], options.force)
-    texts = [line.strip() for line in read_lines(options.texts) if line.strip()]
+    texts = [line for line in read_lines(options.texts) if line]
     if not texts:
         raise ValueError(f'{options.texts} holds no sentence')
     if options.images.resolve() != (options.out.parent / 'images').resolve():
@@ -76,17 +79,18 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
               f'{options.out.name}; {options.images} is another folder: link it there, or set '
               'data_prefix=dict(img_path=...) of the data sets', file=sys.stderr)
     names, skipped = _readable(options)
-    splits = random_split(names, dict(val=VAL_SHARE), 'train', options.seed)
-    counts = {}
-    for split, path in outputs.items():
-        items = [make_item(options.name, options.name, name, []) for name in splits[split]]
-        counts[split] = counts_of(items, unreadable=skipped if split == 'train' else 0)
-        write_annotations(path, items, dict(
-            dataset=options.name, domain=options.name, split=split,
-            generator='picture_folder.py', seed=options.seed,
-            sources={options.texts.name: hash_file(options.texts)}, counts=counts[split]),
-            options.force, captions_required=False)
-    atomic_write(texts_path, '\n'.join(texts) + '\n')
+    share = max(VAL_SHARE, 1 / len(names))
+    splits = random_split(names, dict(val=share), 'train', options.seed)
+    items = {split: [make_item(options.name, options.name, name, []) for name in splits[split]]
+             for split in outputs}
+    check_distinct_ids(item for one in items.values() for item in one)
+    counts = {split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
+              for split in outputs}
+    contents = {path: encode_annotations(path, items[split], dict(
+        dataset=options.name, domain=options.name, split=split, generator='picture_folder.py',
+        seed=options.seed, sources={options.texts.name: hash_file(options.texts)},
+        counts=counts[split]), captions_required=False) for split, path in outputs.items()}
+    write_all({**contents, texts_path: '\n'.join(texts) + '\n'})
     return counts
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from urbancross_mm.datasets.converters.annotations import hash_file
 
@@ -16,10 +16,17 @@ SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
 class PictureFolder:
     """The pictures of a folder, found by the names that caption files use.
 
-    A name is looked for as it is, then with another suffix (RSITMD's ``x.tif`` may lie there as
-    ``x.jpg``), then, for UCM's ``n.tif``, by number: picture ``(n - 1) % P`` of class
-    ``(n - 1) // P`` in alphabetical order, on disk ``<class>/<class>NN.jpg``, where P is one more
-    than the highest NN of any class.
+    A name is looked for
+
+    1. as it is,
+    2. with another suffix (RSITMD's ``x.tif`` may lie there as ``x.jpg``) or in other case,
+    3. with both,
+    4. if it names no folder, the same three ways in every folder (``airplane_001.jpg`` as
+       ``airplane/airplane_001.jpg``) and, for UCM's ``n.tif``, by number: picture ``(n - 1) % P``
+       of class ``(n - 1) // P`` in alphabetical order, on disk ``<class>/<class>NN.jpg``, where P
+       is one more than the highest NN of any class.
+
+    The first way that finds something decides; several pictures found by it are refused.
 
     Args:
         folder (str | Path): Searched with its subfolders.
@@ -36,14 +43,14 @@ class PictureFolder:
             (Path(root) / name).relative_to(self.folder)
             for root, _, names in os.walk(self.folder, followlinks=True) for name in names
             if Path(name).suffix.lower() in SUFFIXES)
-        self._by_name = {path.as_posix(): path.as_posix() for path in found}
-        self._by_stem = {path.with_suffix('').as_posix(): path.as_posix() for path in found}
+        self._paths = _Names((path.as_posix(), path.as_posix()) for path in found)
+        self._files = _Names((path.name, path.as_posix()) for path in found)
         self._numbered, self._capacity = self._number_classes(found)
 
     @property
     def names(self) -> list[str]:
         """Relative path of every picture, sorted."""
-        return sorted(self._by_name)
+        return self._paths.all()
 
     def find(self, name: str) -> str | None:
         """Find a picture.
@@ -53,11 +60,26 @@ class PictureFolder:
 
         Returns:
             str | None: Its path below the folder, or None.
+
+        Raises:
+            ValueError: If several pictures may be meant.
         """
-        stem = Path(name).with_suffix('').as_posix()
-        if name in self._by_name or stem in self._by_stem:
-            return self._by_name.get(name) or self._by_stem[stem]
-        return self._numbered.get(int(stem)) if stem.isdecimal() else None
+        found = self._named(name) or self._of_number(name)
+        if len(found) > 1:
+            raise ValueError(f'{name} may be {" or ".join(found[:5])} in {self.folder}: keep the '
+                             'one that the captions describe, or name its path in the captions')
+        return found[0] if found else None
+
+    def _named(self, name: str) -> list[str]:
+        """Pictures that may be meant by a name; a bare one that is a number too may be that."""
+        if found := self._paths.find(name):
+            return found
+        found = [] if '/' in name else self._files.find(name)
+        return sorted({*found, *self._of_number(name)}) if found else []
+
+    def _of_number(self, name: str) -> list[str]:
+        stem = _without_suffix(name)
+        return self._numbered.get(int(stem), []) if stem.isdecimal() else []
 
     def twins(self, names: Iterable[str]) -> dict[str, str]:
         """Find pictures that are the same file under several names.
@@ -98,15 +120,15 @@ class PictureFolder:
             ValueError: If names are found by number, and the highest is not the number of classes
                 times the size of a class.
         """
-        numbers = [int(stem) for stem in (Path(name).stem for name in names)
-                   if stem.isdecimal() and stem not in self._by_stem]
+        numbers = [int(stem) for name, stem in ((name, _without_suffix(name)) for name in names)
+                   if stem.isdecimal() and not self._named(name)]
         if numbers and self._numbered and max(numbers) != self._capacity:
             raise ValueError(
                 f'captions number the pictures up to {max(numbers)}, but the class folders of '
                 f'{self.folder} make {self._capacity}: pictures cannot be told by number')
 
     @staticmethod
-    def _number_classes(found: list[Path]) -> tuple[dict[int, str], int]:
+    def _number_classes(found: list[Path]) -> tuple[dict[int, list[str]], int]:
         """Number pictures ``<class>/<class>NN``; nothing if they are not named like that."""
         classes: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for path in found:
@@ -116,10 +138,43 @@ class PictureFolder:
             classes[path.parent.name].append((int(match.group(1)), path.as_posix()))
         # The highest number of all tells the size of a class, also where a picture is missing.
         size = 1 + max((number for paths in classes.values() for number, _ in paths), default=-1)
-        numbered = {}
+        numbered: dict[int, list[str]] = defaultdict(list)
         for place, name in enumerate(sorted(classes)):
-            numbered.update({place * size + number + 1: path for number, path in classes[name]})
-        return numbered, size * len(classes)
+            for number, path in classes[name]:
+                numbered[place * size + number + 1].append(path)
+        return dict(numbered), size * len(classes)
+
+
+class _Names:
+    """Finds paths by name: as it is; with another suffix or in other case; with both.
+
+    Args:
+        named (Iterable[tuple[str, str]]): Names and their paths.
+    """
+
+    def __init__(self, named: Iterable[tuple[str, str]]) -> None:
+        self._exact, self._stem, self._folded, self._loose = (defaultdict(list) for _ in range(4))
+        for name, path in named:
+            stem = _without_suffix(name)
+            for table, key in ((self._exact, name), (self._stem, stem),
+                               (self._folded, name.casefold()), (self._loose, stem.casefold())):
+                table[key].append(path)
+
+    def all(self) -> list[str]:
+        """Every name, sorted."""
+        return sorted(self._exact)
+
+    def find(self, name: str) -> list[str]:
+        """Paths that may be meant, from the first way that finds any."""
+        stem = _without_suffix(name)
+        alike = {*self._stem.get(stem, ()), *self._folded.get(name.casefold(), ())}
+        return self._exact.get(name) or sorted(alike) or self._loose.get(stem.casefold(), [])
+
+
+def _without_suffix(name: str) -> str:
+    """A name without its suffix; an empty one stays."""
+    path = PurePosixPath(name)
+    return path.with_suffix('').as_posix() if path.name else name
 
 
 class Companions:

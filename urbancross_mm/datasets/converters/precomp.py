@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
+from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.utils.paths import check_relative
@@ -20,6 +20,7 @@ from urbancross_mm.utils.splits import (
     stratified_split,
     with_twins,
 )
+from urbancross_mm.utils.text_files import read_lines
 
 CAPTIONS = 5
 VAL_FRACTION = 0.2

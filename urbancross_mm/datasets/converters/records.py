@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from urbancross_mm.datasets.converters.annotations import (
     Item,
+    check_distinct_ids,
     counts_of,
+    encode_annotations,
     make_item,
     refuse_overwrite,
-    write_annotations,
 )
 from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.converters.pictures import Companions, PictureFolder, sibling
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.datasets.converters.vocab import encode_vocabulary
+from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
 from urbancross_mm.utils.splits import split_hash
@@ -38,6 +41,7 @@ class RecordBuilder:
         self.pictures = PictureFolder(options.images) if options.images else None
         self.segments = Companions(sibling(options.images, 'segments', options.segments), '.json')
         self.seg_maps = Companions(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
+        self._sources: dict[str, Source] = {}
 
     def build(self, sources: Sequence[Source], split: str) -> tuple[list[Item], dict[str, int]]:
         """Build the records of one split.
@@ -52,6 +56,7 @@ class RecordBuilder:
 
         Raises:
             FileNotFoundError: If a picture is missing and ``only_present`` is off.
+            ValueError: If a name may mean several pictures, or two names mean one.
         """
         items: list[Item] = []
         missing: list[Source] = []
@@ -61,6 +66,7 @@ class RecordBuilder:
             if path is None:
                 missing.append(source)
                 continue
+            self._refuse_shared(source, path)
             item = self._item(source, path)
             empty += len(source.captions) - len(item['captions'])
             without += not item['captions']
@@ -80,6 +86,11 @@ class RecordBuilder:
             str | None: None if the picture is not on disk.
         """
         return name if self.pictures is None else self.pictures.find(name)
+
+    def unused(self) -> list[str]:
+        """Pictures on disk that no record built so far names."""
+        names = self.pictures.names if self.pictures else []
+        return [name for name in names if name not in self._sources]
 
     def twins(self, names: Iterable[str]) -> dict[str, str]:
         """Repetitions of one picture file, see :meth:`PictureFolder.twins`."""
@@ -107,6 +118,13 @@ class RecordBuilder:
                 name for name, text in zip(source.audio, source.captions) if text.strip()]
         return make_item(self.options.name, self.options.name, path, source.captions, **fields)
 
+    def _refuse_shared(self, source: Source, path: str) -> None:
+        """Refuse two names that are found as one picture, also in different splits."""
+        first = self._sources.setdefault(path, source)
+        if first.name != source.name:
+            raise ValueError(f'{first.name!r} ({first.where}) and {source.name!r} '
+                             f'({source.where}) are both found as {path}')
+
     def _refuse_missing(self, missing: list[Source], total: int) -> None:
         if missing and not self.options.only_present:
             raise FileNotFoundError(
@@ -120,7 +138,7 @@ def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
                    ) -> dict[str, dict[str, int]]:
     """Write the annotations of every split, and the vocabulary of the training captions.
 
-    Everything is built before the first file is written.
+    Everything is built and checked before the first file is written.
 
     Args:
         options (Options): See there.
@@ -135,7 +153,7 @@ def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
     Raises:
         FileExistsError: If an output exists and ``force`` is off.
         FileNotFoundError: If a picture is missing.
-        ValueError: If a split would be empty.
+        ValueError: If a split would be empty, or two pictures have one id.
     """
     files = {split: options.out / f'{options.name}_{split}{options.suffix}' for split in splits}
     vocabulary = options.out / f'{options.name}_vocab.json'
@@ -144,15 +162,20 @@ def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
     empty = [split for split, (items, _) in built.items() if not items]
     if empty:
         raise ValueError(f'{options.root} leaves no picture for {" and ".join(empty)}')
+    check_distinct_ids(item for items, _ in built.values() for item in items)
     hashes = {split: split_hash([item['img_id'] for item in items])
               for split, (items, _) in built.items()}
+    contents: dict[Any, bytes | str] = {}
     for split, (items, counts) in built.items():
         counts['skipped_bad_lines'] = len(problems.found)
-        write_annotations(files[split], items, dict(
+        contents[files[split]] = encode_annotations(files[split], items, dict(
             dataset=options.name, domain=options.name, split=split, seed=options.seed, **metainfo,
-            split_hashes=hashes, counts=counts), force=True)
-    train = built['train'][0] if 'train' in built else []
-    if train:
-        write_vocabulary(vocabulary, [text for item in train for text in item['captions']],
-                         options.min_count)
+            split_hashes=hashes, counts=counts))
+    if 'train' in built:
+        contents[vocabulary] = encode_vocabulary(
+            [text for item in built['train'][0] for text in item['captions']], options.min_count)
+    write_all(contents)
+    if unused := builder.unused():
+        print(f'note: {len(unused)} of {len(builder.pictures.names)} images below '
+              f'{options.images} have no caption, first {unused[0]!r}', file=sys.stderr)
     return {split: counts for split, (_, counts) in built.items()}

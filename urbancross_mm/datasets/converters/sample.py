@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import picture_folder, precomp, urbancross
 from urbancross_mm.datasets.converters.sample_features import FILE, write_sample_features
 from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.utils.text_files import read_json
 
 COUNTRIES = ('Finland', 'Germany', 'Spain')
 PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
@@ -59,7 +59,7 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
         write_sample_features(root / name)
     _make_city(root, seed, force)
     captions = [text for path in sorted(root.rglob('annotations/*_train.json'))
-                for item in json.loads(path.read_text())['data_list'] for text in item['captions']]
+                for item in read_json(path)['data_list'] for text in item['captions']]
     write_vocabulary(root / VOCABULARY, captions)
 
 
@@ -69,7 +69,7 @@ def _make_city(root: Path, seed: int, force: bool) -> None:
     city.mkdir(exist_ok=True)
     if not (city / 'images').exists():
         (city / 'images').symlink_to(os.path.relpath(country / 'images', city))
-    train = json.loads((country / 'annotations' / f'{CITY_OF.lower()}_train.json').read_text())
+    train = read_json(country / 'annotations' / f'{CITY_OF.lower()}_train.json')
     sentences = sorted(text for item in train['data_list'] for text in item['captions'])
     (city / 'sentences.txt').write_text('\n'.join(sentences) + '\n', encoding='utf-8')
     picture_folder.convert(picture_folder.Options(

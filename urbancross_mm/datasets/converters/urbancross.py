@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.annotations import hash_file, read_lines
+from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.tables import Table, choose_columns
 from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.splits import country_split, with_twins
+from urbancross_mm.utils.text_files import read_lines
 
 SPLITS = ('train', 'val', 'test', 'finetune', 'finetune_val')
 RULES = ('auto', 'lists', 'nested')
-REQUIRED = ('image_name', 'description')
+# Of the release and of SkyScript.
+COLUMNS = (('image_name', 'description'), ('filepath', 'title'))
 TAG_COLUMN = 'title_multi_objects'
 BOUNDS = dict(lon=180.0, lat=90.0)
 
@@ -31,11 +34,16 @@ class Options(common.Options):
         root (Path): Folder of the country.
         images (Path | None): None: ``images`` below the root, if it is there.
         csv (Path | None): The descriptions; None: the only ``*refine*.csv`` of the folder.
+        image_column (str | None): Column of the image names; None: that of the release or of
+            SkyScript.
+        caption_column (str | None): Column of the captions, likewise.
         split (str): 'lists' takes ``*_list.txt``, 'nested' draws a split that does not leak, 'auto'
             takes the lists if there are any.
     """
 
     csv: Path | None = None
+    image_column: str | None = None
+    caption_column: str | None = None
     split: str = 'auto'
 
     def __post_init__(self) -> None:
@@ -62,14 +70,14 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     """
     table = options.csv or find_csv(options.root)
     problems = Problems(options.skip_bad)
-    rows = problems.check(read_rows(table))
-    described = {source.name: source for source in rows if source.captions[0].strip()}
     builder = RecordBuilder(options, labels=False)
-    lists, unknown = {}, 0
-    if options.split != 'nested':
-        lists, unknown = read_lists(options.root, [row.name for row in rows])
-    if options.split == 'lists' and not lists:
-        raise FileNotFoundError(f'no *_list.txt in {options.root}: give --split nested')
+    lists = {} if options.split == 'nested' else read_lists(options.root)
+    listed = {name for names in lists.values() for name in names}
+    rows = problems.check(read_rows(
+        table, options.image_column, options.caption_column,
+        listed.union(builder.pictures.names if builder.pictures else ())))
+    described = {source.name: source for source in rows if source.captions[0].strip()}
+    unknown = check_lists(options, listed, [row.name for row in rows])
     splits = lists or _draw(described, builder, options)
     # Pictures in the order of the CSV, as published.
     members = {split: set(names) for split, names in splits.items()}
@@ -104,58 +112,51 @@ def find_csv(root: Path) -> Path:
     return found[0]
 
 
-def read_rows(path: Path) -> Iterator[Source]:
+def read_rows(path: Path, image_column: str | None = None, caption_column: str | None = None,
+              names: Collection[str] = ()) -> Iterator[Source]:
     """Read the descriptions.
 
     Args:
-        path (Path): A CSV with ``image_name`` and ``description``; ``title_multi_objects``, ``lon``
-            and ``lat`` are taken where they exist.
+        path (Path): A CSV with ``image_name`` and ``description``, or SkyScript's ``filepath`` and
+            ``title``; ``title_multi_objects``, ``lon`` and ``lat`` are taken where they exist.
+        image_column (str | None): Another column of image names. Defaults to None.
+        caption_column (str | None): Another column of captions. Defaults to None.
+        names (Collection[str]): Names that no description should run on into. Defaults to ().
 
     Returns:
         Iterator[Source]: Every row.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, the file cannot be read, or a coordinate is none.
+        ValueError: If a column is missing, a row is broken, or a coordinate is none; the sentence
+            names file and line.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'no file {path}')
-    with open(path, encoding='utf-8-sig', newline='') as file:
-        reader = csv.DictReader(file)
-        try:
-            found = reader.fieldnames or []
-            missing = [name for name in REQUIRED if name not in found]
-            if missing:
-                raise ValueError(f'{path} has no column {" and ".join(missing)}; it has '
-                                 f'{", ".join(found) or "none"}')
-            start = reader.line_num + 1
-            for row in reader:
-                # A description in quotes may run over several lines: name the first.
-                yield _source(row, f'{path}, line {start}')
-                start = reader.line_num + 1
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f'{path}, after line {reader.line_num}: {error}') from error
+    table = Table(path)
+    image, caption = choose_columns(table, COLUMNS, image_column, caption_column)
+    for line, row in table.rows(names):
+        where = f'{path}, line {line}'
+        fields = dict(geo_tags=parse_tags(row.get(TAG_COLUMN, '')) or None,
+                      **{column: _coordinate(row, column, where) for column in BOUNDS})
+        yield Source(row[image].strip(), [row[caption]], where, fields=fields)
 
 
-def read_lists(root: Path, known: Collection[str]) -> tuple[dict[str, list[str]], int]:
+def read_lists(root: Path) -> dict[str, list[str]]:
     """Read the published ``*_list.txt`` files, where there are any.
 
     Args:
         root (Path): Folder of the country.
-        known (Collection[str]): Names that the CSV has a row for.
 
     Returns:
-        tuple[dict[str, list[str]], int]: Names of each split, empty without lists; and how many
-        names have no row, which the published reader drops too.
+        dict[str, list[str]]: Names of each split, empty without lists.
 
     Raises:
         FileNotFoundError: If only some of train, val and test have a list.
-        ValueError: If no listed name has a row, or a picture is in two splits that must not share.
+        ValueError: If a picture is in two splits that must not share.
     """
     files = {split: root / f'{split}_list.txt' for split in SPLITS}
     present = {split: path for split, path in files.items() if path.is_file()}
     if not present:
-        return {}, 0
+        return {}
     absent = [files[split].name for split in ('train', 'val', 'test') if split not in present]
     if absent:
         raise FileNotFoundError(f'{root} has {", ".join(p.name for p in present.values())} but no '
@@ -167,11 +168,38 @@ def read_lists(root: Path, known: Collection[str]) -> tuple[dict[str, list[str]]
         _check_leak(present, splits, split, 'test')
     _check_leak(present, splits, 'train', 'val')
     _check_leak(present, splits, 'finetune', 'finetune_val')
-    listed = {name for names in splits.values() for name in names}
-    if not listed & set(known):
-        raise ValueError(f'none of the {len(listed)} names in the lists of {root} has a row in the '
-                         'CSV')
-    return splits, len(listed - set(known))
+    return splits
+
+
+def check_lists(options: Options, listed: Collection[str], known: Collection[str]) -> int:
+    """Compare the names in the lists with those of the CSV, and say what is in one alone.
+
+    Args:
+        options (Options): See there.
+        listed (Collection[str]): Names in the lists.
+        known (Collection[str]): Names that the CSV has a row for.
+
+    Returns:
+        int: How many listed names have no row, which the published reader drops too.
+
+    Raises:
+        FileNotFoundError: If lists are asked for and there are none.
+        ValueError: If no listed name has a row.
+    """
+    if not listed:
+        if options.split == 'lists':
+            raise FileNotFoundError(f'no *_list.txt with a name in {options.root}: give --split '
+                                    'nested')
+        return 0
+    unknown, unlisted = set(listed) - set(known), set(known) - set(listed)
+    if len(unknown) == len(listed):
+        raise ValueError(f'none of the {len(listed)} names in the lists of {options.root} has a '
+                         'row in the CSV')
+    for names, what in ((unknown, 'names in the lists have no row in the CSV'),
+                        (unlisted, 'rows of the CSV are in no list')):
+        if names:
+            print(f'note: {len(names)} {what}, first {min(names)!r}', file=sys.stderr)
+    return len(unknown)
 
 
 def parse_tags(text: str) -> list[str]:
@@ -187,15 +215,8 @@ def parse_tags(text: str) -> list[str]:
     return list(dict.fromkeys(tag for tag in tags if tag))
 
 
-def _source(row: dict[str, str | None], where: str) -> Source:
-    fields = dict(geo_tags=parse_tags(row.get(TAG_COLUMN) or '') or None,
-                  **{column: _coordinate(row, column, where) for column in BOUNDS})
-    return Source((row['image_name'] or '').strip(), [row['description'] or ''], where,
-                  fields=fields)
-
-
-def _coordinate(row: dict[str, str | None], column: str, where: str) -> float | None:
-    text = (row.get(column) or '').strip()
+def _coordinate(row: dict[str, str], column: str, where: str) -> float | None:
+    text = row.get(column, '').strip()
     try:
         value = float(text) if text else None
     except ValueError:

@@ -26,8 +26,24 @@ def build_vocabulary(captions: Iterable[str], min_count: int = 1) -> dict[str, i
     return {word: number for number, word in enumerate([*words, '<unk>'], 1)}
 
 
+def encode_vocabulary(captions: Iterable[str], min_count: int = 1) -> str:
+    """A vocabulary in the published layout, ``{word2idx, idx2word, idx}``.
+
+    Args:
+        captions (Iterable[str]): Training captions only.
+        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
+
+    Returns:
+        str: Content of a ``.json`` file.
+    """
+    words = build_vocabulary(captions, min_count)
+    content = dict(word2idx=words, idx2word={str(n): word for word, n in words.items()},
+                   idx=len(words) + 1)
+    return json.dumps(content, ensure_ascii=False, indent=1) + '\n'
+
+
 def write_vocabulary(path: str | Path, captions: Iterable[str], min_count: int = 1) -> int:
-    """Write a vocabulary in the published layout, ``{word2idx, idx2word, idx}``.
+    """Write the file of :func:`encode_vocabulary`.
 
     Args:
         path (str | Path): ``.json`` file.
@@ -37,8 +53,6 @@ def write_vocabulary(path: str | Path, captions: Iterable[str], min_count: int =
     Returns:
         int: Number of words, ``<unk>`` included.
     """
-    words = build_vocabulary(captions, min_count)
-    content = dict(word2idx=words, idx2word={str(n): word for word, n in words.items()},
-                   idx=len(words) + 1)
-    atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1) + '\n')
-    return len(words)
+    content = encode_vocabulary(captions, min_count)
+    atomic_write(path, content)
+    return len(json.loads(content)['word2idx'])

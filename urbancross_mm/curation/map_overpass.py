@@ -1,0 +1,105 @@
+"""Map features from the JSON of Overpass, the query service of OpenStreetMap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from urbancross_mm.curation.map_things import Feature, import_shapely
+
+# A closed way is an area, unless it is a thing that runs round one and no more.
+AREAS = ('aeroway', 'amenity', 'boundary', 'building', 'craft', 'geological', 'historic', 'landuse',
+         'leisure', 'military', 'natural', 'office', 'place', 'shop', 'sport', 'tourism')
+LINES = ('aerialway', 'barrier', 'highway', 'junction', 'railway', 'waterway')
+AREA_RELATIONS = ('multipolygon', 'boundary')
+
+
+def overpass_features(content: Mapping[str, Any], path: Path) -> Iterator[Feature]:
+    """Read the answer to a query that ends in ``out geom``.
+
+    Args:
+        content (Mapping): ``{"elements": [{"type", "tags", "lat", "lon" | "geometry" |
+            "members"}]}``.
+        path (Path): The file, for messages.
+
+    Returns:
+        Iterator[Feature]: One an element.
+
+    Raises:
+        ValueError: If Overpass stopped in the middle, or ways or relations have no geometry.
+    """
+    if 'remark' in content:
+        raise ValueError(f'{path} is not complete, Overpass says: {content["remark"]!r:.200}')
+    elements = content['elements']
+    for number, element in enumerate(elements):
+        if _lacks_geometry(element):
+            raise ValueError(f'{path}, element {number}: {element["type"]} {element.get("id")} has '
+                             'no geometry: query Overpass with `out geom`')
+    for element in elements:
+        yield partial(_geometry, element), partial(_tags, element)
+
+
+def _lacks_geometry(element: Any) -> bool:
+    if not isinstance(element, dict) or not element.get('tags'):
+        return False
+    if element.get('type') == 'relation':
+        members = element.get('members')
+        ways = [one for one in members if isinstance(one, dict) and one.get('type') == 'way'] \
+            if isinstance(members, list) else []
+        return members is None or (bool(ways) and not any('geometry' in way for way in ways))
+    return element.get('type') == 'way' and 'geometry' not in element
+
+
+def _tags(element: Any) -> Mapping[str, Any]:
+    tags = element.get('tags') or {} if isinstance(element, dict) else element
+    if not isinstance(tags, dict):
+        raise TypeError(f'no tags, but {tags!r:.60}')
+    return tags
+
+
+def _geometry(element: Any) -> Any:
+    kinds = dict(node=_point, way=_way, relation=_relation)
+    if element.get('type') not in kinds:
+        raise ValueError(f'no element of OpenStreetMap: {element.get("type")!r}')
+    return kinds[element['type']](element)
+
+
+def _point(node: Mapping[str, Any]) -> Any:
+    return import_shapely().Point(node['lon'], node['lat'])
+
+
+def _way(way: Mapping[str, Any]) -> Any:
+    shapely, line = import_shapely(), _line(way)
+    closed = line.is_closed and len(line.coords) > 3
+    return shapely.Polygon(line) if closed and _is_area(_tags(way)) else line
+
+
+def _is_area(tags: Mapping[str, Any]) -> bool:
+    if tags.get('area') in ('yes', 'no'):
+        return tags['area'] == 'yes'
+    return any(key in tags for key in AREAS) or not any(key in tags for key in LINES)
+
+
+def _relation(relation: Mapping[str, Any]) -> Any:
+    """An area from the rings of its members, whatever their order; else its members together."""
+    shapely = import_shapely()
+    members = relation['members']
+    lines = [_line(one) for one in members if one['type'] == 'way' and 'geometry' in one]
+    if _tags(relation).get('type') not in AREA_RELATIONS:
+        points = [_point(one) for one in members if one['type'] == 'node']
+        return shapely.GeometryCollection([*points, *lines])
+    area = shapely.build_area(shapely.union_all(lines))
+    if area.is_empty:
+        raise ValueError('its members make no ring')
+    return area
+
+
+def _line(way: Mapping[str, Any]) -> Any:
+    points: Sequence[Any] = way['geometry']
+    if None in points:
+        raise ValueError('a part of its geometry is outside of the box that was asked for')
+    if len(points) == 1:
+        return import_shapely().Point(points[0]['lon'], points[0]['lat'])
+    return import_shapely().LineString([(point['lon'], point['lat']) for point in points])

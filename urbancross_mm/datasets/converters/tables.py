@@ -1,0 +1,139 @@
+"""Reading CSV files strictly: a broken row is refused, never passed over."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from urbancross_mm.utils.text_files import read_text
+
+IMAGE_NAME = re.compile(r'[^\s,"]+\.(jpe?g|png|tiff?|bmp|webp)', re.IGNORECASE)
+# Excel writes the separator in a line of its own.
+SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+OTHER_SEPARATORS = {';': 'semicolons', '\t': 'tabs', '|': 'bars'}
+
+
+class Table:
+    """The rows of a CSV file with a header, separated by commas.
+
+    Args:
+        path (Path): A UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no text, empty, separated by something else, or has a column twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = io.StringIO(read_text(path), newline='')
+        skipped = self._skip_separator_line(lines)
+        self._rows = _numbered(lines, path, skipped)
+        _, header = next(self._rows, (0, []))
+        if not header:
+            raise ValueError(f'{path} is empty')
+        self.columns = [name.strip() for name in header]
+        self._check_columns()
+
+    def rows(self, names: Collection[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+        """Every row that is not blank.
+
+        Args:
+            names (Collection[str]): Further names that no cell should run on into. Defaults to ().
+
+        Returns:
+            Iterator[tuple[int, dict[str, str]]]: The line in which a row begins, and its cells by
+            column.
+
+        Raises:
+            ValueError: If a quote is not closed, a row has more or fewer cells than the header, or
+                a cell holds what looks like further rows; the sentence names the line.
+        """
+        for line, cells in self._rows:
+            if not cells:
+                continue
+            where = f'{self.path}, line {line}'
+            if len(cells) != len(self.columns):
+                raise ValueError(f'{where}: {len(cells)} cells, but the header has '
+                                 f'{len(self.columns)} ({", ".join(self.columns)}); a text with '
+                                 'commas stands in quotes')
+            row = dict(zip(self.columns, cells))
+            for column, text in row.items():
+                if swallowed := _row_inside(text, names):
+                    raise ValueError(f'{where}: {column!r} holds what looks like further rows, '
+                                     f'{swallowed[:60]!r}: is the quote that opens there closed?')
+            yield line, row
+
+    def _skip_separator_line(self, lines: io.StringIO) -> int:
+        match = SEPARATOR_LINE.fullmatch(lines.readline().rstrip('\r\n'))
+        if not match:
+            lines.seek(0)
+            return 0
+        if match[1] != ',':
+            self._refuse_separator(match[1])
+        return 1
+
+    def _check_columns(self) -> None:
+        for separator in OTHER_SEPARATORS:
+            if len(self.columns) == 1 and separator in self.columns[0]:
+                self._refuse_separator(separator)
+        twice = [name for name, count in Counter(filter(None, self.columns)).items() if count > 1]
+        if twice:
+            raise ValueError(f'{self.path} has the column {twice[0]!r} twice')
+
+    def _refuse_separator(self, separator: str) -> None:
+        known = OTHER_SEPARATORS.get(separator, repr(separator))
+        raise ValueError(f'{self.path} is separated by {known}: save it with commas')
+
+
+def _numbered(lines: io.StringIO, path: Path, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the line in which they begin: a cell in quotes may run over several lines."""
+    reader = csv.reader(lines, strict=True)
+    start = skipped + 1
+    try:
+        for cells in reader:
+            yield start, cells
+            start = skipped + reader.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f'{path}, line {start}: a quote that opens in this row is not closed as '
+                         f'it should be (line {skipped + reader.line_num}: {error})') from error
+
+
+def _row_inside(text: str, names: Collection[str]) -> str:
+    """The first further line of a cell that has an image name of its own; '' if there is none."""
+    for line in re.split(r'\r\n?|\n', text)[1:]:
+        cells = [cell.strip().strip('"') for cell in line.split(',')]
+        if len(cells) > 1 and any(IMAGE_NAME.fullmatch(cell) or cell in names for cell in cells):
+            return line
+    return ''
+
+
+def choose_columns(table: Table, pairs: Sequence[tuple[str, str]], image: str | None,
+                   caption: str | None) -> tuple[str, str]:
+    """Find the columns of names and captions.
+
+    Args:
+        table (Table): The table.
+        pairs (Sequence[tuple[str, str]]): Known pairs; the first that is there is taken.
+        image (str | None): Takes the place of the first of a pair.
+        caption (str | None): Takes the place of the second.
+
+    Returns:
+        tuple[str, str]: Column of the image names and of the captions.
+
+    Raises:
+        ValueError: If a column is missing.
+    """
+    wanted = [(image or one, caption or other) for one, other in pairs]
+    found = next((pair for pair in wanted if set(pair) <= set(table.columns)), None)
+    if found is None:
+        missing = min(([name for name in pair if name not in table.columns] for pair in wanted),
+                      key=len)
+        raise ValueError(f'{table.path} has no column {" and ".join(missing)}; it has '
+                         f'{", ".join(table.columns)} (choose with --image-column and '
+                         '--caption-column)')
+    return found
