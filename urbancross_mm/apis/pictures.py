@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.dataset import Compose, pseudo_collate
 from torch.utils.data import Dataset
 
-PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
+from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, list_image_files
 
 
 class PictureFiles(Dataset):
@@ -57,10 +57,8 @@ def list_pictures(images: str | Path | Sequence[str | Path]) -> list[str]:
     """
     if not isinstance(images, str | Path):
         return [str(path) for path in images]
-    folder = Path(images)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no folder of pictures at {folder}')
-    found = sorted(str(p) for p in folder.rglob('*') if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f'no picture ({" ".join(PICTURE_SUFFIXES)}) below {folder}')
-    return found
+    listing = list_image_files(images)
+    if not listing.names:
+        raise FileNotFoundError(f'no picture ({" ".join(IMAGE_SUFFIXES)}) below {images}'
+                                f'{listing.remark and "; "}{listing.remark}')
+    return listing.paths
