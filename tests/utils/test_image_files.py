@@ -30,7 +30,7 @@ def naive(folder: Path) -> set[str]:
             continue
         known.add(here.resolve())
         for path in here.iterdir():
-            above = path.is_symlink() and path.resolve() in (
+            above = path.is_symlink() and Path(os.path.realpath(path)) in (
                 *folder.resolve().parents, *(here.resolve() / 'x').parents)
             if path.name.startswith('.') or path.name == '__MACOSX' or above:
                 continue
