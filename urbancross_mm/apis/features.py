@@ -126,7 +126,7 @@ def _encode_pictures(inferencer: RetrievalInferencer, encoder: nn.Module, paths:
                         inferencer.batch_size, num_workers=inferencer.num_workers,
                         collate_fn=collate_pictures)
     encode, rows = _before_projection(encoder), []
-    for _, batch in track(loader, 'encode pictures', len(loader), 'batch'):
+    for _, _, batch in track(loader, 'encode pictures', len(loader), 'batch'):
         inputs = inferencer.model.data_preprocessor(batch, False)['inputs']
         rows.append(encode(inputs['image']).float().cpu())
     return torch.cat(rows).numpy()

@@ -33,6 +33,27 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
         raise
 
 
+def check_writable(path: str | Path) -> None:
+    """Find out before the work whether its result can be written.
+
+    Args:
+        path (str | Path): The file to be; its folder need not be there yet.
+
+    Raises:
+        IsADirectoryError: If it is a folder.
+        NotADirectoryError: If its folder, or one above, is a file.
+        PermissionError: If nothing may be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f'cannot write {path}: it is a folder')
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f'cannot write {path}: {above} is a file')
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f'cannot write {path}: no permission to write in {above}')
+
+
 def remove_leftovers_below(folder: str | Path) -> int:
     """Remove what :func:`atomic_write` leaves of a file when it is killed in the middle.
 
