@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -223,6 +225,10 @@ class RetrievalInferencer:
             raise ValueError(f'give a text or an image, exactly one; got {text!r} and {image!r}')
         if text is not None and not text.strip():
             raise ValueError('the query sentence is empty')
+        if text is not None and getattr(self.tokenizer, 'is_cut', lambda text: False)(text):
+            print_log(f'the query is longer than the {self.tokenizer.context_length} tokens that '
+                      f'the model reads: its end is cut ({text:.40}...)', 'current',
+                      logging.WARNING)
         query = self.encode_texts([text]) if text is not None else self.encode_images([image])
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.annotation_file import item_problems, read_annotations
+from urbancross_mm.datasets.caption_lengths import remark_on_words
 from urbancross_mm.datasets.fingerprints import Fingerprint, fingerprint
 from urbancross_mm.datasets.leakage import Split, check_duplicates, compare
 from urbancross_mm.datasets.transforms.segments import LoadSegments
@@ -61,6 +62,8 @@ def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None 
         split.prints = {item['img_path']: prints[item['img_path']] for item in split.items
                         if item['img_path'] in prints}
         check_duplicates(split, report)
+        if remark := remark_on_words(text for item in split.items for text in item['captions']):
+            report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
         report.rows.append(_row(split))
     check_companions(splits, roots, report, workers)
     for first, second in combinations(splits, 2):
