@@ -12,7 +12,7 @@ from typing import Any
 from urbancross_mm.datasets.annotation_file import item_problems, read_annotations
 from urbancross_mm.datasets.caption_lengths import remark_on_words
 from urbancross_mm.datasets.fingerprints import Fingerprint, fingerprint
-from urbancross_mm.datasets.leakage import Split, check_duplicates, compare
+from urbancross_mm.datasets.leakage import Split, check_duplicates, check_ids, compare
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.datasets.verification_report import Report
 from urbancross_mm.utils.paths import safe_join
@@ -66,6 +66,7 @@ def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None 
             report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
         report.rows.append(_row(split))
     check_companions(splits, roots, report, workers)
+    check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
     return report
