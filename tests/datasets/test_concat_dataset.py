@@ -70,7 +70,7 @@ def test_wrappers_and_targets_are_looked_into(tmp_path: Path) -> None:
     first, second = write_two(tmp_path)
     target = UnpairedDataset(**second)
     wrapped = RepeatDataset(ImageTextDataset(**first), 2)
-    nested = RepeatDataset(ConcatDataset([ImageTextDataset(**first)], ignore_keys=IGNORED), 2)
+    nested = ConcatDataset([ImageTextDataset(**first)], ignore_keys=IGNORED)
     for parts in ([wrapped, target], [target, nested]):
         with pytest.raises(ValueError, match="'tiny/b'"):
             check_image_ids(parts)
