@@ -13,11 +13,13 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from PIL import Image  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer, add_common_arguments, ensure_sample, list_pictures, load_config,
+    RetrievalInferencer, add_common_arguments, ensure_sample, load_config, read_query,
     resolve_checkpoint)
+from urbancross_mm.apis.pictures import find_images  # noqa: E402
 from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.files import check_outputs  # noqa: E402
 from urbancross_mm.visualization import RetrievalVisualizer  # noqa: E402
 
 
@@ -32,50 +34,69 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', required=True, help='folder of pictures to search')
     parser.add_argument('--topk', type=int, default=5, help='results a query (default: 5)')
     parser.add_argument('--out', help='draw the results to this picture (.png)')
-    parser.add_argument('--gallery', help='keep the encoded pictures in this file and reuse them')
+    parser.add_argument('--gallery', help='keep the encoded pictures in this file; another time '
+                        'only what is new or has changed is encoded')
     parser.add_argument('--skip-bad', action='store_true',
                         help='leave out unreadable pictures, and say how many')
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.topk < 1:
+        parser.error(f'--topk must be at least 1, got {args.topk}')
+    return args
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse, before the work, what could not be written after it."""
+    if args.out:
+        Image.init()
+        if Image.EXTENSION.get(Path(args.out).suffix.lower()) not in Image.SAVE:
+            raise ValueError(f'--out {args.out} must end in the suffix of an image that can be '
+                             'written, such as .png')
+        check_outputs([args.out])
+    if args.gallery and not Path(args.gallery).is_file():
+        check_outputs([args.gallery])
 
 
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
-    """Load the model and the pictures; reuse a saved gallery if one was named."""
+    """Load the model and the pictures; what a saved gallery knows is not encoded again."""
     if args.sample:
         ensure_sample()
+    if remark := find_images(args.images).remark:
+        print(remark)
+    earlier = Gallery.load(args.gallery) if args.gallery and Path(args.gallery).exists() else None
     weights = None if args.checkpoint == 'none' else resolve_checkpoint(args.checkpoint)
     config = load_config(args.config, args.cfg_options, args.sample)
     inferencer = RetrievalInferencer(config, weights, device=args.device)
-    if args.gallery and Path(args.gallery).is_file():
-        gallery = Gallery.load(args.gallery)
-        present = list_pictures(args.images)
-        unreadable = set(present) - set(gallery.ids) if args.skip_bad else set()
-        if gallery.ids != [path for path in present if path not in unreadable]:
-            raise ValueError(f'the gallery {args.gallery} was built from other pictures than '
-                             f'{args.images} holds now: delete it or name another')
-        if unreadable:
-            print(f'{len(unreadable)} pictures of {args.images} are not in {args.gallery}')
-        inferencer.use_gallery(gallery)
-    else:
-        gallery = inferencer.build_index(args.images, skip_bad=args.skip_bad)
-        if args.gallery:
-            gallery.save(args.gallery)
+    gallery = inferencer.build_index(args.images, skip_bad=args.skip_bad, gallery=earlier)
+    if args.gallery and not (earlier and earlier.is_same(gallery)):
+        keep(gallery, args.gallery, earlier is not None)
     return inferencer
+
+
+def keep(gallery: Gallery, path: str, present: bool) -> None:
+    """Save the gallery; one that others keep up to date serves as it is."""
+    try:
+        gallery.save(path)
+    except OSError as error:
+        if not present:
+            raise
+        print(f'{path} stays as it was: {error}', file=sys.stderr)
 
 
 def main() -> None:
     """Search, print, draw."""
     args = parse_args()
+    queries = [read_query(query) for query in args.query]
+    check_outputs(args)
     inferencer = prepare(args)
     strips = []
-    for query in args.query:
-        by_picture = Path(query).is_file()
-        results = inferencer.search(
-            **{'image' if by_picture else 'text': query}, topk=args.topk)
-        print(f'{query}')
+    for query in queries:
+        kind = 'image' if isinstance(query, Path) else 'text'
+        results = inferencer.search(**{kind: query}, topk=args.topk)
+        print(query)
         for result in results:
             print(f'{result["rank"]:4d}  {result["score"]:.4f}  {result["img_path"]}')
-        strips.append((Path(query) if by_picture else query, results))
+        strips.append((query, results))
     if args.out:
         draw(strips, args.out)
 

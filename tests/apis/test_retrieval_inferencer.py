@@ -1,5 +1,7 @@
 """Encode a folder once, ask it many times, and refuse what does not fit."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,144 @@ def test_a_stale_gallery_is_refused(inferencer: RetrievalInferencer, tmp_path: P
     inferencer._fingerprint = ''
     with pytest.raises(ValueError, match='stale gallery'):
         inferencer.use_gallery(Gallery.load(tmp_path / 'gallery'))
+
+
+def copy_images(folder: Path, number: int = 4) -> Path:
+    folder.mkdir(parents=True)
+    for path in sorted(IMAGES.glob('*.jpg'))[:number]:
+        shutil.copy(path, folder)
+    return folder
+
+
+def count_encoded(inferencer: RetrievalInferencer, monkeypatch) -> list[int]:
+    encode, counts = inferencer._encode, []
+
+    def counted(batch: dict, field: str) -> torch.Tensor:
+        counts.append(len(batch['data_samples']))
+        return encode(batch, field)
+
+    monkeypatch.setattr(inferencer, '_encode', counted)
+    return counts
+
+
+def test_a_replaced_picture_is_encoded_again(inferencer: RetrievalInferencer, tmp_path: Path,
+                                             monkeypatch, capsys) -> None:
+    folder = copy_images(tmp_path / 'tiles')
+    names = sorted(path.name for path in folder.iterdir())
+    inferencer.build_index(folder, {names[0]: dict(lon=1.5)}, progress=False).save(tmp_path / 'g')
+    old = Gallery.load(tmp_path / 'g')
+    counts = count_encoded(inferencer, monkeypatch)
+    assert inferencer.build_index(folder, gallery=old).is_same(old) and not counts
+    assert capsys.readouterr().out == ''
+    # Another picture under the same name, of the same size and time if anybody wants.
+    times = (folder / names[1]).stat()
+    turned = Image.open(folder / names[1]).transpose(Image.Transpose.ROTATE_180)
+    turned.save(folder / names[1], quality=95)
+    os.utime(folder / names[1], ns=(times.st_atime_ns, times.st_mtime_ns))
+    (folder / names[2]).unlink()
+    shutil.copy(sorted(IMAGES.glob('*.jpg'))[9], folder / 'new.jpg')
+    with pytest.raises(ValueError, match=f'1 of its 4 pictures have changed since.*{names[1]}'):
+        inferencer.use_gallery(old)
+    updated = inferencer.build_index(folder, gallery=old, progress=False)
+    assert sum(counts) == 2
+    assert '1 of 4 pictures are new, 1 have changed and 1 are gone: 2 are' in \
+        capsys.readouterr().out
+    fresh = inferencer.build_index(folder, progress=False)
+    torch.testing.assert_close(updated.embeds, fresh.embeds, rtol=1e-4, atol=1e-5)
+    assert updated.ids == fresh.ids == sorted(map(str, folder.iterdir()))
+    assert [record.get('lon') for record in updated.metadata] == [1.5, None, None, None]
+
+
+@pytest.mark.parametrize('size', [0, 1])
+def test_bytes_decide_not_size_and_time(inferencer: RetrievalInferencer, tmp_path: Path, size: int
+                                        ) -> None:
+    folder = tmp_path / 'tiles'
+    folder.mkdir()
+    for name, colour in (('a.bmp', 'red'), ('b.bmp', 'blue')):
+        Image.new('RGB', (40, 40), colour).save(folder / name)
+    gallery = inferencer.build_index(folder, progress=False)
+    times = (folder / 'b.bmp').stat()
+    Image.new('RGB', (40, 40 + size), 'white').save(folder / 'b.bmp')
+    os.utime(folder / 'b.bmp', ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(ValueError, match=r'stale gallery: 1 of its 2 .*b\.bmp'):
+        inferencer.use_gallery(gallery)
+
+
+def test_a_folder_is_the_same_by_another_path(inferencer: RetrievalInferencer, tmp_path: Path,
+                                              monkeypatch) -> None:
+    folder = copy_images(tmp_path / 'tiles')
+    inferencer.build_index(folder, progress=False).save(tmp_path / 'g')
+    old = Gallery.load(tmp_path / 'g')
+    counts = count_encoded(inferencer, monkeypatch)
+    (tmp_path / 'link').symlink_to('tiles')
+    shutil.copytree(folder, tmp_path / 'copy')  # other times
+    monkeypatch.chdir(tmp_path)
+    for place in ('link', 'tiles', './tiles/', '../' + tmp_path.name + '/tiles', 'copy', Path('.') /
+                  'copy', tmp_path / 'copy'):
+        found = inferencer.build_index(place, gallery=old)
+        assert found.names == old.names
+        assert all(Path(path).is_file() for path in found.ids)
+        assert found.ids == [str(Path(place) / name) for name in found.names]
+        assert [r['img_path'] for r in found.metadata] == found.ids
+        old = found  # what was found out about the copy is kept
+    monkeypatch.chdir('tiles')
+    assert inferencer.build_index('.', gallery=old).ids == old.names
+    assert not counts
+    # A gallery serves without its pictures, too.
+    shutil.rmtree(tmp_path / 'copy')
+    inferencer.use_gallery(old)
+    assert len(inferencer.search('a road', topk=99)) == 4
+
+
+def test_a_gallery_of_another_model_is_not_brought_up_to_date(inferencer: RetrievalInferencer,
+                                                              tmp_path: Path) -> None:
+    folder = copy_images(tmp_path / 'tiles')
+    gallery = inferencer.build_index(folder, progress=False)
+    gallery.fingerprint = 'other'
+    with pytest.raises(ValueError, match='stale gallery'):
+        inferencer.build_index(folder, gallery=gallery)
+
+
+def test_unreadable_pictures_are_tried_again(inferencer: RetrievalInferencer, tmp_path: Path,
+                                             capsys) -> None:
+    folder = copy_images(tmp_path / 'tiles', 2)
+    (folder / 'bad.jpg').write_bytes(b'half')
+    gallery = inferencer.build_index(folder, skip_bad=True, progress=False)
+    again = inferencer.build_index(folder, skip_bad=True, progress=False, gallery=gallery)
+    assert again.is_same(gallery) and torch.equal(again.embeds, gallery.embeds)
+    assert capsys.readouterr().out.count('1 of 3 pictures could not be read') == 2
+    with pytest.raises(ValueError, match=r'bad\.jpg'):
+        inferencer.build_index(folder, progress=False, gallery=gallery)
+    shutil.copy(IMAGES / Path(gallery.ids[0]).name, folder / 'bad.jpg')
+    assert len(inferencer.build_index(folder, progress=False, gallery=gallery)) == 3
+
+
+def test_a_picture_that_is_written_while_it_is_read(inferencer: RetrievalInferencer,
+                                                    tmp_path: Path, monkeypatch) -> None:
+    folder = copy_images(tmp_path / 'tiles', 1)
+    (path,) = folder.iterdir()
+    pipeline = inferencer.pipeline
+
+    def slow(record: dict) -> dict:
+        data = pipeline(record)
+        Image.new('RGB', (9, 9)).save(path)
+        return data
+
+    monkeypatch.setattr(inferencer, 'pipeline', slow)
+    with pytest.raises(ValueError, match='written while it was read'):
+        inferencer.build_index(folder, progress=False)
+
+
+def test_the_fingerprint_is_of_contents_not_of_places(inferencer: RetrievalInferencer,
+                                                      tmp_path: Path) -> None:
+    found = []
+    for name, content in (('a/v.json', '{"a": 1}'), ('b/v.json', '{"a": 1}'), ('c/v.json', '{}')):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(content)
+        inferencer.cfg.test_dataloader.dataset.pipeline[0].vocabulary = str(tmp_path / name)
+        inferencer._fingerprint = ''
+        found.append(inferencer.fingerprint)
+    assert found[0] == found[1] != found[2]
 
 
 def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Path) -> None:

@@ -212,13 +212,13 @@ def test_a_picture_that_was_damaged_since_is_put_back(place: Workplace) -> None:
 
 def test_what_is_not_taken_is_counted(place: Workplace) -> None:
     write_picture(place.source / 'a.png')
-    for name in ('x.webp', 'deep/y.webp', 'z.gif', 'notes.txt'):
+    for name in ('x.jp2', 'deep/y.jp2', 'z.gif', 'notes.txt', '.ipynb_checkpoints/a.png'):
         (place.source / name).parent.mkdir(exist_ok=True)
         (place.source / name).write_bytes(b'')
     (place.source / 'lost.jpg').symlink_to('nowhere.jpg')
     stage = TileStage()
     _, report = run_stage(stage, stage.discover(place), place)
-    assert report.remarks == ('passed over: 1 .gif, 2 .webp, 1 broken links',)
+    assert report.remarks == ('passed over: 1 .gif, 2 .jp2, 1 broken links, 1 hidden',)
 
 
 def test_a_name_that_leaves_no_room_is_refused(place: Workplace) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from urbancross_mm.structures import Gallery
+from urbancross_mm.utils.file_stamp import FileStamp
 
 
 def make() -> Gallery:
@@ -80,6 +81,63 @@ def test_foreign_files_are_refused_and_not_executed(tmp_path: Path, monkeypatch)
     Path('gallery.pth').write_bytes(whole[:len(whole) // 2])
     with pytest.raises(ValueError, match='damaged'):
         Gallery.load('gallery.pth')
+
+
+def test_files_and_their_folder_come_back(tmp_path: Path) -> None:
+    (tmp_path / 'tiles').mkdir()
+    paths = [str(tmp_path / 'tiles' / name) for name in ('a.jpg', 'b.jpg')]
+    for path in paths:
+        Path(path).write_text(path)
+    gallery = Gallery(torch.eye(2), paths, folder=str(tmp_path / 'tiles'),
+                      stamps=[FileStamp.of(path) for path in paths])
+    gallery.save(tmp_path / 'g')
+    loaded = Gallery.load(tmp_path / 'g')
+    assert loaded.is_same(gallery) and loaded.names == ['a.jpg', 'b.jpg']
+    assert loaded.changed_files() == []
+    Path(paths[0]).write_text('else')
+    assert loaded.changed_files() == paths[:1]
+    Path(paths[0]).unlink()
+    assert loaded.changed_files() == []
+
+
+def test_names_are_what_comes_after_the_folder() -> None:
+    for folder, ids in (('', ['x/a.jpg']), ('.', ['x/a.jpg']), ('/', ['/x/a.jpg']),
+                        ('t/', ['t/x/a.jpg']), ('./t', ['t/x/a.jpg'])):
+        assert Gallery(torch.ones(1, 2), ids, folder=folder).names == ['x/a.jpg']
+    assert Gallery(torch.ones(1, 2), ['/x/a.jpg']).names == ['/x/a.jpg']
+
+
+def test_an_earlier_gallery_is_built_again(tmp_path: Path) -> None:
+    torch.save(dict(format='urbancross_mm.gallery/1', embeds=torch.eye(2), ids=['a', 'b'],
+                    metadata='[{}, {}]', fingerprint='x'), tmp_path / 'g')
+    with pytest.raises(ValueError, match='earlier version.*build it again'):
+        Gallery.load(tmp_path / 'g')
+
+
+@pytest.mark.parametrize(('part', 'message'), [
+    (dict(embeds=torch.eye(2) / 0), '2 of 2 embeddings are not finite, the first is that of a'),
+    (dict(embeds=torch.tensor([[1, 0], [float('nan'), 0]])), '1 of 2 .* that of b'),
+    (dict(embeds=[[1.0, 0.0], [0.0, 1.0]]), 'embeds must be a tensor, got list'),
+    (dict(embeds=torch.ones(3, 2)), '3 embeddings, 2 ids'),
+    (dict(embeds=torch.ones(2, 2, 2)), r'shape \(N, D\)'),
+    (dict(ids=['a', 1]), 'ids must be a list of str'), (dict(ids='ab'), 'ids must be a list'),
+    (dict(metadata='[1, 2]'), 'metadata must be a list of dict'),
+    (dict(metadata='{"a": 1}'), 'metadata must be a list'), (dict(metadata='[{'), 'damaged'),
+    (dict(metadata=None), 'damaged'), (dict(fingerprint=1), 'fingerprint must be a str, got int'),
+    (dict(stamps=[(1, 2, 3, 'x')]), '1 stamps for 2 ids'), (dict(stamps=[(1,), 2]), 'damaged'),
+    (dict(folder=None), 'folder must be a str'), (dict(more=1), 'damaged'),
+])
+def test_a_doctored_file_is_refused_by_name(part: dict, message: str, tmp_path: Path) -> None:
+    whole = dict(format='urbancross_mm.gallery/2', embeds=torch.eye(2), ids=['a', 'b'],
+                 metadata='[{}, {}]', fingerprint='x', folder='', stamps=[])
+    torch.save({**whole, **part}, tmp_path / 'g')
+    with pytest.raises(ValueError, match=message) as caught:
+        Gallery.load(tmp_path / 'g')
+    assert str(tmp_path / 'g') in str(caught.value)
+    for name in part if 'more' not in part else ():
+        torch.save({key: value for key, value in whole.items() if key != name}, tmp_path / 'g')
+        with pytest.raises(ValueError, match=f"lacks '{name}'|lacks|missing"):
+            Gallery.load(tmp_path / 'g')
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [

@@ -1,9 +1,9 @@
 """What a program calls: configs, runs, and inference."""
 
-from urbancross_mm.apis.config import apply_overlay, for_checkpoint, load_config
+from urbancross_mm.apis.config import apply_overlay, for_checkpoint, load_config, test_pipeline_of
 from urbancross_mm.apis.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
-from urbancross_mm.apis.pictures import list_pictures
-from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer, test_pipeline_of
+from urbancross_mm.apis.pictures import list_pictures, read_query
+from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer
 from urbancross_mm.apis.runs import (
     add_common_arguments,
     add_run_arguments,
@@ -21,6 +21,7 @@ __all__ = [
     'DomainEmbeds', 'RetrievalInferencer', 'SAMPLE_ROOT', 'add_common_arguments',
     'add_run_arguments', 'apply_overlay', 'build_runner', 'claim_work_dir', 'compare_domains',
     'config_of', 'embed_test_set', 'ensure_sample', 'for_checkpoint', 'list_pictures',
-    'load_config', 'resolve_checkpoint', 'resolve_start', 'set_resume', 'test_pipeline_of',
+    'load_config', 'read_query', 'resolve_checkpoint', 'resolve_start', 'set_resume',
+    'test_pipeline_of',
     'use_bfloat16',
 ]

@@ -119,6 +119,24 @@ def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, 
             yield from nested_dicts(child, type_name)
 
 
+def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
+    """Find the test pipeline of a recipe, also inside wrapped or concatenated data sets.
+
+    Args:
+        cfg (Config): A recipe.
+
+    Returns:
+        list[dict]: The transforms.
+
+    Raises:
+        ValueError: If the recipe has no test data set.
+    """
+    for node in nested_dicts(cfg.get('test_dataloader')):
+        if 'pipeline' in node:
+            return [dict(step) for step in node['pipeline']]
+    raise ValueError('the config has no test_dataloader with a pipeline')
+
+
 def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
     if isinstance(node, list | tuple):
         return type(node)(_walk(child, overlay) for child in node)

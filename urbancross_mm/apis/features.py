@@ -47,11 +47,14 @@ def extract_features(cfg: Config, out: str | Path, weights: str | Path | None = 
         ValueError: If a picture cannot be read, or the model has other parts.
     """
     # Imported here: the data sets come with the recipe's custom_imports.
+    from urbancross_mm.datasets.caption_lengths import remark_on_cut
     from urbancross_mm.datasets.feature_file import write_features
 
     inferencer = RetrievalInferencer(cfg, weights, device, batch_size, num_workers)
     image_encoder, text_encoder = _encoders(inferencer.model)
     pictures, captions = recipe_items(cfg)
+    if remark := remark_on_cut(captions, inferencer.tokenizer, 'captions'):
+        print(remark)
     image_feats = _encode_pictures(inferencer, image_encoder, list(pictures.values()))
     text_feats = _encode_texts(inferencer, text_encoder, captions)
     metadata = dict(
@@ -76,6 +79,8 @@ def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
         FileNotFoundError: If annotations or pictures are missing.
         ValueError: If the recipe names no annotation file, or two pictures share an id.
     """
+    from urbancross_mm.datasets.concat_dataset import same_image
+
     pictures: dict[str, str] = {}
     captions: dict[str, None] = {}
     for settings in _annotated(cfg):
@@ -83,7 +88,7 @@ def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
         for place in range(len(dataset)):
             info = dataset.get_data_info(place)
             path = pictures.setdefault(info['img_id'], info['img_path'])
-            if path != info['img_path']:
+            if not same_image(path, info['img_path']):
                 raise ValueError(f'two pictures have the id {info["img_id"]!r}: {path} and '
                                  f'{info["img_path"]}')
             captions.update(dict.fromkeys(info['captions']))
@@ -126,7 +131,7 @@ def _encode_pictures(inferencer: RetrievalInferencer, encoder: nn.Module, paths:
                         inferencer.batch_size, num_workers=inferencer.num_workers,
                         collate_fn=collate_pictures)
     encode, rows = _before_projection(encoder), []
-    for _, batch in track(loader, 'encode pictures', len(loader), 'batch'):
+    for _, _, batch in track(loader, 'encode pictures', len(loader), 'batch'):
         inputs = inferencer.model.data_preprocessor(batch, False)['inputs']
         rows.append(encode(inputs['image']).float().cpu())
     return torch.cat(rows).numpy()

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.dataset import Compose, pseudo_collate
 from torch.utils.data import Dataset
 
-PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
+from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, list_image_files
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images that are to be searched.
+
+    Attributes:
+        names (list[str]): Below the folder; paths if there is no folder.
+        paths (list[str]): Where they are.
+        folder (str): As it was given; '' for a list of paths.
+        remark (str): What of the folder was passed over. Defaults to ''.
+    """
+
+    names: list[str]
+    paths: list[str]
+    folder: str
+    remark: str = ''
+
+
+class EncodedItem(NamedTuple):
+    """An image after the pipeline, or None and None if it is left out."""
+
+    place: int
+    data: dict[str, Any] | None
+    stamp: FileStamp | None
 
 
 class PictureFiles(Dataset):
-    """Pictures by path, each through the test pipeline; None for one that is left out."""
+    """Pictures by path, each through the test pipeline; without data if one is left out."""
 
     def __init__(self, paths: list[str], pipeline: Compose, skip_bad: bool) -> None:
         self.paths = paths
@@ -23,13 +51,19 @@ class PictureFiles(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, place: int) -> tuple[int, dict[str, Any] | None]:
+    def __getitem__(self, place: int) -> EncodedItem:
+        path = self.paths[place]
         try:
-            return place, self.pipeline(picture_record(self.paths[place]))
+            before = os.stat(path) if os.path.isfile(path) else None
+            data = self.pipeline(picture_record(path))
+            stamp = FileStamp.of(path)
         except (ValueError, OSError):
             if not self.skip_bad:
                 raise
-            return place, None
+            return EncodedItem(place, None, None)
+        if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
+            raise ValueError(f'the picture {path} was written while it was read: try again')
+        return EncodedItem(place, data, stamp)
 
 
 def picture_record(path: str) -> dict[str, Any]:
@@ -38,9 +72,33 @@ def picture_record(path: str) -> dict[str, Any]:
                 caption_text_ids=[], texts=[], text_ids=[], sample_idx=0)
 
 
-def collate_pictures(items: list[tuple[int, dict[str, Any] | None]]) -> tuple[list[int], Any]:
-    good = [(place, item) for place, item in items if item is not None]
-    return [place for place, _ in good], pseudo_collate([item for _, item in good]) if good else {}
+def collate_pictures(items: list[EncodedItem]) -> tuple[list[int], list[FileStamp], Any]:
+    """Places, stamps and batch of the items that are not left out."""
+    good = [item for item in items if item.data is not None]
+    return ([item.place for item in good], [item.stamp for item in good if item.stamp],
+            pseudo_collate([item.data for item in good]) if good else {})
+
+
+def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
+    """Look for images.
+
+    Args:
+        images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
+
+    Returns:
+        ImageSet: Sorted by name if a folder was given.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist or holds no picture.
+    """
+    if not isinstance(images, str | Path):
+        paths = [str(path) for path in images]
+        return ImageSet(paths, paths, '')
+    listing = list_image_files(images)
+    if not listing.names:
+        remark = f' ({listing.remark})' if listing.remark else ''
+        raise FileNotFoundError(f'no picture ({" ".join(IMAGE_SUFFIXES)}) below {images}{remark}')
+    return ImageSet(listing.names, listing.paths, str(images), listing.remark)
 
 
 def list_pictures(images: str | Path | Sequence[str | Path]) -> list[str]:
@@ -55,12 +113,37 @@ def list_pictures(images: str | Path | Sequence[str | Path]) -> list[str]:
     Raises:
         FileNotFoundError: If the folder does not exist or holds no picture.
     """
-    if not isinstance(images, str | Path):
-        return [str(path) for path in images]
-    folder = Path(images)
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no folder of pictures at {folder}')
-    found = sorted(str(p) for p in folder.rglob('*') if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f'no picture ({" ".join(PICTURE_SUFFIXES)}) below {folder}')
-    return found
+    return find_images(images).paths
+
+
+def read_query(query: str) -> str | Path:
+    """Tell whether a query is a sentence or the path of an image.
+
+    A file that is there is an image. What looks like a path and is none is a mistake, not a
+    sentence: a name with the suffix of an image, or with a slash and without a blank.
+
+    Args:
+        query (str): What was typed.
+
+    Returns:
+        str | Path: The sentence, or the path.
+
+    Raises:
+        FileNotFoundError: If it looks like an image that is not there.
+        IsADirectoryError: If it is a folder.
+        ValueError: If it is empty.
+    """
+    if not query.strip():
+        raise ValueError('the query is empty: give a sentence, or the path of an image')
+    if os.path.isfile(query):  # False, not an error, for a sentence longer than a name may be
+        return Path(query)
+    slash = os.sep in query and not any(sign.isspace() for sign in query)
+    suffix = os.path.splitext(query)[1].lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
+    if os.path.isdir(query) and (os.sep in query or not query.strip('.')):
+        raise IsADirectoryError(f'the query {query!r} is a folder: give a sentence, or the path of '
+                                'one image')
+    if slash or suffix:
+        raise FileNotFoundError(f'no image at {query!r}, and it is no sentence: a sentence has no '
+                                f'suffix such as {IMAGE_SUFFIXES[0]}, and blanks where it has '
+                                'slashes')
+    return query

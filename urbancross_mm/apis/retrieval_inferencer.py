@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,21 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from urbancross_mm.apis.config import for_checkpoint, load_config, nested_dicts
+from urbancross_mm.apis.config import for_checkpoint, load_config, test_pipeline_of
+from urbancross_mm.apis.gallery_update import Reuse, encode_files
+from urbancross_mm.apis.image_metadata import join_metadata
 from urbancross_mm.apis.pictures import (
     PictureFiles,
     collate_pictures,
-    list_pictures,
+    find_images,
     picture_record,
 )
+from urbancross_mm.curation.weights import name_files
 from urbancross_mm.registry import INDEXES, MODELS
 from urbancross_mm.structures import Gallery
 from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
@@ -34,7 +39,8 @@ class RetrievalInferencer:
 
     ``build_index`` encodes a folder once into a :class:`Gallery`; ``search`` answers any number of
     queries from it. A gallery carries the fingerprint of weights and pipeline, and is refused by
-    an inferencer with another one.
+    an inferencer with another one; and it knows the files that it was built from, and is refused
+    if one of them has changed.
 
     Args:
         config (str | Path | Config): A recipe.
@@ -83,7 +89,8 @@ class RetrievalInferencer:
             digest = hashlib.blake2b(digest_size=16)
             # Where weights once came from is no part of what they are.
             settings = [for_checkpoint(self.cfg.model.to_dict()), test_pipeline_of(self.cfg)]
-            digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+            # Nor is where the files lie that they name: a vocabulary counts by its content.
+            digest.update(json.dumps(name_files(settings), sort_keys=True, default=str).encode())
             for name, value in sorted(self.model.state_dict().items()):
                 digest.update(name.encode())
                 digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
@@ -92,57 +99,71 @@ class RetrievalInferencer:
 
     def build_index(self, images: str | Path | Sequence[str | Path],
                     metadata: Mapping[str, Mapping[str, Any]] | None = None,
-                    skip_bad: bool = False, progress: bool = True) -> Gallery:
+                    skip_bad: bool = False, progress: bool = True,
+                    gallery: Gallery | None = None) -> Gallery:
         """Encode pictures, each once, and make them searchable.
 
         Args:
             images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
-            metadata (Mapping, optional): By file name, what a result shall also tell, such as
-                ``lon``, ``lat`` and ``domain``. Defaults to None.
+            metadata (Mapping, optional): What a result shall also tell, such as ``lon``, ``lat``
+                and ``domain``, by the path below the folder (of listed paths: by the path as
+                listed); a bare file name does where one picture alone has it. Defaults to None:
+                what the gallery has.
             skip_bad (bool): Leave out pictures that cannot be read, and say how many, instead of
                 raising. Defaults to False.
             progress (bool): Show a progress bar. Defaults to True.
+            gallery (Gallery, optional): An earlier gallery of these pictures, also if their folder
+                was moved: only what is new or has changed is encoded. Defaults to None.
 
         Returns:
             Gallery: Also kept for ``search``; ``gallery.save(path)`` writes it.
 
         Raises:
             FileNotFoundError: If the folder does not exist or holds no picture.
-            ValueError: If a picture cannot be read and ``skip_bad`` is off.
+            ValueError: If a picture cannot be read and ``skip_bad`` is off, a key of the metadata
+                fits no picture or several, or the gallery was built with other weights or another
+                pipeline.
         """
-        paths = list_pictures(images)
-        dataset = PictureFiles(paths, self.pipeline, skip_bad)
-        loader = DataLoader(dataset, self.batch_size, num_workers=self.num_workers,
-                            collate_fn=collate_pictures)
-        embeds, kept = [], []
-        bar = tqdm(total=len(paths), desc='encode pictures', unit='picture', disable=not progress)
-        for places, batch in loader:
-            if places:
-                embeds.append(self._encode(batch, 'image_embeds'))
-                kept += places
-            bar.update(min(self.batch_size, len(paths) - bar.n))
-        bar.close()
-        if len(kept) < len(paths):
-            print(f'{len(paths) - len(kept)} of {len(paths)} pictures could not be read and were '
-                  'left out')
-        if not kept:
-            raise ValueError(f'none of the {len(paths)} pictures could be read')
-        records = [dict((metadata or {}).get(Path(paths[i]).name, {}), img_path=paths[i])
-                   for i in kept]
-        self.use_gallery(Gallery(torch.cat(embeds), [r['img_path'] for r in records], records,
-                                 self.fingerprint))
+        found = find_images(images)
+        extra = None if metadata is None else join_metadata(metadata, found.names, found.folder)
+        if gallery is not None:
+            gallery.check_fingerprint(self.fingerprint)
+        reuse = Reuse(found, gallery)
+        if reuse.remark:
+            print(reuse.remark)
+        loader = DataLoader(
+            PictureFiles([found.paths[place] for place in reuse.missing], self.pipeline, skip_bad),
+            self.batch_size, num_workers=self.num_workers, collate_fn=collate_pictures)
+        encoded = encode_files(loader, partial(self._encode, field='image_embeds'), reuse.missing,
+                               progress)
+        left_out = len(reuse.missing) - len(encoded.places)
+        if left_out == len(found.paths):
+            raise ValueError(f'none of the {len(found.paths)} pictures could be read')
+        if left_out:
+            print(f'{left_out} of {len(found.paths)} pictures could not be read and were left out')
+        self._search_in(reuse.build(encoded, extra, self.fingerprint))
         return self.gallery
 
     def use_gallery(self, gallery: Gallery) -> None:
         """Search a gallery that was built earlier.
 
         Args:
-            gallery (Gallery): From ``build_index`` or ``Gallery.load``.
+            gallery (Gallery): From ``build_index`` or ``Gallery.load``. Its pictures need not be
+                there.
 
         Raises:
-            ValueError: If it was built with other weights or another pipeline.
+            ValueError: If it was built with other weights or another pipeline, or a picture that
+                is there is not the one that was encoded.
         """
         gallery.check_fingerprint(self.fingerprint)
+        changed = gallery.changed_files()
+        if changed:
+            raise ValueError(f'stale gallery: {len(changed)} of its {len(gallery)} pictures have '
+                             f'changed since, such as {changed[0]}; build_index(..., gallery=...) '
+                             'encodes these again')
+        self._search_in(gallery)
+
+    def _search_in(self, gallery: Gallery) -> None:
         self.gallery = gallery
         self._index = INDEXES.build(self.index_cfg)
         self._index.add(gallery.embeds)
@@ -204,6 +225,10 @@ class RetrievalInferencer:
             raise ValueError(f'give a text or an image, exactly one; got {text!r} and {image!r}')
         if text is not None and not text.strip():
             raise ValueError('the query sentence is empty')
+        if text is not None and getattr(self.tokenizer, 'is_cut', lambda text: False)(text):
+            print_log(f'the query is longer than the {self.tokenizer.context_length} tokens that '
+                      f'the model reads: its end is cut ({text:.40}...)', 'current',
+                      logging.WARNING)
         query = self.encode_texts([text]) if text is not None else self.encode_images([image])
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
@@ -216,24 +241,6 @@ class RetrievalInferencer:
     def _encode(self, batch: dict[str, Any], field: str) -> Tensor:
         samples = self.model.test_step(batch)
         return torch.stack([sample.get(field) for sample in samples]).float().cpu()
-
-
-def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
-    """Find the test pipeline of a recipe, also inside wrapped or concatenated data sets.
-
-    Args:
-        cfg (Config): A recipe.
-
-    Returns:
-        list[dict]: The transforms.
-
-    Raises:
-        ValueError: If the recipe has no test data set.
-    """
-    for node in nested_dicts(cfg.get('test_dataloader')):
-        if 'pipeline' in node:
-            return [dict(step) for step in node['pipeline']]
-    raise ValueError('the config has no test_dataloader with a pipeline')
 
 
 def _tokenizer_of(pipeline: Compose) -> Callable[[list[str]], Tensor]:

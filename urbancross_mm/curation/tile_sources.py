@@ -2,59 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from urbancross_mm.curation.positions import world_file_of
 from urbancross_mm.curation.records import Picture
+from urbancross_mm.utils.image_files import UNWRITABLE, is_writable, list_image_files
 from urbancross_mm.utils.paths import check_relative
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
-OTHER_SUFFIXES = ('.webp', '.gif', '.jp2', '.j2k', '.heic', '.img', '.ecw', '.vrt')
 # File systems allow 255, and names of temporary files are longer.
 LONGEST_NAME = 230
 
 
 def picture_files(folder: Path) -> list[str]:
-    """Every picture below a folder.
+    """Every image below a folder, also those with a name that :func:`source_of` will refuse.
 
     Args:
         folder (Path): The folder.
 
     Returns:
-        list[str]: Relative paths, sorted; hidden files are left out.
+        list[str]: Relative paths, sorted; see :func:`list_image_files`.
 
     Raises:
         FileNotFoundError: If there is no such folder.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f'no folder {folder}')
-    paths = (path.relative_to(folder) for path in folder.rglob('*')
-             if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path.as_posix() for path in paths
-                  if not any(part.startswith('.') for part in path.parts))
+    listing = list_image_files(folder)
+    return sorted([*listing.names, *listing.unwritable])
 
 
-def passed_over(folder: Path) -> dict[str, int]:
-    """Count what looks like a picture and is not taken.
+def passed_over(folder: Path) -> str:
+    """What looks like an image and becomes none, not even a refused one.
 
     Args:
         folder (Path): The folder.
 
     Returns:
-        dict[str, int]: By suffix, and broken links.
+        str: See :attr:`ImageListing.remark`.
     """
-    found: Counter[str] = Counter()
-    for path in folder.rglob('*'):
-        if any(part.startswith('.') for part in path.relative_to(folder).parts):
-            continue
-        suffix = path.suffix.lower()
-        if suffix in OTHER_SUFFIXES and path.is_file():
-            found[suffix] += 1
-        elif suffix in SUFFIXES and path.is_symlink() and not path.exists():
-            found['broken links'] += 1
-    return dict(found)
+    listing = list_image_files(folder)
+    listing.passed_over.pop(UNWRITABLE, None)
+    return listing.remark
 
 
 def source_of(folder: Path, name: str) -> Picture:
@@ -73,6 +60,8 @@ def source_of(folder: Path, name: str) -> Picture:
     if max(len(part.encode()) for part in name.split('/')) > LONGEST_NAME:
         return Picture(name, dict(source=name,
                                   refused=f'its name is longer than {LONGEST_NAME} bytes'))
+    if not is_writable(name):
+        return Picture(name, dict(source=name, refused='its name has control characters'))
     try:
         check_relative(name)
     except ValueError:

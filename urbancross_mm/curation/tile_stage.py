@@ -24,7 +24,6 @@ from urbancross_mm.curation.stage import PictureStage, Workplace
 from urbancross_mm.curation.tiff_header import is_geotiff
 from urbancross_mm.curation.tile_files import content_hash, decode, is_blank, link_file
 from urbancross_mm.curation.tile_sources import (
-    SUFFIXES,
     passed_over,
     picture_files,
     settle_names,
@@ -33,6 +32,7 @@ from urbancross_mm.curation.tile_sources import (
 )
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.image_files import IMAGE_SUFFIXES
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import map_threads
 
@@ -94,7 +94,7 @@ class TileStage(PictureStage):
         """Look for pictures, for rasterio where it will be needed, and at the CRS."""
         files = picture_files(place.source)
         if not files:
-            raise FileNotFoundError(f'no picture ({", ".join(SUFFIXES)}) in {place.source}')
+            raise FileNotFoundError(f'no picture ({", ".join(IMAGE_SUFFIXES)}) in {place.source}')
         check_crs(self.crs)
         rasters = [name for name in files if is_geotiff(place.source / name)]
         if not rasters:
@@ -142,8 +142,7 @@ class TileStage(PictureStage):
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
         """What of the rasters is in no tile, and which files are no pictures."""
-        others = [f'{count} {kind}' for kind, count in sorted(passed_over(place.source).items())]
-        lines = [f'passed over: {", ".join(others)}'] if others else []
+        lines = [remark] if (remark := passed_over(place.source)) else []
         rasters = [self._raster(place.source / name) for name in sorted(
             {picture.fields['source'] for picture in pictures if picture.fields.get('window')})]
         total = sum(raster.width * raster.height for raster in rasters)

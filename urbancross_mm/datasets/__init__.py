@@ -3,6 +3,7 @@
 The sample world and the converters are tools, not components: import them by name.
 """
 
+from urbancross_mm.datasets.concat_dataset import ConcatDataset
 from urbancross_mm.datasets.feature_tokenizer import FeatureTokenizer
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
 from urbancross_mm.datasets.samplers import CrossDomainSampler
@@ -26,8 +27,8 @@ from urbancross_mm.datasets.transforms import (
 from urbancross_mm.datasets.unpaired_dataset import UnpairedDataset
 
 __all__ = [
-    'CrossDomainSampler', 'FeatureTokenizer', 'HuggingFaceTokenizer', 'ImageTextDataset',
-    'LoadFeatures', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments', 'OpenCLIPTokenizer',
-    'PackRetrievalInputs', 'RandomCropImage', 'RandomFlipImage', 'RandomRotate', 'ResizeImage',
-    'TokenizeText', 'UnpairedDataset', 'VocabTokenizer',
+    'ConcatDataset', 'CrossDomainSampler', 'FeatureTokenizer', 'HuggingFaceTokenizer',
+    'ImageTextDataset', 'LoadFeatures', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments',
+    'OpenCLIPTokenizer', 'PackRetrievalInputs', 'RandomCropImage', 'RandomFlipImage',
+    'RandomRotate', 'ResizeImage', 'TokenizeText', 'UnpairedDataset', 'VocabTokenizer',
 ]

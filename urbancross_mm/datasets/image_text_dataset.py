@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from urbancross_mm.datasets.annotation_file import load_annotations, missing_data_message
+from urbancross_mm.datasets.caption_lengths import remark_on_cut
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.utils.ids import stable_id
@@ -146,6 +147,7 @@ class ImageTextDataset(BaseDataset):
         if not items:
             raise ValueError(f'{self.ann_file} leaves no item to load '
                              f'({len(self.skipped)} unreadable pictures skipped)')
+        self._warn_of_cut_captions(items)
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -209,6 +211,16 @@ class ImageTextDataset(BaseDataset):
                 'segment file, so the whole picture is their segment; tools/dataset_converters/'
                 'segment_folders.py and classical_segments.py make the files and, with '
                 '--annotations, name them', 'current', logging.WARNING)
+
+    def _warn_of_cut_captions(self, items: list[dict[str, Any]]) -> None:
+        """Say how many texts a tokenizer of the pipeline cuts, and what that makes equal."""
+        texts = [caption for item in items for caption in item['captions']]
+        texts += getattr(self, 'pool', ())  # those of an unpaired target
+        for step in self.pipeline.transforms:
+            remark = remark_on_cut(texts, getattr(step, 'tokenizer', None),
+                                   f'captions of {self.ann_file}')
+            if remark:
+                print_log(f'{type(step).__name__}: {remark}', 'current', logging.WARNING)
 
     def _choose(self, info: dict[str, Any]) -> list[int]:
         """Positions of the captions that this item encodes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,23 @@ def check_duplicates(split: Split, report: Report) -> None:
         if len(names) > 1:
             report.add('warning', 'identical files within a split',
                        f'{split.name}: {", ".join(names)}')
+
+
+def check_ids(splits: Iterable[Split], report: Report) -> None:
+    """Find ids that stand for different pictures: training and tests tell pictures by their id."""
+    known: dict[str, tuple[str, Split]] = {}
+    for split in splits:
+        for item in split.items:
+            path, first = known.setdefault(item['img_id'], (item['img_path'], split))
+            if path != item['img_path'] and not _is_copy(first, path, split, item['img_path']):
+                report.add('error', 'one id for different pictures',
+                           f'{item["img_id"]}: {path} ({first.name}) and {item["img_path"]} '
+                           f'({split.name})')
+
+
+def _is_copy(first: Split, path: str, second: Split, other: str) -> bool:
+    left, right = first.prints.get(path), second.prints.get(other)
+    return left is not None and right is not None and left.digest == right.digest
 
 
 def compare(first: Split, second: Split, distance: int, report: Report) -> None:

@@ -44,6 +44,17 @@ class BaseTokenizer(ABC):
     def encode(self, text: str) -> list[int]:
         """Token ids of one text, at most L of them."""
 
+    def is_cut(self, text: str) -> bool:
+        """Whether a text has more tokens than are taken; False where a tokenizer cannot tell.
+
+        Args:
+            text (str): A text.
+
+        Returns:
+            bool: True if its end is lost.
+        """
+        return False
+
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Tokenise.
 
@@ -113,6 +124,14 @@ class OpenCLIPTokenizer(BaseTokenizer):
         """Token ids of one text, padding included."""
         return self._tokenizer([text])[0].tolist()
 
+    def is_cut(self, text: str) -> bool:
+        """Whether more room would hold more tokens."""
+        row = self([text])[0]
+        if (row[-2:] == self.pad_id).all():  # one of them may be the end token, which some pad with
+            return False
+        wide = self._tokenizer([text], context_length=2 * self.context_length)[0]
+        return bool((wide != self.pad_id).sum() > (row != self.pad_id).sum())
+
 
 @TOKENIZERS.register_module()
 class VocabTokenizer(BaseTokenizer):
@@ -148,6 +167,10 @@ class VocabTokenizer(BaseTokenizer):
         words = split_words(text)[:self.context_length]
         return [self.word2idx.get(word, self._unknown) for word in words] or [self._unknown]
 
+    def is_cut(self, text: str) -> bool:
+        """Whether a text has more words than are taken."""
+        return len(split_words(text)) > self.context_length
+
 
 @TOKENIZERS.register_module()
 class HuggingFaceTokenizer(BaseTokenizer):
@@ -179,6 +202,11 @@ class HuggingFaceTokenizer(BaseTokenizer):
         """Token ids of one text, with the model's special tokens."""
         length = min(self.context_length, self._tokenizer.model_max_length)
         return self._tokenizer(text, truncation=True, max_length=length)['input_ids']
+
+    def is_cut(self, text: str) -> bool:
+        """Whether a text has more tokens than are taken, special ones included."""
+        room = self.context_length + 1
+        return len(self._tokenizer(text, truncation=True, max_length=room)['input_ids']) == room
 
 
 def split_words(text: str) -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.annotation_file import item_problems, read_annotations
+from urbancross_mm.datasets.caption_lengths import remark_on_words
 from urbancross_mm.datasets.fingerprints import Fingerprint, fingerprint
-from urbancross_mm.datasets.leakage import Split, check_duplicates, compare
+from urbancross_mm.datasets.leakage import Split, check_duplicates, check_ids, compare
 from urbancross_mm.datasets.verification_report import Report
 from urbancross_mm.structures.segment_sidecar import read_sidecar
 from urbancross_mm.utils.images import read_class_map
@@ -59,8 +60,11 @@ def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None 
         split.prints = {item['img_path']: prints[item['img_path']] for item in split.items
                         if item['img_path'] in prints}
         check_duplicates(split, report)
+        if remark := remark_on_words(text for item in split.items for text in item['captions']):
+            report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
         report.rows.append(_row(split))
     check_companions(splits, roots, report, workers)
+    check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
     return report

@@ -14,7 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FORMAT = 'urbancross_mm.gallery/1'
+from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.progress import map_threads
+
+FORMAT = 'urbancross_mm.gallery/2'
+EARLIER = 'urbancross_mm.gallery/1'
+WORKERS = 8
 
 
 @dataclass
@@ -28,12 +33,17 @@ class Gallery:
             JSON can hold. Defaults to [] (one empty dict a picture).
         fingerprint (str): Names the weights and the pipeline that made the embeddings. Defaults
             to ''.
+        folder (str): Folder below which the ids are paths; only what comes after it tells
+            pictures apart. Defaults to '': the ids stand for themselves.
+        stamps (list[FileStamp]): What each file was when it was encoded. Defaults to []: nobody
+            knows.
 
     Shape:
         - embeds: ``(N, D)``.
 
     Raises:
-        ValueError: If the numbers of embeddings, ids and metadata differ.
+        ValueError: If the numbers of embeddings, ids and metadata differ, an embedding is not
+            finite, or a part is of another type.
 
     Examples:
         >>> gallery = Gallery(torch.eye(2), ['a.jpg', 'b.jpg'], fingerprint='model 1')
@@ -45,6 +55,8 @@ class Gallery:
     ids: list[str]
     metadata: list[dict[str, Any]] = field(default_factory=list)
     fingerprint: str = ''
+    folder: str = ''
+    stamps: list[FileStamp] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.embeds.dim() != 2 or not self.embeds.is_floating_point():
@@ -55,6 +67,49 @@ class Gallery:
         if not len(self.embeds) == len(self.ids) == len(self.metadata):
             raise ValueError(f'{len(self.embeds)} embeddings, {len(self.ids)} ids and '
                              f'{len(self.metadata)} metadata records do not belong together')
+        if len(self.stamps) not in (0, len(self.ids)):
+            raise ValueError(f'{len(self.stamps)} stamps for {len(self.ids)} ids')
+        bad = (~self.embeds.isfinite().all(dim=1)).nonzero().flatten().tolist()
+        if bad:
+            raise ValueError(f'{len(bad)} of {len(self)} embeddings are not finite, the first is '
+                             f'that of {self.ids[bad[0]]}')
+
+    @property
+    def names(self) -> list[str]:
+        """list[str]: The ids without the folder."""
+        prefix = str(Path(self.folder, 'x'))[:-1] if self.folder else ''
+        return [one.removeprefix(prefix) for one in self.ids]
+
+    def is_same(self, other: Gallery) -> bool:
+        """Whether another gallery would be saved as the same file.
+
+        Args:
+            other (Gallery): The other one.
+
+        Returns:
+            bool: False if a picture, its file, its metadata or the model is another.
+        """
+        return all(getattr(self, name) == getattr(other, name) for name in (
+            'fingerprint', 'folder', 'ids', 'stamps', 'metadata'))
+
+    def changed_files(self) -> list[str]:
+        """Find the files that have another content than when they were encoded.
+
+        Files that are not there are no matter: a gallery is searched without its pictures.
+
+        Returns:
+            list[str]: Their ids.
+
+        Raises:
+            OSError: If one cannot be read.
+        """
+        def has_changed(one: tuple[str, FileStamp]) -> bool:
+            path, stamp = one
+            return Path(path).is_file() and stamp.renewed(path) is None
+
+        known = list(zip(self.ids, self.stamps))
+        return [path for (path, _), changed in zip(
+            known, map_threads(has_changed, known, WORKERS)) if changed]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,7 +142,8 @@ class Gallery:
         except (TypeError, ValueError) as error:
             raise ValueError(f'gallery metadata must be plain JSON values: {error}') from error
         content = dict(format=FORMAT, embeds=self.embeds.detach().cpu().clone(), ids=self.ids,
-                       metadata=metadata, fingerprint=self.fingerprint)
+                       metadata=metadata, fingerprint=self.fingerprint, folder=self.folder,
+                       stamps=[tuple(stamp) for stamp in self.stamps])
         with _replacing(Path(path)) as partial:
             torch.save(content, partial)
 
@@ -111,10 +167,36 @@ class Gallery:
             content = torch.load(path, map_location='cpu', weights_only=True)
         except Exception as error:  # torch raises half a dozen types on a foreign or cut file
             raise ValueError(f'{str(path)!r} is no gallery or is damaged: {error}') from error
-        if not isinstance(content, dict) or content.get('format') != FORMAT:
+        found = content.get('format') if isinstance(content, dict) else None
+        if found == EARLIER:
+            raise ValueError(f'the gallery {str(path)!r} is of an earlier version, which does not '
+                             'know whether its pictures have changed: delete it and build it '
+                             'again')
+        if found != FORMAT:
             raise ValueError(f'{str(path)!r} is no gallery of format {FORMAT!r}')
-        return cls(content['embeds'], content['ids'], json.loads(content['metadata']),
-                   content['fingerprint'])
+        try:
+            return cls._of_content(content)
+        except (KeyError, TypeError, ValueError) as error:
+            missing = 'it lacks ' if isinstance(error, KeyError) else ''
+            raise ValueError(f'{str(path)!r} is no gallery or is damaged: {missing}{error}'
+                             ) from error
+
+    @classmethod
+    def _of_content(cls, content: dict[str, Any]) -> Gallery:
+        """Check the types that no tensor operation checks, and build it."""
+        parts = dict(content, metadata=json.loads(content['metadata']),
+                     stamps=[FileStamp(*stamp) for stamp in content['stamps']])
+        del parts['format']
+        for name, kind in (('ids', str), ('metadata', dict)):
+            if not isinstance(parts[name], list) or not all(
+                    isinstance(one, kind) for one in parts[name]):
+                raise ValueError(f'{name} must be a list of {kind.__name__}')
+        for name in ('fingerprint', 'folder'):
+            if not isinstance(parts[name], str):
+                raise ValueError(f'{name} must be a str, got {type(parts[name]).__name__}')
+        if not isinstance(parts['embeds'], Tensor):
+            raise ValueError(f'embeds must be a tensor, got {type(parts["embeds"]).__name__}')
+        return cls(**parts)
 
 
 @contextmanager

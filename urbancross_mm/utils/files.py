@@ -56,19 +56,21 @@ def check_outputs(paths: Iterable[str | Path]) -> None:
     """Stop before any work if a file cannot be written where it is asked for.
 
     Args:
-        paths (Iterable): Final names of files.
+        paths (Iterable): Final names of files; their folders need not be there yet.
 
     Raises:
-        OSError: If a folder has the name of a file, or a file that of a folder above it.
+        OSError: If a folder has the name of a file, a file that of a folder above it, or nothing
+            may be written there.
     """
     for path in map(Path, paths):
         if path.is_dir():
             raise IsADirectoryError(f'cannot write {path}: a folder has this name')
-        for parent in path.parents:
-            if parent.is_dir():
-                break
-            if parent.exists() or parent.is_symlink():
-                raise NotADirectoryError(f'cannot write {path}: {parent} is no folder')
+        above = next(folder for folder in path.absolute().parents
+                     if folder.exists() or folder.is_symlink())
+        if not above.is_dir():
+            raise NotADirectoryError(f'cannot write {path}: {above} is no folder')
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(f'cannot write {path}: no permission to write in {above}')
 
 
 def remove_leftovers_below(folder: str | Path) -> int:

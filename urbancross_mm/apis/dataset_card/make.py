@@ -10,7 +10,7 @@ from urbancross_mm.apis.dataset_card import curation_facts, facts
 from urbancross_mm.apis.dataset_card.blocks import Block, Card, Section, Table, Text
 from urbancross_mm.apis.dataset_card.samples import samples
 from urbancross_mm.apis.dataset_card.sources import Sources, read_sources
-from urbancross_mm.datasets.leakage import check_duplicates, compare
+from urbancross_mm.datasets.leakage import check_duplicates, check_ids, compare
 from urbancross_mm.datasets.verification import check_companions, check_pictures
 
 
@@ -71,6 +71,7 @@ def _findings(sources: Sources, data_root: str | Path, images: str, pixels: bool
                         if item['img_path'] in prints}
         check_duplicates(split, report)
     check_companions(splits, roots, report, workers)
+    check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
     how = 'Every picture was decoded and compared with those of the other splits.' if pixels else \

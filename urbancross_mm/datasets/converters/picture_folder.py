@@ -96,7 +96,10 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 def _readable(options: Options) -> tuple[list[str], int]:
     """Names of the pictures that can be decoded, relative to the folder, and how many cannot."""
-    names = PictureFolder(options.images).names
+    pictures = PictureFolder(options.images)
+    names = pictures.names
+    if pictures.listing.remark:
+        print(f'{options.images}: {pictures.listing.remark}')
     problems = list(map_tracked(
         probe_image, [str(options.images / name) for name in names],
         f'look into {options.images.name}', options.workers))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from urbancross_mm.datasets.converters.annotations import hash_file
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp')
+from urbancross_mm.utils.image_files import list_image_files
 
 
 class PictureFolder:
@@ -37,12 +35,9 @@ class PictureFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f'no folder of pictures at {folder}')
-        found = sorted(
-            (Path(root) / name).relative_to(self.folder)
-            for root, _, names in os.walk(self.folder, followlinks=True) for name in names
-            if Path(name).suffix.lower() in SUFFIXES)
+        self.listing = list_image_files(folder)
+        # A caption file may use the second name of an image as well.
+        found = sorted(map(Path, (*self.listing.names, *self.listing.second_names)))
         self._paths = _Names((path.as_posix(), path.as_posix()) for path in found)
         self._files = _Names((path.name, path.as_posix()) for path in found)
         self._numbered, self._capacity = self._number_classes(found)
@@ -50,7 +45,7 @@ class PictureFolder:
     @property
     def names(self) -> list[str]:
         """Relative path of every picture, sorted."""
-        return self._paths.all()
+        return list(self.listing.names)
 
     def find(self, name: str) -> str | None:
         """Find a picture.

@@ -1,0 +1,103 @@
+"""Members of a data set may share images, never ids of different images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mmengine.dataset import RepeatDataset
+from mmengine.registry import DATASETS as ROOT_DATASETS
+from mmengine.registry import init_default_scope
+
+from tests.datasets.tiny import item, write
+from urbancross_mm.datasets import ConcatDataset, ImageTextDataset, UnpairedDataset
+from urbancross_mm.datasets.concat_dataset import check_image_ids, same_image
+from urbancross_mm.datasets.verification import verify
+from urbancross_mm.registry import DATASETS
+
+IGNORED = ['dataset', 'domain', 'split']
+
+
+def write_two(root: Path, second: str = 'b') -> tuple[dict, dict]:
+    """Two data sets with equal ids: 'a' and 'b' in the first, and ``second`` in the other."""
+    first = write(root / 'one', [item('a', ['red', 'blue']), item('b', ['green'])])
+    other = item(second, ['grey'])
+    return first, write(root / 'two', [dict(other, img_path='c.png'), item('d', ['white'])])
+
+
+@pytest.mark.parametrize('captions', ['each', 'sample', 'all'])
+def test_one_id_for_different_images_is_refused(tmp_path: Path, captions: str) -> None:
+    parts = [ImageTextDataset(**one, captions=captions) for one in write_two(tmp_path)]
+    with pytest.raises(ValueError, match=r"1 ids stand for different images, such as 'tiny/b': for "
+                       r'.*one/images/b\.png in .*one/annotations/tiny\.json, and for '
+                       r'.*two/images/c\.png in .*two/annotations/tiny\.json'):
+        ConcatDataset(parts, ignore_keys=IGNORED)
+
+
+def test_a_config_gets_the_checked_one(tmp_path: Path) -> None:
+    cfg = dict(type='ConcatDataset', ignore_keys=IGNORED, datasets=[
+        dict(type='ImageTextDataset', **one) for one in write_two(tmp_path)])
+    init_default_scope('urbancross_mm')
+    for registry in (DATASETS, ROOT_DATASETS):
+        with pytest.raises(ValueError, match="'tiny/b'"):
+            registry.build(cfg)
+    lazy = DATASETS.build(dict(cfg, lazy_init=True))
+    with pytest.raises(ValueError, match="'tiny/b'"):
+        lazy.full_init()
+
+
+def test_the_same_image_may_come_twice(tmp_path: Path) -> None:
+    first, second = write_two(tmp_path)
+    (tmp_path / 'two/images/c.png').unlink()
+    (tmp_path / 'two/images/c.png').symlink_to(tmp_path / 'one/images/b.png')
+    parts = [ImageTextDataset(**one, captions='all') for one in (first, second)]
+    assert len(ConcatDataset(parts, ignore_keys=IGNORED)) == 4
+    (tmp_path / 'two/images/c.png').unlink()
+    shutil.copy(tmp_path / 'one/images/b.png', tmp_path / 'two/images/c.png')
+    assert len(ConcatDataset([*parts, parts[0]], ignore_keys=IGNORED)) == 6
+    (tmp_path / 'two/images/c.png').unlink()
+    with pytest.raises(ValueError, match="'tiny/b'"):
+        ConcatDataset(parts, ignore_keys=IGNORED)
+
+
+def test_other_ids_are_no_matter(tmp_path: Path) -> None:
+    parts = [ImageTextDataset(**one, captions='all') for one in write_two(tmp_path, 'e')]
+    assert len(ConcatDataset(parts, ignore_keys=IGNORED)) == 4
+
+
+def test_wrappers_and_targets_are_looked_into(tmp_path: Path) -> None:
+    first, second = write_two(tmp_path)
+    target = UnpairedDataset(**second)
+    wrapped = RepeatDataset(ImageTextDataset(**first), 2)
+    nested = ConcatDataset([ImageTextDataset(**first)], ignore_keys=IGNORED)
+    for parts in ([wrapped, target], [target, nested]):
+        with pytest.raises(ValueError, match="'tiny/b'"):
+            check_image_ids(parts)
+    check_image_ids([nested, wrapped])
+    check_image_ids([])
+
+
+def test_same_image(tmp_path: Path) -> None:
+    (tmp_path / 'a').write_text('x')
+    (tmp_path / 'b').write_text('y')
+    shutil.copy(tmp_path / 'a', tmp_path / 'c')
+    assert same_image(str(tmp_path / 'a'), str(tmp_path / 'c'))
+    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'b'))
+    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'gone'))
+    assert same_image(str(tmp_path / 'gone'), str(tmp_path / 'x/../gone'))
+
+
+def test_verification_finds_it(tmp_path: Path) -> None:
+    write(tmp_path, [item('a', ['red']), item('b', ['blue'])], split='test')
+    (tmp_path / 'annotations/tiny.json').rename(tmp_path / 'annotations/first.json')
+    write(tmp_path, [item('x', ['red']), dict(item('b', ['blue']), img_path='c.png')], split='test')
+    files = [str(tmp_path / f'annotations/{name}.json') for name in ('first', 'tiny')]
+    report = verify(files, str(tmp_path))
+    # c.png is a copy of b.png: both are the second of their file.
+    assert 'one id for different pictures' not in [one.what for one in report.findings]
+    write(tmp_path, [dict(item('b', ['blue']), img_path='c.png')], split='test')
+    (found,) = (one for one in verify(files, str(tmp_path)).findings
+                if one.what == 'one id for different pictures')
+    assert found.level == 'error' and found.count == 1
+    assert found.examples == ['tiny/b: b.png (test) and c.png (test)']

@@ -1,0 +1,111 @@
+"""Searching by command line: galleries that are kept, and what is refused before the work."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.runs import CONFIGS, forget_runs
+from urbancross_mm.structures import Gallery
+
+CONFIG = CONFIGS / 'urbancross_finland_no-segments.py'
+IMAGES = Path('data/sample/urbancross/Finland/images')
+
+
+@pytest.fixture
+def search(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> Callable:
+    forget_runs()
+
+    def call(*arguments: object) -> tuple[int, str]:
+        torch.manual_seed(0)  # the weights
+        return call_tool('search', CONFIG, 'none', '--sample', '--device', 'cpu', *arguments)
+
+    return call
+
+
+@pytest.fixture
+def tiles(in_sample_dir: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / 'tiles'
+    (folder / '.ipynb_checkpoints').mkdir(parents=True)
+    for path in sorted(IMAGES.glob('*.jpg'))[:3]:
+        shutil.copy(path, folder)
+        shutil.copy(path, folder / '.ipynb_checkpoints')
+    return folder
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a model would be built."""
+    monkeypatch.setattr('urbancross_mm.apis.RetrievalInferencer', None)
+
+
+def lines_of(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.endswith('.jpg')]
+
+
+def test_a_kept_gallery_answers_as_a_fresh_one(search: Callable, tiles: Path, tmp_path: Path
+                                               ) -> None:
+    kept = ('--images', tiles, '--gallery', tmp_path / 'g', 'a road')
+    code, printed = search(*kept)
+    assert code == 0 and 'passed over: 3 hidden' in printed and len(lines_of(printed)) == 3
+    before = (tmp_path / 'g').read_bytes()
+    assert lines_of(search(*kept)[1]) == lines_of(printed)
+    assert (tmp_path / 'g').read_bytes() == before
+    first, second, _ = sorted(path.name for path in tiles.glob('*.jpg'))
+    Image.open(tiles / first).transpose(Image.Transpose.ROTATE_90).save(tiles / second)
+    code, printed = search(*kept)
+    assert '0 of 3 pictures are new, 1 have changed and 0 are gone: 1 are encoded' in printed
+    scores = [line.split()[1:] for line in lines_of(search('--images', tiles, 'a road')[1])]
+    for (score, path), line in zip(scores, lines_of(printed), strict=True):
+        assert line.split()[2] == path and abs(float(line.split()[1]) - float(score)) < 2e-4
+    assert 'are encoded' not in search(*kept)[1]
+
+
+def test_a_gallery_that_cannot_be_written_still_serves(search: Callable, tiles: Path,
+                                                       tmp_path: Path, monkeypatch) -> None:
+    kept = ('--images', tiles, '--gallery', tmp_path / 'g', 'a road')
+    search(*kept)
+    next(tiles.glob('*.jpg')).unlink()
+
+    def closed(self: Gallery, path: str) -> None:
+        raise PermissionError(13, 'Permission denied', path)
+
+    monkeypatch.setattr(Gallery, 'save', closed)
+    code, printed = search(*kept)
+    assert code == 0 and 'g stays as it was' in printed and len(lines_of(printed)) == 2
+
+
+@pytest.mark.parametrize(('arguments', 'sentence'), [
+    (['tiles/b.jpgg'], "no image at 'tiles/b.jpgg'"), (['a road', 'no_such.jpg'], 'no_such.jpg'),
+    ([''], 'the query is empty'), (['.'], "'.' is a folder"),
+    (['a', '--topk', '0'], '--topk must be at least 1, got 0'),
+    (['a', '--out', 'strip'], 'must end in the suffix of an image'),
+    (['a', '--out', 'strip.txt'], '--out strip.txt must end in'),
+    (['a', '--out', '{}/tiles'], 'must end in'), (['a', '--gallery', '{}/tiles'], 'it is a folder'),
+    (['a', '--gallery', '{}/file/g'], '/file is a file'),
+    (['a', '--out', '{}/file/deep/x.png'], '/file is a file'),
+    (['a', '--gallery', '{}/file'], 'is no gallery or is damaged'),
+    (['a', '--images', '{}/empty'], 'no picture ('),
+])
+def test_refused_before_the_work(search: Callable, tiles: Path, tmp_path: Path, arguments: list,
+                                 sentence: str, no_model: None) -> None:
+    (tmp_path / 'file').write_text('x')
+    (tmp_path / 'empty').mkdir()
+    arguments = [one.format(tmp_path) for one in arguments]
+    code, printed = search('--images', tiles, *arguments)
+    assert code == 2 and sentence in printed
+    assert 'Traceback' not in printed
+
+
+def test_long_sentences_and_more_results_than_pictures(search: Callable, tiles: Path,
+                                                       tmp_path: Path) -> None:
+    query = 'a river with two bridges and a road beside it, ' * 6
+    code, printed = search('--images', tiles, query, '--topk', '99', '--out',
+                           tmp_path / 'new/strip.png')
+    assert code == 0 and len(lines_of(printed)) == 3
+    assert Image.open(tmp_path / 'new/strip.png').width > 300

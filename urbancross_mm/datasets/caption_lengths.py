@@ -1,0 +1,61 @@
+"""Captions that are longer than a tokenizer takes: how many, and what the cut makes of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+# Begin token, end token, and the blank that some vocabularies put before the first word.
+SPECIAL = 3
+# Words that CLIP's 77 tokens leave room for at most: a word is a token or more.
+CLIP_WORDS = 75
+
+
+def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
+    """Say how many texts a tokenizer cuts, and how many it makes equal by that.
+
+    Args:
+        texts (Iterable[str]): The texts; each distinct one counts once.
+        tokenizer (Any): Of the pipeline. One that does not say what it cuts cuts nothing.
+        what (str): What the texts are, such as 'captions of x.json'.
+
+    Returns:
+        str: One sentence; '' if nothing is cut.
+    """
+    if not hasattr(tokenizer, 'is_cut'):
+        return ''
+    texts, length = list(dict.fromkeys(texts)), tokenizer.context_length
+    cut = [text for text in texts if not _surely_fits(text, length) and tokenizer.is_cut(text)]
+    if not cut:
+        return ''
+    rows = Counter(tokenizer([text])[0].numpy().tobytes() for text in cut)
+    equal = sum(count for count in rows.values() if count > 1)
+    return (f'{len(cut)} of {len(texts)} distinct {what} are longer than the {length} tokens that '
+            f'{type(tokenizer).__name__} takes and are cut; {equal} of them become equal to '
+            'another one, and ties lower mR: shorten them, or let the tokenizer take more')
+
+
+def remark_on_words(texts: Iterable[str]) -> str:
+    """Say how many texts no CLIP model reads to the end, where no tokenizer is at hand.
+
+    Args:
+        texts (Iterable[str]): The texts; each distinct one counts once.
+
+    Returns:
+        str: One sentence; '' if all may fit.
+    """
+    words = {text: text.lower().split() for text in texts}
+    cut = [found for found in words.values() if len(found) > CLIP_WORDS]
+    if not cut:
+        return ''
+    starts = Counter(tuple(found[:CLIP_WORDS]) for found in cut)
+    equal = sum(count for count in starts.values() if count > 1)
+    return (f'{len(cut)} of {len(words)} distinct captions have more than {CLIP_WORDS} words, so '
+            f'a tokenizer with 77 tokens, as CLIP has, cuts them; {equal} of them become equal to '
+            'another one')
+
+
+def _surely_fits(text: str, length: int) -> bool:
+    """No ASCII character is more than one token; others may be several."""
+    return text.isascii() and len(text) + SPECIAL <= length
