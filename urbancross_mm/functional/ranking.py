@@ -3,8 +3,8 @@
 Letters: Q queries, G gallery items, N pictures, M texts, P pairs (a query and an item that is
 right for it), D embedding width. Scores are inner products.
 
-Scores closer than ``similarity.TIE_TOLERANCE`` times the lengths of the vectors count as equal:
-equal captions have equal embeddings, and matrix kernels round them apart.
+Scores are compared as if they had no rounding error (see :mod:`exact_scores`), so equal captions,
+which have equal embeddings, tie, and nothing else does unless its score is exactly the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.tiles import ScoreTiles, rows_without_pair
+from urbancross_mm.functional.tiles import PairSide, ScoreTiles
 
 TIES = ('expected', 'pessimistic', 'optimistic')
 
@@ -42,7 +42,7 @@ def positive_ranks(query_embeds: Tensor, gallery_embeds: Tensor, query_ids: Tens
         gallery_embeds (Tensor): Embeddings of the gallery.
         query_ids (Tensor): Integer id of each query.
         gallery_ids (Tensor): Integer id of each item.
-        chunk_size (int): Queries, and items, of one tile: extra memory is two tiles of
+        chunk_size (int): Queries, and items, of one tile: extra memory is a few tiles of
             ``chunk_size ** 2`` floats. The result does not depend on it. Defaults to 1024.
 
     Shape:
@@ -61,7 +61,7 @@ def positive_ranks(query_embeds: Tensor, gallery_embeds: Tensor, query_ids: Tens
     _check_rows('gallery_ids', gallery_ids, len(gallery_embeds))
     pair_query, pair_gallery = pairs_of_equal_ids(query_ids.to(query_embeds.device),
                                                    gallery_ids.to(query_embeds.device))
-    missing = rows_without_pair(pair_query, len(query_embeds))
+    missing = (torch.bincount(pair_query, minlength=len(query_ids)) == 0).nonzero().flatten()
     if len(missing):
         raise ValueError(f'{len(missing)} of {len(query_ids)} queries have no item of their id in '
                          f'the gallery, first ids {query_ids[missing[:5].cpu()].tolist()}')
@@ -90,13 +90,13 @@ def ranks_from_pairs(query_embeds: Tensor, gallery_embeds: Tensor, pair_query: T
     """
     tiles = ScoreTiles(query_embeds, gallery_embeds, pair_query, pair_gallery,
                        names=('query', 'gallery'))
-    rows = tiles.row_counts()
-    tiles.run([rows], chunk_size)
-    return PositiveRanks(*rows.result())
+    side = tiles.row_side()
+    side.check_all_paired()
+    return _ranks(tiles, [side], chunk_size)[0]
 
 
 def bidirectional_ranks(image_embeds: Tensor, text_embeds: Tensor, pair_image: Tensor,
-                        pair_text: Tensor, chunk_size: int = 1024
+                        pair_text: Tensor, chunk_size: int = 1024, distractors: bool = False
                         ) -> tuple[PositiveRanks, PositiveRanks]:
     """Rank in both directions from one pass over the scores.
 
@@ -106,6 +106,8 @@ def bidirectional_ranks(image_embeds: Tensor, text_embeds: Tensor, pair_image: T
         pair_image (Tensor): Row of the picture of each right pair, in any order.
         pair_text (Tensor): Row of its text.
         chunk_size (int): Pictures, and texts, of one tile. Defaults to 1024.
+        distractors (bool): Allow images and texts without a pair. They are searched, and are no
+            queries: the result leaves them out. Defaults to False.
 
     Shape:
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; pair_image, pair_text: ``(P,)``.
@@ -117,9 +119,12 @@ def bidirectional_ranks(image_embeds: Tensor, text_embeds: Tensor, pair_image: T
         ValueError: As for :func:`positive_ranks`, for pictures and texts alike.
     """
     tiles = ScoreTiles(image_embeds, text_embeds, pair_image, pair_text, names=('image', 'text'))
-    rows, columns = tiles.row_counts(), tiles.column_counts()
-    tiles.run([rows, columns], chunk_size)
-    return PositiveRanks(*rows.result()), PositiveRanks(*columns.result())
+    sides = [tiles.row_side(), tiles.column_side()]
+    for side in sides:
+        if not distractors:
+            side.check_all_paired()
+    rows, columns = _ranks(tiles, sides, chunk_size)
+    return rows, columns
 
 
 def recall_at_k(ranks: PositiveRanks, k: int, ties: str = 'expected') -> float:
@@ -223,6 +228,13 @@ def pairs_of_equal_ids(query_ids: Tensor, gallery_ids: Tensor) -> tuple[Tensor, 
     begin = count.cumsum(0) - count
     offset = torch.arange(len(pair_query), device=count.device) - begin[pair_query]
     return pair_query, order[first[pair_query] + offset]
+
+
+def _ranks(tiles: ScoreTiles, sides: list[PairSide], chunk_size: int) -> list[PositiveRanks]:
+    counts = [side.best() for side in sides]
+    tiles.run(counts, chunk_size)
+    return [PositiveRanks(*(numbers[side.has_pair] for numbers in (
+        count.above, count.tied, side.tied_with(count)))) for side, count in zip(sides, counts)]
 
 
 def _check_rows(name: str, ids: Tensor, rows: int) -> None:

@@ -7,67 +7,63 @@ wrong items that reach the thresholds are counted along its rows, its columns, o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import (
-    TIE_TOLERANCE,
-    FullPrecision,
-    as_float,
-    paired_product,
-)
+from urbancross_mm.functional.exact_scores import Rows, order_of_pairs, scores_of_pairs
+from urbancross_mm.functional.side_counts import SideCounts
+from urbancross_mm.functional.similarity import FullPrecision
 
 
-class SideCounts:
-    """Thresholds and running counts of the rows, or of the columns, of the score matrix.
+class PairSide:
+    """The right pairs of a score matrix, seen from its rows or from its columns.
 
     Args:
-        owner (Tensor): Row (or column) of each right pair.
-        scores (Tensor): Score of each right pair.
-        tolerance (Tensor): Scores closer than this are equal, for each row (or column).
-        axis (int): Axis of a tile that is summed: 1 counts for rows, 0 for columns.
+        queries (Rows): Embeddings of the side that asks.
+        items (Rows): Embeddings of the other side.
+        owner (Tensor): Query of each right pair.
+        partner (Tensor): Its item.
+        scores (Tensor): Its score, float64.
+        axis (int): Where the items lie in a tile: 1 if its rows are the queries, else 0.
 
     Shape:
-        - owner, scores: ``(P,)``; tolerance: ``(Q,)``.
+        - owner, partner, scores: ``(P,)``.
     """
 
-    def __init__(self, owner: Tensor, scores: Tensor, tolerance: Tensor, axis: int) -> None:
-        best = torch.full_like(tolerance, -torch.inf).scatter_reduce(0, owner, scores, 'amax')
-        self.axis = axis
-        self.low, self.high = best - tolerance, best + tolerance
-        self.tied_positives = torch.zeros(len(best), dtype=torch.long, device=best.device)
-        self.tied_positives.index_add_(0, owner, (scores >= self.low[owner]).long())
-        self.reaching = torch.zeros_like(self.tied_positives)
-        self.above = torch.zeros_like(self.tied_positives)
+    def __init__(self, queries: Rows, items: Rows, owner: Tensor, partner: Tensor, scores: Tensor,
+                 axis: int) -> None:
+        self.has_pair = torch.bincount(owner, minlength=len(queries)) > 0  # (Q,)
+        self.queries, self.items, self.axis = queries, items, axis
+        self.owner, self.partner, self.scores = owner, partner, scores
 
-    def add(self, tile: Tensor, buffer: Tensor, ones: Tensor, row: int, column: int) -> None:
-        """Count the items of one tile.
+    def check_all_paired(self) -> None:
+        """Refuse a query without a right item."""
+        missing = (~self.has_pair).nonzero().flatten()
+        if len(missing):
+            raise ValueError(f'{len(missing)} of {len(self.queries)} {self.queries.name} rows have '
+                             f'no right item, first rows {missing[:5].tolist()}')
 
-        Args:
-            tile (Tensor): Scores, the right pairs at -inf.
-            buffer (Tensor): Room for the comparisons.
-            ones (Tensor): Ones, at least as many as the tile is long or wide.
-            row (int): First row of the tile in the score matrix.
-            column (int): First column.
+    def best(self) -> SideCounts:
+        """Prepare counting against the best right item of every query."""
+        best = self.scores.new_full((len(self.queries),), -torch.inf)
+        best = best.scatter_reduce(0, self.owner, self.scores, 'amax')  # (Q,)
+        first = torch.where(self.scores == best[self.owner], self.partner, len(self.items))
+        chosen = self.owner.new_full((len(best),), len(self.items))
+        chosen = chosen.scatter_reduce(0, self.owner, first, 'amin')
+        # A query without a right item is compared with any, and left out at the end.
+        return SideCounts(self.queries, self.items, chosen.where(self.has_pair, 0), best, self.axis)
 
-        Shape:
-            - tile, buffer: ``(H, W)``.
-        """
-        # Comparisons as 0/1 floats, summed by a matrix-vector product: an integer reduction of a
-        # bool tensor takes several times as long. float32 counts exactly up to 2 ** 24 a tile.
-        start = row if self.axis == 1 else column
-        flags = buffer if self.axis == 1 else buffer.t()
-        here = slice(start, start + len(flags))
-        ones = ones[:flags.shape[1]]
-        torch.ge(tile, self.low[here].unsqueeze(self.axis), out=buffer)
-        self.reaching[here] += torch.mv(flags, ones).long()
-        torch.gt(tile, self.high[here].unsqueeze(self.axis), out=buffer)
-        self.above[here] += torch.mv(flags, ones).long()
-
-    def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ``above, tied_negatives, tied_positives``, each ``(Q,)`` long."""
-        return self.above, self.reaching - self.above, self.tied_positives
+    def tied_with(self, counts: SideCounts) -> Tensor:
+        """Count the right items, (Q,) long, that score the same as the best one, with itself."""
+        chosen, owner = counts.chosen[self.owner], self.owner
+        lengths = self.items.norms[self.partner] + self.items.norms[chosen]
+        near = self.scores >= counts.threshold[owner] - counts.noise[owner] * lengths
+        near &= self.partner != chosen
+        owner = owner[near]
+        order = order_of_pairs(self.queries, self.items, owner, self.partner[near], chosen[near])
+        return torch.ones_like(counts.chosen).index_add_(0, owner, (order >= 0).long())
 
 
 class ScoreTiles:
@@ -89,33 +85,30 @@ class ScoreTiles:
 
     def __init__(self, rows: Tensor, columns: Tensor, pair_row: Tensor, pair_column: Tensor,
                  names: tuple[str, str]) -> None:
-        self.names = names
-        self.rows, self.row_norms = _checked_embeds(names[0], rows)
-        self.columns, self.column_norms = _checked_embeds(names[1], columns.to(self.rows))
-        if self.rows.shape[1] != self.columns.shape[1]:
-            raise ValueError(f'embeddings have different widths, {self.rows.shape[1]} and '
-                             f'{self.columns.shape[1]}')
+        wider = torch.promote_types(rows.dtype, columns.dtype)
+        self.rows = Rows(names[0], rows.to(wider))
+        self.columns = Rows(names[1], columns.to(self.rows.embeds.device, wider))
+        if rows.shape[1] != columns.shape[1]:
+            raise ValueError(f'embeddings have different widths, {rows.shape[1]} and '
+                             f'{columns.shape[1]}')
         if len(pair_row) != len(pair_column):
             raise ValueError(f'{len(pair_row)} rows and {len(pair_column)} columns make no pairs')
         # A pair that is listed twice would count twice among the tied.
-        pairs = torch.unique(_checked_index(pair_row, self.rows) * len(self.columns)
+        pairs = torch.unique(_checked_index(pair_row, self.rows) * len(columns)
                              + _checked_index(pair_column, self.columns))
-        self.pair_row, self.pair_column = pairs // len(self.columns), pairs % len(self.columns)
-        chunks = [paired_product(self.rows[row], self.columns[column]) for row, column
-                  in zip(self.pair_row.split(1024), self.pair_column.split(1024))]
-        self.pair_scores = torch.cat(chunks) if chunks else self.rows.new_zeros(0)
+        self.pair_row, self.pair_column = pairs // len(columns), pairs % len(columns)
+        self.pair_scores = scores_of_pairs(
+            self.rows, self.columns, self.pair_row, self.pair_column)
 
-    def row_counts(self) -> SideCounts:
-        """Prepare counting for every row; ValueError if one has no right item."""
-        tolerance = _tolerance(self.row_norms, self.column_norms)
-        _check_every_row_has_pair(self.names[0], self.pair_row, len(self.rows))
-        return SideCounts(self.pair_row, self.pair_scores, tolerance, axis=1)
+    def row_side(self) -> PairSide:
+        """The pairs as the rows see them."""
+        return PairSide(self.rows, self.columns, self.pair_row, self.pair_column,
+                        self.pair_scores, axis=1)
 
-    def column_counts(self) -> SideCounts:
-        """Prepare counting for every column; ValueError if one has no right item."""
-        tolerance = _tolerance(self.column_norms, self.row_norms)
-        _check_every_row_has_pair(self.names[1], self.pair_column, len(self.columns))
-        return SideCounts(self.pair_column, self.pair_scores, tolerance, axis=0)
+    def column_side(self) -> PairSide:
+        """The pairs as the columns see them."""
+        return PairSide(self.columns, self.rows, self.pair_column, self.pair_row,
+                        self.pair_scores, axis=0)
 
     @torch.no_grad()
     def run(self, sides: list[SideCounts], chunk_size: int) -> None:
@@ -130,19 +123,20 @@ class ScoreTiles:
         """
         if chunk_size < 1:
             raise ValueError(f'chunk_size must be at least 1, got {chunk_size}')
-        height, width = min(chunk_size, len(self.rows)), min(chunk_size, len(self.columns))
+        rows, columns = self.rows.embeds, self.columns.embeds
+        height, width = min(chunk_size, len(rows)), min(chunk_size, len(columns))
         # Flat, so that the smaller tiles at the edges are contiguous too.
-        scores, buffer = self.rows.new_empty(2, height * width)
-        ones = self.rows.new_ones(max(height, width))
-        with FullPrecision(self.rows.device):
+        scores, buffer = rows.new_empty(2, height * width)
+        with FullPrecision(rows.device):
             for row, column, pairs in self._tiles(chunk_size):
-                left, right = (self.rows[row:row + chunk_size],
-                               self.columns[column:column + chunk_size])
+                left, right = rows[row:row + chunk_size], columns[column:column + chunk_size]
                 tile = scores[:len(left) * len(right)].view(len(left), len(right))
                 torch.mm(left, right.t(), out=tile)
                 tile[pairs] = -torch.inf
+                # Once a tile, whichever side asks for it; hardly ever for ordinary embeddings.
+                precise = cache(partial(_precise_tile, left, right, pairs))
                 for side in sides:
-                    side.add(tile, buffer[:tile.numel()].view_as(tile), ones, row, column)
+                    side.add(tile, buffer[:tile.numel()].view_as(tile), (row, column), precise)
 
     def _tiles(self, chunk_size: int) -> Iterator[tuple[int, int, tuple[Tensor, Tensor]]]:
         """Yield first row, first column and the right pairs of every tile, inside the tile."""
@@ -157,51 +151,15 @@ class ScoreTiles:
             yield index // across * chunk_size, index % across * chunk_size, pair
 
 
-def rows_without_pair(owner: Tensor, count: int) -> Tensor:
-    """List the rows that own no right pair.
-
-    Args:
-        owner (Tensor): Row of each pair.
-        count (int): Number of rows.
-
-    Shape:
-        - owner: ``(P,)``; output: ``(R,)``.
-
-    Returns:
-        Tensor: Their numbers, ascending.
-    """
-    return (torch.bincount(owner, minlength=count) == 0).nonzero().flatten()
+def _precise_tile(left: Tensor, right: Tensor, pairs: tuple[Tensor, Tensor]) -> Tensor:
+    tile = left.double() @ right.double().t()
+    tile[pairs] = -torch.inf
+    return tile
 
 
-def _check_every_row_has_pair(name: str, owner: Tensor, count: int) -> None:
-    missing = rows_without_pair(owner, count)
-    if len(missing):
-        raise ValueError(f'{len(missing)} of {count} {name} rows have no right item, first rows '
-                         f'{missing[:5].tolist()}')
-
-
-def _tolerance(norms: Tensor, other_norms: Tensor) -> Tensor:
-    longest = other_norms.amax() if len(other_norms) else other_norms.new_zeros(())
-    return TIE_TOLERANCE * norms * longest
-
-
-def _checked_embeds(name: str, embeds: Tensor) -> tuple[Tensor, Tensor]:
-    """Return embeddings in float32 at least, and their lengths."""
-    if embeds.dim() != 2:
-        raise ValueError(f'{name} embeddings must be (rows, width), got {tuple(embeds.shape)}')
-    embeds = as_float(embeds.detach())
-    # A row with NaN or infinity has no finite length; isfinite() would copy the embeddings twice.
-    norms = embeds.norm(dim=1)
-    broken = (~norms.isfinite()).nonzero().flatten()
-    if len(broken):
-        raise ValueError(f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or infinity, '
-                         f'first rows {broken[:5].tolist()}')
-    return embeds, norms
-
-
-def _checked_index(index: Tensor, embeds: Tensor) -> Tensor:
-    index = torch.as_tensor(index, device=embeds.device)
-    if len(index) and (int(index.min()) < 0 or int(index.max()) >= len(embeds)):
+def _checked_index(index: Tensor, rows: Rows) -> Tensor:
+    index = torch.as_tensor(index, device=rows.embeds.device)
+    if len(index) and (int(index.min()) < 0 or int(index.max()) >= len(rows)):
         raise ValueError(f'pairs point at rows {int(index.min())} to {int(index.max())} of '
-                         f'{len(embeds)} embeddings')
+                         f'{len(rows)} embeddings')
     return index.long()
