@@ -52,7 +52,8 @@ class MapThings:
         if geometry is None or geometry.is_empty:
             raise ValueError('no geometry')
         bounds = np.array(geometry.bounds)
-        if not np.isfinite(bounds).all():
+        # Bounds pass over a point that is no number, as long as others are.
+        if not np.isfinite(shapely.get_coordinates(geometry)).all():
             raise ValueError('coordinates that are no numbers')
         if (np.abs(bounds) > GLOBE).any():
             raise ValueError(f'coordinates off the globe, {bounds[0]:g} {bounds[1]:g}: the file '

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -157,8 +158,9 @@ def _read(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in ARRAYS if name in archive}
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        # No zip, a torn one, one that would need unpickling, or a lone array.
+    except (ValueError, OSError, EOFError, TypeError, RuntimeError, zlib.error,
+            zipfile.BadZipFile) as error:
+        # No zip, a torn or encrypted one, one that would need unpickling, or a lone array.
         raise ValueError(f'{path} is not a readable file of features: {error}') from error
     missing = [name for name in ARRAYS if name not in content]
     if missing:

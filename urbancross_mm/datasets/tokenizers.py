@@ -18,6 +18,7 @@ from urbancross_mm.utils.text_files import read_json
 
 CACHE_SIZE = 100_000
 UNKNOWN = '<unk>'
+MOST_IDS_A_WORD = 100
 # Runs of letters and digits of any script; an inner apostrophe or hyphen belongs to the word.
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
@@ -233,6 +234,10 @@ def _read_vocabulary(path: str) -> dict[str, int]:
         raise ValueError(f'{path} must map words to ids from 1 on, alone or as "word2idx"')
     if UNKNOWN not in words:
         raise ValueError(f'{path} has no word {UNKNOWN!r} for the words that it lacks')
+    # The largest id decides the size of an embedding.
+    if max(words.values()) > MOST_IDS_A_WORD * len(words) + MOST_IDS_A_WORD:
+        raise ValueError(f'{path} has {len(words)} words and the id {max(words.values())}: ids are '
+                         'the numbers of the words')
     return words
 
 

@@ -219,7 +219,7 @@ def _refuse_bomb(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile:  # an older format, or a torn file
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # an older format, or torn
         return
     if size > path.stat().st_size:
         raise ValueError(f'cannot read the checkpoint {path}: it has {path.stat().st_size} bytes '

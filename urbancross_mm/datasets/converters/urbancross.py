@@ -78,7 +78,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         listed.union(builder.pictures.names if builder.pictures else ())))
     described = {source.name: source for source in rows if source.captions[0].strip()}
     unknown = check_lists(options, listed, [row.name for row in rows])
-    splits = lists or _draw(described, builder, options)
+    splits = lists or _draw(described, builder, options, table)
     # Pictures in the order of the CSV, as published.
     members = {split: set(names) for split, names in splits.items()}
     sources = {split: [row for name, row in described.items() if name in members[split]]
@@ -227,13 +227,16 @@ def _coordinate(row: dict[str, str], column: str, where: str) -> float | None:
     return value
 
 
-def _draw(described: dict[str, Source], builder: RecordBuilder, options: Options
+def _draw(described: dict[str, Source], builder: RecordBuilder, options: Options, table: Path
           ) -> dict[str, list[str]]:
     """The nested split; with ``only_present``, of the pictures that are on disk."""
     names = [name for name in described if not options.only_present or builder.find(name)]
     twins = builder.twins(names)
-    return with_twins(country_split([name for name in names if name not in twins], options.seed),
-                      twins)
+    try:
+        splits = country_split([name for name in names if name not in twins], options.seed)
+    except ValueError as error:
+        raise ValueError(f'{table}: {error}') from error
+    return with_twins(splits, twins)
 
 
 def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str

@@ -1,0 +1,1 @@
+"""Mutated files through the functions of the tools."""

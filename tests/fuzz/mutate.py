@@ -1,0 +1,84 @@
+"""Damage as it occurs: cut files, flipped bytes, wrong values and types in JSON and tables."""
+
+from __future__ import annotations
+
+import json
+import random
+from copy import deepcopy
+from typing import Any
+
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 1, 10**9, 10**30, 1e308, -0.5, float('nan'), float('inf'), '', ' ',
+    'x', '../up', '/root/x', 'a' * 5000, 'é\u2028\x0c', '\x00', [], [0], [None], [[]], {}, {'a': 1},
+    [1, 2, 3], '0', 'nan', ['a', 'b'], [10**9, 10**9], [-1, 4],
+]
+TOKENS = [b'\x00', b'"', b"'", b',', b'\n', b'\r', b'\xff\xfe', b'\xef\xbb\xbf', b'{', b'}', b'[',
+          b']', b'NaN', b'null', b'\xe2\x80\xa8', b'-', b'9' * 40, b'<', b'\\', b'\x1e', b';']
+
+
+def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
+    """Cut, flip, insert, delete, repeat or overwrite, one to four times."""
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        place = rng.randrange(len(data) + 1)
+        end = min(len(data), place + rng.choice([1, 1, 2, 4, 16, 64]))
+        kind = rng.randrange(6)
+        if kind == 0:
+            data = data[:place]
+        elif kind == 1:
+            data = data[:place] + bytes(b ^ (1 << rng.randrange(8)) for b in data[place:end]) \
+                + data[end:]
+        elif kind == 2:
+            data = data[:place] + rng.choice(TOKENS) + data[place:]
+        elif kind == 3:
+            data = data[:place] + data[end:]
+        elif kind == 4:
+            data = data[:end] + data[place:]
+        else:
+            data = data[:place] + rng.randbytes(end - place) + data[end:]
+    return data
+
+
+def mutate_json(data: bytes, rng: random.Random) -> bytes:
+    """Put an odd value at one or two places of a JSON document, or remove, repeat or rename."""
+    document = json.loads(data)
+    for _ in range(rng.choice([1, 1, 2])):
+        place = rng.choice(list(places(document)))
+        document = changed(document, place, rng)
+    return json.dumps(document).encode()
+
+
+def places(node: Any, path: tuple = ()) -> Any:
+    """The path of every node."""
+    yield path
+    pairs = node.items() if isinstance(node, dict) else \
+        enumerate(node) if isinstance(node, list) else ()
+    for key, child in pairs:
+        yield from places(child, (*path, key))
+
+
+def changed(document: Any, path: tuple, rng: random.Random) -> Any:
+    """A document with something done to the node at a path."""
+    if not path:
+        return deepcopy(rng.choice(VALUES))
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    key, kind = path[-1], rng.randrange(5)
+    if kind == 0 and isinstance(parent, dict):
+        del parent[key]
+    elif kind == 0:
+        parent.append(deepcopy(parent[key]))
+    elif kind == 1 and isinstance(parent, dict):
+        parent[f'{key}2'] = parent.pop(key)
+    elif kind == 2 and isinstance(parent[key], str):
+        parent[key] = mutate_bytes(parent[key].encode(), rng).decode('utf-8', 'replace')
+    else:
+        parent[key] = deepcopy(rng.choice(VALUES))
+    return document
+
+
+def mutate(data: bytes, is_json: bool, rng: random.Random) -> bytes:
+    """One damaged version of a file."""
+    if is_json and rng.random() < 0.75:
+        return mutate_json(data, rng)
+    return mutate_bytes(data, rng)
