@@ -74,3 +74,11 @@ def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
     for path in ('toy.json', 'file/toy.json'):
         with pytest.raises(OSError, match=r'cannot write .*toy\.json'):
             refuse_overwrite([tmp_path / path], force=True)
+
+
+@pytest.mark.parametrize('fields', [dict(score=float('nan')), dict(extra='\ud800')])
+def test_what_could_not_be_read_is_not_written(tmp_path, fields):
+    with pytest.raises(ValueError, match=r'toy\.json would not be valid JSON'):
+        write_annotations(tmp_path / 'toy.json', [make_item('t', 't', 'a.jpg', ['one'], **fields)],
+                          METAINFO)
+    assert not list(tmp_path.iterdir())

@@ -110,7 +110,11 @@ def encode_annotations(path: str | Path, items: list[Item], metainfo: Mapping[st
     if Path(path).suffix == '.parquet':
         return _encode_parquet(items, metainfo)
     content = dict(metainfo=metainfo, data_list=items)
-    return (json.dumps(content, ensure_ascii=False, indent=1) + '\n').encode('utf-8')
+    try:
+        text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+        return f'{text}\n'.encode()
+    except ValueError as error:
+        raise ValueError(f'{path} would not be valid JSON: {error}') from error
 
 
 def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],
