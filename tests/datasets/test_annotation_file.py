@@ -56,6 +56,7 @@ def test_a_mark_of_a_windows_editor_changes_nothing(tmp_path):
     (dict(lon='24.5'), "'lon' must be a number within 180 .*'24.5'"), (dict(lat=91), "'lat' must"),
     (dict(lat=True), "'lat' must"), (dict(lon=[1]), "'lon' must"),
     (dict(domain=1), "'domain' must"),
+    (dict(label=['port']), "'label' must be a text"),
     (dict(geo_tags='road'), "'geo_tags' must be a list"), (dict(geo_tags=[1]), "'geo_tags' must"),
     (dict(audio_paths=[None, 'x']), "'audio_paths' must")])
 @pytest.mark.parametrize('captions_required', [True, False])

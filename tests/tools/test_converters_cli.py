@@ -84,3 +84,27 @@ def test_karpathy_takes_its_name_from_the_file(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert names_of(tmp_path / 'out/nwpu_test.json') == {'test.jpg'}
+
+
+def test_columns_are_chosen_on_the_command_line(tmp_path):
+    rows = ''.join(f'images2/a{n}.jpg,road {n},long {n}\n' for n in range(12))
+    (tmp_path / 'sky.csv').write_text('filepath,title,long\n' + rows)
+    known = run('urbancross', '.', '--csv', 'sky.csv', '--out', 'a', '--name', 's', cwd=tmp_path)
+    chosen = run('urbancross', '.', '--csv', 'sky.csv', '--out', 'b', '--name', 's',
+                 '--image-column', 'filepath', '--caption-column', 'long', cwd=tmp_path)
+
+    assert known.returncode == chosen.returncode == 0, known.stderr + chosen.stderr
+    for folder, word in (('a', 'road'), ('b', 'long')):
+        for item in read(tmp_path / folder / 's_train.json')[1]:
+            assert item['captions'] == [f'{word} {Path(item["img_path"]).stem[1:]}']
+
+
+def test_a_mask_beside_its_image_is_one_sentence(tmp_path):
+    write_precomp(tmp_path / 'd', ['p1.tif', 'p2.tif'], ['p3.tif'], ['p2.tif'])
+    for number in (1, 2, 3):
+        for suffix in ('jpg', 'png'):
+            write_picture(tmp_path / f'd/images/p{number}.{suffix}')
+    done = run('precomp', 'd', '--images', 'd/images', '--out', 'out', cwd=tmp_path)
+
+    assert done.returncode == 2 and done.stderr.count('\n') == 1
+    assert 'p1.tif may be p1.jpg or p1.png' in done.stderr and not (tmp_path / 'out').exists()

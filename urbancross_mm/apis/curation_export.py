@@ -91,7 +91,7 @@ class ExportStage(CollectionStage):
         self._refuse(pictures)
         captioned = any(picture.fields.get('captions') for picture in pictures)
         items = {picture.name: self._item(picture) for picture in pictures}
-        check_distinct_ids(items.values())
+        check_distinct_ids(items.values(), place.out)
         kept = [picture for picture in pictures if items[picture.name]['captions'] or not captioned]
         members = {split: names for split in SPLITS if (names := [
             picture.name for picture in kept

@@ -159,6 +159,8 @@ def _check_optional(item: dict[str, Any], where: str) -> None:
     where = f'{where} ({item["img_id"]})'
     if item.get('domain') is not None:
         _check_text(item, 'domain', where)
+    if not isinstance(item.get('label'), str | int | None):
+        raise ValueError(f"{where}: 'label' must be a text, got {item['label']!r:.80}")
     for key, limit in DEGREES.items():
         value = item.get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool)

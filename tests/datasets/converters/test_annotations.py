@@ -61,10 +61,10 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
 
 def test_two_images_with_one_id_are_refused_in_different_splits_too():
     items = [make_item('toy', 'toy', name, ['one']) for name in ('a.jpg', 'b.jpg', 'a.jpg')]
-    check_distinct_ids(items)
+    check_distinct_ids(items, 'toy.csv')
 
-    with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'toy/a'"):
-        check_distinct_ids([*items, make_item('toy', 'toy', 'a.png', ['one'])])
+    with pytest.raises(ValueError, match=r"toy\.csv: a\.jpg and a\.png .* the id 'toy/a'"):
+        check_distinct_ids([*items, make_item('toy', 'toy', 'a.png', ['one'])], 'toy.csv')
 
 
 def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
@@ -74,3 +74,11 @@ def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
     for path in ('toy.json', 'file/toy.json'):
         with pytest.raises(OSError, match=r'cannot write .*toy\.json'):
             refuse_overwrite([tmp_path / path], force=True)
+
+
+@pytest.mark.parametrize('fields', [dict(score=float('nan')), dict(extra='\ud800')])
+def test_what_could_not_be_read_is_not_written(tmp_path, fields):
+    with pytest.raises(ValueError, match=r'toy\.json would not be valid JSON'):
+        write_annotations(tmp_path / 'toy.json', [make_item('t', 't', 'a.jpg', ['one'], **fields)],
+                          METAINFO)
+    assert not list(tmp_path.iterdir())

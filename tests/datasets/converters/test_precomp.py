@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -306,3 +307,24 @@ def test_parquet_holds_what_json_holds(tmp_path):
 def test_no_caption_files_says_where_it_looked(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no train_caps\.txt in .* or .*precomp'):
         convert(options(tmp_path, tmp_path))
+
+
+def test_another_number_of_captions_is_said(tmp_path, capsys):
+    root = folder(tmp_path)
+    names = (root / 'test_filename.txt').read_text().splitlines()
+    write_lines(root / 'test_filename.txt', [*names[:4], 'airport_77.jpg', *names[5:]])
+    counts = convert(options(root, tmp_path))
+
+    assert counts['test']['images'] == 4
+    assert re.search(r'note: 2 of 4 images of .*test_filename\.txt have another number of captions '
+                     r'than 5, the first in line 1', capsys.readouterr().err)
+
+
+def test_a_mark_at_the_start_changes_nothing(tmp_path):
+    convert(options(folder(tmp_path), tmp_path))
+    before = load_annotations(str(tmp_path / 'out/toy_test.json'))[1]
+    for path in (tmp_path / 'toy').glob('*.txt'):
+        path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes().replace(b'\n', b'\r\n').rstrip())
+    convert(options(tmp_path / 'toy', tmp_path, out=tmp_path / 'again'))
+
+    assert load_annotations(str(tmp_path / 'again/toy_test.json'))[1] == before

@@ -275,3 +275,10 @@ def test_all_outputs_or_none(tmp_path, monkeypatch):
     with pytest.raises(OSError, match='No space left'):
         convert(given)
     assert len(written) == 4 and not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('rows', [[], [('a.jpg', ' ')]])
+def test_a_table_without_captions(tmp_path, rows):
+    write_csv(tmp_path / CSV, rows)
+    with pytest.raises(ValueError, match=r'refine\.csv has no row with a caption'):
+        convert(options(tmp_path, tmp_path))

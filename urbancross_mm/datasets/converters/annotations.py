@@ -66,13 +66,14 @@ def counts_of(items: Iterable[Item], **more: int) -> dict[str, int]:
     return dict(images=len(items), captions=len(texts), distinct_captions=len(set(texts)), **more)
 
 
-def check_distinct_ids(items: Iterable[Item]) -> None:
+def check_distinct_ids(items: Iterable[Item], where: str | Path) -> None:
     """Refuse two images with one id, whatever splits they are in.
 
     An id is the path without its suffix, so ``a.jpg`` and ``a.png`` of one folder would share it.
 
     Args:
         items (Iterable[dict]): Records of all splits; an image may be in several.
+        where (str | Path): What they come from, for the message.
 
     Raises:
         ValueError: Naming both images.
@@ -81,7 +82,7 @@ def check_distinct_ids(items: Iterable[Item]) -> None:
     for item in items:
         first = paths.setdefault(item['img_id'], item['img_path'])
         if first != item['img_path']:
-            raise ValueError(f'{first} and {item["img_path"]} would both have the id '
+            raise ValueError(f'{where}: {first} and {item["img_path"]} would both have the id '
                              f'{item["img_id"]!r}: rename one of them or move it to another folder')
 
 
@@ -109,7 +110,11 @@ def encode_annotations(path: str | Path, items: list[Item], metainfo: Mapping[st
     if Path(path).suffix == '.parquet':
         return _encode_parquet(items, metainfo)
     content = dict(metainfo=metainfo, data_list=items)
-    return (json.dumps(content, ensure_ascii=False, indent=1) + '\n').encode('utf-8')
+    try:
+        text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+        return f'{text}\n'.encode()
+    except ValueError as error:
+        raise ValueError(f'{path} would not be valid JSON: {error}') from error
 
 
 def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],

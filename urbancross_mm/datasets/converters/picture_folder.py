@@ -83,7 +83,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     splits = random_split(names, dict(val=share), 'train', options.seed)
     items = {split: [make_item(options.name, options.name, name, []) for name in splits[split]]
              for split in outputs}
-    check_distinct_ids(item for one in items.values() for item in one)
+    check_distinct_ids((item for one in items.values() for item in one), options.images)
     counts = {split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
               for split in outputs}
     contents = {path: encode_annotations(path, items[split], dict(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,10 @@ def read_split(root: Path, split: str, problems: Problems, tail: str = '') -> li
             f'caption, or {CAPTIONS} captions a name')
     audio = _read_audio(root, split, tail, len(captions))
     ends = [*starts[1:], len(captions)]
+    odd = [line for line, start, end in zip(lines, starts, ends) if end - start != CAPTIONS]
+    if odd:
+        print(f'note: {len(odd)} of {len(lines)} images of {names} have another number of captions '
+              f'than {CAPTIONS}, the first in line {odd[0] + 1}', file=sys.stderr)
     return problems.check(
         Source(files[line], captions[start:end], f'{names}, line {line + 1}',
                audio and audio[start:end])

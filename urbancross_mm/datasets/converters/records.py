@@ -162,7 +162,7 @@ def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
     empty = [split for split, (items, _) in built.items() if not items]
     if empty:
         raise ValueError(f'{options.root} leaves no picture for {" and ".join(empty)}')
-    check_distinct_ids(item for items, _ in built.values() for item in items)
+    check_distinct_ids((item for items, _ in built.values() for item in items), options.root)
     hashes = {split: split_hash([item['img_id'] for item in items])
               for split, (items, _) in built.items()}
     contents: dict[Any, bytes | str] = {}

@@ -77,6 +77,8 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         table, options.image_column, options.caption_column,
         listed.union(builder.pictures.names if builder.pictures else ())))
     described = {source.name: source for source in rows if source.captions[0].strip()}
+    if not described:
+        raise ValueError(f'{table} has no row with a caption')
     unknown = check_lists(options, listed, [row.name for row in rows])
     splits = lists or _draw(described, builder, options, table)
     # Pictures in the order of the CSV, as published.
