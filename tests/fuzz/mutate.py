@@ -13,28 +13,31 @@ VALUES: list[Any] = [
     [1, 2, 3], '0', 'nan', ['a', 'b'], [10**9, 10**9], [-1, 4],
 ]
 TOKENS = [b'\x00', b'"', b"'", b',', b'\n', b'\r', b'\xff\xfe', b'\xef\xbb\xbf', b'{', b'}', b'[',
-          b']', b'NaN', b'null', b'\xe2\x80\xa8', b'-', b'9' * 40, b'<', b'\\', b'\x1e', b';']
+          b']', b'NaN', b'1e999', b'\\ud800', b'../',
+          b'\x0c', b'null', b'\xe2\x80\xa8', b'-', b'9' * 40, b'<', b'\\', b'\x1e', b';']
+STARTS = [b'\xef\xbb\xbf', b'\xff\xfe', b'\n', b'sep=;\n', b'[', b'']
 
 
 def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
-    """Cut, flip, insert, delete, repeat or overwrite, one to four times."""
+    """Cut, flip, insert, delete, repeat or overwrite bytes or lines, one to four times."""
     for _ in range(rng.choice([1, 1, 2, 4])):
         place = rng.randrange(len(data) + 1)
         end = min(len(data), place + rng.choice([1, 1, 2, 4, 16, 64]))
-        kind = rng.randrange(6)
-        if kind == 0:
-            data = data[:place]
-        elif kind == 1:
-            data = data[:place] + bytes(b ^ (1 << rng.randrange(8)) for b in data[place:end]) \
-                + data[end:]
-        elif kind == 2:
-            data = data[:place] + rng.choice(TOKENS) + data[place:]
-        elif kind == 3:
-            data = data[:place] + data[end:]
-        elif kind == 4:
-            data = data[:end] + data[place:]
-        else:
-            data = data[:place] + rng.randbytes(end - place) + data[end:]
+        lines = data.split(b'\n')
+        line = rng.randrange(len(lines))
+        flipped = bytes(byte ^ (1 << rng.randrange(8)) for byte in data[place:end])
+        data = rng.choice([
+            data[:place],
+            data[:place] + flipped + data[end:],
+            data[:place] + rng.choice(TOKENS) + data[place:],
+            data[:place] + data[end:],
+            data[:end] + data[place:],
+            data[:place] + rng.randbytes(end - place) + data[end:],
+            rng.choice(STARTS) + data,
+            b'\n'.join(lines[:line] + lines[line + 1:]),
+            b'\n'.join(lines[:line] + [rng.choice(lines)] + lines[line:]),
+            data.replace(b'\n', rng.choice([b'\r\n', b'\r'])),
+        ])
     return data
 
 
