@@ -83,6 +83,9 @@ def test_no_validate(in_sample_dir: Path, tmp_path: Path) -> None:
     (['tools/search.py', CONFIG, 'none', '--sample', '--images', 'nowhere', 'a'], 'nowhere'),
     (['tools/train.py', CONFIG, '--sample', '--cfg-options', 'model.image_encoder.type=Nope'],
      'Nope'),
+    (['tools/train.py', CONFIG, '--sample', '--cfg-options', 'train_cfg=None'], 'no train_cfg'),
+    (['tools/test.py', CONFIG, '--sample', '--cfg-options', 'test_dataloader=None'],
+     'no test_dataloader'),
 ])
 def test_a_mistake_ends_in_one_sentence(args: list[str], sentence: str, in_sample_dir: Path,
                                         tmp_path: Path) -> None:

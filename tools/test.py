@@ -54,6 +54,8 @@ def main() -> None:
     """Test."""
     args = parse_args()
     cfg = config_of(args)
+    if not cfg.get('test_dataloader'):
+        raise ValueError(f'{args.config} has no test_dataloader, which a test needs')
     if args.checkpoint:
         cfg.load_from = resolve_checkpoint(args.checkpoint)
     if cfg.get('load_from'):

@@ -15,6 +15,7 @@ from mmengine.config import Config  # noqa: E402
 from urbancross_mm.apis import (  # noqa: E402
     add_run_arguments, build_runner, claim_work_dir, config_of, resolve_start, set_resume,
     use_bfloat16)
+from urbancross_mm.apis.config import nested_dicts  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 
@@ -36,6 +37,9 @@ def parse_args() -> argparse.Namespace:
 def prepare(args: argparse.Namespace) -> Config:
     """Merge the command line into the config."""
     cfg = config_of(args)
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper'):
+        if not cfg.get(key):
+            raise ValueError(f'{args.config} has no {key}, which a training needs')
     set_resume(cfg, args.resume)
     resolve_start(cfg)
     if args.amp:
@@ -43,12 +47,13 @@ def prepare(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.pop('loss_scale', None)
         use_bfloat16(cfg, 'val_cfg')
     if args.auto_scale_lr:
-        cfg.setdefault('auto_scale_lr', {}).update(enable=True)
+        cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr') or {}, enable=True)
     if args.no_validate:
         for key in ('val_cfg', 'val_dataloader', 'val_evaluator'):
             cfg[key] = None
-        cfg.default_hooks.checkpoint.pop('save_best', None)
-        cfg.default_hooks.checkpoint.pop('rule', None)
+        for hook in nested_dicts(cfg.get('default_hooks'), 'CheckpointHook'):
+            hook.pop('save_best', None)
+            hook.pop('rule', None)
     return cfg
 
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from urbancross_mm.apis import resolve_start
+from urbancross_mm.apis.runs import check_data
 
 
 def config(start: Path | str | None, **fields: object) -> Config:
@@ -85,3 +86,30 @@ def test_nothing_to_start_from(tmp_path: Path, folder: bool) -> None:
     with pytest.raises(FileNotFoundError, match=f'nothing to start .*no checkpoint.*{start}.*'
                                                 'train the source model first.*start=PATH'):
         resolve_start(config(start))
+
+
+@pytest.mark.parametrize('recorded', ['model = (', 'x' * 3 + '\0', 7, None, '', 'model = dict()'])
+def test_a_record_of_another_program_names_no_start(recorded: object, tmp_path: Path) -> None:
+    (tmp_path / 'work').mkdir()
+    (tmp_path / 'new.pth').touch()
+    for meta in (dict(cfg=recorded), recorded, {}):
+        torch.save(dict(state_dict={}, meta=meta), tmp_path / 'work/epoch_2.pth')
+        cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
+        resolve_start(cfg)
+        assert cfg.model.start == str(tmp_path / 'new.pth')
+
+
+@pytest.mark.parametrize(('key', 'value'), [('data_root', None), ('data_root', 3),
+                                            ('ann_file', None), ('ann_file', ['a.json'])])
+def test_a_path_that_is_none_is_named(key: str, value: object) -> None:
+    dataset = dict(dict(type='ImageTextDataset', data_root='x', ann_file='a.json'), **{key: value})
+    wrapped = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[dataset]))
+    cfg = Config(dict(model=dict(type='A'), val_dataloader=dict(dataset=wrapped)))
+    with pytest.raises(ValueError, match=f'{key} of ImageTextDataset in val_dataloader must be a '
+                                         'path, got '):
+        check_data(cfg)
+
+
+def test_a_config_without_a_model_is_none_of_a_run() -> None:
+    with pytest.raises(ValueError, match='has no model'):
+        check_data(Config(dict(train_cfg=dict())))

@@ -47,3 +47,16 @@ def test_find_resumable_survives_a_torn_pointer_and_a_moved_folder(tmp_path: Pat
     assert find_resumable(tmp_path) == str(tmp_path / 'epoch_2.pth')
     pointer.write_text('/somewhere/else/epoch_1.pth')
     assert find_resumable(tmp_path) == str(tmp_path / 'epoch_1.pth')
+
+
+def test_find_resumable_takes_the_later_of_both_kinds_and_only_what_a_run_writes(tmp_path: Path
+                                                                                 ) -> None:
+    for age, name in enumerate(('iter_300.pth', 'iter_90.pth', 'epoch_4.pth', 'epoch_final.pth',
+                                'epoch_12_old.pth', 'iter_.pth', 'epoch_9.pth.part', 'best.pth')):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (age, age))
+    assert find_resumable(tmp_path) == str(tmp_path / 'epoch_4.pth')
+    os.utime(tmp_path / 'iter_300.pth', (99, 99))
+    assert find_resumable(tmp_path) == str(tmp_path / 'iter_300.pth')
+    (tmp_path / 'last_checkpoint').write_bytes(b'\xff\x00')
+    assert find_resumable(tmp_path) == str(tmp_path / 'iter_300.pth')

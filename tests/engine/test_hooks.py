@@ -51,6 +51,20 @@ def test_weights_alone_cannot_be_resumed(in_sample_dir: Path, tmp_path: Path) ->
         Runner.from_cfg(cfg).train()
 
 
+@pytest.mark.parametrize('extra', [{}, dict(meta=dict(epoch=1, iter=2)),
+                                   dict(meta={}, message_hub={}), dict(meta=[], message_hub={})])
+def test_a_run_of_another_program_cannot_be_resumed(extra: dict, in_sample_dir: Path,
+                                                    tmp_path: Path) -> None:
+    cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
+    forget_runs()
+    state = Runner.from_cfg(cfg).model.state_dict()
+    torch.save(dict(model=state, optimizer={}, **extra), tmp_path / 'x.pth')
+    cfg.load_from, cfg.resume = str(tmp_path / 'x.pth'), True
+    forget_runs()
+    with pytest.raises(ValueError, match='x.pth does not say where its run was'):
+        Runner.from_cfg(cfg).train()
+
+
 def test_a_checkpoint_without_segments_starts_the_segment_tower(in_sample_dir: Path,
                                                                tmp_path: Path) -> None:
     plain = small_config('urbancross_finland_no-segments.py', tmp_path)

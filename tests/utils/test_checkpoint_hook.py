@@ -112,3 +112,9 @@ def test_the_order_of_imports_does_not_matter(imports: str) -> None:
 
 def test_the_runner_loads_through_the_same_module() -> None:
     assert Runner.load_checkpoint.__globals__['_load_checkpoint'] is mm._load_checkpoint
+
+
+def test_a_prefix_that_no_weight_has_is_named(tmp_path: Path) -> None:
+    torch.save(Line().state_dict(), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match="no weight in .*x.pth begins with 'backbone.'"):
+        init_cfg(tmp_path / 'x.pth', prefix='backbone.')

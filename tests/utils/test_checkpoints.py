@@ -5,6 +5,8 @@ import collections
 import datetime
 import os
 import pickle
+import subprocess
+import sys
 import types
 import zipfile
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from tests.carriers import CARRIERS, Carrier
+from tests.runs import ROOT
 from urbancross_mm.utils.checkpoints import (
     add_trust_argument,
     check_checkpoint,
@@ -127,7 +130,7 @@ PLAIN = dict(
     took=datetime.timedelta(seconds=5), counts=collections.Counter('aab'),
     last=collections.deque([1, 2], maxlen=5), grouped=collections.defaultdict(list, a=[1]),
     meta=ConfigDict(classes=('a', 'b'), inner=dict(x=1)), version=torch.__version__,
-    rng=np.random.RandomState(1).get_state(), span=range(3), ids=frozenset({1, 2}),
+    rng=np.random.RandomState(1).get_state(), ids=frozenset({1, 2}),
     dtype=torch.bfloat16, device=torch.device('cpu'))
 
 
@@ -271,3 +274,38 @@ def test_a_torn_file_is_named_before_anything_is_built(tmp_path: Path) -> None:
             check_checkpoint(path)
     with pytest.raises(FileNotFoundError):
         check_checkpoint(tmp_path / 'none.pth')
+
+
+class Call:
+    """A call of what a checkpoint may hold, with an argument that would make much of it."""
+
+    def __init__(self, function: Callable, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple:
+        return self.call
+
+
+GREEDY = dict(
+    array=Call(np.ndarray, (10**8,)), array_of_file=Call(list, Call(np.ndarray, (10**8,))),
+    list=Call(list, Call(bytearray, 10**8)), deque=Call(collections.deque, Call(bytearray, 10**8)),
+    text=Call(str, Call(bytearray, 10**8)),
+    history=Call(HistoryBuffer, Call(bytearray, 10**8), Call(bytearray, 10**8)),
+    reconstruct=Call(np._core.multiarray._reconstruct, np.ndarray, (10**8,), b'b'),
+    range=Call(list, Call(range, 10**8)), tuple=Call(tuple, Call(bytearray, 10**8)))
+
+
+@pytest.mark.parametrize('kind', GREEDY)
+def test_little_does_not_become_much(kind: str, tmp_path: Path) -> None:
+    """In a process of its own, whose peak is its own."""
+    torch.save(dict(state_dict=WEIGHTS, x=GREEDY[kind]), tmp_path / 'x.pth')
+    code = ('import resource, sys, urbancross_mm, mmengine.logging\n'
+            'from urbancross_mm.utils.checkpoints import read_checkpoint\n'
+            'def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
+            'import torch\nbefore = peak()\ntry:\n    read_checkpoint(sys.argv[1])\n'
+            'except ValueError as error:\n    assert "cannot read" in str(error)\n'
+            'print((peak() - before) // 1024)')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path / 'x.pth')],
+                          capture_output=True, text=True, cwd=ROOT, check=True)
+    # Megabytes. The bytes themselves torch makes; what is made of them is no more.
+    assert int(done.stdout) < 250

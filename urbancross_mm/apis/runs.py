@@ -6,7 +6,9 @@ import argparse
 import ast
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -109,7 +111,7 @@ def check_data(cfg: Config) -> None:
         ValueError: If there is no model, or a path is no path.
     """
     if not isinstance(cfg.get('model'), dict):
-        raise ValueError(f'{cfg.filename} has no model: it is no config of a training')
+        raise ValueError(f'{cfg.filename or "the config"} has no model: it is no config of a run')
     for loader in LOADERS:
         for dataset in nested_dicts(cfg.get(loader)):
             if 'ann_file' not in dataset:
@@ -169,16 +171,20 @@ def resolve_start(cfg: Config) -> None:
         cfg.resume = cfg.load_from is not None
     if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
-        recorded = read_checkpoint(cfg.load_from).get('meta', {}).get('cfg', '')
-        start = _recorded_start(recorded)
+        start = _recorded_start(read_checkpoint(cfg.load_from))
         cfg.model.start = start if os.path.isfile(start) else _resolve_start(cfg.start)
     else:
         cfg.model.start = cfg.load_from = _resolve_start(cfg.start)
 
 
-def _recorded_start(config: str) -> str:
-    """The ``model.start`` of a config's text, which is read and never run; '' if it has none."""
-    for node in ast.parse(config).body:
+def _recorded_start(checkpoint: Mapping[str, Any]) -> str:
+    """The ``model.start`` of a checkpoint's config, which is read and never run; '' without one."""
+    meta = checkpoint.get('meta')
+    try:
+        body = ast.parse(str(meta.get('cfg', '')) if isinstance(meta, dict) else '').body
+    except (SyntaxError, ValueError):  # of another program
+        return ''
+    for node in body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) \
                 and getattr(node.targets[0], 'id', '') == 'model':
             values = {keyword.arg: keyword.value for keyword in node.value.keywords}

@@ -73,7 +73,7 @@ def find_resumable(work_dir: str | Path) -> str | None:
         ``iter_*.pth`` of the highest number (of both kinds, the later file), else None.
     """
     work_dir = Path(work_dir)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         named = (work_dir / 'last_checkpoint').read_text().strip()
         for candidate in (Path(named), work_dir / Path(named).name):
             if named and candidate.is_file():

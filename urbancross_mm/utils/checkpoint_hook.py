@@ -34,6 +34,16 @@ def _replace_readers(module: Any) -> None:
     # Other schemes end in one of these two: a file, downloaded or not, or a buffer of a store.
     module._safe_torch_load = load_from_local
     module.load_url = _read_url
+    find = module._load_checkpoint_with_prefix
+
+    def find_or_say(prefix: str, filename: str, map_location: Any = None) -> dict[str, Any]:
+        try:
+            return find(prefix, filename, map_location)
+        except AssertionError:
+            raise ValueError(f'no weight in {filename} begins with {prefix!r}, the prefix of '
+                             'init_cfg') from None
+
+    module._load_checkpoint_with_prefix = find_or_say
 
 
 def load_from_local(filename: Any, map_location: Any = None, weights_only: bool | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 
 from mmengine.config import Config
@@ -64,7 +65,7 @@ def _find_our_bases() -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return 'its _base_ files inherit from each other'
-    text = ' '.join(str(error).split()) or 'no message'
+    text = textwrap.shorten(str(error), 250, placeholder=' ...') or 'no message'
     if not isinstance(error, ValueError | OSError | SyntaxError):
         text = f'{type(error).__name__}: {text}'
     return f'{text}{_line_of(error)}'

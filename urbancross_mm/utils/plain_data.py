@@ -10,16 +10,20 @@ from typing import Any
 
 # numpy moved its core, and Python its paths: older and newer files name the same things otherwise.
 _NUMPY_CORES = ('numpy._core', 'numpy.core')
+_PATH_MODULES = ('pathlib', 'pathlib._local')
 _NUMBERS = ('bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64',
             'float16', 'float32', 'float64', 'complex64', 'complex128', 'S1', 'U1')
-_AS_DICT = ('mmengine.config.config.ConfigDict', 'mmcv.utils.config.ConfigDict',
+_AS_DICT = ('builtins.dict', 'mmengine.config.config.ConfigDict', 'mmcv.utils.config.ConfigDict',
             'pytorch_lightning.utilities.parsing.AttributeDict',
             'lightning_fabric.utilities.data.AttributeDict',
-            'lightning.fabric.utilities.data.AttributeDict', 'builtins.dict')
+            'lightning.fabric.utilities.data.AttributeDict')
 
 
 def plain_classes() -> list[Any]:
     """The allow-list for torch's safe loader, which takes tensors and containers by itself.
+
+    A file may call what stands here with any arguments. Nothing here makes much of little, as
+    ``list(range(10**9))`` would: such classes have stand-ins.
 
     Returns:
         list: Classes, and pairs of what is called and the name that a file calls it by.
@@ -27,26 +31,31 @@ def plain_classes() -> list[Any]:
     from mmengine.logging import HistoryBuffer
 
     return [
-        HistoryBuffer, argparse.Namespace, types.SimpleNamespace,
-        datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone,
-        int, float, str, list, tuple, frozenset, range, slice,
-        *((dict, name) for name in _AS_DICT),
-        (_default_dict, 'collections.defaultdict'), (_deque, 'collections.deque'),
-        (str, 'torch.torch_version.TorchVersion'), *_paths(), *_numpy(),
-        # HistoryBuffer's methods are pickled through getattr; this one gives nothing else.
-        (_history_method, 'builtins.getattr'),
+        argparse.Namespace, types.SimpleNamespace, datetime.datetime, datetime.date, datetime.time,
+        datetime.timedelta, datetime.timezone, int, float, slice, frozenset,
+        *((dict, name) for name in _AS_DICT), (_DefaultDict, 'collections.defaultdict'),
+        (_List, 'collections.deque'), (_List, 'builtins.list'),
+        (_Text, 'torch.torch_version.TorchVersion'), (_Text, 'builtins.str'), *_paths(), *_numpy(),
+        (_History, 'mmengine.logging.history_buffer.HistoryBuffer'),
+        # A buffer's methods are pickled through getattr; this one gives nothing else.
+        (_history_method, 'builtins.getattr'), _filled(HistoryBuffer),
     ]
+
+
+def _filled(kind: type) -> tuple[type, str]:
+    """Objects of this class may be filled, and no file can name it: names end at a new line."""
+    return kind, f'{kind.__name__}\n'
 
 
 def _paths() -> list[Any]:
     """Paths, also those of another system, which cannot be built here as they were."""
-    pure = dict(PosixPath=pathlib.PurePosixPath, WindowsPath=pathlib.PureWindowsPath)
     here = type(pathlib.Path()).__name__
     found: list[Any] = []
-    for module in ('pathlib', 'pathlib._local'):
-        found += [(pathlib.Path if name == here else path, f'{module}.{name}')
-                  for name, path in pure.items()]
-        found += [(path, f'{module}.Pure{name}') for name, path in pure.items()]
+    for name, pure in (('PosixPath', pathlib.PurePosixPath),
+                       ('WindowsPath', pathlib.PureWindowsPath)):
+        for module in _PATH_MODULES:
+            found += [(pathlib.Path if name == here else pure, f'{module}.{name}'),
+                      (pure, f'{module}.Pure{name}')]
     return found
 
 
@@ -54,28 +63,56 @@ def _numpy() -> list[Any]:
     """Arrays and scalars of numbers and texts; none of Python objects."""
     import numpy as np
 
-    dtypes = dict.fromkeys(type(np.dtype(name)) for name in _NUMBERS)
-    scalars = dict.fromkeys(np.dtype(name).type for name in _NUMBERS)
-    found: list[Any] = [np.ndarray, np.dtype, *dtypes, *scalars]
+    found: list[Any] = [np.dtype, *{type(np.dtype(name)) for name in _NUMBERS},
+                        (_Array, 'numpy.ndarray'), _filled(np.ndarray)]
     for core in _NUMPY_CORES:
-        found += [(np._core.multiarray._reconstruct, f'{core}.multiarray._reconstruct'),
+        found += [(_Array, f'{core}.multiarray._reconstruct'),
                   (np._core.multiarray.scalar, f'{core}.multiarray.scalar')]
     return found
 
 
-def _default_dict(*factory: Any) -> dict[Any, Any]:
+class _Array:
+    """An array of no elements, to be filled, whatever its class is called with."""
+
+    def __new__(cls, *args: Any) -> Any:
+        import numpy as np
+
+        return np.ndarray(0)
+
+
+class _DefaultDict:
     """A defaultdict comes back as a dict: torch fills no other."""
-    return {}
+
+    def __new__(cls, *factory: Any) -> Any:
+        return {}
 
 
-def _deque(items: Any = (), maxlen: int | None = None) -> list[Any]:
-    """A deque comes back as a list, for the same reason."""
-    return list(items)
+class _List:
+    """So does a deque, as a list."""
+
+    def __new__(cls, items: Any = (), *maxlen: Any) -> Any:
+        return list(items) if isinstance(items, list | tuple) else []
 
 
-def _history_method(owner: Any, name: str) -> Any:
+class _Text:
+    """A kind of str."""
+
+    def __new__(cls, text: Any = '') -> Any:
+        return text if isinstance(text, str) else ''
+
+
+class _History:
+    """A buffer, to be filled."""
+
+    def __new__(cls, *args: Any) -> Any:
+        from mmengine.logging import HistoryBuffer
+
+        return HistoryBuffer.__new__(HistoryBuffer)
+
+
+def _history_method(owner: Any, name: Any) -> Any:
     from mmengine.logging import HistoryBuffer
 
-    if owner is not HistoryBuffer or name.startswith('_'):
+    if owner is not _History or str(name).startswith('_'):
         raise ValueError('GLOBAL getattr')  # as torch calls what it refuses
-    return getattr(owner, name)
+    return getattr(HistoryBuffer, name)

@@ -37,10 +37,11 @@ class CheckpointGuardHook(Hook):
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
                 'epoch_*.pth, or start a new run with load_from')
-        lacking = [key for key in ('meta', 'message_hub') if key not in checkpoint]
-        if runner._resume and lacking:
-            raise ValueError(f'{runner._load_from} lacks {" and ".join(lacking)}, so a run cannot '
-                             'go on from it: start a new one with load_from')
+        meta = checkpoint.get('meta')
+        if runner._resume and not (isinstance(meta, dict) and {'epoch', 'iter'} <= meta.keys()
+                                   and isinstance(checkpoint.get('message_hub'), dict)):
+            raise ValueError(f'{runner._load_from} does not say where its run was (meta, '
+                             'message_hub), so none can go on from it: start one with load_from')
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         found = checkpoint.get('state_dict', checkpoint)

@@ -42,7 +42,7 @@ class TargetBatchNormHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Adapt the starting weights."""
-        if runner.epoch == 0:
+        if runner.iter == 0:
             self._adapt(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
