@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,26 +85,31 @@ class OpenCLIPTokenizer(BaseTokenizer):
     text that is too long is cut, and keeps its end token.
 
     Args:
-        model_name (str): A name of open_clip, or ``'local-dir:<folder>'``.
-            Defaults to 'ViT-B-16'.
+        model_name (str): A name of open_clip, ``'local-dir:<folder>'`` or
+            ``'hf-hub:<organisation>/<name>'``. Defaults to 'ViT-B-16'.
         context_length (int | None): L. Defaults to None: that of the model, 77 for CLIP.
 
     Raises:
         ValueError: If open_clip knows no such model.
-        OSError: If the model's tokenizer comes from the Hugging Face hub and cannot be had.
+        OSError: If the tokenizer cannot be read from the folder, or not be had from the Hugging
+            Face hub.
     """
 
     def __init__(self, model_name: str = 'ViT-B-16', context_length: int | None = None) -> None:
         import open_clip
 
-        if ':' not in model_name and model_name not in open_clip.list_models():
+        elsewhere = model_name.startswith(('hf-hub:', 'local-dir:'))
+        name = model_name if elsewhere else model_name.replace('/', '-')
+        if not elsewhere and name not in open_clip.list_models():
             raise ValueError(f'open_clip knows no model {model_name!r}, see '
                              'open_clip.list_models()')
         try:
-            self._tokenizer = open_clip.get_tokenizer(model_name, context_length=context_length)
-        except OSError as error:
-            raise OSError(f'tokenizer of {model_name!r} cannot be loaded; it is not part of '
-                          f'open_clip but of the Hugging Face hub: {_first_line(error)}') from error
+            self._tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
+        except (OSError, ValueError) as error:
+            where = '' if model_name.startswith('local-dir:') else \
+                '; it is not part of open_clip but of the Hugging Face hub'
+            raise OSError(f'tokenizer of {model_name!r} cannot be loaded{where}: '
+                          f'{_first_line(error)}') from error
         inner = getattr(self._tokenizer, 'tokenizer', None)
         size = len(inner) if inner is not None else self._tokenizer.vocab_size
         super().__init__(self._tokenizer.context_length, size,
@@ -212,4 +218,5 @@ def _read_vocabulary(path: str) -> dict[str, int]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return textwrap.shorten(line, 200, placeholder=' ...')

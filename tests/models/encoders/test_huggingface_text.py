@@ -46,7 +46,7 @@ def states_and_feature(name: str, folder: str, text: str) -> tuple[Tensor, Tenso
     elif name in PROJECTED:
         feature = model.get_text_features(**inputs)[0]
     tower = getattr(model, 'text_model', model)
-    if 'T5' in FAMILIES[name].model or name == 'bart':
+    if 'T5' in FAMILIES[name].model or name in ('bart', 'nllb'):
         tower = model.get_encoder()
     tower = getattr(tower, 'transformer' if name == 'gpt2-begins' else 'model', tower)
     out = tower(**inputs)

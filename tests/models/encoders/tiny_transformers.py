@@ -104,6 +104,7 @@ FAMILIES = {
     'mt5': Family('MT5Model', T5, **ENDS),
     'mt5-encoder': Family('MT5EncoderModel', T5, **ENDS),
     'umt5-encoder': Family('UMT5EncoderModel', T5, **ENDS),
+    'nllb': Family('M2M100Model', dict(DECODER, max_position_embeddings=POSITIONS), **ROBERTA),
     'clip': Family('CLIPModel', two_towers(), **CLIP),
     'clip-old-config': Family('CLIPModel', two_towers(), **{
         **CLIP, 'text_cfg': dict(pad_token_id=1, bos_token_id=0, eos_token_id=2)}),
