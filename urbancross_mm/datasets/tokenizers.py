@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.registry import TOKENIZERS
-from urbancross_mm.utils.hf_tokenizers import padding_id
+from urbancross_mm.utils.hf_tokenizers import load_tokenizer, padding_id
 
 CACHE_SIZE = 100_000
 UNKNOWN = '<unk>'
@@ -169,10 +169,8 @@ class HuggingFaceTokenizer(BaseTokenizer):
     """
 
     def __init__(self, path: str, max_length: int = 64) -> None:
-        from transformers import AutoTokenizer
-
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(path)
+            self._tokenizer = load_tokenizer(path)
         except (OSError, ValueError) as error:
             kind = 'folder' if Path(path).is_dir() else 'name on the Hugging Face hub (no folder)'
             raise OSError(f'no tokenizer could be loaded from the {kind} {path!r}; without a '

@@ -67,7 +67,8 @@ class Family:
             single=self.template, special_tokens=[(token, vocab[token]) for token in used])
         tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_object=inner, unk_token='[UNK]', pad_token=self.pad, eos_token=self.eos,
-            padding_side=self.side, model_input_names=['input_ids', 'attention_mask'])
+            padding_side=self.side, model_input_names=['input_ids', 'attention_mask'] + (
+                ['token_type_ids'] if ':' in self.template else []))
         tokenizer.save_pretrained(folder)
 
 
@@ -123,6 +124,9 @@ FAMILIES = {
         projection_dim=WIDTH, prompt_num_attention_heads=2), **CLIP),
     'blip': Family('BlipModel', two_towers(), **ROBERTA, text_cfg=dict(
         encoder_hidden_size=WIDTH, num_attention_heads=2)),
+    'xlnet': Family('XLNetModel', dict(d_model=WIDTH, n_layer=2, n_head=2, d_inner=24),
+                    special=('<pad>', '<sep>', '<cls>'), template='$A:0 <sep>:0 <cls>:2',
+                    pad='<pad>', side='left'),
     'gpt2': Family('GPT2Model', dict(n_embd=WIDTH, n_layer=2, n_head=2, n_positions=POSITIONS),
                    **GPT),
     'gpt2-begins': Family(

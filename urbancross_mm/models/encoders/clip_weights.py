@@ -77,7 +77,8 @@ def load_weights(model: nn.Module, path: str, what: str) -> None:
             model.load_state_dict(_converted(model, read_state_dict(path)))
     # What the conversions and load_state_dict raise, besides the reader's ValueError.
     except (ValueError, RuntimeError, AttributeError, KeyError, AssertionError) as error:
-        raise ValueError(f'{path!r} does not hold weights of {what}: {reason(error)}') from error
+        why = ValueError(str(error).removeprefix(f'cannot read the checkpoint {path}: '))
+        raise ValueError(f'{path!r} does not hold weights of {what}: {reason(why)}') from error
 
 
 def reason(error: Exception) -> str:

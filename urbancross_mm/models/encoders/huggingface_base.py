@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import textwrap
 from typing import Any, ClassVar
 
 import torch
@@ -136,10 +137,11 @@ def load_model(path: str, allow_download: bool) -> tuple[nn.Module, set[str]]:
     try:
         config, _ = transformers.PretrainedConfig.get_config_dict(path, **options)
         model, info = _class_for(config).from_pretrained(
-            path, dtype=torch.float32, output_loading_info=True, **options)
+            path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **options)
         return model, set(info['missing_keys'])
     except LOAD_ERRORS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:200]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = textwrap.shorten(first_line, 200, placeholder=' ...').rstrip('.')
         if isinstance(error, OSError) or not os.path.isdir(path):
             raise FileNotFoundError(
                 f'no transformers model at {path!r} ({reason}): give a local folder with '
