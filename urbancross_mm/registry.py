@@ -59,7 +59,7 @@ class _ScopedRegistry(Registry):
 
     def _with_scopes(self, node: Any, home: str, foreign: bool) -> Any:
         """Copy of a config with ``_scope_`` wherever a part leaves or re-enters our scope."""
-        if type(node) in (list, tuple):
+        if type(node) in (list, tuple) and any(isinstance(p, (dict, list, tuple)) for p in node):
             return type(node)(self._with_scopes(part, home, foreign) for part in node)
         if not isinstance(node, dict) or node.get('_scope_', SCOPE) != SCOPE:
             return node

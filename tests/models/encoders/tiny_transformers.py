@@ -94,6 +94,9 @@ FAMILIES = {
     'electra': Family('ElectraModel', dict(SIZES, embedding_size=8)),
     'distilbert': Family('DistilBertModel', dict(
         dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=POSITIONS)),
+    'distilbert-sines': Family('DistilBertModel', dict(
+        dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=POSITIONS,
+        sinusoidal_pos_embds=True)),
     'deberta-v2': Family('DebertaV2Model', dict(
         SIZES, relative_attention=True, pos_att_type=['p2c', 'c2p'], position_biased_input=False)),
     'roberta': Family('RobertaModel', SIZES, **ROBERTA),

@@ -86,7 +86,8 @@ class HuggingFaceEncoder(BaseEncoder):
         do not train; those that they depend on must come from the folder.
         """
         missing, self._missing = self._missing, {}
-        asked = list(missing.values()) if frozen else list(self.parameters())
+        asked = [weight for weight in (missing.values() if frozen else self.parameters())
+                 if weight.requires_grad]
         with torch.set_grad_enabled(bool(asked)):
             feats = self.pooled(probe)
             grads = torch.autograd.grad(feats.sum(), asked, allow_unused=True) if asked else ()
