@@ -176,13 +176,13 @@ class HuggingFaceTokenizer(BaseTokenizer):
             raise OSError(f'no tokenizer could be loaded from the {kind} {path!r}; without a '
                           'network give the folder that the model was saved to, with its '
                           f'tokenizer files: {_first_line(error)}') from error
+        self._longest = min(max_length, self._tokenizer.model_max_length)  # tokens that are read
         pad_id = padding_id(self._tokenizer)
         super().__init__(max_length, max(len(self._tokenizer), pad_id + 1), pad_id)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text, with the model's special tokens."""
-        length = min(self.context_length, self._tokenizer.model_max_length)
-        return self._tokenizer(text, truncation=True, max_length=length)['input_ids']
+        return self._tokenizer(text, truncation=True, max_length=self._longest)['input_ids']
 
 
 def split_words(text: str) -> list[str]:
