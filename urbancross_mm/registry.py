@@ -59,9 +59,9 @@ class _ScopedRegistry(Registry):
 
     def _with_scopes(self, node: Any, home: str, foreign: bool) -> Any:
         """Copy of a config with ``_scope_`` wherever a part leaves or re-enters our scope."""
-        if type(node) in (list, tuple):
+        if type(node) in (list, tuple) and any(isinstance(p, (dict, list, tuple)) for p in node):
             return type(node)(self._with_scopes(part, home, foreign) for part in node)
-        if not isinstance(node, dict) or '_scope_' in node:
+        if not isinstance(node, dict) or node.get('_scope_', SCOPE) != SCOPE:
             return node
         scope = self._scope_of(node.get('type'), home, foreign)
         foreign = foreign if scope is None else scope != home

@@ -103,6 +103,29 @@ def test_hugging_face_folder(bert_folder):
     assert tokenizer(['red road', 'a a a a a']).tolist() == [[2, 6, 7, 3, 0], [2, 5, 5, 5, 3]]
 
 
+def test_hugging_face_cuts_to_what_the_model_reads(bert_folder, tmp_path):
+    from transformers import BertTokenizerFast
+
+    BertTokenizerFast.from_pretrained(bert_folder, model_max_length=4).save_pretrained(tmp_path)
+    tokenizer = HuggingFaceTokenizer(str(tmp_path), max_length=6)
+    assert tokenizer(['a a a a a']).tolist() == [[2, 5, 5, 3, 0, 0]]
+
+
+def test_hugging_face_without_padding_and_end_token(tmp_path):
+    """Rows are padded with an id of their own, so that no text looks shorter than it is."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(WordLevel({'road': 0, 'red': 1, '<unk>': 2}, unk_token='<unk>'))
+    inner.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=inner, unk_token='<unk>').save_pretrained(tmp_path)
+    tokenizer = HuggingFaceTokenizer(str(tmp_path), max_length=4)
+    assert tokenizer(['red road']).tolist() == [[1, 0, 3, 3]]
+    assert (tokenizer.pad_id, tokenizer.vocab_size) == (3, 4)
+
+
 def test_hugging_face_without_folder_or_network(tmp_path, monkeypatch):
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
     with pytest.raises(OSError, match='no tokenizer could be loaded from the name .*no folder'):

@@ -29,7 +29,7 @@ from urbancross_mm.apis.pictures import (
     picture_record,
 )
 from urbancross_mm.curation.weights import name_files
-from urbancross_mm.registry import INDEXES, MODELS
+from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
 from urbancross_mm.structures import Gallery
 from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
 
@@ -76,7 +76,8 @@ class RetrievalInferencer:
         elif hasattr(self.model, 'init_weights'):
             self.model.init_weights()
         self.model = self.model.to(device or get_device()).eval()
-        self.pipeline = Compose(test_pipeline_of(self.cfg))
+        # Our registry builds a part of another package under its own scope.
+        self.pipeline = Compose([TRANSFORMS.build(step) for step in test_pipeline_of(self.cfg)])
         self.tokenizer = _tokenizer_of(self.pipeline)
         self.gallery: Gallery | None = None
         self._index: Any = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from urbancross_mm.curation.weights import folder_digest
 from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.hf_tokenizers import load_tokenizer
 
 
 class BaseTokenCounter(ABC):
@@ -74,10 +75,8 @@ class HuggingFaceTokenCounter(BaseTokenCounter):
 
     def begin(self) -> None:
         """Load the vocabulary."""
-        from transformers import AutoTokenizer
-
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.path, local_files_only=True)
+            self._tokenizer = load_tokenizer(self.path, local=True)
         except (OSError, ValueError) as error:
             reason = ' '.join(str(error).split())[:200]
             raise FileNotFoundError(f'no tokenizer at {self.path!r} ({reason}): give a local '

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from urbancross_mm.curation.captioners import BaseCaptioner
@@ -187,8 +188,9 @@ class TransformersCaptioner(BaseCaptioner):
     def _from_pretrained(self, auto: Any, **options: Any) -> Any:
         try:
             return auto.from_pretrained(self.path, revision=self.revision or 'main',
-                                        local_files_only=not self.allow_download, **options)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+                                        local_files_only=not self.allow_download,
+                                        trust_remote_code=False, **options)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             reason = ' '.join(str(error).split())[:200] or type(error).__name__
             if os.path.isdir(self.path):
                 raise ValueError(f'the model folder {self.path!r} cannot be loaded: {reason}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.registry import TOKENIZERS
-from urbancross_mm.utils.hf_tokenizers import padding_id
+from urbancross_mm.utils.hf_tokenizers import load_tokenizer, padding_id
 from urbancross_mm.utils.text_files import read_json
 
 CACHE_SIZE = 100_000
@@ -96,26 +97,31 @@ class OpenCLIPTokenizer(BaseTokenizer):
     text that is too long is cut, and keeps its end token.
 
     Args:
-        model_name (str): A name of open_clip, or ``'local-dir:<folder>'``.
-            Defaults to 'ViT-B-16'.
+        model_name (str): A name of open_clip, ``'local-dir:<folder>'`` or
+            ``'hf-hub:<organisation>/<name>'``. Defaults to 'ViT-B-16'.
         context_length (int | None): L. Defaults to None: that of the model, 77 for CLIP.
 
     Raises:
         ValueError: If open_clip knows no such model.
-        OSError: If the model's tokenizer comes from the Hugging Face hub and cannot be had.
+        OSError: If the tokenizer cannot be read from the folder, or not be had from the Hugging
+            Face hub.
     """
 
     def __init__(self, model_name: str = 'ViT-B-16', context_length: int | None = None) -> None:
         import open_clip
 
-        if ':' not in model_name and model_name not in open_clip.list_models():
+        elsewhere = model_name.startswith(('hf-hub:', 'local-dir:'))
+        name = model_name if elsewhere else model_name.replace('/', '-')
+        if not elsewhere and name not in open_clip.list_models():
             raise ValueError(f'open_clip knows no model {model_name!r}, see '
                              'open_clip.list_models()')
         try:
-            self._tokenizer = open_clip.get_tokenizer(model_name, context_length=context_length)
-        except OSError as error:
-            raise OSError(f'tokenizer of {model_name!r} cannot be loaded; it is not part of '
-                          f'open_clip but of the Hugging Face hub: {_first_line(error)}') from error
+            self._tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
+        except (OSError, ValueError) as error:
+            where = '' if model_name.startswith('local-dir:') else \
+                '; it is not part of open_clip but of the Hugging Face hub'
+            raise OSError(f'tokenizer of {model_name!r} cannot be loaded{where}: '
+                          f'{_first_line(error)}') from error
         inner = getattr(self._tokenizer, 'tokenizer', None)
         size = len(inner) if inner is not None else self._tokenizer.vocab_size
         super().__init__(self._tokenizer.context_length, size,
@@ -187,26 +193,24 @@ class HuggingFaceTokenizer(BaseTokenizer):
     """
 
     def __init__(self, path: str, max_length: int = 64) -> None:
-        from transformers import AutoTokenizer
-
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(path)
+            self._tokenizer = load_tokenizer(path)
         except (OSError, ValueError) as error:
             kind = 'folder' if Path(path).is_dir() else 'name on the Hugging Face hub (no folder)'
             raise OSError(f'no tokenizer could be loaded from the {kind} {path!r}; without a '
                           'network give the folder that the model was saved to, with its '
                           f'tokenizer files: {_first_line(error)}') from error
+        self._longest = min(max_length, self._tokenizer.model_max_length)  # tokens that are read
         pad_id = padding_id(self._tokenizer)
         super().__init__(max_length, max(len(self._tokenizer), pad_id + 1), pad_id)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text, with the model's special tokens."""
-        length = min(self.context_length, self._tokenizer.model_max_length)
-        return self._tokenizer(text, truncation=True, max_length=length)['input_ids']
+        return self._tokenizer(text, truncation=True, max_length=self._longest)['input_ids']
 
     def is_cut(self, text: str) -> bool:
         """Whether a text has more tokens than are taken, special ones included."""
-        room = self.context_length + 1
+        room = self._longest + 1
         return len(self._tokenizer(text, truncation=True, max_length=room)['input_ids']) == room
 
 
@@ -242,4 +246,5 @@ def _read_vocabulary(path: str) -> dict[str, int]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return textwrap.shorten(line, 200, placeholder=' ...')

@@ -1,8 +1,30 @@
-"""How rows of a transformers tokenizer are padded; tokenizer and encoder must agree on it."""
+"""Tokenizers of transformers: loaded without code of theirs, and how their rows are padded.
+
+What makes the rows and what encodes them must agree on the padding.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+
+def load_tokenizer(path: str, local: bool = False) -> Any:
+    """Load a tokenizer; code that a folder may carry is never run, nor is one asked about it.
+
+    Args:
+        path (str): Folder, or name on the hub.
+        local (bool): Do not look on the hub. Defaults to False.
+
+    Returns:
+        PreTrainedTokenizerBase: The tokenizer.
+
+    Raises:
+        OSError: If there is none.
+        ValueError: If it is not of a kind that transformers knows.
+    """
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(path, local_files_only=local, trust_remote_code=False)
 
 
 def padding_id(tokenizer: Any) -> int:
@@ -35,3 +57,19 @@ def closing_paddings(tokenizer: Any, pad_id: int) -> int:
     """
     ids = tokenizer('a')['input_ids']
     return next((k for k, token_id in enumerate(reversed(ids)) if token_id != pad_id), 0)
+
+
+def token_types(tokenizer: Any) -> dict[int, int]:
+    """Find the special tokens that a tokenizer gives a type of their own, as XLNet's ``<cls>``.
+
+    Args:
+        tokenizer (PreTrainedTokenizerBase | None): A tokenizer of transformers, if there is one.
+
+    Returns:
+        dict[int, int]: Type by token id; what is not named has type 0.
+    """
+    if tokenizer is None:
+        return {}
+    row = tokenizer('')
+    types = row.get('token_type_ids', [0] * len(row['input_ids']))
+    return {token_id: kind for token_id, kind in zip(row['input_ids'], types) if kind}

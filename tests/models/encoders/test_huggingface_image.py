@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from mmengine.config import Config
 
 from tests.models.encoders.tiny_transformers import FAMILIES, VISION
 from urbancross_mm.models import (
@@ -16,6 +17,7 @@ from urbancross_mm.models import (
     HuggingFaceImageEncoder,
     RetrievalDataPreprocessor,
 )
+from urbancross_mm.registry import MODELS
 
 PATCHES = {key: one for key, one in VISION.items() if key != 'image_size'}
 SWIN = dict(image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2],
@@ -140,3 +142,11 @@ def test_wrong_folders(tmp_path: Path) -> None:
     (tmp_path / 'model.safetensors').write_bytes(b'torn')
     with pytest.raises(ValueError, match='cannot be loaded'):
         HuggingFaceImageEncoder(folder)
+
+
+def test_the_sample_overlay_replaces_every_encoder_that_reads_weights() -> None:
+    """A config with any of them runs under ``--sample``, where no folder is there."""
+    root = Path(__file__).resolve().parents[3]
+    replaced = Config.fromfile(root / 'configs/_base_/sample.py').sample.replace
+    named = {name for name in MODELS.module_dict if name.startswith(('HuggingFace', 'OpenCLIP'))}
+    assert len(named) == 4 and named <= set(replaced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def states_and_feature(name: str, folder: str, text: str) -> tuple[Tensor, Tenso
     elif name in PROJECTED:
         feature = model.get_text_features(**inputs)[0]
     tower = getattr(model, 'text_model', model)
-    if 'T5' in FAMILIES[name].model or name == 'bart':
+    if 'T5' in FAMILIES[name].model or name in ('bart', 'nllb'):
         tower = model.get_encoder()
     tower = getattr(tower, 'transformer' if name == 'gpt2-begins' else 'model', tower)
     out = tower(**inputs)
@@ -157,3 +158,37 @@ def test_frozen_takes_the_projection_with_it(folders: dict[str, str]) -> None:
     last = HuggingFaceTextEncoder(folders['clip'], pool='pooler', trainable_layers=1)
     trained = {name.split('.')[3] for name, p in last.named_parameters() if p.requires_grad}
     assert trained == {'1'}
+
+
+@pytest.mark.parametrize('part', ['model', 'tokenizer', 'pickle'])
+def test_code_in_a_folder_never_runs(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                     ) -> None:
+    """Neither custom classes of a hub repository, nor a pickle; and nobody is asked about it."""
+    folder, ran = FAMILIES['bert'].save(tmp_path / 'model'), tmp_path / 'ran'
+    (tmp_path / 'model' / 'own.py').write_text(f'open({str(ran)!r}, "w")\nOwn = dict\n')
+    monkeypatch.setattr('builtins.input', lambda prompt='': pytest.fail(prompt))
+    if part == 'pickle':
+        (tmp_path / 'model' / 'model.safetensors').unlink()
+        torch.save(dict(a=_Opener(str(ran))), tmp_path / 'model' / 'pytorch_model.bin')
+    else:
+        name = dict(model='config.json', tokenizer='tokenizer_config.json')[part]
+        content = json.loads((tmp_path / 'model' / name).read_text())
+        kinds = dict.fromkeys(('AutoConfig', 'AutoModel'), 'own.Own')
+        kinds['AutoTokenizer'] = ['own.Own', None]
+        content.update(auto_map=kinds, model_type='own', architectures=['OwnModel'],
+                       tokenizer_class='OwnTokenizer')
+        (tmp_path / 'model' / name).write_text(json.dumps(content))
+    with pytest.raises((ValueError, OSError)) as caught:
+        HuggingFaceTokenizer(folder) if part == 'tokenizer' else HuggingFaceTextEncoder(folder)
+    assert folder in str(caught.value) and '\n' not in str(caught.value)
+    assert not ran.exists()
+
+
+class _Opener:
+    """Unpickling it opens a file for writing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return open, (self.path, 'w')

@@ -67,7 +67,8 @@ class Family:
             single=self.template, special_tokens=[(token, vocab[token]) for token in used])
         tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_object=inner, unk_token='[UNK]', pad_token=self.pad, eos_token=self.eos,
-            padding_side=self.side, model_input_names=['input_ids', 'attention_mask'])
+            padding_side=self.side, model_input_names=['input_ids', 'attention_mask'] + (
+                ['token_type_ids'] if ':' in self.template else []))
         tokenizer.save_pretrained(folder)
 
 
@@ -93,6 +94,9 @@ FAMILIES = {
     'electra': Family('ElectraModel', dict(SIZES, embedding_size=8)),
     'distilbert': Family('DistilBertModel', dict(
         dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=POSITIONS)),
+    'distilbert-sines': Family('DistilBertModel', dict(
+        dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=POSITIONS,
+        sinusoidal_pos_embds=True)),
     'deberta-v2': Family('DebertaV2Model', dict(
         SIZES, relative_attention=True, pos_att_type=['p2c', 'c2p'], position_biased_input=False)),
     'roberta': Family('RobertaModel', SIZES, **ROBERTA),
@@ -104,6 +108,7 @@ FAMILIES = {
     'mt5': Family('MT5Model', T5, **ENDS),
     'mt5-encoder': Family('MT5EncoderModel', T5, **ENDS),
     'umt5-encoder': Family('UMT5EncoderModel', T5, **ENDS),
+    'nllb': Family('M2M100Model', dict(DECODER, max_position_embeddings=POSITIONS), **ROBERTA),
     'clip': Family('CLIPModel', two_towers(), **CLIP),
     'clip-old-config': Family('CLIPModel', two_towers(), **{
         **CLIP, 'text_cfg': dict(pad_token_id=1, bos_token_id=0, eos_token_id=2)}),
@@ -122,6 +127,9 @@ FAMILIES = {
         projection_dim=WIDTH, prompt_num_attention_heads=2), **CLIP),
     'blip': Family('BlipModel', two_towers(), **ROBERTA, text_cfg=dict(
         encoder_hidden_size=WIDTH, num_attention_heads=2)),
+    'xlnet': Family('XLNetModel', dict(d_model=WIDTH, n_layer=2, n_head=2, d_inner=24),
+                    special=('<pad>', '<sep>', '<cls>'), template='$A:0 <sep>:0 <cls>:2',
+                    pad='<pad>', side='left'),
     'gpt2': Family('GPT2Model', dict(n_embd=WIDTH, n_layer=2, n_head=2, n_positions=POSITIONS),
                    **GPT),
     'gpt2-begins': Family(

@@ -1,23 +1,20 @@
-"""Building and loading open_clip models, with one clear sentence for what goes wrong."""
+"""Building open_clip models, with one clear sentence for what goes wrong."""
 
 from __future__ import annotations
 
 import copy
 import difflib
 import os
-import pickle
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import nn
 
-SCHEMAS = ('hf-hub:', 'local-dir:')
-WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
-# What the loaders raise on a torn file, an empty one, a pickle with code, another model's weights.
-LOAD_ERRORS = (
-    RuntimeError, AttributeError, KeyError, StopIteration, EOFError, pickle.UnpicklingError,
-    SafetensorError,
-)
+from urbancross_mm.models.encoders.clip_weights import SCHEMAS, find_weights, load_weights, reason
+
+CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
+# What open_clip, timm and transformers raise where a config does not fit.
+BUILD_ERRORS = (
+    OSError, RuntimeError, KeyError, TypeError, AttributeError, AssertionError, ValueError)
 
 
 def build_clip(
@@ -30,9 +27,13 @@ def build_clip(
 ) -> tuple[nn.Module, int]:
     """Build an open_clip model with separate towers ``visual`` and ``text``, and load it.
 
+    A CoCa model comes without its decoder: its towers give one vector each, as all others do.
+
     Args:
-        model_name (str, optional): Name in ``open_clip.list_models()``.
-        pretrained (str, optional): Tag, local file or None. Defaults to None.
+        model_name (str, optional): Name in ``open_clip.list_models()``, ``'local-dir:<folder>'``
+            or ``'hf-hub:<organisation>/<name>'``.
+        pretrained (str, optional): Tag, local file or None: the weights of the folder, or random
+            ones. Defaults to None.
         model_cfg (dict, optional): Replaces the name. Defaults to None.
         force_quick_gelu (bool): The activation of OpenAI's weights. Defaults to False.
         image_size (int | tuple, optional): Other than the model's own. Defaults to None.
@@ -42,26 +43,49 @@ def build_clip(
         tuple[nn.Module, int]: The model and the width of its embeddings.
 
     Raises:
-        ValueError: If the model or tag is unknown, or the file holds another model's weights.
-        FileNotFoundError: If the weights are neither on disk nor to be downloaded.
+        ValueError: If the model or tag is unknown or cannot be built, or the file holds another
+            model's weights.
+        FileNotFoundError: If weights or configs are neither on disk nor to be downloaded.
     """
-    import open_clip
+    cfg = model_config(model_name, model_cfg)
+    what = 'the given model_cfg' if model_cfg is not None else model_name
+    weights, quick_gelu = find_weights(None if model_cfg is not None else model_name, pretrained)
+    cfg['quick_gelu'] = bool(cfg.get('quick_gelu') or quick_gelu or force_quick_gelu)
+    if image_size is not None:
+        cfg['vision_cfg']['image_size'] = image_size
+    if context_length is not None:
+        cfg['text_cfg']['context_length'] = context_length
+    model = _build(cfg, what)
+    if weights is not None:
+        load_weights(model, weights, what)
+    if image_size is not None and hasattr(model.visual, 'set_input_size'):
+        model.visual.set_input_size(image_size)  # timm resizes after loading
+    return model, cfg['embed_dim']
 
-    if model_cfg is None:
-        _check_name(model_name)
-    weights, quick_gelu = _find_weights(model_name, pretrained, model_cfg)
-    overrides = (quick_gelu or force_quick_gelu, image_size, context_length)
-    try:
-        if model_cfg is not None:
-            return _nameless(model_cfg, weights, *overrides), model_cfg['embed_dim']
-        width = open_clip.get_model_config(model_name.replace('/', '-'))['embed_dim']
-        return _named(model_name, weights, *overrides), width
-    except LOAD_ERRORS as error:
-        if weights is None:
-            raise
-        what = 'the given model_cfg' if model_cfg is not None else model_name
-        reason = ' '.join(str(error).split())[:300]
-        raise ValueError(f'{weights!r} does not hold weights of {what}: {reason}') from error
+
+def model_config(model_name: str | None, model_cfg: dict[str, Any] | None) -> dict[str, Any]:
+    """Find the config of a model.
+
+    Args:
+        model_name (str, optional): As in :func:`build_clip`.
+        model_cfg (dict, optional): Replaces the name.
+
+    Returns:
+        dict: A copy with ``embed_dim``, ``vision_cfg``, ``text_cfg``.
+
+    Raises:
+        ValueError: If the model is unknown, or its config is incomplete.
+        FileNotFoundError: If the folder or the hub has no config.
+    """
+    if model_cfg is not None:
+        cfg, what = copy.deepcopy(dict(model_cfg)), 'the given model_cfg'
+    else:
+        cfg, what = _named_config(model_name), f'the config of {model_name!r}'
+    lacking = [key for key in CONFIG_KEYS if key not in cfg]
+    if lacking:
+        raise ValueError(
+            f"{what} has no {', '.join(lacking)}; it holds {', '.join(cfg) or 'nothing'}")
+    return cfg
 
 
 def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -71,107 +95,81 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
         cfg (dict): Config of an ``OpenCLIP...Encoder``.
 
     Returns:
-        dict: The same network, ``pretrained=None``: nothing is downloaded or read. The activation
-        that a tag implies stays.
+        dict: The same network, ``pretrained=None``: no weights are downloaded or read. The
+        activation that a tag implies stays.
     """
     import open_clip
 
-    tag, name = cfg.get('pretrained'), (cfg.get('model_name') or 'ViT-B-16').replace('/', '-')
-    found = open_clip.get_pretrained_cfg(name, tag) if tag and not os.path.isfile(tag) else {}
+    name, tag = cfg.get('model_name') or 'ViT-B-16', cfg.get('pretrained')
+    if name.startswith(SCHEMAS) and cfg.get('model_cfg') is None:
+        return {**cfg, 'pretrained': None, 'model_cfg': model_config(name, None)}
+    named = tag and not os.path.isfile(tag)
+    found = open_clip.get_pretrained_cfg(name.replace('/', '-'), tag) if named else {}
     return {
         **cfg, 'pretrained': None,
         'force_quick_gelu': bool(cfg.get('force_quick_gelu') or found.get('quick_gelu')),
     }
 
 
-def _named(
-    model_name: str,
-    weights: str | None,
-    quick_gelu: bool,
-    image_size: int | tuple[int, int] | None,
-    context_length: int | None,
-) -> nn.Module:
-    import open_clip
-
-    return open_clip.create_model(
-        model_name, weights, force_custom_text=True, force_quick_gelu=quick_gelu,
-        force_image_size=image_size, force_context_length=context_length, pretrained_text=False,
-    )
-
-
-def _nameless(
-    model_cfg: dict[str, Any],
-    weights: str | None,
-    quick_gelu: bool,
-    image_size: int | tuple[int, int] | None,
-    context_length: int | None,
-) -> nn.Module:
-    import open_clip
-
-    cfg = copy.deepcopy(dict(model_cfg))
-    cfg.pop('custom_text', None)
-    cfg['quick_gelu'] = cfg.get('quick_gelu', False) or quick_gelu
-    if image_size is not None:
-        cfg['vision_cfg']['image_size'] = image_size
-    if context_length is not None:
-        cfg['text_cfg']['context_length'] = context_length
-    model = open_clip.CustomTextCLIP(**cfg)
-    if weights is not None:
-        open_clip.load_checkpoint(model, weights)
-    return model
-
-
-def _check_name(model_name: str | None) -> None:
+def _named_config(model_name: str | None) -> dict[str, Any]:
     import open_clip
 
     if not model_name:
         raise ValueError('an open_clip encoder needs model_name or model_cfg, got neither')
-    known = open_clip.list_models()
-    if model_name.startswith(SCHEMAS) or model_name.replace('/', '-') in known:
-        return
-    lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(model_name.lower(), lower, n=4, cutoff=0.5)
-    hint = f'; near it: {", ".join(lower[name] for name in near)}' if near else ''
-    raise ValueError(
-        f'unknown open_clip model {model_name!r}, not in open_clip.list_models(){hint}'
-    )
-
-
-def _find_weights(
-    model_name: str | None, pretrained: str | None, model_cfg: dict[str, Any] | None
-) -> tuple[str | None, bool]:
-    """Path of the weights on disk, and whether their tag asks for QuickGELU."""
-    if pretrained is None or os.path.isfile(pretrained):
-        return pretrained, False
-    if pretrained.endswith(WEIGHT_SUFFIXES) or os.sep in pretrained:
+    try:
+        cfg = open_clip.get_model_config(
+            model_name if model_name.startswith(SCHEMAS) else model_name.replace('/', '-'))
+    except OSError as error:
         raise FileNotFoundError(
-            f'no weights file {pretrained!r} (looked for {os.path.abspath(pretrained)!r}); '
-            '--sample runs without weights'
-        )
-    if model_cfg is not None or model_name.startswith(SCHEMAS):
+            f'no open_clip_config.json of the open_clip model {model_name!r} ({reason(error)}): '
+            'give a folder that holds it, or connect once') from error
+    except (ValueError, AttributeError) as error:
         raise ValueError(
-            f'pretrained={pretrained!r} is no file, and only models with a name have tags'
-        )
-    return _download(model_name, pretrained)
+            f'the open_clip_config.json of {model_name!r} cannot be read: {reason(error)}'
+        ) from error
+    if not isinstance(cfg, dict):
+        raise ValueError(_unknown_name(model_name))
+    # The weights come from the file of the whole model alone.
+    for tower, key, switch in (('vision_cfg', 'timm_model_name', 'timm_model_pretrained'),
+                               ('text_cfg', 'hf_model_name', 'hf_model_pretrained')):
+        if cfg.get(tower, {}).get(key):
+            cfg[tower][switch] = False
+    return cfg
 
 
-def _download(model_name: str, tag: str) -> tuple[str, bool]:
+def _build(cfg: dict[str, Any], what: str) -> nn.Module:
     import open_clip
 
-    name = model_name.replace('/', '-')
-    found = open_clip.get_pretrained_cfg(name, tag)
-    if not found:
-        tags = ', '.join(open_clip.list_pretrained_tags_by_model(name)) or 'none'
-        raise ValueError(
-            f'unknown weights {tag!r} of open_clip model {model_name!r}; its tags: {tags}'
-        )
+    _check_text_tower(cfg['text_cfg'].get('hf_model_name'), what)
+    options = {key: one for key, one in cfg.items() if key not in ('custom_text', 'multimodal_cfg')}
+    for tower in ('vision_cfg', 'text_cfg'):
+        options[tower] = {**cfg[tower], 'output_tokens': False}
     try:
-        return open_clip.download_pretrained(found), found.get('quick_gelu', False)
-    # Hub, urllib and requests each raise errors of their own; all mean the same to the user.
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        return open_clip.CustomTextCLIP(**options)
+    except BUILD_ERRORS as error:
+        raise ValueError(
+            f'open_clip cannot build {what}: {type(error).__name__}: {reason(error)}') from error
+
+
+def _check_text_tower(hf_name: str | None, what: str) -> None:
+    """Ask for the config of a text tower of transformers before the other tower is built."""
+    if not hf_name:
+        return
+    from transformers import AutoConfig
+
+    try:
+        AutoConfig.from_pretrained(hf_name)
+    except (OSError, ValueError) as error:
         raise FileNotFoundError(
-            f'the weights {tag!r} of open_clip model {model_name!r} are not on this machine and '
-            f'could not be downloaded ({reason}): connect once, or set pretrained to a local '
-            '.pt or .safetensors file; --sample runs without weights'
-        ) from error
+            f'the text tower of the open_clip model {what} is {hf_name!r} of the Hugging Face hub, '
+            f'which is not on this machine ({reason(error)}): connect once, or give a model_cfg '
+            'whose hf_model_name is a local folder; --sample runs without it') from error
+
+
+def _unknown_name(model_name: str) -> str:
+    import open_clip
+
+    lower = {name.lower(): name for name in open_clip.list_models()}
+    near = difflib.get_close_matches(model_name.lower(), lower, n=4, cutoff=0.5)
+    hint = f'; near it: {", ".join(lower[name] for name in near)}' if near else ''
+    return f'unknown open_clip model {model_name!r}, not in open_clip.list_models(){hint}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import textwrap
 from typing import Any, ClassVar
 
 import torch
@@ -85,7 +86,8 @@ class HuggingFaceEncoder(BaseEncoder):
         do not train; those that they depend on must come from the folder.
         """
         missing, self._missing = self._missing, {}
-        asked = list(missing.values()) if frozen else list(self.parameters())
+        asked = [weight for weight in (missing.values() if frozen else self.parameters())
+                 if weight.requires_grad]
         with torch.set_grad_enabled(bool(asked)):
             feats = self.pooled(probe)
             grads = torch.autograd.grad(feats.sum(), asked, allow_unused=True) if asked else ()
@@ -136,10 +138,11 @@ def load_model(path: str, allow_download: bool) -> tuple[nn.Module, set[str]]:
     try:
         config, _ = transformers.PretrainedConfig.get_config_dict(path, **options)
         model, info = _class_for(config).from_pretrained(
-            path, dtype=torch.float32, output_loading_info=True, **options)
+            path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **options)
         return model, set(info['missing_keys'])
     except LOAD_ERRORS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')[:200]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = textwrap.shorten(first_line, 200, placeholder=' ...').rstrip('.')
         if isinstance(error, OSError) or not os.path.isdir(path):
             raise FileNotFoundError(
                 f'no transformers model at {path!r} ({reason}): give a local folder with '

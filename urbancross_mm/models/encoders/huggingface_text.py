@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from urbancross_mm.models.encoders.huggingface_base import HuggingFaceEncoder
 from urbancross_mm.registry import MODELS
-from urbancross_mm.utils.hf_tokenizers import closing_paddings, padding_id
+from urbancross_mm.utils.hf_tokenizers import (
+    closing_paddings,
+    load_tokenizer,
+    padding_id,
+    token_types,
+)
 
 # Trained without an attention mask on rows padded to their full length, whose last column is read.
 UNMASKED = ('siglip_text_model', 'siglip2_text_model')
@@ -61,7 +66,9 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(path, pool, allow_download, init_cfg)
-        self.pad_id, self._closing = self._padding(pad_id, allow_download)
+        tokenizer = _tokenizer_of(self.path, allow_download)
+        self.pad_id, self._closing = self._padding(pad_id, tokenizer)
+        self._types = token_types(tokenizer) if 'token_type_ids' in self.inputs else {}
         self.max_tokens = _max_tokens(self.model)
         self._vocab_size = getattr(self.model.config, 'vocab_size', self.pad_id + 1)
         self._unmasked = self.model.config.model_type in UNMASKED
@@ -75,9 +82,8 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             return model.get_encoder()
         return model
 
-    def _padding(self, pad_id: int | None, allow_download: bool) -> tuple[int, int]:
+    def _padding(self, pad_id: int | None, tokenizer: Any) -> tuple[int, int]:
         """Padding id, and how many of it end a text."""
-        tokenizer = _load_tokenizer(self.path, allow_download)
         if tokenizer is not None:
             pad_id = padding_id(tokenizer) if pad_id is None else pad_id
             return pad_id, closing_paddings(tokenizer, pad_id)
@@ -123,7 +129,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         """
         tokens, mask = self._trim(tokens)
         attended = None if self._unmasked else mask.long()
-        out = self.model(input_ids=tokens, attention_mask=attended)
+        out = self.model(input_ids=tokens, attention_mask=attended, **self._segments(tokens))
         if self.pool == 'pooler':
             return self._own_feature(out)
         states = out.last_hidden_state  # (N, L, C)
@@ -131,6 +137,15 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             return states[:, 0]
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+    def _segments(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Types of the tokens where they are not all 0, which is what models assume."""
+        if not self._types:
+            return {}
+        types = torch.zeros_like(tokens)
+        for token_id, kind in self._types.items():
+            types[tokens == token_id] = kind
+        return dict(token_type_ids=types)
 
     def _trim(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Rows as the model takes them, and where they are text.
@@ -154,13 +169,10 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         return tokens, mask
 
 
-def _load_tokenizer(path: str, allow_download: bool) -> Any:
+def _tokenizer_of(path: str, allow_download: bool) -> Any:
     """The tokenizer in the folder of a model; None where there is none."""
-    import transformers
-
     try:
-        return transformers.AutoTokenizer.from_pretrained(
-            path, local_files_only=not allow_download)
+        return load_tokenizer(path, local=not allow_download)
     # Each kind of tokenizer fails in its own way where its files are missing.
     except Exception:
         return None
@@ -171,4 +183,6 @@ def _max_tokens(model: nn.Module) -> int | None:
     count = getattr(model.config, 'max_position_embeddings', None)
     # RoBERTa and MPNet count positions from behind their padding id.
     offset = getattr(getattr(model, 'embeddings', None), 'padding_idx', None)
-    return count if count is None or offset is None else count - offset - 1
+    if count is None or count < 1:  # XLNet says -1
+        return None
+    return count if offset is None else count - offset - 1

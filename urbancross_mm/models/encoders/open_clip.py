@@ -44,9 +44,11 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
     """Image tower of an open_clip model, projection included.
 
     Args:
-        model_name (str, optional): Name in ``open_clip.list_models()``. Defaults to 'ViT-B-16'.
+        model_name (str, optional): Name in ``open_clip.list_models()``, ``'local-dir:<folder>'``
+            or ``'hf-hub:<organisation>/<name>'``. Defaults to 'ViT-B-16'.
         pretrained (str, optional): Tag (``'laion2b_s34b_b88k'``, downloaded once) or a local
-            ``.pt`` or ``.safetensors`` file of the whole model. Defaults to None, random.
+            ``.pt`` or ``.safetensors`` file of the whole model. Defaults to None: the weights in
+            the folder or on the hub that the name says, else random.
         model_cfg (dict, optional): ``embed_dim``, ``vision_cfg`` and ``text_cfg`` of a model
             without a name; replaces ``model_name``. Defaults to None.
         frozen (bool): Do not train the tower. Defaults to False.
@@ -58,8 +60,9 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
         init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
 
     Raises:
-        ValueError: If the model or tag is unknown, or the file holds another model's weights.
-        FileNotFoundError: If the weights are neither on disk nor to be downloaded.
+        ValueError: If the model or tag is unknown or cannot be built, or the file holds another
+            model's weights.
+        FileNotFoundError: If weights or configs are neither on disk nor to be downloaded.
     """
 
     tower_name = 'visual'
@@ -90,9 +93,10 @@ class OpenCLIPTextEncoder(_OpenCLIPEncoder):
     """Text tower of an open_clip model, projection included.
 
     Args:
-        model_name (str, optional): Name in ``open_clip.list_models()``. Defaults to 'ViT-B-16'.
+        model_name (str, optional): Name, as for :class:`OpenCLIPImageEncoder`. Defaults to
+            'ViT-B-16'.
         pretrained (str, optional): Tag or local file, as for :class:`OpenCLIPImageEncoder`.
-            Defaults to None, random.
+            Defaults to None.
         model_cfg (dict, optional): Config of a model without a name. Defaults to None.
         frozen (bool): Do not train the tower. Defaults to False.
         grad_checkpointing (bool): Recompute activations to save memory. Defaults to False.
@@ -103,8 +107,9 @@ class OpenCLIPTextEncoder(_OpenCLIPEncoder):
         init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
 
     Raises:
-        ValueError: If the model or tag is unknown, or the file holds another model's weights.
-        FileNotFoundError: If the weights are neither on disk nor to be downloaded.
+        ValueError: If the model or tag is unknown or cannot be built, or the file holds another
+            model's weights.
+        FileNotFoundError: If weights or configs are neither on disk nor to be downloaded.
     """
 
     tower_name = 'text'
