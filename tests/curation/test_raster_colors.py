@@ -210,9 +210,9 @@ def geotiff(width: int, height: int, rows: int, bits: int, compression: int) -> 
     """A header with coordinates and 200 bytes for its pixels."""
     keys = [1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633]
     tags = [(256, 'I', [width]), (257, 'I', [height]), (258, 'H', [bits]),
-            (259, 'H', [compression]), (262, 'H', [1]), (273, 'I', [8]), (277, 'H', [1]), (278, 'I', [rows]),
-            (279, 'I', [100]), (33550, 'd', [.5, .5, 0.]), (33922, 'd', [0., 0, 0, 5e5, 58e5, 0]),
-            (34735, 'H', keys)]
+            (259, 'H', [compression]), (262, 'H', [1]), (273, 'I', [8]),
+            (277, 'H', [1]), (278, 'I', [rows]), (279, 'I', [100]), (33550, 'd', [.5, .5, 0.]),
+            (33922, 'd', [0., 0, 0, 5e5, 58e5, 0]), (34735, 'H', keys)]
     start = 8 + 200
     behind, arrays, entries = start + 2 + 12 * len(tags) + 4, b'', b''
     for tag, kind, numbers in tags:
