@@ -1,6 +1,7 @@
 """Segments of pictures, from the masks of a segmenter to files that training reads."""
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -154,6 +155,23 @@ def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> No
     assert Stripes.calls == 2 and areas(place) == [1600, 1600]
     run_stage(stage(), [changed.plus(dict(sha='other pixels'))], place)
     assert Stripes.calls == 3
+
+
+@pytest.mark.parametrize('change', [
+    lambda found: found['segments'][0].update(counts=[9]),
+    lambda found: found['segments'][0].pop('bbox'),
+    lambda found: found.update(size=[90_000, 120_000], image_size=[90_000, 120_000])])
+def test_damaged_candidates_are_made_again(place: Workplace, change: Any) -> None:
+    one = picture(place)
+    run_stage(stage(), [one], place)
+    whole = (place.out / 'segments/a/tile.json').read_bytes()
+    path = place.out / 'cache/candidates/a/tile.json'
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+    (place.out / 'segments/a/tile.json').unlink()
+    run_stage(stage(), [one], place)
+    assert Stripes.calls == 2 and (place.out / 'segments/a/tile.json').read_bytes() == whole
 
 
 def test_a_second_run_makes_nothing_but_lost_files(place: Workplace) -> None:

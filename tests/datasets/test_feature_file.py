@@ -82,6 +82,13 @@ def test_what_is_not_there_is_named(file, tmp_path):
     (dict(image_ids=np.array(IDS)), 'lacks image_feats, texts, text_feats, metadata'),
     (dict(image_ids=np.array(IDS[:2])), r'2 image_ids for image_feats of shape \(3, 4\)'),
     (dict(text_feats=TEXT_FEATS[0]), r'2 texts for text_feats of shape \(5,\)'),
+    (dict(image_ids=np.array('a')), r'1 image_ids for image_feats of shape \(3, 4\)'),
+    (dict(image_ids=np.arange(3)), 'image_ids of type int64'),
+    (dict(text_feats=TEXT_FEATS.astype(str)), 'text_feats of type <U'),
+    (dict(text_feats=TEXT_FEATS * 1j), 'text_feats of type complex64'),
+    (dict(image_feats=IMAGE_FEATS * np.nan), 'image_feats that are not all finite'),
+    (dict(image_ids=np.array(['a', 'b', 'a'])), 'some of its image_ids twice'),
+    (dict(metadata=np.array('{')), 'metadata that are not valid JSON'),
 ])
 def test_other_files_are_refused(arrays, sentence, tmp_path):
     path = tmp_path / 'x.npz'
@@ -115,3 +122,16 @@ def test_nothing_wrong_is_written(ids, feats, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         write_features(tmp_path / 'x.npz', ids, feats, TEXTS, TEXT_FEATS, {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('shape', ['(1000000, 1000000)', '(2000000000000, 900)', '(3, 5)'])
+def test_a_header_that_asks_for_more_than_the_file_holds(file, shape):
+    content = Path(file).read_bytes()
+    old = b"'shape': (3, 4), }"
+    new = f"'shape': {shape}, }}".encode()
+    spare = content[content.index(old):].index(b'\n')
+    assert len(new) < spare
+    start = content.index(old)
+    Path(file).write_bytes(content[:start] + new.ljust(spare) + content[start + spare:])
+    with pytest.raises(ValueError, match=r'features\.npz is not a readable file of features'):
+        open_features(file)

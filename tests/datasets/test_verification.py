@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -120,6 +121,46 @@ def test_segments_of_another_size(root):
 def test_broken_segment_file(root, text):
     (root / 'segments/test0.json').write_text(text)
     assert 'test0.json' in _only_error(root).examples[0]
+
+
+@pytest.mark.parametrize('counts', [[900], 'P' * 8, [1920, 5], '0' * 9, [[1920]]])
+def test_masks_that_no_decoder_should_trust(root, counts):
+    path = root / 'segments/test0.json'
+    content = json.loads(path.read_text())
+    content['segments'][1]['counts'] = counts
+    path.write_text(json.dumps(content))
+    error = _only_error(root).examples[0]
+    assert 'hold a broken mask' in error and 'test0.json' in error
+
+
+def test_masks_that_ask_for_more_than_their_image(root):
+    path = root / 'segments/test0.json'
+    content = json.loads(path.read_text())
+    for size in ([40_000, 48_000], [80, 96]):
+        for image_size in (size, [40, 48]):
+            path.write_text(json.dumps({**content, 'size': size, 'image_size': image_size}))
+            assert 'test0.json' in _only_error(root).examples[0]
+
+
+def test_images_that_training_refuses(root):
+    deep = np.random.default_rng(0).integers(0, 4096, (40, 48, 3), dtype=np.uint16)
+    cv2.imwrite(str(root / 'images/test0.png'), deep)
+    error = _only_error(root)
+    assert error.what == 'unreadable picture'
+    assert 'test0.png has more than 8 bits a channel' in error.examples[0]
+
+
+@pytest.mark.parametrize(('pixels', 'kept', 'sentence'), [
+    (np.zeros((40, 48), np.uint8), 0.6, 'cannot be decoded'),
+    (np.zeros((40, 48), np.uint16), 1, 'more than 8 bits'),
+    (np.zeros((40, 48, 3), np.uint8), 1, 'one number of 8 bits a pixel')])
+def test_class_maps_are_decoded(root, pixels, kept, sentence):
+    (root / 'seg_maps').mkdir()
+    path = root / 'seg_maps/a.png'
+    cv2.imwrite(str(path), pixels)
+    path.write_bytes(path.read_bytes()[:int(kept * path.stat().st_size)])
+    _edit(root, 'train', lambda items: items[0].update(seg_map_path='a.png'))
+    assert sentence in _only_error(root).examples[0]
 
 
 def test_class_map_of_another_size(root):

@@ -192,10 +192,20 @@ def test_nothing_is_run_for_a_file_with_a_false_suffix(tmp_path: Path) -> None:
     refused(tmp_path / 'a.jpg', (tmp_path / 'a.eps').read_bytes(), 'cannot be decoded')
 
 
-@pytest.mark.parametrize('kind', [b'zTXt', b'iCCP'])
-def test_a_large_note_in_a_png_is_refused_by_name(tmp_path: Path, kind: bytes) -> None:
-    note = chunk(kind, b'x\0\0' + zlib.compress(bytes(80_000_000)))
-    refused(tmp_path / 'a.png', png(pixels(), 8, 2, note), 'cannot be decoded')
+@pytest.mark.parametrize('kind', [b'zTXt', b'iTXt', b'iCCP'])
+def test_a_large_note_in_a_png_hides_no_pixels(tmp_path: Path, kind: bytes) -> None:
+    begin = b'x\0\1\0\0\0' if kind == b'iTXt' else b'x\0\0'
+    note = chunk(kind, begin + zlib.compress(bytes(80_000_000)))
+    path = tmp_path / 'a.png'
+    path.write_bytes(png(pixels(), 8, 2, note))
+    assert np.array_equal(read_image(str(path))[0], pixels())
+    assert fingerprint(path).size == (18, 26) and probe_image(str(path)) is None
+    table = pixels(3, 1, 256)[0]
+    extra = chunk(b'PLTE', table.tobytes()) + chunk(b'tRNS', bytes(9))
+    path.write_bytes(png(pixels(1), 8, 3, note + extra))
+    assert np.array_equal(read_image(str(path))[0], table[pixels(1)[..., 0]])
+    refused(path, png(pixels().astype(np.uint16), 16, 2, note), DEEP)
+    refused(path, png(pixels(), 8, 2, note)[:-60], 'cannot be decoded')
 
 
 def test_a_size_that_no_file_fills_allocates_nothing_and_is_refused(tmp_path: Path) -> None:

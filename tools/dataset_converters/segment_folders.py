@@ -5,6 +5,10 @@
 the annotations what it finds there, or give ``--annotations FILE ...`` to name them there now.
 Files that exist are kept, so an interrupted run goes on where it was. The masks are what is not
 white in a JPEG, hence approximate at their borders.
+
+``--sam FOLDER`` reads what Segment Anything wrote instead: the folders or, with
+``--convert-to-rle``, the ``.json`` files of its ``amg.py``, or files of SA-1B. Below the folder,
+they are named like the images below ``ROOT/images``.
 """
 
 from __future__ import annotations
@@ -26,13 +30,16 @@ def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', type=Path, help='data root with image_segments/ (and images/)')
+    parser.add_argument('--sam', type=Path, metavar='FOLDER',
+                        help='output of SAM to read in place of image_segments/')
     parser.add_argument('--out', type=Path, help='folder for the masks (default: ROOT/segments)')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--white', type=int, default=235,
                         help='a pixel is background if no channel is darker than this')
     parser.add_argument('--clean', type=float, default=0.001,
                         help='repair specks and holes below this part of the picture')
-    parser.add_argument('--limit', type=int, help='keep only the first segments, by number')
+    parser.add_argument('--limit', type=int,
+                        help='keep only the first segments, by number (of SAM: the best)')
     parser.add_argument('--skip-bad', action='store_true',
                         help='leave out pictures with an unreadable segment, and count them')
     parser.add_argument('--workers', type=int, default=2, help='threads')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from urbancross_mm.curation.georeference import place_on_globe, rasterio
 
 OVERVIEW_SIDE = 1024
 Window = tuple[int, int, int, int]
+RGB = ('red', 'green', 'blue')
+# Of one file. Names and records of a million tiles are a gigabyte.
+MOST_TILES = 1_000_000
+# A block that fits into memory anyhow, and how far one is ever compressed.
+LARGE_BLOCK, MOST_SHRUNK = 1 << 28, 5000
+# Parts of colors in another space than red, green and blue.
+OTHER_SPACES = frozenset(('cyan', 'magenta', 'yellow', 'black', 'hue', 'saturation', 'lightness',
+                          'y', 'cb', 'cr'))
 
 
 @dataclass(frozen=True)
@@ -24,18 +32,28 @@ class Raster:
         path (Path): The file.
         width (int): In pixels.
         height (int): In pixels.
-        count (int): Bands.
         crs (str | None): For example ``EPSG:25833``; None if the file names none.
         transform (tuple[float, ...]): x from column and row (scale, skew, origin), then y (skew,
             scale, origin).
+        dtype (str): Of its values, such as 'uint8'.
+        colors (tuple[str, ...]): What each band shows, such as 'red', 'alpha' or 'undefined'.
+        bits (int | None): Bits of a value if they are fewer than the type has.
+        white_is_zero (bool): Small values are light.
+        block (int): Bytes that are decoded at a time, for a pixel or for all of them.
+        palette (np.ndarray | None): uint8, ``(N, 4)``: red, green, blue and alpha by value.
     """
 
     path: Path
     width: int
     height: int
-    count: int
     crs: str | None
     transform: tuple[float, ...]
+    dtype: str
+    colors: tuple[str, ...]
+    bits: int | None = None
+    white_is_zero: bool = False
+    block: int = 0
+    palette: np.ndarray | None = field(default=None, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> Raster:
@@ -52,8 +70,44 @@ class Raster:
             ValueError: If what is in it cannot be read.
         """
         with _opened(path) as file:
-            return cls(path, file.width, file.height, file.count,
-                       file.crs.to_string() if file.crs else None, tuple(file.transform)[:6])
+            colors = tuple(color.name.lower() for color in file.colorinterp)
+            bits = file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
+            layout = file.tags(ns='IMAGE_STRUCTURE')
+            together = file.count if layout.get('INTERLEAVE') == 'PIXEL' else 1
+            rows, columns = file.block_shapes[0]
+            return cls(path, file.width, file.height, file.crs.to_string() if file.crs else None,
+                       tuple(file.transform)[:6], str(file.dtypes[0]), colors, bits and int(bits),
+                       layout.get('MINISWHITE') == 'YES',
+                       rows * columns * together * np.dtype(file.dtypes[0]).itemsize,
+                       _palette_of(file) if 'palette' in colors else None)
+
+    @property
+    def color_bands(self) -> tuple[int, ...]:
+        """Red, green and blue wherever they are named, else the first bands that may be colors."""
+        if set(RGB) <= set(self.colors):
+            return tuple(self.colors.index(color) + 1 for color in RGB)
+        bands = [band for band, color in enumerate(self.colors, 1) if color != 'alpha']
+        return tuple(bands[:3] if len(bands) > 2 and 'palette' not in self.colors else bands[:1])
+
+    def why_absurd(self, size: int, stride: int) -> str:
+        """What its header asks for that its file cannot hold, or nobody can use.
+
+        Args:
+            size (int): Side of a tile in pixels.
+            stride (int): Step between tiles.
+
+        Returns:
+            str: A reason, or nothing.
+        """
+        across, down = (max(side - size, 0) // stride + 1 for side in (self.width, self.height))
+        tiles = across * down
+        if tiles > MOST_TILES:
+            return f'{tiles} tiles would be cut from it, more than {MOST_TILES}: split the file, ' \
+                   'or take a larger size and stride'
+        length = self.path.stat().st_size
+        if self.block > max(LARGE_BLOCK, MOST_SHRUNK * length):
+            return f'its header names blocks of {self.block} bytes, which cannot be in {length}'
+        return ''
 
     def position(self, window: Window) -> dict[str, object]:
         """Where a window lies.
@@ -81,25 +135,42 @@ class Raster:
                               self.crs)
 
     def _check_bands(self, bands: tuple[int, ...]) -> None:
-        if max(bands) > self.count:
-            raise ValueError(f'the raster has no band {max(bands)}, the last one is {self.count}')
+        if not bands or max(bands) > len(self.colors):
+            raise ValueError(f'the raster has no band {max(bands, default=1)}, the last one is '
+                             f'{len(self.colors)}')
+        if self.dtype.startswith('complex'):
+            raise ValueError(f'the raster has complex values ({self.dtype}): write their '
+                             'amplitudes as a raster first')
+        foreign = sorted({self.colors[band - 1] for band in bands} & OTHER_SPACES)
+        if foreign:
+            raise ValueError(f'the raster has bands of {", ".join(foreign)}: convert it to red, '
+                             'green and blue first')
+
+    def _is_palette(self, bands: tuple[int, ...]) -> bool:
+        return self.palette is not None and all(
+            self.colors[band - 1] == 'palette' for band in bands)
 
     def value_range(self, bands: tuple[int, ...]) -> tuple[float, float]:
-        """What shall be black and white: 0 and 255 of 8 bits, else the 2 % and 98 % quantiles.
+        """What shall be black and white: all of 8 bits or less, else the 2 % and 98 % quantiles.
 
         Args:
             bands (tuple[int, ...]): From 1.
 
         Returns:
-            tuple[float, float]: From a reduced reading of the whole raster.
+            tuple[float, float]: From a reduced reading of the whole raster. Black is the larger
+            one if the file says that small values are light.
 
         Raises:
             ValueError: If it cannot be read, or has no such band or no data.
         """
         self._check_bands(bands)
+        low, high = 0.0, float(2 ** (self.bits or 8) - 1)
+        if self.dtype != 'uint8':
+            low, high = self._quantiles(bands)
+        return (high, low) if self.white_is_zero else (low, high)
+
+    def _quantiles(self, bands: tuple[int, ...]) -> tuple[float, float]:
         with _opened(self.path) as file:
-            if file.dtypes[bands[0] - 1] == 'uint8':
-                return 0.0, 255.0
             shrink = max(1, -(-max(file.width, file.height) // OVERVIEW_SIDE))
             shape = (-(-file.height // shrink), -(-file.width // shrink))
             pixels = file.read(bands, out_shape=(len(bands), *shape), masked=True)
@@ -114,9 +185,11 @@ class Raster:
              value_range: tuple[float, float]) -> tuple[np.ndarray, float, bool]:
         """Read a window as an 8-bit picture.
 
+        A palette is looked up; its colors need no range.
+
         Args:
             window (tuple): Column, row, width and height in pixels.
-            bands (tuple[int, ...]): Three, or one for grey.
+            bands (tuple[int, ...]): Three, or one for grey or a palette.
             value_range (tuple[float, float]): Values that become 0 and 255.
 
         Shape:
@@ -128,27 +201,43 @@ class Raster:
             8 bits.
 
         Raises:
-            ValueError: If it cannot be read, or has no such band.
+            ValueError: If it cannot be read, or has no such band, or its values are no colors.
         """
         self._check_bands(bands)
         with _opened(self.path) as file:
             area = rasterio('rasterio.windows').Window(*window)
-            pixels = file.read(bands, window=area).astype(np.float64)
-            known = file.dataset_mask(window=area) > 0
-        known &= np.isfinite(pixels).all(axis=0)
-        low, high = value_range
-        with np.errstate(invalid='ignore'):
-            scaled = np.clip((pixels - low) / (high - low) * 255, 0, 255)
+            values = file.read(bands, window=area)
+            # Of the bands that are shown: another one may have data where these have none.
+            known = (file.read_masks(bands, window=area) > 0).any(axis=0)
+        known &= np.isfinite(values).all(axis=0)
+        if self._is_palette(bands):
+            colors = self.palette[np.minimum(values[0].astype(np.int64), len(self.palette) - 1)]
+            known &= colors[..., 3] > 0
+            scaled = colors[..., :3].transpose(2, 0, 1)
+        else:
+            low, high = value_range
+            with np.errstate(invalid='ignore'):
+                scaled = np.clip((values.astype(np.float64) - low) / (high - low) * 255, 0, 255)
         picture = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
         return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))), \
-            float(known.mean()), bool((pixels[:, known] == pixels[:, known][:, :1]).all())
+            float(known.mean()), bool((values[:, known] == values[:, known][:, :1]).all())
+
+
+def _palette_of(file: Any) -> np.ndarray:
+    """Colors by value; a value that the table leaves out has no data."""
+    band = [color.name for color in file.colorinterp].index('palette') + 1
+    entries = file.colormap(band)
+    table = np.zeros((max(entries) + 2, 4), dtype=np.uint8)
+    table[list(entries)] = list(entries.values())
+    return table
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file; what is wrong with it is said without its name, which differs between rasters."""
     try:
-        with rasterio().open(path) as file:
+        # No other driver: some follow references to other files.
+        with rasterio().open(path, driver='GTiff') as file:
             yield file
     except rasterio('rasterio.errors').RasterioIOError as error:
         with open(path, 'rb') as plain:

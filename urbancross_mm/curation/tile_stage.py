@@ -52,7 +52,8 @@ class TileStage(PictureStage):
         min_valid (float): A tile of which less has data is dropped. Defaults to 0.5.
         min_side (int): A picture with a shorter side is dropped. Defaults to 16.
         bands (Sequence[int]): Red, green and blue of a raster, from 1; one band is grey. Defaults
-            to (1, 2, 3), and to (1,) for a raster with less.
+            to (1, 2, 3): the bands that the raster names red, green and blue, else its first three
+            without alpha, else its first. A palette becomes the colors that it stands for.
         value_range (Sequence[float], optional): Values of a raster that become black and white.
             Defaults to None: 0 and 255 of 8 bits, else the 2 % and 98 % quantiles.
         crs (str): Of world files. Defaults to 'EPSG:4326', degrees.
@@ -64,7 +65,7 @@ class TileStage(PictureStage):
     """
 
     name = 'tile'
-    version = 2
+    version = 3
     reads = ('source', 'stamp', 'world', 'window', 'refused', 'same_as')
 
     def __init__(self, size: int = 512, stride: int | None = None, min_valid: float = 0.5,
@@ -160,8 +161,11 @@ class TileStage(PictureStage):
             return []
         try:
             raster = self._raster(path)
+            refused = raster.why_absurd(self.size, self.stride)
         except (OSError, ValueError):
             return []  # processing it will say what is wrong
+        if refused:
+            return [source.plus(dict(refused=refused))]
         stem = stem_of(source.name)
         return [Picture(f'{stem}/r{window[1]:06d}_c{window[0]:06d}.png',
                         {**source.fields, 'window': list(window), 'world': None})
@@ -239,5 +243,4 @@ class TileStage(PictureStage):
         return 'one colour only' if blank else ''
 
     def _bands(self, raster: Raster) -> tuple[int, ...]:
-        """A raster of one band, or of one and alpha, is grey."""
-        return self.bands if self.bands != RGB or raster.count > 2 else (1,)
+        return self.bands if self.bands != RGB else raster.color_bands

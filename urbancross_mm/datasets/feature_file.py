@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +37,7 @@ class FeatureFile:
     def __init__(self, path: str) -> None:
         self.path = path
         content = _read(path)
-        self.metadata: dict[str, Any] = json.loads(str(content['metadata']))
+        self.metadata: dict[str, Any] = content['metadata']
         self.image_feats = _floats(content['image_feats'])
         self.text_feats = _floats(content['text_feats'])
         self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
@@ -154,23 +152,37 @@ def _opened(path: str, mtime: int, size: int) -> FeatureFile:
     return FeatureFile(path)
 
 
-def _read(path: str) -> dict[str, np.ndarray]:
+def _read(path: str) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in ARRAYS if name in archive}
-    except (ValueError, OSError, EOFError, TypeError, RuntimeError, zlib.error,
-            zipfile.BadZipFile) as error:
-        # No zip, a torn or encrypted one, one that would need unpickling, or a lone array.
+    except Exception as error:
+        # No zip, a torn one, one that would need unpickling, a lone array, or a header that asks
+        # for more memory than there is: what a damaged file raises is up to its bytes.
         raise ValueError(f'{path} is not a readable file of features: {error}') from error
     missing = [name for name in ARRAYS if name not in content]
     if missing:
         raise ValueError(f'{path} is no file of features, it lacks {", ".join(missing)}: '
                          f'{_advice(path)}')
     for names, feats in (ARRAYS[:2], ARRAYS[2:4]):
-        if content[feats].ndim != 2 or len(content[names]) != len(content[feats]):
-            raise ValueError(f'{path} has {len(content[names])} {names} for {feats} of shape '
-                             f'{content[feats].shape}')
+        _check_rows(path, names, content[names], feats, content[feats])
+    try:
+        content['metadata'] = json.loads(str(content['metadata']))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} has metadata that are not valid JSON: {error}') from error
     return content
+
+
+def _check_rows(path: str, what: str, names: np.ndarray, feats: str, rows: np.ndarray) -> None:
+    if names.ndim != 1 or rows.ndim != 2 or len(names) != len(rows):
+        raise ValueError(f'{path} has {names.size} {what} for {feats} of shape {rows.shape}')
+    if names.dtype.kind != 'U' or rows.dtype.kind not in 'fiu':
+        raise ValueError(f'{path} has {what} of type {names.dtype} and {feats} of type '
+                         f'{rows.dtype}: they must be text and numbers')
+    if len(set(names.tolist())) != len(names):
+        raise ValueError(f'{path} has some of its {what} twice')
+    if not np.isfinite(rows).all():
+        raise ValueError(f'{path} has {feats} that are not all finite')
 
 
 def _floats(feats: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,7 @@ BITS_PER_SAMPLE, SAMPLE_FORMAT, UNSIGNED = 258, 339, 1
 # Start and size segment of a JPEG 2000 stream; the depth of its first channel stands 42 on.
 CODESTREAM, DEPTH_AT = b'\xff\x4f\xff\x51', 42
 HEAD = 1 << 16
+PNG = b'\x89PNG\r\n\x1a\n'
 
 
 def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[int, int]]:
@@ -91,7 +93,7 @@ def open_image(file: str | BinaryIO, path: str) -> Iterator[Image.Image]:
         ValueError: If it cannot be decoded, or has more than 8 bits a channel.
     """
     try:
-        with Image.open(file, formats=_formats()) as image:
+        with _opened(file) as image:
             deep = _deeper_than_bytes(image)
             if not deep:
                 yield image
@@ -126,6 +128,37 @@ def probe_image(path: str) -> str | None:
     except (FileNotFoundError, ValueError) as error:
         return str(error)
     return None
+
+
+def _opened(file: str | BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file, formats=_formats())
+    except ValueError:
+        # Pillow refuses a PNG for the size of a note, also where its pixels are whole.
+        pixels = _only_pixels(file)
+        if pixels is None:
+            raise
+        return Image.open(pixels, formats=_formats())
+
+
+def _only_pixels(file: str | BinaryIO) -> BinaryIO | None:
+    """A PNG without what is not needed to see it; None for another file."""
+    if isinstance(file, str):
+        with open(file, 'rb') as opened:
+            return _only_pixels(opened)
+    file.seek(0)
+    content = file.read()
+    if not content.startswith(PNG):
+        return None
+    parts, place = [PNG], len(PNG)
+    while place < len(content):
+        # Length, kind, that many bytes and a checksum; a kind in capitals is needed.
+        end = place + 12 + int.from_bytes(content[place:place + 4], 'big')
+        kind = content[place + 4:place + 8]
+        if kind[:1].isupper() or kind == b'tRNS':
+            parts.append(content[place:end])
+        place = end
+    return io.BytesIO(b''.join(parts))
 
 
 @cache

@@ -16,6 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.datasets.converters.sam_masks import SOURCE as SAM
+from urbancross_mm.datasets.converters.sam_masks import (
+    list_sam_files,
+    read_sam_masks,
+    stem_below,
+)
 from urbancross_mm.datasets.converters.segment_names import unfinished
 from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
 from urbancross_mm.utils.images import read_image
@@ -31,6 +37,7 @@ class Options:
 
     Attributes:
         root (Path): Data root with ``image_segments`` and, if at hand, ``images``.
+        sam (Path | None): Output of SAM to read in place of ``image_segments``.
         out (Path | None): Folder for the sidecars; None: ``segments`` below the root.
         size (int): Bound for the longer side of the stored masks.
         white (int): A pixel is background if no channel is darker than this.
@@ -42,6 +49,7 @@ class Options:
     """
 
     root: Path
+    sam: Path | None = None
     out: Path | None = None
     size: int = 256
     white: int = 235
@@ -81,23 +89,18 @@ def convert(options: Options) -> Summary:
         Summary: Counts.
 
     Raises:
-        FileNotFoundError: If there is no ``image_segments`` folder.
+        FileNotFoundError: If there is no ``image_segments`` folder, or nothing of SAM.
         ValueError: If a segment cannot be decoded, or has another size than its picture.
     """
-    source = options.root / 'image_segments'
-    if not source.is_dir():
-        raise FileNotFoundError(f'no folder {source}')
+    source = options.sam or options.root / 'image_segments'
+    sources = list_sam_files(source) if options.sam else _list_folders(source)
     images = options.root / 'images'
     pictures = PictureFolder(images) if images.is_dir() else None
-    folders = sorted(path for path in source.rglob('*') if path.is_dir() and not any(
-        child.is_dir() for child in path.iterdir()))
-    if not folders:
-        raise FileNotFoundError(f'no folder of segments in {source}')
     out = options.out or options.root / 'segments'
-    jobs = [(folder, out / f'{folder.relative_to(source).as_posix()}.json') for folder in folders]
+    jobs = [(path, out / f'{stem_below(path, source)}.json') for path in sources]
     todo = unfinished(jobs, options.force)
     summary = Summary(kept=len(jobs) - len(todo))
-    work = partial(_convert_folder, source=source, pictures=pictures, options=options)
+    work = partial(_convert_one, source=source, pictures=pictures, options=options)
     for count, ignored, problem in map_tracked(work, todo, 'segments', options.workers):
         summary.ignored += ignored
         if problem:
@@ -150,31 +153,50 @@ def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
     return [path for _, path in sorted(numbered)], ignored
 
 
-def _convert_folder(job: tuple[Path, Path], source: Path, pictures: PictureFolder | None,
-                    options: Options) -> tuple[int, list[Path], str | None]:
+def _list_folders(source: Path) -> list[Path]:
+    if not source.is_dir():
+        raise FileNotFoundError(f'no folder {source} (--sam reads the output of SAM)')
+    folders = sorted(path for path in source.rglob('*') if path.is_dir() and not any(
+        child.is_dir() for child in path.iterdir()))
+    if not folders:
+        raise FileNotFoundError(f'no folder of segments in {source}')
+    return folders
+
+
+def _convert_one(job: tuple[Path, Path], source: Path, pictures: PictureFolder | None,
+                 options: Options) -> tuple[int, list[Path], str | None]:
     """Write one sidecar: its number of segments, ignored files, and what went wrong."""
-    folder, target = job
-    files, ignored = list_segments(folder)
+    path, target = job
+    files, ignored = ([], []) if options.sam else list_segments(path)
     try:
-        masks, size = _read_masks(folder, files[:options.limit], source, pictures, options)
-    except ValueError as error:
+        image = _image_of(stem_below(path, source), pictures)
+        if options.sam:
+            masks, scores, size = read_sam_masks(path, image, options.size, options.limit)
+        else:
+            masks, size = _read_masks(path, files[:options.limit], image, options)
+            # No score is published. 1/rank keeps the order of the numbers, by falling area.
+            scores = [1 / rank for rank in range(1, len(masks) + 1)]
+    except (FileNotFoundError, ValueError) as error:
         if not options.skip_bad:
             raise
         return 0, ignored, str(error)
-    # No score is published. 1/rank keeps the order of the numbers, which is by falling area.
-    scores = [1 / rank for rank in range(1, len(masks) + 1)]
-    write_sidecar(target, encode_masks(masks, scores, size, SOURCE))
-    return len(masks), ignored, None
+    sidecar = encode_masks(masks, scores, size, SAM if options.sam else SOURCE)
+    write_sidecar(target, sidecar)
+    return len(sidecar['segments']), ignored, None
 
 
-def _read_masks(folder: Path, files: list[Path], source: Path, pictures: PictureFolder | None,
+def _image_of(stem: str, pictures: PictureFolder | None) -> tuple[Path, tuple[int, int]] | None:
+    name = pictures and pictures.find(f'{stem}.jpg')
+    if not pictures or not name:
+        return None
+    return pictures.folder / name, read_image(str(pictures.folder / name), draft=1)[1]
+
+
+def _read_masks(folder: Path, files: list[Path], image: tuple[Path, tuple[int, int]] | None,
                 options: Options) -> tuple[np.ndarray, tuple[int, int]]:
     import cv2
 
-    whole = pictures and pictures.find(f'{folder.relative_to(source).as_posix()}.jpg')
-    size = None
-    if pictures and whole:
-        size = read_image(str(pictures.folder / whole), draft=1)[1]
+    size = image and image[1]
     masks, target = [], (1, 1)
     for path in files:
         picture, found = read_image(str(path))
