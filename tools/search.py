@@ -18,7 +18,7 @@ from urbancross_mm.apis import (  # noqa: E402
 from urbancross_mm.apis.pictures import find_images  # noqa: E402
 from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
-from urbancross_mm.utils.files import check_writable  # noqa: E402
+from urbancross_mm.utils.files import check_outputs  # noqa: E402
 from urbancross_mm.visualization import RetrievalVisualizer  # noqa: E402
 
 
@@ -43,16 +43,16 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_outputs(args: argparse.Namespace) -> None:
+def check_files(args: argparse.Namespace) -> None:
     """Refuse, before the work, what could not be written after it."""
     if args.out:
         Image.init()
         if Image.EXTENSION.get(Path(args.out).suffix.lower()) not in Image.SAVE:
             raise ValueError(f'--out {args.out} must end in the suffix of an image that can be '
                              'written, such as .png')
-        check_writable(args.out)
+        check_outputs([args.out])
     if args.gallery and not Path(args.gallery).is_file():
-        check_writable(args.gallery)
+        check_outputs([args.gallery])
 
 
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
@@ -85,7 +85,7 @@ def main() -> None:
     """Search, print, draw."""
     args = parse_args()
     queries = [read_query(query) for query in args.query]
-    check_outputs(args)
+    check_files(args)
     inferencer = prepare(args)
     strips = []
     for query in queries:

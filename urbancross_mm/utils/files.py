@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -33,25 +34,26 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
         raise
 
 
-def check_writable(path: str | Path) -> None:
-    """Find out before the work whether its result can be written.
+def check_outputs(paths: Iterable[str | Path]) -> None:
+    """Stop before any work if a file cannot be written where it is asked for.
 
     Args:
-        path (str | Path): The file to be; its folder need not be there yet.
+        paths (Iterable): Final names of files.
 
     Raises:
-        IsADirectoryError: If it is a folder.
-        NotADirectoryError: If its folder, or one above, is a file.
-        PermissionError: If nothing may be written there.
+        OSError: If a folder has the name of a file, or a file that of a folder above it, or
+            nothing may be written there.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f'cannot write {path}: it is a folder')
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise NotADirectoryError(f'cannot write {path}: {above} is a file')
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise PermissionError(f'cannot write {path}: no permission to write in {above}')
+    for path in map(Path, paths):
+        if path.is_dir():
+            raise IsADirectoryError(f'cannot write {path}: a folder has this name')
+        for parent in path.absolute().parents:
+            if parent.is_dir():
+                if not os.access(parent, os.W_OK | os.X_OK):
+                    raise PermissionError(f'cannot write {path}: no permission in {parent}')
+                break
+            if parent.exists() or parent.is_symlink():
+                raise NotADirectoryError(f'cannot write {path}: {parent} is no folder')
 
 
 def remove_leftovers_below(folder: str | Path) -> int:
