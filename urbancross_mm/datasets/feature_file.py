@@ -173,9 +173,9 @@ def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.n
         raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} pictures')
     stamps = {STAMPS: np.array(image_stamps, dtype=np.str_)} if image_stamps else {}
     buffer = io.BytesIO()
-    np.savez(buffer, image_ids=np.array(image_ids, dtype=np.str_), image_feats=image_feats, **stamps,
+    np.savez(buffer, image_ids=np.array(image_ids, dtype=np.str_), image_feats=image_feats,
              texts=np.array(texts, dtype=np.str_), text_feats=text_feats,
-             metadata=np.array(json.dumps(dict(metadata), sort_keys=True)))
+             metadata=np.array(json.dumps(dict(metadata), sort_keys=True)), **stamps)
     atomic_write(path, buffer.getvalue())
 
 
