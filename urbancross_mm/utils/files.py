@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -19,18 +19,36 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
     Raises:
         OSError: If writing fails; the temporary file is removed and ``path`` stays as it was.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    data = content.encode('utf-8') if isinstance(content, str) else content
+    write_all({path: content})
+
+
+def write_all(contents: Mapping[str | Path, bytes | str]) -> None:
+    """Write several files, all or none: the first is renamed into place when all are on disk.
+
+    Args:
+        contents (Mapping): Content of each file by its final name; parent folders are made, text
+            is written as UTF-8.
+
+    Raises:
+        OSError: If writing fails; every file stays as it was, and no new folder is left.
+    """
+    check_outputs(contents)
+    temporaries: dict[Path, Path] = {}
+    made: list[Path] = []
     try:
-        with open(temporary, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, content in ((Path(path), content) for path, content in contents.items()):
+            made += _make_folders(path.parent)
+            temporaries[path] = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+            _write(temporaries[path],
+                   content.encode('utf-8') if isinstance(content, str) else content)
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+        for folder in reversed(made):
+            if not any(folder.iterdir()):
+                folder.rmdir()
         raise
 
 
@@ -38,22 +56,21 @@ def check_outputs(paths: Iterable[str | Path]) -> None:
     """Stop before any work if a file cannot be written where it is asked for.
 
     Args:
-        paths (Iterable): Final names of files.
+        paths (Iterable): Final names of files; their folders need not be there yet.
 
     Raises:
-        OSError: If a folder has the name of a file, or a file that of a folder above it, or
-            nothing may be written there.
+        OSError: If a folder has the name of a file, a file that of a folder above it, or nothing
+            may be written there.
     """
     for path in map(Path, paths):
         if path.is_dir():
             raise IsADirectoryError(f'cannot write {path}: a folder has this name')
-        for parent in path.absolute().parents:
-            if parent.is_dir():
-                if not os.access(parent, os.W_OK | os.X_OK):
-                    raise PermissionError(f'cannot write {path}: no permission in {parent}')
-                break
-            if parent.exists() or parent.is_symlink():
-                raise NotADirectoryError(f'cannot write {path}: {parent} is no folder')
+        above = next(folder for folder in path.absolute().parents
+                     if folder.exists() or folder.is_symlink())
+        if not above.is_dir():
+            raise NotADirectoryError(f'cannot write {path}: {above} is no folder')
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(f'cannot write {path}: no permission to write in {above}')
 
 
 def remove_leftovers_below(folder: str | Path) -> int:
@@ -69,3 +86,17 @@ def remove_leftovers_below(folder: str | Path) -> int:
     for path in found:
         path.unlink()
     return len(found)
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; the new ones, the upper first."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()][::-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, 'wb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
