@@ -176,7 +176,7 @@ class Gallery:
             raise ValueError(f'{str(path)!r} is no gallery of format {FORMAT!r}')
         try:
             return cls._of_content(content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             missing = 'it lacks ' if isinstance(error, KeyError) else ''
             raise ValueError(f'{str(path)!r} is no gallery or is damaged: {missing}{error}'
                              ) from error
@@ -196,6 +196,9 @@ class Gallery:
                 raise ValueError(f'{name} must be a str, got {type(parts[name]).__name__}')
         if not isinstance(parts['embeds'], Tensor):
             raise ValueError(f'embeds must be a tensor, got {type(parts["embeds"]).__name__}')
+        if parts['embeds'].numel() * parts['embeds'].itemsize \
+                > parts['embeds'].untyped_storage().nbytes():
+            raise ValueError('embeds are larger than what the file holds')
         return cls(**parts)
 
 

@@ -94,6 +94,18 @@ def has_image_suffix(path: str | Path) -> bool:
     return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is no part of the data, by its own name.
+
+    Args:
+        name (str): Without the folders above.
+
+    Returns:
+        bool: True for a leading dot and for what systems leave.
+    """
+    return name.startswith('.') or name in SYSTEM_FOLDERS
+
+
 def is_writable(name: str) -> bool:
     """Whether a name is UTF-8 and fits into a line of a text file.
 
@@ -132,7 +144,7 @@ class _Walk:
             self._known.add(real)
             for entry in self._entries(real):
                 name = (*parts, entry.name)
-                if _is_hidden(entry.name):
+                if is_hidden(entry.name):
                     self.passed['hidden'] += self._count_hidden(entry)
                 elif entry.is_symlink():
                     heappush(self._links, (name, entry.path))
@@ -186,7 +198,3 @@ class _Walk:
 def _files_below(folder: str) -> Iterator[str]:
     for _, _, names in os.walk(folder):
         yield from names
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith('.') or name in SYSTEM_FOLDERS

@@ -8,7 +8,9 @@ itself (bright roofs) look like background; specks and holes below ``clean`` pix
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,10 +20,10 @@ import numpy as np
 from urbancross_mm.datasets.converters.pictures import PictureFolder
 from urbancross_mm.datasets.converters.segment_names import unfinished
 from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.utils.image_files import has_image_suffix, is_hidden
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
 
-PICTURE = ('.jpg', '.jpeg', '.png')
 SOURCE = 'image_segments'
 
 
@@ -89,8 +91,7 @@ def convert(options: Options) -> Summary:
         raise FileNotFoundError(f'no folder {source}')
     images = options.root / 'images'
     pictures = PictureFolder(images) if images.is_dir() else None
-    folders = sorted(path for path in source.rglob('*') if path.is_dir() and not any(
-        child.is_dir() for child in path.iterdir()))
+    folders = sorted(_innermost(source))
     if not folders:
         raise FileNotFoundError(f'no folder of segments in {source}')
     out = options.out or options.root / 'segments'
@@ -142,12 +143,22 @@ def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
     pattern = re.compile(re.escape(folder.name) + r'_(\d+)')
     numbered, ignored = [], []
     for path in sorted(folder.iterdir()):
-        match = pattern.fullmatch(path.stem) if path.suffix.lower() in PICTURE else None
+        match = pattern.fullmatch(path.stem) if has_image_suffix(path) else None
         if match:
             numbered.append((int(match.group(1)), path))
         else:
             ignored.append(path)
     return [path for _, path in sorted(numbered)], ignored
+
+
+def _innermost(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Folders without a folder in them, below this one; links are followed, but not in circles."""
+    above |= {os.path.realpath(folder)}
+    for path in folder.iterdir():
+        if not path.is_dir() or is_hidden(path.name) or os.path.realpath(path) in above:
+            continue
+        inner = list(_innermost(path, above))
+        yield from inner or [path]
 
 
 def _convert_folder(job: tuple[Path, Path], source: Path, pictures: PictureFolder | None,
