@@ -165,8 +165,9 @@ class Gallery:
             raise FileNotFoundError(f'no gallery at {str(path)!r}')
         try:
             content = torch.load(path, map_location='cpu', weights_only=True)
-        except Exception as error:  # torch raises half a dozen types on a foreign or cut file
-            raise ValueError(f'{str(path)!r} is no gallery or is damaged: {error}') from error
+        except Exception as error:
+            # torch raises half a dozen types on a foreign or cut file, and advises to unpickle it.
+            raise ValueError(f'{str(path)!r} is no gallery or is damaged') from error
         found = content.get('format') if isinstance(content, dict) else None
         if found == EARLIER:
             raise ValueError(f'the gallery {str(path)!r} is of an earlier version, which does not '
