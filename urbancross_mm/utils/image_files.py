@@ -30,6 +30,7 @@ class ImageListing:
         second_names (list[str]): Links to images that stand among the names already.
         unwritable (list[str]): Names that no annotation or list can hold: not UTF-8, or with
             control characters.
+        linked (dict[str, str]): Where the images really lie whose names lead through a link.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class ImageListing:
     passed_over: dict[str, int] = field(default_factory=dict)
     second_names: list[str] = field(default_factory=list)
     unwritable: list[str] = field(default_factory=list)
+    linked: dict[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -79,7 +81,7 @@ def list_image_files(folder: str | Path) -> ImageListing:
     walk.passed[UNWRITABLE] += len(unwritable)
     walk.passed['second names'] += len(walk.second_names)
     return ImageListing(folder, sorted(good), dict(+walk.passed), sorted(walk.second_names),
-                        unwritable)
+                        unwritable, walk.linked)
 
 
 def has_image_suffix(path: str | Path) -> bool:
@@ -126,6 +128,7 @@ class _Walk:
         self.root = os.path.realpath(folder)
         self.names: list[str] = []
         self.second_names: list[str] = []
+        self.linked: dict[str, str] = {}
         self.passed: Counter[str] = Counter()
         self._known: set[str] = set()  # real paths of files and folders
         # Ordered by folder, not by letters: 'a-b' comes after everything in 'a'.
@@ -154,16 +157,18 @@ class _Walk:
                     self._take_file(entry.path, name, entry.is_file())
 
     def _take_file(self, real: str, parts: tuple[str, ...], regular: bool = True) -> None:
-        suffix = os.path.splitext(parts[-1])[1].lower()
+        suffix, name = os.path.splitext(parts[-1])[1].lower(), '/'.join(parts)
         if suffix in OTHER_SUFFIXES:
             self.passed[suffix] += 1
         elif suffix in IMAGE_SUFFIXES and not regular:
             self.passed['no regular files'] += 1
         elif suffix in IMAGE_SUFFIXES and real in self._known:
-            self.second_names.append('/'.join(parts))
+            self.second_names.append(name)
         elif suffix in IMAGE_SUFFIXES:
             self._known.add(real)
-            self.names.append('/'.join(parts))
+            self.names.append(name)
+            if real != os.path.join(self.root, name):
+                self.linked[name] = real
 
     def _follow(self, parts: tuple[str, ...], path: str) -> None:
         """A link; ``path`` is where it lies."""
