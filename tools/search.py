@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def check_results(args: argparse.Namespace) -> None:
+def check_files(args: argparse.Namespace) -> None:
     """Refuse, before the work, what could not be written after it."""
     if args.out:
         Image.init()
@@ -87,7 +87,7 @@ def main() -> None:
     """Search, print, draw."""
     args = parse_args()
     queries = [read_query(query) for query in args.query]
-    check_results(args)
+    check_files(args)
     inferencer = prepare(args)
     strips = []
     for query in queries:

@@ -244,6 +244,29 @@ def test_the_files_of_a_folder(curated: Path, data: Path, tmp_path: Path) -> Non
         find_annotations(tmp_path / 'empty')
 
 
+def test_what_systems_leave_is_no_data(data: Path) -> None:
+    """macOS writes ._a beside a on other file systems."""
+    before = to_html(card_of(data))
+    for name in ('annotations/._mycity_train.json', 'manifest/._score.jsonl'):
+        (data / name).write_bytes(b'\x00\x05\x16\x07')
+    assert to_html(card_of(data)) == before
+
+
+@pytest.mark.parametrize(('stage', 'key', 'value'), [
+    ('score', 'score', 'high'), ('score', 'score', float('nan')), ('segment', 'segment_scores', 3),
+    ('segment', 'segment_scores', [0.5, None, float('inf')]), ('segment', 'num_segments', 'two'),
+    ('segment', 'segment_scores', [[1]])])
+def test_a_wrong_number_in_a_manifest_is_named(data: Path, stage: str, key: str, value: object
+                                               ) -> None:
+    path = data / f'manifest/{stage}.jsonl'
+    first, *others = path.read_text().splitlines(keepends=True)
+    record = json.loads(first)
+    record['fields'][key] = value
+    path.write_text(json.dumps(record) + '\n' + ''.join(others))
+    with pytest.raises(ValueError, match=f"{path}, picture .*{key!r} must be"):
+        card_of(data)
+
+
 def test_mistakes_are_named(curated: Path, data: Path, tmp_path: Path) -> None:
     paths = find_annotations(data)
     with pytest.raises(FileNotFoundError, match='none.json'):

@@ -20,3 +20,19 @@ def test_several_processes_are_told_to_make_it_first(tmp_path: Path,
     with pytest.raises(FileNotFoundError, match='make_sample.py --root'):
         ensure_sample(tmp_path / 'nothing')
     assert not (tmp_path / 'nothing').exists()
+
+
+def test_a_sample_of_another_version_is_told(in_sample_dir: Path, tmp_path: Path, capsys,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    source = in_sample_dir / 'data' / 'sample'
+    ensure_sample(source)
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr('urbancross_mm.datasets.converters.is_converted', lambda root: True)
+    for text, told in (('{"version": 1}', 'is of version 1'), ('{}', 'is of version None')):
+        (tmp_path / 'sample.json').write_text(text)
+        ensure_sample(tmp_path)
+        assert told in capsys.readouterr().err
+    for text in ('{', '[]'):
+        (tmp_path / 'sample.json').write_text(text)
+        with pytest.raises(ValueError, match='sample.json is no JSON object'):
+            ensure_sample(tmp_path)

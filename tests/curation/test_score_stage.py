@@ -147,3 +147,14 @@ def test_the_memory_of_texts_is_bounded(tmp_path: Path, monkeypatch) -> None:
     stage = ScoreStage(dict(type='LetterScorer'), 2)
     run_stage(stage, pictures, place)
     assert len(stage._vectors) == 1
+
+
+@pytest.mark.parametrize(('parts', 'cut'), [(None, 2), ('raw', 1)])
+def test_captions_that_are_cut_are_counted(tmp_path: Path, parts: str | None, cut: int) -> None:
+    long = ['red roof ' * 60, 'red roof, ' * 60, 'a red roof']
+    place, pictures = make_place(tmp_path, {
+        f'{number}.png': dict(captions=[text, text]) for number, text in enumerate(long)})
+    stage = ScoreStage(dict(SCORER, parts=parts))
+    _, report = run_stage(stage, pictures, place)
+    assert report.remarks == (f'{cut} of 3 distinct captions are longer than the scorer reads: '
+                              'what is cut has no part in their score',)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.curation.test_tile_stage import noise, outcomes, place, write_picture, write_raster
-from urbancross_mm.curation import Picture, Workplace
+from urbancross_mm.curation import Picture, TileStage, Workplace
 from urbancross_mm.curation.tile_sources import settle_names
 
 __all__ = ['place']  # a fixture
@@ -53,6 +53,17 @@ def test_every_name_stands_once() -> None:
         ('a.jpg', None), ('a.png', 'same name as another picture')]
     # A refused file takes no name from another.
     assert settle_names([Picture('b.jpg', dict(refused='x')), Picture('b.png')], [])[1].fields == {}
+
+
+def test_links_are_taken_but_not_into_the_own_result(place: Workplace, tmp_path: Path) -> None:
+    content = write_picture(tmp_path / 'else/b.webp')
+    (place.source / 'north').symlink_to(tmp_path / 'else')
+    assert {name: one.status for name, one in outcomes(place).items()} == {'north/b.webp': 'kept'}
+    assert (place.out / 'images/north/b.webp').read_bytes() == content
+    TileStage().check(place)
+    (place.source / 'own').symlink_to(place.out)
+    with pytest.raises(ValueError, match='own/images/north/b.webp lies in --out'):
+        TileStage().check(place)
 
 
 def test_reasons_do_not_depend_on_the_folder(place: Workplace, tmp_path: Path) -> None:

@@ -26,6 +26,25 @@ def test_a_folder_is_its_weights_and_configs(tmp_path: Path) -> None:
     assert one != folder_digest(make_model(tmp_path / 'd', config='{"a": 1}'))
 
 
+def test_links_of_a_folder_count_as_what_they_lead_to(tmp_path: Path) -> None:
+    """As the snapshots of a hub's cache are built."""
+    model = make_model(tmp_path / 'a')
+    store = tmp_path / 'store'
+    store.mkdir()
+    linked = tmp_path / 'b'
+    linked.mkdir()
+    (model / 'qformer').rename(store / 'q')
+    (store / 'q/back').symlink_to(linked)
+    (linked / 'qformer').symlink_to(store / 'q')
+    (model / 'model.safetensors').rename(store / '0f')
+    (linked / 'model.safetensors').symlink_to(store / '0f')
+    (linked / '.hidden').symlink_to(store)
+    whole = folder_digest(make_model(tmp_path / 'c'))
+    assert folder_digest(linked) == whole
+    (store / 'q/config.json').write_text('{"a": 1}')
+    assert folder_digest(linked) != whole
+
+
 def test_a_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / 'w.pt'
     file.write_bytes(b'1')

@@ -125,6 +125,10 @@ def test_an_earlier_gallery_is_built_again(tmp_path: Path) -> None:
     (dict(metadata='{"a": 1}'), 'metadata must be a list'), (dict(metadata='[{'), 'damaged'),
     (dict(metadata=None), 'damaged'), (dict(fingerprint=1), 'fingerprint must be a str, got int'),
     (dict(stamps=[(1, 2, 3, 'x')]), '1 stamps for 2 ids'), (dict(stamps=[(1,), 2]), 'damaged'),
+    (dict(embeds=torch.zeros(1).expand(2, 10**15)), 'larger than what the file holds'),
+    (dict(embeds=torch.eye(2).to_sparse()), 'damaged'),
+    (dict(embeds=torch.eye(2).to(torch.float8_e4m3fn)), 'damaged'),
+    (dict(metadata='[' * 10**5), 'damaged'),
     (dict(folder=None), 'folder must be a str'), (dict(more=1), 'damaged'),
 ])
 def test_a_doctored_file_is_refused_by_name(part: dict, message: str, tmp_path: Path) -> None:

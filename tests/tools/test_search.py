@@ -86,9 +86,10 @@ def test_a_gallery_that_cannot_be_written_still_serves(search: Callable, tiles: 
     (['a', '--topk', '0'], '--topk must be at least 1, got 0'),
     (['a', '--out', 'strip'], 'must end in the suffix of an image'),
     (['a', '--out', 'strip.txt'], '--out strip.txt must end in'),
-    (['a', '--out', '{}/tiles'], 'must end in'), (['a', '--gallery', '{}/tiles'], 'it is a folder'),
-    (['a', '--gallery', '{}/file/g'], '/file is a file'),
-    (['a', '--out', '{}/file/deep/x.png'], '/file is a file'),
+    (['a', '--out', '{}/tiles'], 'must end in'),
+    (['a', '--gallery', '{}/tiles'], 'a folder has this name'),
+    (['a', '--gallery', '{}/file/g'], 'cannot write'),
+    (['a', '--out', '{}/file/deep/x.png'], 'cannot write'),
     (['a', '--gallery', '{}/file'], 'is no gallery or is damaged'),
     (['a', '--images', '{}/empty'], 'no picture ('),
 ])

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.files import check_outputs  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,6 +56,7 @@ def main() -> None:
     )
 
     format_of(args.out, args.format)
+    check_outputs([args.out])
     for path in args.data:
         if not Path(path).exists():
             raise FileNotFoundError(f'no folder or file {path}')

@@ -20,6 +20,7 @@ from urbancross_mm.apis import (  # noqa: E402
 from urbancross_mm.apis.features import extract_features  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.files import check_outputs  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +49,7 @@ def main() -> None:
     args = parse_args()
     if Path(args.out).exists() and not args.force:
         raise FileExistsError(f'{args.out} exists; --force replaces it')
+    check_outputs([args.out])
     weights = resolve_checkpoint(args.checkpoint) if args.checkpoint else None
     if args.sample:
         ensure_sample()

@@ -17,6 +17,7 @@ from urbancross_mm.apis.config import LOADERS, nested_dicts
 from urbancross_mm.apis.pictures import PictureFiles, collate_pictures
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer, test_pipeline_of
 from urbancross_mm.registry import DATASETS
+from urbancross_mm.utils.file_stamp import FileStamp
 from urbancross_mm.utils.progress import track
 from urbancross_mm.version import __version__
 
@@ -55,13 +56,13 @@ def extract_features(cfg: Config, out: str | Path, weights: str | Path | None = 
     pictures, captions = recipe_items(cfg)
     if remark := remark_on_cut(captions, inferencer.tokenizer, 'captions'):
         print(remark)
-    image_feats = _encode_pictures(inferencer, image_encoder, list(pictures.values()))
+    image_feats, stamps = _encode_pictures(inferencer, image_encoder, list(pictures.values()))
     text_feats = _encode_texts(inferencer, text_encoder, captions)
     metadata = dict(
         config=Path(cfg.filename or '').name, weights=_hash(image_encoder, text_encoder),
         checkpoint=Path(weights).name if weights else None, version=__version__,
         pipeline=test_pipeline_of(cfg))
-    write_features(out, list(pictures), image_feats, captions, text_feats, metadata)
+    write_features(out, list(pictures), image_feats, captions, text_feats, metadata, stamps)
     return dict(images=len(pictures), texts=len(captions), image_width=image_feats.shape[1],
                 text_width=text_feats.shape[1])
 
@@ -126,15 +127,16 @@ def _before_projection(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def _encode_pictures(inferencer: RetrievalInferencer, encoder: nn.Module, paths: list[str]
-                     ) -> np.ndarray:
+                     ) -> tuple[np.ndarray, list[FileStamp]]:
     loader = DataLoader(PictureFiles(paths, inferencer.pipeline, skip_bad=False),
                         inferencer.batch_size, num_workers=inferencer.num_workers,
                         collate_fn=collate_pictures)
-    encode, rows = _before_projection(encoder), []
-    for _, _, batch in track(loader, 'encode pictures', len(loader), 'batch'):
+    encode, rows, stamps = _before_projection(encoder), [], []
+    for _, found, batch in track(loader, 'encode pictures', len(loader), 'batch'):
         inputs = inferencer.model.data_preprocessor(batch, False)['inputs']
         rows.append(encode(inputs['image']).float().cpu())
-    return torch.cat(rows).numpy()
+        stamps += found
+    return torch.cat(rows).numpy(), stamps
 
 
 @torch.no_grad()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 
 SAMPLE_ROOT = 'data/sample'
@@ -20,9 +22,13 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
     """
     from urbancross_mm.datasets.converters import convert_sample, is_converted
     from urbancross_mm.datasets.sample_world import make_sample
-    from urbancross_mm.datasets.sample_world.make import MANIFEST
+    from urbancross_mm.datasets.sample_world.make import MANIFEST, VERSION
 
     drawn = (Path(root) / MANIFEST).is_file()
+    if drawn and (found := _version_of(Path(root) / MANIFEST)) != VERSION:
+        print(f'note: the sample at {root} is of version {found!r}, this code draws version '
+              f'{VERSION}: python tools/misc/make_sample.py --root {root} --force draws it again',
+              file=sys.stderr)
     if drawn and is_converted(root):
         return
     if max(int(os.environ.get(name) or 1) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1:
@@ -31,3 +37,10 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
     if not drawn:
         make_sample(root)
     convert_sample(root)
+
+
+def _version_of(manifest: Path) -> object:
+    try:
+        return json.loads(manifest.read_text(encoding='utf-8')).get('version')
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f'{manifest} is no JSON object: {error}') from error

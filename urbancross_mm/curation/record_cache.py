@@ -63,6 +63,6 @@ def put_aside(out: Path, stages: Collection[str]) -> None:
         stages (Collection[str]): Names of the stages of the config.
     """
     for path in sorted((out / 'manifest').glob('*.jsonl')):
-        if path.stem not in stages:
+        if path.stem not in stages and not path.name.startswith('.'):
             RecordCache(out, path.stem).keep(Manifest(path).read().values())
             path.unlink()

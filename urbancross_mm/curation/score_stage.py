@@ -67,6 +67,13 @@ class ScoreStage(PictureStage):
             outcomes[i] = _outcome([_cosine(row, vectors[text]) for text in captions[i]])
         return outcomes
 
+    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+        """How many captions the scorer does not read to their end."""
+        texts = {text for picture in pictures for text in picture.fields.get('captions') or ()}
+        cut = self.scorer.count_cut(texts)
+        return [f'{cut} of {len(texts)} distinct captions are longer than the scorer reads: what '
+                'is cut has no part in their score'] if cut else []
+
     def _encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Vectors by text; each text is encoded once, however many pictures share it."""
         found = {text: self._vectors[text] for text in texts if text in self._vectors}

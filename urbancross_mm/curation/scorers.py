@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,17 @@ class BaseScorer(ABC):
         Returns:
             np.ndarray: fp32 rows of unit length.
         """
+
+    def count_cut(self, texts: Collection[str]) -> int:
+        """Count the texts that are not read to their end, as far as the scorer can tell.
+
+        Args:
+            texts (Collection[str]): Distinct texts.
+
+        Returns:
+            int: 0 as long as no model is loaded.
+        """
+        return 0
 
 
 @CURATION.register_module()
@@ -166,9 +177,16 @@ class RetrieverScorer(BaseScorer):
         """Encode texts, one at a time: no vector depends on the other texts by a rounding."""
         return _unit_rows([self._encode_text(text) for text in texts])
 
+    def count_cut(self, texts: Collection[str]) -> int:
+        """Count the texts of which a part has more tokens than the tokenizer takes."""
+        is_cut = getattr(getattr(self, '_tokenizer', None), 'is_cut', None)
+        return 0 if is_cut is None else sum(any(map(is_cut, self._pieces(one))) for one in texts)
+
+    def _pieces(self, text: str) -> list[str]:
+        return split_parts(text, self.separators) if self.parts else [text]
+
     def _encode_text(self, text: str) -> Tensor:
-        pieces = split_parts(text, self.separators) if self.parts else [text]
-        batch = dict(inputs=dict(text=[self._tokenizer(pieces)]))
+        batch = dict(inputs=dict(text=[self._tokenizer(self._pieces(text))]))
         tokens = self.model.data_preprocessor(batch, False)['inputs']['text']
         return self._text_features(tokens).float().mean(dim=0, keepdim=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,6 +29,23 @@ def picture_files(folder: Path) -> list[str]:
     """
     listing = list_image_files(folder)
     return sorted([*listing.names, *listing.unwritable])
+
+
+def refuse_own_pictures(folder: Path, out: Path) -> None:
+    """Refuse a folder with a link into the data set that is made from it.
+
+    Args:
+        folder (Path): ``--in``.
+        out (Path): ``--out``.
+
+    Raises:
+        ValueError: If there is one: every run would add the pictures of the last one.
+    """
+    own = os.path.join(os.path.realpath(out), '')
+    for name, real in list_image_files(folder).linked.items():
+        if real.startswith(own):
+            raise ValueError(f'{folder / name} lies in --out {out} by a link: every run would take '
+                             'the pictures of the last one for tiles')
 
 
 def passed_over(folder: Path) -> str:

@@ -26,6 +26,7 @@ from urbancross_mm.curation.tile_files import content_hash, decode, is_blank, li
 from urbancross_mm.curation.tile_sources import (
     passed_over,
     picture_files,
+    refuse_own_pictures,
     settle_names,
     source_of,
     stem_of,
@@ -96,6 +97,7 @@ class TileStage(PictureStage):
         files = picture_files(place.source)
         if not files:
             raise FileNotFoundError(f'no picture ({", ".join(IMAGE_SUFFIXES)}) in {place.source}')
+        refuse_own_pictures(place.source, place.out)
         check_crs(self.crs)
         rasters = [name for name in files if is_geotiff(place.source / name)]
         if not rasters:

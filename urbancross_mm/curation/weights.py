@@ -45,16 +45,16 @@ def folder_digest(path: str | Path) -> str:
     """Hash of a model's folder: weights, configs and vocabularies, by relative name.
 
     Args:
-        path (str | Path): The folder; hidden files and folders in it do not count.
+        path (str | Path): The folder; hidden files and folders in it do not count, links do.
 
     Returns:
         str: 32 hexadecimal digits.
     """
     root, total = Path(path), hashlib.blake2b(digest_size=16)
-    for file in sorted(root.rglob('*')):
-        name = file.relative_to(root)
-        if file.suffix in MODEL_SUFFIXES and not any(part.startswith('.') for part in name.parts):
-            total.update(f'{name.as_posix()}\0{file_digest(file)}\0'.encode())
+    for file in sorted(_files_below(root)):
+        if file.suffix in MODEL_SUFFIXES:
+            name = file.relative_to(root).as_posix()
+            total.update(f'{name}\0{file_digest(file)}\0'.encode(errors='surrogateescape'))
     return total.hexdigest()
 
 
@@ -112,6 +112,18 @@ def _digest_of(path: str, size: int, *times: int) -> str:
         with contextlib.suppress(OSError):  # a home that cannot be written costs time alone
             atomic_write(remembered, found)
     return found
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Files that are not hidden; folders behind links, too, but none inside itself."""
+    above: dict[str, frozenset[str]] = {str(root): frozenset((os.path.realpath(root),))}
+    for here, folders, names in os.walk(root, followlinks=True):
+        known = above.pop(here)
+        yield from (Path(here, name) for name in names if not name.startswith('.'))
+        inner = {name: os.path.realpath(os.path.join(here, name)) for name in folders
+                 if not name.startswith('.')}
+        folders[:] = [name for name, real in inner.items() if real not in known]
+        above.update((os.path.join(here, name), known | {inner[name]}) for name in folders)
 
 
 def _remembered(key: str) -> Path:

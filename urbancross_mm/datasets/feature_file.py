@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from urbancross_mm.utils.file_stamp import FileStamp
 from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.text_files import parse_json
 
 ARRAYS = ('image_ids', 'image_feats', 'texts', 'text_feats', 'metadata')
+# Files of earlier versions lack them.
+STAMPS = 'image_stamps'
 # Files kept in memory: source and target of an adaptation, each perhaps in two versions.
 OPENED = 4
 
@@ -37,9 +42,12 @@ class FeatureFile:
     def __init__(self, path: str) -> None:
         self.path = path
         content = _read(path)
-        self.metadata: dict[str, Any] = content['metadata']
+        self.metadata: dict[str, Any] = _metadata(content, path)
         self.image_feats = _floats(content['image_feats'])
         self.text_feats = _floats(content['text_feats'])
+        self._stamps = [FileStamp(*map(int, numbers), digest)
+                        for *numbers, digest in content.get(STAMPS, np.empty((0, 4))).tolist()]
+        self._checked: set[tuple[str, str]] = set()
         self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
         self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
 
@@ -63,6 +71,25 @@ class FeatureFile:
             raise ValueError(f'no features of the picture {img_id!r} among the '
                              f'{len(self._image_rows)} of {self.path}: {_advice(self.path)}')
         return self.image_feats[row].copy()
+
+    def check_image(self, img_id: str, path: str) -> None:
+        """Refuse features of a picture that has been replaced since, once a process.
+
+        Args:
+            img_id (str): Its id.
+            path (str): Its file; features serve without it, too.
+
+        Raises:
+            ValueError: If the content of the file is another.
+        """
+        one = img_id, path
+        if not self._stamps or one in self._checked or img_id not in self._image_rows:
+            return
+        stamp = self._stamps[self._image_rows[img_id]]
+        if os.path.isfile(path) and stamp.renewed(path) is None:
+            raise ValueError(f'the picture {path} is not the one whose features {self.path} holds '
+                             f'as {img_id!r}: {_advice(self.path)} --force')
+        self._checked.add(one)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """Features of sentences.
@@ -110,12 +137,13 @@ def open_features(path: str) -> FeatureFile:
                                 f'({_advice(path)}; the flag --sample runs every config on '
                                 'generated data instead)')
     status = Path(path).stat()
-    return _opened(str(path), status.st_mtime_ns, status.st_size)
+    return _opened(os.path.abspath(path), status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
 def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.ndarray,
                    texts: Sequence[str], text_feats: np.ndarray,
-                   metadata: Mapping[str, Any]) -> None:
+                   metadata: Mapping[str, Any],
+                   image_stamps: Sequence[FileStamp] = ()) -> None:
     """Write a file of features, whole or not at all; the same content gives the same bytes.
 
     Args:
@@ -125,6 +153,7 @@ def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.n
         texts (Sequence[str]): M sentences.
         text_feats (np.ndarray): Likewise.
         metadata (Mapping): Where they come from; must go into JSON.
+        image_stamps (Sequence[FileStamp]): N files as they were. Defaults to (): nobody knows.
 
     Shape:
         - image_feats: ``(N, C)``
@@ -140,22 +169,25 @@ def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.n
                              f'shape {feats.shape}')
         if not np.isfinite(feats).all():
             raise ValueError(f'the features of the {what} are not all finite')
+    if len(image_stamps) not in (0, len(image_ids)):
+        raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} pictures')
+    stamps = {STAMPS: np.array(image_stamps, dtype=np.str_)} if image_stamps else {}
     buffer = io.BytesIO()
     np.savez(buffer, image_ids=np.array(image_ids, dtype=np.str_), image_feats=image_feats,
              texts=np.array(texts, dtype=np.str_), text_feats=text_feats,
-             metadata=np.array(json.dumps(dict(metadata), sort_keys=True)))
+             metadata=np.array(json.dumps(dict(metadata), sort_keys=True)), **stamps)
     atomic_write(path, buffer.getvalue())
 
 
 @lru_cache(maxsize=OPENED)
-def _opened(path: str, mtime: int, size: int) -> FeatureFile:
+def _opened(path: str, *state: int) -> FeatureFile:
     return FeatureFile(path)
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in ARRAYS if name in archive}
+            content = {name: archive[name] for name in (*ARRAYS, STAMPS) if name in archive}
     except Exception as error:
         # No zip, a torn one, one that would need unpickling, a lone array, or a header that asks
         # for more memory than there is: what a damaged file raises is up to its bytes.
@@ -166,23 +198,30 @@ def _read(path: str) -> dict[str, Any]:
                          f'{_advice(path)}')
     for names, feats in (ARRAYS[:2], ARRAYS[2:4]):
         _check_rows(path, names, content[names], feats, content[feats])
-    try:
-        content['metadata'] = json.loads(str(content['metadata']))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} has metadata that are not valid JSON: {error}') from error
+    if STAMPS in content and (content[STAMPS].dtype.kind != 'U'
+                              or content[STAMPS].shape != (len(content['image_ids']), 4)):
+        raise ValueError(f'{path} has {STAMPS} of shape {content[STAMPS].shape} for '
+                         f'{len(content["image_ids"])} pictures')
     return content
 
 
 def _check_rows(path: str, what: str, names: np.ndarray, feats: str, rows: np.ndarray) -> None:
     if names.ndim != 1 or rows.ndim != 2 or len(names) != len(rows):
         raise ValueError(f'{path} has {names.size} {what} for {feats} of shape {rows.shape}')
-    if names.dtype.kind != 'U' or rows.dtype.kind not in 'fiu':
-        raise ValueError(f'{path} has {what} of type {names.dtype} and {feats} of type '
-                         f'{rows.dtype}: they must be text and numbers')
+    if names.dtype.kind != 'U' or rows.dtype.kind != 'f':
+        raise ValueError(f'{path} must hold texts as {what} and floats as {feats}, got '
+                         f'{names.dtype} and {rows.dtype}')
     if len(set(names.tolist())) != len(names):
         raise ValueError(f'{path} has some of its {what} twice')
     if not np.isfinite(rows).all():
-        raise ValueError(f'{path} has {feats} that are not all finite')
+        raise ValueError(f'{path} holds {feats} that are not finite: {_advice(path)}')
+
+
+def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
+    found = parse_json(str(content['metadata']), f"{path}: 'metadata'")
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} has 'metadata' that are no JSON object: {found!r:.80}")
+    return found
 
 
 def _floats(feats: np.ndarray) -> np.ndarray:

@@ -165,8 +165,9 @@ class Gallery:
             raise FileNotFoundError(f'no gallery at {str(path)!r}')
         try:
             content = torch.load(path, map_location='cpu', weights_only=True)
-        except Exception as error:  # torch raises half a dozen types on a foreign or cut file
-            raise ValueError(f'{str(path)!r} is no gallery or is damaged: {error}') from error
+        except Exception as error:
+            # torch raises half a dozen types on a foreign or cut file, and advises to unpickle it.
+            raise ValueError(f'{str(path)!r} is no gallery or is damaged') from error
         found = content.get('format') if isinstance(content, dict) else None
         if found == EARLIER:
             raise ValueError(f'the gallery {str(path)!r} is of an earlier version, which does not '
@@ -176,7 +177,7 @@ class Gallery:
             raise ValueError(f'{str(path)!r} is no gallery of format {FORMAT!r}')
         try:
             return cls._of_content(content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             missing = 'it lacks ' if isinstance(error, KeyError) else ''
             raise ValueError(f'{str(path)!r} is no gallery or is damaged: {missing}{error}'
                              ) from error
@@ -196,6 +197,9 @@ class Gallery:
                 raise ValueError(f'{name} must be a str, got {type(parts[name]).__name__}')
         if not isinstance(parts['embeds'], Tensor):
             raise ValueError(f'embeds must be a tensor, got {type(parts["embeds"]).__name__}')
+        if parts['embeds'].numel() * parts['embeds'].itemsize \
+                > parts['embeds'].untyped_storage().nbytes():
+            raise ValueError('embeds are larger than what the file holds')
         return cls(**parts)
 
 

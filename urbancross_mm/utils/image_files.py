@@ -30,6 +30,7 @@ class ImageListing:
         second_names (list[str]): Links to images that stand among the names already.
         unwritable (list[str]): Names that no annotation or list can hold: not UTF-8, or with
             control characters.
+        linked (dict[str, str]): Where the images really lie whose names lead through a link.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class ImageListing:
     passed_over: dict[str, int] = field(default_factory=dict)
     second_names: list[str] = field(default_factory=list)
     unwritable: list[str] = field(default_factory=list)
+    linked: dict[str, str] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -79,7 +81,7 @@ def list_image_files(folder: str | Path) -> ImageListing:
     walk.passed[UNWRITABLE] += len(unwritable)
     walk.passed['second names'] += len(walk.second_names)
     return ImageListing(folder, sorted(good), dict(+walk.passed), sorted(walk.second_names),
-                        unwritable)
+                        unwritable, walk.linked)
 
 
 def has_image_suffix(path: str | Path) -> bool:
@@ -92,6 +94,18 @@ def has_image_suffix(path: str | Path) -> bool:
         bool: True if so.
     """
     return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is no part of the data, by its own name.
+
+    Args:
+        name (str): Without the folders above.
+
+    Returns:
+        bool: True for a leading dot and for what systems leave.
+    """
+    return name.startswith('.') or name in SYSTEM_FOLDERS
 
 
 def is_writable(name: str) -> bool:
@@ -114,6 +128,7 @@ class _Walk:
         self.root = os.path.realpath(folder)
         self.names: list[str] = []
         self.second_names: list[str] = []
+        self.linked: dict[str, str] = {}
         self.passed: Counter[str] = Counter()
         self._known: set[str] = set()  # real paths of files and folders
         # Ordered by folder, not by letters: 'a-b' comes after everything in 'a'.
@@ -132,7 +147,7 @@ class _Walk:
             self._known.add(real)
             for entry in self._entries(real):
                 name = (*parts, entry.name)
-                if _is_hidden(entry.name):
+                if is_hidden(entry.name):
                     self.passed['hidden'] += self._count_hidden(entry)
                 elif entry.is_symlink():
                     heappush(self._links, (name, entry.path))
@@ -142,16 +157,18 @@ class _Walk:
                     self._take_file(entry.path, name, entry.is_file())
 
     def _take_file(self, real: str, parts: tuple[str, ...], regular: bool = True) -> None:
-        suffix = os.path.splitext(parts[-1])[1].lower()
+        suffix, name = os.path.splitext(parts[-1])[1].lower(), '/'.join(parts)
         if suffix in OTHER_SUFFIXES:
             self.passed[suffix] += 1
         elif suffix in IMAGE_SUFFIXES and not regular:
             self.passed['no regular files'] += 1
         elif suffix in IMAGE_SUFFIXES and real in self._known:
-            self.second_names.append('/'.join(parts))
+            self.second_names.append(name)
         elif suffix in IMAGE_SUFFIXES:
             self._known.add(real)
-            self.names.append('/'.join(parts))
+            self.names.append(name)
+            if real != os.path.join(self.root, name):
+                self.linked[name] = real
 
     def _follow(self, parts: tuple[str, ...], path: str) -> None:
         """A link; ``path`` is where it lies."""
@@ -186,7 +203,3 @@ class _Walk:
 def _files_below(folder: str) -> Iterator[str]:
     for _, _, names in os.walk(folder):
         yield from names
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith('.') or name in SYSTEM_FOLDERS

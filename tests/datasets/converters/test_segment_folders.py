@@ -95,6 +95,21 @@ def test_other_files_are_ignored_and_told(tmp_path):
     assert summary.ignored == [folder / 'overview.jpg'] and summary.segments == 2
 
 
+def test_hidden_folders_are_no_pictures_and_links_are_followed(tmp_path):
+    folder = write_segments(tmp_path)
+    (folder / '.ipynb_checkpoints').mkdir()
+    (folder / '.ipynb_checkpoints/a_0-checkpoint.jpg').write_bytes(b'x')
+    (tmp_path / 'image_segments/__MACOSX/a').mkdir(parents=True)
+    write_segments(tmp_path / 'else', 'b')
+    (tmp_path / 'image_segments/city').symlink_to(tmp_path / 'else/image_segments')
+    (tmp_path / 'else/image_segments/loop').symlink_to(tmp_path / 'image_segments')
+
+    summary = convert(Options(tmp_path))
+    assert (summary.pictures, summary.segments) == (2, 4)
+    assert sorted(path.relative_to(tmp_path / 'segments').as_posix()
+                  for path in (tmp_path / 'segments').rglob('*.json')) == ['a.json', 'city/b.json']
+
+
 def test_an_empty_folder_gives_no_segment(tmp_path):
     write_picture(tmp_path / 'images/b.jpg', SIZE)
     (tmp_path / 'image_segments/b').mkdir(parents=True)

@@ -11,6 +11,7 @@ import torch
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import ImageTextDataset, LoadFeatures
 from urbancross_mm.datasets.feature_file import write_features
+from urbancross_mm.utils.file_stamp import FileStamp
 
 FEATS = np.random.default_rng(0).random((2, 6), dtype=np.float32)
 SENTENCES = np.eye(3, dtype=np.float32)
@@ -31,6 +32,19 @@ def test_looks_the_picture_up(file):
         transform(dict(img_id='tiny/c'))
     with pytest.raises(FileNotFoundError, match='extract_features.py'):
         LoadFeatures('none.npz')
+
+
+def test_a_picture_under_its_name_is_the_one_that_was_encoded(tmp_path):
+    paths = [tmp_path / name for name in 'ab']
+    for path in paths:
+        path.write_text(path.name)
+    write_features(tmp_path / 'f.npz', ['a', 'b'], FEATS, ['one'], SENTENCES[:1], {},
+                   [FileStamp.of(path) for path in paths])
+    transform = LoadFeatures(str(tmp_path / 'f.npz'))
+    transform(dict(img_id='a', img_path=str(paths[0])))
+    transform(dict(img_id='b', img_path=str(tmp_path / 'elsewhere')))
+    with pytest.raises(ValueError, match='is not the one whose features'):
+        transform(dict(img_id='b', img_path=str(paths[0])))
 
 
 def test_transforms_of_one_file_share_it(file):

@@ -103,6 +103,8 @@ def test_folder_in_order_of_number(tmp_path):
     assert results['segment_images'].shape == (5, 16, 16, 3)
     assert results['segment_images'][:, 0, 0, 0].tolist() == [20, 70, 100, 0, 0]
     assert results['num_segments'] == 3
+    for name in ('._x1_2.png', 'Thumbs.db', 'x1_8.txt'):  # what systems leave is no segment
+        (tmp_path / name).write_bytes(b'x')
     two = LoadSegmentFolder(2, size=16)(results_for(segment_dir=str(tmp_path)))
     assert two['segment_images'][:, 0, 0, 0].tolist() == [20, 70] and two['num_segments'] == 2
 

@@ -60,8 +60,9 @@ def other_records(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]]) -
     """
     found = []
     for stage, records in manifests.items():
-        told = {sources[name] for one in metainfo if isinstance(sources := one.get('sources'), dict)
-                and (name := f'manifest/{stage}.jsonl') in sources}
+        name = f'manifest/{stage}.jsonl'
+        told = {str(sources[name]) for one in metainfo
+                if isinstance(sources := one.get('sources'), dict) and name in sources}
         if told and told != {hash_of_records(records.values())}:
             found.append(stage)
     return found

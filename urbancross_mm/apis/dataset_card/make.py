@@ -9,7 +9,7 @@ from pathlib import Path
 from urbancross_mm.apis.dataset_card import curation_facts, facts
 from urbancross_mm.apis.dataset_card.blocks import Block, Card, Section, Table, Text
 from urbancross_mm.apis.dataset_card.samples import samples
-from urbancross_mm.apis.dataset_card.sources import Sources, read_sources
+from urbancross_mm.apis.dataset_card.sources import Sources, manifest_files, read_sources
 from urbancross_mm.datasets.leakage import check_duplicates, check_ids, compare
 from urbancross_mm.datasets.verification import check_companions, check_pictures
 
@@ -45,7 +45,7 @@ def make_card(paths: Sequence[str | Path], data_root: str | Path,
     pictures = Path(data_root) / images
     if not pictures.is_dir():
         raise FileNotFoundError(f'no folder of pictures at {pictures}')
-    if manifest is None and any((Path(data_root) / 'manifest').glob('*.jsonl')):
+    if manifest is None and manifest_files(Path(data_root) / 'manifest'):
         manifest = Path(data_root) / 'manifest'
     sources = read_sources(paths, manifest)
     sections = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ def find_annotations(folder: str | Path) -> list[Path]:
                                 f'annotations/, or by its annotation files{begun}')
     found = {(name, split): path for split in SPLITS for suffix in SUFFIXES[::-1]
              for path in sorted(place.glob(f'*_{split}{suffix}'))
-             if (name := path.stem.removesuffix(f'_{split}'))}
+             if not path.name.startswith('.') and (name := path.stem.removesuffix(f'_{split}'))}
     # '<name>_finetune_val' also ends in '_val'.
     found = {(name, split): path for (name, split), path in found.items()
              if not (split == 'val' and name.endswith('_finetune'))}
@@ -120,12 +121,42 @@ def read_manifests(folder: str | Path) -> dict[str, dict[str, Record]]:
         FileNotFoundError: If there is no such folder, or no manifest in it.
         ValueError: If a manifest is damaged.
     """
-    found = {path.stem: path for path in sorted(Path(folder).glob('*.jsonl'))}
+    found = {path.stem: path for path in manifest_files(folder)}
     if not found:
         raise FileNotFoundError(f'no manifest <stage>.jsonl in {folder}')
     order = [stage for stage in STAGES if stage in found]
-    return {stage: Manifest(found[stage]).read()
-            for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
+    manifests = {stage: Manifest(found[stage]).read()
+                 for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
+    for stage, records in manifests.items():
+        for record in records.values():
+            _check_numbers(record, f'{found[stage]}, picture {record.picture!r}')
+    return manifests
+
+
+def manifest_files(folder: str | Path) -> list[Path]:
+    """Find the records of all stages.
+
+    Args:
+        folder (str | Path): ``manifest/`` of a data set.
+
+    Returns:
+        list[Path]: Sorted; hidden files are none.
+    """
+    return sorted(path for path in Path(folder).glob('*.jsonl') if not path.name.startswith('.'))
+
+
+def _check_numbers(record: Record, where: str) -> None:
+    """What is drawn must be numbers."""
+    fields = record.outcome.fields
+    scores = fields.get('segment_scores')
+    if scores is not None and not isinstance(scores, list):
+        raise ValueError(f"{where}: 'segment_scores' must be a list, got {scores!r:.80}")
+    for key, values in (('score', [fields.get('score')]), ('segment_scores', scores or []),
+                        ('num_segments', [fields.get('num_segments')])):
+        for value in values:
+            if value is not None and not (
+                    isinstance(value, int | float) and math.isfinite(value)):
+                raise ValueError(f'{where}: {key!r} must be a finite number, got {value!r:.80}')
 
 
 def _split(path: str, metainfo: dict[str, Any], items: list[Any], captioned: bool,

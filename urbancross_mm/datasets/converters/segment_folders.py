@@ -8,7 +8,9 @@ itself (bright roofs) look like background; specks and holes below ``clean`` pix
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,10 +26,10 @@ from urbancross_mm.datasets.converters.sam_masks import (
 )
 from urbancross_mm.datasets.converters.segment_names import unfinished
 from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.utils.image_files import has_image_suffix, is_hidden
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
 
-PICTURE = ('.jpg', '.jpeg', '.png')
 SOURCE = 'image_segments'
 
 
@@ -145,7 +147,7 @@ def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
     pattern = re.compile(re.escape(folder.name) + r'_(\d+)')
     numbered, ignored = [], []
     for path in sorted(folder.iterdir()):
-        match = pattern.fullmatch(path.stem) if path.suffix.lower() in PICTURE else None
+        match = pattern.fullmatch(path.stem) if has_image_suffix(path) else None
         if match:
             numbered.append((int(match.group(1)), path))
         else:
@@ -156,11 +158,20 @@ def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
 def _list_folders(source: Path) -> list[Path]:
     if not source.is_dir():
         raise FileNotFoundError(f'no folder {source} (--sam reads the output of SAM)')
-    folders = sorted(path for path in source.rglob('*') if path.is_dir() and not any(
-        child.is_dir() for child in path.iterdir()))
+    folders = sorted(_innermost(source))
     if not folders:
         raise FileNotFoundError(f'no folder of segments in {source}')
     return folders
+
+
+def _innermost(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Folders without a folder in them, below this one; links are followed, but not in circles."""
+    above |= {os.path.realpath(folder)}
+    for path in folder.iterdir():
+        if not path.is_dir() or is_hidden(path.name) or os.path.realpath(path) in above:
+            continue
+        inner = list(_innermost(path, above))
+        yield from inner or [path]
 
 
 def _convert_one(job: tuple[Path, Path], source: Path, pictures: PictureFolder | None,

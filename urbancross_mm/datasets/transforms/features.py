@@ -15,15 +15,17 @@ class LoadFeatures(BaseTransform):
     """Look the picture of an item up in a file of features, in place of ``LoadImage``.
 
     Needs ``img_id``. Adds ``image_feats`` (float32, ``(C,)``), which ``PackRetrievalInputs`` packs
-    as ``image``. No picture is read, so geometry and segments have nothing to work on. All
-    transforms of one file share it in memory.
+    as ``image``. No picture is decoded, so geometry and segments have nothing to work on; but a
+    file at ``img_path`` must be the one that was encoded. All transforms of one file share it in
+    memory.
 
     Args:
         file (str): An ``.npz`` file of ``tools/misc/extract_features.py``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such file, or does not hold the picture.
+        ValueError: If it is no such file, does not hold the picture, or holds what another file
+            under its name gave.
     """
 
     def __init__(self, file: str) -> None:
@@ -32,5 +34,7 @@ class LoadFeatures(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Look the picture up."""
+        if results.get('img_path'):
+            self._features.check_image(results['img_id'], results['img_path'])
         results['image_feats'] = self._features.image(results['img_id'])
         return results

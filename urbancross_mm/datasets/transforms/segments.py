@@ -13,6 +13,7 @@ from PIL import Image
 from urbancross_mm.registry import TRANSFORMS
 from urbancross_mm.structures.run_lengths import decode_runs
 from urbancross_mm.structures.segment_sidecar import load_sidecar
+from urbancross_mm.utils.image_files import has_image_suffix, is_hidden
 from urbancross_mm.utils.images import read_image
 
 BITS_PER_PLANE = 16
@@ -131,7 +132,8 @@ class LoadSegmentFolder(BaseTransform):
         folder = Path(results['segment_dir'])
         if not folder.is_dir():
             raise FileNotFoundError(f'segments of {results["img_path"]} not found: {folder}')
-        files = sorted((f for f in folder.iterdir() if f.is_file()), key=_number)
+        files = sorted((f for f in folder.iterdir() if f.is_file() and has_image_suffix(f)
+                        and not is_hidden(f.name)), key=_number)
         pictures = [read_image(str(f))[0] for f in files[:self.num_segments]] or [results['img']]
         images = np.zeros((self.num_segments, self.size, self.size, 3), dtype=np.uint8)
         for slot, picture in zip(images, pictures):
