@@ -78,7 +78,8 @@ def test_other_types(dtype: torch.dtype) -> None:
         check_both_ways(images.to(dtype), captions.to(dtype), owner)
 
 
-@pytest.mark.parametrize('lengths', [(1e4, 1.0), (1e-4, 1.0), (1e-30, 1.0), (1e4, 1e-4), (0.0, 1.0)])
+@pytest.mark.parametrize('lengths', [
+    (1e4, 1.0), (1e-4, 1.0), (1e-30, 1.0), (1e4, 1e-4), (0.0, 1.0)])
 def test_one_vector_of_another_length_moves_no_other_rank(lengths: tuple[float, float]) -> None:
     images, captions, owner = near(48, 1e-3)
     captions, images = captions * lengths[1], images.clone()
@@ -113,7 +114,8 @@ def test_collapse_ties_at_any_width_and_tile() -> None:
 
 
 def test_vectors_of_length_zero_find_everything_alike() -> None:
-    images, captions, owner = torch.zeros(6, 8), normalize(torch.randn(30, 8)), torch.arange(30) // 5
+    images, captions = torch.zeros(6, 8), normalize(torch.randn(30, 8))
+    owner = torch.arange(30) // 5
     both = ranking.bidirectional_ranks(images, captions, owner, torch.arange(30), 4)
     assert set(as_tuples(both[0])) == {(0, 25, 5)} and set(as_tuples(both[1])) == {(0, 5, 1)}
 
