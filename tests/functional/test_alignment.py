@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.functional.alignment import coral, mk_mmd
+from urbancross_mm.functional.similarity import normalize
 
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SIZES = [(6, 6), (9, 4), (4, 9), (2, 2)]
@@ -104,6 +105,25 @@ def test_collapsed_vectors_have_distance_0_and_a_finite_gradient(distance: Calla
     value.backward()
     assert value.item() == pytest.approx(0, abs=1e-6)
     assert torch.isfinite(vectors.grad).all()
+
+
+@pytest.mark.parametrize('distance', DISTANCES)
+@pytest.mark.parametrize('length', [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize('spread', [1.0, 1e-2, 1e-3, 3e-4])
+def test_close_vectors_keep_their_digits(distance: Callable, spread: float, length: float) -> None:
+    """At a mean cosine of 0.9999999 the expanded square had a gradient that was 200 % off."""
+    center = normalize(torch.randn(1, 64))
+    source = length * normalize(center + spread * normalize(torch.randn(20, 64)))
+    target = length * normalize(center + spread * normalize(torch.randn(15, 64) + 0.3))
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        leaves = [rows.to(dtype, copy=True).requires_grad_() for rows in (source, target)]
+        value = distance(*leaves)
+        value.backward()
+        found.append((value.item(), torch.cat([leaf.grad.double() for leaf in leaves])))
+    (value, grad), (exact, exact_grad) = found
+    assert value == pytest.approx(exact, rel=1e-4)
+    assert (grad - exact_grad).norm() < 1e-5 * exact_grad.norm()
 
 
 @pytest.mark.parametrize('distance', DISTANCES)

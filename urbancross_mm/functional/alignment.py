@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import as_float, inner_product
+from urbancross_mm.functional.similarity import as_float, distances, inner_product
 
 
 def mk_mmd(source: Tensor, target: Tensor,
@@ -44,11 +44,11 @@ def mk_mmd(source: Tensor, target: Tensor,
     """
     _check_sizes(source, target)
     vectors = torch.cat([as_float(source), as_float(target)])
-    distances = _squared_distances(vectors)
+    squared = distances(vectors, vectors).square()
     count = len(vectors)
-    scale = distances.detach().sum() / (count * (count - 1))
-    kernels = torch.stack([
-        torch.exp(-distances / (width * scale).clamp(min=1e-12)) for width in bandwidths]).mean(0)
+    scale = squared.detach().sum() / (count * (count - 1))
+    scale = scale.where(scale > 0, 1.0)  # all vectors are equal, and so are all kernels
+    kernels = torch.stack([torch.exp(-squared / (width * scale)) for width in bandwidths]).mean(0)
     inside_source = _mean_of_others(kernels[:len(source), :len(source)])
     inside_target = _mean_of_others(kernels[len(source):, len(source):])
     return inside_source + inside_target - 2 * kernels[:len(source), len(source):].mean()
@@ -79,13 +79,8 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _covariance(vectors: Tensor) -> Tensor:
-    centred = vectors - vectors.mean(dim=0)
-    return inner_product(centred.t(), centred.t()) / (len(vectors) - 1)
-
-
-def _squared_distances(vectors: Tensor) -> Tensor:
-    squares = vectors.square().sum(dim=1)
-    return (squares[:, None] + squares - 2 * inner_product(vectors, vectors)).clamp(min=0)
+    centered = vectors - vectors.mean(dim=0)
+    return inner_product(centered.t(), centered.t()) / (len(vectors) - 1)
 
 
 def _mean_of_others(kernel: Tensor) -> Tensor:

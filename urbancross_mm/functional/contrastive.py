@@ -149,7 +149,7 @@ def siglip(image_embeds: Tensor, text_embeds: Tensor, logit_scale: float | Tenso
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; positives: ``(N, M)``; output: ``()``.
 
     Returns:
-        Tensor: Sum over the pairs divided by N, in float32 at least.
+        Tensor: Sum over the pairs divided by N, in float32 at least; 0 for an empty batch.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -160,7 +160,7 @@ def siglip(image_embeds: Tensor, text_embeds: Tensor, logit_scale: float | Tenso
     """
     logits = logit_scale * inner_product(image_embeds, text_embeds) + logit_bias
     positives = _positives_or_diagonal(logits, positives)
-    return -logsigmoid(torch.where(positives, logits, -logits)).sum() / len(logits)
+    return -logsigmoid(torch.where(positives, logits, -logits)).sum() / max(len(logits), 1)
 
 
 def _soft_cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,15 @@ from urbancross_mm.functional.exact_scores import Rows, order_of_pairs, scores_o
 
 # Beyond one undecided pair among so many of a tile, the whole tile in float64 is cheaper.
 FEW = 64
+
+
+class _Close(NamedTuple):
+    """Queries of a tile with scores that may reach their threshold."""
+
+    query: Tensor  # (R,)
+    scores: Tensor  # (R, W)
+    above: Tensor  # (R,) how many surely exceed it
+    undecided: Tensor  # (R,) how many more may
 
 
 class SideCounts:
@@ -52,33 +62,34 @@ class SideCounts:
         """
         if self.axis == 0:
             tile, room, first = tile.t(), room.t(), first[::-1]
-        here = slice(first[0], first[0] + len(tile))
-        reaching, above = self._compare(tile, room, first)
-        if (reaching - above).sum() > tile.numel() // FEW:
+        close = self._compare(tile, room, first)
+        if close.undecided.sum() > tile.numel() // FEW:
             tile = precise() if self.axis == 1 else precise().t()
             tile = self._without_equal(tile, first)
-            reaching, above = self._compare(tile, torch.empty_like(tile), first)
-        self.above[here] += above.long()
-        rows = (reaching > above).nonzero().flatten()
+            close = self._compare(tile, torch.empty_like(tile), first)
+        self.above.index_add_(0, close.query, close.above.long())
+        rows = close.undecided.nonzero().flatten()
         if len(rows):
-            low, high = (bound[here][rows, None] for bound in self.bounds[tile.dtype][1:])
-            near = tile[rows]
-            place, column = ((near >= low) & (near <= high)).nonzero(as_tuple=True)
-            self._decide(rows[place] + first[0], column + first[1])
+            query = close.query[rows]
+            low, high = (bound[query, None] for bound in self.bounds[tile.dtype][1:])
+            scores = close.scores[rows]
+            place, column = ((scores >= low) & (scores <= high)).nonzero(as_tuple=True)
+            self._decide(query[place], column + first[1])
 
-    def _compare(self, tile: Tensor, room: Tensor, first: tuple[int, int]
-                 ) -> tuple[Tensor, Tensor]:
-        """For each query how many items may reach its threshold, and how many surely exceed it."""
-        here = slice(first[0], first[0] + len(tile))
+    def _compare(self, tile: Tensor, room: Tensor, first: tuple[int, int]) -> _Close:
+        """Count what the rounding of the tile cannot change, and what it can."""
         longest = float(self.items.norms[first[1]:first[1] + tile.shape[1]].amax())
         low, high = self._bounds(longest, tile.dtype)
+        query = torch.arange(first[0], first[0] + len(tile), device=tile.device)
+        ones = room.new_ones(tile.shape[1])
         # Comparisons as 0/1 floats, summed by a matrix-vector product: an integer reduction of a
         # bool tensor takes several times as long. float32 counts exactly up to 2 ** 24 a tile.
-        ones = room.new_ones(tile.shape[1])
-        torch.ge(tile, low[here, None], out=room)
-        reaching = torch.mv(room, ones)
-        torch.gt(tile, high[here, None], out=room)
-        return reaching, torch.mv(room, ones)
+        reaching = torch.mv(torch.ge(tile, low[query, None], out=room), ones)
+        rows = reaching.nonzero().flatten()
+        if 2 * len(rows) < len(tile):  # a good model: most queries have nothing above
+            tile, query, reaching = tile[rows], query[rows], reaching[rows]
+        above = torch.mv(torch.gt(tile, high[query, None], out=room[:len(tile)]), ones)
+        return _Close(query, tile, above, reaching - above)
 
     def _bounds(self, longest: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Scores outside of them are decided, of items up to the length ``longest``."""

@@ -7,15 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Two scores closer than this, for vectors of unit length, are equal: matrix kernels of different
-# shapes round the same product differently by a few 1e-7.
+# Matrix kernels of different shapes round the same product of unit vectors differently by a few
+# 1e-7: scores closer than this have to be looked at again before they are ordered.
 TIE_TOLERANCE = 1e-6
 
 
 class FullPrecision:
     """Context that switches autocast and TF32/bf16 matrix products off.
 
-    A tie is decided at 1e-6 and a softmax runs at scale 100; bf16 autocast rounds at 4e-3.
+    A rank is decided by the last digits and a softmax runs at scale 100; bf16 autocast rounds at
+    4e-3.
 
     Args:
         device (torch.device): Where the products run.
@@ -95,6 +96,26 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
         Tensor: Cosines.
     """
     return inner_product(normalize(first), normalize(second))
+
+
+def distances(first: Tensor, second: Tensor) -> Tensor:
+    """Euclidean distances of all pairs, from the differences of their coordinates.
+
+    The expansion ``|x|^2 + |y|^2 - 2 x y`` loses all digits where vectors are close. The gradient
+    of a distance of 0 is 0.
+
+    Args:
+        first (Tensor): N vectors.
+        second (Tensor): M vectors.
+
+    Shape:
+        - first: ``(N, D)``; second: ``(M, D)``; output: ``(N, M)``.
+
+    Returns:
+        Tensor: In float32 at least.
+    """
+    return torch.cdist(as_float(first), as_float(second),
+                       compute_mode='donot_use_mm_for_euclid_dist')
 
 
 def paired_product(first: Tensor, second: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Hashable, Iterable
 
 
 def stable_id(text: str) -> int:
@@ -19,3 +21,21 @@ def stable_id(text: str) -> int:
     """
     digest = hashlib.blake2b(text.encode('utf-8'), digest_size=8).digest()
     return int.from_bytes(digest, 'big') >> 1
+
+
+def check_image_ids(images: Iterable[tuple[Hashable, str | None]]) -> None:
+    """Refuse an id that two images share: whatever joins by id would mix them up.
+
+    Args:
+        images (Iterable[tuple[Hashable, str | None]]): Id and path of each image. The same image
+            may come again, as padding does; an image without a path is not compared.
+
+    Raises:
+        ValueError: If one id comes with two paths.
+    """
+    paths: dict[Hashable, str] = {}
+    for img_id, path in images:
+        known = paths.setdefault(img_id, path) if path else None
+        if known and known != path and os.path.realpath(known) != os.path.realpath(path):
+            raise ValueError(f'two images have the img_id {img_id!r}, {known} and {path}: ids must '
+                             'be unique over all annotation files that are loaded together')

@@ -164,6 +164,81 @@ def test_topk_sets_names_and_mean() -> None:
     assert 'val/i2t_R@1' not in metrics
 
 
+@pytest.mark.parametrize(('topk', 'names'), [
+    (5, ['5']), ([10, 1, 10], ['10', '1']), ((3, 500), ['3', '500'])])
+def test_topk_may_be_a_number_repeated_or_beyond_the_gallery(topk, names: list[str]) -> None:
+    metrics = evaluate(world(), topk=topk, per_domain=False)
+    assert [name[len('retrieval/i2t_R@'):] for name in metrics if 'i2t_R' in name] == names
+    expected = evaluate(world(), topk=tuple(map(int, names)), per_domain=False)
+    assert metrics == expected and metrics.get('retrieval/t2i_R@500', 100) == 100
+
+
+def test_ids_may_be_numbers_and_names() -> None:
+    samples = world()
+    expected = evaluate(samples)
+    for place in (2, 5, 9):
+        samples[place].set_metainfo(dict(img_id=place))
+    assert evaluate(samples) == pytest.approx(expected)
+
+
+def test_images_without_captions_are_searched_and_are_no_queries(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr('urbancross_mm.evaluation.metrics.recall_at_k.print_log',
+                        lambda text, logger, level=logging.INFO: said.append(text))
+    samples = world()
+    alone = evaluate(samples, per_domain=False)
+    more = [sample.clone() for sample in world(num_images=40, num_texts=3, seed=7)]
+    for place, sample in enumerate(more):
+        sample.set_metainfo(dict(img_id=f'more/{place}', domain='elsewhere', caption_text_ids=[],
+                                 text_ids=[place]))  # a text that no image names
+        sample.text_embeds = normalize(torch.randn(1, WIDTH))
+    metrics = evaluate([*samples, *more])
+    assert (metrics['retrieval/num_images'], metrics['retrieval/num_texts']) == (53, 65)
+    vectors = {t: e for s in samples for t, e in zip(s.text_ids, s.text_embeds)}
+    gallery = torch.stack([s.image_embeds for s in [*samples, *more]])
+    ranks = [int((gallery @ vectors[t] > s.image_embeds @ vectors[t] + 1e-6).sum()) + 1
+             for s in samples for t in s.caption_text_ids]
+    for k in (1, 5, 10):
+        assert metrics[f'retrieval/t2i_R@{k}'] == pytest.approx(
+            100 * sum(rank <= k for rank in ranks) / 65)
+        assert metrics[f'retrieval/i2t_R@{k}'] == alone[f'retrieval/i2t_R@{k}']
+    assert '53 pictures (40 of them distractors without captions), 65 captions' in said[-1]
+    assert not any('elsewhere' in name for name in metrics)
+
+
+def test_mean_reciprocal_rank_and_average_precision() -> None:
+    from sklearn.metrics import label_ranking_average_precision_score as lrap
+
+    samples = world(num_texts=65)
+    for place, sample in enumerate(samples):  # every caption another one, so that nothing ties
+        sample.set_metainfo(dict(text_ids=[*range(5 * place, 5 * place + 5)],
+                                 caption_text_ids=[*range(5 * place, 5 * place + 5)]))
+        sample.text_embeds = normalize(torch.randn(5, WIDTH))
+    metrics = evaluate(samples, extra=('MRR', 'mAP'), per_domain=False)
+    scores = (torch.stack([s.image_embeds for s in samples]).double()
+              @ torch.cat([s.text_embeds for s in samples]).double().t()).numpy()
+    right = torch.eye(13).repeat_interleave(5, 1).numpy()
+    assert metrics['retrieval/i2t_mAP'] == pytest.approx(100 * lrap(right, scores))
+    assert metrics['retrieval/t2i_mAP'] == pytest.approx(100 * lrap(right.T, scores.T))
+    assert metrics['retrieval/t2i_MRR'] == pytest.approx(metrics['retrieval/t2i_mAP'])
+    first = [min((scores[i] > scores[i, c]).sum() + 1 for c in range(5 * i, 5 * i + 5))
+             for i in range(13)]
+    assert metrics['retrieval/i2t_MRR'] == pytest.approx(100 * sum(1 / r for r in first) / 13)
+    plain = evaluate(samples, per_domain=False)
+    assert all(plain[name] == value for name, value in metrics.items()
+               if 'MRR' not in name and 'mAP' not in name)
+
+
+def test_near_collapse_is_ranked_by_the_last_digits() -> None:
+    samples = world(model='perfect', num_images=13)
+    common = normalize(torch.ones(1, 13))
+    for sample in samples:
+        sample.image_embeds = normalize(common + 1e-3 * sample.image_embeds)[0]
+        sample.text_embeds = normalize(common + 1e-3 * sample.text_embeds)
+    assert evaluate(samples)['retrieval/mR'] == evaluate(world(model='perfect'))['retrieval/mR']
+
+
 def test_protocol_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
     monkeypatch.setattr('urbancross_mm.evaluation.metrics.recall_at_k.print_log',
@@ -195,13 +270,44 @@ def spoil_nan(samples: list[BaseDataElement]) -> None:
     samples[2].image_embeds = samples[2].image_embeds * float('nan')
 
 
+def spoil_text(samples: list[BaseDataElement]) -> None:
+    samples[0].text_embeds[0, 3] = float('inf')
+
+
+def other_captions(sample: RetrievalDataSample) -> RetrievalDataSample:
+    again = sample.clone()
+    again.set_metainfo(dict(caption_text_ids=again.caption_text_ids[1:]))
+    return again
+
+
+def other_image(sample: RetrievalDataSample) -> RetrievalDataSample:
+    """As two annotation files with equal ids give it; both equal otherwise."""
+    again = sample.clone()
+    sample.set_metainfo(dict(img_path='a.png'))
+    again.set_metainfo(dict(img_path='b.png'))
+    return again
+
+
+def opposite(sample: RetrievalDataSample) -> RetrievalDataSample:
+    again = sample.clone()
+    again.image_embeds = -again.image_embeds
+    return again
+
+
 @pytest.mark.parametrize(('spoil', 'error', 'message'), [
     (without_text, ValueError, "picture 'set/000' .* was never encoded"),
-    (spoil_nan, ValueError, r'1 of 13 image embeddings hold NaN or infinity, first rows \[2\]'),
+    (spoil_nan, ValueError,
+     r'1 of 13 image embeddings hold NaN or infinity, first rows \[2\]: set/002'),
+    (spoil_text, ValueError, "1 of .* text embeddings hold NaN .*: text id [0-9]+ of 'set/000'"),
     (lambda s: s.clear(), ValueError, 'collected no sample'),
     (lambda s: s[1].pop('image_embeds'), KeyError, "'set/001' has no 'image_embeds'"),
     (lambda s: s[1].set_metainfo(dict(text_ids=[1] * 9)), ValueError, 'has 9 text ids but'),
-    (lambda s: s[3].set_metainfo(dict(caption_text_ids=[])), ValueError, "'set/003' has no capt"),
+    (lambda s: [x.set_metainfo(dict(caption_text_ids=[])) for x in s], ValueError,
+     'none of 13 images has a caption'),
+    (lambda s: s.append(other_captions(s[3])), ValueError, "'set/003' comes twice, with other"),
+    (lambda s: s.append(other_image(s[3])), ValueError,
+     "two images have the img_id 'set/003', a.png and b.png: ids must be unique"),
+    (lambda s: s.append(opposite(s[3])), ValueError, "two images have the img_id 'set/003': ids"),
 ])
 def test_bad_samples_are_named(spoil, error, message: str) -> None:
     samples = world()
@@ -211,6 +317,8 @@ def test_bad_samples_are_named(spoil, error, message: str) -> None:
 
 
 @pytest.mark.parametrize(('settings', 'message'), [
+    (dict(topk=('5',)), 'topk'), (dict(topk=(1, 2.5)), 'topk'), (dict(topk=0), 'topk'),
+    (dict(extra='NDCG'), "of .'MRR', 'mAP'., got 'NDCG'"),
     (dict(topk=()), 'topk'), (dict(topk=(0, 5)), 'topk'), (dict(ties='random'), "got 'random'")])
 def test_bad_settings(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

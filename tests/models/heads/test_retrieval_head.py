@@ -12,6 +12,7 @@ from tests.models.helpers import sample, total
 from tests.ranks import run_on_ranks
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import RetrievalHead
+from urbancross_mm.models.heads import batch_ids
 
 RANKING = dict(type='PairwiseRankingLoss')
 
@@ -130,3 +131,14 @@ def test_two_ranks_equal_one(tmp_path: Path) -> None:
             expected = results(TwoTowers(loss), whole_batch())
             for name, value in expected.items():
                 torch.testing.assert_close(got[name], value, msg=f'{loss}: {name}')
+
+
+def test_one_id_of_two_images_is_refused() -> None:
+    """Each would be a positive of the other's captions."""
+    samples = [sample(f'set/{i}', [f'text {place}']) for place, i in enumerate((0, 1, 0))]
+    for place, one in enumerate(samples):
+        one.set_metainfo(dict(img_path=f'data/{place}.png'))
+    with pytest.raises(ValueError, match="'set/0', data/0.png and data/2.png: ids must be unique"):
+        batch_ids(samples, torch.device('cpu'))
+    samples[2].set_metainfo(dict(img_path='data/../data/0.png'))  # the same image, as in padding
+    assert len(batch_ids(samples, torch.device('cpu')).owners) == 3

@@ -17,9 +17,9 @@ def distance(first: Tensor, second: Tensor) -> float:
 
 
 def hardest(anchor: Tensor, others: Tensor, wrong: list[bool] | None = None) -> float:
-    """Distance to the nearest of the wrong ones, 2 if there is none."""
+    """Distance to the nearest of the wrong ones, infinity if there is none."""
     found = [distance(anchor, other) for k, other in enumerate(others) if not wrong or wrong[k]]
-    return min(found, default=2.0)
+    return min(found, default=math.inf)
 
 
 def naive(batch: DomainBatch, negative: str, margin: float, weighted: bool) -> float:
@@ -74,12 +74,52 @@ def test_a_sentence_that_is_right_is_no_negative() -> None:
     assert as_negatives > loss(batch._replace(source_positives=right))['loss_triplet'].item() + 0.1
 
 
-def test_no_negative_at_all_is_as_far_as_can_be() -> None:
-    batch = domain_batch(3, 2, source_positives=torch.ones(3, 3, dtype=torch.bool))
-    loss = CrossDomainTripletLoss('source', margin=0.0)
-    assert loss(batch)['loss_triplet'].item() == 0
-    assert CrossDomainTripletLoss('source', margin=1.0)(batch)['loss_triplet'].item() == \
-        pytest.approx(naive(batch, 'source', 1.0, True), rel=1e-4)
+@pytest.mark.parametrize('margin', [0.0, 1.0, 5.0])
+def test_a_triplet_without_a_negative_costs_nothing(margin: float) -> None:
+    positives = torch.eye(3, dtype=torch.bool)
+    positives[0] = True  # image 0 has no negative; the other terms have one
+    batch = domain_batch(3, 2, source_positives=positives)
+    loss = CrossDomainTripletLoss('source', margin)(batch)['loss_triplet']
+    assert loss.item() == pytest.approx(naive(batch, 'source', margin, True), rel=1e-5, abs=1e-6)
+    alone = domain_batch(3, 2, source_positives=torch.ones(3, 3, dtype=torch.bool))
+    nothing = CrossDomainTripletLoss('source', margin)(alone)['loss_triplet']
+    nothing.backward()
+    assert nothing.item() == 0
+    assert not alone.source_image.grad.any() and not alone.source_text.grad.any()
+
+
+def test_a_caption_of_the_image_is_no_negative_in_the_target_either() -> None:
+    batch = domain_batch(4, 3)
+    batch = batch._replace(target_text=torch.cat([batch.source_text[:2], batch.target_text[2:]]))
+    right = torch.zeros(4, 3, dtype=torch.bool)
+    right[0, 0] = right[1, 1] = True
+    masked = batch._replace(target_text_positives=right)
+    loss = CrossDomainTripletLoss('target', margin=0.5, weighted=False)
+    others = [[distance(image, text) for text, hidden in zip(batch.target_text, row) if not hidden]
+              for image, row in zip(batch.source_image, right)]
+    expected = sum(
+        max(0.0, distance(image, text) - min(found) + 0.5)
+        + max(0.0, distance(image, text) - hardest(text, batch.target_image) + 0.5)
+        for image, text, found in zip(batch.source_image, batch.source_text, others)) / 4
+    assert loss(masked)['loss_triplet'].item() == pytest.approx(expected, rel=1e-5)
+    assert loss(batch)['loss_triplet'] > loss(masked)['loss_triplet']
+
+
+@pytest.mark.parametrize('spread', [1.0, 1e-2, 1e-3, 3e-4])
+def test_close_vectors_keep_their_digits(spread: float) -> None:
+    """The cosine of a distance of 1e-3 has no digit left in fp32, and no gradient."""
+    center = normalize(torch.randn(1, 64))
+    rows = [normalize(center + spread * normalize(torch.randn(5, 64))) for _ in range(4)]
+    for negative in ('target', 'source', 'target_image'):
+        found = []
+        for dtype in (torch.float32, torch.float64):
+            leaves = [row.to(dtype, copy=True).requires_grad_() for row in rows]
+            batch = DomainBatch(*leaves, torch.eye(5, dtype=torch.bool),
+                                torch.full((5,), 0.2), torch.full((5,), 0.2))
+            CrossDomainTripletLoss(negative, margin=2.0)(batch)['loss_triplet'].backward()
+            found.append(torch.cat([leaf.grad.double() for leaf in leaves
+                                    if leaf.grad is not None]))
+        assert (found[0] - found[1]).norm() < 1e-4 * found[1].norm()
 
 
 @pytest.mark.parametrize('negative', ['target', 'source', 'target_image'])

@@ -64,7 +64,7 @@ def test_the_size_of_a_domain_does_not_change_its_share() -> None:
     """Weights have sum 1 and are not averaged once more, as the published ones are."""
     small, loss = domain_batch(2, 3), build()
     large = DomainBatch(*(rows.repeat(4, 1) for rows in small[:5]),
-                        *(weights.repeat(4) / 4 for weights in small[5:]))
+                        *(weights.repeat(4) / 4 for weights in small[5:7]))
     for name, value in loss(small).items():
         torch.testing.assert_close(loss(large)[name], value)
 

@@ -194,6 +194,18 @@ def test_source_pairs_with_equal_sentences_are_no_negatives() -> None:
     assert together['loss_image_text'] == 0 == together['loss_triplet'] < apart['loss_triplet']
 
 
+def test_a_target_text_that_is_a_caption_of_the_image_is_no_negative() -> None:
+    model = build(losses=[TRIPLET], paired_loss=False)
+    inputs, samples = domains()
+    apart = model.loss(inputs, samples)['loss_triplet']
+    seen = []
+    model.adaptation[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    samples[7].set_metainfo(dict(text_ids=samples[2].text_ids))
+    samples[4].set_metainfo(dict(caption_text_ids=[*samples[4].text_ids, *samples[2].text_ids]))
+    assert model.loss(inputs, samples)['loss_triplet'] <= apart
+    assert seen[0].target_text_positives.nonzero().tolist() == [[2, 1], [4, 1]]
+
+
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
     """A weight without one stops distributed training at the second step."""

@@ -1,13 +1,23 @@
 """Each domain with its own batch statistics, and the target's alone remembered."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.models.helpers import EMBED_DIM, batch, cross_modal, total, urbancross
-from urbancross_mm.models import CrossModalRetriever
+from tests.models.helpers import (
+    EMBED_DIM,
+    HEAD,
+    TEXT_ENCODER,
+    batch,
+    cross_modal,
+    total,
+    urbancross,
+)
+from tests.ranks import run_on_ranks
+from urbancross_mm.models import CrossModalRetriever, DomainAdaptiveRetriever
 from urbancross_mm.models.retrievers.domain_embed import (
     batch_norms,
     embed_domains,
@@ -77,11 +87,57 @@ def test_without_batch_norm_in_training_the_domains_go_together(build) -> None:
 
 
 @pytest.mark.parametrize('value', [True, False])
-def test_a_rank_with_one_domain(value: bool) -> None:
+@pytest.mark.parametrize('segments', [True, False])
+def test_a_rank_with_one_domain(value: bool, segments: bool) -> None:
+    """It embeds as ever, but of a source alone it remembers nothing."""
     model, (inputs, _) = with_norm(), batch(8)
-    expected = copy.deepcopy(model).embed(inputs)
-    got = embed_domains(model, inputs, torch.full((8,), value))
+    twin, before = copy.deepcopy(model), statistics(model)
+    expected = twin.embed(inputs)
+    got = embed_domains(model, inputs, torch.full((8,), value), segments)
     assert all(torch.equal(got[name], rows) for name, rows in expected.items())
+    kept = statistics(twin) if value else before
+    assert all(torch.equal(rows, kept[name]) for name, rows in statistics(model).items())
+
+
+def test_without_a_momentum_the_source_does_not_weigh_in() -> None:
+    model, (inputs, _) = with_norm(), batch(8)
+    for layer in batch_norms(model):
+        layer.reset_running_stats()
+        layer.momentum = None
+    twin = copy.deepcopy(model)
+    for _ in range(2):
+        embed_domains(model, inputs, IS_TARGET)
+        twin.embed({name: rows[IS_TARGET] for name, rows in inputs.items()})
+    assert all(torch.equal(rows, statistics(twin)[name])
+               for name, rows in statistics(model).items())
+
+
+def steps_on_a_rank(rank: int) -> list[dict[str, Tensor]]:
+    """Two steps; rank 1 has target items in the first alone."""
+    torch.manual_seed(rank)
+    model = DomainAdaptiveRetriever(
+        dict(type='CrossModalRetriever', image_encoder=BACKBONE, text_encoder=TEXT_ENCODER,
+             head=HEAD), target='spain').train()
+    found = []
+    for targets in (2, 2 if rank == 0 else 0):
+        inputs, samples = batch(6)
+        del inputs['segments'], inputs['segment_mask']
+        for row, sample in enumerate(samples):
+            is_target = row < targets
+            sample.set_metainfo(dict(img_id=f'{rank}/{row}',
+                                     domain='spain' if is_target else 'finland'))
+            if is_target:
+                sample.set_metainfo(dict(caption_text_ids=[]))
+        total(model.loss(inputs, samples)).backward()
+        found.append(statistics(model))
+    return found
+
+
+def test_two_ranks_of_which_one_is_without_a_target_item(tmp_path: Path) -> None:
+    first, second = run_on_ranks(steps_on_a_rank, tmp_path)
+    assert all(torch.equal(rows, second[0][name]) for name, rows in second[1].items())
+    # Rank 0, which writes the checkpoints, never lacks a target item: see the sampler.
+    assert not any(torch.equal(rows, first[0][name]) for name, rows in first[1].items())
 
 
 def test_segments_and_gradients_of_both_domains() -> None:

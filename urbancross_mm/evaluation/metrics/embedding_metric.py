@@ -10,11 +10,13 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from urbancross_mm.utils.ids import check_image_ids
+
 
 class EmbeddingMetric(BaseMetric):
     """Base of metrics on embeddings; a subclass writes ``compute_metrics`` and names what it reads.
 
-    A record in ``results`` holds ``img_id, domain, image_embeds`` (D,), ``text_ids`` and
+    A record in ``results`` holds ``img_id, img_path, domain, image_embeds`` (D,), ``text_ids`` and
     ``text_embeds`` (C, D), and the fields named in ``extra_fields``. A picture may occur several
     times (padding, one item a caption), so a subclass de-duplicates by ids.
 
@@ -52,7 +54,8 @@ class EmbeddingMetric(BaseMetric):
                                  f'text ids but {len(sample["text_embeds"])} text embeddings')
             self.results.append(dict(
                 {name: list(sample[name]) for name in self.extra_fields},
-                img_id=sample['img_id'], domain=sample.get('domain') or '',
+                img_id=sample['img_id'], img_path=sample.get('img_path'),
+                domain=sample.get('domain') or '',
                 image_embeds=_own(sample['image_embeds']),
                 text_ids=list(sample['text_ids']), text_embeds=_own(sample['text_embeds'])))
 
@@ -75,15 +78,48 @@ class EmbeddingMetric(BaseMetric):
             results (list[dict]): Records of :meth:`process`.
 
         Returns:
-            list[dict]: By ``img_id``.
+            list[dict]: By ``img_id``; numbers come before names.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If there is none, an id belongs to two images, or an embedding is not
+                finite.
         """
         if not results:
             raise ValueError(
                 f'{type(self).__name__} collected no sample: is the data set empty?')
-        return sorted(results, key=lambda result: result['img_id'])
+        results = sorted(results, key=lambda result: (
+            isinstance(result['img_id'], str), result['img_id']))
+        check_image_ids((result['img_id'], result['img_path']) for result in results)
+        _check_unlocated(results)
+        _check_finite(results)
+        return results
+
+
+def _check_unlocated(results: list[dict]) -> None:
+    """Where a path is not known, tell images of one id apart by their embeddings."""
+    first: dict[Any, dict] = {}
+    for result in results:
+        known = first.setdefault(result['img_id'], result)
+        one, other = known['image_embeds'], result['image_embeds']
+        if known is result or (known['img_path'] and result['img_path']):
+            continue
+        # Another batch may round an embedding differently, to 1e-3 in half precision.
+        if (one - other).norm() > 0.02 * one.norm():
+            raise ValueError(f'two images have the img_id {result["img_id"]!r}: ids must be unique '
+                             'over all annotation files that are loaded together')
+
+
+def _check_finite(results: list[dict]) -> None:
+    images = {result['img_id']: result['image_embeds'] for result in results}
+    texts = {f'text id {text_id} of {result["img_id"]!r}': embeds for result in results
+             for text_id, embeds in zip(result['text_ids'], result['text_embeds'])}
+    for name, embeds in (('image', images), ('text', texts)):
+        finite = torch.stack(list(embeds.values())).isfinite().all(dim=1) if embeds else ()
+        broken = [row for row, is_finite in enumerate(finite) if not is_finite]
+        if broken:
+            shown = ', '.join(str(list(embeds)[row]) for row in broken[:5])
+            raise ValueError(f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or '
+                             f'infinity, first rows {broken[:5]}: {shown}')
 
 
 def _own(embeds: Tensor) -> Tensor:

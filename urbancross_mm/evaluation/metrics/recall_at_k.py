@@ -10,8 +10,10 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
-from urbancross_mm.functional import ranking
+from urbancross_mm.functional import average_precision, ranking
 from urbancross_mm.registry import METRICS
+
+EXTRA = ('MRR', 'mAP')
 
 
 class _Galleries(NamedTuple):
@@ -33,25 +35,36 @@ class RecallAtK(EmbeddingMetric):
     right picture. ``mR`` is the mean over both directions and all K. Ties count in expectation,
     so equal captions do not depend on the order of a sort, and a collapsed model gets chance.
 
+    An image without captions is a distractor: it is in the gallery of images and counts among
+    ``num_images``, but it is no query. A text that no image names is not searched.
+
+    ``MedR`` is the median of the ranks from 1 of the first right item, ``MeanR`` their mean; a tied
+    rank is an expectation, so a median may lie between two ranks. open_clip reports
+    ``floor(median of the ranks from 0) + 1``, which is the same wherever the median is a whole
+    number.
+
     Embeddings are collected, not scores. They are de-duplicated by the ids of pictures and caption
     texts, so padded batches, any world size and captions that were encoded with another picture
     are all right.
 
     Args:
-        topk (Sequence[int]): Lengths of the list. Defaults to (1, 5, 10).
+        topk (int | Sequence[int]): Lengths of the list. Defaults to (1, 5, 10).
         ties (str): ``'expected'``, ``'pessimistic'`` or ``'optimistic'``; see
             :func:`urbancross_mm.functional.ranking.recall_at_k`. Defaults to 'expected'.
         equal_captions (bool): Whether every picture that carries the same sentence is right too.
             False is the field's protocol. Defaults to False.
         per_domain (bool): Whether to report each domain, searched in its own gallery, where there
             are several. Defaults to True.
+        extra (Sequence[str]): ``'MRR'``: the mean reciprocal rank of the first right item;
+            ``'mAP'``: the mean average precision over all right items. In percent, ties as for the
+            recall; no part of ``mR``. Defaults to ().
         chunk_size (int): Pictures, and captions, ranked at once. Defaults to 1024.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
         prefix (str | None): First part of the names. Defaults to None ('retrieval').
         collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
 
     Raises:
-        ValueError: If ``topk`` or ``ties`` is unknown.
+        ValueError: If ``topk``, ``ties`` or ``extra`` is unknown.
 
     Examples:
         In a config: ``val_evaluator = dict(type='RecallAtK')``; then
@@ -61,16 +74,19 @@ class RecallAtK(EmbeddingMetric):
     default_prefix = 'retrieval'
     extra_fields = ('caption_text_ids',)
 
-    def __init__(self, topk: Sequence[int] = (1, 5, 10), ties: str = 'expected',
+    def __init__(self, topk: int | Sequence[int] = (1, 5, 10), ties: str = 'expected',
                  equal_captions: bool = False, per_domain: bool = True, chunk_size: int = 1024,
                  collect_device: str = 'cpu', prefix: str | None = None,
-                 collect_dir: str | None = None) -> None:
+                 collect_dir: str | None = None, extra: str | Sequence[str] = ()) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        if not topk or min(topk) < 1:
+        self.topk = (topk,) if isinstance(topk, int) else tuple(topk)
+        if not self.topk or not all(type(k) is int and k > 0 for k in self.topk):
             raise ValueError(f'topk must be numbers from 1, got {topk!r}')
+        self.extra = (extra,) if isinstance(extra, str) else tuple(extra)
+        if not set(self.extra) <= set(EXTRA):
+            raise ValueError(f'extra must be of {EXTRA}, got {extra!r}')
         if ties not in ranking.TIES:
             raise ValueError(f'ties must be one of {ranking.TIES}, got {ties!r}')
-        self.topk = tuple(topk)
         self.ties = ties
         self.equal_captions = equal_captions
         self.per_domain = per_domain
@@ -86,22 +102,25 @@ class RecallAtK(EmbeddingMetric):
             dict[str, float]: Percentages, ranks from 1, and counts.
 
         Raises:
-            ValueError: If nothing was collected, or a caption was never encoded.
+            ValueError: If nothing was collected, no image has a caption, an image comes twice with
+                other captions, or a caption was never encoded.
         """
         galleries = _assemble(self.in_order(results))
         metrics = self._rank(galleries)
         domains = sorted(set(galleries.image_domains))
         if self.per_domain and len(domains) > 1:
             for domain in domains:
-                inside = self._rank(_only(galleries, domain))
-                metrics.update({f'{domain}/{name}': value for name, value in inside.items()})
+                inside = _only(galleries, domain)
+                if len(inside.caption_text):
+                    metrics.update({f'{domain}/{name}': value
+                                    for name, value in self._rank(inside).items()})
         self._log_protocol(galleries, domains)
         return metrics
 
     def _rank(self, data: _Galleries) -> dict[str, float]:
-        i2t, t2i = ranking.bidirectional_ranks(
-            data.image_embeds, data.text_embeds[data.caption_text], *self._right_pairs(data),
-            chunk_size=self.chunk_size)
+        gallery = (data.image_embeds, data.text_embeds[data.caption_text],
+                   *self._right_pairs(data), self.chunk_size)
+        i2t, t2i = ranking.bidirectional_ranks(*gallery, distractors=True)
         sides = {'i2t': i2t, 't2i': t2i}
         metrics = {f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
                    for side, ranks in sides.items() for k in self.topk}
@@ -110,6 +129,13 @@ class RecallAtK(EmbeddingMetric):
             values = ranking.rank_values(ranks, self.ties)
             metrics[f'{side}_MedR'] = float(values.quantile(0.5))
             metrics[f'{side}_MeanR'] = float(values.mean())
+            if 'MRR' in self.extra:
+                means = average_precision.reciprocal_ranks(ranks, self.ties)
+                metrics[f'{side}_MRR'] = 100 * float(means.mean())
+        if 'mAP' in self.extra:
+            both = average_precision.average_precisions(*gallery, ties=self.ties)
+            metrics.update({f'{side}_mAP': 100 * float(values.mean())
+                            for side, values in zip(sides, both)})
         metrics['num_images'] = len(data.image_embeds)
         metrics['num_texts'] = len(data.caption_text)
         return metrics
@@ -125,10 +151,12 @@ class RecallAtK(EmbeddingMetric):
     def _log_protocol(self, data: _Galleries, domains: list[str]) -> None:
         right = 'every picture with the same caption' if self.equal_captions else 'its own picture'
         shown = f', domains {", ".join(domains)}' if len(domains) > 1 else ''
+        without = len(data.image_embeds) - len(data.caption_image.unique())
+        distractors = f' ({without} of them distractors without captions)' if without else ''
         print_log(
-            f'RecallAtK: {len(data.image_embeds)} pictures, {len(data.caption_text)} captions '
-            f'({len(data.text_embeds)} distinct){shown}; hit@K in percent, right for a caption is '
-            f'{right}, ties {self.ties}', logger='current')
+            f'RecallAtK: {len(data.image_embeds)} pictures{distractors}, {len(data.caption_text)} '
+            f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
+            f'right for a caption is {right}, ties {self.ties}', logger='current')
 
 
 def _assemble(results: list[dict]) -> _Galleries:
@@ -136,20 +164,24 @@ def _assemble(results: list[dict]) -> _Galleries:
     images: dict[str, dict] = {}
     texts: dict[int, Tensor] = {}
     for result in results:
-        images.setdefault(result['img_id'], result)
+        known = images.setdefault(result['img_id'], result)
+        if sorted(known['caption_text_ids']) != sorted(result['caption_text_ids']):
+            raise ValueError(f'image {result["img_id"]!r} comes twice, with other captions: each '
+                             'image belongs in one annotation file, with all its captions')
         for text_id, embeds in zip(result['text_ids'], result['text_embeds']):
             texts.setdefault(text_id, embeds)
     row_of_text = {text_id: row for row, text_id in enumerate(texts)}
     caption_image, caption_text = [], []
     for row, (img_id, image) in enumerate(images.items()):
-        if not image['caption_text_ids']:
-            raise ValueError(f'picture {img_id!r} has no caption, so it cannot be ranked')
         for text_id in image['caption_text_ids']:
             if text_id not in row_of_text:
                 raise ValueError(f'a caption of picture {img_id!r} (text id {text_id}) was never '
                                  'encoded: no sample carries it in text_ids')
             caption_image.append(row)
             caption_text.append(row_of_text[text_id])
+    if not caption_image:
+        raise ValueError(f'none of {len(images)} images has a caption, so nothing can be ranked: '
+                         'load them with ImageTextDataset')
     return _Galleries(
         torch.stack([image['image_embeds'] for image in images.values()]),
         [image['domain'] for image in images.values()], torch.stack(list(texts.values())),

@@ -7,7 +7,8 @@ from urbancross_mm.models.heads.retrieval_head import (
     batch_ids,
     gather_ids,
     positives,
+    select_ids,
 )
 
 __all__ = ['BatchIds', 'DomainAdversarialHead', 'RetrievalHead', 'batch_ids', 'gather_ids',
-           'positives']
+           'positives', 'select_ids']

@@ -14,7 +14,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.dist import all_gather, all_gather_rows
-from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.ids import check_image_ids, stable_id
 
 
 class BatchIds(NamedTuple):
@@ -135,23 +135,39 @@ class RetrievalHead(BaseModule):
         return all_gather(embeds, with_grad=True) if self.gather else embeds
 
 
-def positives(ids: BatchIds, equal_captions: bool = True) -> Tensor:
+def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | None = None
+              ) -> Tensor:
     """Which texts are right for which pictures.
 
     Args:
         ids (BatchIds): Of M pairs.
         equal_captions (bool): Equal sentences are right too. Defaults to True.
+        others (BatchIds, optional): Of the N texts. Defaults to None, the texts of ``ids``.
 
     Shape:
-        output (M, M), rows pictures, columns texts.
+        output (M, N), rows pictures, columns texts.
 
     Returns:
         Tensor: bool.
     """
+    texts = ids if others is None else others
     if not equal_captions:
-        return contrastive.positive_mask(ids.image_keys, ids.image_keys, None, None)
+        return contrastive.positive_mask(ids.image_keys, texts.image_keys)
     return contrastive.positive_mask(
-        ids.image_keys, ids.image_keys, ids.caption_ids, ids.text_ids)
+        ids.image_keys, texts.image_keys, ids.caption_ids, texts.text_ids)
+
+
+def select_ids(ids: BatchIds, rows: Tensor) -> BatchIds:
+    """The ids of some pairs.
+
+    Args:
+        ids (BatchIds): Of M pairs.
+        rows (Tensor): Which of them, (N,) long.
+
+    Returns:
+        BatchIds: Of N pairs.
+    """
+    return BatchIds(*(column[rows] for column in ids))
 
 
 def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> BatchIds:
@@ -164,8 +180,12 @@ def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> 
 
     Returns:
         BatchIds: Owners, keys, text ids and caption ids, one row a text.
+
+    Raises:
+        ValueError: If two images have one id.
     """
     owners, keys, texts, captions = [], [], [], []
+    check_image_ids((sample.img_id, sample.get('img_path')) for sample in data_samples)
     for row, sample in enumerate(data_samples):
         for text_id in sample.text_ids:
             owners.append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import inner_product
+from urbancross_mm.functional.similarity import distances
 from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch
@@ -22,7 +22,8 @@ class CrossDomainTripletLoss(BaseAdaptationLoss):
         + [\|v_j - t_j\| - \|t_j - n'_j\| + m]_+ \big)
 
     with v, t the picture and the sentence of source pair j and n, n' the negatives that are most
-    similar to either.
+    similar to either. A caption of the picture is no negative, in whichever domain it occurs. A
+    term without any negative is 0.
 
     Args:
         negative (str): 'target': the hardest sentence of the target for a picture, and the hardest
@@ -62,28 +63,23 @@ class CrossDomainTripletLoss(BaseAdaptationLoss):
     def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
         """``loss_triplet``."""
         images, texts = batch.source_image, batch.source_text
-        similar = (images * texts).sum(dim=1)  # (k,)
-        hardest = [self._hardest(images, batch, 'image')]
+        own = (images - texts).norm(dim=1)  # (k,)
+        nearest = [self._nearest(images, batch, 'image')]
         if self.negative != 'target_image':
-            hardest.append(self._hardest(texts, batch, 'text'))
-        hinges = sum(
-            (_distance(similar) - _distance(other) + self.margin).clamp(min=0)
-            for other in hardest)
-        weights = batch.w_source if self.weighted else torch.full_like(similar, 1 / len(similar))
+            nearest.append(self._nearest(texts, batch, 'text'))
+        hinges = sum((own - other + self.margin).clamp(min=0) for other in nearest)
+        weights = batch.w_source if self.weighted else torch.full_like(own, 1 / len(own))
         return {'loss_triplet': (weights * hinges).sum()}
 
-    def _hardest(self, anchors: Tensor, batch: DomainBatch, anchor: str) -> Tensor:
-        """Cosine of each anchor (k,) to its most similar negative; -1 if it has none."""
+    def _nearest(self, anchors: Tensor, batch: DomainBatch, anchor: str) -> Tensor:
+        """Distance of each anchor (k,) to its nearest negative; infinity if it has none."""
         if self.negative == 'target_image':
-            return inner_product(anchors, batch.target_image).amax(dim=1)
+            return distances(anchors, batch.target_image).amin(dim=1)
         other = 'text' if anchor == 'image' else 'image'
         if self.negative == 'target':
-            return inner_product(anchors, getattr(batch, f'target_{other}')).amax(dim=1)
-        right = batch.source_positives if anchor == 'image' else batch.source_positives.t()
-        scores = inner_product(anchors, getattr(batch, f'source_{other}'))
-        return scores.masked_fill(right, -1).amax(dim=1)
-
-
-def _distance(cosine: Tensor) -> Tensor:
-    """Euclidean distance of unit vectors; held off 0, where its gradient is not a number."""
-    return (2 - 2 * cosine).clamp(min=1e-6).sqrt()
+            right = batch.target_text_positives if anchor == 'image' else None
+            found = distances(anchors, getattr(batch, f'target_{other}'))
+        else:
+            right = batch.source_positives if anchor == 'image' else batch.source_positives.t()
+            found = distances(anchors, getattr(batch, f'source_{other}'))
+        return (found if right is None else found.masked_fill(right, torch.inf)).amin(dim=1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.models.build import build_part
-from urbancross_mm.models.heads import BatchIds, batch_ids, gather_ids, positives
+from urbancross_mm.models.heads import BatchIds, batch_ids, gather_ids, positives, select_ids
 from urbancross_mm.models.losses.adaptation import BaseAdaptationLoss
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.domain_checks import add_terms, check_finite, check_pairs
@@ -178,12 +178,12 @@ class DomainAdaptiveRetriever(BaseRetriever):
         rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
         head = self.retriever.head
-        pairs = positives(BatchIds(*(column[chosen] for column in ids)),
-                          head is None or head.equal_captions)
+        equal_captions = head is None or head.equal_captions
+        pairs = positives(select_ids(ids, chosen), equal_captions)
         batch = DomainBatch(
             embeds['image_embeds'][chosen], embeds['text_embeds'][chosen],
-            embeds['image_embeds'][target], embeds['text_embeds'][target],
-            pairs, w_source, w_target)
+            embeds['image_embeds'][target], embeds['text_embeds'][target], pairs, w_source,
+            w_target, positives(select_ids(ids, chosen), equal_captions, select_ids(ids, target)))
         terms: dict[str, Tensor] = {}
         if self.paired_loss:
             segments = embeds.get('segment_embeds')

@@ -19,7 +19,7 @@ def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target
     BatchNorm would give both domains the statistics of their mixture, and keep those for the test,
     where there is the target alone. So with BatchNorm in training the domains go through the
     network one after the other, each with its own statistics, and only the target's are kept.
-    Without it they go through together.
+    Without it they go through together. A rank that has no target item in this step keeps nothing.
 
     Args:
         retriever (BaseRetriever): In training mode.
@@ -37,9 +37,11 @@ def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target
     Reference:
         AdaBN (https://arxiv.org/abs/1603.04779) for the statistics of the target.
     """
-    if not any(layer.training for layer in batch_norms(retriever)) or is_target.all() \
-            or not is_target.any():
+    if not any(layer.training for layer in batch_norms(retriever)) or is_target.all():
         return _embed(retriever, inputs, segments)
+    if not is_target.any():
+        with statistics_kept(retriever):
+            return _embed(retriever, inputs, segments)
     rows = [(~is_target).nonzero()[:, 0], is_target.nonzero()[:, 0]]
     with statistics_kept(retriever):
         source = _embed(retriever, {k: value[rows[0]] for k, value in inputs.items()}, segments)
@@ -79,8 +81,13 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
     before = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
+    # Without a momentum the number of batches is the weight of what is remembered.
+    counts = {layer: layer.num_batches_tracked.clone() for layer, momentum in zip(layers, before)
+              if momentum is None and layer.num_batches_tracked is not None}
     try:
         yield
     finally:
         for layer, momentum in zip(layers, before):
             layer.momentum = momentum
+        for layer, count in counts.items():
+            layer.num_batches_tracked.copy_(count)
