@@ -173,8 +173,7 @@ def _tokenizer_of(path: str, allow_download: bool) -> Any:
     """The tokenizer in the folder of a model; None where there is none."""
     try:
         return load_tokenizer(path, local=not allow_download)
-    # Each kind of tokenizer fails in its own way where its files are missing.
-    except Exception:
+    except (OSError, ValueError):
         return None
 
 
