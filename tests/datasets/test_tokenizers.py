@@ -103,6 +103,21 @@ def test_hugging_face_folder(bert_folder):
     assert tokenizer(['red road', 'a a a a a']).tolist() == [[2, 6, 7, 3, 0], [2, 5, 5, 5, 3]]
 
 
+@pytest.mark.parametrize('content', [None, '{"torn'])
+def test_hugging_face_files_missing_or_damaged(bert_folder, tmp_path, content):
+    """A model is there, its tokenizer is not: one sentence, whatever transformers stumbles over."""
+    from transformers import BertConfig
+
+    BertConfig().save_pretrained(tmp_path)
+    if content:
+        (tmp_path / 'tokenizer.json').write_text(content)
+        (tmp_path / 'tokenizer_config.json').write_text('{"tokenizer_class": "BertTokenizerFast"}')
+    with pytest.raises(OSError) as caught:
+        HuggingFaceTokenizer(str(tmp_path))
+    message = str(caught.value)
+    assert str(tmp_path) in message and 'tokenizer files: ' in message and '\n' not in message
+
+
 def test_hugging_face_cuts_to_what_the_model_reads(bert_folder, tmp_path):
     from transformers import BertTokenizerFast
 

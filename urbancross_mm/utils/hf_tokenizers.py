@@ -20,11 +20,18 @@ def load_tokenizer(path: str, local: bool = False) -> Any:
 
     Raises:
         OSError: If there is none.
-        ValueError: If it is not of a kind that transformers knows.
+        ValueError: If it is not of a kind that transformers knows, or its files are damaged.
     """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(path, local_files_only=local, trust_remote_code=False)
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=local, trust_remote_code=False)
+    except (OSError, ValueError):
+        raise
+    # Each kind of tokenizer fails in its own way where a file is missing; a torn one raises even
+    # a bare Exception.
+    except Exception as error:
+        raise ValueError(f'files are missing or damaged ({error})') from error
 
 
 def padding_id(tokenizer: Any) -> int:

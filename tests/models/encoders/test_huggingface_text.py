@@ -139,6 +139,9 @@ def test_too_long_a_text(folders: dict[str, str]) -> None:
         assert encoder(torch.full((1, limit), 5)).isfinite().all()
         with pytest.raises(ValueError, match=f'reads {limit} tokens, got {limit + 1}'):
             encoder(torch.full((1, limit + 1), 5))
+    for name in ('llama', 't5', 'xlnet'):  # positions without a table
+        encoder = HuggingFaceTextEncoder(folders[name])
+        assert encoder(torch.full((1, 2 * POSITIONS), 5)).isfinite().all()
 
 
 def test_an_image_model_is_no_text_model(tmp_path: Path) -> None:

@@ -90,7 +90,10 @@ def reason(error: Exception) -> str:
     Returns:
         str: At most 200 characters of it; its kind if it says nothing.
     """
-    return textwrap.shorten(str(error), 200, placeholder=' ...').rstrip('.') or type(error).__name__
+    text = str(error).strip()
+    if isinstance(error, OSError):  # advice on networks follows
+        text = text.partition('\n')[0]
+    return textwrap.shorten(text, 200, placeholder=' ...').rstrip('.') or type(error).__name__
 
 
 def _converted(model: nn.Module, weights: dict[str, Any]) -> dict[str, Any]:

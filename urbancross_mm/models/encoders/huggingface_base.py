@@ -18,8 +18,8 @@ POOLS = ('mean', 'cls', 'pooler')
 # Models of one tower that AutoModel would fill up to two, or rob of its projection.
 OWN_CLASSES = ('EncoderModel', 'WithProjection')
 LOAD_ERRORS = (
-    OSError, ValueError, RuntimeError, KeyError, ImportError, EOFError, pickle.UnpicklingError,
-    SafetensorError,
+    OSError, ValueError, TypeError, AttributeError, RuntimeError, KeyError, ImportError, EOFError,
+    pickle.UnpicklingError, SafetensorError,
 )
 
 

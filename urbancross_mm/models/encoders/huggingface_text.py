@@ -173,16 +173,18 @@ def _tokenizer_of(path: str, allow_download: bool) -> Any:
     """The tokenizer in the folder of a model; None where there is none."""
     try:
         return load_tokenizer(path, local=not allow_download)
-    # Each kind of tokenizer fails in its own way where its files are missing.
-    except Exception:
+    except (OSError, ValueError):
         return None
 
 
 def _max_tokens(model: nn.Module) -> int | None:
-    """How many tokens the model has positions for, None for any number."""
-    count = getattr(model.config, 'max_position_embeddings', None)
+    """How many tokens the model has a table of positions for, None for any number."""
+    count = getattr(model.config, 'max_position_embeddings', None) or 0
+    # Rotary and relative positions have no table; BART's has two rows more.
+    tables = [part for part in model.modules() if isinstance(part, nn.Embedding)
+              and 0 < count <= part.num_embeddings <= count + 2]
+    if not tables:
+        return None
     # RoBERTa and MPNet count positions from behind their padding id.
     offset = getattr(getattr(model, 'embeddings', None), 'padding_idx', None)
-    if count is None or count < 1:  # XLNet says -1
-        return None
     return count if offset is None else count - offset - 1
