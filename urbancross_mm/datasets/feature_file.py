@@ -210,15 +210,6 @@ def _read(path: str) -> dict[str, np.ndarray]:
     return content
 
 
-def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
-    rows = content.get(STAMPS, np.empty((0, 4), dtype=np.str_)).tolist()
-    try:
-        return [FileStamp(int(size), int(mtime), int(ctime), digest)
-                for size, mtime, ctime, digest in rows]
-    except ValueError as error:
-        raise ValueError(f'{path} has {STAMPS} that are no numbers: {error}') from error
-
-
 def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
     try:
         found = json.loads(str(content['metadata']))
@@ -227,6 +218,15 @@ def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} has 'metadata' that are no JSON object: {found!r:.80}")
     return found
+
+
+def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
+    rows = content.get(STAMPS, np.empty((0, 4), dtype=np.str_)).tolist()
+    try:
+        return [FileStamp(int(size), int(mtime), int(ctime), digest)
+                for size, mtime, ctime, digest in rows]
+    except ValueError as error:
+        raise ValueError(f'{path} has {STAMPS} that are no numbers: {error}') from error
 
 
 def _floats(feats: np.ndarray) -> np.ndarray:
