@@ -156,6 +156,16 @@ def test_a_gallery_of_another_model_is_not_brought_up_to_date(inferencer: Retrie
         inferencer.build_index(folder, gallery=gallery)
 
 
+def test_a_gallery_of_another_folder_is_not_replaced(inferencer: RetrievalInferencer,
+                                                     tmp_path: Path) -> None:
+    gallery = inferencer.build_index(copy_images(tmp_path / 'tiles'), progress=False)
+    (tmp_path / 'others').mkdir()
+    Image.new('RGB', (40, 40)).save(tmp_path / 'others/x.png')
+    with pytest.raises(ValueError, match='other pictures than .*others holds now: none of its 4'):
+        inferencer.build_index(tmp_path / 'others', gallery=gallery)
+    assert inferencer.gallery is gallery
+
+
 def test_unreadable_pictures_are_tried_again(inferencer: RetrievalInferencer, tmp_path: Path,
                                              capsys) -> None:
     folder = copy_images(tmp_path / 'tiles', 2)

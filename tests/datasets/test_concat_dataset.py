@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import ConcatDataset, ImageTextDataset, UnpairedDataset
-from urbancross_mm.datasets.concat_dataset import check_image_ids, same_image
+from urbancross_mm.datasets.concat_dataset import check_unique_ids
 from urbancross_mm.datasets.verification import verify
 from urbancross_mm.registry import DATASETS
 
@@ -73,19 +73,9 @@ def test_wrappers_and_targets_are_looked_into(tmp_path: Path) -> None:
     nested = ConcatDataset([ImageTextDataset(**first)], ignore_keys=IGNORED)
     for parts in ([wrapped, target], [target, nested]):
         with pytest.raises(ValueError, match="'tiny/b'"):
-            check_image_ids(parts)
-    check_image_ids([nested, wrapped])
-    check_image_ids([])
-
-
-def test_same_image(tmp_path: Path) -> None:
-    (tmp_path / 'a').write_text('x')
-    (tmp_path / 'b').write_text('y')
-    shutil.copy(tmp_path / 'a', tmp_path / 'c')
-    assert same_image(str(tmp_path / 'a'), str(tmp_path / 'c'))
-    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'b'))
-    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'gone'))
-    assert same_image(str(tmp_path / 'gone'), str(tmp_path / 'x/../gone'))
+            check_unique_ids(parts)
+    check_unique_ids([nested, wrapped])
+    check_unique_ids([])
 
 
 def test_verification_finds_it(tmp_path: Path) -> None:

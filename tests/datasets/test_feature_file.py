@@ -123,6 +123,7 @@ def test_what_is_not_there_is_named(file, tmp_path):
     (dict(metadata=np.array('[1]')), 'no JSON object'),
     (dict(image_stamps=np.array([['1', '2', '3', 'x']])), r'image_stamps of shape \(1, 4\) for 3'),
     (dict(image_stamps=np.zeros((3, 4))), 'image_stamps'),
+    (dict(image_stamps=np.array([['1', 'x', '3', 'y']] * 3)), 'image_stamps that are no numbers'),
 ])
 def test_other_files_are_refused(arrays, sentence, tmp_path):
     path = tmp_path / 'x.npz'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.file_stamp import FileStamp, same_image
 
 
 def test_a_file_that_was_not_touched_is_not_read(tmp_path: Path, monkeypatch) -> None:
@@ -48,3 +48,13 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         stamp.renewed(path)
+
+
+def test_same_image(tmp_path: Path) -> None:
+    (tmp_path / 'a').write_text('x')
+    (tmp_path / 'b').write_text('y')
+    shutil.copy(tmp_path / 'a', tmp_path / 'c')
+    assert same_image(str(tmp_path / 'a'), str(tmp_path / 'c'))
+    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'b'))
+    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'gone'))
+    assert same_image(str(tmp_path / 'gone'), str(tmp_path / 'x/../gone'))

@@ -17,7 +17,7 @@ from urbancross_mm.apis.config import LOADERS, nested_dicts
 from urbancross_mm.apis.pictures import PictureFiles, collate_pictures
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer, test_pipeline_of
 from urbancross_mm.registry import DATASETS
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.file_stamp import FileStamp, same_image
 from urbancross_mm.utils.progress import track
 from urbancross_mm.version import __version__
 
@@ -80,8 +80,6 @@ def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
         FileNotFoundError: If annotations or pictures are missing.
         ValueError: If the recipe names no annotation file, or two pictures share an id.
     """
-    from urbancross_mm.datasets.concat_dataset import same_image
-
     pictures: dict[str, str] = {}
     captions: dict[str, None] = {}
     for settings in _annotated(cfg):

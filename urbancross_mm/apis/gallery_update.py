@@ -40,6 +40,8 @@ class Reuse:
 
     Raises:
         OSError: If a file cannot be read.
+        ValueError: If the gallery has none of the images: it is another folder's, and shall not be
+            lost by a mistyped name.
     """
 
     images: ImageSet
@@ -53,6 +55,11 @@ class Reuse:
         rows = {name: row for row, name in enumerate(self.gallery.names)}
         self.known = {place: rows[name] for place, name in enumerate(self.images.names)
                       if name in rows}
+        if rows and not self.known:
+            raise ValueError(
+                f'the gallery was built from other pictures than {self.images.folder or "the list"}'
+                f' holds now: none of its {len(rows)}, such as {next(iter(rows))}, is among them; '
+                'delete it or name another')
         if self.gallery.stamps:
             found = zip(self.known, map_threads(self._renewed, list(self.known), WORKERS))
             self.stamps = {place: stamp for place, stamp in found if stamp is not None}

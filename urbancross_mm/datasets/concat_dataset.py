@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +9,7 @@ import mmengine.dataset
 from mmengine.dataset import BaseDataset
 
 from urbancross_mm.registry import DATASETS
+from urbancross_mm.utils.file_stamp import same_image
 
 
 @DATASETS.register_module()
@@ -35,10 +34,10 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
         """Load the annotations of all members and compare their ids, once."""
         if not self._fully_initialized:
             super().full_init()
-            check_image_ids(self.datasets)
+            check_unique_ids(self.datasets)
 
 
-def check_image_ids(datasets: Iterable[Any]) -> None:
+def check_unique_ids(datasets: Iterable[Any]) -> None:
     """Refuse data sets that give one ``img_id`` to different images.
 
     Args:
@@ -65,22 +64,6 @@ def check_image_ids(datasets: Iterable[Any]) -> None:
         raise ValueError(f'{len(clashes)} ids stand for different images, such as {img_id!r}: for '
                          f'{first}, and for {second}; give the data sets ids of their own (the '
                          'converters put --name before them)')
-
-
-def same_image(first: str, second: str) -> bool:
-    """Whether two paths lead to one image: the same file, or a copy of it.
-
-    Args:
-        first (str): A path.
-        second (str): Another one.
-
-    Returns:
-        bool: False if they differ, or one is missing.
-    """
-    if first == second or os.path.realpath(first) == os.path.realpath(second):
-        return True
-    return os.path.isfile(first) and os.path.isfile(second) \
-        and filecmp.cmp(first, second, shallow=False)
 
 
 def _parts(dataset: Any) -> Iterator[BaseDataset]:

@@ -45,8 +45,7 @@ class FeatureFile:
         self.metadata: dict[str, Any] = _metadata(content, path)
         self.image_feats = _floats(content['image_feats'])
         self.text_feats = _floats(content['text_feats'])
-        self._stamps = [FileStamp(*map(int, numbers), digest)
-                        for *numbers, digest in content.get(STAMPS, np.empty((0, 4))).tolist()]
+        self._stamps = _stamps(content, path)
         self._checked: set[tuple[str, str]] = set()
         self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
         self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
@@ -222,6 +221,15 @@ def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path} has 'metadata' that are no JSON object: {found!r:.80}")
     return found
+
+
+def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
+    rows = content.get(STAMPS, np.empty((0, 4), dtype=np.str_)).tolist()
+    try:
+        return [FileStamp(int(size), int(mtime), int(ctime), digest)
+                for size, mtime, ctime, digest in rows]
+    except ValueError as error:
+        raise ValueError(f'{path} has {STAMPS} that are no numbers: {error}') from error
 
 
 def _floats(feats: np.ndarray) -> np.ndarray:

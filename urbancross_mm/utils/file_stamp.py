@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 from pathlib import Path
@@ -62,3 +63,19 @@ class FileStamp(NamedTuple):
             return self
         now = FileStamp.of(path)
         return now if now.digest == self.digest else None
+
+
+def same_image(first: str, second: str) -> bool:
+    """Whether two paths lead to one image: the same file, or a copy of it.
+
+    Args:
+        first (str): A path.
+        second (str): Another one.
+
+    Returns:
+        bool: False if they differ, or one is missing.
+    """
+    if first == second or os.path.realpath(first) == os.path.realpath(second):
+        return True
+    return os.path.isfile(first) and os.path.isfile(second) \
+        and filecmp.cmp(first, second, shallow=False)
