@@ -5,6 +5,7 @@ import collections
 import datetime
 import os
 import pickle
+import random
 import subprocess
 import sys
 import types
@@ -141,7 +142,8 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple | collections.deque):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other)
+        return one.dtype == other.dtype and np.array_equal(one, other) \
+            and pickle.dumps(other) == pickle.dumps(one)
     return bool(one == other)
 
 
@@ -151,6 +153,37 @@ def test_plain_data_comes_back(name: str, legacy: bool, tmp_path: Path) -> None:
     torch.save(dict(model=WEIGHTS, extra=PLAIN[name]), tmp_path / 'x.pth',
                _use_new_zipfile_serialization=not legacy)
     assert same(PLAIN[name], read_checkpoint(tmp_path / 'x.pth')['extra'])
+
+
+def test_arrays_come_back_as_numpy_reads_its_own(tmp_path: Path) -> None:
+    arrays = [np.asfortranarray(np.arange(6.).reshape(2, 3)), np.arange(3, dtype='>i4'),
+              np.array(5.), np.zeros((0, 3)), np.array([b'ab', b'c'])]
+    torch.save(dict(model=WEIGHTS, extra=arrays), tmp_path / 'x.pth')
+    found = read_checkpoint(tmp_path / 'x.pth')['extra']
+    assert same(pickle.loads(pickle.dumps(arrays)), found) and found[0].flags.f_contiguous
+    assert found[0].shape == (2, 3) and found[3].shape == (0, 3)
+
+
+@pytest.mark.parametrize('thing', [
+    np.array([dict(a=1)]), np.zeros(2, dtype=[('a', 'f8')]), np.array(['2024'], dtype='M8[D]')])
+def test_arrays_of_other_things_are_refused(thing: np.ndarray, tmp_path: Path) -> None:
+    torch.save(dict(model=WEIGHTS, extra=thing), tmp_path / 'x.pth')
+    assert 'an array of the type' in refusal(tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize(('old', 'new'), [
+    (b'X\x02\x00\x00\x00f8', b'X\x02\x00\x00\x00f4'), (b'NNNJ\xff', b'N\x80NJ\xff'),
+    (b'K\x02K\x03\x86', b'K\x09K\x03\x86'), (b'X\x01\x00\x00\x00<', b'X\x01\x00\x00\x00x')])
+def test_a_damaged_array_does_not_reach_numpy(old: bytes, new: bytes, tmp_path: Path) -> None:
+    """NumPy itself reads the memory behind it, or crashes."""
+    torch.save(dict(extra=np.arange(6.).reshape(2, 3)), tmp_path / 'x.pth')
+    before = (tmp_path / 'x.pth').read_bytes()
+    renamed(tmp_path / 'x.pth', old, new)
+    assert new in (tmp_path / 'x.pth').read_bytes() and new not in before
+    if new.startswith(b'N'):
+        read_checkpoint(tmp_path / 'x.pth')  # the rest of a type's state is not needed
+    else:
+        assert 'an array of' in refusal(tmp_path / 'x.pth')
 
 
 def renamed(path: Path, old: bytes, new: bytes) -> None:
@@ -309,3 +342,38 @@ def test_little_does_not_become_much(kind: str, tmp_path: Path) -> None:
                           capture_output=True, text=True, cwd=ROOT, check=True)
     # Megabytes. The bytes themselves torch makes; what is made of them is no more.
     assert int(done.stdout) < 250
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Cut, overwritten or doubled in places."""
+    damaged, at = bytearray(data), rng.randrange(len(data))
+    how = rng.randrange(4)
+    if how == 0:
+        return bytes(damaged[:at])
+    if how == 1:
+        damaged[at:at + 30] = damaged[at:at + 30] * 2
+    for _ in range(rng.randrange(1, 5)):
+        # The pickle stands at the beginning; its opcodes lead furthest.
+        place = rng.randrange(len(data) if how == 2 else min(len(data), 1500))
+        damaged[place] = rng.randrange(256) if how == 2 else rng.choice(b'cRb.}](q\x00\xff\x85Nt')
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize('kind', ['zip', 'legacy', 'safetensors'])
+def test_damaged_files_are_read_or_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    path = tmp_path / f'x.{"safetensors" if kind == "safetensors" else "pth"}'
+    if kind == 'safetensors':
+        save_file(WEIGHTS, path)
+    else:
+        torch.save(dict(state_dict=WEIGHTS, **PLAIN), path,
+                   _use_new_zipfile_serialization=kind == 'zip')
+    data, rng = path.read_bytes(), random.Random(0)
+    for _ in range(150):
+        path.write_bytes(mutated(data, rng))
+        try:
+            read_state_dict(path)
+        except ValueError as error:
+            message = str(error)
+            assert path.name in message and message.isprintable()
+            assert len(message) < 350 + len(str(path)) and 'weights_only' not in message

@@ -141,7 +141,7 @@ def read_state_dict(path: str | Path, trust: bool = False) -> dict[str, Any]:
         keys = ', '.join(map(str, list(content)[:5])) or 'none'
         raise ValueError(f'the checkpoint {path} holds no weights: they are looked for under '
                          f'{", ".join(WEIGHT_KEYS)} or at its top, and its keys are '
-                         f'{textwrap.shorten(keys, 100)}')
+                         f'{_short(keys)}')
     return weights
 
 
@@ -189,13 +189,13 @@ def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f'cannot read the checkpoint {path}: {error}') from error
+    except Exception as error:  # its own error, or of a type that torch does not know
+        raise ValueError(f'cannot read the checkpoint {path}: it is damaged, or no safetensors '
+                         f'file ({_short(error)})') from error
 
 
 def _read_torch(path: Path, trust: bool) -> Any:
@@ -219,7 +219,7 @@ def _refuse_bomb(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # an older format, or torn
+    except Exception:  # an older format, or a damaged file: torch will say
         return
     if size > path.stat().st_size:
         raise ValueError(f'cannot read the checkpoint {path}: it has {path.stat().st_size} bytes '
@@ -232,12 +232,16 @@ def _reason(error: Exception) -> str:
     refused = re.search(r'GLOBAL (\S+)', text) or \
         re.search(r"<(?:class|function|built-in function) '?([\w.]+)", text)
     if refused:
-        return (f'it holds {textwrap.shorten(refused[1], 100)}, which is no plain data and could '
-                'run code; save its state_dict alone, or give --trust-checkpoint if the file is '
-                'your own')
+        return (f'it holds {_short(refused[1])}, which is no plain data and could run code; save '
+                'its state_dict alone, or give --trust-checkpoint if the file is your own')
     if 'TorchScript' in text:
         return 'it is a TorchScript archive, which is a program; save its state_dict() instead'
     if 'legacy .tar' in text:
         return 'it has the tar format of torch before 0.1.10; save it again with a newer torch'
     return 'it is damaged, or no file of torch.save ' \
-        f'({textwrap.shorten(text.partition("WeightsUnpickler error: ")[2] or text, 120)})'
+        f'({_short(text.partition("WeightsUnpickler error: ")[2] or text)})'
+
+
+def _short(text: object) -> str:
+    """A reason, which may quote whatever stands in a file, for a terminal."""
+    return ''.join(sign if sign.isprintable() else '?' for sign in textwrap.shorten(str(text), 120))

@@ -11,8 +11,6 @@ from typing import Any
 # numpy moved its core, and Python its paths: older and newer files name the same things otherwise.
 _NUMPY_CORES = ('numpy._core', 'numpy.core')
 _PATH_MODULES = ('pathlib', 'pathlib._local')
-_NUMBERS = ('bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64',
-            'float16', 'float32', 'float64', 'complex64', 'complex128', 'S1', 'U1')
 _AS_DICT = ('builtins.dict', 'mmengine.config.config.ConfigDict', 'mmcv.utils.config.ConfigDict',
             'pytorch_lightning.utilities.parsing.AttributeDict',
             'lightning_fabric.utilities.data.AttributeDict',
@@ -35,7 +33,8 @@ def plain_classes() -> list[Any]:
         datetime.timedelta, datetime.timezone, int, float, slice, frozenset,
         *((dict, name) for name in _AS_DICT), (_DefaultDict, 'collections.defaultdict'),
         (_List, 'collections.deque'), (_List, 'builtins.list'),
-        (_Text, 'torch.torch_version.TorchVersion'), (_Text, 'builtins.str'), *_paths(), *_numpy(),
+        (_Text, 'torch.torch_version.TorchVersion'), (_Text, 'builtins.str'),
+        (_NoBytes, 'builtins.bytes'), *_paths(), *_numpy(),
         (_History, 'mmengine.logging.history_buffer.HistoryBuffer'),
         # A buffer's methods are pickled through getattr; this one gives nothing else.
         (_history_method, 'builtins.getattr'), _filled(HistoryBuffer),
@@ -61,23 +60,13 @@ def _paths() -> list[Any]:
 
 def _numpy() -> list[Any]:
     """Arrays and scalars of numbers and texts; none of Python objects."""
-    import numpy as np
+    from urbancross_mm.utils.plain_arrays import PlainArray, PlainType, plain_scalar
 
-    found: list[Any] = [np.dtype, *{type(np.dtype(name)) for name in _NUMBERS},
-                        (_Array, 'numpy.ndarray'), _filled(np.ndarray)]
+    found: list[Any] = [(PlainArray, 'numpy.ndarray'), (PlainType, 'numpy.dtype')]
     for core in _NUMPY_CORES:
-        found += [(_Array, f'{core}.multiarray._reconstruct'),
-                  (np._core.multiarray.scalar, f'{core}.multiarray.scalar')]
+        found += [(PlainArray, f'{core}.multiarray._reconstruct'),
+                  (plain_scalar, f'{core}.multiarray.scalar')]
     return found
-
-
-class _Array:
-    """An array of no elements, to be filled, whatever its class is called with."""
-
-    def __new__(cls, *args: Any) -> Any:
-        import numpy as np
-
-        return np.ndarray(0)
 
 
 class _DefaultDict:
@@ -99,6 +88,13 @@ class _Text:
 
     def __new__(cls, text: Any = '') -> Any:
         return text if isinstance(text, str) else ''
+
+
+class _NoBytes:
+    """Empty bytes are pickled as a call; others as a text."""
+
+    def __new__(cls, *args: Any) -> Any:
+        return b''
 
 
 class _History:
