@@ -237,8 +237,8 @@ def _opened(path: Path) -> Iterator[Any]:
         # No other driver: some follow references to other files.
         with rasterio().open(path, driver='GTiff') as file:
             yield file
-    except ImportError:
-        raise
+    except (ImportError, MemoryError):
+        raise  # no fault of the file
     except Exception as error:  # GDAL has many words, and some reach us as they are
         with open(path, 'rb') as plain:
             plain.read(1)  # a closed or lost file is no broken one: it may be read another time
