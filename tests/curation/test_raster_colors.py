@@ -227,7 +227,7 @@ def geotiff(width: int, height: int, rows: int, bits: int, compression: int) -> 
 
 @pytest.mark.parametrize(('size', 'rows', 'compression', 'reason'), [
     ((1_000_000, 1_000_000), 16, 8, 'tiles would be cut from it'),
-    ((20_000, 20_000), 20_000, 8, 'blocks of 800000000 bytes, which cannot be in')])
+    ((20_000, 20_000), 20_000, 8, 'its header names 400000000 values, which cannot be in')])
 def test_a_header_that_asks_for_more_than_a_file_can_hold(
         place: Workplace, size: tuple[int, int], rows: int, compression: int, reason: str) -> None:
     (place.source / 'a.tif').write_bytes(geotiff(*size, rows, 16, compression))

@@ -84,6 +84,36 @@ def test_a_bigtiff_that_pillow_cannot_open_is_a_raster(tmp_path: Path) -> None:
         assert is_geotiff(tmp_path / 'a.tif')
 
 
+@pytest.mark.parametrize('seed', [0, 2, 3])
+def test_a_damaged_raster_is_read_or_dropped_by_name(place: Workplace, seed: int) -> None:
+    """Header, keys of the coordinates and blocks, from discovery to the tile."""
+    rng = np.random.default_rng(seed)
+    write_raster(place.source / 'a.tif', noise(32, 32), compress='lzw')
+    content = (place.source / 'a.tif').read_bytes()
+    for number in range(12):
+        changed = bytearray(content)
+        for spot in rng.integers(0, 700, 3):
+            changed[spot] = rng.integers(256)
+        (place.source / 'a.tif').write_bytes(changed)
+        out = Workplace(place.source, place.out / str(number))
+        found = outcomes(out, size=64)
+        assert all(one.status == 'kept' or one.reason for one in found.values())
+        assert all(one.status in ('kept', 'dropped') for one in found.values())
+
+
+def test_damaged_coordinates_cost_no_pixels(place: Workplace) -> None:
+    pixels = noise(32, 32)
+    write_raster(place.source / 'a.tif', pixels)
+    content = (place.source / 'a.tif').read_bytes()
+    texts = struct.pack('<HH', 34737, 2)  # what names the CRS
+    assert content.count(texts) == 1
+    (place.source / 'a.tif').write_bytes(content.replace(texts, struct.pack('<HH', 34738, 2)))
+    (found,) = outcomes(place, size=32).values()
+    assert found.status == 'kept'
+    with Image.open(next((place.out / 'images').rglob('*.png'))) as tile:
+        assert np.array_equal(np.asarray(tile), pixels.transpose(1, 2, 0))
+
+
 def test_a_lost_raster_is_tried_again(place: Workplace) -> None:
     write_raster(place.source / 'a.tif', noise(32, 32))
     stage = TileStage(size=32)

@@ -11,6 +11,7 @@ from tests.curation.test_tile_stage import noise, outcomes, place, write_picture
 from urbancross_mm.curation import Workplace, run_stage
 from urbancross_mm.curation.tile_files import decode, link_file, without_file
 from urbancross_mm.curation.tile_stage import TileStage
+from urbancross_mm.utils.images import read_image
 
 __all__ = ['place']  # a fixture
 
@@ -68,6 +69,21 @@ def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
     stage = TileStage()
     _, report = run_stage(stage, stage.discover(place), place)
     assert (report.made, report.counts['kept']) == (1, 1)
+
+
+def test_too_little_memory_is_no_fault_of_the_picture(
+        place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_picture(place.source / 'a.png')
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr('PIL.Image.open', full)
+        with pytest.raises(ValueError, match=r'a\.png cannot be decoded: MemoryError'):
+            read_image(str(place.source / 'a.png'))
+        assert outcomes(place)['a.png'].status == 'failed'
+    assert outcomes(place)['a.png'].status == 'kept'
 
 
 def test_a_file_that_is_gone_is_no_broken_picture(tmp_path: Path) -> None:

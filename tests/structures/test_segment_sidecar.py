@@ -39,6 +39,12 @@ def test_area_and_box_are_in_pixels_of_the_picture():
     assert other['area'] == 400 and other['bbox'] == [0, 40, 20, 20]
 
 
+@pytest.mark.parametrize('score', [float('nan'), float('inf')])
+def test_a_score_that_cannot_be_ranked_is_not_written(score):
+    with pytest.raises(ValueError, match=f'a mask of test has the score {score}'):
+        encode_masks(masks(), [0.5, score, 0.5], (6, 8), 'test')
+
+
 def test_no_mask_at_all():
     assert decode_masks(encode_masks(masks()[:0], [], (6, 8), 'test')).shape == (0, 6, 8)
 

@@ -126,6 +126,22 @@ def test_segment_folders(run, root):
     assert code == 0 and '3 files of an earlier run kept' in text
 
 
+def test_masks_of_sam(run, root):
+    for n in range(3):
+        counts = [0, n + 1, SIZE[0] * SIZE[1] - n - 1]
+        masks = [dict(segmentation=dict(size=list(SIZE), counts=counts), predicted_iou=0.9)]
+        (root / 'sam').mkdir(exist_ok=True)
+        (root / f'sam/p{n}.json').write_text(json.dumps(masks))
+    code, text = run('dataset_converters/segment_folders', root, '--sam', root / 'sam',
+                     '--annotations', root / 'annotations/tiny.json')
+    assert code == 0 and '3 pictures, 3 segments' in text and '3 of 3 pictures' in text
+    code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root)
+    assert code == 0
+    (root / 'sam/p1.json').write_text(json.dumps(masks).replace(f'[0, {n + 1}', f'[0, {n}'))
+    code, text = run('dataset_converters/segment_folders', root, '--sam', root / 'sam', '--force')
+    assert code == 2 and 'p1.json holds a broken mask 0' in text and 'Traceback' not in text
+
+
 def test_segment_folders_of_another_size(run, root):
     _publish(root, 'p0', _squares())
     Image.new('RGB', (20, 20)).save(root / 'image_segments/p0/p0_1.jpg')

@@ -82,9 +82,9 @@ def tiff(values: np.ndarray, bits: int = 8, photometric: int = 2, planar: bool =
 def refused(path: Path, content: bytes, sentence: str) -> None:
     """By the reader, by the probe and by verification, each with the name of the file."""
     path.write_bytes(content)
-    for read in (lambda: read_image(str(path)), lambda: fingerprint(path)):
+    for read, file in ((read_image, str(path)), (read_image, path), (fingerprint, path)):
         with pytest.raises(ValueError, match=f'{path.name} {sentence}'):
-            read()
+            read(file)
     assert sentence.split()[0] in (probe_image(str(path)) or '')
 
 
@@ -199,6 +199,7 @@ def test_a_large_note_in_a_png_hides_no_pixels(tmp_path: Path, kind: bytes) -> N
     path = tmp_path / 'a.png'
     path.write_bytes(png(pixels(), 8, 2, note))
     assert np.array_equal(read_image(str(path))[0], pixels())
+    assert np.array_equal(read_image(path)[0], pixels())
     assert fingerprint(path).size == (18, 26) and probe_image(str(path)) is None
     table = pixels(3, 1, 256)[0]
     extra = chunk(b'PLTE', table.tobytes()) + chunk(b'tRNS', bytes(9))

@@ -17,8 +17,9 @@ Window = tuple[int, int, int, int]
 RGB = ('red', 'green', 'blue')
 # Of one file. Names and records of a million tiles are a gigabyte.
 MOST_TILES = 1_000_000
-# A block that fits into memory anyhow, and how far one is ever compressed.
-LARGE_BLOCK, MOST_SHRUNK = 1 << 28, 5000
+# Values that fit into memory anyhow, and how far they are ever compressed: a block, which may be
+# the whole raster, is allocated by what the header says.
+LARGE, MOST_SHRUNK = 1 << 28, 5000
 # Parts of colors in another space than red, green and blue.
 OTHER_SPACES = frozenset(('cyan', 'magenta', 'yellow', 'black', 'hue', 'saturation', 'lightness',
                           'y', 'cb', 'cr'))
@@ -39,7 +40,6 @@ class Raster:
         colors (tuple[str, ...]): What each band shows, such as 'red', 'alpha' or 'undefined'.
         bits (int | None): Bits of a value if they are fewer than the type has.
         white_is_zero (bool): Small values are light.
-        block (int): Bytes that are decoded at a time, for a pixel or for all of them.
         palette (np.ndarray | None): uint8, ``(N, 4)``: red, green, blue and alpha by value.
     """
 
@@ -52,7 +52,6 @@ class Raster:
     colors: tuple[str, ...]
     bits: int | None = None
     white_is_zero: bool = False
-    block: int = 0
     palette: np.ndarray | None = field(default=None, compare=False)
 
     @classmethod
@@ -70,15 +69,14 @@ class Raster:
             ValueError: If what is in it cannot be read.
         """
         with _opened(path) as file:
+            # First: here GDAL keeps to itself what it finds wrong with the coordinates.
+            crs = file.crs.to_string() if file.crs else None
             colors = tuple(color.name.lower() for color in file.colorinterp)
             bits = file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
             layout = file.tags(ns='IMAGE_STRUCTURE')
-            together = file.count if layout.get('INTERLEAVE') == 'PIXEL' else 1
-            rows, columns = file.block_shapes[0]
-            return cls(path, file.width, file.height, file.crs.to_string() if file.crs else None,
-                       tuple(file.transform)[:6], str(file.dtypes[0]), colors, bits and int(bits),
+            return cls(path, file.width, file.height, crs, tuple(file.transform)[:6],
+                       str(file.dtypes[0]), colors, bits and int(bits),
                        layout.get('MINISWHITE') == 'YES',
-                       rows * columns * together * np.dtype(file.dtypes[0]).itemsize,
                        _palette_of(file) if 'palette' in colors else None)
 
     @property
@@ -104,9 +102,9 @@ class Raster:
         if tiles > MOST_TILES:
             return f'{tiles} tiles would be cut from it, more than {MOST_TILES}: split the file, ' \
                    'or take a larger size and stride'
-        length = self.path.stat().st_size
-        if self.block > max(LARGE_BLOCK, MOST_SHRUNK * length):
-            return f'its header names blocks of {self.block} bytes, which cannot be in {length}'
+        values, length = self.width * self.height * len(self.colors), self.path.stat().st_size
+        if values > max(LARGE, MOST_SHRUNK * length):
+            return f'its header names {values} values, which cannot be in {length} bytes'
         return ''
 
     def position(self, window: Window) -> dict[str, object]:
@@ -239,7 +237,9 @@ def _opened(path: Path) -> Iterator[Any]:
         # No other driver: some follow references to other files.
         with rasterio().open(path, driver='GTiff') as file:
             yield file
-    except rasterio('rasterio.errors').RasterioIOError as error:
+    except (ImportError, MemoryError):
+        raise  # no fault of the file
+    except Exception as error:  # GDAL has many words, and some reach us as they are
         with open(path, 'rb') as plain:
             plain.read(1)  # a closed or lost file is no broken one: it may be read another time
         raise ValueError('the raster cannot be read to its end') from error

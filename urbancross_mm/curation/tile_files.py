@@ -30,7 +30,7 @@ def decode(path: Path) -> np.ndarray:
         np.ndarray: uint8 RGB.
 
     Raises:
-        OSError: If the file cannot be read: it may another time.
+        MemoryError, OSError: If the file cannot be read: it may another time.
         ValueError: If what is in it is no picture; the sentence does not name the file.
     """
     try:
@@ -39,6 +39,8 @@ def decode(path: Path) -> np.ndarray:
         raise
     except ValueError as error:
         cause = error.__cause__
+        if isinstance(cause, MemoryError):
+            raise cause from None
         if isinstance(cause, OSError) and cause.errno is not None \
                 and cause.errno not in _CONTENT:
             raise cause from None

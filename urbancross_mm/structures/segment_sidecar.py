@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,9 @@ def encode_masks(masks: np.ndarray, scores: Sequence[float], image_size: Sequenc
 
     Returns:
         dict: ``image_size, size, source, segments``, the segments by falling score.
+
+    Raises:
+        ValueError: If a score is not finite.
     """
     from pycocotools import mask as coco
 
@@ -62,6 +66,8 @@ def encode_masks(masks: np.ndarray, scores: Sequence[float], image_size: Sequenc
     for mask, score in zip(masks, scores):
         if not mask.any():
             continue
+        if not math.isfinite(score):
+            raise ValueError(f'a mask of {source} has the score {score}')
         rle = coco.encode(np.asfortranarray(mask))
         x, y, w, h = coco.toBbox(rle).tolist()
         segments.append(dict(

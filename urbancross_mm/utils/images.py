@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -78,11 +79,11 @@ def read_class_map(path: str) -> np.ndarray:
 
 
 @contextmanager
-def open_image(file: str | BinaryIO, path: str) -> Iterator[Image.Image]:
+def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
     """Open a picture of 8 bits a channel; whatever is wrong with it while it is open names it.
 
     Args:
-        file (str | BinaryIO): The file.
+        file (str | Path | BinaryIO): The file.
         path (str): What errors call it.
 
     Yields:
@@ -130,7 +131,7 @@ def probe_image(path: str) -> str | None:
     return None
 
 
-def _opened(file: str | BinaryIO) -> Image.Image:
+def _opened(file: str | Path | BinaryIO) -> Image.Image:
     try:
         return Image.open(file, formats=_formats())
     except ValueError:
@@ -141,9 +142,9 @@ def _opened(file: str | BinaryIO) -> Image.Image:
         return Image.open(pixels, formats=_formats())
 
 
-def _only_pixels(file: str | BinaryIO) -> BinaryIO | None:
+def _only_pixels(file: str | Path | BinaryIO) -> BinaryIO | None:
     """A PNG without what is not needed to see it; None for another file."""
-    if isinstance(file, str):
+    if isinstance(file, str | Path):
         with open(file, 'rb') as opened:
             return _only_pixels(opened)
     file.seek(0)
@@ -219,10 +220,10 @@ def _numbers(value: object) -> tuple[int, ...]:
     return tuple(one for one in values if isinstance(one, int))
 
 
-def _deep_tiff(file: str | BinaryIO) -> str | None:
+def _deep_tiff(file: str | Path | BinaryIO) -> str | None:
     """Of a TIFF that Pillow has no mode for: most often because of its depth."""
     try:
-        if isinstance(file, str):
+        if isinstance(file, str | Path):
             with open(file, 'rb') as opened:
                 return _deep_tiff(opened)
         file.seek(0)
