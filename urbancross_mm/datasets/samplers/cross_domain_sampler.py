@@ -146,7 +146,7 @@ def _check_disjoint(dataset: Any, target: str) -> None:
         sides[member.metainfo.get('domain', '') == target].update(
             info['img_path'] for info in infos)
     # Positives, and the cache of a frozen selector, go by id.
-    check_image_ids(sorted(images))
+    check_image_ids(sorted(images, key=str))
     mine = {os.path.realpath(path) for path in sides[True]}
     alike: dict[tuple[str, int], list[str]] = {}
     for path in sides[True]:
