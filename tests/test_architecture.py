@@ -17,7 +17,7 @@ LAYERS = {
     'apis': 3,
 }
 ALLOWED_IN_FUNCTIONAL = {'torch', 'numpy', 'urbancross_mm', 'typing', 'collections', 'math',
-                         '__future__', 'dataclasses', 'functools', 'itertools'}
+                         '__future__', 'dataclasses', 'functools', 'itertools', 'warnings'}
 HEAVY = ('torch', 'mmengine.runner', 'mmpretrain', 'mmseg', 'open_clip', 'transformers',
          'segment_anything', 'torchvision', 'pandas', 'matplotlib', 'cv2')
 FILES = sorted(p for p in PACKAGE.rglob('*.py') if '.mim' not in p.parts)

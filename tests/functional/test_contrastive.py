@@ -182,3 +182,15 @@ def test_padding_is_no_caption() -> None:
     assert mask.tolist() == [[False]]
     with pytest.raises(ValueError, match='give both or neither'):
         contrastive.positive_mask(torch.tensor([1]), torch.tensor([2]), torch.tensor([[5]]))
+
+
+@pytest.mark.parametrize('shape', [(0, 0), (0, 3), (3, 0), (1, 1)])
+@pytest.mark.parametrize('loss', [
+    lambda v, t, right: contrastive.siglip(v, t, 10.0, -10.0, right),
+    lambda v, t, right: contrastive.info_nce(v, t, 10.0, right)])
+def test_a_batch_of_nothing_or_one_costs_nothing(loss, shape: tuple[int, int]) -> None:
+    embeds = [torch.ones(rows, 1, requires_grad=True) for rows in shape]
+    value = loss(*embeds, torch.ones(shape, dtype=torch.bool))
+    value.backward()
+    assert value.item() == pytest.approx(0.7 if value > 0.1 else 0, abs=0.01)
+    assert all(rows.grad.isfinite().all() for rows in embeds)

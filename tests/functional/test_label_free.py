@@ -110,7 +110,8 @@ def test_agreement_sees_right_and_scrambled_assignments() -> None:
     # Nearest texts whose own geometry has nothing to do with that of the pictures.
     images = torch.cat([normalize(images), torch.zeros(60, 60)], dim=1)
     tags = torch.cat([torch.zeros(60, 16), torch.eye(60)], dim=1)
-    scrambled = label_free.structure_agreement(images + 2 * tags, tags + 0.001 * images)
+    other = torch.cat([torch.randn(60, 16), torch.zeros(60, 60)], dim=1)
+    scrambled = label_free.structure_agreement(images + 2 * tags, tags + 0.001 * other)
     assert abs(scrambled) < 0.5
 
 
@@ -131,6 +132,30 @@ def test_collapsed_models() -> None:
     assert label_free.hubness(images, same, k=3) == 0
     assert label_free.proxy_a_distance(same, same) == 0
     assert label_free.proxy_a_distance(images[:1].expand(31, -1), same) == 2
+
+
+@pytest.mark.parametrize('spread', [1e-2, 1e-3, 1e-4])
+def test_a_nearly_collapsed_model_is_scored_by_its_last_digits(spread: float) -> None:
+    """At a mean cosine of 0.9999999, float32 and a tolerance of 1e-6 see constants."""
+    images, texts = world()
+    center = torch.full((1, 8), 3.0)
+    images, texts = (normalize(center + spread * rows) for rows in (images, texts))
+    agreement = label_free.structure_agreement(images, texts)
+    assert agreement == pytest.approx(naive_agreement(images, texts, 0.0), abs=1e-6)
+    for k in (1, 5):
+        assert label_free.hubness(images, texts, k) == pytest.approx(
+            naive_hubness(images, texts, k), abs=1e-9)
+    assert abs(agreement) > 1e-3
+
+
+@pytest.mark.parametrize('spread', [1.0, 1e-3, 1e-5])
+def test_a_distance_does_not_depend_on_the_spread(spread: float) -> None:
+    source, target = torch.randn(2000, 4), torch.randn(2000, 4)
+    target[:, 0] += 2
+    rows = [normalize(torch.cat([spread * rows, torch.full((2000, 1), 50.0)], dim=1).double())
+            for rows in (source, target)]
+    best = 2 * (1 - 2 * norm.cdf(-1))
+    assert label_free.proxy_a_distance(*rows) == pytest.approx(best, abs=0.1)
 
 
 def test_a_gallery_of_one_and_k_beyond_the_gallery() -> None:

@@ -134,3 +134,15 @@ def test_mistakes(kwargs: dict, words: str) -> None:
 def test_a_missing_domain(source: int, target: int) -> None:
     with pytest.raises(ValueError, match=f'got {source} of the source and {target} of the target'):
         select_similar(*embeds(source, target), 0.5)
+
+
+@pytest.mark.parametrize('spread', [1.0, 1e-2, 1e-3])
+def test_a_nearly_collapsed_model_is_selected_by_its_last_digits(spread: float) -> None:
+    center = normalize(torch.ones(1, 32))
+    source, target = (normalize(center + spread * normalize(torch.randn(rows, 32)))
+                      for rows in (40, 9))
+    got = select_similar(source, target, 0.4)
+    chosen, w_source, w_target = naive(source, target, 0.4, 0.05)
+    assert got.indices.tolist() == chosen
+    assert got.w_source.tolist() == pytest.approx(w_source, rel=1e-3)
+    assert got.w_target.tolist() == pytest.approx(w_target, rel=1e-3)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.functional.transport import LARGEST_SPREAD, csls, mutual_nearest, sinkhorn
+
+# Few iterations and tiny temperatures are what some tests are about.
+pytestmark = pytest.mark.filterwarnings('ignore:sinkhorn has not converged')
 
 
 def masses(size: int) -> Tensor:
@@ -111,6 +115,12 @@ def test_no_gradient_and_half_precision() -> None:
     ((torch.rand(2, 2), 0.0), 'positive, got 0.0 and 50'),
     ((torch.rand(2, 2), 0.1, 0), 'positive, got 0.1 and 0'),
     ((torch.rand(0, 2),), r'scores of shape \(0, 2\)'),
+    ((torch.tensor([[1.0, float('nan')]]),), 'scores hold NaN or infinity'),
+    ((torch.tensor([[1.0], [float('inf')]]),), 'scores hold NaN or infinity'),
+    ((torch.tensor([[1.0, -float('inf')]]), 1e-6), 'scores hold NaN or infinity'),
+    ((torch.rand(2, 2), 0.1, 5, torch.tensor([1.0, float('nan')])), 'masses must be finite'),
+    ((torch.rand(2, 2), 0.1, 5, torch.tensor([2.0, -1.0])), r'got \[2.0, -1.0\]'),
+    ((torch.rand(2, 2), 0.1, 5, None, torch.zeros(2)), 'not all 0'),
     ((torch.rand(2, 3), 0.1, 5, torch.ones(3)), r'2 items need as many masses, got shape \(3,\)'),
 ])
 def test_mistakes(args: tuple, words: str) -> None:
@@ -139,3 +149,14 @@ def test_mutual_nearest_against_a_loop(size: tuple[int, int]) -> None:
     assert sorted(zip(found.rows.tolist(), found.columns.tolist())) == expected
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
     assert torch.equal(found.scores, scores[found.rows, found.columns])
+
+
+@pytest.mark.parametrize('eps', [2e-3, 1e-4])
+def test_a_plan_that_has_not_converged_is_said(eps: float) -> None:
+    scores = torch.rand(60, 60)
+    scores[:, :3] += 1  # everybody's first choice
+    with pytest.warns(RuntimeWarning, match=f'not converged after iterations=2 at eps={eps}'):
+        sinkhorn(scores, eps, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        sinkhorn(scores, 0.5, 50)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.ids import check_image_ids, stable_id
 from urbancross_mm.utils.paths import safe_join
 
 
@@ -37,3 +37,10 @@ def test_ids_do_not_depend_on_the_process() -> None:
 
 def test_ids_of_many_texts_are_distinct() -> None:
     assert len({stable_id(f'caption {i}') for i in range(20000)}) == 20000
+
+
+def test_one_id_belongs_to_one_image() -> None:
+    same = [('a', 'x/1.png'), ('b', 'x/2.png'), (7, 'x/3.png'), ('7', 'x/4.png')]
+    check_image_ids([*same, *same, ('a', 'x/../x/1.png'), ('a', None)])
+    with pytest.raises(ValueError, match="two images have the img_id 'a', x/1.png and y/1.png"):
+        check_image_ids([*same, ('a', 'y/1.png')])

@@ -2,6 +2,7 @@
 
 from urbancross_mm.functional import (
     alignment,
+    average_precision,
     contrastive,
     curriculum,
     domain,
@@ -14,6 +15,6 @@ from urbancross_mm.functional import (
 )
 
 __all__ = [
-    'alignment', 'contrastive', 'curriculum', 'domain', 'label_free', 'ranking', 'segments',
-    'selection', 'similarity', 'transport',
+    'alignment', 'average_precision', 'contrastive', 'curriculum', 'domain', 'label_free',
+    'ranking', 'segments', 'selection', 'similarity', 'transport',
 ]

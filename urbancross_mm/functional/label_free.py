@@ -2,7 +2,8 @@
 
 They are for choosing a checkpoint, and for looking at one, where the target domain has pictures
 and texts but nobody knows which belong together. Letters: N pictures, M texts, Q queries, G gallery
-items, D embedding width. Rows need not have unit length: every score is taken from cosines.
+items, D embedding width. Rows need not have unit length: every score is taken from cosines, in
+float64, because the cosines of a nearly collapsed model differ in their last digits only.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import math
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import TIE_TOLERANCE, inner_product, normalize
+from urbancross_mm.functional.similarity import inner_product, normalize
 
 # Queries compared with the gallery at once.
 CHUNK_SIZE = 1024
 # Shrinkage of the linear classifier between domains, in units of a standardised feature's variance:
 # near as many rows as features, a fit without it is worst on held-out rows.
 RIDGE = 0.1
+# What float64 products of equal vectors of unit length may differ by.
+ROUNDING = 1e-12
 
 
 @torch.no_grad()
@@ -96,7 +99,7 @@ def retrieval_entropy(query_embeds: Tensor, gallery_embeds: Tensor, scale: float
         return 0.0
     total = 0.0
     for chunk in queries.split(CHUNK_SIZE):
-        log_p = (scale * inner_product(chunk, gallery).double()).log_softmax(dim=1)
+        log_p = (scale * inner_product(chunk, gallery)).log_softmax(dim=1)
         total -= float((log_p.exp() * log_p).sum())
     return min(max(total / len(queries) / math.log(len(gallery)), 0.0), 1.0)
 
@@ -130,13 +133,15 @@ def hubness(query_embeds: Tensor, gallery_embeds: Tensor, k: int = 10) -> float:
     if k < 1:
         raise ValueError(f'k must be at least 1, got {k}')
     queries, gallery = _unit_pair('query', query_embeds, 'gallery', gallery_embeds)
+    gallery = gallery - gallery.mean(dim=0)  # changes no ranking, and makes the rounding smaller
+    rounding = ROUNDING * float(gallery.norm(dim=1).amax())
     k = min(k, len(gallery))
     counts = torch.zeros(len(gallery), dtype=torch.float64, device=gallery.device)
     for chunk in queries.split(CHUNK_SIZE):
         scores = inner_product(chunk, gallery)
         last = scores.topk(k, dim=1).values[:, -1:]
-        above = scores > last + TIE_TOLERANCE
-        tied = ~above & (scores >= last - TIE_TOLERANCE)
+        above = scores > last + rounding
+        tied = ~above & (scores >= last - rounding)
         share = (k - above.sum(dim=1, dtype=torch.float64)) / tied.sum(dim=1)
         counts += above.sum(dim=0) + share @ tied.double()
     centred = counts - counts.mean()
@@ -204,26 +209,28 @@ def _correlation(first: Tensor, second: Tensor) -> float:
     """Pearson correlation of two vectors; 0 if either is constant up to rounding."""
     if len(first) < 3:
         return 0.0
-    first, second = first.double() - first.double().mean(), second.double() - second.double().mean()
+    first, second = first - first.mean(), second - second.mean()
     spread, other = float(first.square().mean().sqrt()), float(second.square().mean().sqrt())
-    if min(spread, other) < TIE_TOLERANCE:
+    if min(spread, other) < ROUNDING:
         return 0.0
     return min(max(float((first * second).mean()) / spread / other, -1.0), 1.0)
 
 
 def _ridge_scores(train: list[Tensor], held_out: list[Tensor]) -> list[Tensor]:
     """Fit on two domains, standardised; score the held-out rows, below 0 for the first domain."""
-    first, second = (rows.double() for rows in train)
+    first, second = train
     # Both domains weighted alike: the labels then have mean 0, and there is no intercept.
     middle = (first.mean(dim=0) + second.mean(dim=0)) / 2
     first, second = first - middle, second - middle
     variance = (first.square().mean(dim=0) + second.square().mean(dim=0)) / 2
-    scale = variance.clamp(min=TIE_TOLERANCE ** 2).rsqrt()
+    # A feature that varies no more than its own rounding to float32 is constant.
+    size = (middle.square() + variance).sqrt() * torch.finfo(torch.float32).eps
+    scale = torch.where(variance > size.square(), variance, torch.inf).rsqrt()
     first, second = first * scale, second * scale
     covariance = (first.t() @ first / len(first) + second.t() @ second / len(second)) / 2
     covariance.diagonal().add_(RIDGE)
     weight = torch.linalg.solve(covariance, (second.mean(dim=0) - first.mean(dim=0)) / 2)
-    return [(rows.double() - middle) * scale @ weight for rows in held_out]
+    return [(rows - middle) * scale @ weight for rows in held_out]
 
 
 def _unit_pair(name: str, embeds: Tensor, other_name: str, other: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,4 +244,4 @@ def _unit_pair(name: str, embeds: Tensor, other_name: str, other: Tensor) -> tup
     if embeds.shape[1] != other.shape[1]:
         raise ValueError(f'{name} and {other_name} embeddings have different widths, '
                          f'{embeds.shape[1]} and {other.shape[1]}')
-    return normalize(embeds), normalize(other.to(embeds.device))
+    return normalize(embeds.double()), normalize(other.to(embeds.device).double())

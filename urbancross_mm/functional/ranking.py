@@ -43,7 +43,8 @@ def positive_ranks(query_embeds: Tensor, gallery_embeds: Tensor, query_ids: Tens
         query_ids (Tensor): Integer id of each query.
         gallery_ids (Tensor): Integer id of each item.
         chunk_size (int): Queries, and items, of one tile: extra memory is a few tiles of
-            ``chunk_size ** 2`` floats. The result does not depend on it. Defaults to 1024.
+            ``chunk_size ** 2`` floats, and near collapse a copy of the embeddings. The result does
+            not depend on it. Defaults to 1024.
 
     Shape:
         - query_embeds: ``(Q, D)``; gallery_embeds: ``(G, D)``; query_ids: ``(Q,)``;

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import inner_product, normalize
+from urbancross_mm.functional.similarity import as_float, inner_product, normalize
 
 MODES = ('cumulative', 'window')
-# Similarities closer together than this carry no order.
-SMALLEST_RANGE = 1e-6
+# Cosines of float32 vectors closer together than this carry no order: the vectors are rounded.
+SMALLEST_RANGE = torch.finfo(torch.float32).eps
 
 
 class Selection(NamedTuple):
@@ -85,7 +85,8 @@ def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
         raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
     if not 0 < ratio <= 1:
         raise ValueError(f'ratio must lie in (0, 1], got {ratio}: it would select nothing')
-    similarity = inner_product(target_embeds, source_embeds)  # (T, S)
+    # In float64: near collapse, similarities differ in their last digits only.
+    similarity = inner_product(target_embeds.double(), source_embeds.double())  # (T, S)
     closeness = similarity.mean(dim=0)
     # round, not int: 100 * 0.29 is 28.99... in floats. Stable, so that equal rows keep their order.
     count = max(1, round(ratio * len(source_embeds)))
@@ -94,8 +95,9 @@ def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
     if mode == 'window':
         begin = min(stage * count, len(ranking) - count)
     indices = ranking[begin:begin + count]
-    return Selection(indices, importance(closeness[indices], floor),
-                     importance(similarity[:, indices].sum(dim=1), floor))
+    weights = (importance(closeness[indices], floor),
+               importance(similarity[:, indices].mean(dim=1), floor))
+    return Selection(indices, *(weight.to(as_float(source_embeds).dtype) for weight in weights))
 
 
 def importance(similarity: Tensor, floor: float = 0.05) -> Tensor:

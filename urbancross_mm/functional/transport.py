@@ -5,6 +5,7 @@ Letters: N and M items of the two sets, e.g. pictures and sentences.
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,8 @@ from urbancross_mm.functional.similarity import as_float
 
 # exp(-300) and its inverse are far inside the range of double precision.
 LARGEST_SPREAD = 300.0
+# Sum over the rows of what their masses are off by; beyond it the plan has not converged.
+LARGEST_ERROR = 0.05
 
 
 def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
@@ -25,7 +28,8 @@ def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
 
     Sinkhorn's iteration: on the logarithms of the scalings where eps is so small that they would
     overflow, else on the scalings in double precision, which is ten times as fast. The columns are
-    scaled last: their marginal is exact.
+    scaled last: their marginal is exact. If those of the rows are off by more than 5 % in sum after
+    the iterations, a RuntimeWarning says so.
 
     Args:
         scores (Tensor): S, e.g. cosines.
@@ -43,7 +47,8 @@ def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
         Tensor: The plan P with sum 1, without gradient.
 
     Raises:
-        ValueError: If eps or the iterations are not positive, or a set is empty.
+        ValueError: If eps or the iterations are not positive, a set is empty, a score is not
+            finite, or the masses are no masses.
 
     Reference:
         Sinkhorn distances (https://arxiv.org/abs/1306.0895); logarithms as in Peyre and Cuturi,
@@ -53,11 +58,19 @@ def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
         raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
     if not scores.numel():
         raise ValueError(f'nothing to transport: scores of shape {tuple(scores.shape)}')
+    if not scores.isfinite().all():
+        raise ValueError('nothing to transport by: the scores hold NaN or infinity')
     logits = as_float(scores.detach()) / eps
     log_rows, log_columns = _log_mass(rows, logits, 0), _log_mass(columns, logits, 1)
     if logits.max() - logits.min() < LARGEST_SPREAD:
-        return _scale(logits, log_rows.double().exp(), log_columns.double().exp(), iterations)
-    return _scale_logarithms(logits, log_rows, log_columns, iterations)
+        plan = _scale(logits, log_rows.double().exp(), log_columns.double().exp(), iterations)
+    else:
+        plan = _scale_logarithms(logits, log_rows, log_columns, iterations)
+    if (plan.sum(dim=1) - log_rows.exp()).abs().sum() > LARGEST_ERROR:
+        # The text is the same every time, so that Python shows it once.
+        warnings.warn(f'sinkhorn has not converged after iterations={iterations} at eps={eps}: '
+                      'raise either', RuntimeWarning, stacklevel=2)
+    return plan
 
 
 def _scale(logits: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> Tensor:
@@ -139,5 +152,8 @@ def _log_mass(mass: Tensor | None, logits: Tensor, dim: int) -> Tensor:
                           device=logits.device)
     if mass.shape != (size,):
         raise ValueError(f'{size} items need as many masses, got shape {tuple(mass.shape)}')
+    if not mass.isfinite().all() or mass.min() < 0 or mass.sum() <= 0:
+        raise ValueError('masses must be finite, at least 0 and not all 0, got '
+                         f'{mass.tolist()[:5]}')
     # A mass of 0 would be the logarithm of 0 in both scalings, and their difference not a number.
     return (mass / mass.sum()).to(logits).clamp(min=1e-30).log()

@@ -258,3 +258,25 @@ def test_what_cannot_be_two_domains(joined: ConcatDataset, tmp_path: Path) -> No
                           ignore_keys=['dataset', 'domain', 'split'])
     with pytest.raises(ValueError, match='share 6 pictures'):
         CrossDomainSampler(DefaultSampler(twice), 4, dict(finland=2), dict(spain=2))
+
+
+def test_one_id_of_two_images_is_refused(joined: ConcatDataset) -> None:
+    """A frozen selector would take the features of one for the other."""
+    first, second = joined.datasets
+    second.data_list = [dict(second.get_data_info(i), img_id=first.get_data_info(i)['img_id'])
+                        for i in range(len(second))]
+    second.serialize_data = False
+    with pytest.raises(ValueError, match="two images have the img_id .*finland0.*spain0"):
+        CrossDomainSampler(DefaultSampler(joined), 4, dict(finland=2), dict(spain=2))
+
+
+@pytest.mark.parametrize('world', [2, 3, 4])
+@pytest.mark.parametrize('count', [1, 2, 3])
+def test_the_first_rank_never_lacks_a_target_item(world: int, count: int) -> None:
+    """It writes the checkpoints, with its statistics of BatchNorm."""
+    for size in range(count * world, 4 * count * world):
+        samplers = ranks(world, Items('finland', 20), Items('spain', size),
+                         source=dict(finland=2), target=dict(spain=count))
+        for rank, sampler in enumerate(samplers):
+            if rank == 0 or count > 1:
+                assert all(in_domain([batch], 20, 20 + size) for batch in sampler)

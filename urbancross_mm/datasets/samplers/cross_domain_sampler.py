@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 
 from urbancross_mm.registry import DATA_SAMPLERS
 from urbancross_mm.utils.dist import world_info
+from urbancross_mm.utils.ids import check_image_ids
 
 
 @DATA_SAMPLERS.register_module()
@@ -23,7 +24,9 @@ class CrossDomainSampler(Sampler[list[int]]):
     A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
     One epoch is one pass over the target (several with ``min_steps``). In a pass every target item
     comes exactly once at any world size: the items are dealt out evenly, so where they do not fill
-    all batches each holds a few less than ``target``, and no rank runs out before the others. The
+    all batches each holds a few less than ``target``, and no rank runs out before the others.
+    Earlier ranks get what is left over, so rank 0 never lacks a target item; a later one may, with
+    a ``target`` of 1. The
     sources are shuffled and used up before they start over. The order is a function of (seed,
     epoch). Ranks take their parts of it, so two ranks with half the batch see together what one
     rank sees. No batch is kept.
@@ -39,7 +42,8 @@ class CrossDomainSampler(Sampler[list[int]]):
 
     Raises:
         ValueError: If a domain is unknown, named twice or smaller than a batch, a count is not
-            positive, the counts do not add up to the batch, or source and target share pictures.
+            positive, the counts do not add up to the batch, source and target share pictures, or
+            two images have one id.
 
     Examples:
         >>> train_dataloader = dict(
@@ -148,10 +152,14 @@ def _check_disjoint(dataset: Any, target: str) -> None:
     Compared are the files, and the content of those that have name and size in common.
     """
     sides: dict[bool, set[str]] = {True: set(), False: set()}
+    images: set[tuple[str, str]] = set()
     for member in dataset.datasets:
-        infos = (BaseDataset.get_data_info(member, place) for place in range(len(member)))
+        infos = [BaseDataset.get_data_info(member, place) for place in range(len(member))]
+        images.update((info.get('img_id', info['img_path']), info['img_path']) for info in infos)
         sides[member.metainfo.get('domain', '') == target].update(
             info['img_path'] for info in infos)
+    # Positives, and the cache of a frozen selector, go by id.
+    check_image_ids(sorted(images, key=str))
     mine = {os.path.realpath(path) for path in sides[True]}
     alike: dict[tuple[str, int], list[str]] = {}
     for path in sides[True]:

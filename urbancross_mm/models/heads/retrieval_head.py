@@ -189,7 +189,7 @@ def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> 
     for row, sample in enumerate(data_samples):
         for text_id in sample.text_ids:
             owners.append(row)
-            keys.append(stable_id(sample.img_id))
+            keys.append(stable_id(str(sample.img_id)))
             texts.append(text_id)
             captions.append(list(sample.get('caption_text_ids', sample.text_ids)))
     width = max(map(len, captions), default=0)
