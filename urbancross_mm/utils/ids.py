@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Hashable, Iterable
+
+from urbancross_mm.utils.file_stamp import same_image
 
 
 def stable_id(text: str) -> int:
@@ -27,8 +28,9 @@ def check_image_ids(images: Iterable[tuple[Hashable, str | None]]) -> None:
     """Refuse an id that two images share: whatever joins by id would mix them up.
 
     Args:
-        images (Iterable[tuple[Hashable, str | None]]): Id and path of each image. The same image
-            may come again, as padding does; an image without a path is not compared.
+        images (Iterable[tuple[Hashable, str | None]]): Id and path of each image. The same image,
+            or a copy of its file, may come again, as padding does; an image without a path is not
+            compared.
 
     Raises:
         ValueError: If one id comes with two paths.
@@ -36,6 +38,6 @@ def check_image_ids(images: Iterable[tuple[Hashable, str | None]]) -> None:
     paths: dict[Hashable, str] = {}
     for img_id, path in images:
         known = paths.setdefault(img_id, path) if path else None
-        if known and known != path and os.path.realpath(known) != os.path.realpath(path):
+        if known and path and not same_image(known, path):
             raise ValueError(f'two images have the img_id {img_id!r}, {known} and {path}: ids must '
                              'be unique over all annotation files that are loaded together')

@@ -26,10 +26,9 @@ class CrossDomainSampler(Sampler[list[int]]):
     comes exactly once at any world size: the items are dealt out evenly, so where they do not fill
     all batches each holds a few less than ``target``, and no rank runs out before the others.
     Earlier ranks get what is left over, so rank 0 never lacks a target item; a later one may, with
-    a ``target`` of 1. The
-    sources are shuffled and used up before they start over. The order is a function of (seed,
-    epoch). Ranks take their parts of it, so two ranks with half the batch see together what one
-    rank sees. No batch is kept.
+    a ``target`` of 1. The sources are shuffled and used up before they start over. The order is a
+    function of (seed, epoch). Ranks take their parts of it, so two ranks with half the batch see
+    together what one rank sees. No batch is kept.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives data set, seed and epoch.
