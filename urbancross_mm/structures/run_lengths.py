@@ -101,13 +101,13 @@ def _read_texts(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     tails = np.cumsum([len(text) for text in texts]) - 1
     foreign, torn = digits > 63, digits[tails] >= 32
     if foreign.any():
-        raise _unreadable(np.searchsorted(tails, foreign.argmax()))
+        raise _unreadable(int(np.searchsorted(tails, foreign.argmax())))
     if torn.any():
         raise ValueError(f'the counts of mask {torn.argmax()} end within a number')
     ends = np.flatnonzero(digits < 32)
     lengths = np.diff(ends, prepend=-1)
     if lengths.max() > DIGITS:
-        raise _unreadable(np.searchsorted(tails, ends[lengths.argmax()]))
+        raise _unreadable(int(np.searchsorted(tails, ends[lengths.argmax()])))
     written = _read_numbers(digits, ends, lengths)
     stop = np.searchsorted(ends, tails) + 1
     first = np.concatenate([[0], stop[:-1]])
@@ -143,8 +143,9 @@ def _read_list(counts: Counts, place: int) -> np.ndarray:
     return np.array(counts, dtype=np.int64)
 
 
-def _to_bytes(counts: str, place: int, pixels: int) -> bytes:
-    if not counts or not counts.isascii() or len(counts) > DIGITS * (pixels + 1):
+def _to_bytes(counts: Counts, place: int, pixels: int) -> bytes:
+    if not isinstance(counts, str) or not counts or not counts.isascii() \
+            or len(counts) > DIGITS * (pixels + 1):
         raise _unreadable(place)
     return counts.encode('ascii')
 
