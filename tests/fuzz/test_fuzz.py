@@ -126,9 +126,14 @@ def load_gallery(path: Path) -> None:
 
 def cut_raster(path: Path) -> None:
     raster = Raster.open(path)
-    bands = tuple(range(1, min(3, raster.count) + 1)) if raster.count > 2 else (1,)
+    if refusal := raster.why_absurd(32, 32):
+        raise ValueError(f'{path}: {refusal}')
     window = (0, 0, min(32, raster.width), min(32, raster.height))
-    pixels, valid, _ = raster.read(window, bands, raster.value_range(bands))
+    bands = raster.color_bands
+    try:
+        pixels, valid, _ = raster.read(window, bands, raster.value_range(bands))
+    except ValueError as error:  # the report of a curation names the file
+        raise ValueError(f'{path}: {error}') from error
     assert pixels.dtype == np.uint8 and pixels.shape == (window[3], window[2], 3)
     assert 0 <= valid <= 1
 

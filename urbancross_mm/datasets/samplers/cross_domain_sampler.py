@@ -24,11 +24,10 @@ class CrossDomainSampler(Sampler[list[int]]):
     A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
     One epoch is one pass over the target (several with ``min_steps``). In a pass every target item
     comes exactly once at any world size: the items are dealt out evenly, so where they do not fill
-    all batches each holds a few less than ``target``, and no rank runs out before the others.
-    Earlier ranks get what is left over, so rank 0 never lacks a target item; a later one may, with
-    a ``target`` of 1. The sources are shuffled and used up before they start over. The order is a
-    function of (seed, epoch). Ranks take their parts of it, so two ranks with half the batch see
-    together what one rank sees. No batch is kept.
+    all batches each holds a few less than ``target``, and no rank runs out before the others. The
+    sources are shuffled and used up before they start over. The order is a function of (seed,
+    epoch). Ranks take their parts of it, so two ranks with half the batch see together what one
+    rank sees. No batch is kept.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives data set, seed and epoch.
@@ -87,6 +86,8 @@ class CrossDomainSampler(Sampler[list[int]]):
                 # Drawn for all ranks, so that each knows what the others take.
                 drawn = [next(stream) for _ in range(count * self.world_size)]
                 batch += drawn[self.rank * count:(self.rank + 1) * count]
+            # The first ranks get what is left over: rank 0, whose statistics of BatchNorm are
+            # saved, never lacks a target item; a later one may, with a target count of 1.
             batch += np.array_split(targets, self.world_size)[self.rank].tolist()
             yield batch
 
