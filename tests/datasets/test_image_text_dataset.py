@@ -285,3 +285,14 @@ def test_a_pipeline_with_segments_warns_when_the_annotations_name_none(
                      pipeline=[dict(type='LoadSegments')])
     total = len(content['data_list'])
     assert any(f'{total - 1} of {total} items' in line for line in lines)
+
+
+def test_a_gallery_may_hold_distractors(tmp_path):
+    items = [item('a', ['a road', 'a river']), item('b', []), item('c', ['a road'])]
+    settings = write(tmp_path, items)
+    gallery = ImageTextDataset(**settings, captions='all')
+    assert [gallery.get_data_info(i)['texts'] for i in range(3)] == [['a road', 'a river'], [], []]
+    assert [len(gallery.get_data_info(i)['caption_text_ids']) for i in range(3)] == [2, 0, 1]
+    for captions in ('each', 'sample'):
+        with pytest.raises(ValueError, match=r"item 1 \(tiny/b\): 'captions' must be a non-empty"):
+            ImageTextDataset(**settings, captions=captions)

@@ -216,3 +216,12 @@ def test_unreadable_annotations_and_data_root(root):
     (root / 'annotations/train.json').write_text('{"data_list": []}')
     with pytest.raises(ValueError, match=r'train\.json'):
         _check(root)
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_images_without_captions_are_distractors_of_a_gallery_alone(root, split):
+    _edit(root, split, lambda items: items[0].update(captions=[], caption_ids=[]))
+    report, found = _check(root)
+    assert report.failed == (split == 'train')
+    distractors = ('warning', 'images without captions: distractors, which are no queries')
+    assert (distractors in found) == (split == 'test')

@@ -41,6 +41,17 @@ def test_constant_gallery_comes_back_in_order() -> None:
     assert found.indices.tolist() == [list(range(20))] * 3
 
 
+@pytest.mark.parametrize('spread', [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize('longest', [1.0, 1e4])
+def test_nearly_equal_rows_come_in_their_true_order(spread: float, longest: float) -> None:
+    embeds = normalize(torch.ones(300, 64) + spread * torch.randn(300, 64))
+    embeds[-1] *= -longest  # a long row that is never found loosens nothing
+    queries = normalize(torch.ones(4, 64) + spread * torch.randn(4, 64))
+    true = (queries.double() @ embeds.double().t()).argsort(dim=1, descending=True, stable=True)
+    found = build(embeds, chunk_size=77).search(queries, topk=10)
+    assert torch.equal(found.indices, true[:, :10])
+
+
 def test_one_query_and_several_adds() -> None:
     embeds = normalize(torch.randn(10, 8))
     index = build(embeds[:4])

@@ -130,7 +130,7 @@ def _check_fields(item: Any, where: str, captions_required: bool) -> None:
     for key in ('img_id', 'img_path'):
         if not isinstance(item.get(key), str) or not item[key]:
             raise ValueError(f'{where}: {key!r} must be a non-empty string, got {item.get(key)!r}')
-    if captions_required or item.get('captions'):
+    if captions_required or item.get('captions') not in (None, []):
         _check_captions(item, where)
     for key in PATH_KEYS:
         if item.get(key) is not None:

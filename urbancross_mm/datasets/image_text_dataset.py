@@ -44,7 +44,8 @@ class ImageTextDataset(BaseDataset):
       global generator (which mmengine seeds in every worker).
     - ``'all'``: a picture with all its captions, for validation and test. ``texts`` holds only
       the captions that no earlier item has, so a loop over the data set encodes every picture
-      and every distinct caption exactly once; it may be empty. This is decided after ``indices``
+      and every distinct caption exactly once; it may be empty. An image without captions is a
+      distractor: it is searched, and is no query. This is decided after ``indices``
       and ``get_subset``, and within a ``ConcatDataset`` for each member (a caption that two
       members share is encoded twice, to the same id).
 
@@ -109,7 +110,9 @@ class ImageTextDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of pictures."""
-        metainfo, raw_items = load_annotations(self.ann_file, self.captions_required)
+        # A gallery may hold distractors; a training item is a caption.
+        required = self.captions_required and self.captions != 'all'
+        metainfo, raw_items = load_annotations(self.ann_file, required)
         folder = self.data_prefix['img_path']
         if not Path(folder).is_dir():
             raise FileNotFoundError(missing_data_message('folder of pictures', folder))

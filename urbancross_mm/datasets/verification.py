@@ -12,7 +12,7 @@ from typing import Any
 from urbancross_mm.datasets.annotation_file import item_problems, read_annotations
 from urbancross_mm.datasets.caption_lengths import remark_on_words
 from urbancross_mm.datasets.fingerprints import Fingerprint, fingerprint
-from urbancross_mm.datasets.leakage import Split, check_duplicates, check_ids, compare
+from urbancross_mm.datasets.leakage import FITTED, Split, check_duplicates, check_ids, compare
 from urbancross_mm.datasets.verification_report import Report
 from urbancross_mm.structures.segment_sidecar import read_sidecar
 from urbancross_mm.utils.images import read_class_map
@@ -151,15 +151,20 @@ def _companion_problem(job: tuple[tuple[str, str, str], tuple[str, Fingerprint |
 def _read(path: str, report: Report) -> Split:
     """Read a file, report the items that a data set would refuse, and keep the others."""
     metainfo, items = read_annotations(path)
+    name = str(metainfo.get('split') or Path(path).stem)
     bad = set()
-    for number, problem in item_problems(items, path):
+    for number, problem in item_problems(items, path, captions_required=name in FITTED):
         report.add('error', 'wrong item', problem)
         bad.add(number)
-    sound = [item for number, item in enumerate(items) if number not in bad]
-    for name, count in Counter(item['img_path'] for item in sound).items():
+    sound = [dict(item, captions=item.get('captions') or []) for number, item in enumerate(items)
+             if number not in bad]
+    if without := sum(not item['captions'] for item in sound):
+        report.add('warning', 'images without captions: distractors, which are no queries',
+                   f'{path}: {without} of {len(sound)}')
+    for image, count in Counter(item['img_path'] for item in sound).items():
         if count > 1:
-            report.add('error', 'picture listed twice', f'{path}: {name} ({count} times)')
-    return Split(path, str(metainfo.get('split') or Path(path).stem), sound)
+            report.add('error', 'picture listed twice', f'{path}: {image} ({count} times)')
+    return Split(path, name, sound)
 
 
 def _row(split: Split) -> dict[str, Any]:

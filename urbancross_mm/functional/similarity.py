@@ -7,10 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Matrix kernels of different shapes round the same product of unit vectors differently by a few
-# 1e-7: scores closer than this have to be looked at again before they are ordered.
-TIE_TOLERANCE = 1e-6
-
 
 class FullPrecision:
     """Context that switches autocast and TF32/bf16 matrix products off.
@@ -116,19 +112,3 @@ def distances(first: Tensor, second: Tensor) -> Tensor:
     """
     return torch.cdist(as_float(first), as_float(second),
                        compute_mode='donot_use_mm_for_euclid_dist')
-
-
-def paired_product(first: Tensor, second: Tensor) -> Tensor:
-    """Inner product of row i with row i, summed the same way whatever the number of rows.
-
-    Args:
-        first (Tensor): N vectors.
-        second (Tensor): N vectors.
-
-    Shape:
-        - first, second: ``(N, D)``; output: ``(N,)``.
-
-    Returns:
-        Tensor: ``first[i] . second[i]``.
-    """
-    return (as_float(first) * as_float(second)).sum(dim=-1)

@@ -7,15 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import (
-    TIE_TOLERANCE,
-    FullPrecision,
-    as_float,
-    paired_product,
-)
+from urbancross_mm.functional.similarity import FullPrecision, as_float
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.search.base_index import BaseIndex, SearchResult
 
+# Rows scored in double precision at once.
+EXACT_ROWS = 4096
 DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
 
@@ -24,7 +21,8 @@ class TorchIndex(BaseIndex):
     """Exact inner-product search; among equal scores the row that was added first wins.
 
     The result depends neither on ``chunk_size`` nor on what else is searched: a fast matrix
-    product only proposes rows, whose scores are then computed again one by one.
+    product only proposes rows, as many as its rounding leaves open. Their scores are then computed
+    one by one in double precision, so nearly equal rows come in their true order.
 
     Args:
         dtype (str): How rows are stored, ``'float32'`` or ``'float16'`` (half the memory, rounding
@@ -82,14 +80,14 @@ class TorchIndex(BaseIndex):
         queries = queries.to(self._embeds.device).float()
         if rows is not None:
             rows = rows.to(self._embeds.device)
-        best = [(queries.new_empty(0), torch.empty(0, dtype=torch.long, device=queries.device))
-                for _ in queries]
+        none = torch.empty(0, device=queries.device)
+        best = [(none.double(), none.long()) for _ in queries]
         with FullPrecision(queries.device):
             for embeds, numbers in self._chunks(rows):
                 scores = queries @ embeds.t()  # (Q, C)
                 best = [self._merge(found, query, row, embeds, numbers, topk)
                         for found, query, row in zip(best, queries, scores)]
-        return SearchResult(torch.stack([score for score, _ in best]),
+        return SearchResult(torch.stack([score for score, _ in best]).float(),
                             torch.stack([index for _, index in best]))
 
     def _chunks(self, rows: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -107,11 +105,12 @@ class TorchIndex(BaseIndex):
         """Merge the rows of one chunk into the best of one query."""
         floor = scores.topk(min(topk, len(scores))).values[-1]
         if len(found[0]) == topk:
-            floor = torch.maximum(floor, found[0][-1])
-        # A little below the floor, because kernels round equal rows apart; then scored exactly.
-        slack = TIE_TOLERANCE * query.norm() * self._longest
-        near = (scores >= floor - slack).nonzero().flatten()
-        exact = paired_product(query.expand(len(near), -1), embeds[near])
+            floor = torch.maximum(floor, found[0][-1].to(floor))
+        # Two scores may each be off by the rounding of a product of this width.
+        rounding = (len(query) + 2) * torch.finfo(scores.dtype).eps * query.norm() * self._longest
+        near = (scores >= floor - rounding).nonzero().flatten()
+        exact = torch.cat([(query.double() * embeds[part].double()).sum(dim=1)
+                           for part in near.split(EXACT_ROWS)])
         scores = torch.cat([found[0], exact])
         # Stable, and lower rows come first: so they do among equals.
         order = scores.argsort(descending=True, stable=True)[:topk]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.dataset import ConcatDataset, DefaultSampler
+from PIL import Image
 
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import CrossDomainSampler, ImageTextDataset
@@ -266,6 +267,8 @@ def test_one_id_of_two_images_is_refused(joined: ConcatDataset) -> None:
     second.data_list = [dict(second.get_data_info(i), img_id=first.get_data_info(i)['img_id'])
                         for i in range(len(second))]
     second.serialize_data = False
+    for info in second.data_list:  # a copy would be the same image
+        Image.new('RGB', (8, 8), 'red').save(info['img_path'])
     with pytest.raises(ValueError, match="two images have the img_id .*finland0.*spain0"):
         CrossDomainSampler(DefaultSampler(joined), 4, dict(finland=2), dict(spain=2))
 
