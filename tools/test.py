@@ -19,7 +19,7 @@ from mmengine.model import is_model_wrapper  # noqa: E402
 from urbancross_mm.apis import (  # noqa: E402
     add_run_arguments, build_runner, config_of, for_checkpoint, resolve_checkpoint, use_bfloat16)
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
-from urbancross_mm.utils.files import atomic_write  # noqa: E402
+from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,6 +37,7 @@ def parse_args() -> argparse.Namespace:
     suffix = {'metrics': '.json', 'pred': '.pkl'}[args.out_item]
     if args.out and not args.out.endswith(suffix):
         parser.error(f'--out must end in {suffix} for --out-item {args.out_item}, got {args.out}')
+    check_outputs([args.out] if args.out else [])
     return args
 
 

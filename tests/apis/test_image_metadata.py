@@ -19,6 +19,10 @@ def test_keys_are_paths_below_the_folder() -> None:
     assert join_metadata({}, NAMES, 'g') == [{}, {}, {}, {}]
 
 
+def test_no_images_know_nothing() -> None:
+    assert join_metadata({'a.jpg': {}}, [], 'x') == []
+
+
 def test_a_bare_name_does_where_one_image_has_it() -> None:
     assert join_metadata({'t_2.jpg': dict(a=1)}, NAMES, 'g')[1] == dict(a=1)
     with pytest.raises(ValueError, match=r"'t_1\.jpg' fits 2 images \(oulu/t_1\.jpg, vaasa/t_1"):

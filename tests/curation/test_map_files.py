@@ -217,3 +217,16 @@ def test_a_broken_element_is_noted_and_the_others_are_used(tmp_path: Path) -> No
     for number, reason in enumerate(reasons):
         assert things.broken[number].startswith(f'a.json, feature {number}: ')
         assert reason in things.broken[number]
+
+
+@pytest.mark.parametrize('suffix', ['.gpkg', '.osm', '.fgb', '.shp', '.pbf'])
+def test_a_file_under_a_false_name_leads_nowhere(tmp_path: Path, suffix: str) -> None:
+    """GDAL would open it by its content, and read what it refers to."""
+    secret = write(tmp_path / 'secret.geojson', dict(
+        type='FeatureCollection', features=FEATURES))
+    path = tmp_path / f'map{suffix}'
+    path.write_text(f'<OGRVRTDataSource><OGRVRTLayer name="secret"><SrcDataSource>{secret}'
+                    '</SrcDataSource></OGRVRTLayer></OGRVRTDataSource><!-- <osm OSMHeader -->')
+    for look in (check_map_file, read):
+        with pytest.raises(ValueError, match=f'map{suffix} is no {suffix} file: it begins with'):
+            look(path)

@@ -157,3 +157,11 @@ def test_nothing_wrong_is_written(ids, feats, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         write_features(tmp_path / 'x.npz', ids, feats, TEXTS, TEXT_FEATS, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bomb_is_refused(tmp_path):
+    path = tmp_path / 'x.npz'
+    np.savez_compressed(path, image_ids=np.array(IDS), image_feats=np.zeros((3, 10**6), np.float32),
+                        texts=np.array(TEXTS), text_feats=TEXT_FEATS, metadata=np.array('{}'))
+    with pytest.raises(ValueError, match=r'x\.npz: it has \d+ bytes and claims to hold 12\d+'):
+        open_features(str(path))

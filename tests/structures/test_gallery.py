@@ -1,5 +1,6 @@
 """Galleries: round trip, stale fingerprints, broken files, killed writers."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,13 @@ def test_metadata_default_is_one_record_a_picture() -> None:
     gallery = Gallery(torch.eye(2), ['a', 'b'])
     gallery.metadata[0]['lon'] = 1.0
     assert gallery.metadata == [{'lon': 1.0}, {}]
+
+
+def test_a_compressed_gallery_is_refused(tmp_path: Path) -> None:
+    Gallery(torch.zeros(1000, 1000), [str(n) for n in range(1000)]).save(tmp_path / 'whole')
+    with zipfile.ZipFile(tmp_path / 'whole') as whole, \
+            zipfile.ZipFile(tmp_path / 'bomb', 'w', zipfile.ZIP_DEFLATED) as bomb:
+        for name in whole.namelist():
+            bomb.writestr(name, whole.read(name))
+    with pytest.raises(ValueError, match=r'bomb: it has \d+ bytes and claims to hold \d{7}'):
+        Gallery.load(tmp_path / 'bomb')

@@ -48,7 +48,8 @@ def test_a_worker_says_the_same_sentence(error: Exception, sentence: str, worker
 
 @pytest.mark.parametrize(('error', 'sentence'), [
     (KeyError('img_path'), "the key 'img_path' is missing"),
-    (KeyError(3), 'the key 3 is missing'),
+    (KeyError(3), 'the key 3 is missing'), (KeyError("'lr' of it is odd"), "'lr' of it is odd"),
+    (KeyError('"name'), "the key '\"name' is missing"),
     (KeyError(), 'KeyError'), (ValueError(), 'ValueError'),
     (FileNotFoundError(2, 'No such file or directory', 'a.json'),
      'a.json: No such file or directory'),

@@ -254,3 +254,10 @@ def test_class_maps_hold_one_number_a_pixel(tmp_path: Path) -> None:
     path.write_bytes(png(pixels(1), 8, 0)[:-40])
     with pytest.raises(ValueError, match=r'a\.png cannot be decoded'):
         read_class_map(str(path))
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_numbers_of_classes_are_not_spread_over_the_grays(tmp_path: Path, bits: int) -> None:
+    classes = (np.arange(16).reshape(2, 8) % 2 ** bits).astype(np.uint8)
+    (tmp_path / 'm.png').write_bytes(png(classes, bits, 0))
+    assert read_class_map(str(tmp_path / 'm.png')).tolist() == classes.tolist()

@@ -40,7 +40,8 @@ def test_empty_files(tmp_path):
     ('one\n'.encode('utf-32'), r'a\.txt is UTF-32 text'),
     ('one\ntwo\n'.encode('utf-16-le'), r'a\.txt, line 1: holds a NUL'),
     (b'one\ntw\0o\n', r'a\.txt, line 2: holds a NUL'),
-    (b'one\rtwo\rthree', r'a\.txt ends its lines with carriage returns alone')])
+    (b'one\rtwo\rthree', r'a\.txt, line 1: a carriage return without a line feed'),
+    (b'one\r\ntwo\rthree\n', r'a\.txt, line 2: a carriage return without a line feed')])
 def test_other_files_are_named(tmp_path, content, message):
     (tmp_path / 'a.txt').write_bytes(content)
 

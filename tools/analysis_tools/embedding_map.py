@@ -29,7 +29,7 @@ from urbancross_mm.apis import (  # noqa: E402
 from urbancross_mm.apis.cross_domain.testing_data import with_test_set_of  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
-from urbancross_mm.utils.files import write_all  # noqa: E402
+from urbancross_mm.utils.files import check_outputs, write_all  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 from urbancross_mm.visualization import draw_embedding_map, project_2d  # noqa: E402
 
@@ -55,6 +55,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not args.out.endswith('.png'):
         parser.error(f'--out must end in .png, got {args.out}')
+    check_outputs([args.out])
     return args
 
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.verification import verify  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
-from urbancross_mm.utils.files import atomic_write  # noqa: E402
+from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 
 
 def main() -> int:
@@ -38,6 +38,7 @@ def main() -> int:
                         help='only look for the files: no decoding, sizes and hashes')
     parser.add_argument('--out', help='also write the report to this .json file')
     args = parser.parse_args()
+    check_outputs([args.out] if args.out else [])
     report = verify(args.annotations, args.data_root, dict(img_path=args.images), args.workers,
                     args.distance, args.examples, not args.no_pixels)
     print(report.to_text(), end='')

@@ -31,6 +31,8 @@ def join_metadata(metadata: Mapping[str, Mapping[str, Any]], names: Sequence[str
     if not isinstance(metadata, Mapping):
         raise ValueError(f'metadata must map images to what is known of them, got '
                          f'{type(metadata).__name__}')
+    if not names:
+        return []
     find = _Finder(names, folder)
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     unknown = [key for key in metadata if not find(key)]

@@ -31,7 +31,7 @@ from urbancross_mm.apis.pictures import (
 from urbancross_mm.curation.weights import name_files
 from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
 from urbancross_mm.structures import Gallery
-from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
+from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
 
 
 class RetrievalInferencer:
@@ -252,7 +252,6 @@ def _tokenizer_of(pipeline: Compose) -> Callable[[list[str]], Tensor]:
 
 
 def _load_weights(model: torch.nn.Module, weights: str | Path) -> None:
-    checkpoint = read_checkpoint(weights)
-    found = checkpoint.get('state_dict', checkpoint)
+    found = read_state_dict(weights)
     refuse_other_model(model, found, weights)
     model.load_state_dict(found, strict=False)

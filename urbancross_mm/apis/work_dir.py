@@ -32,6 +32,9 @@ def claim_work_dir(cfg: Config, overwrite: bool = False) -> list[Path]:
     given = Path(cfg.load_from).resolve() if cfg.get('load_from') else None
     if cfg.get('resume') and given in (None, *(path.resolve() for path in found)):
         return []
+    if found and cfg.get('resume') and not overwrite:
+        raise FileExistsError(f'{folder} holds an earlier training, and {cfg.load_from} is of '
+                              'another one: name another --work-dir to go on from it')
     if found and not overwrite:
         names = ', '.join(path.name for path in found[:3])
         raise FileExistsError(

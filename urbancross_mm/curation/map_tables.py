@@ -15,6 +15,10 @@ from urbancross_mm.utils.optional import import_optional
 
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
 # Projections in which a box of degrees may be a ring.
+# What a file of each kind begins with. GDAL would open any format under any name, also one that
+# names other files or addresses to read.
+BEGINNINGS = {'.gpkg': b'SQLite format 3\x00', '.fgb': b'fgb', '.shp': b'\x00\x00\x27\x0a',
+              '.osm': b'<osm', '.pbf': b'OSMHeader'}
 AROUND_A_POINT = ('aeqd', 'gnom', 'laea', 'ortho', 'stere')
 
 
@@ -57,13 +61,25 @@ def layers(path: Path) -> list[str]:
         list[str]: Their names.
 
     Raises:
-        ValueError: If it cannot be read.
+        ValueError: If it cannot be read, or is of another format than its name says.
     """
+    _check_beginning(path)
     pyogrio = _pyogrio()
     try:
         return [name for name, kind in pyogrio.list_layers(path) if kind is not None]
     except pyogrio.errors.DataSourceError as error:
         raise ValueError(f'map file {path} cannot be read: {error}') from error
+
+
+def _check_beginning(path: Path) -> None:
+    suffix = path.suffix.lower()
+    with open(path, 'rb') as file:
+        start = file.read(1024)
+    # The two kinds of OpenStreetMap have a header before their name.
+    inside = suffix in ('.osm', '.pbf')
+    expected = BEGINNINGS[suffix]
+    if not (expected in start if inside else start.startswith(expected)) or b'OGRVRT' in start:
+        raise ValueError(f'map file {path} is no {suffix} file: it begins with {start[:20]!r}')
 
 
 def _plain_tags(values: Mapping[str, Any]) -> dict[str, str]:

@@ -71,7 +71,7 @@ def _tags_of_directory(file: BinaryIO, head: bytes, order: str, big: bool) -> se
 
 def _pillow_opens(path: Path) -> bool:
     try:
-        with Image.open(path):
+        with Image.open(path, formats=('TIFF',)):
             return True
     except Exception:  # whatever damaged bytes lead to
         return False

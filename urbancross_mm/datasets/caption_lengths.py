@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 # Begin token, end token, and the blank that some vocabularies put before the first word.
 SPECIAL = 3
 # Words that CLIP's 77 tokens leave room for at most: a word is a token or more.
 CLIP_WORDS = 75
+MOST_LOOKED_AT = 20_000
 
 
 def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
@@ -25,15 +27,17 @@ def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
     """
     if not hasattr(tokenizer, 'is_cut'):
         return ''
-    texts, length = list(dict.fromkeys(texts)), tokenizer.context_length
+    # Of a large set the first tell enough; to look at all would take minutes.
+    texts, length = list(islice(dict.fromkeys(texts), MOST_LOOKED_AT)), tokenizer.context_length
     cut = [text for text in texts if not _surely_fits(text, length) and tokenizer.is_cut(text)]
     if not cut:
         return ''
     rows = Counter(tokenizer([text])[0].numpy().tobytes() for text in cut)
     equal = sum(count for count in rows.values() if count > 1)
-    return (f'{len(cut)} of {len(texts)} distinct {what} are longer than the {length} tokens that '
-            f'{type(tokenizer).__name__} takes and are cut; {equal} of them become equal to '
-            'another one, and ties lower mR: shorten them, or let the tokenizer take more')
+    first = 'the first ' if len(texts) == MOST_LOOKED_AT else ''
+    return (f'{len(cut)} of {first}{len(texts)} distinct {what} are longer than the {length} '
+            f'tokens that {type(tokenizer).__name__} takes and are cut; {equal} of them become '
+            'equal to another one, and ties lower mR: shorten them, or let the tokenizer take more')
 
 
 def remark_on_words(texts: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from urbancross_mm.utils.archives import refuse_bomb
 from urbancross_mm.utils.file_stamp import FileStamp
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.text_files import parse_json
@@ -21,6 +22,8 @@ ARRAYS = ('image_ids', 'image_feats', 'texts', 'text_feats', 'metadata')
 STAMPS = 'image_stamps'
 # Files kept in memory: source and target of an adaptation, each perhaps in two versions.
 OPENED = 4
+# numpy may have compressed the file; features of floats shrink little.
+MOST_SHRUNK = 20
 
 
 class FeatureFile:
@@ -184,6 +187,7 @@ def _opened(path: str, *state: int) -> FeatureFile:
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
+    refuse_bomb(path, 'the features', MOST_SHRUNK)
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in (*ARRAYS, STAMPS) if name in archive}

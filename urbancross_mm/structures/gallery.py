@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from urbancross_mm.utils.archives import refuse_bomb
 from urbancross_mm.utils.file_stamp import FileStamp
 from urbancross_mm.utils.progress import map_threads
 
@@ -163,6 +164,7 @@ class Gallery:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f'no gallery at {str(path)!r}')
+        refuse_bomb(path, 'the gallery')
         try:
             content = torch.load(path, map_location='cpu', weights_only=True)
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import mmap
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from urbancross_mm.utils.archives import refuse_bomb
 from urbancross_mm.utils.plain_data import plain_classes
 
 # Where a file may keep its weights; the first that holds any counts.
@@ -165,12 +167,11 @@ def _with_state_dict(content: dict[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(content.get('state_dict', {}), dict):
         raise ValueError(f'cannot read the checkpoint {path}: its state_dict is a '
                          f'{type(content["state_dict"]).__name__}, where a dict is needed')
-    if _is_state_dict(content):
-        return _without_prefix(content)
+    # The parts first: a tensor beside them, such as a best score, makes the file no weights.
     for key in WEIGHT_KEYS:
         if _is_state_dict(content.get(key)):
             return {**content, 'state_dict': _without_prefix(content[key])}
-    return content
+    return _without_prefix(content) if _is_state_dict(content) else content
 
 
 def _is_state_dict(content: Any) -> bool:
@@ -201,7 +202,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_torch(path: Path, trust: bool) -> Any:
     import torch
 
-    _refuse_bomb(path)
+    refuse_bomb(path, 'the checkpoint')
+    _refuse_bytearray(path)
     try:
         with torch.serialization.safe_globals(plain_classes()), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of pickle's protocol; what cannot be read is refused
@@ -214,16 +216,13 @@ def _read_torch(path: Path, trust: bool) -> Any:
         raise ValueError(f'cannot read the checkpoint {path}: {_reason(error)}') from error
 
 
-def _refuse_bomb(path: Path) -> None:
-    """A torch file is stored, not compressed: what is in it is no larger than the file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except Exception:  # an older format, or a damaged file: torch will say
-        return
-    if size > path.stat().st_size:
-        raise ValueError(f'cannot read the checkpoint {path}: it has {path.stat().st_size} bytes '
-                         f'and claims to hold {size}')
+def _refuse_bytearray(path: Path) -> None:
+    """Of what torch allows by itself, this alone makes gigabytes of a number."""
+    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b'builtins\nbytearray\n') >= 0 \
+                or content.find(b'__builtin__\nbytearray\n') >= 0:
+            raise ValueError(f'cannot read the checkpoint {path}: it holds builtins.bytearray, '
+                             'which could take any amount of memory')
 
 
 def _reason(error: Exception) -> str:

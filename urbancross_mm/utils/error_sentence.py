@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import traceback
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ def sentence_of(error: BaseException) -> str:
 def _message_of(error: BaseException) -> str:
     text = _from_worker(error)
     if isinstance(error, KeyError) and error.args:
-        return _missing_key(error.args[0] if text is None else text)
+        return _missing_key(error.args[0] if text is None else _unquoted(text))
     if text is not None:
         return text
     if isinstance(error, OSError) and error.filename is not None:
@@ -53,10 +54,15 @@ def _message_of(error: BaseException) -> str:
 
 
 def _missing_key(key: Any) -> str:
-    """A KeyError holds a sentence of ours, or a bare key; its text is the repr of either."""
-    if isinstance(key, str) and key[:1] in ('"', "'"):
-        key = ast.literal_eval(key)
+    """A KeyError holds a sentence of ours, or a bare key."""
     return key if isinstance(key, str) and ' ' in key else f'the key {key!r} is missing'
+
+
+def _unquoted(text: str) -> Any:
+    """What the text of a KeyError is the repr of."""
+    with contextlib.suppress(ValueError, SyntaxError):
+        return ast.literal_eval(text)
+    return text
 
 
 def _from_worker(error: BaseException) -> str | None:

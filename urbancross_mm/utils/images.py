@@ -72,10 +72,17 @@ def read_class_map(path: str) -> np.ndarray:
     """
     with open_image(path, path) as image:
         if image.mode in ('1', 'L', 'P'):
-            return np.array(image).astype(np.uint8)
+            step = _gray_step(image)
+            return np.array(image).astype(np.uint8) // np.uint8(step)
         mode = image.mode
     raise ValueError(f'class map {path} has channels {mode}: it must hold one number of 8 bits a '
                      'pixel')
+
+
+def _gray_step(image: Image.Image) -> int:
+    """Pillow spreads gray of 2 or 4 bits over 0 to 255; numbers of classes are not gray."""
+    layout = image.tile[0][3] if image.tile else ''
+    return {'L;2': 85, 'L;4': 17}.get(layout if isinstance(layout, str) else layout[0], 1)
 
 
 @contextmanager
@@ -106,6 +113,8 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
         if not deep:
             raise ValueError(f'picture {path} cannot be decoded: cannot identify image file'
                              ) from error
+    except MemoryError:
+        raise MemoryError(f'picture {path} needs more memory than there is') from None
     except Exception as error:  # decoders raise whatever damaged bytes lead to
         what = ' '.join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f'picture {path} cannot be decoded: {what}') from error

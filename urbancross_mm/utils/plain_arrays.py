@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 # Booleans, numbers, bytes and texts; nothing that holds Python objects.
-_KNOWN = re.compile(r'b1|[iu][1248]|f[248]|c8|c16|[SU]\d{1,9}')
+_KNOWN = re.compile(r'b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,8}')
 
 
 class PlainType:

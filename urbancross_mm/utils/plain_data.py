@@ -11,6 +11,8 @@ from typing import Any
 # numpy moved its core, and Python its paths: older and newer files name the same things otherwise.
 _NUMPY_CORES = ('numpy._core', 'numpy.core')
 _PATH_MODULES = ('pathlib', 'pathlib._local')
+# A pickle of a few bytes may ask for a copy again and again.
+MOST_ITEMS = 1000
 _AS_DICT = ('builtins.dict', 'mmengine.config.config.ConfigDict', 'mmcv.utils.config.ConfigDict',
             'pytorch_lightning.utilities.parsing.AttributeDict',
             'lightning_fabric.utilities.data.AttributeDict',
@@ -30,8 +32,9 @@ def plain_classes() -> list[Any]:
 
     return [
         argparse.Namespace, types.SimpleNamespace, datetime.datetime, datetime.date, datetime.time,
-        datetime.timedelta, datetime.timezone, int, float, slice, frozenset,
-        *((dict, name) for name in _AS_DICT), (_DefaultDict, 'collections.defaultdict'),
+        datetime.timedelta, datetime.timezone, int, float, slice,
+        (_FrozenSet, 'builtins.frozenset'), *((_Dict, name) for name in _AS_DICT),
+        (_DefaultDict, 'collections.defaultdict'),
         (_List, 'collections.deque'), (_List, 'builtins.list'),
         (_Text, 'torch.torch_version.TorchVersion'), (_Text, 'builtins.str'),
         (_NoBytes, 'builtins.bytes'), *_paths(), *_numpy(),
@@ -76,11 +79,31 @@ class _DefaultDict:
         return {}
 
 
+class _Dict:
+    """Itself: a pickle may ask for many copies of one large dict."""
+
+    def __new__(cls, items: Any = (), **more: Any) -> Any:
+        return items if isinstance(items, dict) and not more else {**dict(_few(items)), **more}
+
+
 class _List:
-    """So does a deque, as a list."""
+    """A deque comes back as a list, and a list as itself."""
 
     def __new__(cls, items: Any = (), *maxlen: Any) -> Any:
-        return list(items) if isinstance(items, list | tuple) else []
+        return items if isinstance(items, list) else list(_few(items))
+
+
+class _FrozenSet:
+    """A set is a copy, so only a small one is made."""
+
+    def __new__(cls, items: Any = ()) -> Any:
+        return frozenset(_few(items))
+
+
+def _few(items: Any) -> Any:
+    if not isinstance(items, list | tuple | dict) or len(items) > MOST_ITEMS:
+        raise ValueError(f'a copy of more than {MOST_ITEMS} items')
+    return items
 
 
 class _Text:

@@ -81,9 +81,11 @@ def read_lines(path: str | Path) -> list[str]:
             returns alone.
     """
     text = read_text(path)
-    if '\n' not in text and '\r' in text.strip():
-        raise ValueError(f'{path} ends its lines with carriage returns alone: save it with line '
-                         'feeds')
+    lone = re.search('\r(?!\n)', text.rstrip())
+    if lone:
+        line = text.count('\n', 0, lone.start()) + 1
+        raise ValueError(f'{path}, line {line}: a carriage return without a line feed, so it is '
+                         'unclear where the line ends: save it with line feeds')
     lines = [line.strip() for line in text.split('\n')]
     return lines if lines[-1] else lines[:-1]
 

@@ -136,7 +136,7 @@ def _damage(content: list[dict], how: str) -> object:
     ('huge', r'mask 1 of .*a\.json has the size \[100000, 100000\]'),
     ('polygon', r'mask 1 of .*a\.json must hold a segmentation of counts and size'),
     ('no score', r'mask 1 of .*a\.json must hold .*predicted_iou'),
-    ('nan', r'mask 1 of .*a\.json must hold .*predicted_iou'),
+    ('nan', r'file of masks .*a\.json is not valid JSON: NaN'),
     ('number', r'mask 1 of .*a\.json must hold'),
     ('other', r"a\.json must hold a list of masks, or one in 'annotations'"),
 ])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.annotation_file import SCHEMA, check_items
-from urbancross_mm.utils.files import atomic_write, check_outputs
+from urbancross_mm.utils.files import check_outputs
 from urbancross_mm.version import __version__
 
 Item = dict[str, Any]
@@ -115,25 +115,6 @@ def encode_annotations(path: str | Path, items: list[Item], metainfo: Mapping[st
         return f'{text}\n'.encode()
     except ValueError as error:
         raise ValueError(f'{path} would not be valid JSON: {error}') from error
-
-
-def write_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],
-                      force: bool = False, captions_required: bool = True) -> None:
-    """Write one annotation file, whole or not at all.
-
-    Args:
-        path (str | Path): ``.json`` or ``.parquet``.
-        items (list[dict]): See :func:`encode_annotations`.
-        metainfo (Mapping): See there.
-        force (bool): Overwrite. Defaults to False.
-        captions_required (bool): See there. Defaults to True.
-
-    Raises:
-        FileExistsError: If the file exists and ``force`` is off.
-        ValueError: If a record is wrong, or there is none.
-    """
-    refuse_overwrite([path], force)
-    atomic_write(path, encode_annotations(path, items, metainfo, captions_required))
 
 
 def refuse_overwrite(paths: Iterable[str | Path], force: bool) -> None:

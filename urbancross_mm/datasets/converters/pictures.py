@@ -155,10 +155,6 @@ class _Names:
                                (self._folded, name.casefold()), (self._loose, stem.casefold())):
                 table[key].append(path)
 
-    def all(self) -> list[str]:
-        """Every name, sorted."""
-        return sorted(self._exact)
-
     def find(self, name: str) -> list[str]:
         """Paths that may be meant, from the first way that finds any."""
         stem = _without_suffix(name)

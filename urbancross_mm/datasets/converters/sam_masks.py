@@ -10,7 +10,6 @@ The runs of a mask are compressed, or a list of lengths. Its score is ``predicte
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 from urbancross_mm.structures.run_lengths import decode_runs
 from urbancross_mm.structures.segment_sidecar import stored_size
 from urbancross_mm.utils.images import read_class_map
+from urbancross_mm.utils.text_files import read_json
 
 SOURCE = 'sam'
 TABLE = 'metadata.csv'
@@ -141,9 +141,9 @@ def _table_of(folder: Path) -> list[dict[str, Any]]:
 def _records_of(path: Path) -> list[dict[str, Any]]:
     """Runs, sizes and scores of a file of masks."""
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'file of masks {path} is not valid JSON: {error}') from error
+        content = read_json(path)
+    except ValueError as error:
+        raise ValueError(f'file of masks {error}') from error
     listed = content.get('annotations') if isinstance(content, dict) else content
     if not isinstance(listed, list):
         raise ValueError(f"file of masks {path} must hold a list of masks, or one in 'annotations'")

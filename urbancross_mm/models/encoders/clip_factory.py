@@ -158,8 +158,11 @@ def _check_text_tower(hf_name: str | None, what: str) -> None:
     from transformers import AutoConfig
 
     try:
-        AutoConfig.from_pretrained(hf_name)
-    except (OSError, ValueError) as error:
+        AutoConfig.from_pretrained(hf_name, trust_remote_code=False)
+    except ValueError as error:
+        raise ValueError(f'the text tower {hf_name!r} of the open_clip model {what} cannot be '
+                         f'used: {reason(error)}') from error
+    except OSError as error:
         raise FileNotFoundError(
             f'the text tower of the open_clip model {what} is {hf_name!r} of the Hugging Face hub, '
             f'which is not on this machine ({reason(error)}): connect once, or give a model_cfg '

@@ -90,8 +90,8 @@ class HuggingFaceEncoder(BaseEncoder):
                  if weight.requires_grad]
         with torch.set_grad_enabled(bool(asked)):
             feats = self.pooled(probe)
-            grads = torch.autograd.grad(feats.sum(), asked, allow_unused=True) if asked else ()
-        unused = {id(weight) for weight, grad in zip(asked, grads) if grad is None}
+        used = _leaves(feats)
+        unused = {id(weight) for weight in asked if id(weight) not in used}
         lost = [name for name, weight in missing.items() if id(weight) not in unused]
         if lost:
             raise ValueError(
@@ -115,6 +115,19 @@ class HuggingFaceEncoder(BaseEncoder):
     def forward(self, inputs: Tensor) -> Tensor:
         """Features (N, D) of what ``pooled`` takes, not normalised."""
         return self.projection(self.pooled(inputs))
+
+
+def _leaves(output: Tensor) -> set[int]:
+    """Ids of the weights that a tensor depends on; no gradient is computed."""
+    found, seen, todo = set(), set(), [output.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            if hasattr(node, 'variable'):
+                found.add(id(node.variable))
+            todo += [parent for parent, _ in node.next_functions]
+    return found
 
 
 def load_model(path: str, allow_download: bool) -> tuple[nn.Module, set[str]]:
