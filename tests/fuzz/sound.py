@@ -155,6 +155,27 @@ def geojson(root: Path) -> Path:
     return written(root / 'map.geojson', dict(type='FeatureCollection', features=features))
 
 
+def geopackage(root: Path) -> Path:
+    """One road in a GeoPackage."""
+    import pyogrio
+    import shapely
+
+    path = root / 'map.gpkg'
+    roads = np.array([shapely.to_wkb(shapely.LineString([(25, 60), (25.1, 60.1)]))], dtype=object)
+    pyogrio.raw.write(path, roads, [np.array(['primary'], dtype=object)], ['highway'],
+                      geometry_type='LineString', crs='EPSG:4326')
+    return path
+
+
+def sam_masks(root: Path) -> Path:
+    """Masks as SAM's ``amg.py`` writes them, as runs."""
+    (root / 'sam').mkdir()
+    masks = [dict(segmentation=dict(size=[40, 48], counts=[100 * k, 200, 1720 - 100 * k]),
+                  area=200, bbox=[0, 0, 9, 9], predicted_iou=0.9, stability_score=0.9)
+             for k in range(1, 4)]
+    return written(root / 'sam' / 'a.json', masks)
+
+
 def manifest(root: Path) -> Path:
     """Records of a curation."""
     line = json.dumps(dict(picture='a.png', status='kept', reason='', fields=dict(lon=1.0),
