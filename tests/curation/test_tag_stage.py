@@ -70,7 +70,7 @@ def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> Non
     assert kept[0].fields['focus'] == ['leisure of park']
     assert 'feature 1: its coordinates make no geometry' in report
     assert '4 broken features were left out, the first: map.geojson, feature 1' in report
-    assert '1 things without a tag that is said were left out' in report
+    assert '1 features have no tag that becomes a phrase' in report
     assert '1 invalid polygons were mended' in report
 
 
@@ -283,4 +283,4 @@ def test_what_is_not_said_is_left_out_when_reading(tmp_path: Path) -> None:
     kept, report = run(tmp_path, [*names, SCHOOL])
     assert kept[0].fields['focus'] == ['amenity of school']
     assert '1 things of the map around the tiles, 0 touch none' in report
-    assert '7 things without a tag that is said were left out' in report
+    assert '7 features have no tag that becomes a phrase' in report

@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from urbancross_mm.registry import SCOPE
 from urbancross_mm.utils.config_files import package_configs, read_config
 
 # Settings that are read and are no arguments of the Runner.
@@ -28,7 +29,7 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
     """Read a config file.
 
     Args:
-        path (str | Path): A Python config.
+        path (str | Path): A Python config; ``urbancross_mm::NAME.py`` is one of the package.
         options (Mapping, optional): ``--cfg-options``: dotted keys and their values, merged last.
             Defaults to None.
         sample (bool): Lay ``_base_/sample.py`` of the config tree, or else the package's, over the
@@ -42,7 +43,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
         ValueError: If the file is not a valid config, or an option cannot be merged or begins with
             a name that neither it nor the Runner knows.
     """
-    path = Path(path)
+    package, of_package, name = str(path).partition('::')
+    path = package_configs() / name if of_package and package == SCOPE else Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}{_near(path)}')
     cfg = read_config(path)

@@ -131,11 +131,11 @@ def encode_files(loader: DataLoader, encode: Callable[[Any], Tensor], places: Se
     encoded, embeds = Encoded([], torch.empty(0, 0), []), []
     bar = tqdm(total=len(places), desc='encode pictures', unit='picture',
                disable=not progress or not places)
-    for kept, stamps, batch in loader:
-        if kept:
-            embeds.append(encode(batch))
-            encoded.places.extend(places[one] for one in kept)
-            encoded.stamps.extend(stamps)
-        bar.update(min(loader.batch_size or 1, len(places) - bar.n))
-    bar.close()
+    with bar:  # closed before an error is printed
+        for kept, stamps, batch in loader:
+            if kept:
+                embeds.append(encode(batch))
+                encoded.places.extend(places[one] for one in kept)
+                encoded.stamps.extend(stamps)
+            bar.update(min(loader.batch_size or 1, len(places) - bar.n))
     return encoded._replace(embeds=torch.cat(embeds)) if embeds else encoded

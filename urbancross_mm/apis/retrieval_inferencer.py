@@ -28,6 +28,7 @@ from urbancross_mm.apis.pictures import (
     find_images,
     picture_record,
 )
+from urbancross_mm.apis.runs import resolve_checkpoint
 from urbancross_mm.curation.weights import name_files
 from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
 from urbancross_mm.structures import Gallery
@@ -44,8 +45,8 @@ class RetrievalInferencer:
 
     Args:
         config (str | Path | Config): A recipe.
-        weights (str | Path, optional): Its checkpoint; None keeps the weights that the recipe
-            builds (zero-shot). Defaults to None.
+        weights (str | Path, optional): Its checkpoint, or a work directory; None keeps the weights
+            that the recipe builds (zero-shot). Defaults to None.
         device (str, optional): Defaults to the GPU if there is one.
         batch_size (int): Pictures a forward pass. Defaults to 32.
         num_workers (int): Processes that read pictures. Defaults to 0.
@@ -72,7 +73,7 @@ class RetrievalInferencer:
         model = self.cfg.model.to_dict()
         self.model = MODELS.build(for_checkpoint(model) if weights is not None else model)
         if weights is not None:
-            _load_weights(self.model, weights)
+            _load_weights(self.model, resolve_checkpoint(str(weights)))
         elif hasattr(self.model, 'init_weights'):
             self.model.init_weights()
         self.model = self.model.to(device or get_device()).eval()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,16 +63,14 @@ def config_of(args: argparse.Namespace) -> Config:
         Config: With ``work_dir`` and ``launcher`` set.
     """
     warn_about_mainline()
-    # mmcv-lite's import notice: nothing here uses deformable attention.
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
+    cfg = load_config(args.config, args.cfg_options, args.sample)
     if args.sample:
         ensure_sample()
-    cfg = load_config(args.config, args.cfg_options, args.sample)
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = f'work_dirs/{Path(args.config).stem}{"_sample" if args.sample else ""}'
+        cfg.work_dir = f'work_dirs/{Path(cfg.filename).stem}{"_sample" if args.sample else ""}'
     cfg.launcher = args.launcher
     return cfg
 

@@ -35,6 +35,8 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
         raise FileNotFoundError(
             f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first')
     if not drawn:
+        print(f'drawing the sample in {Path(root).absolute()}, once: a minute or two',
+              file=sys.stderr)
         make_sample(root)
     convert_sample(root)
 

@@ -95,9 +95,10 @@ class TagStage(PictureStage):
             west, south, east, north = things.box
             lines.append(f'the map says nothing where the tiles are (longitude {west:.6g} to '
                          f'{east:.6g}, latitude {south:.6g} to {north:.6g}): another area, another '
-                         'CRS, or longitude and latitude swapped?')
+                         'CRS, longitude and latitude swapped, or no tags?')
         if things.silent:
-            lines.append(f'{things.silent} things without a tag that is said were left out')
+            lines.append(f'{things.silent} features have no tag that becomes a phrase (building, '
+                         'landuse, highway, ...) and were left out')
         if things.repaired:
             lines.append(f'{things.repaired} invalid polygons were mended')
         if things.broken:

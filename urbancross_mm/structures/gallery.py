@@ -125,8 +125,9 @@ class Gallery:
             ValueError: If it is not the gallery's own.
         """
         if self.fingerprint != expected:
-            raise ValueError(f'stale gallery: it was made by {self.fingerprint!r}, the model at '
-                             f'hand is {expected!r}; build the gallery again')
+            raise ValueError('stale gallery: another model, checkpoint or pipeline made it '
+                             f'({self.fingerprint[:8]}, now {expected[:8]}): remove the file or '
+                             'name another one, and it is built again')
 
     def save(self, path: str | Path) -> None:
         """Write one file; readers see the old file or the new one, never a part.

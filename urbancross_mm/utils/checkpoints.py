@@ -67,7 +67,8 @@ def refuse_other_model(model: Any, found: Mapping[str, Any], path: str | Path,
     raise ValueError(
         f'the checkpoint {path} is of another model: of the {len(expected)} weights of '
         f'{type(model).__name__}, {matched} fit, {len(missing)} are missing and '
-        f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})')
+        f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})'
+        f'{"" if matched else "; a run with --sample has other encoders: give --sample here too"}')
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:

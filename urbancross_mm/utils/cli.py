@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import warnings
 from collections.abc import Callable
 
 from urbancross_mm.utils.error_sentence import sentence_of
@@ -18,6 +19,8 @@ def run_tool(main: Callable[[], int | None]) -> None:
     Args:
         main (Callable): The tool; its return value, if any, is the exit code.
     """
+    # mmcv-lite's import notice: nothing here uses deformable attention.
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     try:
         code = main()
     except KeyboardInterrupt:

@@ -91,6 +91,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         seed=options.seed, sources={options.texts.name: hash_file(options.texts)},
         counts=counts[split]), captions_required=False) for split, path in outputs.items()}
     write_all({**contents, texts_path: '\n'.join(texts) + '\n'})
+    print(f'{len(texts)} captions of the domain are in {texts_path}; they belong to no image')
     return counts
 
 

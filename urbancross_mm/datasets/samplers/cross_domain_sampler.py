@@ -142,8 +142,9 @@ def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) ->
                          f'{sorted(places)}')
     if len(places[domain]) < needed:
         raise ValueError(f'the domain {domain!r} has {len(places[domain])} items, fewer than the '
-                         f'{needed} of one batch: lower train_dataloader.batch_sampler.*.{domain} '
-                         'and, by as much, train_dataloader.batch_size')
+                         f'{needed} of one batch: lower its count in '
+                         'train_dataloader.batch_sampler and, by as much, '
+                         'train_dataloader.batch_size')
 
 
 def _check_disjoint(dataset: Any, target: str) -> None:
