@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -94,6 +95,7 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
         ValueError: If it cannot be decoded, or has more than 8 bits a channel.
     """
     try:
+        _refuse_special(file)
         with _opened(file) as image:
             deep = _deeper_than_bytes(image)
             if not deep:
@@ -129,6 +131,12 @@ def probe_image(path: str) -> str | None:
     except (FileNotFoundError, ValueError) as error:
         return str(error)
     return None
+
+
+def _refuse_special(file: str | Path | BinaryIO) -> None:
+    """A pipe would be waited for, and a device has no end."""
+    if isinstance(file, str | Path) and os.path.exists(file) and not os.path.isfile(file):
+        raise ValueError('it is no regular file')
 
 
 def _opened(file: str | Path | BinaryIO) -> Image.Image:
