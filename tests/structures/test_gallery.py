@@ -159,3 +159,13 @@ def test_metadata_default_is_one_record_a_picture() -> None:
     gallery = Gallery(torch.eye(2), ['a', 'b'])
     gallery.metadata[0]['lon'] = 1.0
     assert gallery.metadata == [{'lon': 1.0}, {}]
+
+
+def test_a_foreign_tensor_is_refused_in_one_line(tmp_path):
+    gallery = Gallery(torch.eye(2), ['a', 'b'])
+    gallery.save(tmp_path / 'g')
+    content = torch.load(tmp_path / 'g', weights_only=True)
+    torch.save(dict(content, embeds=torch.empty(2, 2, device='meta')), tmp_path / 'g')
+    with pytest.raises(ValueError, match='is no gallery or is damaged') as caught:
+        Gallery.load(tmp_path / 'g')
+    assert '\n' not in str(caught.value) and len(str(caught.value)) < 500
