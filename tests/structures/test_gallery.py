@@ -168,4 +168,4 @@ def test_a_foreign_tensor_is_refused_in_one_line(tmp_path):
     torch.save(dict(content, embeds=torch.empty(2, 2, device='meta')), tmp_path / 'g')
     with pytest.raises(ValueError, match='is no gallery or is damaged') as caught:
         Gallery.load(tmp_path / 'g')
-    assert '\n' not in str(caught.value) and len(str(caught.value)) < 500
+    assert '\n' not in str(caught.value) and len(str(caught.value)) < 250 + len(str(tmp_path))

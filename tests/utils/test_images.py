@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -262,13 +263,14 @@ def test_class_maps_hold_one_number_a_pixel(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path, reader: Callable[[str], object]) -> None:
     path = str(tmp_path / 'a.png')
     os.mkfifo(path)
-    # Somebody at the other end, so that a reader that opens it fails here, and does not wait.
-    end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-    try:
-        with pytest.raises(ValueError, match=r'a\.png cannot be decoded: it is no regular file'):
-            raise ValueError(reader(path))
-    finally:
-        os.close(end)
+    # A reader that opens it finds an empty file, and does not wait for ever.
+    other_end = Thread(target=lambda: open(path, 'wb').close(), daemon=True)
+    other_end.start()
+    with pytest.raises(ValueError, match=r'a\.png cannot be decoded: it is no regular file'):
+        raise ValueError(reader(path))
+    end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    other_end.join()
+    os.close(end)
 
 
 def test_a_class_map_with_other_numbers_than_were_written_is_refused(tmp_path: Path) -> None:
