@@ -124,3 +124,48 @@ def test_a_lost_raster_is_tried_again(place: Workplace) -> None:
     (place.source / 'b').rename(place.source / 'a.tif')
     _, report = run_stage(stage, pictures, place)
     assert report.counts['kept'] == report.made == 1
+
+
+@pytest.mark.parametrize('name', ['a.tif.msk', 'a.tif.ovr', 'a.tif.aux.xml'])
+def test_a_file_beside_a_raster_must_not_lead_elsewhere(
+        place: Workplace, tmp_path: Path, name: str) -> None:
+    """GDAL takes masks and overviews in any format, also one that names other files."""
+    write_raster(place.source / 'a.tif', noise(64, 64))
+    write_raster(tmp_path / 'secret.tif', np.zeros((1, 64, 64), np.uint8))
+    virtual = (
+        '<VRTDataset rasterXSize="64" rasterYSize="64"><Metadata><MDI key="INTERNAL_MASK_FLAGS_1">2'
+        '</MDI></Metadata><VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename>'
+        f'{tmp_path}/secret.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>')
+    if name.endswith('.xml'):
+        (tmp_path / 'secret.vrt').write_text(virtual)
+        virtual = ('<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">'
+                   f'{tmp_path}/secret.vrt</MDI></Metadata></PAMDataset>')
+    (place.source / name).write_text(virtual)
+    found = outcomes(place, size=32)
+    assert {one.reason for one in found.values()} == {
+        'a file beside the raster leads to files in other folders'}
+
+
+def test_a_mask_beside_a_raster_still_counts(place: Workplace) -> None:
+    rasterio = pytest.importorskip('rasterio')
+    write_raster(place.source / 'a.tif', noise(32, 32))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), \
+            rasterio.open(place.source / 'a.tif', 'r+') as file:
+        file.write_mask(np.arange(32)[:, None].repeat(32, axis=1) >= 8)
+    assert (place.source / 'a.tif.msk').is_file()
+    assert [one.status for one in outcomes(place, size=32).values()] == ['kept']
+    with Image.open(next((place.out / 'images').rglob('*.png'))) as found:
+        assert not np.asarray(found)[:8].any() and np.asarray(found)[8:].any()
+
+
+@pytest.mark.filterwarnings('error::RuntimeWarning')
+def test_values_beyond_all_measure_are_refused(place: Workplace) -> None:
+    values = np.where(noise(32, 32)[:1] > 128, 1e308, -1e308)
+    write_raster(place.source / 'a.tif', values)
+    assert [one.reason for one in outcomes(place, size=32).values()] == [
+        'the raster has values that are no measurements, such as 1e+308']
+    # One of them does no harm.
+    values = noise(32, 32)[:1].astype(np.float64)
+    values[0, 0, 0] = 1e308
+    write_raster(place.source / 'a.tif', values)
+    assert [one.status for one in outcomes(place, size=32).values()] == ['kept']

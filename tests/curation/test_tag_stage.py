@@ -250,7 +250,7 @@ def test_properties_that_are_none_are_one_broken_feature(tmp_path: Path) -> None
     kept, report = run(tmp_path, [dict(SCHOOL, properties=['amenity']), SCHOOL,
                                   dict(SCHOOL, properties=None)])
     assert kept[0].fields['focus'] == ['amenity of school']
-    assert '1 broken features were left out' in report and '1 things without a tag' in report
+    assert '1 broken features were left out' in report and '1 features have no tag' in report
 
 
 def test_a_closed_file_is_an_error_at_the_start(

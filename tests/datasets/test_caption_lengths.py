@@ -160,3 +160,12 @@ def test_verification_counts_words(tmp_path: Path) -> None:
     assert found.level == 'warning' and '3 of 4 distinct captions' in found.examples[0]
     assert '; 2 of them become equal' in found.examples[0]
     assert remark_on_words(['red ' * 75]) == ''
+
+
+def test_a_text_that_just_fits_may_be_what_is_left_of_another(vocab: VocabTokenizer) -> None:
+    fits = ' '.join(['road'] * vocab.context_length)
+    texts = [fits, f'{fits} red', 'red ' * (vocab.context_length + 1)]
+    remark = remark_on_cut(texts, vocab, 'x')
+    assert remark.startswith('2 of 3 ') and '; 1 of them become equal' in remark
+    words = ' '.join(f'w{number}' for number in range(75))
+    assert '; 1 of them become equal' in remark_on_words([words, f'{words} more'])

@@ -170,3 +170,13 @@ def test_a_compressed_gallery_is_refused(tmp_path: Path) -> None:
             bomb.writestr(name, whole.read(name))
     with pytest.raises(ValueError, match=r'bomb: it has \d+ bytes and claims to hold \d{7}'):
         Gallery.load(tmp_path / 'bomb')
+
+
+def test_a_foreign_tensor_is_refused_in_one_line(tmp_path):
+    gallery = Gallery(torch.eye(2), ['a', 'b'])
+    gallery.save(tmp_path / 'g')
+    content = torch.load(tmp_path / 'g', weights_only=True)
+    torch.save(dict(content, embeds=torch.empty(2, 2, device='meta')), tmp_path / 'g')
+    with pytest.raises(ValueError, match='is no gallery or is damaged') as caught:
+        Gallery.load(tmp_path / 'g')
+    assert '\n' not in str(caught.value) and len(str(caught.value)) < 250 + len(str(tmp_path))

@@ -10,6 +10,7 @@ import pytest
 from urbancross_mm.structures.segment_sidecar import (
     decode_masks,
     encode_masks,
+    load_sidecar,
     read_sidecar,
     stored_size,
     write_sidecar,
@@ -70,3 +71,17 @@ def test_other_files_are_refused_by_name(tmp_path, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no segment file .*a\.json'):
         read_sidecar(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize('change, sentence', [
+    (lambda text: text[:-1] + ',"size":[4,4]}', r"a\.json cannot be read: .*'size' stands twice"),
+    (lambda text: text + text, r'a\.json cannot be read: it is not valid JSON: Extra data'),
+])
+def test_a_sidecar_is_read_strictly(tmp_path, change, sentence):
+    sidecar = encode_masks(np.eye(4, dtype=np.uint8)[None], [1.0], (4, 4), 'test')
+    text = json.dumps(sidecar)
+    (tmp_path / 'a.json').write_text('\ufeff' + text, encoding='utf-8')
+    assert read_sidecar(tmp_path / 'a.json') == sidecar  # a byte order mark is no fault
+    (tmp_path / 'a.json').write_text(change(text))
+    with pytest.raises(ValueError, match=sentence):
+        load_sidecar(tmp_path / 'a.json')

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -256,8 +259,42 @@ def test_class_maps_hold_one_number_a_pixel(tmp_path: Path) -> None:
         read_class_map(str(path))
 
 
-@pytest.mark.parametrize('bits', [1, 2, 4, 8])
-def test_numbers_of_classes_are_not_spread_over_the_grays(tmp_path: Path, bits: int) -> None:
-    classes = (np.arange(16).reshape(2, 8) % 2 ** bits).astype(np.uint8)
-    (tmp_path / 'm.png').write_bytes(png(classes, bits, 0))
-    assert read_class_map(str(tmp_path / 'm.png')).tolist() == classes.tolist()
+@pytest.mark.parametrize('reader', [read_image, read_class_map, probe_image])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, reader: Callable[[str], object]) -> None:
+    path = str(tmp_path / 'a.png')
+    os.mkfifo(path)
+    # A reader that opens it finds an empty file, and does not wait for ever.
+    other_end = Thread(target=lambda: open(path, 'wb').close(), daemon=True)
+    other_end.start()
+    with pytest.raises(ValueError, match=r'a\.png cannot be decoded: it is no regular file'):
+        raise ValueError(reader(path))
+    end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    other_end.join()
+    os.close(end)
+
+
+def test_a_class_map_with_other_numbers_than_were_written_is_refused(tmp_path: Path) -> None:
+    numbers = np.arange(12, dtype=np.uint8).reshape(3, 4) % 7
+    path = tmp_path / 'a.png'
+    Image.fromarray(numbers).save(path)
+    assert np.array_equal(read_class_map(str(path)), numbers)
+    palette = Image.fromarray(numbers).convert('P')
+    palette.save(path, bits=4)  # indices are not stretched
+    assert np.array_equal(read_class_map(str(path)), numbers)
+    for name, tags in (('white.tif', {262: 0}), ('four.tif', {258: 4})):
+        (tmp_path / name).write_bytes(_tiff(numbers, tags))
+        with pytest.raises(ValueError, match=rf'{name} has numbers that are stretched or inverted'):
+            read_class_map(str(tmp_path / name))
+    Image.fromarray(numbers).save(tmp_path / 'a.jpg')
+    with pytest.raises(ValueError, match=r'a\.jpg has numbers that JPEG has changed'):
+        read_class_map(str(tmp_path / 'a.jpg'))
+
+
+def _tiff(numbers: np.ndarray, tags: dict[int, int]) -> bytes:
+    """Gray, one strip, tags of one short each but for the sizes."""
+    height, width = numbers.shape
+    entries = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 200, 277: 1, 278: height,
+               279: numbers.size, **tags}
+    head = b'II*\0' + struct.pack('<IH', 8, len(entries)) + b''.join(
+        struct.pack('<HHIHH', tag, 3, 1, value, 0) for tag, value in sorted(entries.items()))
+    return (head + b'\0' * 4).ljust(200, b'\0') + numbers.tobytes()

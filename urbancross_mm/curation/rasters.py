@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.curation.georeference import place_on_globe, rasterio
+from urbancross_mm.curation.raster_files import opened, refuse_references
 
 OVERVIEW_SIDE = 1024
 Window = tuple[int, int, int, int]
@@ -68,9 +67,10 @@ class Raster:
             OSError: If the file is closed or gone.
             ValueError: If what is in it cannot be read.
         """
-        with _opened(path) as file:
+        with opened(path) as file:
             # First: here GDAL keeps to itself what it finds wrong with the coordinates.
             crs = file.crs.to_string() if file.crs else None
+            refuse_references(file, path)
             colors = tuple(color.name.lower() for color in file.colorinterp)
             bits = file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
             layout = file.tags(ns='IMAGE_STRUCTURE')
@@ -168,7 +168,7 @@ class Raster:
         return (high, low) if self.white_is_zero else (low, high)
 
     def _quantiles(self, bands: tuple[int, ...]) -> tuple[float, float]:
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             shrink = max(1, -(-max(file.width, file.height) // OVERVIEW_SIDE))
             shape = (-(-file.height // shrink), -(-file.width // shrink))
             pixels = file.read(bands, out_shape=(len(bands), *shape), masked=True)
@@ -177,6 +177,9 @@ class Raster:
         if not seen.size:
             raise ValueError('the raster has no data')
         low, high = np.quantile(seen, [0.02, 0.98]).tolist()
+        if high - low > float(np.finfo(np.float32).max):
+            raise ValueError('the raster has values that are no measurements, such as '
+                             f'{max(high, -low):g}')
         return low, max(high, low + 1e-6)
 
     def read(self, window: Window, bands: tuple[int, ...],
@@ -202,7 +205,7 @@ class Raster:
             ValueError: If it cannot be read, or has no such band, or its values are no colors.
         """
         self._check_bands(bands)
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             area = rasterio('rasterio.windows').Window(*window)
             values = file.read(bands, window=area)
             # Of the bands that are shown: another one may have data where these have none.
@@ -214,7 +217,7 @@ class Raster:
             scaled = colors[..., :3].transpose(2, 0, 1)
         else:
             low, high = value_range
-            with np.errstate(invalid='ignore'):
+            with np.errstate(invalid='ignore', over='ignore'):
                 scaled = np.clip((values.astype(np.float64) - low) / (high - low) * 255, 0, 255)
         picture = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
         return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))), \
@@ -228,18 +231,3 @@ def _palette_of(file: Any) -> np.ndarray:
     table = np.zeros((max(entries) + 2, 4), dtype=np.uint8)
     table[list(entries)] = list(entries.values())
     return table
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file; what is wrong with it is said without its name, which differs between rasters."""
-    try:
-        # No other driver: some follow references to other files.
-        with rasterio().open(path, driver='GTiff') as file:
-            yield file
-    except (ImportError, MemoryError):
-        raise  # no fault of the file
-    except Exception as error:  # GDAL has many words, and some reach us as they are
-        with open(path, 'rb') as plain:
-            plain.read(1)  # a closed or lost file is no broken one: it may be read another time
-        raise ValueError('the raster cannot be read to its end') from error

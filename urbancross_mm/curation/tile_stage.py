@@ -18,6 +18,7 @@ from urbancross_mm.curation.positions import (
     tile_windows,
     world_file_of,
 )
+from urbancross_mm.curation.raster_files import LeadsElsewhereError
 from urbancross_mm.curation.rasters import Raster
 from urbancross_mm.curation.records import DROPPED, Outcome, Picture
 from urbancross_mm.curation.stage import PictureStage, Workplace
@@ -164,6 +165,8 @@ class TileStage(PictureStage):
         try:
             raster = self._raster(path)
             refused = raster.why_absurd(self.size, self.stride)
+        except LeadsElsewhereError as error:
+            return [source.plus(dict(refused=str(error)))]
         except (OSError, ValueError):
             return []  # processing it will say what is wrong
         if refused:
@@ -218,19 +221,18 @@ class TileStage(PictureStage):
         raster = self._raster(place.source / picture.fields['source'])
         window = tuple(picture.fields['window'])
         try:
-            pixels, valid, blank = raster.read(window, self._bands(raster),
-                                        self.given_range or self._range(raster))
+            span = self.given_range or self._range(raster)
+            pixels, valid, blank = raster.read(window, self._bands(raster), span)
         except ValueError as error:
             return Outcome(status=DROPPED, reason=str(error))
         if valid < self.min_valid:
             return Outcome(status=DROPPED, reason=f'less than {self.min_valid:.0%} has data')
         if reason := self._why_not(pixels, blank):
             return Outcome(status=DROPPED, reason=reason)
-        position, remark = {}, ''
         try:
-            position = raster.position(window)
+            position, remark = raster.position(window), ''
         except ValueError as error:
-            remark = f'no position: {error}'
+            position, remark = {}, f'no position: {error}'
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, 'png')
         content = buffer.getvalue()

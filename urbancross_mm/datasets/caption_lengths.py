@@ -29,11 +29,14 @@ def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
         return ''
     # Of a large set the first tell enough; to look at all would take minutes.
     texts, length = list(islice(dict.fromkeys(texts), MOST_LOOKED_AT)), tokenizer.context_length
-    cut = [text for text in texts if not _surely_fits(text, length) and tokenizer.is_cut(text)]
+    long = [text for text in texts if not _surely_fits(text, length)]
+    cut = [text for text in long if tokenizer.is_cut(text)]
     if not cut:
         return ''
-    rows = Counter(tokenizer([text])[0].numpy().tobytes() for text in cut)
-    equal = sum(count for count in rows.values() if count > 1)
+    # One that fits to the last token may be what the cut leaves of another.
+    rows = {text: tokenizer([text])[0].numpy().tobytes() for text in long}
+    counts = Counter(rows.values())
+    equal = sum(counts[rows[text]] > 1 for text in cut)
     first = 'the first ' if len(texts) == MOST_LOOKED_AT else ''
     return (f'{len(cut)} of {first}{len(texts)} distinct {what} are longer than the {length} '
             f'tokens that {type(tokenizer).__name__} takes and are cut; {equal} of them become '
@@ -53,8 +56,9 @@ def remark_on_words(texts: Iterable[str]) -> str:
     cut = [found for found in words.values() if len(found) > CLIP_WORDS]
     if not cut:
         return ''
-    starts = Counter(tuple(found[:CLIP_WORDS]) for found in cut)
-    equal = sum(count for count in starts.values() if count > 1)
+    starts = Counter(tuple(found[:CLIP_WORDS]) for found in words.values()
+                     if len(found) >= CLIP_WORDS)
+    equal = sum(starts[tuple(found[:CLIP_WORDS])] > 1 for found in cut)
     return (f'{len(cut)} of {len(words)} distinct captions have more than {CLIP_WORDS} words, so '
             f'a tokenizer with 77 tokens, as CLIP has, cuts them; {equal} of them become equal to '
             'another one')

@@ -182,7 +182,8 @@ class Gallery:
             return cls._of_content(content)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             missing = 'it lacks ' if isinstance(error, KeyError) else ''
-            raise ValueError(f'{str(path)!r} is no gallery or is damaged: {missing}{error}'
+            what = str(error).partition('\n')[0][:200]  # torch adds pages of advice
+            raise ValueError(f'{str(path)!r} is no gallery or is damaged: {missing}{what}'
                              ) from error
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 
 from urbancross_mm.structures.run_lengths import check_runs, decode_runs
 from urbancross_mm.utils.files import atomic_write
-from urbancross_mm.utils.text_files import read_json
+from urbancross_mm.utils.text_files import decode_text, parse_json
 
 Sidecar = dict[str, Any]
 # Path of an image, and its height and width.
@@ -156,9 +156,10 @@ def load_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
     if not Path(path).is_file():
         raise FileNotFoundError(f'no segment file {path}')
     try:
-        sidecar = read_json(path)
+        text = decode_text(Path(path).read_bytes(), 'it')
+        sidecar = parse_json(text, 'it', nan=True)  # a score must be a number: see below
     except (OSError, ValueError) as error:
-        raise ValueError(f'segment file {error}') from error
+        raise ValueError(f'segment file {path} cannot be read: {error}') from error
     if not isinstance(sidecar, dict) or not _is_size(sidecar.get('image_size')) \
             or not _is_size(sidecar.get('size')) or not isinstance(sidecar.get('segments'), list):
         raise ValueError(f"segment file {path} does not follow the sidecar format: it must hold "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from urbancross_mm.utils.png_pixels import only_pixels
+
 # What is tried on a file, whatever its suffix says. Pillow knows more, but one of the others runs
 # a program on what is in the file (EPS), and of some it cannot be told how deep their pixels are.
 FORMATS = ('AVIF', 'BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TGA', 'TIFF', 'WEBP')
@@ -21,7 +23,6 @@ BITS_PER_SAMPLE, SAMPLE_FORMAT, UNSIGNED = 258, 339, 1
 # Start and size segment of a JPEG 2000 stream; the depth of its first channel stands 42 on.
 CODESTREAM, DEPTH_AT = b'\xff\x4f\xff\x51', 42
 HEAD = 1 << 16
-PNG = b'\x89PNG\r\n\x1a\n'
 
 
 def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[int, int]]:
@@ -68,21 +69,14 @@ def read_class_map(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded to the end, or has colors or more than 8 bits.
+        ValueError: If it cannot be decoded to the end, has colors or more than 8 bits, or its
+            decoder gives other numbers than were written.
     """
     with open_image(path, path) as image:
-        if image.mode in ('1', 'L', 'P'):
-            step = _gray_step(image)
-            return np.array(image).astype(np.uint8) // np.uint8(step)
-        mode = image.mode
-    raise ValueError(f'class map {path} has channels {mode}: it must hold one number of 8 bits a '
-                     'pixel')
-
-
-def _gray_step(image: Image.Image) -> int:
-    """Pillow spreads gray of 2 or 4 bits over 0 to 255; numbers of classes are not gray."""
-    layout = image.tile[0][3] if image.tile else ''
-    return {'L;2': 85, 'L;4': 17}.get(layout if isinstance(layout, str) else layout[0], 1)
+        what = _not_as_written(image)
+        if not what:
+            return np.array(image).astype(np.uint8)
+    raise ValueError(f'class map {path} has {what}: it must hold one number of 8 bits a pixel')
 
 
 @contextmanager
@@ -101,6 +95,7 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
         ValueError: If it cannot be decoded, or has more than 8 bits a channel.
     """
     try:
+        _refuse_special(file)
         with _opened(file) as image:
             deep = _deeper_than_bytes(image)
             if not deep:
@@ -123,6 +118,16 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
                          'depends on the sensor')
 
 
+def _not_as_written(image: Image.Image) -> str | None:
+    """What is wrong with a class map. As layouts such as L;4 and L;I, grey fills 0 to 255."""
+    if image.mode not in ('1', 'L', 'P'):
+        return f'channels {image.mode}'
+    if image.format == 'JPEG':
+        return 'numbers that JPEG has changed'
+    layouts = ' '.join(str(tile[3]) for tile in image.tile)
+    return 'numbers that are stretched or inverted' if 'L;' in layouts else None
+
+
 def probe_image(path: str) -> str | None:
     """Find out whether a picture can be decoded, as cheaply as its format allows.
 
@@ -140,35 +145,21 @@ def probe_image(path: str) -> str | None:
     return None
 
 
+def _refuse_special(file: str | Path | BinaryIO) -> None:
+    """A pipe would be waited for, and a device has no end."""
+    if isinstance(file, str | Path) and os.path.exists(file) and not os.path.isfile(file):
+        raise ValueError('it is no regular file')
+
+
 def _opened(file: str | Path | BinaryIO) -> Image.Image:
     try:
         return Image.open(file, formats=_formats())
     except ValueError:
         # Pillow refuses a PNG for the size of a note, also where its pixels are whole.
-        pixels = _only_pixels(file)
+        pixels = only_pixels(file)
         if pixels is None:
             raise
         return Image.open(pixels, formats=_formats())
-
-
-def _only_pixels(file: str | Path | BinaryIO) -> BinaryIO | None:
-    """A PNG without what is not needed to see it; None for another file."""
-    if isinstance(file, str | Path):
-        with open(file, 'rb') as opened:
-            return _only_pixels(opened)
-    file.seek(0)
-    content = file.read()
-    if not content.startswith(PNG):
-        return None
-    parts, place = [PNG], len(PNG)
-    while place < len(content):
-        # Length, kind, that many bytes and a checksum; a kind in capitals is needed.
-        end = place + 12 + int.from_bytes(content[place:place + 4], 'big')
-        kind = content[place + 4:place + 8]
-        if kind[:1].isupper() or kind == b'tRNS':
-            parts.append(content[place:end])
-        place = end
-    return io.BytesIO(b''.join(parts))
 
 
 @cache

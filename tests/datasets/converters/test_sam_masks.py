@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from urbancross_mm.datasets.converters.sam_masks import list_sam_files
 from urbancross_mm.datasets.converters.segment_folders import Options, convert
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 
@@ -136,7 +137,7 @@ def _damage(content: list[dict], how: str) -> object:
     ('huge', r'mask 1 of .*a\.json has the size \[100000, 100000\]'),
     ('polygon', r'mask 1 of .*a\.json must hold a segmentation of counts and size'),
     ('no score', r'mask 1 of .*a\.json must hold .*predicted_iou'),
-    ('nan', r'file of masks .*a\.json is not valid JSON: NaN'),
+    ('nan', r'mask 1 of .*a\.json must hold .*predicted_iou'),
     ('number', r'mask 1 of .*a\.json must hold'),
     ('other', r"a\.json must hold a list of masks, or one in 'annotations'"),
 ])
@@ -178,3 +179,31 @@ def test_what_is_no_output_of_sam(tmp_path: Path) -> None:
     write(tmp_path / 'sam', 'sa1b')
     with pytest.raises(ValueError, match='two outputs of SAM for one image'):
         convert(Options(tmp_path, tmp_path / 'sam'))
+
+
+def test_folders_are_walked_as_those_of_images(tmp_path: Path) -> None:
+    write(tmp_path / 'sam', 'compressed')
+    write(tmp_path / 'elsewhere', 'compressed', 'b')
+    (tmp_path / 'sam' / 'linked').symlink_to(tmp_path / 'elsewhere')
+    (tmp_path / 'sam' / 'up').symlink_to(tmp_path)
+    for name in ('__MACOSX', '.ipynb_checkpoints'):
+        (tmp_path / 'sam' / name).mkdir()
+        (tmp_path / 'sam' / name / 'c.json').write_text('junk')
+    (tmp_path / 'sam' / 'folder.json').mkdir()
+    found = list_sam_files(tmp_path / 'sam')
+    assert [path.relative_to(tmp_path / 'sam').as_posix() for path in found] == [
+        'a.json', 'linked/b.json']
+
+
+def test_upper_case_suffixes_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / 'sam', 'compressed')
+    path.rename(path.with_suffix('.JSON'))
+    assert convert(Options(tmp_path, sam=tmp_path / 'sam')).pictures == 1
+
+
+def test_a_mask_that_stands_twice_in_its_table_is_refused(tmp_path: Path) -> None:
+    table = write(tmp_path / 'sam', 'folder') / 'metadata.csv'
+    lines = table.read_text().splitlines()
+    table.write_text('\n'.join([*lines, lines[1]]))
+    with pytest.raises(ValueError, match=r'metadata\.csv cannot be read: the id 0 stands twice'):
+        convert(Options(tmp_path, sam=tmp_path / 'sam'))

@@ -144,3 +144,13 @@ def test_truncated_segments_are_an_error_or_counted(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='image_segments'):
         convert(Options(tmp_path))
+
+
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path):
+    folder = tmp_path / 'image_segments' / 'a'
+    folder.mkdir(parents=True)
+    (tmp_path / 'images').mkdir()
+    Image.new('RGB', (20, 20)).save(folder / 'a_0.png')
+    (tmp_path / 'image_segments' / 'up').symlink_to(tmp_path)
+    assert convert(Options(tmp_path)).pictures == 1
+    assert [path.name for path in (tmp_path / 'segments').iterdir()] == ['a.json']

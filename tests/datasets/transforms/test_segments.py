@@ -87,7 +87,7 @@ def test_bad_sidecars(tmp_path, fields, sentence):
     with pytest.raises(ValueError, match=sentence):
         LoadSegments()(results_for(tmp_path / 'a.json'))
     (tmp_path / 'a.json').write_text('{')
-    with pytest.raises(ValueError, match=r'segment file .*a\.json is not valid JSON'):
+    with pytest.raises(ValueError, match=r'segment file .*a\.json cannot be read'):
         LoadSegments()(results_for(tmp_path / 'a.json'))
 
 

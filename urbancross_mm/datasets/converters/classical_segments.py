@@ -67,8 +67,13 @@ def convert(options: Options) -> dict[str, int]:
     names = PictureFolder(options.images).names
     if not names:
         raise FileNotFoundError(f'no picture in {options.images}')
-    todo = unfinished([(name, options.out / Path(name).with_suffix('.json')) for name in names],
-                      options.force)
+    jobs = {options.out / Path(name).with_suffix('.json'): name for name in names}
+    for name in names:
+        other = jobs[options.out / Path(name).with_suffix('.json')]
+        if other != name:
+            raise ValueError(f'{name} and {other} in {options.images} would share one segment '
+                             'file: rename one of them')
+    todo = unfinished([(name, target) for target, name in jobs.items()], options.force)
     work = partial(_convert_picture, options=options)
     counts = list(map_tracked(work, todo, options.method, options.workers))
     return dict(pictures=sum(count is not None for count in counts),

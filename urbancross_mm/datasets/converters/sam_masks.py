@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from PIL import Image
 
 from urbancross_mm.structures.run_lengths import decode_runs
 from urbancross_mm.structures.segment_sidecar import stored_size
+from urbancross_mm.utils.image_files import is_hidden
 from urbancross_mm.utils.images import read_class_map
 from urbancross_mm.utils.text_files import read_json
 
@@ -30,6 +32,8 @@ Size = tuple[int, int]
 
 def list_sam_files(folder: Path) -> list[Path]:
     """List what SAM wrote, one entry an image.
+
+    Hidden files and folders, and what systems leave, are passed over. Links are followed.
 
     Args:
         folder (Path): Searched with its subfolders.
@@ -43,9 +47,7 @@ def list_sam_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'no folder {folder}')
-    found = sorted([*folder.rglob('*.json'), *(table.parent for table in folder.rglob(TABLE))])
-    found = [path for path in found if not any(
-        part.startswith('.') for part in path.relative_to(folder).parts)]
+    found = sorted(_outputs(folder, frozenset(map(str, folder.resolve().parents))))
     if not found:
         raise FileNotFoundError(f'no output of SAM (.json, or folders with {TABLE}) in {folder}')
     if folder in found:
@@ -56,6 +58,21 @@ def list_sam_files(folder: Path) -> list[Path]:
         if other != path:
             raise ValueError(f'two outputs of SAM for one image: {path} and {other}')
     return found
+
+
+def _outputs(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Those below a folder; no link leads back to one above."""
+    above |= {os.path.realpath(folder)}
+    for path in folder.iterdir():
+        if is_hidden(path.name):
+            continue
+        if path.is_dir():
+            if os.path.realpath(path) not in above:
+                yield from _outputs(path, above)
+        elif path.suffix.lower() == '.json':
+            yield path
+        elif path.name == TABLE:
+            yield folder
 
 
 def stem_below(path: Path, folder: Path) -> str:
@@ -133,6 +150,8 @@ def _table_of(folder: Path) -> list[dict[str, Any]]:
                     raise ValueError(f'line {len(records) + 2} must hold as many values as the '
                                      'first, with a number id and a finite predicted_iou')
                 records.append(dict(file=folder / f'{int(row["id"])}.png', score=score))
+                if records[-1]['file'] in [record['file'] for record in records[:-1]]:
+                    raise ValueError(f'the id {row["id"]} stands twice')
     except (csv.Error, ValueError) as error:
         raise ValueError(f'table of masks {table} cannot be read: {error}') from error
     return records
@@ -141,7 +160,7 @@ def _table_of(folder: Path) -> list[dict[str, Any]]:
 def _records_of(path: Path) -> list[dict[str, Any]]:
     """Runs, sizes and scores of a file of masks."""
     try:
-        content = read_json(path)
+        content = read_json(path, nan=True)
     except ValueError as error:
         raise ValueError(f'file of masks {error}') from error
     listed = content.get('annotations') if isinstance(content, dict) else content

@@ -158,13 +158,13 @@ def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
 def _list_folders(source: Path) -> list[Path]:
     if not source.is_dir():
         raise FileNotFoundError(f'no folder {source} (--sam reads the output of SAM)')
-    folders = sorted(_innermost(source))
+    folders = sorted(_innermost(source, frozenset(map(str, source.resolve().parents))))
     if not folders:
         raise FileNotFoundError(f'no folder of segments in {source}')
     return folders
 
 
-def _innermost(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+def _innermost(folder: Path, above: frozenset[str]) -> Iterator[Path]:
     """Folders without a folder in them, below this one; links are followed, but not in circles."""
     above |= {os.path.realpath(folder)}
     for path in folder.iterdir():
