@@ -98,7 +98,8 @@ def test_what_is_no_such_table(tmp_path, content, message):
         table(tmp_path, content)
 
 
-@pytest.mark.parametrize('odd', ['a.png,one,\nb.png,two,,\n', 'a.png,one\n,\n   \nb.png,two\n,,,\n'])
+@pytest.mark.parametrize('odd', [
+    'a.png,one,\nb.png,two,,\n', 'a.png,one\n,\n   \nb.png,two\n,,,\n'])
 def test_empty_cells_beyond_the_header_and_empty_rows_are_nothing(tmp_path, odd):
     assert [row for _, row in rows(tmp_path, HEADER + odd)] == [
         dict(image_name='a.png', description='one'), dict(image_name='b.png', description='two')]
