@@ -184,5 +184,5 @@ def test_an_image_in_two_class_folders_names_the_entry(tmp_path):
     for folder in 'ab':
         write_picture(tmp_path / 'images' / folder / 'x.jpg')
 
-    with pytest.raises(ValueError, match=r'nwpu\.json, image 0: x\.jpg may be a/x\.jpg or b/x\.jpg'):
+    with pytest.raises(ValueError, match=r'nwpu\.json, image 0: x\.jpg may be a/x\.jpg or b/x'):
         convert_entries(tmp_path, [entry('x.jpg', 'train')], images=tmp_path / 'images')
