@@ -90,7 +90,8 @@ def test_what_could_not_be_read_is_not_written(tmp_path, fields):
 @pytest.mark.parametrize('settings, message', [
     (dict(name='a/b'), "plain name without folders, got 'a/b'"), (dict(name='../b'), 'plain name'),
     (dict(name='a' + chr(92) + 'b'), 'plain name'), (dict(name=''), 'plain name'),
-    (dict(name='..'), 'plain name'), (dict(name='a', seed=-1), '--seed must be at least 0, got -1')])
+    (dict(name='..'), 'plain name'),
+    (dict(name='a', seed=-1), '--seed must be at least 0, got -1')])
 def test_names_that_lead_out_of_the_folder_and_seeds_below_0(settings, message):
     folder = Path('x')
     for kind, more in ((options.Options, dict(root=folder)),
