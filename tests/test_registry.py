@@ -175,3 +175,15 @@ def test_our_data_set_inside_a_foreign_wrapper(tmp_path: Any) -> None:
             DATASETS.build(dict(type='mmpretrain.KFoldDataset', dataset=inner, fold=0,
                                 num_splits=2)).full_init()
     assert type(dataset.datasets[0]).__name__ == 'ImageTextDataset'
+
+
+def test_ours_inside_a_foreign_transform_without_a_scope() -> None:
+    before = DefaultScope._instance_dict.copy()
+    DefaultScope._instance_dict.clear()
+    try:
+        pipeline = TRANSFORMS.build(dict(
+            type='RandomApply', prob=1.0, transforms=[dict(type='ResizeImage', scale=8)]))
+        assert DefaultScope.get_current_instance() is None
+    finally:
+        DefaultScope._instance_dict.update(before)
+    assert type(pipeline.transforms.transforms[0]).__module__.startswith(SCOPE)

@@ -54,8 +54,11 @@ class _ScopedRegistry(Registry):
         """
         self.import_from_location()
         current = DefaultScope.get_current_instance()
-        home = SCOPE if current is None else current.scope_name
-        return super().build(self._with_scopes(cfg, home, False), *args, **kwargs)
+        if current is None:  # or foreign parts would not find ours inside them
+            with DefaultScope.overwrite_default_scope(SCOPE):
+                return self.build(cfg, *args, **kwargs)
+        marked = self._with_scopes(cfg, current.scope_name, False)
+        return super().build(marked, *args, **kwargs)
 
     def _with_scopes(self, node: Any, home: str, foreign: bool) -> Any:
         """Copy of a config with ``_scope_`` wherever a part leaves or re-enters our scope."""

@@ -230,3 +230,51 @@ def test_a_file_under_a_false_name_leads_nowhere(tmp_path: Path, suffix: str) ->
     for look in (check_map_file, read):
         with pytest.raises(ValueError, match=f'map{suffix} is no {suffix} file: it begins with'):
             look(path)
+
+
+@pytest.mark.parametrize('holes, left', [
+    ([ring(1, 1, 1), ring(2, 1, 1)], 14), ([ring(1, 1, 2)], 12), ([ring(0, 1, 1)], 15),
+    ([ring(1, 1, 1), ring(2.5, 2.5, 1)], 14), ([ring(0.5, 0.5, 3), ring(1, 1, 1)], 8)])
+@pytest.mark.parametrize('cut', [False, True])
+def test_inner_rings_may_have_a_side_in_common(
+        tmp_path: Path, holes: list[Any], left: float, cut: bool) -> None:
+    outer = ring(0, 0, 4)
+    outers = [outer[:3], outer[2:]] if cut and holes != [ring(0, 1, 1)] else [outer]
+    area = dict(type='relation', id=1, tags=dict(type='multipolygon', landuse='forest'), members=[
+        *(member(one, 'inner') for one in holes), *(member(one, 'outer') for one in outers)])
+    things = read(write(tmp_path / 'a.json', overpass(area)))
+
+    assert not things.broken and things.geometries[0].area == pytest.approx(left)
+
+
+@pytest.mark.parametrize('tags, kind', [
+    (dict(natural='coastline'), 'LineString'), (dict(natural='water'), 'Polygon'),
+    (dict(natural='tree_row', landuse='farm'), 'Polygon'), (dict(power='line'), 'LineString'),
+    (dict(man_made='pipeline'), 'LineString'), (dict(man_made='storage_tank'), 'Polygon'),
+    (dict(waterway='riverbank'), 'Polygon'), (dict(waterway='stream'), 'LineString')])
+def test_some_tags_are_otherwise_than_their_keys(
+        tmp_path: Path, tags: dict[str, str], kind: str) -> None:
+    things = read(write(tmp_path / 'a.json', overpass(way(1, ring(0, 0, 4), **tags))))
+
+    assert [one.geom_type for one in things.geometries] == [kind]
+
+
+def test_a_collection_in_a_line_and_what_is_no_geojson(tmp_path: Path) -> None:
+    point = dict(type='Feature', geometry=dict(type='Point', coordinates=[1, 2]),
+                 properties=dict(building=True, bridge=False))
+    lines = [dict(type='FeatureCollection', features=[point, point]), point]
+    path = write(tmp_path / 'a.geojsonl', '\n'.join(map(json.dumps, lines)))
+    assert read(path).phrases == [('building',)] * 3
+
+    path = write(tmp_path / 'b.geojsonl', '\n'.join(map(json.dumps, [point, overpass()])))
+    with pytest.raises(ValueError, match=r"b\.geojsonl, line 2 is no GeoJSON: it has no 'type'"):
+        read(path)
+    with pytest.raises(ValueError, match="a.json is no GeoJSON: its 'type' is 'Topology'"):
+        read(write(tmp_path / 'a.json', dict(type='Topology', objects={})))
+
+
+def test_what_a_feature_lacks_is_said(tmp_path: Path) -> None:
+    place = dict(type='node', id=1, tags=dict(amenity='school'))
+
+    (said,) = read(write(tmp_path / 'a.json', overpass(place))).broken
+    assert said == "a.json, feature 0: broken, KeyError('lon')"

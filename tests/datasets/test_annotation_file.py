@@ -48,7 +48,7 @@ def test_a_mark_of_a_windows_editor_changes_nothing(tmp_path):
     (dict(captions='letters'), "'captions' must be a non-empty list, got 'letters'"),
     (dict(captions=None), "'captions' must be"), (dict(captions=['one', 3]), 'caption 1 is empty'),
     (dict(captions=['one', None]), 'caption 1'), (dict(caption_ids=['x', ['y']]), 'caption_ids'),
-    (dict(caption_ids=[1, 2]), 'caption_ids must be texts'),
+    (dict(caption_ids=[[1], 2]), 'caption_ids must be texts or numbers'),
     (dict(caption_ids='ab'), 'caption_ids'),
     (dict(img_id=5), "'img_id' must be"), (dict(img_path=7), "'img_path' must be"),
     (dict(img_path='../a.jpg'), 'stay inside'), (dict(segments=4), "'segments' must be a text"),
@@ -133,3 +133,11 @@ def test_a_file_that_is_no_parquet_or_has_a_column_twice(tmp_path):
     pyarrow.parquet.write_table(table.replace_schema_metadata(packed), tmp_path / 'b.parquet')
     with pytest.raises(ValueError, match=r"b\.parquet is not a readable .*img_path"):
         load_annotations(str(tmp_path / 'b.parquet'))
+
+
+def test_numbers_as_labels_and_caption_ids_are_taken(tmp_path):
+    items = [{**ITEM, 'label': 3, 'caption_ids': list(range(len(ITEM['captions'])))},
+             {**ITEM, 'img_id': 'x/b', 'label': 3.0, 'caption_ids': None}]
+
+    assert load_annotations(write_items(tmp_path, *items))[1] == items
+    assert load_annotations(write_items(tmp_path, items[0]))[1] == items[:1]

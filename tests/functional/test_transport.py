@@ -160,3 +160,10 @@ def test_a_plan_that_has_not_converged_is_said(eps: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         sinkhorn(scores, 0.5, 50)
+
+
+def test_what_would_give_a_plan_of_no_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match='eps and iterations must be positive, got nan'):
+        sinkhorn(torch.rand(2, 2), eps=float('nan'))
+    with pytest.raises(ValueError, match='too large for eps=0.0001'):
+        sinkhorn(torch.rand(2, 2) * 1e38, eps=1e-4)

@@ -62,3 +62,9 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         atomic_write(tmp_path / 'a.txt', 'new')
     assert everything(tmp_path) == {'a.txt': b'old'}
+
+
+def test_a_name_that_is_too_long_leaves_nothing(tmp_path):
+    with pytest.raises(OSError, match='cannot write a file of a name as long as bbb'):
+        write_all({tmp_path / 'o/a.json': 'a', tmp_path / 'o' / ('b' * 250): 'b'})
+    assert not list(tmp_path.iterdir())

@@ -62,7 +62,8 @@ def read_map_file(path: Path, things: MapThings,
             else:
                 things.silent += 1
         except Exception as error:  # whatever shapely makes of broken geometry
-            text = ' '.join(str(error).split())
+            bare = isinstance(error, KeyError | TypeError | AttributeError | IndexError)
+            text = ' '.join((f'broken, {error!r}' if bare else str(error)).split())
             things.broken.append(f'{path.name}, feature {number}: {text}'[:200])
 
 

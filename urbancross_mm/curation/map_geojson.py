@@ -13,6 +13,8 @@ from urbancross_mm.utils.text_files import parse_json, read_text
 
 # Begins each feature of a GeoJSON text sequence (RFC 8142).
 RECORD = '\x1e'
+TYPES = ('FeatureCollection', 'Feature', 'Point', 'MultiPoint', 'LineString', 'MultiLineString',
+         'Polygon', 'MultiPolygon', 'GeometryCollection')
 
 
 def check_geojson(path: Path) -> None:
@@ -50,14 +52,7 @@ def json_features(path: Path) -> Iterator[Feature]:
     if isinstance(content.get('elements'), list) and 'features' not in content:
         yield from overpass_features(content, path)
         return
-    if 'type' not in content:
-        raise ValueError(f"{path} is no GeoJSON: it has no 'type'")
-    features = content.get('features') if content['type'] == 'FeatureCollection' else [content]
-    if not isinstance(features, list):
-        raise ValueError(f"{path} is no GeoJSON: 'features' must be a list, got {features!r:.60}")
-    crs = _json_crs(content, path)
-    for feature in features:
-        yield _feature(feature, crs)
+    yield from _features_of(content, path)
 
 
 def sequence_features(path: Path) -> Iterator[Feature]:
@@ -77,7 +72,7 @@ def sequence_features(path: Path) -> Iterator[Feature]:
     for record in text.split(end):
         if record.strip():
             content = _parse(record, path, f', line {line}')
-            yield _feature(content, _json_crs(content, path))
+            yield from _features_of(content, path, f', line {line}')
         line += record.count('\n') + (end == '\n')
 
 
@@ -89,6 +84,21 @@ def _parse(text: str, path: Path, line: str = '') -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f'{path}{line} is no GeoJSON: expected an object, got {content!r:.60}')
     return content
+
+
+def _features_of(content: Mapping[str, Any], path: Path, line: str = '') -> Iterator[Feature]:
+    """Those of a collection, or the only one."""
+    where = f'{path}{line} is no GeoJSON:'
+    if 'type' not in content:
+        raise ValueError(f"{where} it has no 'type'")
+    if content['type'] not in TYPES:
+        raise ValueError(f"{where} its 'type' is {content['type']!r:.60}")
+    features = content.get('features') if content['type'] == 'FeatureCollection' else [content]
+    if not isinstance(features, list):
+        raise ValueError(f"{where} 'features' must be a list, got {features!r:.60}")
+    crs = _json_crs(content, path)
+    for feature in features:
+        yield _feature(feature, crs)
 
 
 def _feature(feature: Any, crs: str) -> Feature:
@@ -119,7 +129,7 @@ def _json_crs(content: Mapping[str, Any], path: Path) -> str:
 
 
 def _json_geometry(feature: Any) -> Any:
-    if feature['geometry'] is None:
+    if feature.get('geometry') is None:
         return None
     try:
         return import_shapely('shapely.geometry').shape(feature['geometry'])
@@ -128,9 +138,15 @@ def _json_geometry(feature: Any) -> Any:
 
 
 def _json_tags(feature: Any) -> Mapping[str, Any]:
-    """Properties may be null, and several values of a key a list."""
+    """Properties may be null, several values of a key a list, and yes may be true."""
     tags = feature.get('properties') if isinstance(feature, dict) else feature
     if not isinstance(tags, dict | None):
-        raise TypeError(f'no properties, but {tags!r:.60}')
-    return {key: ';'.join(map(str, value)) if isinstance(value, list) else value
-            for key, value in (tags or {}).items() if not isinstance(value, dict)}
+        raise ValueError(f'no properties, but {tags!r:.60}')
+    return {key: _value(value) for key, value in (tags or {}).items()
+            if not isinstance(value, dict)}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    return ';'.join(map(str, value)) if isinstance(value, list) else value

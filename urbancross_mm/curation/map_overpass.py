@@ -13,6 +13,12 @@ from urbancross_mm.curation.map_things import Feature, import_shapely
 AREAS = ('aeroway', 'amenity', 'boundary', 'building', 'craft', 'geological', 'historic', 'landuse',
          'leisure', 'military', 'natural', 'office', 'place', 'shop', 'sport', 'tourism')
 LINES = ('aerialway', 'barrier', 'highway', 'junction', 'railway', 'waterway')
+# Tags that are otherwise than their keys.
+LINE_TAGS = dict(natural=('arete', 'cliff', 'coastline', 'ridge', 'tree_row'),
+                 man_made=('cutline', 'embankment', 'pipeline'), leisure=('track',),
+                 power=('cable', 'line', 'minor_line'), aeroway=('taxiway',))
+AREA_TAGS = dict(waterway=('boatyard', 'dam', 'dock', 'riverbank'), railway=('platform', 'station'),
+                 highway=('platform', 'rest_area', 'services'))
 AREA_RELATIONS = ('multipolygon', 'boundary')
 
 
@@ -55,7 +61,7 @@ def _lacks_geometry(element: Any) -> bool:
 def _tags(element: Any) -> Mapping[str, Any]:
     tags = element.get('tags') or {} if isinstance(element, dict) else element
     if not isinstance(tags, dict):
-        raise TypeError(f'no tags, but {tags!r:.60}')
+        raise ValueError(f'no tags, but {tags!r:.60}')
     return tags
 
 
@@ -79,7 +85,9 @@ def _way(way: Mapping[str, Any]) -> Any:
 def _is_area(tags: Mapping[str, Any]) -> bool:
     if tags.get('area') in ('yes', 'no'):
         return tags['area'] == 'yes'
-    return any(key in tags for key in AREAS) or not any(key in tags for key in LINES)
+    said = {key: value for key, value in tags.items() if value not in LINE_TAGS.get(key, ())}
+    return any(key in AREAS or value in AREA_TAGS.get(key, ()) for key, value in said.items()) \
+        or len(said) == len(tags) and not any(key in LINES for key in tags)
 
 
 def _relation(relation: Mapping[str, Any]) -> Any:
@@ -90,10 +98,23 @@ def _relation(relation: Mapping[str, Any]) -> Any:
     if _tags(relation).get('type') not in AREA_RELATIONS:
         points = [_point(one) for one in members if one['type'] == 'node']
         return shapely.GeometryCollection([*points, *lines])
-    area = shapely.build_area(shapely.union_all(lines))
+    area = shapely.symmetric_difference_all(_rings(lines))
     if area.is_empty:
         raise ValueError('its members make no ring')
     return area
+
+
+def _rings(lines: Sequence[Any]) -> list[Any]:
+    """What each ring encloses; what lies in an even number of them is a hole.
+
+    Closed ways are rings of their own, because inner ones may have a side in common.
+    """
+    shapely = import_shapely()
+    lines = list(dict.fromkeys(lines))
+    rings = [shapely.build_area(shapely.union_all([line])) for line in lines if line.is_closed]
+    pieces = shapely.union_all([line for line in lines if not line.is_closed])
+    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(pieces)))
+    return rings + [shapely.Polygon(face.exterior) for face in faces]
 
 
 def _line(way: Mapping[str, Any]) -> Any:

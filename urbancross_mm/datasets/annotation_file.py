@@ -150,8 +150,8 @@ def _check_captions(item: dict[str, Any], where: str) -> None:
     ids = item.get('caption_ids')
     if ids is not None and (not isinstance(ids, list) or len(ids) != len(captions)):
         raise ValueError(f'{where}: {len(captions)} captions but caption_ids is {ids!r}')
-    if not _are_texts(ids or []):
-        raise ValueError(f'{where}: caption_ids must be texts, got {ids!r:.80}')
+    if not all(isinstance(one, str | int) for one in ids or []):
+        raise ValueError(f'{where}: caption_ids must be texts or numbers, got {ids!r:.80}')
 
 
 def _check_optional(item: dict[str, Any], where: str) -> None:
@@ -159,7 +159,8 @@ def _check_optional(item: dict[str, Any], where: str) -> None:
     where = f'{where} ({item["img_id"]})'
     if item.get('domain') is not None:
         _check_text(item, 'domain', where)
-    if not isinstance(item.get('label'), str | int | None):
+    # A table that lacks some numbers keeps the others as floats.
+    if not isinstance(item.get('label'), str | int | float | None):
         raise ValueError(f"{where}: 'label' must be a text, got {item['label']!r:.80}")
     for key, limit in DEGREES.items():
         value = item.get(key)

@@ -54,13 +54,16 @@ def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
         Sinkhorn distances (https://arxiv.org/abs/1306.0895); logarithms as in Peyre and Cuturi,
         Computational Optimal Transport (https://arxiv.org/abs/1803.00567), section 4.4.
     """
-    if eps <= 0 or iterations < 1:
+    if not eps > 0 or iterations < 1:
         raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
     if not scores.numel():
         raise ValueError(f'nothing to transport: scores of shape {tuple(scores.shape)}')
     if not scores.isfinite().all():
         raise ValueError('nothing to transport by: the scores hold NaN or infinity')
     logits = as_float(scores.detach()) / eps
+    if not logits.isfinite().all():
+        raise ValueError(f'the scores, up to {float(scores.abs().max()):g}, are too large for '
+                         f'eps={eps}')
     log_rows, log_columns = _log_mass(rows, logits, 0), _log_mass(columns, logits, 1)
     if logits.max() - logits.min() < LARGEST_SPREAD:
         plan = _scale(logits, log_rows.double().exp(), log_columns.double().exp(), iterations)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from urbancross_mm.utils.paths import LONGEST_NAME
+
 
 def atomic_write(path: str | Path, content: bytes | str) -> None:
     """Write a file beside its final name, then rename it into place.
@@ -38,7 +40,7 @@ def write_all(contents: Mapping[str | Path, bytes | str]) -> None:
     try:
         for path, content in ((Path(path), content) for path, content in contents.items()):
             made += _make_folders(path.parent)
-            temporaries[path] = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+            temporaries[path] = _temporary(path)
             _write(temporaries[path],
                    content.encode('utf-8') if isinstance(content, str) else content)
         for path, temporary in temporaries.items():
@@ -59,10 +61,12 @@ def check_outputs(paths: Iterable[str | Path]) -> None:
         paths (Iterable): Final names of files; their folders need not be there yet.
 
     Raises:
-        OSError: If a folder has the name of a file, a file that of a folder above it, or nothing
-            may be written there.
+        OSError: If a folder has the name of a file, a file that of a folder above it, a name is
+            too long, or nothing may be written there.
     """
     for path in map(Path, paths):
+        if len(os.fsencode(_temporary(path).name)) > LONGEST_NAME:
+            raise OSError(f'cannot write a file of a name as long as {path.name[:60]}...')
         if path.is_dir():
             raise IsADirectoryError(f'cannot write {path}: a folder has this name')
         above = next(folder for folder in path.absolute().parents
@@ -86,6 +90,10 @@ def remove_leftovers_below(folder: str | Path) -> int:
     for path in found:
         path.unlink()
     return len(found)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f'.{path.name}.{os.getpid()}.tmp')
 
 
 def _make_folders(folder: Path) -> list[Path]:

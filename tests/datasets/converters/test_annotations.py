@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from urbancross_mm.datasets.annotation_file import load_annotations
+from urbancross_mm.datasets.converters import options, picture_folder
 from urbancross_mm.datasets.converters.annotations import (
     check_distinct_ids,
     counts_of,
@@ -80,3 +83,16 @@ def test_what_could_not_be_read_is_not_written(tmp_path, fields):
     with pytest.raises(ValueError, match=r'toy\.json would not be valid JSON'):
         encode_annotations(tmp_path / 'toy.json', [make_item('t', 't', 'a.jpg', ['one'], **fields)],
                            METAINFO)
+
+
+@pytest.mark.parametrize('settings, message', [
+    (dict(name='a/b'), "plain name without folders, got 'a/b'"), (dict(name='../b'), 'plain name'),
+    (dict(name='a' + chr(92) + 'b'), 'plain name'), (dict(name=''), 'plain name'),
+    (dict(name='..'), 'plain name'),
+    (dict(name='a', seed=-1), '--seed must be at least 0, got -1')])
+def test_names_that_lead_out_of_the_folder_and_seeds_below_0(settings, message):
+    folder = Path('x')
+    for kind, more in ((options.Options, dict(root=folder)),
+                       (picture_folder.Options, dict(images=folder, texts=folder))):
+        with pytest.raises(ValueError, match=message):
+            kind(out=folder, **more, **settings)

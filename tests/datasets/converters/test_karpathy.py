@@ -158,3 +158,31 @@ def test_two_images_with_one_id_are_refused(tmp_path, images):
         convert_entries(tmp_path, [entry('a.jpg', 'train'), entry('a.png', 'test')],
                         images=tmp_path / 'images' if images else None)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('label', [3, ['beach'], 'beach', None])
+def test_a_field_label_of_karpathys_layout_is_left_alone(tmp_path, label):
+    convert_entries(tmp_path, [entry('a.jpg', 'train', label=label)])
+
+    (item,) = read(tmp_path / 'out/nwpu_train.json')[1]
+    assert item['img_path'] == 'a.jpg' and 'label' not in item
+
+
+def test_a_class_folder_that_the_name_has_is_not_put_before_it_again(tmp_path):
+    classes = by_class()
+    for label, entries in classes.items():
+        for one in entries:
+            one['filename'] = f'{label}/{one["filename"]}'
+    write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(classes)])
+    convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu'))
+
+    paths = [item['img_path'] for item in read(tmp_path / 'out/nwpu_test.json')[1]]
+    assert paths == [f'{label}/{label}_002.jpg' for label in CLASSES]
+
+
+def test_an_image_in_two_class_folders_names_the_entry(tmp_path):
+    for folder in 'ab':
+        write_picture(tmp_path / 'images' / folder / 'x.jpg')
+
+    with pytest.raises(ValueError, match=r'nwpu\.json, image 0: x\.jpg may be a/x\.jpg or b/x'):
+        convert_entries(tmp_path, [entry('x.jpg', 'train')], images=tmp_path / 'images')

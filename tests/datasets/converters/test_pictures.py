@@ -129,3 +129,10 @@ def test_a_number_with_two_files_is_refused(tmp_path):
     assert folder.find('1.tif') == 'a/a00.jpg'
     with pytest.raises(ValueError, match=r'2\.tif may be a/a01\.jpg or a/a01\.png'):
         folder.find('2.tif')
+
+
+def test_what_follows_a_dot_need_not_be_a_suffix(tmp_path):
+    folder = PictureFolder(touch(tmp_path, 'scene_0.5.jpg', 'scene_0.3.jpg', 'scene_0.png'))
+
+    assert folder.find('scene_0.5') == 'scene_0.5.jpg' and folder.find('scene_0') == 'scene_0.png'
+    assert folder.find('scene_0.5.tif') == 'scene_0.5.jpg'

@@ -78,7 +78,7 @@ def test_rows_within_a_cell_are_seen_by_the_look_of_an_image_name(tmp_path):
     assert len(rows(tmp_path, HEADER + 'a.png,"One, see\nb.png and c.png, or d"\n')) == 1
 
 
-@pytest.mark.parametrize('row, cells', [('b.png', 1), ('b.png,one,two', 3), ('b.png,one,', 3)])
+@pytest.mark.parametrize('row, cells', [('b.png', 1), ('b.png,one,two', 3), ('b.png,one,,two', 4)])
 def test_a_row_of_another_width_is_refused(tmp_path, row, cells):
     with pytest.raises(ValueError, match=rf'a\.csv, line 3: {cells} cells, but the header has 2'):
         rows(tmp_path, HEADER + 'a.png,one\n' + row + '\nc.png,three\n')
@@ -90,13 +90,34 @@ def test_a_row_of_another_width_is_refused(tmp_path, row, cells):
     ('image_name\tdescription\na\tb\n', 'is separated by tabs'),
     ('sep=;\nimage_name;description\n', 'is separated by semicolons'),
     ('sep=\t\nimage_name\tdescription\n', 'is separated by tabs'),
-    ('a,b,a\n1,2,3\n', "has the column 'a' twice"),
     ('a,b\n1,\0\n', 'line 2: holds a NUL'),
     ('image_name,description\na,caf\u00e9\n'.encode('latin-1'), 'line 2: not UTF-8'),
     ('image_name,description\n'.encode('utf-16'), 'is UTF-16 text')])
 def test_what_is_no_such_table(tmp_path, content, message):
     with pytest.raises(ValueError, match=rf'a\.csv.* ?{message}'):
         table(tmp_path, content)
+
+
+@pytest.mark.parametrize('odd', [
+    'a.png,one,\nb.png,two,,\n', 'a.png,one\n,\n   \nb.png,two\n,,,\n'])
+def test_empty_cells_beyond_the_header_and_empty_rows_are_nothing(tmp_path, odd):
+    assert [row for _, row in rows(tmp_path, HEADER + odd)] == [
+        dict(image_name='a.png', description='one'), dict(image_name='b.png', description='two')]
+
+
+@pytest.mark.parametrize('quote', ['', '"'])
+def test_a_cell_may_be_long(tmp_path, quote):
+    long = 'road ' * 40_000
+    ((_, row),) = rows(tmp_path, f'{HEADER}a.png,{quote}{long}{quote}\n')
+    assert row['description'] == long
+
+
+def test_a_column_that_comes_twice_is_refused_where_it_is_read(tmp_path):
+    twice = table(tmp_path, 'a,b,x,x\n1,2,3,4\n')
+
+    twice.check_once(['a', 'b', 'c'])
+    with pytest.raises(ValueError, match=r"a\.csv has the column 'x' twice"):
+        twice.check_once(['a', 'x'])
 
 
 def test_columns_are_known_or_chosen(tmp_path):

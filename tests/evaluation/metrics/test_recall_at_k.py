@@ -317,6 +317,7 @@ def test_bad_samples_are_named(spoil, error, message: str) -> None:
 
 
 @pytest.mark.parametrize(('settings', 'message'), [
+    (dict(topk=5.0), 'topk'), (dict(topk=None), 'topk'), (dict(extra=5), 'extra'),
     (dict(topk=('5',)), 'topk'), (dict(topk=(1, 2.5)), 'topk'), (dict(topk=0), 'topk'),
     (dict(extra='NDCG'), "of .'MRR', 'mAP'., got 'NDCG'"),
     (dict(topk=()), 'topk'), (dict(topk=(0, 5)), 'topk'), (dict(ties='random'), "got 'random'")])

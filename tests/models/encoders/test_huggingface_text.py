@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
 from torch import Tensor
 
-from tests.models.encoders.tiny_transformers import FAMILIES, POSITIONS
+from tests.models.encoders.tiny_transformers import FAMILIES, POSITIONS, Family
 from urbancross_mm.datasets.tokenizers import HuggingFaceTokenizer
 from urbancross_mm.models import HuggingFaceTextEncoder
 
@@ -18,7 +19,8 @@ TEXTS = ['a red road', 'two boat near a river', 'tree', 'road road', 'a red roof
 FULL_ROWS = ('siglip', 'siglip2', 'siglip-text')
 PROJECTED = ('clip', 'clip-old-config', 'clip-text', 'chinese-clip', 'altclip', 'siglip', 'siglip2',
              'x-clip', 'blip')
-POOLED = ('bert', 'albert', 'roberta', 'xlm-roberta', 'mpnet', 'clip-text-alone', 'siglip-text')
+POOLED = ('bert', 'fnet', 'mobilebert', 'albert', 'roberta', 'xlm-roberta', 'mpnet',
+          'clip-text-alone', 'siglip-text')
 
 
 @pytest.fixture(scope='module')
@@ -38,6 +40,8 @@ def states_and_feature(name: str, folder: str, text: str) -> tuple[Tensor, Tenso
     count = inputs['input_ids'].shape[1]
     if name in FULL_ROWS:  # the documented way: no mask, padding='max_length'
         inputs = tokenizer(text, return_tensors='pt', padding='max_length', max_length=POSITIONS)
+        del inputs['attention_mask']
+    if name == 'fnet':
         del inputs['attention_mask']
     feature = None
     if name == 'clip-text':
@@ -195,3 +199,15 @@ class _Opener:
 
     def __reduce__(self) -> tuple:
         return open, (self.path, 'w')
+
+
+@pytest.mark.parametrize('model, sizes', [
+    ('FunnelModel', dict(d_model=16, block_sizes=[1, 1], n_head=2, d_head=8, d_inner=24)),
+    ('ReformerModel', dict(hidden_size=16, attention_head_size=8, num_attention_heads=2,
+                           attn_layers=['local'], axial_pos_embds=False, feed_forward_size=24))])
+def test_a_model_that_does_not_run_is_refused(
+        model: str, sizes: dict[str, Any], tmp_path: Path) -> None:
+    folder = Family(model, sizes).save(tmp_path)
+
+    with pytest.raises(ValueError, match=f'the {model} at .* cannot encode text of shape'):
+        HuggingFaceTextEncoder(folder)

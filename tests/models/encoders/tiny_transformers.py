@@ -99,6 +99,11 @@ FAMILIES = {
         sinusoidal_pos_embds=True)),
     'deberta-v2': Family('DebertaV2Model', dict(
         SIZES, relative_attention=True, pos_att_type=['p2c', 'c2p'], position_biased_input=False)),
+    # These read their neighbors without a mask: nothing may follow a text.
+    'fnet': Family('FNetModel', SIZES),
+    'convbert': Family('ConvBertModel', dict(SIZES, embedding_size=8, conv_kernel_size=3)),
+    'mobilebert': Family('MobileBertModel', dict(
+        SIZES, embedding_size=8, intra_bottleneck_size=WIDTH, num_feedforward_networks=1)),
     'roberta': Family('RobertaModel', SIZES, **ROBERTA),
     'xlm-roberta': Family('XLMRobertaModel', SIZES, **ROBERTA),
     'mpnet': Family('MPNetModel', SIZES, **ROBERTA),

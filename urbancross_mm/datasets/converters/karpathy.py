@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def read_entries(source: Path) -> list[tuple[str, Any]]:
     content = read_json(source)
     if isinstance(content, dict) and isinstance(content.get('images'), list) \
             and not _is_by_class(content):
-        return [(f'{source}, image {number}', entry)
+        return [(f'{source}, image {number}', _without_label(entry))
                 for number, entry in enumerate(content['images'])]
     if not _is_by_class(content):
         found = list(content)[:5] if isinstance(content, dict) else type(content).__name__
@@ -82,11 +83,12 @@ def _is_by_class(content: Any) -> bool:
     """Whether it is NWPU-Captions' layout, which has a list of pictures for each class."""
     if not isinstance(content, dict) or not all(isinstance(v, list) for v in content.values()):
         return False
-    first = next((entry for entries in content.values() for entry in entries), None)
-    return isinstance(first, dict) and 'raw' in first
+    return any(isinstance(entry, dict) and 'raw' in entry
+               for entries in content.values() for entry in entries)
 
 
-def _entries_by_class(content: dict[str, list[Any]], source: str) -> Iterator[tuple[str, Any]]:
+def _entries_by_class(content: dict[str, list[Any]], source: str
+                      ) -> Iterator[tuple[str, Any]]:
     for label, entries in content.items():
         for number, entry in enumerate(entries):
             where = f'{source}, class {label!r}, image {number}'
@@ -99,6 +101,13 @@ def _entries_by_class(content: dict[str, list[Any]], source: str) -> Iterator[tu
                               sentences=[dict(raw=entry[key]) for key in keys], label=label)
 
 
+def _without_label(entry: Any) -> Any:
+    """A field of Karpathy's layout that happens to have this name is no scene class."""
+    if not isinstance(entry, dict):
+        return entry
+    return {key: value for key, value in entry.items() if key != 'label'}
+
+
 def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]:
     try:
         name, split = entry['filename'], MERGED.get(entry['split'], entry['split'])
@@ -107,10 +116,14 @@ def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{where}: expected filename, split and sentences[].raw ({error!r})'
                          ) from error
-    if split not in SPLITS or not all(isinstance(text, str) for text in (name, folder, *texts)):
-        raise ValueError(f'{where}: split must be one of {SPLITS} or restval, names and captions '
-                         f'must be text; got split {split!r} and filename {name!r}')
-    # Some files name the folder of a download that nobody's pictures lie in.
-    inside = f'{folder}/{name}' if folder else name
-    return split, Source(inside if name and builder.find(inside) else name, texts, where,
-                         fields=dict(label=label))
+    if split not in SPLITS:
+        raise ValueError(f'{where}: split must be one of {SPLITS} or restval, '
+                         f'got split {split!r}')
+    for key, text in (('filename', name), ('filepath', folder), *(('raw', one) for one in texts)):
+        if not isinstance(text, str):
+            raise ValueError(f'{where}: {key} must be text, got {text!r:.80}')
+    # Some files name the folder of a download that nobody's pictures lie in, or name it twice.
+    inside = f'{folder}/{name}' if folder and not name.startswith(f'{folder}/') else name
+    plain = Source(name, texts, where, fields=dict(label=label))
+    within = replace(plain, name=inside)
+    return split, within if name and builder.locate(within) else plain

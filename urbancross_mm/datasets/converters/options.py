@@ -45,6 +45,23 @@ class Options:
     def __post_init__(self) -> None:
         if self.suffix not in ('.json', '.parquet'):
             raise ValueError(f'annotations are .json or .parquet, got {self.suffix!r}')
+        check_name_and_seed(self.name, self.seed)
+
+
+def check_name_and_seed(name: str, seed: int) -> None:
+    """Refuse a name that would lead out of the folder of the outputs, and a seed that is none.
+
+    Args:
+        name (str): Of the data set, with which the names of its files begin.
+        seed (int): Of what is drawn.
+
+    Raises:
+        ValueError: Naming the value.
+    """
+    if name in ('', '..') or Path(name.replace('\\', '/')).name != name:
+        raise ValueError(f'--name must be a plain name without folders, got {name!r}')
+    if seed < 0:
+        raise ValueError(f'--seed must be at least 0, got {seed}')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

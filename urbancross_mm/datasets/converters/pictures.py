@@ -159,7 +159,9 @@ class _Names:
         """Paths that may be meant, from the first way that finds any."""
         stem = _without_suffix(name)
         alike = {*self._stem.get(stem, ()), *self._folded.get(name.casefold(), ())}
-        return self._exact.get(name) or sorted(alike) or self._loose.get(stem.casefold(), [])
+        # What follows a dot need not be a suffix: scene_0.5 is scene_0.5.jpg.
+        return self._exact.get(name) or self._stem.get(name) or sorted(alike) \
+            or self._loose.get(stem.casefold(), [])
 
 
 def _without_suffix(name: str) -> str:

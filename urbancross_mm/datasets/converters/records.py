@@ -62,7 +62,7 @@ class RecordBuilder:
         missing: list[Source] = []
         without, empty = 0, 0
         for source in track(sources, f'{self.options.name} {split}'):
-            path = self.find(source.name)
+            path = self.locate(source)
             if path is None:
                 missing.append(source)
                 continue
@@ -87,6 +87,23 @@ class RecordBuilder:
         """
         return name if self.pictures is None else self.pictures.find(name)
 
+    def locate(self, source: Source) -> str | None:
+        """As :meth:`find`, for a picture whose place in the source is known.
+
+        Args:
+            source (Source): The picture.
+
+        Returns:
+            str | None: None if it is not on disk.
+
+        Raises:
+            ValueError: If several pictures may be meant; the sentence names the place.
+        """
+        try:
+            return self.find(source.name)
+        except ValueError as error:
+            raise ValueError(f'{source.where}: {error}') from error
+
     def unused(self) -> list[str]:
         """Pictures on disk that no record built so far names."""
         names = self.pictures.names if self.pictures else []
@@ -108,7 +125,7 @@ class RecordBuilder:
         given = source.fields.get('label')
         if given or not self.labels:
             return given
-        return label_of(self.find(source.name) or source.name)
+        return label_of(self.locate(source) or source.name)
 
     def _item(self, source: Source, path: str) -> Item:
         fields = dict(source.fields, label=self.label(source), segments=self.segments.find(path),

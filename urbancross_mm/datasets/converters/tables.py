@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from urbancross_mm.utils.text_files import read_text
@@ -25,19 +24,37 @@ class Table:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, empty, separated by something else, or has a column twice.
+        ValueError: If it is no text, empty, or separated by something else.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lines = io.StringIO(read_text(path), newline='')
+        text = read_text(path)
+        # A column of outlines may be long; the limit is of the whole process, so only raised.
+        csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+        lines = io.StringIO(text, newline='')
         skipped = self._skip_separator_line(lines)
         self._rows = _numbered(lines, path, skipped)
         _, header = next(self._rows, (0, []))
         if not header:
             raise ValueError(f'{path} is empty')
         self.columns = [name.strip() for name in header]
-        self._check_columns()
+        for separator in OTHER_SEPARATORS:
+            if len(self.columns) == 1 and separator in self.columns[0]:
+                self._refuse_separator(separator)
+
+    def check_once(self, columns: Iterable[str]) -> None:
+        """Refuse a column that is to be read and comes twice.
+
+        Args:
+            columns (Iterable[str]): Those that are read; they need not be there.
+
+        Raises:
+            ValueError: Naming the first.
+        """
+        for name in columns:
+            if self.columns.count(name) > 1:
+                raise ValueError(f'{self.path} has the column {name!r} twice')
 
     def rows(self, names: Collection[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
         """Every row that is not blank.
@@ -54,9 +71,11 @@ class Table:
                 a cell holds what looks like further rows; the sentence names the line.
         """
         for line, cells in self._rows:
-            if not cells:
+            if not any(cell.strip() for cell in cells):
                 continue
             where = f'{self.path}, line {line}'
+            if not any(cells[len(self.columns):]):  # a comma ends each row
+                cells = cells[:len(self.columns)]
             if len(cells) != len(self.columns):
                 raise ValueError(f'{where}: {len(cells)} cells, but the header has '
                                  f'{len(self.columns)} ({", ".join(self.columns)}); a text with '
@@ -76,14 +95,6 @@ class Table:
         if match[1] != ',':
             self._refuse_separator(match[1])
         return 1
-
-    def _check_columns(self) -> None:
-        for separator in OTHER_SEPARATORS:
-            if len(self.columns) == 1 and separator in self.columns[0]:
-                self._refuse_separator(separator)
-        twice = [name for name, count in Counter(filter(None, self.columns)).items() if count > 1]
-        if twice:
-            raise ValueError(f'{self.path} has the column {twice[0]!r} twice')
 
     def _refuse_separator(self, separator: str) -> None:
         known = OTHER_SEPARATORS.get(separator, repr(separator))

@@ -135,6 +135,7 @@ def read_rows(path: Path, image_column: str | None = None, caption_column: str |
     """
     table = Table(path)
     image, caption = choose_columns(table, COLUMNS, image_column, caption_column)
+    table.check_once((image, caption, TAG_COLUMN, *BOUNDS))
     for line, row in table.rows(names):
         where = f'{path}, line {line}'
         fields = dict(geo_tags=parse_tags(row.get(TAG_COLUMN, '')) or None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -79,10 +80,11 @@ class RecallAtK(EmbeddingMetric):
                  collect_device: str = 'cpu', prefix: str | None = None,
                  collect_dir: str | None = None, extra: str | Sequence[str] = ()) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.topk = (topk,) if isinstance(topk, int) else tuple(topk)
-        if not self.topk or not all(type(k) is int and k > 0 for k in self.topk):
+        self.topk = tuple(topk) if isinstance(topk, Iterable) else (topk,)
+        if not self.topk or not all(map(_is_length, self.topk)):
             raise ValueError(f'topk must be numbers from 1, got {topk!r}')
-        self.extra = (extra,) if isinstance(extra, str) else tuple(extra)
+        listed = isinstance(extra, Iterable) and not isinstance(extra, str)
+        self.extra = tuple(extra) if listed else (extra,)
         if not set(self.extra) <= set(EXTRA):
             raise ValueError(f'extra must be of {EXTRA}, got {extra!r}')
         if ties not in ranking.TIES:
@@ -157,6 +159,10 @@ class RecallAtK(EmbeddingMetric):
             f'RecallAtK: {len(data.image_embeds)} pictures{distractors}, {len(data.caption_text)} '
             f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
             f'right for a caption is {right}, ties {self.ties}', logger='current')
+
+
+def _is_length(k: object) -> bool:
+    return isinstance(k, Integral) and not isinstance(k, bool) and k > 0
 
 
 def _assemble(results: list[dict]) -> _Galleries:

@@ -88,8 +88,7 @@ class HuggingFaceEncoder(BaseEncoder):
         missing, self._missing = self._missing, {}
         asked = [weight for weight in (missing.values() if frozen else self.parameters())
                  if weight.requires_grad]
-        with torch.set_grad_enabled(bool(asked)):
-            feats = self.pooled(probe)
+        feats = self._first_pass(probe, bool(asked))
         used = _leaves(feats)
         unused = {id(weight) for weight in asked if id(weight) not in used}
         lost = [name for name, weight in missing.items() if id(weight) not in unused]
@@ -100,6 +99,15 @@ class HuggingFaceEncoder(BaseEncoder):
         for weight in asked:
             weight.requires_grad_(id(weight) not in unused)
         return feats.shape[-1]
+
+    def _first_pass(self, probe: Tensor, gradients: bool) -> Tensor:
+        try:
+            with torch.set_grad_enabled(gradients):
+                return self.pooled(probe)
+        except (TypeError, RuntimeError, AssertionError, IndexError) as error:
+            raise ValueError(
+                f'the {type(self.model).__name__} at {self.path!r} cannot encode {self.modality} '
+                f'of shape {tuple(probe.shape)}: {_first_line(error)}') from error
 
     def _own_feature(self, out: Any) -> Tensor:
         """The feature that the model was trained to give, projection included."""
@@ -154,8 +162,7 @@ def load_model(path: str, allow_download: bool) -> tuple[nn.Module, set[str]]:
             path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **options)
         return model, set(info['missing_keys'])
     except LOAD_ERRORS as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        reason = textwrap.shorten(first_line, 200, placeholder=' ...').rstrip('.')
+        reason = _first_line(error)
         if isinstance(error, OSError) or not os.path.isdir(path):
             raise FileNotFoundError(
                 f'no transformers model at {path!r} ({reason}): give a local folder with '
@@ -175,6 +182,11 @@ def _class_for(config: dict[str, Any]) -> Any:
     known = config.get('model_type') in transformers.CONFIG_MAPPING
     own = not known or name.endswith(OWN_CLASSES)
     return (own and getattr(transformers, name, None)) or transformers.AutoModel
+
+
+def _first_line(error: BaseException) -> str:
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return textwrap.shorten(line, 200, placeholder=' ...').rstrip('.')
 
 
 def _train_last(model: nn.Module, count: int) -> None:

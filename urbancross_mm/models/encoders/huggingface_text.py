@@ -72,7 +72,10 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         self.max_tokens = _max_tokens(self.model)
         self._vocab_size = getattr(self.model.config, 'vocab_size', self.pad_id + 1)
         self._unmasked = self.model.config.model_type in UNMASKED
+        self._takes_mask = bool({'attention_mask', 'kwargs'} & set(self.inputs))
+        self._reads_padding = False
         self._finish(torch.zeros(1, 1, dtype=torch.long), embed_dim, frozen, trainable_layers)
+        self._reads_padding = self._padding_shows()
 
     def _tower(self, model: nn.Module) -> nn.Module:
         if hasattr(model, self.tower_name):
@@ -128,8 +131,18 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             ValueError: If a text is longer than the model reads.
         """
         tokens, mask = self._trim(tokens)
-        attended = None if self._unmasked else mask.long()
-        out = self.model(input_ids=tokens, attention_mask=attended, **self._segments(tokens))
+        if not self._reads_padding:
+            return self._pool(tokens, mask)
+        lengths, order = mask.sum(dim=1).sort(stable=True)
+        sizes = lengths.unique_consecutive(return_counts=True)[1].tolist()
+        parts = [self._pool(tokens[rows, :length], mask[rows, :length])
+                 for rows, length in zip(order.split(sizes), lengths.unique().tolist())]
+        return torch.cat(parts)[order.argsort()]
+
+    def _pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        attended = {} if self._unmasked or not self._takes_mask else \
+            dict(attention_mask=mask.long())
+        out = self.model(input_ids=tokens, **attended, **self._segments(tokens))
         if self.pool == 'pooler':
             return self._own_feature(out)
         states = out.last_hidden_state  # (N, L, C)
@@ -137,6 +150,18 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             return states[:, 0]
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+    @torch.no_grad()
+    def _padding_shows(self) -> bool:
+        """Whether a text depends on the padding behind it, as through the convolutions of ConvBERT.
+
+        Such a model is given texts of one length at a time, hence without padding.
+        """
+        longest = min(6, self.max_tokens or 6)
+        rows = torch.full((2, longest), int(self.pad_id == 0))
+        rows[0, longest // 2:] = self.pad_id
+        alone, padded = self.pooled(rows[:1])[0], self.pooled(rows)[0]
+        return not bool((alone - padded).norm() <= 1e-4 * alone.norm())
 
     def _segments(self, tokens: Tensor) -> dict[str, Tensor]:
         """Types of the tokens where they are not all 0, which is what models assume."""
