@@ -88,8 +88,7 @@ class HuggingFaceEncoder(BaseEncoder):
         missing, self._missing = self._missing, {}
         asked = [weight for weight in (missing.values() if frozen else self.parameters())
                  if weight.requires_grad]
-        feats = self._first_pass(probe, bool(asked))
-        used = _leaves(feats)
+        feats, used = self._first_pass(probe, asked)
         unused = {id(weight) for weight in asked if id(weight) not in used}
         lost = [name for name, weight in missing.items() if id(weight) not in unused]
         if lost:
@@ -100,10 +99,18 @@ class HuggingFaceEncoder(BaseEncoder):
             weight.requires_grad_(id(weight) not in unused)
         return feats.shape[-1]
 
-    def _first_pass(self, probe: Tensor, gradients: bool) -> Tensor:
+    def _first_pass(self, probe: Tensor, asked: list[Tensor]) -> tuple[Tensor, set[int]]:
+        """Features of a probe, and the ids of the weights that they depend on."""
         try:
-            with torch.set_grad_enabled(gradients):
-                return self.pooled(probe)
+            with torch.set_grad_enabled(bool(asked)):
+                feats = self.pooled(probe)
+            used = _leaves(feats)
+            trained = [weight for weight in asked if id(weight) in used]
+            if trained:
+                # Some models fail on the way back alone. One small gradient shows it; those of all
+                # weights would take the memory of the model again.
+                torch.autograd.grad(feats.sum(), min(trained, key=Tensor.numel))
+            return feats, used
         except (TypeError, RuntimeError, AssertionError, IndexError) as error:
             raise ValueError(
                 f'the {type(self.model).__name__} at {self.path!r} cannot encode {self.modality} '
