@@ -18,6 +18,7 @@ from mmengine.model import is_model_wrapper  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
     add_run_arguments, build_runner, config_of, for_checkpoint, resolve_checkpoint, use_bfloat16)
+from urbancross_mm.apis.config import model_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 
@@ -56,10 +57,10 @@ def main() -> None:
     cfg = config_of(args)
     if not cfg.get('test_dataloader'):
         raise ValueError(f'{args.config} has no test_dataloader, which a test needs')
-    if args.checkpoint:
+    if args.checkpoint is not None:
         cfg.load_from = resolve_checkpoint(args.checkpoint)
     if cfg.get('load_from'):
-        cfg.model = for_checkpoint(cfg.model.to_dict())
+        cfg.model = for_checkpoint(model_of(cfg))
     if args.amp:
         use_bfloat16(cfg, 'test_cfg')
     if args.show_dir:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from urbancross_mm.utils.cli import given_path
+
 
 @dataclass(kw_only=True)
 class Options:
@@ -45,6 +47,20 @@ class Options:
     def __post_init__(self) -> None:
         if self.suffix not in ('.json', '.parquet'):
             raise ValueError(f'annotations are .json or .parquet, got {self.suffix!r}')
+        check_name(self.name)
+
+
+def check_name(name: str) -> None:
+    """Stop before files of a name that leads elsewhere, or of none, are written.
+
+    Args:
+        name (str): Of a data set; its files begin with it.
+
+    Raises:
+        ValueError: If it cannot be the beginning of a file's name.
+    """
+    if not name or any(sign in name for sign in '/\\\0'):
+        raise ValueError(f'the name of a data set begins those of its files, got {name!r}')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser (argparse.ArgumentParser): Of a tool.
     """
-    parser.add_argument('--out', type=Path, required=True, help='folder for the annotations')
+    parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', help='name of the data set (default: that of the source)')
-    parser.add_argument('--segments', type=Path, help='default: segments/ beside the pictures')
-    parser.add_argument('--seg-maps', type=Path, help='default: seg_maps/ beside the pictures')
+    parser.add_argument('--segments', type=given_path, help='default: segments/ beside the pictures')
+    parser.add_argument('--seg-maps', type=given_path, help='default: seg_maps/ beside the pictures')
     parser.add_argument('--seed', type=int, default=0,
                         help='of splits that are drawn; noted in the output (%(default)s)')
     parser.add_argument('--only-present', action='store_true',

@@ -14,6 +14,7 @@ from urbancross_mm.datasets.converters.annotations import (
     make_item,
     refuse_overwrite,
 )
+from urbancross_mm.datasets.converters.options import check_name
 from urbancross_mm.datasets.converters.pictures import PictureFolder
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import probe_image
@@ -47,6 +48,9 @@ class Options:
     skip_bad: bool = False
     workers: int = 1
     force: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 def convert(options: Options) -> dict[str, dict[str, int]]:

@@ -79,7 +79,7 @@ class RecallAtK(EmbeddingMetric):
                  collect_device: str = 'cpu', prefix: str | None = None,
                  collect_dir: str | None = None, extra: str | Sequence[str] = ()) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.topk = (topk,) if isinstance(topk, int) else tuple(topk)
+        self.topk = tuple(topk) if isinstance(topk, Sequence) else (topk,)
         if not self.topk or not all(type(k) is int and k > 0 for k in self.topk):
             raise ValueError(f'topk must be numbers from 1, got {topk!r}')
         self.extra = (extra,) if isinstance(extra, str) else tuple(extra)
