@@ -15,6 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.fileio.backends import backends
+from mmengine.registry import OPTIMIZERS
 from mmengine.runner import get_priority
 
 _TOGETHER = (('train_dataloader', 'train_cfg', 'optim_wrapper'),
@@ -111,6 +112,14 @@ def _level(value: Any) -> bool:
         else isinstance(value, int)
 
 
+def _optimizer(value: Any) -> bool:
+    """mmengine would call None."""
+    if not isinstance(value, str) or '.' in value:
+        return True
+    registries = (OPTIMIZERS, *OPTIMIZERS.children.values())
+    return any(registry.get(value) is not None for registry in registries)
+
+
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     # mmengine would take the letters of a text for the items of a dataset.
     (rf'{_LOADER}(\.dataset|\.sampler|\.batch_sampler|\.collate_fn)?', 'a dict', _part),
@@ -145,6 +154,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
      lambda value: value in {*backends, 'atomic'}),
     (r'log_level', 'a level of logging such as INFO', _level),
     (rf'{_SCHEDULER}\.T_max', 'a number above 0', _number(0, strict=True)),
+    (r'optim_wrapper\.optimizer\.type', 'the name of an optimizer such as AdamW', _optimizer),
     (r'optim_wrapper\.optimizer\.lr', 'a number from 0', _number(0, strict=False)),
     (r'optim_wrapper\.clip_grad\.(max_norm|clip_value)', 'a number above 0',
      _number(0, strict=True)),

@@ -36,14 +36,11 @@ def sentence_of(error: BaseException) -> str:
         start = words if len(words) > LONGEST // 2 else message[:LONGEST]  # one long name
         message = f'{start} ... (URBANCROSS_TRACEBACK=1 shows all)'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    component = _component(frames)
     if not message:
         message = type(error).__name__
     elif not isinstance(error, EXPECTED) and not _is_sentence(error, message):
-        message = f'{type(error).__name__}: {message}'
-        if not component:
-            message += ' (URBANCROSS_TRACEBACK=1 shows where)'
-    return component + message
+        message = f'{type(error).__name__}: {message} (URBANCROSS_TRACEBACK=1 shows where)'
+    return _component(frames) + message
 
 
 def _is_sentence(error: BaseException, message: str) -> bool:

@@ -71,8 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', help='name of the data set (default: that of the source)')
-    parser.add_argument('--segments', type=given_path, help='default: segments/ beside the pictures')
-    parser.add_argument('--seg-maps', type=given_path, help='default: seg_maps/ beside the pictures')
+    parser.add_argument('--segments', type=given_path,
+                        help='default: segments/ beside the pictures')
+    parser.add_argument('--seg-maps', type=given_path,
+                        help='default: seg_maps/ beside the pictures')
     parser.add_argument('--seed', type=int, default=0,
                         help='of splits that are drawn; noted in the output (%(default)s)')
     parser.add_argument('--only-present', action='store_true',

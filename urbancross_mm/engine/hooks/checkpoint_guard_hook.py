@@ -38,9 +38,7 @@ class CheckpointGuardHook(Hook):
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
                 'epoch_*.pth, or start a new run with load_from')
-        meta = checkpoint.get('meta')
-        if runner._resume and not (isinstance(meta, dict) and {'epoch', 'iter'} <= meta.keys()
-                                   and isinstance(checkpoint.get('message_hub'), dict)):
+        if runner._resume and not _says_where_it_was(checkpoint):
             raise ValueError(f'{runner._load_from} does not say where its run was (meta, '
                              'message_hub), so none can go on from it: start one with load_from')
         if runner._resume:
@@ -50,6 +48,14 @@ class CheckpointGuardHook(Hook):
         found = checkpoint.get('state_dict', checkpoint)
         partial = fine_tune and not getattr(model, 'starts_whole', False)
         refuse_other_model(model, found, runner._load_from, partial)
+
+
+def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:
+    meta = checkpoint.get('meta')
+    return isinstance(meta, dict) and isinstance(checkpoint.get('message_hub'), dict) \
+        and isinstance(meta.get('epoch'), int) and isinstance(meta.get('iter'), int) \
+        and isinstance(meta.get('seed'), int | None) \
+        and isinstance(checkpoint.get('param_schedulers'), dict | list | None)
 
 
 def _check_optimizer(runner: Runner, saved: Any) -> None:
