@@ -31,6 +31,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     'visualizer': ('abc',), 'env_cfg': ('abc',), 'env_cfg.mp_cfg': ('abc',),
     'load_from': (5,), 'resume': ('abc', 1), 'default_scope': (5,),
     'param_scheduler': ('abc',), 'optim_wrapper': ('abc',), 'optim_wrapper.optimizer': ('abc',),
+    'optim_wrapper.optimizer.type': ('Nope',),
     'optim_wrapper.optimizer.lr': ('abc', -1, float('nan')),
     'optim_wrapper.accumulative_counts': ('abc', 0), 'optim_wrapper.clip_grad': ('abc',),
     'optim_wrapper.clip_grad.max_norm': ('abc', 0), 'optim_wrapper.paramwise_cfg': ('abc',),

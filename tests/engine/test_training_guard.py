@@ -21,9 +21,13 @@ RECIPE = 'urbancross_finland_no-segments.py'
 class GuardedModel(BaseModel):
     """A weight; with ``head``, one that compares the pairs of a batch."""
 
-    def __init__(self, frozen: bool = False, head: bool = False, gather: bool = True) -> None:
+    def __init__(self, frozen: bool = False, head: bool = False, gather: bool = True,
+                 scale: bool = False) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1), requires_grad=not frozen)
+        if scale:
+            self.head = torch.nn.Module()
+            self.head.scale = torch.nn.Parameter(torch.ones(()))
         if head:
             self.head = torch.nn.Identity()
             self.head.gather = gather
@@ -133,11 +137,10 @@ def test_losses_of_nothing(paired: bool, tmp_path: Path) -> None:
 
 
 def test_a_frozen_encoder_without_projection(tmp_path: Path) -> None:
-    cfg = small_config(RECIPE, tmp_path)
-    for tower in ('image_encoder', 'text_encoder'):
-        cfg.model[tower] = dict(type='FeatureEncoder', in_channels=4, embed_dim=None)
+    cfg = config(tmp_path, model=dict(frozen=True, scale=True))
     with pytest.raises(ValueError, match='only the scale of the loss would be trained'):
         train(cfg)
+    assert train(config(tmp_path, model=dict(scale=True))).iter == 2
 
 
 def test_the_best_checkpoint_needs_a_metric_that_is_there(tmp_path: Path) -> None:

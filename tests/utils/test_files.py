@@ -62,3 +62,21 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         atomic_write(tmp_path / 'a.txt', 'new')
     assert everything(tmp_path) == {'a.txt': b'old'}
+
+
+def test_a_pipe_is_no_file_to_replace(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(FileExistsError, match='pipe: it is a device or a pipe'):
+        atomic_write(tmp_path / 'pipe', 'text')
+    with pytest.raises(FileExistsError, match='cannot write /dev/null: it is a device'):
+        check_outputs(['/dev/null'])
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / 'far').mkdir()
+    (tmp_path / 'far/a.txt').write_text('old')
+    (tmp_path / 'link').symlink_to(tmp_path / 'far/a.txt')
+    atomic_write(tmp_path / 'link', 'new')
+    assert (tmp_path / 'link').is_symlink()
+    assert (tmp_path / 'far/a.txt').read_text() == 'new'
+    assert sorted(everything(tmp_path)) == ['far', 'far/a.txt', 'link']
