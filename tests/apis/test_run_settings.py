@@ -89,3 +89,10 @@ def test_what_a_program_may_set() -> None:
                                'default_hooks.timer': None}, sample=True)
     cfg.train_dataloader.dataset = object()
     check_settings(cfg)
+
+
+def test_a_loader_has_a_dataset() -> None:
+    cfg = load_config(RECIPE, sample=True)
+    del cfg.val_dataloader['dataset']
+    with pytest.raises(ValueError, match='val_dataloader has no dataset'):
+        check_settings(cfg)

@@ -21,6 +21,7 @@ from mmengine.runner import get_priority
 _TOGETHER = (('train_dataloader', 'train_cfg', 'optim_wrapper'),
              ('val_dataloader', 'val_cfg', 'val_evaluator'),
              ('test_dataloader', 'test_cfg', 'test_evaluator'))
+_LOADERS = tuple(names[0] for names in _TOGETHER)
 _LOADER = '(train|val|test)_dataloader'
 _SCHEDULER = r'param_scheduler(\.\w+)*'
 
@@ -46,6 +47,9 @@ def check_settings(cfg: Config) -> None:
         if missing and len(missing) < len(names):
             raise ValueError(f'{where}{", ".join(names)} belong together: '
                              f'{" and ".join(missing)} is missing')
+    for name in _LOADERS:
+        if isinstance(settings.get(name), dict) and settings[name].get('dataset') is None:
+            raise ValueError(f'{where}{name} has no dataset')
     loop = settings.get('train_cfg') or {}
     if 'type' in loop and 'by_epoch' in loop:
         raise ValueError(f'{where}train_cfg has both type={loop["type"]} and '

@@ -51,7 +51,8 @@ def _is_sentence(error: BaseException, message: str) -> bool:
         return True
     place = list(traceback.walk_tb(error.__traceback__))[-1:]
     lines = [linecache.getline(frame.f_code.co_filename, line) for frame, line in place]
-    return any(line.lstrip().startswith(('raise ', 'assert ')) for line in lines)
+    word = 'assert ' if isinstance(error, AssertionError) else 'raise '
+    return any(line.lstrip().startswith(word) for line in lines)
 
 
 def _message_of(error: BaseException) -> str:
