@@ -18,6 +18,7 @@ from mmengine.model import is_model_wrapper  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
     add_run_arguments, build_runner, config_of, for_checkpoint, resolve_checkpoint, use_bfloat16)
+from urbancross_mm.apis.config import model_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 
@@ -35,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show-dir', help='write retrieval strips to this folder')
     args = parser.parse_args()
     suffix = {'metrics': '.json', 'pred': '.pkl'}[args.out_item]
-    if args.out and not args.out.endswith(suffix):
+    if args.out is not None and not args.out.endswith(suffix):
         parser.error(f'--out must end in {suffix} for --out-item {args.out_item}, got {args.out}')
     check_outputs([args.out] if args.out else [])
     return args
@@ -54,13 +55,15 @@ def set_show_dir(cfg: Config, show_dir: str) -> None:
 def main() -> None:
     """Test."""
     args = parse_args()
+    if args.out:
+        check_outputs([args.out])
     cfg = config_of(args)
     if not cfg.get('test_dataloader'):
         raise ValueError(f'{args.config} has no test_dataloader, which a test needs')
-    if args.checkpoint:
+    if args.checkpoint is not None:
         cfg.load_from = resolve_checkpoint(args.checkpoint)
     if cfg.get('load_from'):
-        cfg.model = for_checkpoint(cfg.model.to_dict())
+        cfg.model = for_checkpoint(model_of(cfg))
     if args.amp:
         use_bfloat16(cfg, 'test_cfg')
     if args.show_dir:

@@ -142,3 +142,19 @@ def test_an_installed_package_brings_its_configs(tmp_path: Path) -> None:
             env=dict(os.environ, PYTHONPATH=str(site)), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
+
+
+def test_a_yaml_config_runs_no_code(tmp_path: Path) -> None:
+    (tmp_path / 'a.yaml').write_text(
+        f'x: !!python/object/apply:os.mkdir ["{tmp_path / "made"}"]\n')
+    with pytest.raises(ValueError, match=r'a\.yaml cannot be read'):
+        load_config(tmp_path / 'a.yaml')
+    assert not (tmp_path / 'made').exists()
+    (tmp_path / 'b.yml').write_text('x: !!python/tuple [1, 2]\n')
+    assert load_config(tmp_path / 'b.yml').x == (1, 2)
+
+
+def test_a_config_that_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / 'a.py').write_text('import sys\nsys.exit(3)\n')
+    with pytest.raises(ValueError, match=r'a\.py cannot be read: SystemExit: 3'):
+        load_config(tmp_path / 'a.py')

@@ -69,3 +69,12 @@ def test_what_it_starts_from_is_not_removed(folder: Path) -> None:
     cfg = config(folder, load_from=str(folder / 'best_retrieval_mR_epoch_3.pth'))
     with pytest.raises(ValueError, match='starts from .*best_retrieval.* --overwrite would remove'):
         claim_work_dir(cfg, overwrite=True)
+
+
+def test_checkpoints_in_another_folder_are_gone_on_with(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / 'epoch_9.pth'
+    elsewhere.touch()
+    (folder / 'last_checkpoint').write_text(str(elsewhere))
+    assert claim_work_dir(config(folder, resume=True, load_from=str(elsewhere))) == []
+    with pytest.raises(FileExistsError, match='holds an earlier training'):
+        claim_work_dir(config(folder, resume=True, load_from=str(tmp_path / 'other.pth')))

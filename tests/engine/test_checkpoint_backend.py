@@ -60,3 +60,19 @@ def test_find_resumable_takes_the_later_of_both_kinds_and_only_what_a_run_writes
     assert find_resumable(tmp_path) == str(tmp_path / 'iter_300.pth')
     (tmp_path / 'last_checkpoint').write_bytes(b'\xff\x00')
     assert find_resumable(tmp_path) == str(tmp_path / 'iter_300.pth')
+
+
+def test_a_copied_folder_goes_on_with_its_own_checkpoint(tmp_path: Path) -> None:
+    for name in ('old', 'new'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'epoch_2.pth').touch()
+        (tmp_path / name / 'last_checkpoint').write_text(str(tmp_path / 'old' / 'epoch_2.pth'))
+    assert find_resumable(tmp_path / 'new') == str(tmp_path / 'new' / 'epoch_2.pth')
+    (tmp_path / 'new' / 'epoch_2.pth').unlink()  # CheckpointHook.out_dir
+    assert find_resumable(tmp_path / 'new') == str(tmp_path / 'old' / 'epoch_2.pth')
+
+
+def test_a_pointer_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'last_checkpoint')
+    (tmp_path / 'epoch_1.pth').touch()
+    assert find_resumable(tmp_path) == str(tmp_path / 'epoch_1.pth')

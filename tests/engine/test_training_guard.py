@@ -21,9 +21,13 @@ RECIPE = 'urbancross_finland_no-segments.py'
 class GuardedModel(BaseModel):
     """A weight; with ``head``, one that compares the pairs of a batch."""
 
-    def __init__(self, frozen: bool = False, head: bool = False, gather: bool = True) -> None:
+    def __init__(self, frozen: bool = False, head: bool = False, gather: bool = True,
+                 scale: bool = False) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1), requires_grad=not frozen)
+        if scale:
+            self.head = torch.nn.Module()
+            self.head.scale = torch.nn.Parameter(torch.ones(()))
         if head:
             self.head = torch.nn.Identity()
             self.head.gather = gather
@@ -97,8 +101,54 @@ def test_nothing_to_train(tmp_path: Path) -> None:
 def test_a_warm_up_from_zero_is_no_learning_rate_of_zero(tmp_path: Path) -> None:
     cfg = config(tmp_path, items=16)
     cfg.param_scheduler = [dict(type='LinearLR', start_factor=1e-9, end=2, by_epoch=False)]
-    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(weight=dict(lr_mult=0.0)))
     assert train(cfg).iter == 4
+
+
+def test_rates_of_nothing(tmp_path: Path) -> None:
+    cfg = config(tmp_path)
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(weight=dict(lr_mult=0.0)))
+    with pytest.raises(ValueError, match='paramwise_cfg sets the learning rate of every weight'):
+        train(cfg)
+
+
+@pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=2),
+                                  dict(by_epoch=False, max_iters=3)])
+def test_a_schedule_of_nothing_saves_nothing(loop: dict, tmp_path: Path) -> None:
+    cfg = config(tmp_path, **loop)
+    cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1))
+    cfg.param_scheduler = [dict(type='ConstantLR', factor=0.0, begin=0, end=100, by_epoch=False)]
+    with pytest.raises(ValueError, match='the learning rate was 0 in every iteration'):
+        train(cfg)
+    assert not list(tmp_path.glob('epoch_*.pth'))
+
+
+@pytest.mark.parametrize('paired', [True, False])
+def test_losses_of_nothing(paired: bool, tmp_path: Path) -> None:
+    recipe = RECIPE if paired else 'adaptation/linear_rsicd2ucm_coral.py'
+    cfg = small_config(recipe, tmp_path)
+    if paired:
+        cfg.model.head.loss.loss_weight = 0
+    else:
+        cfg.start = None
+        cfg.model.paired_loss = False
+        cfg.model.losses[0].loss_weight = 0.0
+    with pytest.raises(ValueError, match='every loss of .* has loss_weight=0'):
+        train(cfg)
+
+
+def test_a_frozen_encoder_without_projection(tmp_path: Path) -> None:
+    cfg = config(tmp_path, model=dict(frozen=True, scale=True))
+    with pytest.raises(ValueError, match='only the scale of the loss would be trained'):
+        train(cfg)
+    assert train(config(tmp_path, model=dict(scale=True))).iter == 2
+
+
+def test_the_best_checkpoint_needs_a_metric_that_is_there(tmp_path: Path) -> None:
+    cfg = small_config(RECIPE, tmp_path)
+    cfg.default_hooks.checkpoint.save_best = 'nope'
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
+    with pytest.raises(ValueError, match='save_best=nope is none .*: retrieval/i2t_R@1'):
+        train(cfg)
 
 
 @pytest.mark.parametrize(('items', 'batch', 'drop_last'), [(8, 1, True), (1, 4, False)])

@@ -118,3 +118,29 @@ def test_a_prefix_that_no_weight_has_is_named(tmp_path: Path) -> None:
     torch.save(Line().state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match="no weight in .*x.pth begins with 'backbone.'"):
         init_cfg(tmp_path / 'x.pth', prefix='backbone.')
+
+
+@pytest.mark.parametrize('content', [{'state_dict': {'other.weight': torch.ones(2, 2)}},
+                                     {'tower.layer.weight': torch.ones(2, 2)}])
+def test_weights_of_which_none_fits_are_refused(content: dict, tmp_path: Path) -> None:
+    """mmengine would log their names, and train from random ones."""
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'no weight in .*a\.pth is one of Line: it holds '):
+        init_cfg(tmp_path / 'a.pth')
+
+
+def test_a_part_of_the_weights_is_enough(tmp_path: Path) -> None:
+    torch.save({'layer.bias': torch.full((2,), 7.0), 'head.weight': torch.ones(1)},
+               tmp_path / 'a.pth')
+    line = Line(dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
+    line.init_weights()
+    assert line.layer.bias.tolist() == [7, 7]
+    torch.save({'tower.layer.bias': torch.full((2,), 5.0)}, tmp_path / 'b.pth')
+    mm.load_checkpoint(line, str(tmp_path / 'b.pth'), revise_keys=[(r'^tower\.', '')])
+    assert line.layer.bias.tolist() == [5, 5]
+
+
+def test_a_file_without_weights_is_no_other_model(tmp_path: Path) -> None:
+    torch.save({'model': {'state_dict': {'layer.bias': torch.ones(2)}}}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth holds no weights: .* its keys are model'):
+        init_cfg(tmp_path / 'a.pth')

@@ -397,3 +397,29 @@ def test_an_array_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='cannot read'):
         (tmp_path / 'y.pth').write_bytes(data.replace(b'S1', b'S0'))
         read_checkpoint(tmp_path / 'y.pth')
+
+
+@pytest.mark.parametrize('change', [
+    lambda value: value.to('meta'), lambda value: value.to_sparse(),
+    lambda value: value.to_sparse_csr()], ids=['meta', 'sparse', 'csr'])
+def test_a_tensor_that_cannot_be_copied_is_refused(change: Callable, tmp_path: Path) -> None:
+    """mmengine would log it, and go on with random weights."""
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict={'weight': change(torch.eye(2)), 'bias': torch.ones(2)}), path)
+    with pytest.raises(ValueError, match=r'a\.pth holds weight as a tensor without plain numbers'):
+        read_state_dict(path)
+
+
+def test_an_array_is_no_weight(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    weights = {'weight': np.eye(2, dtype=np.float32), 'bias': torch.ones(2)}
+    assert compare_state_dicts(model.state_dict(), weights) == ([], ['weight'], 1)
+    torch.save(dict(state_dict={'weight': np.eye(2)}), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth holds no weights'):
+        read_state_dict(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('key', ['state_dict_ema', 'model_ema'])
+def test_averaged_weights_are_taken_where_there_are_no_others(key: str, tmp_path: Path) -> None:
+    torch.save({key: {'module.a': torch.ones(1)}, 'epoch': 1}, tmp_path / 'a.pth')
+    assert list(read_state_dict(tmp_path / 'a.pth')) == ['a']

@@ -69,3 +69,22 @@ def test_a_foreign_error_names_the_component_and_its_settings(value: Any) -> Non
     parameters = torch.nn.Linear(1, 1).parameters()
     error = caught(lambda: OPTIMIZERS.build(dict(type='Adam', params=parameters, lr=value)))
     assert sentence_of(error).startswith(f'Adam(lr={value!r}) cannot be built: ')
+
+
+def test_what_a_library_checks_and_names_is_a_sentence() -> None:
+    def check(size: Any) -> None:
+        assert isinstance(size, int), f'size must be a number, got {size}'
+        raise TypeError(
+            'one of two lines')
+
+    assert sentence_of(caught(lambda: check('a'))).startswith('size must be a number, got a')
+    assert sentence_of(caught(lambda: check(1))) == 'one of two lines'
+    assert sentence_of(caught(lambda: check(1, nope=2))).endswith(
+        "check() got an unexpected keyword argument 'nope'")
+    assert sentence_of(caught(lambda: len(3))).endswith('(URBANCROSS_TRACEBACK=1 shows where)')
+
+
+def test_a_long_name_is_not_lost() -> None:
+    sentence = sentence_of(FileNotFoundError('no checkpoint at ' + 'x' * 5000))
+    assert sentence.startswith('no checkpoint at xxxxx')
+    assert len(sentence) < LONGEST + 50

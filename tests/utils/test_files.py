@@ -68,3 +68,21 @@ def test_a_name_that_is_too_long_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match='cannot write a file of a name as long as bbb'):
         write_all({tmp_path / 'o/a.json': 'a', tmp_path / 'o' / ('b' * 250): 'b'})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_no_file_to_replace(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(FileExistsError, match='pipe: it is a device or a pipe'):
+        atomic_write(tmp_path / 'pipe', 'text')
+    with pytest.raises(FileExistsError, match='cannot write /dev/null: it is a device'):
+        check_outputs(['/dev/null'])
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / 'far').mkdir()
+    (tmp_path / 'far/a.txt').write_text('old')
+    (tmp_path / 'link').symlink_to(tmp_path / 'far/a.txt')
+    atomic_write(tmp_path / 'link', 'new')
+    assert (tmp_path / 'link').is_symlink()
+    assert (tmp_path / 'far/a.txt').read_text() == 'new'
+    assert sorted(everything(tmp_path)) == ['far', 'far/a.txt', 'link']

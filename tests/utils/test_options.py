@@ -48,3 +48,12 @@ def test_what_is_no_option_ends_in_a_sentence(entry: str, sentence: str,
     with pytest.raises(SystemExit):
         read(entry)
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('entry', ['.a=1', 'a.=1', 'a..b=1'])
+def test_a_key_has_no_empty_part(entry: str, capsys: pytest.CaptureFixture) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', entry])
+    assert f'an option is KEY=VALUE, got {entry!r}' in capsys.readouterr().err

@@ -29,3 +29,13 @@ def test_a_launcher_without_its_environment_is_one_sentence(monkeypatch: pytest.
     with pytest.raises(ValueError, match='RANK.*dist_train.sh'):
         setup_env.init_cpu_distributed('pytorch')
     assert setup_env.init_cpu_distributed('none') is False
+
+
+@pytest.mark.parametrize(('launcher', 'variable'), [
+    ('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_LOCAL_RANK')])
+def test_a_launcher_that_started_nothing(launcher: str, variable: str,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ('RANK', 'WORLD_SIZE', 'SLURM_PROCID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=f'--launcher {launcher} needs {variable} .*start with'):
+        setup_env.init_cpu_distributed(launcher)

@@ -24,14 +24,14 @@ from urbancross_mm.datasets.converters.classical_segments import (  # noqa: E402
     convert,
 )
 from urbancross_mm.datasets.converters.segment_names import fill_segments  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
     """Segment."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('images', type=Path, help='folder of pictures')
-    parser.add_argument('--out', type=Path, required=True, help='folder for the masks')
+    parser.add_argument('images', type=given_path, help='folder of pictures')
+    parser.add_argument('--out', type=given_path, required=True, help='folder for the masks')
     parser.add_argument('--method', default='color', choices=sorted(METHODS))
     parser.add_argument('--num-segments', type=int, default=10, help='most segments a picture')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')

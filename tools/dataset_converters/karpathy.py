@@ -20,14 +20,14 @@ from urbancross_mm.datasets.converters.options import (  # noqa: E402
     add_arguments,
     print_counts,
 )
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=Path, metavar='file', help='the .json file')
-    parser.add_argument('--images', type=Path,
+    parser.add_argument('root', type=given_path, metavar='file', help='the .json file')
+    parser.add_argument('--images', type=given_path,
                         help='folder of pictures; without it names are taken as they are')
     add_arguments(parser)
     args = parser.parse_args()

@@ -16,16 +16,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.converters.options import print_counts  # noqa: E402
 from urbancross_mm.datasets.converters.picture_folder import Options, convert  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('images', type=Path, help='folder of pictures, searched with subfolders')
-    parser.add_argument('--texts', type=Path, required=True,
+    parser.add_argument('images', type=given_path,
+                        help='folder of pictures, searched with subfolders')
+    parser.add_argument('--texts', type=given_path, required=True,
                         help='text file, one sentence a line, about such pictures')
-    parser.add_argument('--out', type=Path, required=True, help='folder for the annotations')
+    parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', required=True, help='of the data set and its domain')
     parser.add_argument('--seed', type=int, default=0,
                         help='of the tenth that is kept aside for choosing a checkpoint')

@@ -18,14 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.converters.precomp import SPLITS, Options, convert  # noqa: E402
 from urbancross_mm.datasets.converters.options import add_arguments, print_counts  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=Path, help='folder of the .txt files, or the one above')
-    parser.add_argument('--images', type=Path,
+    parser.add_argument('root', type=given_path, help='folder of the .txt files, or the one above')
+    parser.add_argument('--images', type=given_path,
                         help='folder of pictures; without it names are taken as they are')
     parser.add_argument('--split', default='published', choices=SPLITS,
                         help='how to divide the training list into train and val: as published, '

@@ -23,16 +23,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.converters.segment_folders import Options, convert  # noqa: E402
 from urbancross_mm.datasets.converters.segment_names import fill_segments  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=Path, help='data root with image_segments/ (and images/)')
-    parser.add_argument('--sam', type=Path, metavar='FOLDER',
+    parser.add_argument('root', type=given_path,
+                        help='data root with image_segments/ (and images/)')
+    parser.add_argument('--sam', type=given_path, metavar='FOLDER',
                         help='output of SAM to read in place of image_segments/')
-    parser.add_argument('--out', type=Path, help='folder for the masks (default: ROOT/segments)')
+    parser.add_argument('--out', type=given_path,
+                        help='folder for the masks (default: ROOT/segments)')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--white', type=int, default=235,
                         help='a pixel is background if no channel is darker than this')

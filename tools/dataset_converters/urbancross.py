@@ -20,16 +20,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.datasets.converters.options import add_arguments, print_counts  # noqa: E402
 from urbancross_mm.datasets.converters.urbancross import RULES, Options, convert  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=Path, help='folder of the country')
-    parser.add_argument('--images', type=Path,
+    parser.add_argument('root', type=given_path, help='folder of the country')
+    parser.add_argument('--images', type=given_path,
                         help='folder of pictures (default: ROOT/images, if it is there)')
-    parser.add_argument('--csv', type=Path, help='descriptions (default: the *refine*.csv)')
+    parser.add_argument('--csv', type=given_path, help='descriptions (default: the *refine*.csv)')
     parser.add_argument('--image-column',
                         help="column of image names (default: image_name, or SkyScript's filepath)")
     parser.add_argument('--caption-column',

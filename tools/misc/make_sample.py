@@ -8,6 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from urbancross_mm.utils.cli import run_tool  # noqa: E402
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
@@ -32,11 +34,8 @@ def main() -> None:
     from urbancross_mm.datasets.sample_world import make_sample
 
     args = parse_args()
-    try:
-        summary = make_sample(args.root, args.images, args.seed, args.image_size, args.workers,
-                              args.force)
-    except (FileExistsError, ValueError) as error:
-        sys.exit(f'make_sample.py: {error}')
+    summary = make_sample(args.root, args.images, args.seed, args.image_size, args.workers,
+                          args.force)
     if not args.no_convert:
         convert_sample(args.root, seed=args.seed)
     for name, counts in summary['counts'].items():
@@ -44,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

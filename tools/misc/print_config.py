@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.files import atomic_write  # noqa: E402
 
 
 def main() -> None:
@@ -19,9 +20,11 @@ def main() -> None:
     add_common_arguments(parser)
     parser.add_argument('--out', help='write it to this .py file instead')
     args = parser.parse_args()
+    if args.out is not None and not args.out.endswith('.py'):
+        parser.error(f'--out must end in .py, got {args.out}')
     cfg = load_config(args.config, args.cfg_options, args.sample)
-    if args.out:
-        cfg.dump(args.out)
+    if args.out is not None:
+        atomic_write(args.out, cfg.pretty_text)
     else:
         print(cfg.pretty_text)
 

@@ -20,7 +20,7 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from urbancross_mm.utils.checkpoints import add_trust_argument, read_state_dict  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 BLOCKS = (1, 2, 3, 4, 3, 3, 1)  # inverted residuals of MobileNetV2's layers 1 to 7
 BLOCK_NAMES = [
@@ -92,8 +92,8 @@ def convert(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def main() -> None:
     """Convert a file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('weights', type=Path, help='.pth file of torchvision')
-    parser.add_argument('out', type=Path, help='.pth file to write')
+    parser.add_argument('weights', type=given_path, help='.pth file of torchvision')
+    parser.add_argument('out', type=given_path, help='.pth file to write')
     add_trust_argument(parser)
     parser.add_argument('--force', action='store_true', help='overwrite OUT')
     args = parser.parse_args()

@@ -35,7 +35,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--phase', default='train', choices=['train', 'val', 'test'])
     parser.add_argument('--number', type=int, default=20, help='sheets to draw (default: 20)')
     parser.add_argument('--seed', type=int, default=0, help='of the choice and the augmentation')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.number < 1:
+        parser.error(f'--number must be at least 1, got {args.number}')
+    return args
 
 
 def draw_item(item: dict) -> np.ndarray:
@@ -49,6 +52,9 @@ def draw_item(item: dict) -> np.ndarray:
     """
     inputs, sample = item['inputs'], item['data_samples']
     image = inputs['image']
+    if image.dim() != 3:
+        raise ValueError(f'{sample.img_id} comes as features {tuple(image.shape)}, of which no '
+                         'picture can be drawn: browse a recipe that loads images')
     masks, segments = None, []
     if 'segment_bits' in inputs:
         count = int(inputs['segment_count'])
@@ -70,7 +76,10 @@ def main() -> None:
         ensure_sample()
     cfg = load_config(args.config, args.cfg_options, args.sample)
     init_default_scope(cfg.get('default_scope', 'urbancross_mm'))
-    dataset = DATASETS.build(cfg[f'{args.phase}_dataloader'].dataset)
+    loader = f'{args.phase}_dataloader'
+    if not isinstance(cfg.get(loader), dict) or not cfg[loader].get('dataset'):
+        raise ValueError(f'{args.config} has no {loader} with a dataset')
+    dataset = DATASETS.build(cfg[loader].dataset)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
     chosen = np.random.permutation(len(dataset))[:args.number]

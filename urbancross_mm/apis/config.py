@@ -121,6 +121,23 @@ def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, 
             yield from nested_dicts(child, type_name)
 
 
+def model_of(cfg: Config) -> dict[str, Any]:
+    """The model of a recipe.
+
+    Args:
+        cfg (Config): A recipe.
+
+    Returns:
+        dict: A copy as plain dicts and lists.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(f'{cfg.filename or "the config"} has no model: it is no config of a run')
+    return cfg.model.to_dict()
+
+
 def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
     """Find the test pipeline of a recipe, also inside wrapped or concatenated data sets.
 
@@ -131,10 +148,13 @@ def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
         list[dict]: The transforms.
 
     Raises:
-        ValueError: If the recipe has no test data set.
+        ValueError: If the recipe has no test data set, or its pipeline is no list.
     """
     for node in nested_dicts(cfg.get('test_dataloader')):
         if 'pipeline' in node:
+            if not isinstance(node['pipeline'], list | tuple):
+                raise ValueError(f'the pipeline of test_dataloader must be a list of dicts, got '
+                                 f'{node["pipeline"]!r}')
             return [dict(step) for step in node['pipeline']]
     raise ValueError('the config has no test_dataloader with a pipeline')
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
 from urbancross_mm.apis.config import for_checkpoint, load_config, nested_dicts
@@ -25,6 +24,7 @@ from urbancross_mm.curation import (
 )
 from urbancross_mm.curation.record_cache import put_aside
 from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.devices import usable_device
 from urbancross_mm.utils.files import atomic_write, remove_leftovers_below
 from urbancross_mm.utils.lock import only_one
 
@@ -210,11 +210,7 @@ def _check_place(place: Workplace) -> None:
                          'would take its own pictures for tiles')
     if out.exists() and not out.is_dir():
         raise ValueError(f'--out {place.out} is a file; it must be a folder')
-    try:
-        torch.zeros(1, device=place.device)
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        why = (str(error).splitlines() or [''])[0]
-        raise ValueError(f'no device {place.device!r} to run on: {why}') from error
+    usable_device(place.device)
 
 
 def _refuse_to_shrink(stages: Sequence[BaseStage], pictures: Sequence[Picture], place: Workplace

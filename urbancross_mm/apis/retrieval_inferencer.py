@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from urbancross_mm.apis.config import for_checkpoint, load_config, test_pipeline_of
+from urbancross_mm.apis.config import for_checkpoint, load_config, model_of, test_pipeline_of
 from urbancross_mm.apis.gallery_update import Reuse, encode_files
 from urbancross_mm.apis.image_metadata import join_metadata
 from urbancross_mm.apis.pictures import (
@@ -33,6 +32,7 @@ from urbancross_mm.curation.weights import name_files
 from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
 from urbancross_mm.structures import Gallery
 from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
+from urbancross_mm.utils.devices import usable_device
 
 
 class RetrievalInferencer:
@@ -70,13 +70,13 @@ class RetrievalInferencer:
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.index_cfg = dict(index or dict(type='TorchIndex'))
-        model = self.cfg.model.to_dict()
+        model = model_of(self.cfg)
         self.model = MODELS.build(for_checkpoint(model) if weights is not None else model)
         if weights is not None:
             _load_weights(self.model, resolve_checkpoint(str(weights)))
         elif hasattr(self.model, 'init_weights'):
             self.model.init_weights()
-        self.model = self.model.to(device or get_device()).eval()
+        self.model = self.model.to(usable_device(device)).eval()
         # Our registry builds a part of another package under its own scope.
         self.pipeline = Compose([TRANSFORMS.build(step) for step in test_pipeline_of(self.cfg)])
         self.tokenizer = _tokenizer_of(self.pipeline)

@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from urbancross_mm.apis.config import LOADERS, load_config, nested_dicts
+from urbancross_mm.apis.config import LOADERS, load_config, model_of, nested_dicts
+from urbancross_mm.apis.run_settings import check_settings
 from urbancross_mm.apis.sample import ensure_sample
 from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
@@ -84,6 +85,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         Runner: mmengine's, or the one named by ``runner_type``.
     """
+    check_settings(cfg)
     check_data(cfg)
     if cfg.get('load_from') and '://' not in cfg.load_from:
         check_checkpoint(cfg.load_from)
@@ -107,8 +109,7 @@ def check_data(cfg: Config) -> None:
             get it.
         ValueError: If there is no model, or a path is no path.
     """
-    if not isinstance(cfg.get('model'), dict):
-        raise ValueError(f'{cfg.filename or "the config"} has no model: it is no config of a run')
+    model_of(cfg)
     for loader in LOADERS:
         for dataset in nested_dicts(cfg.get(loader)):
             if 'ann_file' not in dataset:

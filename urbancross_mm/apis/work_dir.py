@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from urbancross_mm.engine import find_resumable
+
 PATTERNS = ('epoch_*.pth', 'iter_*.pth', 'best_*.pth', 'last_checkpoint')
 
 
@@ -30,7 +32,8 @@ def claim_work_dir(cfg: Config, overwrite: bool = False) -> list[Path]:
     folder = Path(cfg.work_dir)
     found = sorted(path for pattern in PATTERNS for path in folder.glob(pattern))
     given = Path(cfg.load_from).resolve() if cfg.get('load_from') else None
-    if cfg.get('resume') and given in (None, *(path.resolve() for path in found)):
+    own = {None, *(path.resolve() for path in found), Path(find_resumable(folder) or '').resolve()}
+    if cfg.get('resume') and given in own:
         return []
     if found and cfg.get('resume') and not overwrite:
         raise FileExistsError(f'{folder} holds an earlier training, and {cfg.load_from} is of '

@@ -87,7 +87,12 @@ def near_pairs(left: list[Fingerprint], right: list[Fingerprint], distance: int
 
     Returns:
         Iterator: Positions in ``left`` and ``right``.
+
+    Raises:
+        ValueError: If no two hashes, or any two, are that far apart.
     """
+    if not 0 <= distance < 64:
+        raise ValueError(f'distance must be from 0 to 63 bits of 64, got {distance}')
     right_flat = np.array([one.flat for one in right], dtype=bool)
     right_across, right_down = _hashes(right)
     for start in range(0, len(left), BLOCK):

@@ -69,13 +69,16 @@ def find_resumable(work_dir: str | Path) -> str | None:
         work_dir (str | Path): A run's work directory.
 
     Returns:
-        str | None: What ``last_checkpoint`` names if it exists, else the ``epoch_*.pth`` or
-        ``iter_*.pth`` of the highest number (of both kinds, the later file), else None.
+        str | None: What ``last_checkpoint`` names if it exists, in this folder first, else the
+        ``epoch_*.pth`` or ``iter_*.pth`` of the highest number (of both kinds, the later file),
+        else None.
     """
     work_dir = Path(work_dir)
+    pointer = work_dir / 'last_checkpoint'
     with contextlib.suppress(OSError, ValueError):
-        named = (work_dir / 'last_checkpoint').read_text().strip()
-        for candidate in (Path(named), work_dir / Path(named).name):
+        named = pointer.read_text().strip() if pointer.is_file() else ''  # a pipe would wait
+        # A copied folder still names its original; CheckpointHook.out_dir is another folder.
+        for candidate in (work_dir / Path(named).name, Path(named)):
             if named and candidate.is_file():
                 return str(candidate)
     found: dict[str, Path] = {}

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlparse
 
-from urbancross_mm.utils.checkpoints import read_checkpoint
+from urbancross_mm.utils.checkpoints import read_checkpoint, weights_of
 
 MODULE = 'mmengine.runner.checkpoint'
 
@@ -44,6 +44,19 @@ def _replace_readers(module: Any) -> None:
                              'init_cfg') from None
 
     module._load_checkpoint_with_prefix = find_or_say
+    load = module.load_checkpoint
+
+    def load_or_say(model: Any, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        checkpoint = load(model, filename, *args, **kwargs)
+        found = checkpoint.get('state_dict', checkpoint)
+        # mmengine logs the names, and goes on with random weights; other names may be asked for.
+        if len(args) < 4 and 'revise_keys' not in kwargs \
+                and found.keys().isdisjoint(model.state_dict()):
+            raise ValueError(f'no weight in {filename} is one of {type(model).__name__}: it holds '
+                             f'{", ".join(list(found)[:3])}; name their prefix in init_cfg')
+        return checkpoint
+
+    module.load_checkpoint = load_or_say
 
 
 def load_from_local(filename: Any, map_location: Any = None, weights_only: bool | None = None
@@ -51,7 +64,13 @@ def load_from_local(filename: Any, map_location: Any = None, weights_only: bool 
     """Read a file, on the CPU wherever it is to go: loading copies. mmengine logs the name."""
     if not isinstance(filename, str | Path):
         raise ValueError('a checkpoint is read from a file: download it and name that')
-    return _without_config(read_checkpoint(Path(filename).expanduser()))
+    return _read(Path(filename).expanduser())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    checkpoint = read_checkpoint(path)
+    weights_of(checkpoint, path)  # without any, the model would be said to be another one
+    return _without_config(checkpoint)
 
 
 def _without_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +90,7 @@ def _read_url(url: str, model_dir: str | None = None, map_location: Any = None,
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), progress=progress)
-    return _without_config(read_checkpoint(path))
+    return _read(path)
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import mmap
 import os
-import re
 import sys
-import textwrap
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.utils.archives import refuse_bomb
+from urbancross_mm.utils.checkpoint_reasons import reason_of, shortened
 from urbancross_mm.utils.plain_data import plain_classes
 
 # Where a file may keep its weights; the first that holds any counts.
-WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model', 'net', 'weights')
+WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model', 'net', 'weights',
+               'model_ema', 'state_dict_ema')
 # Of DistributedDataParallel and torch.compile.
 WRAPPER_PREFIXES = ('module.', '_orig_mod.', 'module.')
 _TRUST = 'URBANCROSS_TRUST_CHECKPOINT'
@@ -33,12 +33,16 @@ def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
         found (Mapping): A checkpoint's.
 
     Returns:
-        tuple[list[str], list[str], int]: Missing names, names of another shape, and how many fit.
+        tuple[list[str], list[str], int]: Missing names, names of another shape or of no tensor,
+        and how many fit.
     """
+    import torch
+
     missing = [name for name in expected if name not in found]
     mismatched = [
         name for name, value in expected.items()
-        if name in found and getattr(found[name], 'shape', None) != value.shape
+        if name in found and (getattr(found[name], 'shape', None) != value.shape
+                              or not isinstance(found[name], torch.Tensor))
     ]
     return missing, mismatched, len(expected) - len(missing) - len(mismatched)
 
@@ -138,13 +142,36 @@ def read_state_dict(path: str | Path, trust: bool = False) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is refused, or holds no weights.
     """
-    content = read_checkpoint(path, trust)
+    return weights_of(read_checkpoint(path, trust), path)
+
+
+def weights_of(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    """The weights of a checkpoint that :func:`read_checkpoint` has read.
+
+    Args:
+        content (dict): What it gave.
+        path (str | Path): For the message.
+
+    Returns:
+        dict: Name and tensor of each weight.
+
+    Raises:
+        ValueError: If it holds no weights, or a tensor that no weight can be copied from.
+    """
+    import torch
+
     weights = content.get('state_dict', content)
     if not _is_state_dict(weights):
         keys = ', '.join(map(str, list(content)[:5])) or 'none'
         raise ValueError(f'the checkpoint {path} holds no weights: they are looked for under '
                          f'{", ".join(WEIGHT_KEYS)} or at its top, and its keys are '
-                         f'{_short(keys)}')
+                         f'{shortened(keys)}')
+    for name, value in weights.items():
+        # mmengine logs what cannot be copied, and goes on with random weights.
+        if isinstance(value, torch.Tensor) and (
+                value.is_meta or value.is_quantized or value.layout is not torch.strided):
+            raise ValueError(f'the checkpoint {path} holds {shortened(name)} as a tensor without '
+                             'plain numbers (sparse, quantized or on the device "meta")')
     return weights
 
 
@@ -197,7 +224,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return load_file(path)
     except Exception as error:  # its own error, or of a type that torch does not know
         raise ValueError(f'cannot read the checkpoint {path}: it is damaged, or no safetensors '
-                         f'file ({_short(error)})') from error
+                         f'file ({shortened(error)})') from error
 
 
 def _read_torch(path: Path, trust: bool) -> Any:
@@ -214,7 +241,7 @@ def _read_torch(path: Path, trust: bool) -> Any:
             print(f'warning: {path} is read with --trust-checkpoint: code in it runs now',
                   file=sys.stderr)
             return torch.load(path, map_location='cpu', weights_only=False)
-        raise ValueError(f'cannot read the checkpoint {path}: {_reason(error)}') from error
+        raise ValueError(f'cannot read the checkpoint {path}: {reason_of(error)}') from error
 
 
 def _refuse_bytearray(path: Path) -> None:
@@ -224,24 +251,3 @@ def _refuse_bytearray(path: Path) -> None:
                 or content.find(b'__builtin__\nbytearray\n') >= 0:
             raise ValueError(f'cannot read the checkpoint {path}: it holds builtins.bytearray, '
                              'which could take any amount of memory')
-
-
-def _reason(error: Exception) -> str:
-    """What torch's safe loader found, in a sentence of ours; its own advice is to read unsafely."""
-    text = ' '.join(str(error).split())
-    refused = re.search(r'GLOBAL (\S+)', text) or \
-        re.search(r"<(?:class|function|built-in function) '?([\w.]+)", text)
-    if refused:
-        return (f'it holds {_short(refused[1])}, which is no plain data and could run code; save '
-                'its state_dict alone, or give --trust-checkpoint if the file is your own')
-    if 'TorchScript' in text:
-        return 'it is a TorchScript archive, which is a program; save its state_dict() instead'
-    if 'legacy .tar' in text:
-        return 'it has the tar format of torch before 0.1.10; save it again with a newer torch'
-    return 'it is damaged, or no file of torch.save ' \
-        f'({_short(text.partition("WeightsUnpickler error: ")[2] or text)})'
-
-
-def _short(text: object) -> str:
-    """A reason, which may quote whatever stands in a file, for a terminal."""
-    return ''.join(sign if sign.isprintable() else '?' for sign in textwrap.shorten(str(text), 120))

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import select
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from urbancross_mm.utils.error_sentence import sentence_of
+
+
+def given_path(text: str) -> Path:
+    """A path on the command line; an empty one, as of an unset variable, is no current folder.
+
+    Args:
+        text (str): What was typed.
+
+    Returns:
+        Path: The path.
+
+    Raises:
+        ArgumentTypeError: If it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError('the path is empty')
+    return Path(text)
 
 
 def run_tool(main: Callable[[], int | None]) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import yaml
 from mmengine.config import Config
+from mmengine.fileio import YamlHandler
+from mmengine.fileio.handlers.registry_utils import file_handlers
 
 PACKAGE = 'urbancross_mm'
 _BASE = '_base_'
@@ -38,9 +42,10 @@ def read_config(path: str | Path) -> Config:
         ValueError: If the file or one that it inherits from is missing or no valid config.
     """
     _find_our_bases()
+    file_handlers.update(yaml=_Yaml(), yml=_Yaml())
     try:
         return Config.fromfile(str(path))
-    except Exception as error:  # a config is code: it may raise anything
+    except (Exception, SystemExit) as error:  # a config is code: it may raise anything
         kind = 'does not parse' if isinstance(error, SyntaxError) else 'cannot be read'
         raise ValueError(f'the config {path} {kind}: {_reason(error)}') from error
 
@@ -62,7 +67,14 @@ def _find_our_bases() -> None:
     Config._get_cfg_path = staticmethod(find)
 
 
-def _reason(error: Exception) -> str:
+class _Yaml(YamlHandler):
+    """mmengine's reader calls whatever a YAML file names; this one takes plain data and tuples."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        return super().load_from_fileobj(file, Loader=yaml.FullLoader)
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return 'its _base_ files inherit from each other'
     text = textwrap.shorten(str(error), 250, placeholder=' ...') or 'no message'
@@ -71,7 +83,7 @@ def _reason(error: Exception) -> str:
     return f'{text}{_line_of(error)}'
 
 
-def _line_of(error: Exception) -> str:
+def _line_of(error: BaseException) -> str:
     """Where in a config it happened, which may be a base of the one that was named."""
     where, trace = '', error.__traceback__
     while trace is not None:

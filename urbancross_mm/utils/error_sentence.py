@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import linecache
 import re
 import traceback
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ EXPECTED = (ValueError, KeyError, OSError, ImportError, EOFError, FloatingPointE
 LONGEST = 600  # letters; the end of a longer line is lost in a terminal
 _COLOR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 _BUILDERS = 'mmengine.registry'
+_ARGUMENT = re.compile(r'\(\) (got an unexpected keyword|missing \d+ required \w+) argument')
 
 
 def sentence_of(error: BaseException) -> str:
@@ -31,15 +33,27 @@ def sentence_of(error: BaseException) -> str:
     """
     message = ' '.join(_COLOR.sub('', _message_of(error)).split())
     if len(message) > LONGEST:
-        message = f'{message[:LONGEST].rpartition(" ")[0]} ... (URBANCROSS_TRACEBACK=1 shows all)'
+        words = message[:LONGEST].rpartition(' ')[0]
+        start = words if len(words) > LONGEST // 2 else message[:LONGEST]  # one long name
+        message = f'{start} ... (URBANCROSS_TRACEBACK=1 shows all)'
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    # A TypeError of the registry is a wrong argument in a config, and names it.
-    known = isinstance(error, EXPECTED) or (frames and _module(frames[-1]).startswith(_BUILDERS))
     if not message:
         message = type(error).__name__
-    elif not known:
+    elif not isinstance(error, EXPECTED) and not _is_sentence(error, message):
         message = f'{type(error).__name__}: {message} (URBANCROSS_TRACEBACK=1 shows where)'
     return _component(frames) + message
+
+
+def _is_sentence(error: BaseException, message: str) -> bool:
+    """Whether a wrong value or argument was found, and is named, by code that looks for it."""
+    if not isinstance(error, TypeError | AssertionError):
+        return False
+    if _ARGUMENT.search(message):  # of a config
+        return True
+    place = list(traceback.walk_tb(error.__traceback__))[-1:]
+    lines = [linecache.getline(frame.f_code.co_filename, line) for frame, line in place]
+    word = 'assert ' if isinstance(error, AssertionError) else 'raise '
+    return any(line.lstrip().startswith(word) for line in lines)
 
 
 def _message_of(error: BaseException) -> str:

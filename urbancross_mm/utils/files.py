@@ -38,7 +38,8 @@ def write_all(contents: Mapping[str | Path, bytes | str]) -> None:
     temporaries: dict[Path, Path] = {}
     made: list[Path] = []
     try:
-        for path, content in ((Path(path), content) for path, content in contents.items()):
+        for name, content in contents.items():
+            path = Path(os.path.realpath(name))  # a link stays one, and leads to the new file
             made += _make_folders(path.parent)
             temporaries[path] = _temporary(path)
             _write(temporaries[path],
@@ -61,14 +62,17 @@ def check_outputs(paths: Iterable[str | Path]) -> None:
         paths (Iterable): Final names of files; their folders need not be there yet.
 
     Raises:
-        OSError: If a folder has the name of a file, a file that of a folder above it, a name is
-            too long, or nothing may be written there.
+        OSError: If a folder, a device or a pipe has the name of a file, a file that of a folder
+            above it, a name is too long, or nothing may be written there.
     """
     for path in map(Path, paths):
         if len(os.fsencode(_temporary(path).name)) > LONGEST_NAME:
             raise OSError(f'cannot write a file of a name as long as {path.name[:60]}...')
         if path.is_dir():
             raise IsADirectoryError(f'cannot write {path}: a folder has this name')
+        if path.exists() and not path.is_file():
+            # The file is renamed into place: /dev/null would be a file from then on.
+            raise FileExistsError(f'cannot write {path}: it is a device or a pipe, no file')
         above = next(folder for folder in path.absolute().parents
                      if folder.exists() or folder.is_symlink())
         if not above.is_dir():

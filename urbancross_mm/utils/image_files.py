@@ -71,6 +71,8 @@ def list_image_files(folder: str | Path) -> ImageListing:
         FileNotFoundError: If there is no such folder.
         PermissionError: If it may not be read.
     """
+    if not str(folder):  # Path('') is the current folder; an unset variable asks for none
+        raise FileNotFoundError('no folder of pictures: its name is empty')
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'no folder of pictures at {folder}')

@@ -19,7 +19,8 @@ class ConfigOptions(DictAction):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         """Read each ``KEY=VALUE``; the parser ends the tool where one has another form."""
         for entry in values:
-            if not entry.partition('=')[0] or '=' not in entry:
+            key, separator, _ = entry.partition('=')
+            if not separator or not all(key.split('.')):
                 parser.error(f'an option is KEY=VALUE, got {entry!r}')
         try:
             super().__call__(parser, namespace, values, option_string)

@@ -7,6 +7,13 @@ import os
 import warnings
 
 MAINLINE = ('mmengine', 'mmcv', 'mmpretrain', 'mmsegmentation')
+# How each is started, and what that sets.
+_LAUNCHERS = {
+    'pytorch': ('tools/dist_train.sh or torchrun', ('RANK', 'WORLD_SIZE')),
+    'slurm': ('tools/slurm_train.sh or srun', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
+    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK',
+                       'OMPI_COMM_WORLD_SIZE', 'MASTER_ADDR')),
+}
 
 
 def warn_about_mainline() -> None:
@@ -46,16 +53,16 @@ def init_cpu_distributed(launcher: str) -> bool:
         broadcast_buffers=False)``.
 
     Raises:
-        ValueError: If the launcher did not set ``RANK`` and ``WORLD_SIZE``.
+        ValueError: If the launcher did not set its variables: nothing was started with it.
     """
     import torch
 
+    start, names = _LAUNCHERS.get(launcher, ('', ()))
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise ValueError(f'--launcher {launcher} needs {" and ".join(missing)} in the environment: '
+                         f'start with {start}')
     if launcher != 'pytorch' or torch.cuda.is_available():
         return False
-    missing = [name for name in ('RANK', 'WORLD_SIZE') if name not in os.environ]
-    if missing:
-        raise ValueError(
-            f'--launcher pytorch needs {" and ".join(missing)} in the environment: start with '
-            'tools/dist_train.sh or torchrun')
     torch.distributed.init_process_group('gloo')
     return True

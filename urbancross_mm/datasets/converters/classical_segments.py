@@ -64,6 +64,9 @@ def convert(options: Options) -> dict[str, int]:
     if options.method not in METHODS or options.num_segments < 1:
         raise ValueError(f'method must be one of {sorted(METHODS)} and num_segments at least 1, '
                          f'got {options.method!r} and {options.num_segments}')
+    if min(options.size, options.colors) < 1 or not 0 <= options.min_area < 1:
+        raise ValueError('size and colors must be at least 1 and min_area in [0, 1), got '
+                         f'{options.size}, {options.colors} and {options.min_area}')
     names = PictureFolder(options.images).names
     if not names:
         raise FileNotFoundError(f'no picture in {options.images}')

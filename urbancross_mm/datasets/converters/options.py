@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from urbancross_mm.utils.cli import given_path
+
 
 @dataclass(kw_only=True)
 class Options:
@@ -70,10 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser (argparse.ArgumentParser): Of a tool.
     """
-    parser.add_argument('--out', type=Path, required=True, help='folder for the annotations')
+    parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', help='name of the data set (default: that of the source)')
-    parser.add_argument('--segments', type=Path, help='default: segments/ beside the pictures')
-    parser.add_argument('--seg-maps', type=Path, help='default: seg_maps/ beside the pictures')
+    parser.add_argument('--segments', type=given_path,
+                        help='default: segments/ beside the pictures')
+    parser.add_argument('--seg-maps', type=given_path,
+                        help='default: seg_maps/ beside the pictures')
     parser.add_argument('--seed', type=int, default=0,
                         help='of splits that are drawn; noted in the output (%(default)s)')
     parser.add_argument('--only-present', action='store_true',

@@ -61,6 +61,13 @@ class Options:
     workers: int = 1
     force: bool = False
 
+    def __post_init__(self) -> None:
+        if self.size < 1 or (self.limit is not None and self.limit < 1) \
+                or not 0 <= self.clean < 1 or not 0 <= self.white <= 255:
+            raise ValueError('size and limit must be at least 1, clean in [0, 1) and white from 0 '
+                             f'to 255, got {self.size}, {self.limit}, {self.clean} and '
+                             f'{self.white}')
+
 
 @dataclass
 class Summary:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 
 from urbancross_mm.registry import HOOKS
@@ -37,13 +38,41 @@ class CheckpointGuardHook(Hook):
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
                 'epoch_*.pth, or start a new run with load_from')
-        meta = checkpoint.get('meta')
-        if runner._resume and not (isinstance(meta, dict) and {'epoch', 'iter'} <= meta.keys()
-                                   and isinstance(checkpoint.get('message_hub'), dict)):
+        if runner._resume and not _says_where_it_was(checkpoint):
             raise ValueError(f'{runner._load_from} does not say where its run was (meta, '
                              'message_hub), so none can go on from it: start one with load_from')
+        if runner._resume:
+            _check_optimizer(runner, checkpoint['optimizer'])
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         found = checkpoint.get('state_dict', checkpoint)
         partial = fine_tune and not getattr(model, 'starts_whole', False)
         refuse_other_model(model, found, runner._load_from, partial)
+
+
+def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:
+    meta = checkpoint.get('meta')
+    return isinstance(meta, dict) and isinstance(checkpoint.get('message_hub'), dict) \
+        and isinstance(meta.get('epoch'), int) and isinstance(meta.get('iter'), int) \
+        and isinstance(meta.get('seed'), int | None) \
+        and isinstance(checkpoint.get('param_schedulers'), dict | list | None)
+
+
+def _check_optimizer(runner: Runner, saved: Any) -> None:
+    """torch says of another optimizer that a key is missing."""
+    if not isinstance(saved, dict):
+        raise ValueError(f'the optimizer of {runner._load_from} is a {type(saved).__name__}, where '
+                         'a dict is needed: start a new run with load_from')
+    wrapper = runner.optim_wrapper
+    if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, OptimWrapper):
+        return
+    groups = saved.get('param_groups')
+    groups = groups if isinstance(groups, list) else []
+    own = wrapper.optimizer.param_groups
+    lacking = {key for old, new in zip(groups, own, strict=False)
+               for key in new.keys() - old.keys() - {'initial_lr'}}
+    if len(groups) != len(own) or lacking:
+        raise ValueError(
+            f'{runner._load_from} was trained with another optimizer than the config says '
+            f'({len(groups)} groups of weights for {len(own)}; lacking: '
+            f'{", ".join(sorted(lacking)) or "nothing"}): start a new run with load_from')

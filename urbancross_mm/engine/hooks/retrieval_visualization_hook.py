@@ -34,9 +34,10 @@ class RetrievalVisualizationHook(Hook):
 
     def __init__(self, num_queries: int = 3, topk: int = 5, show_dir: str | None = None,
                  num_test_queries: int = 20) -> None:
-        if num_queries < 0 or topk < 1:
+        numbers = isinstance(num_queries, int) and isinstance(topk, int)
+        if not numbers or num_queries < 0 or topk < 1:
             raise ValueError(
-                f'num_queries must be >= 0 and topk >= 1, but got {num_queries} and {topk}')
+                f'num_queries must be >= 0 and topk >= 1, but got {num_queries!r} and {topk!r}')
         self.num_queries = num_queries
         self.topk = topk
         self.show_dir = show_dir

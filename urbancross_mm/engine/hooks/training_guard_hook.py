@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
@@ -30,7 +31,8 @@ class TrainingGuardHook(Hook):
 
         Raises:
             ValueError: If a loader has no batch, a training no step, no weight to train, a
-                learning rate of 0, or in each batch a single pair for a loss that needs negatives.
+                learning rate or loss weights of 0, or in each batch a single pair for a loss that
+                needs negatives.
         """
         for name in ('train', 'val', 'test'):
             loop = getattr(runner, f'_{name}_loop')
@@ -39,6 +41,8 @@ class TrainingGuardHook(Hook):
         if isinstance(runner._train_loop, BaseLoop):
             _check_steps(runner.train_loop)
             _check_weights(runner)
+            _check_rates(runner)
+            _check_losses(runner)
             _check_negatives(runner)
 
     def before_train(self, runner: Runner) -> None:
@@ -50,6 +54,45 @@ class TrainingGuardHook(Hook):
         if runner.iter >= runner.max_iters:
             runner.logger.warning(f'nothing is left to train: {runner._load_from} has '
                                   f'{runner.iter} of {runner.max_iters} iterations')
+        self._rates: set[float] = set()
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Note the learning rates, which schedules change."""
+        self._rates.update(group['lr'] for wrapper in _wrappers(runner)
+                           for group in wrapper.optimizer.param_groups)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Refuse a schedule that has not left 0, before a checkpoint is saved.
+
+        Args:
+            runner (Runner): Has trained an epoch, or all its iterations.
+
+        Raises:
+            ValueError: If every learning rate was 0 until now.
+        """
+        if self._rates == {0}:
+            raise ValueError('the learning rate was 0 in every iteration: param_scheduler leaves '
+                             'nothing of it')
+
+    def after_train(self, runner: Runner) -> None:
+        """The same at the end, for a run without epochs."""
+        self.after_train_epoch(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Compare the metrics with those that the best checkpoint is chosen by.
+
+        Args:
+            runner (Runner): Has its hooks.
+            metrics (dict, optional): Of the validation. Defaults to None.
+
+        Raises:
+            ValueError: If one is not among them.
+        """
+        for hook in runner.hooks:
+            for name in getattr(hook, 'key_indicators', None) or []:
+                if metrics and name not in (*metrics, 'auto'):
+                    raise ValueError(f'default_hooks.checkpoint.save_best={name} is none of the '
+                                     f'metrics of val_evaluator: {", ".join(metrics)}')
 
 
 def _check_batches(loader: DataLoader, name: str) -> None:
@@ -75,22 +118,45 @@ def _check_steps(loop: BaseLoop) -> None:
 
 
 def _check_weights(runner: Runner) -> None:
-    model = runner.model
-    if not any(weight.requires_grad for weight in model.parameters()):
+    model = _bare(runner)
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    if not trained:
         raise ValueError(f'every weight of {type(model).__name__} is frozen: there is nothing to '
                          'train')
-    wrappers = dict(runner.optim_wrapper.items()) \
-        if isinstance(runner.optim_wrapper, OptimWrapperDict) else {'': runner.optim_wrapper}
-    for wrapper in wrappers.values():
-        # A group may have lr 0, as those of a warm-up or of an encoder that is not trained.
+    head = _head(model)
+    own = {id(weight) for weight in head.parameters()} if head is not None else set()
+    # A head's one number, the learned scale, changes no ranking.
+    if all(id(weight) in own and weight.numel() == 1 for weight in trained):
+        raise ValueError(f'every encoder of {type(model).__name__} is frozen and has no projection '
+                         '(embed_dim): only the scale of the loss would be trained')
+
+
+def _check_rates(runner: Runner) -> None:
+    for wrapper in _wrappers(runner):
+        # A group may have lr 0, as that of an encoder that is not trained, and begin at 0.
         if wrapper.optimizer.defaults.get('lr') == 0:
             raise ValueError('optim_wrapper.optimizer.lr=0 trains nothing')
+        if not any(group['lr'] or group.get('initial_lr') for group in
+                   wrapper.optimizer.param_groups):
+            raise ValueError('optim_wrapper.paramwise_cfg sets the learning rate of every weight '
+                             'to 0: there is nothing to train')
+
+
+def _check_losses(runner: Runner) -> None:
+    model = _bare(runner)
+    head = _head(model) if getattr(model, 'paired_loss', True) else None
+    losses = [*getattr(model, 'adaptation', []),
+              *(getattr(head, name, None) for name in ('image_loss', 'segment_loss'))]
+    factors = [getattr(loss, 'loss_weight', 1) for loss in losses if loss is not None]
+    if factors and not any(factors):
+        raise ValueError(f'every loss of {type(model).__name__} has loss_weight=0: there is '
+                         'nothing to learn')
 
 
 def _check_negatives(runner: Runner) -> None:
     """A loss over pairs compares them with the others of the batch; without others it is 0."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    head = getattr(getattr(model, 'retriever', model), 'head', None)
+    model = _bare(runner)
+    head = _head(model)
     if not hasattr(head, 'gather') or not getattr(model, 'paired_loss', True):
         return
     loader = runner.train_dataloader
@@ -104,3 +170,16 @@ def _check_negatives(runner: Runner) -> None:
     if not sources:
         raise ValueError(f'{what}: raise train_dataloader.batch_size')
     runner.logger.warning(f'{what}: raise train_dataloader.batch_sampler.source')
+
+
+def _bare(runner: Runner) -> Any:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _head(model: Any) -> Any:
+    return getattr(getattr(model, 'retriever', model), 'head', None)
+
+
+def _wrappers(runner: Runner) -> list[OptimWrapper]:
+    wrapper = runner.optim_wrapper
+    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
