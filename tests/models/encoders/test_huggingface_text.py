@@ -202,9 +202,7 @@ class _Opener:
 
 
 @pytest.mark.parametrize('model, sizes', [
-    ('FunnelModel', dict(d_model=16, block_sizes=[1, 1], n_head=2, d_head=8, d_inner=24)),
-    ('ReformerModel', dict(hidden_size=16, attention_head_size=8, num_attention_heads=2,
-                           attn_layers=['local'], axial_pos_embds=False, feed_forward_size=24))])
+    ('FunnelModel', dict(d_model=16, block_sizes=[1, 1], n_head=2, d_head=8, d_inner=24))])
 def test_a_model_that_does_not_run_is_refused(
         model: str, sizes: dict[str, Any], tmp_path: Path) -> None:
     folder = Family(model, sizes).save(tmp_path)
