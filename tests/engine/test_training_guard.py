@@ -123,7 +123,7 @@ def test_a_schedule_of_nothing_saves_nothing(loop: dict, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize('paired', [True, False])
-def test_losses_of_nothing(paired: bool, tmp_path: Path) -> None:
+def test_losses_of_nothing(paired: bool, in_sample_dir: Path, tmp_path: Path) -> None:
     recipe = RECIPE if paired else 'adaptation/linear_rsicd2ucm_coral.py'
     cfg = small_config(recipe, tmp_path)
     if paired:
@@ -143,7 +143,8 @@ def test_a_frozen_encoder_without_projection(tmp_path: Path) -> None:
     assert train(config(tmp_path, model=dict(scale=True))).iter == 2
 
 
-def test_the_best_checkpoint_needs_a_metric_that_is_there(tmp_path: Path) -> None:
+def test_the_best_checkpoint_needs_a_metric_that_is_there(in_sample_dir: Path,
+                                                          tmp_path: Path) -> None:
     cfg = small_config(RECIPE, tmp_path)
     cfg.default_hooks.checkpoint.save_best = 'nope'
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)

@@ -39,8 +39,6 @@ def decode(path: Path) -> np.ndarray:
         raise
     except ValueError as error:
         cause = error.__cause__
-        if isinstance(cause, MemoryError):
-            raise cause from None
         if isinstance(cause, OSError) and cause.errno is not None \
                 and cause.errno not in _CONTENT:
             raise cause from None
