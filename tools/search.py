@@ -61,8 +61,7 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     """Load the model and the pictures; what a saved gallery knows is not encoded again."""
     if args.sample:
         ensure_sample()
-    if remark := find_images(args.images).remark:
-        print(remark)
+    find_images(args.images)  # a folder without images is refused before a model is loaded
     earlier = Gallery.load(args.gallery) if args.gallery and Path(args.gallery).exists() else None
     weights = None if args.checkpoint == 'none' else resolve_checkpoint(args.checkpoint)
     config = load_config(args.config, args.cfg_options, args.sample)

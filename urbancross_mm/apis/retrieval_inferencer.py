@@ -131,8 +131,8 @@ class RetrievalInferencer:
         if gallery is not None:
             gallery.check_fingerprint(self.fingerprint)
         reuse = Reuse(found, gallery)
-        if reuse.remark:
-            print(reuse.remark)
+        for remark in filter(None, (found.remark, reuse.remark)):
+            print(remark)
         loader = DataLoader(
             PictureFiles([found.paths[place] for place in reuse.missing], self.pipeline, skip_bad),
             self.batch_size, num_workers=self.num_workers, collate_fn=collate_pictures)

@@ -23,10 +23,11 @@ class MidEpochHook(Hook):
 
     mmengine begins its epoch again, so that some batches are seen twice. This hook saves the
     random states of every rank beside the weights, and lets a resumed epoch pass over the batches
-    that were seen: they are loaded, so that sampler and workers stand where they stood. The run
-    then equals one that never stopped. :func:`urbancross_mm.apis.build_runner` adds it to every
-    run. A checkpoint without the states, or of another number of batches or ranks, begins its
-    epoch again with a warning.
+    that were seen: they are loaded, so that sampler and workers stand where they stood. With
+    ``EpochSeedHook``, ``seed_worker`` and workers that are not persistent, as in the configs of
+    this project, the run then equals one that never stopped.
+    :func:`urbancross_mm.apis.build_runner` adds it to every run. A checkpoint without the states,
+    or of another number of batches or ranks, begins its epoch again with a warning.
     """
 
     # Before CheckpointHook, which saves.
