@@ -15,9 +15,13 @@ from urbancross_mm.registry import METRICS
 class LabelFreeMetric(EmbeddingMetric):
     """What a target domain without pairs can say about a model.
 
-    - ``agreement`` (higher is better): are pictures that look alike given texts that are alike?
+    They say how the embeddings lie, not whether they are right: a harmful adaptation may have better
+    scores than before (docs/adapt.md).
+
+    - ``agreement``, up to 1: are pictures that look alike given texts that are alike?
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
-    - ``hubness_i2t, hubness_t2i`` (0 is best): does everything find the same few items?
+    - ``hubness_i2t, hubness_t2i``: does everything find the same few items? 0 if all are found
+      about equally often.
     - ``a_distance_image, a_distance_text`` (0 to 2): how well can the domains be told apart? Only
       with ``target`` and samples of other domains.
 
