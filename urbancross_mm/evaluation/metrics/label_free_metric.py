@@ -15,8 +15,8 @@ from urbancross_mm.registry import METRICS
 class LabelFreeMetric(EmbeddingMetric):
     """What a target domain without pairs can say about a model.
 
-    They say how the embeddings lie, not whether they are right: a harmful adaptation may have better
-    scores than before (docs/adapt.md).
+    The scores say how the embeddings lie, not whether they are right: a harmful adaptation may
+    have better ones than before (docs/adapt.md).
 
     - ``agreement``, up to 1: are pictures that look alike given texts that are alike?
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
