@@ -225,8 +225,8 @@ class RetrievalInferencer:
             raise ValueError('nothing to search: call build_index or use_gallery first')
         if (text is None) == (image is None):
             raise ValueError(f'give a text or an image, exactly one; got {text!r} and {image!r}')
-        if text is not None and not text.strip():
-            raise ValueError('the query sentence is empty')
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            raise ValueError(f'a query is a text with words, got {text!r}')
         if text is not None and getattr(self.tokenizer, 'is_cut', lambda text: False)(text):
             print_log(f'the query is longer than the {self.tokenizer.context_length} tokens that '
                       f'the model reads: its end is cut ({text:.40}...)', 'current',

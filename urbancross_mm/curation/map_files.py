@@ -30,7 +30,8 @@ def check_map_file(path: Path) -> None:
         ValueError: If its format is unknown or it cannot be opened. A large file is not read.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'no map file {path} (paths are relative to --in)')
+        raise FileNotFoundError(f'no map file {path} (paths are relative to --in; other maps: '
+                                '--cfg-options "tag.files=[\'map.geojson\']")')
     import_shapely()
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

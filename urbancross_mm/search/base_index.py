@@ -73,8 +73,8 @@ class BaseIndex(ABC):
         """
         if len(self) == 0:
             raise ValueError('the index is empty: add embeddings before searching')
-        if topk < 1:
-            raise ValueError(f'topk must be at least 1, got {topk}')
+        if not isinstance(topk, int) or topk < 1:
+            raise ValueError(f'topk must be at least 1, a whole number, got {topk!r}')
         queries = queries[None] if queries.dim() == 1 else queries
         if queries.dim() != 2 or len(queries) == 0 or not bool(queries.isfinite().all()):
             raise ValueError(f'queries must be finite and of shape (Q, D) or (D,), got shape '
