@@ -38,6 +38,7 @@ test: setup
 
 check: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy urbancross_mm/functional urbancross_mm/structures urbancross_mm/search
 	$(BIN)/interrogate -q urbancross_mm tools
 

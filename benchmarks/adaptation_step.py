@@ -34,10 +34,12 @@ ADVERSARIAL = dict(type='WeightedDomainAdversarialLoss')
 RECIPES = {
     'source loss alone, no selection': dict(),
     'live selector, adversarial loss': dict(
-        selector=dict(FROZEN, encoders='live'), losses=[ADVERSARIAL]),
+        selector=dict(FROZEN, encoders='live'), losses=[ADVERSARIAL]
+    ),
     'frozen selector, adversarial loss': dict(selector=FROZEN, losses=[ADVERSARIAL]),
     'frozen selector, pictures kept': dict(
-        selector=dict(FROZEN, cache_images=True), losses=[ADVERSARIAL]),
+        selector=dict(FROZEN, cache_images=True), losses=[ADVERSARIAL]
+    ),
     'optimal transport': dict(losses=[dict(type='OptimalTransportPairingLoss', min_items=16)]),
 }
 
@@ -53,15 +55,24 @@ def main() -> None:
     batch = make_batch(args.pixels)
     plain = retriever_config(args.channels)
     steps = {'plain step': stepper(plain, batch)}
-    steps.update({
-        name: stepper(dict(type='DomainAdaptiveRetriever', retriever=plain, target='target',
-                           **options), batch)
-        for name, options in RECIPES.items()})
+    steps.update(
+        {
+            name: stepper(
+                dict(type='DomainAdaptiveRetriever', retriever=plain, target='target', **options),
+                batch,
+            )
+            for name, options in RECIPES.items()
+        }
+    )
     timings = compare(steps, repeats=args.repeats, warmup=2)
     print(settings(source=SOURCE, target=TARGET, pixels=args.pixels, channels=args.channels))
     print()
-    print(markdown(['a step', 'CPU ms', 'ratio'], [
-        [one.name, f'{1000 * one.cpu_seconds:.0f}', f'{one.ratio:.2f}'] for one in timings]))
+    print(
+        markdown(
+            ['a step', 'CPU ms', 'ratio'],
+            [[one.name, f'{1000 * one.cpu_seconds:.0f}', f'{one.ratio:.2f}'] for one in timings],
+        )
+    )
 
 
 def retriever_config(channels: int) -> dict:
@@ -70,25 +81,46 @@ def retriever_config(channels: int) -> dict:
         type='CrossModalRetriever',
         data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
         image_encoder=dict(
-            type='BackboneEncoder', in_channels=8 * channels, embed_dim=WIDTH, norm_eval=True,
-            backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=channels,
-                          stem_channels=channels)),
-        text_encoder=dict(type='GRUTextEncoder', vocab_size=VOCABULARY, embed_dim=WIDTH,
-                          word_dim=64, hidden_dim=64),
-        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
+            type='BackboneEncoder',
+            in_channels=8 * channels,
+            embed_dim=WIDTH,
+            norm_eval=True,
+            backbone=dict(
+                type='mmpretrain.ResNet', depth=18, base_channels=channels, stem_channels=channels
+            ),
+        ),
+        text_encoder=dict(
+            type='GRUTextEncoder',
+            vocab_size=VOCABULARY,
+            embed_dim=WIDTH,
+            word_dim=64,
+            hidden_dim=64,
+        ),
+        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')),
+    )
 
 
 def make_batch(pixels: int) -> dict:
     """A batch of both domains as the data loader hands it over."""
     items = []
     for number in range(SOURCE + TARGET):
-        sample = RetrievalDataSample(metainfo=dict(
-            img_id=f'bench/{number}', text_ids=[number],
-            caption_text_ids=[number] if number < SOURCE else [],
-            domain='source' if number < SOURCE else 'target'))
-        items.append(dict(data_samples=sample, inputs=dict(
-            image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
-            text=torch.randint(1, VOCABULARY, (1, LENGTH)))))
+        sample = RetrievalDataSample(
+            metainfo=dict(
+                img_id=f'bench/{number}',
+                text_ids=[number],
+                caption_text_ids=[number] if number < SOURCE else [],
+                domain='source' if number < SOURCE else 'target',
+            )
+        )
+        items.append(
+            dict(
+                data_samples=sample,
+                inputs=dict(
+                    image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
+                    text=torch.randint(1, VOCABULARY, (1, LENGTH)),
+                ),
+            )
+        )
     return pseudo_collate(items)
 
 

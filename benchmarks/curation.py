@@ -53,34 +53,56 @@ def main() -> None:
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        make_sample(root / 'sample', dict.fromkeys(
-            ('germany', 'spain', 'rsicd', 'rsitmd', 'ucm'), 10) | dict(finland=args.pictures),
-            image_size=args.size, workers=1)
+        make_sample(
+            root / 'sample',
+            dict.fromkeys(('germany', 'spain', 'rsicd', 'rsitmd', 'ucm'), 10)
+            | dict(finland=args.pictures),
+            image_size=args.size,
+            workers=1,
+        )
         place = Workplace(root / 'sample/urbancross/Finland/images', root / 'out')
         seen = count_encodings()
         segmenter = sam(args.sam, root) if args.sam else dict(type='ColorSegmenter')
         first, pictures = run(place, args.scorer, segmenter)
         again, _ = run(place, args.scorer, segmenter)
-        print(timing.settings(pictures=args.pictures, size=args.size, scorer=args.scorer,
-                              segmenter=args.sam or 'colour') + '\n')
-        print(timing.markdown(
-            ['stage', 'pictures/s', 'pictures/s, nothing to do'],
-            [[name, f'{args.pictures / seconds:.3g}', f'{args.pictures / again[name]:.0f}']
-             for name, seconds in first.items()]) + '\n')
+        print(
+            timing.settings(
+                pictures=args.pictures,
+                size=args.size,
+                scorer=args.scorer,
+                segmenter=args.sam or 'colour',
+            )
+            + '\n'
+        )
+        print(
+            timing.markdown(
+                ['stage', 'pictures/s', 'pictures/s, nothing to do'],
+                [
+                    [name, f'{args.pictures / seconds:.3g}', f'{args.pictures / again[name]:.0f}']
+                    for name, seconds in first.items()
+                ],
+            )
+            + '\n'
+        )
         print(encodings(seen, pictures) + '\n')
         print(storage(place, pictures))
 
 
-def run(place: Workplace, scorer: bool, segmenter: dict[str, Any]
-        ) -> tuple[dict[str, float], list[Picture]]:
+def run(
+    place: Workplace, scorer: bool, segmenter: dict[str, Any]
+) -> tuple[dict[str, float], list[Picture]]:
     """Run every stage: CPU seconds of each, and the pictures at the end."""
     with_scorer: dict[str, Any] = dict(scorer=clip_scorer()) if scorer else {}
     stages: list[BaseStage] = [
-        TileStage(), TagStage(['../tags.geojson']),
-        CaptionStage(dict(type='TemplateCaptioner')), RefineStage(),
+        TileStage(),
+        TagStage(['../tags.geojson']),
+        CaptionStage(dict(type='TemplateCaptioner')),
+        RefineStage(),
         *([ScoreStage(**with_scorer)] if scorer else []),
         SegmentStage(segmenter, area=0.005, **with_scorer),
-        SplitStage(block_metres=0), ExportStage('bench', min_count=1)]
+        SplitStage(block_metres=0),
+        ExportStage('bench', min_count=1),
+    ]
     pictures = stages[0].discover(place)  # type: ignore[attr-defined]
     seconds = {}
     for stage in stages:
@@ -129,10 +151,13 @@ def count_encodings() -> dict[str, list[bytes]]:
 
 def encodings(seen: dict[str, list[bytes]], pictures: list[Picture]) -> str:
     """How often the scorer has encoded what it had encoded before, over both runs."""
-    rows = [[what, str(len(some)), str(len(set(some))), str(len(some) - len(set(some)))]
-            for what, some in seen.items()]
-    return timing.markdown([f'encoded for {len(pictures)} pictures', 'in all', 'distinct',
-                            'redundant'], rows)
+    rows = [
+        [what, str(len(some)), str(len(set(some))), str(len(some) - len(set(some)))]
+        for what, some in seen.items()
+    ]
+    return timing.markdown(
+        [f'encoded for {len(pictures)} pictures', 'in all', 'distinct', 'redundant'], rows
+    )
 
 
 def _hash(content: bytes) -> bytes:
@@ -154,19 +179,27 @@ def storage(place: Workplace, pictures: list[Picture]) -> str:
     share = len(pictures)
     return timing.markdown(
         ['segments', 'a picture', 'ratio'],
-        [['in number', f'{count / share:.1f}', ''],
-         ['JPEG a segment (published layout)', f'{theirs / share / 1000:.1f} kB', '1.00'],
-         ['run-length masks', f'{ours / share / 1000:.1f} kB', f'{ours / theirs:.2f}']])
+        [
+            ['in number', f'{count / share:.1f}', ''],
+            ['JPEG a segment (published layout)', f'{theirs / share / 1000:.1f} kB', '1.00'],
+            ['run-length masks', f'{ours / share / 1000:.1f} kB', f'{ours / theirs:.2f}'],
+        ],
+    )
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--pictures', type=int, default=100)
     parser.add_argument('--size', type=int, default=512, help='of a tile in pixels')
-    parser.add_argument('--scorer', action=argparse.BooleanOptionalAction, default=True,
-                        help='score with CLIP ViT-B/32')
+    parser.add_argument(
+        '--scorer',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='score with CLIP ViT-B/32',
+    )
     parser.add_argument('--sam', choices=('vit_b', 'vit_l', 'vit_h'), help='segment with this SAM')
     return parser.parse_args()
 

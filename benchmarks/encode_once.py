@@ -26,8 +26,14 @@ class Towers(nn.Module):
     def __init__(self, width: int = 128) -> None:
         super().__init__()
         self.image = nn.Sequential(
-            nn.Conv2d(3, 32, 5, stride=2), nn.ReLU(), nn.Conv2d(32, 64, 3, stride=2), nn.ReLU(),
-            nn.Conv2d(64, width, 3, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            nn.Conv2d(3, 32, 5, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(64, width, 3, stride=2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
         self.words = nn.Embedding(1000, 64)
         self.text = nn.GRU(64, width, batch_first=True)
 
@@ -73,9 +79,18 @@ def encode_shards(model: Towers, images: Tensor, tokens: Tensor, batch: int) -> 
     Returns:
         list[float]: R@1, 5, 10 both ways.
     """
-    scores = torch.cat([torch.cat([
-        model.encode_image(left) @ model.encode_text(right).t() for right in tokens.split(batch)
-    ], dim=1) for left in images.split(batch)])
+    scores = torch.cat(
+        [
+            torch.cat(
+                [
+                    model.encode_image(left) @ model.encode_text(right).t()
+                    for right in tokens.split(batch)
+                ],
+                dim=1,
+            )
+            for left in images.split(batch)
+        ]
+    )
     recalls = []
     for matrix in (scores, scores.t()):
         order = matrix.argsort(dim=1, descending=True)
@@ -100,11 +115,21 @@ def main() -> None:
     work = (model, images, tokens, args.batch)
     difference = max(abs(a - b) for a, b in zip(encode_once(*work), encode_shards(*work)))
     print(timing.settings())
-    print(f'\n{args.pairs} pairs, pictures of {args.size} px, batches and shards of {args.batch}, '
-          f'median of {args.repeats}; largest difference in R@K {difference:.4f}\n')
-    print(timing.timing_table(timing.compare({
-        'encode once': lambda: encode_once(*work),
-        'encode every shard': lambda: encode_shards(*work)}, args.repeats)))
+    print(
+        f'\n{args.pairs} pairs, pictures of {args.size} px, batches and shards of {args.batch}, '
+        f'median of {args.repeats}; largest difference in R@K {difference:.4f}\n'
+    )
+    print(
+        timing.timing_table(
+            timing.compare(
+                {
+                    'encode once': lambda: encode_once(*work),
+                    'encode every shard': lambda: encode_shards(*work),
+                },
+                args.repeats,
+            )
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ def embeddings(num_images: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     torch.manual_seed(0)
     images = normalize(torch.randn(num_images, width))
     owner = torch.arange(5 * num_images) // 5
-    noise = torch.randn(len(owner), width) * 4 / width ** 0.5
+    noise = torch.randn(len(owner), width) * 4 / width**0.5
     return images, normalize(images[owner] + noise), owner
 
 
@@ -58,7 +58,7 @@ def bare_product(images: Tensor, captions: Tensor, chunk_size: int) -> None:
     buffer = torch.empty(chunk_size * chunk_size)
     for left in images.split(chunk_size):
         for right in captions.split(chunk_size):
-            out = buffer[:len(left) * len(right)].view(len(left), len(right))
+            out = buffer[: len(left) * len(right)].view(len(left), len(right))
             torch.mm(left, right.t(), out=out)
 
 
@@ -78,8 +78,9 @@ def mmpretrain_recall(images: Tensor, captions: Tensor, owner: Tensor) -> list[f
     scores = images @ captions.t()
     own = [list(range(5 * i, 5 * i + 5)) for i in range(len(images))]
     recalls = RetrievalRecall.calculate(scores, own, (1, 5, 10), target_indices=True)
-    recalls += RetrievalRecall.calculate(scores.t(), owner[:, None].tolist(), (1, 5, 10),
-                                         target_indices=True)
+    recalls += RetrievalRecall.calculate(
+        scores.t(), owner[:, None].tolist(), (1, 5, 10), target_indices=True
+    )
     return [float(recall) for recall in recalls]
 
 
@@ -95,8 +96,9 @@ def our_recall(images: Tensor, captions: Tensor, owner: Tensor, chunk_size: int)
     Returns:
         list[float]: Six percentages.
     """
-    both = ranking.bidirectional_ranks(images, captions, owner, torch.arange(len(owner)),
-                                       chunk_size)
+    both = ranking.bidirectional_ranks(
+        images, captions, owner, torch.arange(len(owner)), chunk_size
+    )
     return [ranking.recall_at_k(ranks, k) for ranks in both for k in (1, 5, 10)]
 
 
@@ -115,7 +117,8 @@ def measure(num_images: int, width: int, chunk_size: int, repeats: int, mmpretra
     candidates = {
         'bare matrix product': lambda: bare_product(images, captions, chunk_size),
         'functional.ranking': lambda: our_recall(images, captions, owner, chunk_size),
-        'functional.ranking, near collapse': lambda: our_recall(*close, owner, chunk_size)}
+        'functional.ranking, near collapse': lambda: our_recall(*close, owner, chunk_size),
+    }
     if mmpretrain:
         ours, theirs = our_recall(images, captions, owner, chunk_size), None
         try:
@@ -125,10 +128,13 @@ def measure(num_images: int, width: int, chunk_size: int, repeats: int, mmpretra
         if theirs is not None:
             print(f'largest difference in R@K: {max(abs(a - b) for a, b in zip(ours, theirs)):.4f}')
             candidates['mmpretrain RetrievalRecall'] = lambda: mmpretrain_recall(
-                images, captions, owner)
+                images, captions, owner
+            )
     memory = {name: timing.peak_memory(function) for name, function in candidates.items()}
-    print(f'\n{num_images:,} pictures x {5 * num_images:,} captions x {width}, both directions, '
-          f'tiles of {chunk_size} x {chunk_size}, median of {repeats}\n')
+    print(
+        f'\n{num_images:,} pictures x {5 * num_images:,} captions x {width}, both directions, '
+        f'tiles of {chunk_size} x {chunk_size}, median of {repeats}\n'
+    )
     print(timing.timing_table(timing.compare(candidates, repeats), memory))
 
 
@@ -136,8 +142,9 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--images', type=int, default=10_000, help='pictures of the large run')
-    parser.add_argument('--small', type=int, default=1_000, help='pictures of the run with '
-                        "mmpretrain's metric")
+    parser.add_argument(
+        '--small', type=int, default=1_000, help="pictures of the run with mmpretrain's metric"
+    )
     parser.add_argument('--width', type=int, default=512)
     parser.add_argument('--chunk-size', type=int, default=1024)
     parser.add_argument('--repeats', type=int, default=3)

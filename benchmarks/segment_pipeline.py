@@ -48,31 +48,60 @@ def main() -> None:
             ours = Ours(Path(folder), args.segments)
             published = Published(Path(folder), args.segments)
             check_alike(ours, published)
-            timings = timing.compare({
-                'JPEG a segment (published layout)': published.batch,
-                'RLE sidecar, composed on the CPU': ours.batch,
-                'RLE sidecar, loading alone': ours.load}, repeats=args.repeats)
+            timings = timing.compare(
+                {
+                    'JPEG a segment (published layout)': published.batch,
+                    'RLE sidecar, composed on the CPU': ours.batch,
+                    'RLE sidecar, loading alone': ours.load,
+                },
+                repeats=args.repeats,
+            )
         for one, size_bytes in zip(timings, (bytes_published, bytes_ours, bytes_ours)):
-            rows.append([f'{size} px', one.name, f'{args.samples / one.cpu_seconds:.0f}',
-                         f'{1 / one.ratio:.1f}x', f'{size_bytes / 1000:.1f} kB'])
-    print(timing.settings(
-        K=args.segments, batch=args.samples, training_size=TRAIN_SIZE, quality=args.quality,
-        huge_pages=os.environ.get('THP_MEM_ALLOC_ENABLE', '0') == '1'))
+            rows.append(
+                [
+                    f'{size} px',
+                    one.name,
+                    f'{args.samples / one.cpu_seconds:.0f}',
+                    f'{1 / one.ratio:.1f}x',
+                    f'{size_bytes / 1000:.1f} kB',
+                ]
+            )
+    print(
+        timing.settings(
+            K=args.segments,
+            batch=args.samples,
+            training_size=TRAIN_SIZE,
+            quality=args.quality,
+            huge_pages=os.environ.get('THP_MEM_ALLOC_ENABLE', '0') == '1',
+        )
+    )
     print()
-    print(timing.markdown(
-        ['pictures', 'layout', 'samples a CPU second', 'speed', 'on disk a picture'], rows))
+    print(
+        timing.markdown(
+            ['pictures', 'layout', 'samples a CPU second', 'speed', 'on disk a picture'], rows
+        )
+    )
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--sizes', type=int, nargs='+', default=[224, 256, 512],
-                        help='sides of the pictures on disk, in pixels')
+    parser.add_argument(
+        '--sizes',
+        type=int,
+        nargs='+',
+        default=[224, 256, 512],
+        help='sides of the pictures on disk, in pixels',
+    )
     parser.add_argument('--segments', type=int, default=10, help='K')
     parser.add_argument('--samples', type=int, default=20, help='samples a batch')
     parser.add_argument('--repeats', type=int, default=7, help='rounds')
-    parser.add_argument('--quality', type=int, default=75,
-                        help='of all JPEGs; 75 is the default of PIL, 95 that of OpenCV')
+    parser.add_argument(
+        '--quality',
+        type=int,
+        default=75,
+        help='of all JPEGs; 75 is the default of PIL, 95 that of OpenCV',
+    )
     parser.add_argument('--mask-size', type=int, default=256, help='longest side of stored masks')
     return parser.parse_args()
 
@@ -113,16 +142,24 @@ def write_data(root: Path, size: int, args: argparse.Namespace) -> tuple[float, 
         sidecar.write_text(json.dumps(make_sidecar(masks, args.mask_size)))
         ours += path.stat().st_size + sidecar.stat().st_size
         published += path.stat().st_size + sum(file.stat().st_size for file in files)
-        items.append(dict(img_id=f'b/{index}', img_path=path.name, captions=[f'{CAPTION} {index}'],
-                          segments=sidecar.name))
+        items.append(
+            dict(
+                img_id=f'b/{index}',
+                img_path=path.name,
+                captions=[f'{CAPTION} {index}'],
+                segments=sidecar.name,
+            )
+        )
     metainfo = dict(schema=1, dataset='bench', domain='bench', split='train')
     (root / 'annotations' / 'bench.json').write_text(
-        json.dumps(dict(metainfo=metainfo, data_list=items)))
+        json.dumps(dict(metainfo=metainfo, data_list=items))
+    )
     return ours / args.samples, published / args.samples
 
 
-def write_published(folder: Path, picture: np.ndarray, masks: np.ndarray, quality: int
-                    ) -> list[Path]:
+def write_published(
+    folder: Path, picture: np.ndarray, masks: np.ndarray, quality: int
+) -> list[Path]:
     """The picture once a mask, white outside."""
     folder.mkdir()
     files = [folder / f'{folder.name}_{k}.jpg' for k in range(len(masks))]
@@ -140,11 +177,18 @@ def make_sidecar(masks: np.ndarray, mask_size: int) -> dict[str, Any]:
     side = min(size, mask_size)
     segments = []
     for k, mask in enumerate(masks):
-        small = Image.fromarray(mask.astype(np.uint8)).resize((side, side),
-                                                              Image.Resampling.NEAREST)
+        small = Image.fromarray(mask.astype(np.uint8)).resize(
+            (side, side), Image.Resampling.NEAREST
+        )
         rle = coco.encode(np.asfortranarray(np.asarray(small)))
-        segments.append(dict(counts=rle['counts'].decode(), score=1 - k / 100,
-                             area=int(mask.sum()), bbox=[0, 0, size, size]))
+        segments.append(
+            dict(
+                counts=rle['counts'].decode(),
+                score=1 - k / 100,
+                area=int(mask.sum()),
+                bbox=[0, 0, size, size],
+            )
+        )
     return dict(image_size=[size, size], size=[side, side], source='exact', segments=segments)
 
 
@@ -153,14 +197,18 @@ class Ours:
 
     def __init__(self, root: Path, num_segments: int) -> None:
         self.dataset = ImageTextDataset(
-            'annotations/bench.json', str(root), pipeline=[
+            'annotations/bench.json',
+            str(root),
+            pipeline=[
                 dict(type='LoadImage'),
                 dict(type='LoadSegments', num_segments=num_segments),
                 dict(type='ResizeImage', scale=278, interpolation='bilinear'),
                 dict(type='RandomRotate', degrees=(0, 90), interpolation='nearest'),
                 dict(type='RandomCropImage', size=TRAIN_SIZE),
                 dict(type='TokenizeText', tokenizer=dict(type='OpenCLIPTokenizer')),
-                dict(type='PackRetrievalInputs')])
+                dict(type='PackRetrievalInputs'),
+            ],
+        )
         self.preprocessor = RetrievalDataPreprocessor(stats='imagenet', num_segments=num_segments)
 
     def load(self) -> dict[str, Any]:
@@ -179,9 +227,14 @@ class Published:
         from torchvision import transforms
 
         tensor = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
-        self.augment = transforms.Compose([
-            transforms.Resize((278, 278)), transforms.RandomRotation((0, 90)),
-            transforms.RandomCrop(TRAIN_SIZE), *tensor])
+        self.augment = transforms.Compose(
+            [
+                transforms.Resize((278, 278)),
+                transforms.RandomRotation((0, 90)),
+                transforms.RandomCrop(TRAIN_SIZE),
+                *tensor,
+            ]
+        )
         self.plain = transforms.Compose([transforms.Resize((TRAIN_SIZE, TRAIN_SIZE)), *tensor])
         self.tokenizer = OpenCLIPTokenizer()
         self.pictures = sorted((root / 'images').iterdir(), key=lambda file: int(file.stem))
@@ -195,11 +248,15 @@ class Published:
     def sample(self, file: Path) -> dict[str, torch.Tensor]:
         """One picture and its segments."""
         folder = self.root / 'image_segments' / file.stem
-        segments = [self.plain(Image.open(folder / f'{file.stem}_{k}.jpg').convert('RGB'))
-                    for k in range(self.num_segments)]
-        return dict(image=self.augment(Image.open(file).convert('RGB')),
-                    segments=torch.stack(segments),
-                    text=self.tokenizer([f'{CAPTION} {file.stem}'])[0])
+        segments = [
+            self.plain(Image.open(folder / f'{file.stem}_{k}.jpg').convert('RGB'))
+            for k in range(self.num_segments)
+        ]
+        return dict(
+            image=self.augment(Image.open(file).convert('RGB')),
+            segments=torch.stack(segments),
+            text=self.tokenizer([f'{CAPTION} {file.stem}'])[0],
+        )
 
 
 def check_alike(ours: Ours, published: Published) -> None:
@@ -207,8 +264,9 @@ def check_alike(ours: Ours, published: Published) -> None:
     mine, theirs = ours.batch(), published.batch()
     for key, value in theirs.items():
         if mine[key].shape != value.shape or mine[key].dtype != value.dtype:
-            raise RuntimeError(f'{key}: {mine[key].shape} {mine[key].dtype} against {value.shape} '
-                               f'{value.dtype}')
+            raise RuntimeError(
+                f'{key}: {mine[key].shape} {mine[key].dtype} against {value.shape} {value.dtype}'
+            )
 
 
 if __name__ == '__main__':

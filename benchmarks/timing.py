@@ -30,8 +30,9 @@ class Timing(NamedTuple):
     ratio: float
 
 
-def compare(candidates: Mapping[str, Callable[[], Any]], repeats: int = 5, warmup: int = 1
-            ) -> list[Timing]:
+def compare(
+    candidates: Mapping[str, Callable[[], Any]], repeats: int = 5, warmup: int = 1
+) -> list[Timing]:
     """Time candidates in turns.
 
     Args:
@@ -52,9 +53,15 @@ def compare(candidates: Mapping[str, Callable[[], Any]], repeats: int = 5, warmu
                 cpu[name].append(time.process_time() - cpu_start)
                 wall[name].append(time.perf_counter() - wall_start)
     first = cpu[next(iter(candidates))]
-    return [Timing(name, median(cpu[name]), median(wall[name]),
-                   median(mine / base for mine, base in zip(cpu[name], first)))
-            for name in candidates]
+    return [
+        Timing(
+            name,
+            median(cpu[name]),
+            median(wall[name]),
+            median(mine / base for mine, base in zip(cpu[name], first)),
+        )
+        for name in candidates
+    ]
 
 
 def peak_memory(function: Callable[[], Any]) -> float | None:
@@ -75,8 +82,9 @@ def peak_memory(function: Callable[[], Any]) -> float | None:
     return _status_mib('VmHWM') - before
 
 
-def timing_table(timings: Sequence[Timing], memory: Mapping[str, float | None] | None = None
-                 ) -> str:
+def timing_table(
+    timings: Sequence[Timing], memory: Mapping[str, float | None] | None = None
+) -> str:
     """Format timings as Markdown.
 
     Args:
@@ -88,8 +96,12 @@ def timing_table(timings: Sequence[Timing], memory: Mapping[str, float | None] |
     """
     rows = []
     for timing in timings:
-        row = [timing.name, f'{timing.cpu_seconds:.3g}', f'{timing.wall_seconds:.3g}',
-               f'{timing.ratio:.2f}']
+        row = [
+            timing.name,
+            f'{timing.cpu_seconds:.3g}',
+            f'{timing.wall_seconds:.3g}',
+            f'{timing.ratio:.2f}',
+        ]
         if memory is not None:
             peak = memory.get(timing.name)
             row.append('-' if peak is None else f'{peak:.0f}')
@@ -124,8 +136,14 @@ def settings(**details: Any) -> str:
     import torch
 
     parts = [f'{name} {value}' for name, value in details.items()]
-    return ', '.join([f'{_processor()}', f'{torch.get_num_threads()} thread',
-                      f'torch {torch.__version__}', *parts])
+    return ', '.join(
+        [
+            f'{_processor()}',
+            f'{torch.get_num_threads()} thread',
+            f'torch {torch.__version__}',
+            *parts,
+        ]
+    )
 
 
 def _processor() -> str:
@@ -133,8 +151,10 @@ def _processor() -> str:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')),
-                platform.machine())
+    return next(
+        (line.split(':')[1].strip() for line in lines if line.startswith('model name')),
+        platform.machine(),
+    )
 
 
 def _status_mib(key: str) -> float:

@@ -41,37 +41,66 @@ def model_config(channels: int) -> dict:
         type='CrossModalRetriever',
         data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
         image_encoder=dict(
-            type='BackboneEncoder', in_channels=8 * channels, embed_dim=WIDTH,
-            backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=channels,
-                          stem_channels=channels)),
-        text_encoder=dict(type='GRUTextEncoder', vocab_size=VOCABULARY, embed_dim=WIDTH,
-                          word_dim=64, hidden_dim=64),
-        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
+            type='BackboneEncoder',
+            in_channels=8 * channels,
+            embed_dim=WIDTH,
+            backbone=dict(
+                type='mmpretrain.ResNet', depth=18, base_channels=channels, stem_channels=channels
+            ),
+        ),
+        text_encoder=dict(
+            type='GRUTextEncoder',
+            vocab_size=VOCABULARY,
+            embed_dim=WIDTH,
+            word_dim=64,
+            hidden_dim=64,
+        ),
+        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')),
+    )
 
 
 def make_batch(size: int, pixels: int) -> dict:
     """One batch as the data loader hands it over."""
     items = []
     for number in range(size):
-        sample = RetrievalDataSample(metainfo=dict(
-            img_id=f'bench/{number}', text_ids=[number], caption_text_ids=[number], domain='bench'))
-        items.append(dict(data_samples=sample, inputs=dict(
-            image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
-            text=torch.randint(1, VOCABULARY, (1, LENGTH)))))
+        sample = RetrievalDataSample(
+            metainfo=dict(
+                img_id=f'bench/{number}',
+                text_ids=[number],
+                caption_text_ids=[number],
+                domain='bench',
+            )
+        )
+        items.append(
+            dict(
+                data_samples=sample,
+                inputs=dict(
+                    image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
+                    text=torch.randint(1, VOCABULARY, (1, LENGTH)),
+                ),
+            )
+        )
     return pseudo_collate(items)
 
 
 def make_runner(channels: int, work_dir: str) -> Runner:
     """A Runner with the hooks of our recipes, whose loop is stepped by hand."""
     return Runner(
-        model=model_config(channels), work_dir=work_dir, default_scope='urbancross_mm',
-        train_dataloader=dict(batch_size=1, dataset=[0] * 100000,
-                              sampler=dict(type='mmengine.DefaultSampler', shuffle=False)),
+        model=model_config(channels),
+        work_dir=work_dir,
+        default_scope='urbancross_mm',
+        train_dataloader=dict(
+            batch_size=1,
+            dataset=[0] * 100000,
+            sampler=dict(type='mmengine.DefaultSampler', shuffle=False),
+        ),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-4)),
         default_hooks=dict(logger=dict(type='LoggerHook', interval=10), checkpoint=None),
-        custom_hooks=[dict(type='EpochSeedHook')], log_level='ERROR',
-        experiment_name=f'bench{channels}')
+        custom_hooks=[dict(type='EpochSeedHook')],
+        log_level='ERROR',
+        experiment_name=f'bench{channels}',
+    )
 
 
 class BareLoop:
@@ -88,15 +117,17 @@ class BareLoop:
     def step(self, images: list[Tensor], texts: list[Tensor]) -> None:
         """One step."""
         picture = (torch.stack(images).float() - self.mean) / self.std
-        loss = info_nce(normalize(self.image_encoder(picture)),
-                        normalize(self.text_encoder(torch.cat(texts))), self.scale.exp())
+        loss = info_nce(
+            normalize(self.image_encoder(picture)),
+            normalize(self.text_encoder(torch.cat(texts))),
+            self.scale.exp(),
+        )
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
 
 
-def measure(channels: int, pixels: int, size: int, steps: int, rounds: int
-            ) -> list[Timing]:
+def measure(channels: int, pixels: int, size: int, steps: int, rounds: int) -> list[Timing]:
     """Time both on the same weights, batches and number of steps."""
     batch = make_batch(size, pixels)
     with tempfile.TemporaryDirectory() as folder:

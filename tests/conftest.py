@@ -71,8 +71,12 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / 'data' / 'sample'
     make_sample(root, images=40, seed=0, image_size=64)
     convert_sample(root)
-    run_curation(load_config(ROOT / 'configs/curation/no-weights.py'),
-                 root / 'urbancross/Finland/images', root / 'mycountry', show=lambda text: None)
+    run_curation(
+        load_config(ROOT / 'configs/curation/no-weights.py'),
+        root / 'urbancross/Finland/images',
+        root / 'mycountry',
+        show=lambda text: None,
+    )
     return folder
 
 

@@ -11,8 +11,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 
-def run_on_ranks(function: Callable[..., Any], folder: Path, *arguments: Any,
-                 world_size: int = 2) -> list[Any]:
+def run_on_ranks(
+    function: Callable[..., Any], folder: Path, *arguments: Any, world_size: int = 2
+) -> list[Any]:
     """Call ``function(rank, *arguments)`` on every rank.
 
     Args:
@@ -28,11 +29,13 @@ def run_on_ranks(function: Callable[..., Any], folder: Path, *arguments: Any,
     return [torch.load(folder / f'{rank}.pth', weights_only=False) for rank in range(world_size)]
 
 
-def _work(rank: int, world_size: int, function: Callable[..., Any], folder: str,
-          arguments: tuple) -> None:
+def _work(
+    rank: int, world_size: int, function: Callable[..., Any], folder: str, arguments: tuple
+) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/meet', rank=rank,
-                            world_size=world_size)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=world_size
+    )
     try:
         torch.save(function(rank, *arguments), f'{folder}/{rank}.pth')
     finally:

@@ -22,8 +22,9 @@ def datasets_of(dataloader: dict) -> list[dict]:
     return dataset.get('datasets') or [dataset]
 
 
-def small_config(name: str, work_dir: Path, items: int = 16, batch: int = 8,
-                 **options: Any) -> Config:
+def small_config(
+    name: str, work_dir: Path, items: int = 16, batch: int = 8, **options: Any
+) -> Config:
     """A recipe under ``--sample``, cut down to a few iterations."""
     cfg = load_config(CONFIGS / name, options, sample=True)
     for phase, size in (('train', items), ('val', 8), ('test', 8)):

@@ -10,16 +10,46 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'urbancross_mm'
 LAYERS = {
-    'utils': 0, 'registry': 0, 'version': 0,
-    'functional': 1, 'structures': 1,
-    'engine': 2, 'datasets': 2, 'models': 2, 'evaluation': 2, 'search': 2, 'visualization': 2,
+    'utils': 0,
+    'registry': 0,
+    'version': 0,
+    'functional': 1,
+    'structures': 1,
+    'engine': 2,
+    'datasets': 2,
+    'models': 2,
+    'evaluation': 2,
+    'search': 2,
+    'visualization': 2,
     'curation': 2,
     'apis': 3,
 }
-ALLOWED_IN_FUNCTIONAL = {'torch', 'numpy', 'urbancross_mm', 'typing', 'collections', 'math',
-                         '__future__', 'dataclasses', 'functools', 'itertools', 'warnings'}
-HEAVY = ('torch', 'mmengine.runner', 'mmpretrain', 'mmseg', 'open_clip', 'transformers',
-         'segment_anything', 'torchvision', 'pandas', 'matplotlib', 'cv2')
+ALLOWED_IN_FUNCTIONAL = {
+    'torch',
+    'numpy',
+    'urbancross_mm',
+    'typing',
+    'collections',
+    'math',
+    '__future__',
+    'dataclasses',
+    'functools',
+    'itertools',
+    'warnings',
+}
+HEAVY = (
+    'torch',
+    'mmengine.runner',
+    'mmpretrain',
+    'mmseg',
+    'open_clip',
+    'transformers',
+    'segment_anything',
+    'torchvision',
+    'pandas',
+    'matplotlib',
+    'cv2',
+)
 FILES = sorted(p for p in PACKAGE.rglob('*.py') if '.mim' not in p.parts)
 
 
@@ -52,19 +82,25 @@ def test_imports_point_down(path: Path) -> None:
         assert other == part or lower, f'{path.relative_to(ROOT)} imports {module}'
 
 
-@pytest.mark.parametrize('path', sorted((PACKAGE / 'functional').glob('*.py')),
-                         ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    'path', sorted((PACKAGE / 'functional').glob('*.py')), ids=lambda p: p.name
+)
 def test_functional_needs_torch_and_numpy_only(path: Path) -> None:
     roots = {module.split('.')[0] for module in imported_modules(path)}
     assert roots <= ALLOWED_IN_FUNCTIONAL
 
 
 def test_no_import_cycle_between_modules() -> None:
-    names = {'.'.join(p.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): p
-             for p in FILES}
+    names = {
+        '.'.join(p.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): p
+        for p in FILES
+    }
     # Packages re-export their modules, so only module-to-module edges can make a real cycle.
-    graph = {name: {m for m in imported_modules(path) if m in names and m != name}
-             for name, path in names.items() if path.name != '__init__.py'}
+    graph = {
+        name: {m for m in imported_modules(path) if m in names and m != name}
+        for name, path in names.items()
+        if path.name != '__init__.py'
+    }
     state: dict[str, int] = {}
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
@@ -82,8 +118,9 @@ def test_no_import_cycle_between_modules() -> None:
 
 def test_importing_the_package_pulls_in_nothing_heavy() -> None:
     code = f'import sys, urbancross_mm; print([m for m in {HEAVY!r} if m in sys.modules])'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT,
-                          check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert done.stdout.strip() == '[]'
 
 
@@ -91,7 +128,8 @@ def test_no_file_is_a_stub() -> None:
     for path in [*FILES, *(ROOT / 'tools').rglob('*.py'), *(ROOT / 'benchmarks').rglob('*.py')]:
         text = path.read_text()
         assert 'TODO' not in text and 'NotImplementedError(' not in text.replace(
-            'raise NotImplementedError()', ''), path
+            'raise NotImplementedError()', ''
+        ), path
 
 
 def test_every_tool_puts_the_clone_on_the_path_first() -> None:

@@ -9,8 +9,12 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
 
 
-def run(script: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str]) -> str:
+def run(
+    script: str,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(sys, 'argv', [script, *arguments, '--repeats', '1'])
     runpy.run_path(str(FOLDER / script), run_name='__main__')
@@ -31,8 +35,9 @@ def test_encode_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert '| encode once |' in text and '| encode every shard |' in text
 
 
-def test_adaptation_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-                         ) -> None:
+def test_adaptation_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(str(FOLDER.parent))
     text = run('adaptation_step.py', ['--pixels', '32', '--channels', '4'], monkeypatch, capsys)
     assert '| plain step |' in text and '| frozen selector, pictures kept |' in text
@@ -45,19 +50,21 @@ def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -
     import timing
 
     calls = []
-    results = timing.compare({'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')},
-                             repeats=2)
+    results = timing.compare(
+        {'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')}, repeats=2
+    )
     assert calls == list('ababab')
     assert [result.name for result in results] == ['a', 'b'] and results[0].ratio == 1.0
     # Fresh pages: an allocator could hand out what the process holds already.
-    peak = timing.peak_memory(lambda: mmap.mmap(-1, 2 ** 25).write(bytes(2 ** 25)))
+    peak = timing.peak_memory(lambda: mmap.mmap(-1, 2**25).write(bytes(2**25)))
     assert peak is None or 24 < peak < 96
 
 
 def test_curation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.setattr(sys, 'argv', ['curation.py', '--pictures', '12', '--size', '64',
-                                      '--no-scorer'])
+    monkeypatch.setattr(
+        sys, 'argv', ['curation.py', '--pictures', '12', '--size', '64', '--no-scorer']
+    )
     runpy.run_path(str(FOLDER / 'curation.py'), run_name='__main__')
     text = capsys.readouterr().out
     assert all(f'| {stage} |' in text for stage in ('tile', 'tag', 'segment', 'export'))

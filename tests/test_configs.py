@@ -16,11 +16,17 @@ from tests.runs import CONFIGS, run, small_config
 from urbancross_mm.apis import load_config
 from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TOKENIZERS, TRANSFORMS
 
-LEAVES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob('*.py')
-                if not {'_base_', 'curation'} & set(p.relative_to(CONFIGS).parts))
+LEAVES = sorted(
+    str(p.relative_to(CONFIGS))
+    for p in CONFIGS.rglob('*.py')
+    if not {'_base_', 'curation'} & set(p.relative_to(CONFIGS).parts)
+)
 # family, source, target and, if any, the variant
-ADAPTING = {name: match.groups() for name in LEAVES
-            if (match := re.search(r'([\w-]+)_([a-z]+)2([a-z]+)(?:_([a-z-]+))?\.py$', name))}
+ADAPTING = {
+    name: match.groups()
+    for name in LEAVES
+    if (match := re.search(r'([\w-]+)_([a-z]+)2([a-z]+)(?:_([a-z-]+))?\.py$', name))
+}
 
 
 def trained() -> list[str]:
@@ -46,15 +52,18 @@ COUNTRIES = ['finland', 'germany', 'spain', 'integration', 'rsicd', 'rsitmd', 'u
 def test_every_pair_and_every_method_is_trained() -> None:
     for parts in (slice(0, 3), slice(0, None, 3)):
         assert {ADAPTING[name][parts] for name in trained() if name in ADAPTING} == {
-            groups[parts] for groups in ADAPTING.values()}
+            groups[parts] for groups in ADAPTING.values()
+        }
 
 
 @pytest.mark.parametrize('name', trained())
-def test_recipe_trains_and_validates_on_the_sample(name: str, in_sample_dir: Path,
-                                                   tmp_path: Path) -> None:
+def test_recipe_trains_and_validates_on_the_sample(
+    name: str, in_sample_dir: Path, tmp_path: Path
+) -> None:
     items = 24 if 'fold' in name else 16  # a third of the folds' items validates
-    cfg = small_config(name, tmp_path, items,
-                       **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+    cfg = small_config(
+        name, tmp_path, items, **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}
+    )
     runner = run(cfg)
     assert runner.iter == 2
     scores = runner.message_hub.log_scalars
@@ -81,8 +90,7 @@ def test_both_variants_exist_with_the_published_recipe(name: str) -> None:
     assert without.model.type == 'CrossModalRetriever'
     for cfg in (with_segments, without):
         assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=1e-5)
-        assert cfg.param_scheduler == [
-            dict(type='StepLR', by_epoch=True, step_size=20, gamma=0.7)]
+        assert cfg.param_scheduler == [dict(type='StepLR', by_epoch=True, step_size=20, gamma=0.7)]
         assert cfg.model.head.loss.margin == 0.2
 
 
@@ -93,8 +101,11 @@ def test_the_learning_rate_scales_from_the_recipe_s_own_batch(name: str) -> None
 
 
 PUBLISHED = {  # specification: epochs, batch, segments with; epochs, batch without
-    'finland': (15, 40, 5, 15, 45), 'germany': (20, 40, 5, 15, 40), 'spain': (20, 40, 5, 15, 45),
-    'rsicd': (20, 40, 6, 15, 40), 'rsitmd': (15, 40, 6, 10, 40),
+    'finland': (15, 40, 5, 15, 45),
+    'germany': (20, 40, 5, 15, 40),
+    'spain': (20, 40, 5, 15, 45),
+    'rsicd': (20, 40, 6, 15, 40),
+    'rsitmd': (15, 40, 6, 10, 40),
 }
 
 
@@ -105,8 +116,11 @@ def test_published_numbers(name: str) -> None:
 
     with_segments = load_config(CONFIGS / f'urbancross_{name}.py')
     without = load_config(CONFIGS / f'urbancross_{name}_no-segments.py')
-    loaded = [step.num_segments for step in with_segments.train_dataloader.dataset.pipeline
-              if step.type == 'LoadSegments']
+    loaded = [
+        step.num_segments
+        for step in with_segments.train_dataloader.dataset.pipeline
+        if step.type == 'LoadSegments'
+    ]
     segments = with_segments.model.data_preprocessor.num_segments
     assert loaded == [segments]
     assert (*numbers(with_segments), segments, *numbers(without)) == PUBLISHED[name]
@@ -128,11 +142,18 @@ def test_an_adaptation_names_its_domains_everywhere(name: str) -> None:
     assert parts[0].captions == ('sample' if source in ('rsicd', 'ucm') else 'each')
     read = [*parts, cfg.val_dataloader.dataset, cfg.test_dataloader.dataset]
     assert [(Path(part.data_root).name.lower(), part.ann_file) for part in read] == [
-        (domain, f'annotations/{domain}_{split}.json') for domain, split in (
-            (source, 'train'), (target, 'train'), (target, 'val'), (target, 'test'))]
+        (domain, f'annotations/{domain}_{split}.json')
+        for domain, split in (
+            (source, 'train'),
+            (target, 'train'),
+            (target, 'val'),
+            (target, 'test'),
+        )
+    ]
     method = Config.fromfile(CONFIGS / '_base_' / 'methods' / f'{variant or "curriculum"}.py')
     assert [loss.type for loss in cfg.model.get('losses', [])] == [
-        loss.type for loss in method.model.get('losses', [])]
+        loss.type for loss in method.model.get('losses', [])
+    ]
     assert load_config(CONFIGS / name, sample=True).start == cfg.start + '_sample'
 
 

@@ -17,30 +17,54 @@ from urbancross_mm.models import BackboneEncoder, GRUTextEncoder
 from urbancross_mm.registry import DATASETS, MODELS, SCOPE, TRANSFORMS
 
 NORM = dict(type='BN')
-STDC = dict(stdc_type='STDCNet1', in_channels=3, channels=(8, 8, 16, 16, 16), bottleneck_type='cat',
-            num_convs=4, norm_cfg=NORM, act_cfg=dict(type='ReLU'))
+STDC = dict(
+    stdc_type='STDCNet1',
+    in_channels=3,
+    channels=(8, 8, 16, 16, 16),
+    bottleneck_type='cat',
+    num_convs=4,
+    norm_cfg=NORM,
+    act_cfg=dict(type='ReLU'),
+)
 # What a backbone needs beside its defaults; nested parts by their bare names.
 SETTINGS = {
     'mmseg.UNet': dict(base_channels=4),
     'mmseg.BiSeNetV1': dict(
-        backbone_cfg=dict(type='ResNet', in_channels=3, depth=18, num_stages=4,
-                          out_indices=(0, 1, 2, 3), base_channels=4),
-        context_channels=(8, 8, 8), spatial_channels=(8, 8, 8, 8), out_channels=8,
-        in_channels=3, align_corners=False),
+        backbone_cfg=dict(
+            type='ResNet',
+            in_channels=3,
+            depth=18,
+            num_stages=4,
+            out_indices=(0, 1, 2, 3),
+            base_channels=4,
+        ),
+        context_channels=(8, 8, 8),
+        spatial_channels=(8, 8, 8, 8),
+        out_channels=8,
+        in_channels=3,
+        align_corners=False,
+    ),
     'mmseg.STDCNet': STDC,
     'mmseg.STDCContextPathNet': dict(
-        backbone_cfg=dict(type='STDCNet', **STDC), last_in_channels=(16, 16), out_channels=8,
-        ffm_cfg=dict(in_channels=16, out_channels=8, scale_factor=4)),
+        backbone_cfg=dict(type='STDCNet', **STDC),
+        last_in_channels=(16, 16),
+        out_channels=8,
+        ffm_cfg=dict(in_channels=16, out_channels=8, scale_factor=4),
+    ),
     'mmseg.ICNet': dict(
         backbone_cfg=dict(type='ResNetV1c', depth=18, base_channels=4, stem_channels=4),
-        layer_channels=(8, 32), light_branch_middle_channels=4, psp_out_channels=8,
-        out_channels=(4, 8, 8)),
+        layer_channels=(8, 32),
+        light_branch_middle_channels=4,
+        psp_out_channels=8,
+        out_channels=(4, 8, 8),
+    ),
     'mmseg.MixVisionTransformer': dict(embed_dims=8, num_layers=[1] * 4, num_heads=[1, 1, 2, 4]),
     'mmseg.InterpConv': dict(in_channels=3, out_channels=4),
     'mmseg.DeconvModule': dict(in_channels=3, out_channels=4),
     'mmpretrain.MobileOne': dict(arch='s0'),
-    'mmpretrain.SwinTransformer': dict(arch=dict(
-        embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 4])),
+    'mmpretrain.SwinTransformer': dict(
+        arch=dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 4])
+    ),
     'mmpretrain.TIMMBackbone': dict(model_name='resnet18'),
 }
 
@@ -58,8 +82,11 @@ def backbones(package: str) -> list[str]:
     registry = package_of(f'{package}.ResNet')
     found = []
     for name, kind in registry.module_dict.items():
-        needed = [p for p in inspect.signature(kind.__init__).parameters.values()
-                  if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        needed = [
+            p
+            for p in inspect.signature(kind.__init__).parameters.values()
+            if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
         depth = dict(depth=50) if any(p.name == 'depth' for p in needed) else {}
         SETTINGS.setdefault(f'{package}.{name}', depth)
         if kind.__module__.startswith(f'{package}.models.backbones'):
@@ -84,17 +111,32 @@ def test_every_backbone_builds_as_in_its_own_package(
     monkeypatch.setattr(torch, 'linspace', partial(torch.linspace, device='cpu'))
     names = backbones(package)
     alone, within = [
-        {name: shapes(build, dict(type=f'{prefix}{name}', **SETTINGS[f'{package}.{name}']), scope)
-         for name in names}
-        for build, prefix, scope in ((MODELS.root.children[package].build, '', package),
-                                     (MODELS.build, f'{package}.', SCOPE))]
+        {
+            name: shapes(
+                build, dict(type=f'{prefix}{name}', **SETTINGS[f'{package}.{name}']), scope
+            )
+            for name in names
+        }
+        for build, prefix, scope in (
+            (MODELS.root.children[package].build, '', package),
+            (MODELS.build, f'{package}.', SCOPE),
+        )
+    ]
     assert within == alone
     assert sum(weights is not None for weights in alone.values()) > 20
 
 
-@pytest.mark.parametrize('name', [
-    'mmseg.UNet', 'mmseg.BiSeNetV1', 'mmseg.MixVisionTransformer', 'mmseg.STDCContextPathNet',
-    'mmpretrain.SwinTransformer', 'mmpretrain.TIMMBackbone'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mmseg.UNet',
+        'mmseg.BiSeNetV1',
+        'mmseg.MixVisionTransformer',
+        'mmseg.STDCContextPathNet',
+        'mmpretrain.SwinTransformer',
+        'mmpretrain.TIMMBackbone',
+    ],
+)
 def test_same_weights_inside_our_encoder(name: str) -> None:
     package, _, bare = name.partition('.')
     with DefaultScope.overwrite_default_scope(package):
@@ -124,8 +166,12 @@ def test_a_class_instead_of_a_name() -> None:
 @pytest.mark.parametrize('name', ['GRUTextEncoder', 'urbancross_mm.GRUTextEncoder'])
 def test_ours_inside_a_foreign_wrapper(name: str, scope: str | None) -> None:
     cfg = ConfigDict(
-        type='mmpretrain.LoRAModel', rank=2, alpha=2, targets=[dict(type='projection')],
-        module=dict(type=name, vocab_size=9, embed_dim=4, word_dim=4, hidden_dim=4))
+        type='mmpretrain.LoRAModel',
+        rank=2,
+        alpha=2,
+        targets=[dict(type='projection')],
+        module=dict(type=name, vocab_size=9, embed_dim=4, word_dim=4, hidden_dim=4),
+    )
     before = cfg.to_dict()
     with DefaultScope.overwrite_default_scope(scope):
         model = MODELS.build(cfg)
@@ -137,10 +183,19 @@ def test_ours_inside_a_foreign_wrapper(name: str, scope: str | None) -> None:
 
 def test_foreign_inside_ours_inside_foreign() -> None:
     """LoRA around our encoder around a U-Net: each is built under the scope of its package."""
-    inner = dict(type='BackboneEncoder', embed_dim=8, probe_size=32,
-                 backbone=dict(type='mmseg.UNet', base_channels=4))
-    cfg = dict(type='mmpretrain.LoRAModel', module=inner, rank=2, alpha=2,
-               targets=[dict(type='projection')])
+    inner = dict(
+        type='BackboneEncoder',
+        embed_dim=8,
+        probe_size=32,
+        backbone=dict(type='mmseg.UNet', base_channels=4),
+    )
+    cfg = dict(
+        type='mmpretrain.LoRAModel',
+        module=inner,
+        rank=2,
+        alpha=2,
+        targets=[dict(type='projection')],
+    )
     with DefaultScope.overwrite_default_scope(SCOPE):
         model = MODELS.build(cfg)
     assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 8)
@@ -148,16 +203,22 @@ def test_foreign_inside_ours_inside_foreign() -> None:
 
 def test_a_scope_that_the_user_wrote_stays() -> None:
     with DefaultScope.overwrite_default_scope(SCOPE):
-        assert isinstance(MODELS.build(dict(type='UNet', base_channels=4, _scope_='mmseg')),
-                          nn.Module)
+        assert isinstance(
+            MODELS.build(dict(type='UNet', base_channels=4, _scope_='mmseg')), nn.Module
+        )
 
 
 def test_foreign_transforms_find_their_own() -> None:
     """``RandAugment`` builds its policies by bare names, here inside a wrapper of mmcv."""
-    augment = dict(type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2,
-                   magnitude_level=9)
-    views = dict(type='mmpretrain.ApplyToList', transforms=[dict(type='ResizeImage', scale=8)],
-                 scatter_key='images', collate_keys=['img'])
+    augment = dict(
+        type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2, magnitude_level=9
+    )
+    views = dict(
+        type='mmpretrain.ApplyToList',
+        transforms=[dict(type='ResizeImage', scale=8)],
+        scatter_key='images',
+        collate_keys=['img'],
+    )
     with DefaultScope.overwrite_default_scope(SCOPE):
         pipeline = TRANSFORMS.build(dict(type='RandomApply', prob=1.0, transforms=[augment]))
         wrapper = TRANSFORMS.build(views)
@@ -167,13 +228,19 @@ def test_foreign_transforms_find_their_own() -> None:
 
 
 def test_our_data_set_inside_a_foreign_wrapper(tmp_path: Any) -> None:
-    inner = dict(type='ImageTextDataset', ann_file=str(tmp_path / 'none.json'), captions='all',
-                 lazy_init=True, pipeline=[dict(type='ResizeImage', scale=8)])
+    inner = dict(
+        type='ImageTextDataset',
+        ann_file=str(tmp_path / 'none.json'),
+        captions='all',
+        lazy_init=True,
+        pipeline=[dict(type='ResizeImage', scale=8)],
+    )
     with DefaultScope.overwrite_default_scope(SCOPE):
         dataset = DATASETS.build(dict(type='ConcatDataset', datasets=[inner], lazy_init=True))
         with pytest.raises(FileNotFoundError, match=r'none\.json'):
-            DATASETS.build(dict(type='mmpretrain.KFoldDataset', dataset=inner, fold=0,
-                                num_splits=2)).full_init()
+            DATASETS.build(
+                dict(type='mmpretrain.KFoldDataset', dataset=inner, fold=0, num_splits=2)
+            ).full_init()
     assert type(dataset.datasets[0]).__name__ == 'ImageTextDataset'
 
 
@@ -181,8 +248,9 @@ def test_ours_inside_a_foreign_transform_without_a_scope() -> None:
     before = DefaultScope._instance_dict.copy()
     DefaultScope._instance_dict.clear()
     try:
-        pipeline = TRANSFORMS.build(dict(
-            type='RandomApply', prob=1.0, transforms=[dict(type='ResizeImage', scale=8)]))
+        pipeline = TRANSFORMS.build(
+            dict(type='RandomApply', prob=1.0, transforms=[dict(type='ResizeImage', scale=8)])
+        )
         assert DefaultScope.get_current_instance() is None
     finally:
         DefaultScope._instance_dict.update(before)

@@ -25,24 +25,44 @@ from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='configs/curation/*.py')
-    parser.add_argument('--in', dest='source', required=True, metavar='DIR',
-                        help='folder of tiles and GeoTIFFs, searched with its subfolders')
+    parser.add_argument(
+        '--in',
+        dest='source',
+        required=True,
+        metavar='DIR',
+        help='folder of tiles and GeoTIFFs, searched with its subfolders',
+    )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder of the data set')
-    parser.add_argument('--stages', nargs='+', metavar='STAGE',
-                        help='run these alone; those before them must have been run')
+    parser.add_argument(
+        '--stages',
+        nargs='+',
+        metavar='STAGE',
+        help='run these alone; those before them must have been run',
+    )
     parser.add_argument('--device', default='cpu', help='of the models: cpu, cuda, cuda:1, ...')
     add_trust_argument(parser)
     parser.add_argument('--workers', type=int, default=1, help='threads for pictures')
-    parser.add_argument('--limit', type=int, help='only the first pictures, to try a config; '
-                        'refused where a larger set lies')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, default={},
-                        metavar='KEY=VALUE', help='override settings, e.g. tile.size=256')
+    parser.add_argument(
+        '--limit',
+        type=int,
+        help='only the first pictures, to try a config; refused where a larger set lies',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        default={},
+        metavar='KEY=VALUE',
+        help='override settings, e.g. tile.size=256',
+    )
     args = parser.parse_args()
     if args.workers < 1 or (args.limit is not None and args.limit < 1):
-        parser.error(f'--workers and --limit must be at least 1, got {args.workers} and '
-                     f'{args.limit}')
+        parser.error(
+            f'--workers and --limit must be at least 1, got {args.workers} and {args.limit}'
+        )
     return args
 
 
@@ -55,8 +75,15 @@ def main() -> int:
     args = parse_args()
     from urbancross_mm.apis.curation import load_curation, run_curation
 
-    reports = run_curation(load_curation(args.config, args.cfg_options), args.source, args.out,
-                           args.stages, args.device, args.workers, args.limit)
+    reports = run_curation(
+        load_curation(args.config, args.cfg_options),
+        args.source,
+        args.out,
+        args.stages,
+        args.device,
+        args.workers,
+        args.limit,
+    )
     return 1 if any(report.counts['failed'] for report in reports) else 0
 
 

@@ -13,8 +13,13 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from PIL import Image  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer, add_common_arguments, ensure_sample, load_config, read_query,
-    resolve_checkpoint)
+    RetrievalInferencer,
+    add_common_arguments,
+    ensure_sample,
+    load_config,
+    read_query,
+    resolve_checkpoint,
+)
 from urbancross_mm.apis.pictures import find_images  # noqa: E402
 from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
@@ -29,15 +34,20 @@ def parse_args() -> argparse.Namespace:
     add_common_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument('checkpoint', help='checkpoint file, work directory, or "none": zero-shot')
-    parser.add_argument('query', nargs='+',
-                        help='one or more sentences, or paths of pictures to search by')
+    parser.add_argument(
+        'query', nargs='+', help='one or more sentences, or paths of pictures to search by'
+    )
     parser.add_argument('--images', required=True, help='folder of pictures to search')
     parser.add_argument('--topk', type=int, default=5, help='results a query (default: 5)')
     parser.add_argument('--out', help='draw the results to this picture (.png)')
-    parser.add_argument('--gallery', help='keep the encoded pictures in this file; another time '
-                        'only what is new or has changed is encoded')
-    parser.add_argument('--skip-bad', action='store_true',
-                        help='leave out unreadable pictures, and say how many')
+    parser.add_argument(
+        '--gallery',
+        help='keep the encoded pictures in this file; another time '
+        'only what is new or has changed is encoded',
+    )
+    parser.add_argument(
+        '--skip-bad', action='store_true', help='leave out unreadable pictures, and say how many'
+    )
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
     if args.topk < 1:
@@ -50,8 +60,10 @@ def check_files(args: argparse.Namespace) -> None:
     if args.out:
         Image.init()
         if Image.EXTENSION.get(Path(args.out).suffix.lower()) not in Image.SAVE:
-            raise ValueError(f'--out {args.out} must end in the suffix of an image that can be '
-                             'written, such as .png')
+            raise ValueError(
+                f'--out {args.out} must end in the suffix of an image that can be '
+                'written, such as .png'
+            )
         check_outputs([args.out])
     if args.gallery and not Path(args.gallery).is_file():
         check_outputs([args.gallery])
@@ -104,8 +116,11 @@ def draw(strips: list[tuple[str | Path, list[dict]]], out: str) -> None:
     """Draw the strips below each other."""
     visualizer = RetrievalVisualizer()
     drawn = [
-        Image.fromarray(visualizer.draw_strip(
-            query, [RankedPicture(r['img_path'], r['score']) for r in results]))
+        Image.fromarray(
+            visualizer.draw_strip(
+                query, [RankedPicture(r['img_path'], r['score']) for r in results]
+            )
+        )
         for query, results in strips
     ]
     sheet = Image.new('RGB', (max(s.width for s in drawn), sum(s.height for s in drawn)), 'white')

@@ -17,7 +17,13 @@ from mmengine.evaluator import DumpResults  # noqa: E402
 from mmengine.model import is_model_wrapper  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    add_run_arguments, build_runner, config_of, for_checkpoint, resolve_checkpoint, use_bfloat16)
+    add_run_arguments,
+    build_runner,
+    config_of,
+    for_checkpoint,
+    resolve_checkpoint,
+    use_bfloat16,
+)
 from urbancross_mm.apis.config import model_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
@@ -27,12 +33,19 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
-    parser.add_argument('checkpoint', nargs='?',
-                        help='checkpoint file or work directory (its best, else its latest); '
-                        'without one the model is tested as it is built: zero-shot')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file or work directory (its best, else its latest); '
+        'without one the model is tested as it is built: zero-shot',
+    )
     parser.add_argument('--out', help='write what --out-item says to this file (.json or .pkl)')
-    parser.add_argument('--out-item', choices=['metrics', 'pred'], default='metrics',
-                        help='metrics (.json) or every prediction with its embeddings (.pkl)')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        default='metrics',
+        help='metrics (.json) or every prediction with its embeddings (.pkl)',
+    )
     parser.add_argument('--show-dir', help='write retrieval strips to this folder')
     args = parser.parse_args()
     suffix = {'metrics': '.json', 'pred': '.pkl'}[args.out_item]
@@ -49,7 +62,8 @@ def set_show_dir(cfg: Config, show_dir: str) -> None:
             hook.show_dir = show_dir
             return
     cfg.setdefault('custom_hooks', []).append(
-        dict(type='RetrievalVisualizationHook', show_dir=show_dir))
+        dict(type='RetrievalVisualizationHook', show_dir=show_dir)
+    )
 
 
 def main() -> None:

@@ -13,8 +13,14 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from mmengine.config import Config  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    add_run_arguments, build_runner, claim_work_dir, config_of, resolve_start, set_resume,
-    use_bfloat16)
+    add_run_arguments,
+    build_runner,
+    claim_work_dir,
+    config_of,
+    resolve_start,
+    set_resume,
+    use_bfloat16,
+)
 from urbancross_mm.apis.config import nested_dicts  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
@@ -24,12 +30,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
     earlier = parser.add_mutually_exclusive_group()
-    earlier.add_argument('--resume', nargs='?', const='auto', metavar='CKPT',
-                         help='go on from CKPT, or from the last whole checkpoint in the work dir')
-    earlier.add_argument('--overwrite', action='store_true',
-                         help='remove the checkpoints of an earlier training in the work dir')
-    parser.add_argument('--auto-scale-lr', action='store_true',
-                        help='scale the learning rate by batch size x ranks')
+    earlier.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CKPT',
+        help='go on from CKPT, or from the last whole checkpoint in the work dir',
+    )
+    earlier.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='remove the checkpoints of an earlier training in the work dir',
+    )
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate by batch size x ranks'
+    )
     parser.add_argument('--no-validate', action='store_true', help='train without validation')
     return parser.parse_args()
 

@@ -12,8 +12,12 @@ from urbancross_mm.curation.positions import METRES_A_DEGREE, describe_bounds
 from urbancross_mm.curation.segment_stage import SegmentStage
 from urbancross_mm.curation.split_stage import SplitStage
 
-CAPTIONS = ('A school beside a road.', 'Ein Wald; zwei Wege, "alt".', '一所学校，有树。',
-            'Пруд <b>')
+CAPTIONS = (
+    'A school beside a road.',
+    'Ein Wald; zwei Wege, "alt".',
+    '一所学校，有树。',
+    'Пруд <b>',
+)
 
 
 class Told(PictureStage):
@@ -26,8 +30,10 @@ class Told(PictureStage):
         return dict(model='told')
 
     def process(self, pictures: list[Picture], place: Workplace) -> list[Outcome]:
-        return [Outcome(dict(score=round(0.2 + int(picture.fields['sha']) / 200, 6)))
-                for picture in pictures]
+        return [
+            Outcome(dict(score=round(0.2 + int(picture.fields['sha']) / 200, 6)))
+            for picture in pictures
+        ]
 
 
 def make_pictures(out: Path, count: int = 24) -> list[Picture]:
@@ -39,21 +45,36 @@ def make_pictures(out: Path, count: int = 24) -> list[Picture]:
         Image.fromarray(tiny.picture(seed=n)).save(out / 'images' / name)
         step = 100 / METRES_A_DEGREE
         west, south = n % 6 * step, n // 6 * step
-        pictures.append(Picture(name, dict(
-            sha=str(n), width=48, height=40, label='school' if n % 2 else None, source='city.tif',
-            focus=['amenity of school'] if n % 2 else [], around=['road of service, paved'],
-            captions=[CAPTIONS[n % 4], f'Place {n}.'],
-            **describe_bounds([west, south, west + step, south + step]))))
+        pictures.append(
+            Picture(
+                name,
+                dict(
+                    sha=str(n),
+                    width=48,
+                    height=40,
+                    label='school' if n % 2 else None,
+                    source='city.tif',
+                    focus=['amenity of school'] if n % 2 else [],
+                    around=['road of service, paved'],
+                    captions=[CAPTIONS[n % 4], f'Place {n}.'],
+                    **describe_bounds([west, south, west + step, south + step]),
+                ),
+            )
+        )
     return pictures
 
 
-def curate(out: Path, pictures: list[Picture], split: dict[str, Any] | None = None,
-           **export: Any) -> list[Picture]:
+def curate(
+    out: Path, pictures: list[Picture], split: dict[str, Any] | None = None, **export: Any
+) -> list[Picture]:
     """Segment, score, divide and export."""
     place = Workplace(out, out)
-    stages = [Told(), SegmentStage(dict(type='ColorSegmenter'), area=0.02, size=32),
-              SplitStage(**(split or dict(block_metres=100))),
-              ExportStage(**{**dict(name='mycity', min_count=1), **export})]
+    stages = [
+        Told(),
+        SegmentStage(dict(type='ColorSegmenter'), area=0.02, size=32),
+        SplitStage(**(split or dict(block_metres=100))),
+        ExportStage(**{**dict(name='mycity', min_count=1), **export}),
+    ]
     for stage in stages:
         pictures, _ = run_stage(stage, pictures, place)
     return pictures

@@ -17,10 +17,14 @@ def test_overlay_rules() -> None:
         model=dict(type='A', encoder=dict(type='Big', width=9), others=[dict(type='Big')]),
         data=dict(type='Set', data_root='data/x', keep=1),
         elsewhere=dict(type='Set', data_root='/mnt/data/x'),
-        epochs=100)
+        epochs=100,
+    )
     overlay = dict(
-        data_root=('data/', 'data/sample/'), replace=dict(Big=dict(type='Small')),
-        update=dict(Set=dict(extra=2), A=dict(encoder=dict(depth=1))), merge=dict(epochs=2))
+        data_root=('data/', 'data/sample/'),
+        replace=dict(Big=dict(type='Small')),
+        update=dict(Set=dict(extra=2), A=dict(encoder=dict(depth=1))),
+        merge=dict(epochs=2),
+    )
     small = apply_overlay(recipe, overlay)
     assert small['model']['encoder'] == dict(type='Small', depth=1)
     assert small['model']['others'] == [dict(type='Small')]
@@ -51,8 +55,17 @@ def test_options_that_nobody_would_read_are_refused(key: str) -> None:
         load_config('configs/urbancross_finland.py', {key: 1})
     with pytest.warns(UserWarning, match="'text_and_pack' is a variable of"):
         load_config('configs/urbancross_finland.py', {'text_and_pack.0.type': 'x'})
-    for known in ('load_from', 'work_dir', 'auto_scale_lr.enable', 'model.new', 'start', 'compile',
-                  'sync_bn', 'find_unused_parameters', 'activation_checkpointing'):
+    for known in (
+        'load_from',
+        'work_dir',
+        'auto_scale_lr.enable',
+        'model.new',
+        'start',
+        'compile',
+        'sync_bn',
+        'find_unused_parameters',
+        'activation_checkpointing',
+    ):
         load_config('configs/urbancross_finland.py', {known: 'x'})
 
 
@@ -68,7 +81,8 @@ BROKEN = {
     'base of others': ("_base_ = 'nowhere::x/none.py'", 'nowhere', None),
     'base of a number': ('_base_ = 3', "TypeError: argument of type 'int'", None),
     'cycle': ("_base_ = 'x.py'", 'inherit from each other', None),
-    'import': ("custom_imports = dict(imports=['nowhere_at_all'])", 'nowhere_at_all', None)}
+    'import': ("custom_imports = dict(imports=['nowhere_at_all'])", 'nowhere_at_all', None),
+}
 
 
 @pytest.mark.parametrize('case', BROKEN)
@@ -89,9 +103,19 @@ def test_the_line_is_that_of_the_base(tmp_path: Path) -> None:
         load_config(tmp_path / 'x.py')
 
 
-@pytest.mark.parametrize(('name', 'content'), [
-    ('x.py', b'\x00\xff' * 50), ('x.txt', b'a = 1'), ('x.json', b'{"a": '), ('x.json', b'[1]'),
-    ('x.yaml', b'a: [1'), ('x.yaml', b'\xff\xfe\x00'), ('x.py', b'def f(:'), ('x', b'a = 1')])
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('x.py', b'\x00\xff' * 50),
+        ('x.txt', b'a = 1'),
+        ('x.json', b'{"a": '),
+        ('x.json', b'[1]'),
+        ('x.yaml', b'a: [1'),
+        ('x.yaml', b'\xff\xfe\x00'),
+        ('x.py', b'def f(:'),
+        ('x', b'a = 1'),
+    ],
+)
 def test_files_that_are_no_config(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f'the config .*{name} (cannot be read|does not parse): '):
@@ -105,19 +129,32 @@ def test_other_formats_are_read(tmp_path: Path) -> None:
         assert load_config(tmp_path / name).model.type == 'A'
 
 
-@pytest.mark.parametrize(('key', 'value'), [
-    ('train_cfg.max_epochs.x', 1), ('custom_hooks.9.type', 'A'), ('custom_hooks.a.type', 'A'),
-    ('param_scheduler.0', 3)])
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('train_cfg.max_epochs.x', 1),
+        ('custom_hooks.9.type', 'A'),
+        ('custom_hooks.a.type', 'A'),
+        ('param_scheduler.0', 3),
+    ],
+)
 def test_an_option_that_does_not_fit_is_named(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=f'the option {key}={value} does not fit .*finland.py: '):
         load_config('configs/urbancross_finland.py', {key: value})
 
 
-@pytest.mark.parametrize('name', ['urbancross_finland.py', 'baselines/resnet-18_gru_ucm.py',
-                                  'adaptation/resnet-18_gru_rsicd2ucm_batch-norm.py'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'urbancross_finland.py',
+        'baselines/resnet-18_gru_ucm.py',
+        'adaptation/resnet-18_gru_rsicd2ucm_batch-norm.py',
+    ],
+)
 @pytest.mark.parametrize('sample', [False, True])
-def test_a_config_of_the_package_may_be_inherited_from(name: str, sample: bool, tmp_path: Path,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_of_the_package_may_be_inherited_from(
+    name: str, sample: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = load_config(CONFIGS / name, sample=sample).to_dict()
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'mine.py').write_text(f"_base_ = ['urbancross_mm::{name}']\n")
@@ -133,20 +170,24 @@ def test_an_installed_package_brings_its_configs(tmp_path: Path) -> None:
     shutil.copytree(ROOT / 'urbancross_mm', site / 'urbancross_mm', ignore=ignore)
     for part in ('configs', 'tools'):
         shutil.copytree(ROOT / part, site / 'urbancross_mm/.mim' / part, ignore=ignore)
-    (tmp_path / 'mine.py').write_text("_base_ = ['urbancross_mm::urbancross_finland.py']\n"
-                                      'train_cfg = dict(max_epochs=7)\n')
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = ['urbancross_mm::urbancross_finland.py']\ntrain_cfg = dict(max_epochs=7)\n"
+    )
     tool = site / 'urbancross_mm/.mim/tools/misc/print_config.py'
     for flag, expected in (('', 'max_epochs=7'), ('--sample', "data_root='data/sample/urbancross")):
         done = subprocess.run(
-            [sys.executable, '-W', 'ignore', str(tool), 'mine.py', *flag.split()], cwd=tmp_path,
-            env=dict(os.environ, PYTHONPATH=str(site)), capture_output=True, text=True)
+            [sys.executable, '-W', 'ignore', str(tool), 'mine.py', *flag.split()],
+            cwd=tmp_path,
+            env=dict(os.environ, PYTHONPATH=str(site)),
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
 
 
 def test_a_yaml_config_runs_no_code(tmp_path: Path) -> None:
-    (tmp_path / 'a.yaml').write_text(
-        f'x: !!python/object/apply:os.mkdir ["{tmp_path / "made"}"]\n')
+    (tmp_path / 'a.yaml').write_text(f'x: !!python/object/apply:os.mkdir ["{tmp_path / "made"}"]\n')
     with pytest.raises(ValueError, match=r'a\.yaml cannot be read'):
         load_config(tmp_path / 'a.yaml')
     assert not (tmp_path / 'made').exists()

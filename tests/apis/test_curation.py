@@ -34,9 +34,11 @@ def curate(tiles: Path, out: Path, config: Path = NO_WEIGHTS, **options: object)
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but what only tells of the last run."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob('*')) if path.is_file()
-            and path.name not in ('.lock', 'last_run.txt')}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.is_file() and path.name not in ('.lock', 'last_run.txt')
+    }
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -49,11 +51,21 @@ def test_from_tiles_and_a_map_to_a_data_set(tiles: Path, tmp_path: Path) -> None
     reports = curate(tiles, tmp_path / 'out')
     count = len(list(tiles.glob('*.jpg')))
     assert [report.stage for report in reports] == [
-        'tile', 'tag', 'caption', 'refine', 'segment', 'split', 'export']
+        'tile',
+        'tag',
+        'caption',
+        'refine',
+        'segment',
+        'split',
+        'export',
+    ]
     assert reports[-1].counts['kept'] == count
     data = ImageTextDataset(
-        ann_file='annotations/mycountry_train.json', data_root=str(tmp_path / 'out'),
-        captions='all', pipeline=[])
+        ann_file='annotations/mycountry_train.json',
+        data_root=str(tmp_path / 'out'),
+        captions='all',
+        pipeline=[],
+    )
     tags = Manifest(tmp_path / 'out/manifest/tag.jsonl').read()
     for item in (data.get_data_info(number) for number in range(len(data))):
         said = ' '.join(item['captions']).lower()
@@ -67,6 +79,7 @@ def test_only_what_a_change_touches_is_made_again(tiles: Path, tmp_path: Path) -
     def made(**changes: object) -> dict[str, int]:
         reports = curate(tiles, tmp_path, changes=changes)
         return {report.stage: report.made for report in reports[:5]}
+
     count = made()['tile']
     assert made() == dict.fromkeys(['tile', 'tag', 'caption', 'refine', 'segment'], 0)
     again = made(**{'stages.2.captioner.max_phrases': 1})
@@ -76,10 +89,22 @@ def test_only_what_a_change_touches_is_made_again(tiles: Path, tmp_path: Path) -
 
 
 def test_a_killed_run_ends_with_the_same_bytes(tiles: Path, tmp_path: Path) -> None:
-    command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools/curate.py'), str(NO_WEIGHTS),
-               '--in', str(tiles), '--out', str(tmp_path / 'killed')]
-    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                 env=dict(os.environ, OMP_NUM_THREADS='1'))
+    command = [
+        sys.executable,
+        '-W',
+        'ignore',
+        str(ROOT / 'tools/curate.py'),
+        str(NO_WEIGHTS),
+        '--in',
+        str(tiles),
+        '--out',
+        str(tmp_path / 'killed'),
+    ]
+    quiet = dict(
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+    )
     ends = []
     for stage in ('tile', 'segment'):
         run = subprocess.Popen(command, **quiet)
@@ -105,7 +130,10 @@ def test_single_stages_and_a_limit(tiles: Path, tmp_path: Path) -> None:
     curate(tiles, tmp_path, only=['tile'], limit=5)
     reports = curate(tiles, tmp_path, only=['tag', 'caption'], limit=5)
     assert [(report.stage, report.total, report.made) for report in reports] == [
-        ('tile', 5, 0), ('tag', 5, 5), ('caption', 5, 5)]
+        ('tile', 5, 0),
+        ('tag', 5, 5),
+        ('caption', 5, 5),
+    ]
     assert not (tmp_path / 'manifest/refine.jsonl').exists()
     with pytest.raises(ValueError, match="no stage 'filter' in the config; it has tile, tag"):
         curate(tiles, tmp_path, only=['filter'])
@@ -128,8 +156,9 @@ def test_only_stages_of_the_config_are_named(tiles: Path, tmp_path: Path) -> Non
     cfg = load_config(NO_WEIGHTS)
     run_curation(cfg, tiles, tmp_path, show=str)
     whole = contents(tmp_path)
-    without = Config(dict(stages=[stage for stage in cfg.stages
-                                  if stage['type'] != 'SegmentStage']))
+    without = Config(
+        dict(stages=[stage for stage in cfg.stages if stage['type'] != 'SegmentStage'])
+    )
     run_curation(without, tiles, tmp_path, show=str)
     metainfo = json.loads((tmp_path / 'annotations/mycountry_train.json').read_text())['metainfo']
     assert list(metainfo['stages']) == ['caption', 'refine', 'split', 'tag', 'tile']
@@ -148,8 +177,13 @@ def test_a_copy_of_the_tiles_gives_the_same_annotations(tiles: Path, tmp_path: P
     found = []
     for source, name in ((tiles, 'one'), (tmp_path / 'copy/images', 'two')):
         curate(source, tmp_path / name)
-        found.append({path: content for path, content in contents(tmp_path / name).items()
-                      if path.startswith('annotations/')})
+        found.append(
+            {
+                path: content
+                for path, content in contents(tmp_path / name).items()
+                if path.startswith('annotations/')
+            }
+        )
     assert found[0] and found[0] == found[1]
 
 
@@ -163,8 +197,13 @@ def test_mistakes_end_before_any_work(tiles: Path, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"no device '{device}' to run on: "):
             curate(tiles, out, device=device)
     with pytest.raises(FileNotFoundError, match='sam_vit_h'):
-        curate(tiles, out, changes={'stages.4.segmenter': dict(
-            type='SamSegmenter', checkpoint='weights/sam_vit_h.pth')})
+        curate(
+            tiles,
+            out,
+            changes={
+                'stages.4.segmenter': dict(type='SamSegmenter', checkpoint='weights/sam_vit_h.pth')
+            },
+        )
     assert not out.exists()
     with pytest.raises(ValueError, match='has no stages'):
         build_stages(Config(dict(model=1)))
@@ -179,10 +218,14 @@ def test_no_output_among_the_tiles(tiles: Path, inside: str) -> None:
     assert not (tiles / 'manifest').exists() and not (tiles / 'curated').exists()
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    ({'stages.0.sise': 3}, "stage TileStage .*: .* 'sise'"),
-    ({'stages.2.captioner.tone': 3}, "stage CaptionStage .*: .* 'tone'"),
-    ({'stages.3.type': 'RefinStage'}, 'stage RefinStage: .* not in the .* registry')])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'stages.0.sise': 3}, "stage TileStage .*: .* 'sise'"),
+        ({'stages.2.captioner.tone': 3}, "stage CaptionStage .*: .* 'tone'"),
+        ({'stages.3.type': 'RefinStage'}, 'stage RefinStage: .* not in the .* registry'),
+    ],
+)
 def test_unknown_options_are_named(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_stages(load_config(NO_WEIGHTS, changes))
@@ -221,14 +264,22 @@ def test_an_error_stands_in_the_last_report(tiles: Path, tmp_path: Path) -> None
 
 
 def test_captions_come_before_their_scores() -> None:
-    scorer = dict(type='RetrieverScorer', model=dict(type='CrossModalRetriever'),
-                  pipeline=[dict(type='TokenizeText')])
-    first, last = dict(type='TileStage'), dict(
-        type='SegmentStage', segmenter=dict(type='ColorSegmenter'), scorer=scorer)
+    scorer = dict(
+        type='RetrieverScorer',
+        model=dict(type='CrossModalRetriever'),
+        pipeline=[dict(type='TokenizeText')],
+    )
+    first, last = (
+        dict(type='TileStage'),
+        dict(type='SegmentStage', segmenter=dict(type='ColorSegmenter'), scorer=scorer),
+    )
     caption = dict(type='CaptionStage', captioner=dict(type='TemplateCaptioner'))
     assert len(build_stages(Config(dict(stages=[first, caption, last])))) == 3
-    for stages in ([first, last], [first, last, caption],
-                   [first, dict(type='ScoreStage', scorer=scorer), caption]):
+    for stages in (
+        [first, last],
+        [first, last, caption],
+        [first, dict(type='ScoreStage', scorer=scorer), caption],
+    ):
         with pytest.raises(ValueError, match='put a CaptionStage before it'):
             build_stages(Config(dict(stages=stages)))
 
@@ -240,8 +291,9 @@ def test_a_missing_extra_is_named(tiles: Path, tmp_path: Path, monkeypatch) -> N
     assert not (tmp_path / 'out').exists()
 
 
-def test_what_failed_is_passed_over_by_single_stages(tiles: Path, tmp_path: Path, monkeypatch
-                                                     ) -> None:
+def test_what_failed_is_passed_over_by_single_stages(
+    tiles: Path, tmp_path: Path, monkeypatch
+) -> None:
     def fail(self: TemplateCaptioner, pictures: list, images: list) -> list:
         if any(picture.name == first for picture in pictures):
             raise OSError('torn')

@@ -78,11 +78,16 @@ def test_a_card_of_a_curated_set(curated: Path) -> None:
     card = card_of(curated)
     assert card.title == 'mycity'
     assert rows(card, 'Size') == [
-        ['train', 17, 34, 21, 17, 17, 8, 17], ['val', 2, 4, 4, 2, 2, 1, 2],
-        ['test', 5, 10, 9, 5, 5, 3, 5], ['finetune', 5, 10, 8, 5, 5, 1, 5],
-        ['finetune_val', 2, 4, 3, 2, 2, 0, 2]]
+        ['train', 17, 34, 21, 17, 17, 8, 17],
+        ['val', 2, 4, 4, 2, 2, 1, 2],
+        ['test', 5, 10, 9, 5, 5, 3, 5],
+        ['finetune', 5, 10, 8, 5, 5, 1, 5],
+        ['finetune_val', 2, 4, 3, 2, 2, 0, 2],
+    ]
     assert rows(card, 'Tags and classes')[:2] == [
-        ['road of service, paved', 24, Share(1.0)], ['amenity of school', 12, Share(0.5)]]
+        ['road of service, paved', 24, Share(1.0)],
+        ['amenity of school', 12, Share(0.5)],
+    ]
     assert rows(card, 'Words', 1)[0] == ['place', 24, Share(24 / 28)]
     assert rows(card, 'Words')[1][-1] == Share(2 / 11)  # the numbers of the two places
     assert [row[0] for row in rows(card, 'Curation')] == ['score', 'segment', 'split', 'export']
@@ -90,7 +95,8 @@ def test_a_card_of_a_curated_set(curated: Path) -> None:
     assert origin['seed'] == '0' and 'ColorSegmenter' in origin['stages: segment']
     assert origin['split_hashes: test'].startswith('sha256:')
     assert [one.title for one in card.sections if 'Samples' in one.title] == [
-        f'Samples of {split}' for split in ('train', 'val', 'test')]
+        f'Samples of {split}' for split in ('train', 'val', 'test')
+    ]
 
 
 def test_html_needs_nothing_else(curated: Path) -> None:
@@ -124,7 +130,8 @@ def test_markdown_shows_text_as_it_is() -> None:
     card = Card('a_b', [Section('s', [Text('1 < 2\n*x*'), Table(['|'], [['a|b'], [Share(0.5)]])])])
     text, figures = to_markdown(card, 'x')
     assert figures == {} and text == (
-        '# a\\_b\n\n## s\n\n1 &lt; 2 \\*x\\*\n\n| \\| |\n| --- |\n| a\\|b |\n| 50.0 % |\n')
+        '# a\\_b\n\n## s\n\n1 &lt; 2 \\*x\\*\n\n| \\| |\n| --- |\n| a\\|b |\n| 50.0 % |\n'
+    )
 
 
 def test_leaks_are_found(data: Path) -> None:
@@ -133,8 +140,10 @@ def test_leaks_are_found(data: Path) -> None:
     train = json.loads((data / 'annotations/mycity_train.json').read_text())['data_list']
     copied = train[0]['img_path']
     shutil.copy(data / 'images' / copied, data / 'images/copy.png')
-    content['data_list'] += [train[1], dict(img_id='mycity/copy', img_path='copy.png',
-                                            captions=['copy'])]
+    content['data_list'] += [
+        train[1],
+        dict(img_id='mycity/copy', img_path='copy.png', captions=['copy']),
+    ]
     path.write_text(json.dumps(content))
     found = {row[1]: row for row in rows(card_of(data), 'Leakage and defects')}
     assert found['picture in two splits'][0] == 'error'
@@ -148,23 +157,37 @@ def test_damage_is_shown_and_ends_nothing(data: Path) -> None:
     items = json.loads((data / 'annotations/mycity_test.json').read_text())['data_list']
     (data / 'images' / items[0]['img_path']).write_bytes(b'no picture')
     (data / 'segments' / items[1]['segments']).write_text('{')
-    write_sidecar(data / 'segments' / items[2]['segments'],
-                  dict(image_size=[40, 48], size=[40, 48], source='sam:vit_h', segments=[]))
+    write_sidecar(
+        data / 'segments' / items[2]['segments'],
+        dict(image_size=[40, 48], size=[40, 48], source='sam:vit_h', segments=[]),
+    )
     card = card_of(data)
     found = {row[1]: row for row in rows(card, 'Leakage and defects')}
     assert found['unreadable picture'][2] == 1
     assert found['segment file missing, broken or of another size'][2] == 1
     lines = [sample.lines for sample in section(card, 'Samples of test').blocks[0].samples]
     assert [line[-1] for line in lines[:3]] == [
-        '(picture cannot be read)', '(segments cannot be read)', '(no segment)']
+        '(picture cannot be read)',
+        '(segments cannot be read)',
+        '(no segment)',
+    ]
 
 
 def test_any_data_set_in_the_schema(tmp_path: Path) -> None:
     tiny.write(tmp_path, [tiny.item('a', ['x', 'y | z']), tiny.item('b', [' '])])
     card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path)
     titles = [one.title for one in card.sections]
-    assert titles == ['Size', 'Captions', 'Words', 'Tags and classes', 'Places',
-                      'Leakage and defects', 'Curation', 'Samples of train', 'Origin']
+    assert titles == [
+        'Size',
+        'Captions',
+        'Words',
+        'Tags and classes',
+        'Places',
+        'Leakage and defects',
+        'Curation',
+        'Samples of train',
+        'Origin',
+    ]
     assert rows(card, 'Size') == [['train', 1, 2, 2, 0, 0, 0, 0]]
     assert rows(card, 'Leakage and defects')[0][:3] == ['error', 'wrong item', 1]
     assert 'no record of a curation' in to_html(card)
@@ -178,7 +201,10 @@ def test_words_are_new_to_train_not_to_trainval(tmp_path: Path) -> None:
         paths.append(tmp_path / f'annotations/tiny_{split}.json')
         (tmp_path / 'annotations/tiny.json').rename(paths[-1])
     assert [row[4] for row in rows(make_card(find_annotations(tmp_path), tmp_path), 'Words')] == [
-        '', Share(1 / 3), Share(1 / 5)]
+        '',
+        Share(1 / 3),
+        Share(1 / 5),
+    ]
     only = make_card(paths[2:], tmp_path)
     assert section(only, 'Words').blocks[0].columns[4] == 'running words that trainval lacks'
 
@@ -212,8 +238,10 @@ def test_reasons_that_differ_in_numbers_become_one() -> None:
     many['x'] = record('x', 'failed', 'OSError: torn')
     many['y'] = record('y', 'kept', 'no mask found')
     assert list(reasons(many).items()) == [
-        (('dropped', 'score … is low'), 30), (('failed', 'OSError: torn'), 1),
-        (('kept', 'no mask found'), 1)]
+        (('dropped', 'score … is low'), 30),
+        (('failed', 'OSError: torn'), 1),
+        (('kept', 'no mask found'), 1),
+    ]
     letters = {f'{a}{b}': record('', 'failed', f'{a}{b}') for a in 'abcdef' for b in 'abcdef'}
     assert len(reasons(letters)) == 21 and reasons(letters)['failed', 'other reasons'] == 16
 
@@ -222,10 +250,13 @@ def test_scores_of_what_the_filter_kept_and_dropped() -> None:
     manifests = dict(
         score={str(n): record(str(n), score=n / 10) for n in range(10)},
         filter={str(n): record(str(n), 'kept' if n > 6 else 'dropped') for n in range(10)},
-        segment={'9': record('9', num_segments=0, segment_scores=[])})
+        segment={'9': record('9', num_segments=0, segment_scores=[])},
+    )
     found = scores(manifests)
     assert [row[:3] for row in found.blocks[0].rows] == [
-        ['kept by the filter', 3, '0.7000'], ['dropped by the filter', 7, '0.0000']]
+        ['kept by the filter', 3, '0.7000'],
+        ['dropped by the filter', 7, '0.0000'],
+    ]
     assert [block.name for block in found.blocks[1:]] == ['scores', 'segment-counts']
     assert stages(manifests).blocks[0].rows[1] == ['filter', 'MyStage', 10, 3, 7, 0]
     assert scores({}).blocks == []
@@ -233,7 +264,8 @@ def test_scores_of_what_the_filter_kept_and_dropped() -> None:
 
 def test_the_files_of_a_folder(curated: Path, data: Path, tmp_path: Path) -> None:
     assert [path.stem for path in find_annotations(curated)] == [
-        f'mycity_{split}' for split in ('train', 'val', 'test', 'finetune', 'finetune_val')]
+        f'mycity_{split}' for split in ('train', 'val', 'test', 'finetune', 'finetune_val')
+    ]
     shutil.copy(data / 'annotations/mycity_val.json', data / 'annotations/other_val.json')
     with pytest.raises(ValueError, match='data sets mycity, other: name the files'):
         find_annotations(data)
@@ -252,18 +284,26 @@ def test_what_systems_leave_is_no_data(data: Path) -> None:
     assert to_html(card_of(data)) == before
 
 
-@pytest.mark.parametrize(('stage', 'key', 'value'), [
-    ('score', 'score', 'high'), ('score', 'score', float('nan')), ('segment', 'segment_scores', 3),
-    ('segment', 'segment_scores', [0.5, None, float('inf')]), ('segment', 'num_segments', 'two'),
-    ('segment', 'segment_scores', [[1]])])
-def test_a_wrong_number_in_a_manifest_is_named(data: Path, stage: str, key: str, value: object
-                                               ) -> None:
+@pytest.mark.parametrize(
+    ('stage', 'key', 'value'),
+    [
+        ('score', 'score', 'high'),
+        ('score', 'score', float('nan')),
+        ('segment', 'segment_scores', 3),
+        ('segment', 'segment_scores', [0.5, None, float('inf')]),
+        ('segment', 'num_segments', 'two'),
+        ('segment', 'segment_scores', [[1]]),
+    ],
+)
+def test_a_wrong_number_in_a_manifest_is_named(
+    data: Path, stage: str, key: str, value: object
+) -> None:
     path = data / f'manifest/{stage}.jsonl'
     first, *others = path.read_text().splitlines(keepends=True)
     record = json.loads(first)
     record['fields'][key] = value
     path.write_text(json.dumps(record) + '\n' + ''.join(others))
-    with pytest.raises(ValueError, match=f"{path}, picture .*{key!r} must be"):
+    with pytest.raises(ValueError, match=f'{path}, picture .*{key!r} must be'):
         card_of(data)
 
 
@@ -290,13 +330,18 @@ def test_mistakes_are_named(curated: Path, data: Path, tmp_path: Path) -> None:
 
 def test_values_as_text() -> None:
     assert [value_text(value) for value in (1234567, 2.0, 'x', Share(0.125))] == [
-        '1,234,567', '2.00', 'x', '12.5 %']
+        '1,234,567',
+        '2.00',
+        'x',
+        '12.5 %',
+    ]
 
 
 def test_records_of_another_run_are_told(data: Path) -> None:
     def told() -> list[str]:
         blocks = section(card_of(data), 'Curation').blocks
         return [block.text for block in blocks if isinstance(block, Text)]
+
     assert told() == []
     manifest = data / 'manifest/score.jsonl'
     manifest.write_text(manifest.read_text().replace('"score": 0.2', '"score": 0.3', 1))

@@ -21,8 +21,9 @@ from urbancross_mm.structures import RetrievalDataSample
 @pytest.fixture
 def inferencer(in_sample_dir: Path) -> RetrievalInferencer:
     forget_runs()
-    return RetrievalInferencer(load_config(CONFIGS / 'urbancross_spain.py', sample=True),
-                               device='cpu', batch_size=3)
+    return RetrievalInferencer(
+        load_config(CONFIGS / 'urbancross_spain.py', sample=True), device='cpu', batch_size=3
+    )
 
 
 def test_they_are_the_embeddings_of_the_test_set(inferencer: RetrievalInferencer) -> None:
@@ -52,8 +53,9 @@ def test_several_domains_are_named(inferencer: RetrievalInferencer) -> None:
     assert embed_test_set(inferencer, cfg).name == 'finland+germany+spain'
 
 
-def test_nothing_to_embed_is_an_error(inferencer: RetrievalInferencer,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_to_embed_is_an_error(
+    inferencer: RetrievalInferencer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ValueError, match='max_items must be at least 1, got 0'):
         embed_test_set(inferencer, inferencer.cfg, 0)
     sample = RetrievalDataSample(metainfo=dict(domain='spain'))
@@ -64,11 +66,11 @@ def test_nothing_to_embed_is_an_error(inferencer: RetrievalInferencer,
 
 
 def test_compared_by_the_label_free_scores() -> None:
-    source, target = (DomainEmbeds(name, torch.randn(30, 8), torch.randn(40, 8))
-                      for name in 'ab')
+    source, target = (DomainEmbeds(name, torch.randn(30, 8), torch.randn(40, 8)) for name in 'ab')
     assert compare_domains(source, target) == dict(
         a_distance_image=label_free.proxy_a_distance(source[1], target[1]),
         a_distance_text=label_free.proxy_a_distance(source[2], target[2]),
         hubness_i2t=label_free.hubness(target[1], target[2]),
         hubness_t2i=label_free.hubness(target[2], target[1]),
-        agreement=label_free.structure_agreement(target[1], target[2]))
+        agreement=label_free.structure_agreement(target[1], target[2]),
+    )

@@ -24,8 +24,11 @@ def cfg(in_sample_dir: Path) -> Config:
 
 
 def items(*splits: str) -> list[dict]:
-    return [item for split in splits
-            for item in load_annotations(str(ROOT / f'annotations/ucm_{split}.json'))[1]]
+    return [
+        item
+        for split in splits
+        for item in load_annotations(str(ROOT / f'annotations/ucm_{split}.json'))[1]
+    ]
 
 
 def test_equals_the_encoders_one_by_one(cfg: Config, tmp_path: Path) -> None:
@@ -33,12 +36,13 @@ def test_equals_the_encoders_one_by_one(cfg: Config, tmp_path: Path) -> None:
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'weights.pth')
     out = str(tmp_path / 'features.npz')
     counts = extract_features(cfg, out, tmp_path / 'weights.pth', 'cpu', batch_size=7)
-    features, inferencer = open_features(out), RetrievalInferencer(
-        cfg, tmp_path / 'weights.pth', 'cpu')
+    features, inferencer = (
+        open_features(out),
+        RetrievalInferencer(cfg, tmp_path / 'weights.pth', 'cpu'),
+    )
     every = items('train', 'val', 'test')
     captions = {caption for item in every for caption in item['captions']}
-    assert counts == dict(images=len(every), texts=len(captions), image_width=256,
-                          text_width=256)
+    assert counts == dict(images=len(every), texts=len(captions), image_width=256, text_width=256)
     model = inferencer.model
     for item in every[::9]:
         record = picture_record(str(ROOT / 'images' / item['img_path']))
@@ -72,8 +76,13 @@ def test_it_says_where_the_features_come_from(cfg: Config, tmp_path: Path) -> No
 def test_items_of_wrapped_and_cut_data_sets(cfg: Config) -> None:
     train = dict(cfg.train_dataloader.dataset, indices=3)
     val = dict(cfg.val_dataloader.dataset)
-    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[
-        train, dict(type='mmpretrain.KFoldDataset', dataset=dict(val, captions='sample'))])
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset',
+        datasets=[
+            train,
+            dict(type='mmpretrain.KFoldDataset', dataset=dict(val, captions='sample')),
+        ],
+    )
     cfg.val_dataloader = None
     pictures, captions = recipe_items(cfg)
     every = items('train', 'val', 'test')
@@ -83,15 +92,18 @@ def test_items_of_wrapped_and_cut_data_sets(cfg: Config) -> None:
 
 def test_sentences_of_an_unlabelled_target_are_among_them(cfg: Config) -> None:
     cfg.train_dataloader.dataset = dict(
-        type='UnpairedDataset', data_root=str(ROOT), ann_file='annotations/ucm_train.json')
+        type='UnpairedDataset', data_root=str(ROOT), ann_file='annotations/ucm_train.json'
+    )
     assert set(recipe_items(cfg)[1]) >= {
-        caption for item in items('train') for caption in item['captions']}
+        caption for item in items('train') for caption in item['captions']
+    }
 
 
 def test_one_id_for_two_pictures_is_refused(cfg: Config, tmp_path: Path) -> None:
     cfg.test_dataloader.dataset.data_prefix = dict(img_path='seg_maps')
-    cfg.test_dataloader.dataset.ann_file = cfg.val_dataloader.dataset.ann_file = \
+    cfg.test_dataloader.dataset.ann_file = cfg.val_dataloader.dataset.ann_file = (
         'annotations/ucm_train.json'
+    )
     cfg.test_dataloader.dataset.data_root = str(tmp_path)
     (tmp_path / 'annotations').symlink_to((ROOT / 'annotations').resolve())
     (tmp_path / 'seg_maps').mkdir()

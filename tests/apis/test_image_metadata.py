@@ -13,8 +13,15 @@ NAMES = ['oulu/t_1.jpg', 'oulu/t_2.jpg', 'vaasa/t_1.jpg', 'x.jpg']
 
 
 def test_keys_are_paths_below_the_folder() -> None:
-    found = join_metadata({'vaasa/t_1.jpg': dict(lon=21.6), './oulu/t_1.jpg': dict(lon=25.4),
-                           Path('x.jpg'): dict(lon=1)}, NAMES, 'g')
+    found = join_metadata(
+        {
+            'vaasa/t_1.jpg': dict(lon=21.6),
+            './oulu/t_1.jpg': dict(lon=25.4),
+            Path('x.jpg'): dict(lon=1),
+        },
+        NAMES,
+        'g',
+    )
     assert found == [dict(lon=25.4), {}, dict(lon=21.6), dict(lon=1)]
     assert join_metadata({}, NAMES, 'g') == [{}, {}, {}, {}]
 
@@ -31,8 +38,21 @@ def test_a_bare_name_does_where_one_image_has_it() -> None:
     assert join_metadata({'a.jpg': dict(a=1)}, ['a.jpg', 'b/a.jpg'], 'g') == [dict(a=1), {}]
 
 
-@pytest.mark.parametrize('key', ['oulu/t_3.jpg', 'T_2.jpg', 'oulu', 't_2', '/oulu/t_1.jpg', '', 7,
-                                 '../g/oulu/t_1.jpg', 'g2/oulu/t_1.jpg', 'aa/t_2.jpg'])
+@pytest.mark.parametrize(
+    'key',
+    [
+        'oulu/t_3.jpg',
+        'T_2.jpg',
+        'oulu',
+        't_2',
+        '/oulu/t_1.jpg',
+        '',
+        7,
+        '../g/oulu/t_1.jpg',
+        'g2/oulu/t_1.jpg',
+        'aa/t_2.jpg',
+    ],
+)
 def test_a_key_that_fits_none_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match='1 of 2 metadata keys fit no image below g, such as'):
         join_metadata({'x.jpg': {}, key: dict(lon=1)}, NAMES, 'g')
@@ -42,9 +62,13 @@ def test_keys_are_paths_that_lie_in_the_folder(tmp_path: Path, monkeypatch) -> N
     (tmp_path / 'g/oulu').mkdir(parents=True)
     (tmp_path / 'link').symlink_to('g')
     monkeypatch.chdir(tmp_path)
-    for key, folder in ((tmp_path / 'g/oulu/t_1.jpg', 'g'), (tmp_path / 'g/oulu/t_1.jpg', 'link'),
-                        (tmp_path / 'link/oulu/t_1.jpg', tmp_path / 'g'), ('g/oulu/t_1.jpg', 'g'),
-                        ('g/oulu/t_1.jpg', './g/')):
+    for key, folder in (
+        (tmp_path / 'g/oulu/t_1.jpg', 'g'),
+        (tmp_path / 'g/oulu/t_1.jpg', 'link'),
+        (tmp_path / 'link/oulu/t_1.jpg', tmp_path / 'g'),
+        ('g/oulu/t_1.jpg', 'g'),
+        ('g/oulu/t_1.jpg', './g/'),
+    ):
         assert join_metadata({str(key): dict(lon=1)}, NAMES, str(folder))[0] == dict(lon=1)
     monkeypatch.chdir('g/oulu')  # a bare name is not looked for in the present folder
     with pytest.raises(ValueError, match='fits 2 images'):
@@ -69,17 +93,20 @@ def test_values_and_double_keys_are_refused() -> None:
         join_metadata({'t_2.jpg': {}, 'oulu/t_2.jpg': {}}, NAMES)
 
 
-def test_results_tell_what_is_known_of_their_image(in_sample_dir: Path, tmp_path: Path,
-                                                   monkeypatch) -> None:
+def test_results_tell_what_is_known_of_their_image(
+    in_sample_dir: Path, tmp_path: Path, monkeypatch
+) -> None:
     forget_runs()
     inferencer = RetrievalInferencer(
-        load_config(CONFIGS / 'urbancross_finland.py', sample=True), device='cpu')
+        load_config(CONFIGS / 'urbancross_finland.py', sample=True), device='cpu'
+    )
     images = sorted(Path('data/sample/urbancross/Finland/images').glob('*.jpg'))
     for town, image in zip(('oulu', 'vaasa'), images):
         (tmp_path / town).mkdir()
         os.link(image, tmp_path / town / 't_1.jpg')
-    inferencer.build_index(tmp_path, {'oulu/t_1.jpg': dict(lon=25.4),
-                                      'vaasa/t_1.jpg': dict(lon=21.6)}, progress=False)
+    inferencer.build_index(
+        tmp_path, {'oulu/t_1.jpg': dict(lon=25.4), 'vaasa/t_1.jpg': dict(lon=21.6)}, progress=False
+    )
     found = {Path(hit['img_path']).parent.name: hit['lon'] for hit in inferencer.search('a road')}
     assert found == dict(oulu=25.4, vaasa=21.6)
     # Refused before anything is encoded.

@@ -13,8 +13,12 @@ from tests.runs import run, small_config, weights
 from urbancross_mm.apis.config import for_checkpoint, nested_dicts
 from urbancross_mm.registry import MODELS
 
-UNET = dict(type='BackboneEncoder', embed_dim=256, probe_size=32,
-            backbone=dict(type='mmseg.UNet', base_channels=2))
+UNET = dict(
+    type='BackboneEncoder',
+    embed_dim=256,
+    probe_size=32,
+    backbone=dict(type='mmseg.UNet', base_channels=2),
+)
 
 
 def with_encoders(cfg: Any, image: dict, text: dict | None, tokenizer: dict | None) -> Any:
@@ -42,7 +46,8 @@ def test_a_run(kind: str, in_sample_dir: Path, tmp_path: Path) -> None:
         towers = [
             dict(type='HuggingFaceImageEncoder', path=folder),
             dict(type='HuggingFaceTextEncoder', path=folder, pool='pooler', trainable_layers=1),
-            dict(type='HuggingFaceTokenizer', path=folder, max_length=20)]
+            dict(type='HuggingFaceTokenizer', path=folder, max_length=20),
+        ]
     cfg = with_encoders(cfg, *towers)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
     runner = run(cfg)

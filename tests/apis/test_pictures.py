@@ -25,16 +25,41 @@ def test_a_file_is_an_image(here: Path, query: str) -> None:
     assert read_query(str(here / query)) == here / query
 
 
-@pytest.mark.parametrize('query', [
-    'a road', 'airport', 'and then, a lake', 'a river / a lake', 'a road\nand a lake', '机场',
-    'a river with two bridges and a road beside it, ' * 6, 'Ä' * 200, 'x' * 300, 'about 1.5 km',
-    'trees.', 'tiles', 'a\0b'])
+@pytest.mark.parametrize(
+    'query',
+    [
+        'a road',
+        'airport',
+        'and then, a lake',
+        'a river / a lake',
+        'a road\nand a lake',
+        '机场',
+        'a river with two bridges and a road beside it, ' * 6,
+        'Ä' * 200,
+        'x' * 300,
+        'about 1.5 km',
+        'trees.',
+        'tiles',
+        'a\0b',
+    ],
+)
 def test_a_sentence_is_a_sentence(here: Path, query: str) -> None:
     assert read_query(query) == query
 
 
-@pytest.mark.parametrize('query', ['tiles/a.jpgg', 'no_such.jpg', 'no such.PNG', 'tiles/b', 'a.gif',
-                                   '/nowhere/x.tif', 'tiles/' + 'x' * 300 + '.jpg', 'a\0.jpg'])
+@pytest.mark.parametrize(
+    'query',
+    [
+        'tiles/a.jpgg',
+        'no_such.jpg',
+        'no such.PNG',
+        'tiles/b',
+        'a.gif',
+        '/nowhere/x.tif',
+        'tiles/' + 'x' * 300 + '.jpg',
+        'a\0.jpg',
+    ],
+)
 def test_a_mistyped_path_is_no_sentence(here: Path, query: str) -> None:
     with pytest.raises(FileNotFoundError, match='no image at'):
         read_query(query)

@@ -28,7 +28,8 @@ def test_auto_takes_the_last_whole_checkpoint_and_removes_leftovers(tmp_path: Pa
 
 
 def test_auto_without_a_checkpoint_starts_from_what_the_recipe_names(
-        tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     cfg = config(tmp_path)
     set_resume(cfg, 'auto')
     assert (cfg.resume, cfg.load_from) == (False, 'pretrained.pth')

@@ -78,8 +78,9 @@ def count_encoded(inferencer: RetrievalInferencer, monkeypatch) -> list[int]:
     return counts
 
 
-def test_a_replaced_picture_is_encoded_again(inferencer: RetrievalInferencer, tmp_path: Path,
-                                             monkeypatch, capsys) -> None:
+def test_a_replaced_picture_is_encoded_again(
+    inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch, capsys
+) -> None:
     folder = copy_images(tmp_path / 'tiles')
     names = sorted(path.name for path in folder.iterdir())
     inferencer.build_index(folder, {names[0]: dict(lon=1.5)}, progress=False).save(tmp_path / 'g')
@@ -98,8 +99,9 @@ def test_a_replaced_picture_is_encoded_again(inferencer: RetrievalInferencer, tm
         inferencer.use_gallery(old)
     updated = inferencer.build_index(folder, gallery=old, progress=False)
     assert sum(counts) == 2
-    assert '1 of 4 pictures are new, 1 have changed and 1 are gone: 2 are' in \
-        capsys.readouterr().out
+    assert (
+        '1 of 4 pictures are new, 1 have changed and 1 are gone: 2 are' in capsys.readouterr().out
+    )
     fresh = inferencer.build_index(folder, progress=False)
     torch.testing.assert_close(updated.embeds, fresh.embeds, rtol=1e-4, atol=1e-5)
     assert updated.ids == fresh.ids == sorted(map(str, folder.iterdir()))
@@ -107,8 +109,9 @@ def test_a_replaced_picture_is_encoded_again(inferencer: RetrievalInferencer, tm
 
 
 @pytest.mark.parametrize('size', [0, 1])
-def test_bytes_decide_not_size_and_time(inferencer: RetrievalInferencer, tmp_path: Path, size: int
-                                        ) -> None:
+def test_bytes_decide_not_size_and_time(
+    inferencer: RetrievalInferencer, tmp_path: Path, size: int
+) -> None:
     folder = tmp_path / 'tiles'
     folder.mkdir()
     for name, colour in (('a.bmp', 'red'), ('b.bmp', 'blue')):
@@ -121,8 +124,9 @@ def test_bytes_decide_not_size_and_time(inferencer: RetrievalInferencer, tmp_pat
         inferencer.use_gallery(gallery)
 
 
-def test_a_folder_is_the_same_by_another_path(inferencer: RetrievalInferencer, tmp_path: Path,
-                                              monkeypatch) -> None:
+def test_a_folder_is_the_same_by_another_path(
+    inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch
+) -> None:
     folder = copy_images(tmp_path / 'tiles')
     inferencer.build_index(folder, progress=False).save(tmp_path / 'g')
     old = Gallery.load(tmp_path / 'g')
@@ -130,8 +134,15 @@ def test_a_folder_is_the_same_by_another_path(inferencer: RetrievalInferencer, t
     (tmp_path / 'link').symlink_to('tiles')
     shutil.copytree(folder, tmp_path / 'copy')  # other times
     monkeypatch.chdir(tmp_path)
-    for place in ('link', 'tiles', './tiles/', '../' + tmp_path.name + '/tiles', 'copy', Path('.') /
-                  'copy', tmp_path / 'copy'):
+    for place in (
+        'link',
+        'tiles',
+        './tiles/',
+        '../' + tmp_path.name + '/tiles',
+        'copy',
+        Path('.') / 'copy',
+        tmp_path / 'copy',
+    ):
         found = inferencer.build_index(place, gallery=old)
         assert found.names == old.names
         assert all(Path(path).is_file() for path in found.ids)
@@ -147,8 +158,9 @@ def test_a_folder_is_the_same_by_another_path(inferencer: RetrievalInferencer, t
     assert len(inferencer.search('a road', topk=99)) == 4
 
 
-def test_a_gallery_of_another_model_is_not_brought_up_to_date(inferencer: RetrievalInferencer,
-                                                              tmp_path: Path) -> None:
+def test_a_gallery_of_another_model_is_not_brought_up_to_date(
+    inferencer: RetrievalInferencer, tmp_path: Path
+) -> None:
     folder = copy_images(tmp_path / 'tiles')
     gallery = inferencer.build_index(folder, progress=False)
     gallery.fingerprint = 'other'
@@ -156,8 +168,9 @@ def test_a_gallery_of_another_model_is_not_brought_up_to_date(inferencer: Retrie
         inferencer.build_index(folder, gallery=gallery)
 
 
-def test_a_gallery_of_another_folder_is_not_replaced(inferencer: RetrievalInferencer,
-                                                     tmp_path: Path) -> None:
+def test_a_gallery_of_another_folder_is_not_replaced(
+    inferencer: RetrievalInferencer, tmp_path: Path
+) -> None:
     gallery = inferencer.build_index(copy_images(tmp_path / 'tiles'), progress=False)
     (tmp_path / 'others').mkdir()
     Image.new('RGB', (40, 40)).save(tmp_path / 'others/x.png')
@@ -166,8 +179,9 @@ def test_a_gallery_of_another_folder_is_not_replaced(inferencer: RetrievalInfere
     assert inferencer.gallery is gallery
 
 
-def test_unreadable_pictures_are_tried_again(inferencer: RetrievalInferencer, tmp_path: Path,
-                                             capsys) -> None:
+def test_unreadable_pictures_are_tried_again(
+    inferencer: RetrievalInferencer, tmp_path: Path, capsys
+) -> None:
     folder = copy_images(tmp_path / 'tiles', 2)
     (folder / 'bad.jpg').write_bytes(b'half')
     gallery = inferencer.build_index(folder, skip_bad=True, progress=False)
@@ -180,8 +194,9 @@ def test_unreadable_pictures_are_tried_again(inferencer: RetrievalInferencer, tm
     assert len(inferencer.build_index(folder, progress=False, gallery=gallery)) == 3
 
 
-def test_a_picture_that_is_written_while_it_is_read(inferencer: RetrievalInferencer,
-                                                    tmp_path: Path, monkeypatch) -> None:
+def test_a_picture_that_is_written_while_it_is_read(
+    inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch
+) -> None:
     folder = copy_images(tmp_path / 'tiles', 1)
     (path,) = folder.iterdir()
     pipeline = inferencer.pipeline
@@ -196,8 +211,9 @@ def test_a_picture_that_is_written_while_it_is_read(inferencer: RetrievalInferen
         inferencer.build_index(folder, progress=False)
 
 
-def test_the_fingerprint_is_of_contents_not_of_places(inferencer: RetrievalInferencer,
-                                                      tmp_path: Path) -> None:
+def test_the_fingerprint_is_of_contents_not_of_places(
+    inferencer: RetrievalInferencer, tmp_path: Path
+) -> None:
     found = []
     for name, content in (('a/v.json', '{"a": 1}'), ('b/v.json', '{"a": 1}'), ('c/v.json', '{}')):
         (tmp_path / name).parent.mkdir()
@@ -215,8 +231,9 @@ def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Pa
     torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=1)), tmp_path / 'good.pth')
     torch.save(dict(state_dict={'x': torch.zeros(1)}), tmp_path / 'other.pth')
     loaded = RetrievalInferencer(cfg, tmp_path / 'good.pth', device='cpu').model
-    assert all(torch.equal(a, b) for a, b in zip(
-        model.state_dict().values(), loaded.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values())
+    )
     with pytest.raises(ValueError, match=r'other\.pth is of another model'):
         RetrievalInferencer(cfg, tmp_path / 'other.pth', device='cpu')
     (tmp_path / 'torn.pth').write_bytes((tmp_path / 'good.pth').read_bytes()[:2000])
@@ -226,8 +243,9 @@ def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Pa
         resolve_checkpoint(str(tmp_path / 'nowhere.pth'))
 
 
-def test_bad_pictures_and_bad_queries(inferencer: RetrievalInferencer, tmp_path: Path,
-                                      capsys: pytest.CaptureFixture) -> None:
+def test_bad_pictures_and_bad_queries(
+    inferencer: RetrievalInferencer, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     Image.new('RGB', (64, 64), 'red').save(tmp_path / 'good.png')
     (tmp_path / 'bad.jpg').write_bytes(b'no picture')
     with pytest.raises(ValueError, match=r'bad\.jpg'):

@@ -12,8 +12,14 @@ from urbancross_mm.apis.runs import check_data
 
 
 def config(start: Path | str | None, **fields: object) -> Config:
-    return Config(dict(model=dict(type='DomainAdaptiveRetriever'), load_from=None, **fields,
-                       **({} if start is None else dict(start=str(start)))))
+    return Config(
+        dict(
+            model=dict(type='DomainAdaptiveRetriever'),
+            load_from=None,
+            **fields,
+            **({} if start is None else dict(start=str(start))),
+        )
+    )
 
 
 def test_a_recipe_without_a_start_stays_as_it_is() -> None:
@@ -44,8 +50,9 @@ def resumable(work_dir: Path, start: Path) -> None:
     work_dir.mkdir()
     recorded = config('elsewhere', work_dir='x')
     recorded.model.start = str(start)
-    torch.save(dict(state_dict={}, meta=dict(cfg=recorded.pretty_text, epoch=2)),
-               work_dir / 'epoch_2.pth')
+    torch.save(
+        dict(state_dict={}, meta=dict(cfg=recorded.pretty_text, epoch=2)), work_dir / 'epoch_2.pth'
+    )
 
 
 @pytest.mark.parametrize('named', [True, False])
@@ -83,8 +90,11 @@ def test_nothing_to_resume_begins_at_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize('folder', [True, False])
 def test_nothing_to_start_from(tmp_path: Path, folder: bool) -> None:
     start = tmp_path if folder else tmp_path / 'source.pth'
-    with pytest.raises(FileNotFoundError, match=f'nothing to start .*no checkpoint.*{start}.*'
-                                                'train the source model first.*start=PATH'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=f'nothing to start .*no checkpoint.*{start}.*'
+        'train the source model first.*start=PATH',
+    ):
         resolve_start(config(start))
 
 
@@ -99,14 +109,17 @@ def test_a_record_of_another_program_names_no_start(recorded: object, tmp_path: 
         assert cfg.model.start == str(tmp_path / 'new.pth')
 
 
-@pytest.mark.parametrize(('key', 'value'), [('data_root', None), ('data_root', 3),
-                                            ('ann_file', None), ('ann_file', ['a.json'])])
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [('data_root', None), ('data_root', 3), ('ann_file', None), ('ann_file', ['a.json'])],
+)
 def test_a_path_that_is_none_is_named(key: str, value: object) -> None:
     dataset = dict(dict(type='ImageTextDataset', data_root='x', ann_file='a.json'), **{key: value})
     wrapped = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[dataset]))
     cfg = Config(dict(model=dict(type='A'), val_dataloader=dict(dataset=wrapped)))
-    with pytest.raises(ValueError, match=f'{key} of ImageTextDataset in val_dataloader must be a '
-                                         'path, got '):
+    with pytest.raises(
+        ValueError, match=f'{key} of ImageTextDataset in val_dataloader must be a path, got '
+    ):
         check_data(cfg)
 
 

@@ -14,16 +14,18 @@ def test_a_finished_sample_is_left_alone(in_sample_dir: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in root.glob('*')} == before
 
 
-def test_several_processes_are_told_to_make_it_first(tmp_path: Path,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_are_told_to_make_it_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv('WORLD_SIZE', '2')
     with pytest.raises(FileNotFoundError, match='make_sample.py --root'):
         ensure_sample(tmp_path / 'nothing')
     assert not (tmp_path / 'nothing').exists()
 
 
-def test_a_sample_of_another_version_is_told(in_sample_dir: Path, tmp_path: Path, capsys,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_another_version_is_told(
+    in_sample_dir: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = in_sample_dir / 'data' / 'sample'
     ensure_sample(source)
     assert capsys.readouterr().err == ''

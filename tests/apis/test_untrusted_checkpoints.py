@@ -105,20 +105,34 @@ def inferencer(path: Path) -> None:
 
 def scorer(path: Path) -> None:
     cfg = recipe(path.parent / 'work')
-    RetrieverScorer(cfg.model.to_dict(), cfg.test_dataloader.dataset.pipeline,
-                    checkpoint=str(path)).begin('cpu')
+    RetrieverScorer(
+        cfg.model.to_dict(), cfg.test_dataloader.dataset.pipeline, checkpoint=str(path)
+    ).begin('cpu')
 
 
 PATHS: dict[str, Callable[[Path], None]] = {
-    call.__name__: call for call in (
-        load_from, resume, resume_folder, test, by_the_runner_alone, adaptation,
-        resumed_adaptation, snapshot, init_cfg, inferencer, scorer)}
+    call.__name__: call
+    for call in (
+        load_from,
+        resume,
+        resume_folder,
+        test,
+        by_the_runner_alone,
+        adaptation,
+        resumed_adaptation,
+        snapshot,
+        init_cfg,
+        inferencer,
+        scorer,
+    )
+}
 
 
 @pytest.mark.parametrize('place', ['note', 'optimizer', 'meta'])
 @pytest.mark.parametrize('way', PATHS)
-def test_no_way_in_runs_it(way: str, place: str, trained: dict, in_sample_dir: Path,
-                           tmp_path: Path) -> None:
+def test_no_way_in_runs_it(
+    way: str, place: str, trained: dict, in_sample_dir: Path, tmp_path: Path
+) -> None:
     mark, path = tmp_path / 'mark', tmp_path / 'x.pth'
     carried = Carrier('system', mark)
     torch.save({**trained, place: {**trained.get(place, {}), 'x': carried}}, path)
@@ -127,8 +141,9 @@ def test_no_way_in_runs_it(way: str, place: str, trained: dict, in_sample_dir: P
     assert not mark.exists()
 
 
-def test_an_old_config_in_a_checkpoint_is_not_run(trained: dict, in_sample_dir: Path,
-                                                  tmp_path: Path) -> None:
+def test_an_old_config_in_a_checkpoint_is_not_run(
+    trained: dict, in_sample_dir: Path, tmp_path: Path
+) -> None:
     """mmengine runs the text under this key when it resumes."""
     mark = tmp_path / 'mark'
     code = f'x = open({str(mark)!r}, "w").close()'
@@ -140,8 +155,9 @@ def test_an_old_config_in_a_checkpoint_is_not_run(trained: dict, in_sample_dir: 
     assert (tmp_path / 'epoch_2.pth').is_file() and not mark.exists()
 
 
-def test_a_missing_checkpoint_is_said_before_a_model_is_built(in_sample_dir: Path, tmp_path: Path
-                                                              ) -> None:
+def test_a_missing_checkpoint_is_said_before_a_model_is_built(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
     cfg = recipe(tmp_path)
     cfg.load_from, cfg.model.type = 'nothing.pth', 'Nothing'
     with pytest.raises(FileNotFoundError, match='no checkpoint at nothing.pth'):

@@ -7,8 +7,13 @@ from mmengine.config import Config
 
 from urbancross_mm.apis import claim_work_dir
 
-FILES = ('best_retrieval_mR_epoch_3.pth', 'epoch_3.pth', 'epoch_4.pth', 'iter_9.pth',
-         'last_checkpoint')
+FILES = (
+    'best_retrieval_mR_epoch_3.pth',
+    'epoch_3.pth',
+    'epoch_4.pth',
+    'iter_9.pth',
+    'last_checkpoint',
+)
 
 
 @pytest.fixture
@@ -37,8 +42,11 @@ def test_a_new_folder_is_free(tmp_path: Path, folder: Path) -> None:
 @pytest.mark.parametrize('name', FILES)
 def test_any_checkpoint_is_an_earlier_training(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(FileExistsError, match=f'{tmp_path} holds an earlier training \\({name}\\): '
-                                              'go on with --resume, .*--overwrite, .*--work-dir'):
+    with pytest.raises(
+        FileExistsError,
+        match=f'{tmp_path} holds an earlier training \\({name}\\): '
+        'go on with --resume, .*--overwrite, .*--work-dir',
+    ):
         claim_work_dir(config(tmp_path))
 
 

@@ -13,8 +13,9 @@ from urbancross_mm.curation import Picture, Workplace
 from urbancross_mm.curation.weights import file_digest
 
 
-def make_place(folder: Path, pictures: Mapping[str, Mapping[str, Any]]
-               ) -> tuple[Workplace, list[Picture]]:
+def make_place(
+    folder: Path, pictures: Mapping[str, Mapping[str, Any]]
+) -> tuple[Workplace, list[Picture]]:
     """Blotches of a few colours, one picture a name, with the fields that are known of it."""
     place = Workplace(folder, folder / 'out')
     found = []

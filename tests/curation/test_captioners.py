@@ -21,19 +21,28 @@ SCHOOL = dict(focus=['amenity of school'], around=['road of service', 'amenity o
 
 
 def one(**options) -> TemplateCaptioner:
-    return TemplateCaptioner(**{**dict(templates=['{focus} by {around}.'],
-                                       focus_templates=['See {focus}.'],
-                                       label_templates=['{label} scene.']), **options})
+    return TemplateCaptioner(
+        **{
+            **dict(
+                templates=['{focus} by {around}.'],
+                focus_templates=['See {focus}.'],
+                label_templates=['{label} scene.'],
+            ),
+            **options,
+        }
+    )
 
 
 def test_what_is_known_of_a_picture_chooses_the_kind_of_template() -> None:
     captioner = one()
     for fields, wanted in (
-            (SCHOOL, 'A school by a service road.'), (dict(SCHOOL, around=[]), 'See a school.'),
-            (dict(focus=[], around=['road of service'], label='x'), 'See a service road.'),
-            (dict(SCHOOL, around=SCHOOL['focus']), 'See a school.'),
-            (dict(focus=[], around=[], label='dense_industrial'), 'A dense industrial scene.'),
-            (dict(label='airport'), 'An airport scene.')):
+        (SCHOOL, 'A school by a service road.'),
+        (dict(SCHOOL, around=[]), 'See a school.'),
+        (dict(focus=[], around=['road of service'], label='x'), 'See a service road.'),
+        (dict(SCHOOL, around=SCHOOL['focus']), 'See a school.'),
+        (dict(focus=[], around=[], label='dense_industrial'), 'A dense industrial scene.'),
+        (dict(label='airport'), 'An airport scene.'),
+    ):
         assert captioner.sentence(Picture('a.jpg', fields)) == wanted
     for fields in (dict(), dict(focus=[], around=[], label=None), dict(focus=[' '])):
         assert captioner.sentence(Picture('a.jpg', fields)) is None
@@ -53,12 +62,18 @@ def test_words_of_ones_own() -> None:
     assert captioner.sentence(Picture('a', fields)) == 'See a hindu temple and a building.'
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (dict(templates=['{label}']), r"templates may hold \{focus\}, \{around\} and got \['label'\]"),
-    (dict(focus_templates=[]), r'focus_templates must be a list of at least one, got \[\]'),
-    (dict(label_templates='{label}'), 'label_templates must be a list'),
-    (dict(max_phrases=0), 'max_phrases must be at least 1, got 0'),
-])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (
+            dict(templates=['{label}']),
+            r"templates may hold \{focus\}, \{around\} and got \['label'\]",
+        ),
+        (dict(focus_templates=[]), r'focus_templates must be a list of at least one, got \[\]'),
+        (dict(label_templates='{label}'), 'label_templates must be a list'),
+        (dict(max_phrases=0), 'max_phrases must be at least 1, got 0'),
+    ],
+)
 def test_wrong_options_are_named(options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         TemplateCaptioner(**options)
@@ -66,7 +81,8 @@ def test_wrong_options_are_named(options: dict, sentence: str) -> None:
 
 def test_the_stage_needs_no_pixels_and_says_who_wrote(tmp_path: Path) -> None:
     place, pictures = make_place(
-        tmp_path, {'a.png': SCHOOL, 'b.png': {}, 'c.png': dict(label='sea')})
+        tmp_path, {'a.png': SCHOOL, 'b.png': {}, 'c.png': dict(label='sea')}
+    )
     for picture in pictures:
         place.image_path(picture).unlink()
     stage = CaptionStage(dict(type='TemplateCaptioner'), batch_size=2)

@@ -38,12 +38,15 @@ def test_so_many_of_a_group_stay() -> None:
 def test_a_chain_of_small_changes_is_no_group() -> None:
     pytest.importorskip('datasketch')
     words = [f'word{i:03d}' for i in range(40)]
-    chain = [' '.join(words[i:i + 20]) for i in range(20)]
+    chain = [' '.join(words[i : i + 20]) for i in range(20)]
     found = repeats(chain, 0.7, 1)
     kept = [text for text, first in zip(chain, found) if first is None]
     assert 2 < len(kept) < 20
-    assert all(jaccard(shingles(one), shingles(other)) < 0.7
-               for i, one in enumerate(kept) for other in kept[:i])
+    assert all(
+        jaccard(shingles(one), shingles(other)) < 0.7
+        for i, one in enumerate(kept)
+        for other in kept[:i]
+    )
 
 
 def test_sketches_find_what_an_exact_comparison_finds() -> None:
@@ -75,10 +78,13 @@ def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
     assert outcomes[0] == (['a', 'c', 'e'], {(DROPPED, 'nearly the caption of a'): 2})
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (dict(threshold=0), r'threshold must lie in \(0, 1\], got 0'),
-    (dict(max_repeats=0), 'max_repeats must be at least 1, got 0'),
-])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(threshold=0), r'threshold must lie in \(0, 1\], got 0'),
+        (dict(max_repeats=0), 'max_repeats must be at least 1, got 0'),
+    ],
+)
 def test_wrong_options_are_named(options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         DeduplicateStage(**options)

@@ -30,14 +30,17 @@ def test_ties_say_that_they_are_ties(tmp_path: Path) -> None:
     kept, reasons = filtered(tmp_path, {'b.jpg': 0.5, 'a.jpg': 0.5}, keep=0.5)
     assert kept == ['a.jpg']
     assert reasons == {
-        (DROPPED, 'score 0.5 equals 0.5, the lowest of the best 50 %, the name comes later')}
+        (DROPPED, 'score 0.5 equals 0.5, the lowest of the best 50 %, the name comes later')
+    }
 
 
 def test_a_threshold_keeps_what_reaches_it(tmp_path: Path) -> None:
     kept, reasons = filtered(tmp_path, {'a': 0.2, 'b': 0.25, 'c': None}, threshold=0.25, by='mark')
     assert kept == ['b']
-    assert reasons == {(DROPPED, 'mark 0.2 is below 0.25, the threshold'),
-                       (DROPPED, 'mark is not a number')}
+    assert reasons == {
+        (DROPPED, 'mark 0.2 is below 0.25, the threshold'),
+        (DROPPED, 'mark is not a number'),
+    }
     assert FilterStage(by='mark').reads == ('mark',)
 
 
@@ -52,11 +55,14 @@ def test_a_missing_field_is_a_mistake_of_the_config(tmp_path: Path) -> None:
         run_stage(FilterStage(by='mark'), [Picture('a.jpg')], Workplace(tmp_path, tmp_path))
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (dict(keep=0.3, threshold=0.2), 'give keep or threshold, not both; got 0.3 and 0.2'),
-    (dict(keep=0), r'keep must lie in \(0, 1\], got 0'),
-    (dict(keep=30), r'keep must lie in \(0, 1\], got 30'),
-])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(keep=0.3, threshold=0.2), 'give keep or threshold, not both; got 0.3 and 0.2'),
+        (dict(keep=0), r'keep must lie in \(0, 1\], got 0'),
+        (dict(keep=30), r'keep must lie in \(0, 1\], got 30'),
+    ],
+)
 def test_wrong_options_are_named(options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         FilterStage(**options)

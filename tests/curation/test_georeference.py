@@ -36,11 +36,14 @@ def only(place: Workplace, **options: object) -> Outcome:
 
 @pytest.mark.parametrize('origin', [(600000.0, 5800000.0), (780000.0, 6900000.0)])
 def test_neighbours_do_not_overlap_off_the_central_meridian(
-        place: Workplace, origin: tuple[float, float]) -> None:
+    place: Workplace, origin: tuple[float, float]
+) -> None:
     write_raster(place.source / 'a.tif', noise(96, 96), origin=origin)
     found = outcomes(place, size=32)
-    fields = [[found[f'a/r{row:06d}_c{column:06d}.png'].fields for column in (0, 32, 64)]
-              for row in (0, 32, 64)]
+    fields = [
+        [found[f'a/r{row:06d}_c{column:06d}.png'].fields for column in (0, 32, 64)]
+        for row in (0, 32, 64)
+    ]
     limit = 0.002 if origin[0] == 600000 else 0.005  # the further off, the more is it turned
     for line in fields:
         for left, right in pairwise(line):
@@ -50,10 +53,12 @@ def test_neighbours_do_not_overlap_off_the_central_meridian(
         (_, south, _, north), (*_, top) = upper['bounds'], lower['bounds']
         assert abs(top - south) < limit * (north - south)
     assert fields[1][1]['metres'] == pytest.approx([32 * METRE] * 2, rel=0.005)
-    centre = rasterio.warp.transform('EPSG:32633', 'EPSG:4326', [origin[0] + 48 * METRE],
-                                     [origin[1] - 48 * METRE])
+    centre = rasterio.warp.transform(
+        'EPSG:32633', 'EPSG:4326', [origin[0] + 48 * METRE], [origin[1] - 48 * METRE]
+    )
     assert [fields[1][1]['lon'], fields[1][1]['lat']] == pytest.approx(
-        [centre[0][0], centre[1][0]], abs=1e-6)
+        [centre[0][0], centre[1][0]], abs=1e-6
+    )
 
 
 def test_metres_are_those_on_the_ground() -> None:
@@ -75,19 +80,27 @@ def test_longitudes_up_to_360_are_turned_back() -> None:
     assert describe_points([190, 189.9, 190.1, 190, 190], [0, 0, 0, -0.1, 0.1])['lon'] == -170
 
 
-@pytest.mark.parametrize('points', [
-    ([179.99, 179.95, -179.97, 179.99, 179.99], [0, 0, 0, -1, 1]),  # over the date line
-    ([0, -1, 1, 0, 0], [90, 90, 90, 89, 89]), ([0, -1, 1, 0, float('inf')], [0] * 5),
-    ([500, 499, 501, 500, 500], [0, 0, 0, -1, 1])])
+@pytest.mark.parametrize(
+    'points',
+    [
+        ([179.99, 179.95, -179.97, 179.99, 179.99], [0, 0, 0, -1, 1]),  # over the date line
+        ([0, -1, 1, 0, 0], [90, 90, 90, 89, 89]),
+        ([0, -1, 1, 0, float('inf')], [0] * 5),
+        ([500, 499, 501, 500, 500], [0, 0, 0, -1, 1]),
+    ],
+)
 def test_there_are_places_that_no_box_describes(points: tuple) -> None:
     with pytest.raises(ValueError, match='globe'):
         describe_points(*points)
 
 
-@pytest.mark.parametrize(('crs', 'origin'), [
-    (SITE, (0, 0)), ('EPSG:32633', (5e9, 1e9)), ('EPSG:4326', (400, 10)), ('EPSG:4326', (10, 99))])
+@pytest.mark.parametrize(
+    ('crs', 'origin'),
+    [(SITE, (0, 0)), ('EPSG:32633', (5e9, 1e9)), ('EPSG:4326', (400, 10)), ('EPSG:4326', (10, 99))],
+)
 def test_a_raster_nowhere_on_the_globe_is_kept_with_a_remark(
-        place: Workplace, crs: str, origin: tuple[float, float]) -> None:
+    place: Workplace, crs: str, origin: tuple[float, float]
+) -> None:
     write_raster(place.source / 'a.tif', noise(32, 32), crs=crs, origin=origin)
     found = only(place, size=32)
     assert (found.status, 'bounds' in found.fields) == ('kept', False)
@@ -95,8 +108,11 @@ def test_a_raster_nowhere_on_the_globe_is_kept_with_a_remark(
 
 
 def test_a_turned_raster_has_no_position(place: Workplace) -> None:
-    turned = rasterio.Affine.translation(5e5, 58e5) @ rasterio.Affine.rotation(30) \
+    turned = (
+        rasterio.Affine.translation(5e5, 58e5)
+        @ rasterio.Affine.rotation(30)
         @ rasterio.Affine.scale(METRE, -METRE)
+    )
     write_raster(place.source / 'a.tif', noise(32, 32), transform=turned)
     found = only(place, size=32)
     assert found.status == 'kept' and 'bounds' not in found.fields
@@ -118,9 +134,18 @@ def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
         assert found.status == 'kept' and 'globe' in found.reason
 
 
-@pytest.mark.parametrize(('picture', 'world'), [
-    ('X.JPG', 'X.JGW'), ('X.JPG', 'X.jgw'), ('x.jpg', 'x.JGW'), ('X.TIF', 'X.TFW'),
-    ('x.jpeg', 'x.jgw'), ('x.png', 'x.pngw'), ('x.bmp', 'x.wld')])
+@pytest.mark.parametrize(
+    ('picture', 'world'),
+    [
+        ('X.JPG', 'X.JGW'),
+        ('X.JPG', 'X.jgw'),
+        ('x.jpg', 'x.JGW'),
+        ('X.TIF', 'X.TFW'),
+        ('x.jpeg', 'x.jgw'),
+        ('x.png', 'x.pngw'),
+        ('x.bmp', 'x.wld'),
+    ],
+)
 def test_world_files_in_any_letters(place: Workplace, picture: str, world: str) -> None:
     write_picture(place.source / picture)
     (place.source / world).write_text('0.001 0 0 -0.001 10.0005 49.9995')
@@ -153,13 +178,16 @@ def test_a_narrow_raster_is_cut_along_its_length(place: Workplace) -> None:
     assert [one.fields['width'] for one in outcomes(place, size=32).values()] == [20, 20]
 
 
-@pytest.mark.parametrize(('width', 'height', 'size', 'stride'), [
-    (100, 70, 32, 32), (100, 70, 32, 10), (100, 70, 32, 40), (20, 70, 32, 32), (5, 5, 32, 8)])
-def test_covered_pixels_are_those_of_the_windows(width: int, height: int, size: int, stride: int
-                                                 ) -> None:
+@pytest.mark.parametrize(
+    ('width', 'height', 'size', 'stride'),
+    [(100, 70, 32, 32), (100, 70, 32, 10), (100, 70, 32, 40), (20, 70, 32, 32), (5, 5, 32, 8)],
+)
+def test_covered_pixels_are_those_of_the_windows(
+    width: int, height: int, size: int, stride: int
+) -> None:
     seen = np.zeros((height, width), bool)
     for column, row, across, down in tile_windows(width, height, size, stride):
-        seen[row:row + down, column:column + across] = True
+        seen[row : row + down, column : column + across] = True
     assert covered_pixels(width, height, size, stride) == seen.sum()
 
 
@@ -168,7 +196,8 @@ def test_the_report_says_what_no_tile_covers(place: Workplace) -> None:
     write_raster(place.source / 'b.tif', noise(32, 32))
     stage = TileStage(size=32)
     _, report = run_stage(stage, stage.discover(place), place)
-    assert report.remarks == ('14.3% of the rasters is not covered by whole tiles; a smaller '
-                              'size or stride covers more',)
+    assert report.remarks == (
+        '14.3% of the rasters is not covered by whole tiles; a smaller size or stride covers more',
+    )
     stage = TileStage(size=8)
     assert run_stage(stage, stage.discover(place), place)[1].remarks == ()

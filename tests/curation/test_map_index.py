@@ -27,8 +27,17 @@ def test_pieces_are_small_and_together_the_whole() -> None:
     points = shapely.MultiPoint(wave(1000))
     assert sum(map(shapely.get_num_coordinates, in_pieces(points))) == 1000
     teeth = np.arange(0, 10, 0.01)
-    comb = shapely.Polygon([(0, -1), *((x + step, y) for x in teeth for step, y in (
-        (0, 0), (0, 20), (0.005, 20), (0.005, 0))), (10, -1)])
+    comb = shapely.Polygon(
+        [
+            (0, -1),
+            *(
+                (x + step, y)
+                for x in teeth
+                for step, y in ((0, 0), (0, 20), (0.005, 20), (0.005, 0))
+            ),
+            (10, -1),
+        ]
+    )
     pieces = in_pieces(comb)
     assert max(map(shapely.get_num_coordinates, pieces)) <= PIECE
     assert sum(piece.area for piece in pieces) == pytest.approx(comb.area)
@@ -41,16 +50,21 @@ def test_pieces_keep_what_lies_along_their_sides() -> None:
     side = np.linspace(0, 1, 1001)
     lines = shapely.MultiLineString(
         [np.stack([side, np.full(1001, level)], 1) for level in (0, 0.5, 1)]
-        + [np.stack([np.full(1001, level), side], 1) for level in (0, 0.5, 1)])
+        + [np.stack([np.full(1001, level), side], 1) for level in (0, 0.5, 1)]
+    )
     assert sum(piece.length for piece in in_pieces(lines)) == pytest.approx(6)
 
 
 @pytest.mark.parametrize('kind', ['area', 'line'])
 def test_a_tile_sees_the_same_with_and_without_pieces(
-        kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shape = COAST if kind == 'area' else shapely.LineString(wave(20000))
-    tiles = [(x, y, x + 0.11, y + 0.09) for x in np.arange(-1.2, 1.2, 0.26)
-             for y in np.arange(-1.2, 1.2, 0.21)]
+    tiles = [
+        (x, y, x + 0.11, y + 0.09)
+        for x in np.arange(-1.2, 1.2, 0.26)
+        for y in np.arange(-1.2, 1.2, 0.21)
+    ]
     pieces = MapIndex([shape], [('coast',)])
     monkeypatch.setattr('urbancross_mm.curation.map_index.in_pieces', lambda one: [one])
     whole = MapIndex([shape], [('coast',)])
@@ -75,7 +89,8 @@ def test_no_tile_costs_the_whole_length(monkeypatch: pytest.MonkeyPatch) -> None
     costs = []
     monkeypatch.setattr(
         'urbancross_mm.curation.map_index.clip',
-        lambda piece, box: costs.append(shapely.get_num_coordinates(piece)) or clip(piece, box))
+        lambda piece, box: costs.append(shapely.get_num_coordinates(piece)) or clip(piece, box),
+    )
     for tile in ((0.99, 0, 1.0, 0.01), (0, 0, 0.01, 0.01), (-1, 0, -0.99, 0.01)):
         costs.clear()
         index.look_up(tile)
@@ -84,10 +99,15 @@ def test_no_tile_costs_the_whole_length(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_only_touches_a_tile_is_still_found() -> None:
     box = (0.0, 0.0, 1.0, 1.0)
-    index = MapIndex([shapely.box(1, 0, 2, 1), shapely.Point(0, 0.5),
-                      shapely.LineString([(0, 1), (1, 1)])], [('a',), ('b',), ('c',)])
+    index = MapIndex(
+        [shapely.box(1, 0, 2, 1), shapely.Point(0, 0.5), shapely.LineString([(0, 1), (1, 1)])],
+        [('a',), ('b',), ('c',)],
+    )
     assert [(one.phrases, one.share, one.length, one.distance) for one in index.look_up(box)] == [
-        (('a',), 0, 1, 0.5), (('b',), 0, 0, 0.5), (('c',), 0, 1, 0.5)]
+        (('a',), 0, 1, 0.5),
+        (('b',), 0, 0, 0.5),
+        (('c',), 0, 1, 0.5),
+    ]
 
 
 def test_a_clip_that_crosses_itself_is_made_the_slow_way() -> None:

@@ -11,15 +11,23 @@ from urbancross_mm.curation.phrases import (
 )
 
 
-@pytest.mark.parametrize('tag, words', [
-    ('amenity of school', 'a school'), ('road of residential', 'a residential road'),
-    ('road of unclassified', 'an unclassified road'), ('amenity of university', 'a university'),
-    ('amenity of place_of_worship', 'a place of worship'), ('building of yes', 'a building'),
-    ('building', 'a building'), ('land use of industrial', 'industrial land'),
-    ('generator source of solar', 'a solar power generator'),
-    ('religion of hindu', 'religion of hindu'), ('natural of {sand}', 'an area of {sand}'),
-    ('natural of tree_row', 'a row of trees'),
-])
+@pytest.mark.parametrize(
+    'tag, words',
+    [
+        ('amenity of school', 'a school'),
+        ('road of residential', 'a residential road'),
+        ('road of unclassified', 'an unclassified road'),
+        ('amenity of university', 'a university'),
+        ('amenity of place_of_worship', 'a place of worship'),
+        ('building of yes', 'a building'),
+        ('building', 'a building'),
+        ('land use of industrial', 'industrial land'),
+        ('generator source of solar', 'a solar power generator'),
+        ('religion of hindu', 'religion of hindu'),
+        ('natural of {sand}', 'an area of {sand}'),
+        ('natural of tree_row', 'a row of trees'),
+    ],
+)
 def test_a_tag_in_a_sentence(tag: str, words: str) -> None:
     assert noun_phrase(tag) == words
 
@@ -36,8 +44,10 @@ def test_enumerations() -> None:
 
 def test_tags_for_a_prompt() -> None:
     focus, around = ['amenity of school', 'building of yes'], ['road of service']
-    assert geo_tags(focus, around) == \
-        'amenity of school, building of yes; surrounded by road of service'
+    assert (
+        geo_tags(focus, around)
+        == 'amenity of school, building of yes; surrounded by road of service'
+    )
     assert geo_tags([], around) == 'surrounded by road of service'
     assert geo_tags(focus[:1], []) == 'amenity of school' and geo_tags([], []) == ''
 

@@ -27,8 +27,13 @@ class Count(PictureStage):
     reads = ('text',)
     libraries = ('numpy', 'no-such-library')
 
-    def __init__(self, batch_size: int = 1, unit: str = 'letters', bad: tuple[str, ...] = (),
-                 stop_at: str | None = None) -> None:
+    def __init__(
+        self,
+        batch_size: int = 1,
+        unit: str = 'letters',
+        bad: tuple[str, ...] = (),
+        stop_at: str | None = None,
+    ) -> None:
         super().__init__(batch_size)
         self.unit, self.bad, self.stop_at = unit, bad, stop_at
         self.seen: list[str] = []
@@ -43,8 +48,12 @@ class Count(PictureStage):
             if picture.name in self.bad:
                 raise OSError(f'{picture.name} is torn')
         self.seen += [picture.name for picture in pictures]
-        return [Outcome(dict(length=len(picture.fields['text']))) if picture.fields['text'] else
-                Outcome(status=DROPPED, reason='empty') for picture in pictures]
+        return [
+            Outcome(dict(length=len(picture.fields['text'])))
+            if picture.fields['text']
+            else Outcome(status=DROPPED, reason='empty')
+            for picture in pictures
+        ]
 
 
 class Rank(CollectionStage):
@@ -89,8 +98,9 @@ def test_a_second_run_makes_nothing(place: Workplace) -> None:
 
 @pytest.mark.parametrize('batch_size', [1, 3])
 @pytest.mark.parametrize('torn', [b'', b'{"picture": "5.jpg", "sta'])
-def test_a_killed_run_goes_on_to_the_same_bytes(place: Workplace, tmp_path: Path, batch_size: int,
-                                                torn: bytes) -> None:
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    place: Workplace, tmp_path: Path, batch_size: int, torn: bytes
+) -> None:
     whole = Workplace(tmp_path, tmp_path / 'whole')
     run_stage(Count(batch_size), PICTURES, whole)
     with pytest.raises(KeyboardInterrupt):

@@ -41,18 +41,27 @@ def tile_of(place: Workplace, **options: object) -> np.ndarray:
         return np.array(tile)
 
 
-@pytest.mark.parametrize(('count', 'names', 'bands'), [
-    (1, ['gray'], [1]), (2, ['gray', 'alpha'], [1]), (2, ['gray', 'undefined'], [1]),
-    (3, ['red', 'green', 'blue'], [1, 2, 3]), (3, ['blue', 'green', 'red'], [3, 2, 1]),
-    (4, ['red', 'green', 'blue', 'undefined'], [1, 2, 3]),
-    (4, ['blue', 'green', 'red', 'nir'], [3, 2, 1]), (3, ['nir', 'red', 'green'], [1, 2, 3]),
-    (5, ['undefined', 'alpha', 'red', 'green', 'blue'], [3, 4, 5]),
-    (3, ['gray', 'undefined', 'undefined'], [1, 2, 3]), (3, ['gray', 'alpha', 'undefined'], [1]),
-    (4, ['gray', 'alpha', 'undefined', 'undefined'], [1, 3, 4]),
-])
+@pytest.mark.parametrize(
+    ('count', 'names', 'bands'),
+    [
+        (1, ['gray'], [1]),
+        (2, ['gray', 'alpha'], [1]),
+        (2, ['gray', 'undefined'], [1]),
+        (3, ['red', 'green', 'blue'], [1, 2, 3]),
+        (3, ['blue', 'green', 'red'], [3, 2, 1]),
+        (4, ['red', 'green', 'blue', 'undefined'], [1, 2, 3]),
+        (4, ['blue', 'green', 'red', 'nir'], [3, 2, 1]),
+        (3, ['nir', 'red', 'green'], [1, 2, 3]),
+        (5, ['undefined', 'alpha', 'red', 'green', 'blue'], [3, 4, 5]),
+        (3, ['gray', 'undefined', 'undefined'], [1, 2, 3]),
+        (3, ['gray', 'alpha', 'undefined'], [1]),
+        (4, ['gray', 'alpha', 'undefined', 'undefined'], [1, 3, 4]),
+    ],
+)
 @pytest.mark.parametrize('interleave', ['pixel', 'band'])
-def test_bands_by_name(place: Workplace, count: int, names: list[str], bands: list[int],
-                       interleave: str) -> None:
+def test_bands_by_name(
+    place: Workplace, count: int, names: list[str], bands: list[int], interleave: str
+) -> None:
     pixels = values(count)
     write_raster(place.source / 'a.tif', pixels, interleave=interleave, photometric='MINISBLACK')
     name_bands(place.source / 'a.tif', *names)
@@ -60,11 +69,13 @@ def test_bands_by_name(place: Workplace, count: int, names: list[str], bands: li
     assert np.array_equal(tile_of(place), want.transpose(1, 2, 0))
 
 
-@pytest.mark.parametrize(('dtype', 'bits'), [('uint8', 1), ('uint8', 4), ('uint8', 8),
-                                             ('uint16', 16)])
+@pytest.mark.parametrize(
+    ('dtype', 'bits'), [('uint8', 1), ('uint8', 4), ('uint8', 8), ('uint16', 16)]
+)
 @pytest.mark.parametrize('bands', [None, (1,), (1, 1, 1)])
-def test_a_palette_becomes_its_colors(place: Workplace, dtype: str, bits: int,
-                                      bands: tuple[int, ...] | None) -> None:
+def test_a_palette_becomes_its_colors(
+    place: Workplace, dtype: str, bits: int, bands: tuple[int, ...] | None
+) -> None:
     """As GDAL's own table has them, and as Pillow reads the same file where it can."""
     path = place.source / 'a.tif'
     index = (values(1) >> (8 - min(bits, 8))).astype(dtype)
@@ -89,12 +100,17 @@ def test_a_palette_with_nodata_has_holes(place: Workplace) -> None:
     assert valid == 1 - 4 / SIDE and not pixels[:4].any() and (pixels[4:, :, 0] == 200).all()
 
 
-@pytest.mark.parametrize(('dtype', 'options', 'want'), [
-    ('uint8', {}, lambda v: 255 - v),
-    ('uint8', dict(NBITS=4), lambda v: 255 - v * 17),
-    ('uint8', dict(NBITS=1), lambda v: 255 - v * 255)])
+@pytest.mark.parametrize(
+    ('dtype', 'options', 'want'),
+    [
+        ('uint8', {}, lambda v: 255 - v),
+        ('uint8', dict(NBITS=4), lambda v: 255 - v * 17),
+        ('uint8', dict(NBITS=1), lambda v: 255 - v * 255),
+    ],
+)
 def test_small_values_are_light_where_the_file_says_so(
-        place: Workplace, dtype: str, options: dict, want: object) -> None:
+    place: Workplace, dtype: str, options: dict, want: object
+) -> None:
     pixels = values(1) >> (8 - options.get('NBITS', 8))
     write_raster(place.source / 'a.tif', pixels, photometric='MINISWHITE', **options)
     assert np.array_equal(tile_of(place)[..., 1], want(pixels[0].astype(int)))
@@ -115,7 +131,7 @@ def test_deep_values_that_are_light_where_small(place: Workplace) -> None:
 def test_few_bits_use_the_whole_range(place: Workplace, bits: int) -> None:
     pixels = values(3) >> (8 - bits)
     write_raster(place.source / 'a.tif', pixels, NBITS=bits, photometric='RGB')
-    want = np.round(pixels.transpose(1, 2, 0) * (255 / (2 ** bits - 1)))
+    want = np.round(pixels.transpose(1, 2, 0) * (255 / (2**bits - 1)))
     assert np.array_equal(tile_of(place), want)
 
 
@@ -162,7 +178,8 @@ def test_an_internal_mask(place: Workplace) -> None:
 
 @pytest.mark.parametrize('nodata', [np.nan, -9999])
 def test_floats_and_signed_numbers_are_stretched_between_what_is_data(
-        place: Workplace, nodata: float) -> None:
+    place: Workplace, nodata: float
+) -> None:
     pixels = np.linspace(-5, 5, SIDE * SIDE, dtype=np.float32).reshape(1, SIDE, SIDE).copy()
     pixels[0, :3] = nodata
     write_raster(place.source / 'a.tif', pixels, nodata=nodata)
@@ -189,10 +206,19 @@ def test_complex_values_are_refused_by_name(place: Workplace, dtype: str) -> Non
 
 
 def test_jpeg_colors_are_converted(place: Workplace) -> None:
-    smooth = np.asarray(Image.fromarray(noise(4, 4).transpose(1, 2, 0)).resize(
-        (SIDE, SIDE), Image.Resampling.BICUBIC))
-    write_raster(place.source / 'a.tif', smooth.transpose(2, 0, 1), photometric='YCBCR',
-                 compress='jpeg', JPEG_QUALITY=95, interleave='pixel')
+    smooth = np.asarray(
+        Image.fromarray(noise(4, 4).transpose(1, 2, 0)).resize(
+            (SIDE, SIDE), Image.Resampling.BICUBIC
+        )
+    )
+    write_raster(
+        place.source / 'a.tif',
+        smooth.transpose(2, 0, 1),
+        photometric='YCBCR',
+        compress='jpeg',
+        JPEG_QUALITY=95,
+        interleave='pixel',
+    )
     assert np.abs(tile_of(place).astype(int) - smooth).mean() < 6
 
 
@@ -209,27 +235,50 @@ def test_inks_of_bytes_are_converted_and_deep_ones_refused(place: Workplace) -> 
 def geotiff(width: int, height: int, rows: int, bits: int, compression: int) -> bytes:
     """A header with coordinates and 200 bytes for its pixels."""
     keys = [1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32633]
-    tags = [(256, 'I', [width]), (257, 'I', [height]), (258, 'H', [bits]),
-            (259, 'H', [compression]), (262, 'H', [1]), (273, 'I', [8]),
-            (277, 'H', [1]), (278, 'I', [rows]), (279, 'I', [100]), (33550, 'd', [.5, .5, 0.]),
-            (33922, 'd', [0., 0, 0, 5e5, 58e5, 0]), (34735, 'H', keys)]
+    tags = [
+        (256, 'I', [width]),
+        (257, 'I', [height]),
+        (258, 'H', [bits]),
+        (259, 'H', [compression]),
+        (262, 'H', [1]),
+        (273, 'I', [8]),
+        (277, 'H', [1]),
+        (278, 'I', [rows]),
+        (279, 'I', [100]),
+        (33550, 'd', [0.5, 0.5, 0.0]),
+        (33922, 'd', [0.0, 0, 0, 5e5, 58e5, 0]),
+        (34735, 'H', keys),
+    ]
     start = 8 + 200
     behind, arrays, entries = start + 2 + 12 * len(tags) + 4, b'', b''
     for tag, kind, numbers in tags:
         content = struct.pack(f'<{len(numbers)}{kind}', *numbers)
         if len(content) > 4:
             content, arrays = struct.pack('<I', behind + len(arrays)), arrays + content
-        entries += struct.pack('<HHI', tag, {'H': 3, 'I': 4, 'd': 12}[kind], len(numbers)) \
-            + content.ljust(4, b'\0')
-    return b'II' + struct.pack('<HI', 42, start) + bytes(200) + struct.pack('<H', len(tags)) \
-        + entries + bytes(4) + arrays
+        entries += struct.pack(
+            '<HHI', tag, {'H': 3, 'I': 4, 'd': 12}[kind], len(numbers)
+        ) + content.ljust(4, b'\0')
+    return (
+        b'II'
+        + struct.pack('<HI', 42, start)
+        + bytes(200)
+        + struct.pack('<H', len(tags))
+        + entries
+        + bytes(4)
+        + arrays
+    )
 
 
-@pytest.mark.parametrize(('size', 'rows', 'compression', 'reason'), [
-    ((1_000_000, 1_000_000), 16, 8, 'tiles would be cut from it'),
-    ((20_000, 20_000), 20_000, 8, 'its header names 400000000 values, which cannot be in')])
+@pytest.mark.parametrize(
+    ('size', 'rows', 'compression', 'reason'),
+    [
+        ((1_000_000, 1_000_000), 16, 8, 'tiles would be cut from it'),
+        ((20_000, 20_000), 20_000, 8, 'its header names 400000000 values, which cannot be in'),
+    ],
+)
 def test_a_header_that_asks_for_more_than_a_file_can_hold(
-        place: Workplace, size: tuple[int, int], rows: int, compression: int, reason: str) -> None:
+    place: Workplace, size: tuple[int, int], rows: int, compression: int, reason: str
+) -> None:
     (place.source / 'a.tif').write_bytes(geotiff(*size, rows, 16, compression))
     (found,) = outcomes(place, size=SIDE if rows == 16 else 512).items()
     assert found[0] == 'a.tif' and found[1].status == 'dropped' and reason in found[1].reason
@@ -240,6 +289,7 @@ def test_no_other_file_is_read_through_a_raster(tmp_path: Path) -> None:
     (tmp_path / 'a.tif').write_text(
         '<VRTDataset rasterXSize="32" rasterYSize="32"><VRTRasterBand dataType="Byte" band="1">'
         '<SimpleSource><SourceFilename relativeToVRT="1">b.tif</SourceFilename></SimpleSource>'
-        '</VRTRasterBand></VRTDataset>')
+        '</VRTRasterBand></VRTDataset>'
+    )
     with pytest.raises(ValueError, match='cannot be read'):
         Raster.open(tmp_path / 'a.tif')

@@ -29,7 +29,8 @@ def test_bands_that_are_not_there_have_one_reason(place: Workplace, dtype: str) 
     write_raster(place.source / 'a.tif', noise(32, 64)[:1].astype(dtype))
     found = outcomes(place, size=32, bands=(1, 1, 3))
     assert {(one.status, one.reason) for one in found.values()} == {
-        ('dropped', 'the raster has no band 3, the last one is 1')}
+        ('dropped', 'the raster has no band 3, the last one is 1')
+    }
     found = outcomes(place, size=32, bands=(4,))
     assert {one.reason for one in found.values()} == {'the raster has no band 4, the last one is 1'}
 
@@ -38,16 +39,22 @@ def test_a_raster_torn_behind_its_header_has_one_reason(place: Workplace) -> Non
     for name in ('a.tif', 'b.tif'):
         write_raster(place.source / name, noise(64, 64))
         content = (place.source / name).read_bytes()
-        (place.source / name).write_bytes(content[:len(content) // 3])
+        (place.source / name).write_bytes(content[: len(content) // 3])
     found = outcomes(place, size=32)
     assert {(one.status, one.reason) for one in found.values()} == {
-        ('dropped', 'the raster cannot be read to its end')}
+        ('dropped', 'the raster cannot be read to its end')
+    }
 
 
 def test_only_what_needs_rasterio_asks_for_it(
-        place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, content in {'a': b'II*\0nothing', 'b': b'', 'c': b'II*\0\xff\xff\xff\xff',
-                          'd': b'II*\0\x08\0\0\0\x09\0torn'}.items():
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in {
+        'a': b'II*\0nothing',
+        'b': b'',
+        'c': b'II*\0\xff\xff\xff\xff',
+        'd': b'II*\0\x08\0\0\0\x09\0torn',
+    }.items():
         (place.source / f'{name}.tif').write_bytes(content)
         assert not is_geotiff(place.source / f'{name}.tif')
     write_picture(place.source / 'plain.tif')
@@ -58,8 +65,12 @@ def test_only_what_needs_rasterio_asks_for_it(
     monkeypatch.setattr('urbancross_mm.curation.tile_stage.rasterio', none)
     found = outcomes(place)
     assert {name: one.status for name, one in found.items()} == {
-        'a.tif': 'dropped', 'b.tif': 'dropped', 'c.tif': 'dropped', 'd.tif': 'dropped',
-        'plain.tif': 'kept'}
+        'a.tif': 'dropped',
+        'b.tif': 'dropped',
+        'c.tif': 'dropped',
+        'd.tif': 'dropped',
+        'plain.tif': 'kept',
+    }
     write_raster(place.source / 'geo.tif', noise(32, 32))
     with pytest.raises(ImportError, match='rasterio'):
         TileStage().check(place)
@@ -128,29 +139,36 @@ def test_a_lost_raster_is_tried_again(place: Workplace) -> None:
 
 @pytest.mark.parametrize('name', ['a.tif.msk', 'a.tif.ovr', 'a.tif.aux.xml'])
 def test_a_file_beside_a_raster_must_not_lead_elsewhere(
-        place: Workplace, tmp_path: Path, name: str) -> None:
+    place: Workplace, tmp_path: Path, name: str
+) -> None:
     """GDAL takes masks and overviews in any format, also one that names other files."""
     write_raster(place.source / 'a.tif', noise(64, 64))
     write_raster(tmp_path / 'secret.tif', np.zeros((1, 64, 64), np.uint8))
     virtual = (
         '<VRTDataset rasterXSize="64" rasterYSize="64"><Metadata><MDI key="INTERNAL_MASK_FLAGS_1">2'
         '</MDI></Metadata><VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename>'
-        f'{tmp_path}/secret.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>')
+        f'{tmp_path}/secret.tif</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
     if name.endswith('.xml'):
         (tmp_path / 'secret.vrt').write_text(virtual)
-        virtual = ('<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">'
-                   f'{tmp_path}/secret.vrt</MDI></Metadata></PAMDataset>')
+        virtual = (
+            '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">'
+            f'{tmp_path}/secret.vrt</MDI></Metadata></PAMDataset>'
+        )
     (place.source / name).write_text(virtual)
     found = outcomes(place, size=32)
     assert {one.reason for one in found.values()} == {
-        'a file beside the raster leads to files in other folders'}
+        'a file beside the raster leads to files in other folders'
+    }
 
 
 def test_a_mask_beside_a_raster_still_counts(place: Workplace) -> None:
     rasterio = pytest.importorskip('rasterio')
     write_raster(place.source / 'a.tif', noise(32, 32))
-    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), \
-            rasterio.open(place.source / 'a.tif', 'r+') as file:
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False),
+        rasterio.open(place.source / 'a.tif', 'r+') as file,
+    ):
         file.write_mask(np.arange(32)[:, None].repeat(32, axis=1) >= 8)
     assert (place.source / 'a.tif.msk').is_file()
     assert [one.status for one in outcomes(place, size=32).values()] == ['kept']
@@ -163,7 +181,8 @@ def test_values_beyond_all_measure_are_refused(place: Workplace) -> None:
     values = np.where(noise(32, 32)[:1] > 128, 1e308, -1e308)
     write_raster(place.source / 'a.tif', values)
     assert [one.reason for one in outcomes(place, size=32).values()] == [
-        'the raster has values that are no measurements, such as 1e+308']
+        'the raster has values that are no measurements, such as 1e+308'
+    ]
     # One of them does no harm.
     values = noise(32, 32)[:1].astype(np.float64)
     values[0, 0, 0] = 1e308

@@ -22,43 +22,70 @@ def by_letter(text: str) -> int:
     return len(text) + 2
 
 
-@pytest.mark.parametrize('text, clean', [
-    ('  a \t red\n\nroof ', 'a red roof'), ('\ufeffa\u200b\u00a0b\x00\x07c', 'a b c'),
-    ('نص‌عربی é 学校', 'نص‌عربی é 学校'), (' \n', ''),
-])
+@pytest.mark.parametrize(
+    'text, clean',
+    [
+        ('  a \t red\n\nroof ', 'a red roof'),
+        ('\ufeffa\u200b\u00a0b\x00\x07c', 'a b c'),
+        ('نص‌عربی é 学校', 'نص‌عربی é 学校'),
+        (' \n', ''),
+    ],
+)
 def test_white_space(text: str, clean: str) -> None:
     assert clean_space(text) == clean
 
 
-@pytest.mark.parametrize('text, sentences', [
-    ('It is red. Is it? Yes!', ['It is red.', 'Is it?', 'Yes!']),
-    ('St. Mary is 2.5 m high, see fig. 3. End', ['St. Mary is 2.5 m high, see fig. 3.', 'End']),
-    ('J. Smith Road is 5 m. It ends', ['J. Smith Road is 5 m.', 'It ends']),
-    ('1. Roads\n2. Houses', ['1. Roads', '2. Houses']),
-    ('He says "Look." Then', ['He says "Look."', 'Then']),
-    ('这是学校！！那里有路。完', ['这是学校！！', '那里有路。', '完']),
-    ('यह स्कूल है। वहाँ सड़क है।', ['यह स्कूल है।', 'वहाँ सड़क है।']),
-    ('one line\n\nanother', ['one line', 'another']), ('...', ['...']), ('', []),
-])
+@pytest.mark.parametrize(
+    'text, sentences',
+    [
+        ('It is red. Is it? Yes!', ['It is red.', 'Is it?', 'Yes!']),
+        ('St. Mary is 2.5 m high, see fig. 3. End', ['St. Mary is 2.5 m high, see fig. 3.', 'End']),
+        ('J. Smith Road is 5 m. It ends', ['J. Smith Road is 5 m.', 'It ends']),
+        ('1. Roads\n2. Houses', ['1. Roads', '2. Houses']),
+        ('He says "Look." Then', ['He says "Look."', 'Then']),
+        ('这是学校！！那里有路。完', ['这是学校！！', '那里有路。', '完']),
+        ('यह स्कूल है। वहाँ सड़क है।', ['यह स्कूल है।', 'वहाँ सड़क है।']),
+        ('one line\n\nanother', ['one line', 'another']),
+        ('...', ['...']),
+        ('', []),
+    ],
+)
 def test_sentences(text: str, sentences: list[str]) -> None:
     assert split_sentences(text) == sentences
 
 
-@pytest.mark.parametrize('sentence', [
-    "I'm sorry, I cannot see the image.", 'I’m sorry.', 'I am very sorry, but no.',
-    'Unfortunately, I am unable to see it.', "Unfortunately, I can't.", 'I cannot describe it.',
-    'As an AI language model, I see nothing.', 'Well, as a language model I do not.',
-    'Sorry, no.', '"I apologize for that."', 'Please provide the picture.',
-    'There is no image attached to the message.',
-])
+@pytest.mark.parametrize(
+    'sentence',
+    [
+        "I'm sorry, I cannot see the image.",
+        'I’m sorry.',
+        'I am very sorry, but no.',
+        'Unfortunately, I am unable to see it.',
+        "Unfortunately, I can't.",
+        'I cannot describe it.',
+        'As an AI language model, I see nothing.',
+        'Well, as a language model I do not.',
+        'Sorry, no.',
+        '"I apologize for that."',
+        'Please provide the picture.',
+        'There is no image attached to the message.',
+    ],
+)
 def test_refusals(sentence: str) -> None:
     assert find_refusal(['A road.', sentence]) == sentence
 
 
-@pytest.mark.parametrize('sentence', [
-    'The roofs are in a sorry state.', 'A road as an aircraft sees it.', 'I-80 crosses the city.',
-    'No images of cars can be seen.', 'Cars cannot pass.', 'An air base as an airport.',
-])
+@pytest.mark.parametrize(
+    'sentence',
+    [
+        'The roofs are in a sorry state.',
+        'A road as an aircraft sees it.',
+        'I-80 crosses the city.',
+        'No images of cars can be seen.',
+        'Cars cannot pass.',
+        'An air base as an airport.',
+    ],
+)
 def test_no_refusals(sentence: str) -> None:
     assert find_refusal([sentence]) is None
 
@@ -68,9 +95,16 @@ def test_refusals_of_ones_own() -> None:
 
 
 def test_repeats() -> None:
-    assert drop_repeats(['A road, and a house.', 'a ROAD and a house!', 'And a house, a road.',
-                         'A house.', '!!', 'Ａ ｈｏｕｓｅ.']) == [
-        'A road, and a house.', 'And a house, a road.', 'A house.']
+    assert drop_repeats(
+        [
+            'A road, and a house.',
+            'a ROAD and a house!',
+            'And a house, a road.',
+            'A house.',
+            '!!',
+            'Ａ ｈｏｕｓｅ.',
+        ]
+    ) == ['A road, and a house.', 'And a house, a road.', 'A house.']
     # Not the same, though the words are.
     two = ['A road left of a house.', 'A house left of a road.', 'A house, a house.']
     assert drop_repeats(two) == two
@@ -98,8 +132,11 @@ def test_scripts_without_blanks_get_none() -> None:
 
 
 def test_a_caption_is_empty_for_a_reason() -> None:
-    for text, reason in ((' \n', 'empty caption'), ('A road. I cannot see it.',
-                         "refusal: 'I cannot see it.'"), ('?! ...', 'caption without a word')):
+    for text, reason in (
+        (' \n', 'empty caption'),
+        ('A road. I cannot see it.', "refusal: 'I cannot see it.'"),
+        ('?! ...', 'caption without a word'),
+    ):
         assert refine_caption(text, by_word, 77) == ('', reason)
     assert refine_caption('word', by_word, 2) == ('', 'nothing of the caption fits into 2 tokens')
     assert refine_caption(' A  road.\nA road. A car.', by_word, 77) == ('A road. A car.', '')

@@ -24,8 +24,10 @@ from urbancross_mm.registry import CURATION
 MODEL = dict(clip_model(None), text_encoder=GRU)
 SCORER = dict(type='RetrieverScorer', model=MODEL, pipeline=PIPELINE)
 PICTURES = {
-    'a.png': dict(captions=['a red roof, many cars']), 'b.png': dict(captions=['water', 'a road.']),
-    'c.png': dict(captions=['a road.']), 'd.png': dict(captions=[]),
+    'a.png': dict(captions=['a red roof, many cars']),
+    'b.png': dict(captions=['water', 'a road.']),
+    'c.png': dict(captions=['a road.']),
+    'd.png': dict(captions=[]),
     'e.png': dict(captions=['water']),
 }
 
@@ -70,8 +72,9 @@ def test_scores_are_cosines_and_several_captions_share_one(tmp_path: Path) -> No
         assert picture.fields['score'] == pytest.approx(np.mean(each), abs=2e-6)
         assert picture.fields['score'] == round(picture.fields['score'], 6)
         assert ('caption_scores' in picture.fields) == (len(each) > 1)
-    np.testing.assert_allclose(kept[1].fields['caption_scores'], [
-        np.cos(27 - 5), np.cos(27 - 7)], atol=2e-6)
+    np.testing.assert_allclose(
+        kept[1].fields['caption_scores'], [np.cos(27 - 5), np.cos(27 - 7)], atol=2e-6
+    )
     assert [picture.name for picture in kept] == ['a.png', 'b.png', 'c.png', 'e.png']
     assert report.reasons == {(DROPPED, 'no caption to score'): 1}
 
@@ -137,8 +140,9 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, monkeypatch, stop
         with pytest.raises(KeyboardInterrupt):
             run_stage(ScoreStage(SCORER, 2), pictures, place)
     run_stage(ScoreStage(SCORER, 2), pictures, place)
-    assert (place.out / 'manifest/score.jsonl').read_bytes() == \
-        (whole.out / 'manifest/score.jsonl').read_bytes()
+    assert (place.out / 'manifest/score.jsonl').read_bytes() == (
+        whole.out / 'manifest/score.jsonl'
+    ).read_bytes()
 
 
 def test_the_memory_of_texts_is_bounded(tmp_path: Path, monkeypatch) -> None:
@@ -152,9 +156,12 @@ def test_the_memory_of_texts_is_bounded(tmp_path: Path, monkeypatch) -> None:
 @pytest.mark.parametrize(('parts', 'cut'), [(None, 2), ('raw', 1)])
 def test_captions_that_are_cut_are_counted(tmp_path: Path, parts: str | None, cut: int) -> None:
     long = ['red roof ' * 60, 'red roof, ' * 60, 'a red roof']
-    place, pictures = make_place(tmp_path, {
-        f'{number}.png': dict(captions=[text, text]) for number, text in enumerate(long)})
+    place, pictures = make_place(
+        tmp_path, {f'{number}.png': dict(captions=[text, text]) for number, text in enumerate(long)}
+    )
     stage = ScoreStage(dict(SCORER, parts=parts))
     _, report = run_stage(stage, pictures, place)
-    assert report.remarks == (f'{cut} of 3 distinct captions are longer than the scorer reads: '
-                              'what is cut has no part in their score',)
+    assert report.remarks == (
+        f'{cut} of 3 distinct captions are longer than the scorer reads: '
+        'what is cut has no part in their score',
+    )

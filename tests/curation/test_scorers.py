@@ -10,13 +10,17 @@ from urbancross_mm.curation import BaseScorer, RetrieverScorer
 from urbancross_mm.curation.scorers import split_parts
 from urbancross_mm.registry import CURATION, MODELS, SCOPE
 
-CLIP = dict(embed_dim=16,
-            vision_cfg=dict(image_size=32, patch_size=16, width=32, layers=1, head_width=16),
-            text_cfg=dict(context_length=16, vocab_size=49408, width=16, heads=2, layers=1))
+CLIP = dict(
+    embed_dim=16,
+    vision_cfg=dict(image_size=32, patch_size=16, width=32, layers=1, head_width=16),
+    text_cfg=dict(context_length=16, vocab_size=49408, width=16, heads=2, layers=1),
+)
 PIPELINE = [
-    dict(type='LoadImage'), dict(type='ResizeImage', scale=32, interpolation='bicubic'),
+    dict(type='LoadImage'),
+    dict(type='ResizeImage', scale=32, interpolation='bicubic'),
     dict(type='TokenizeText', tokenizer=dict(type='OpenCLIPTokenizer', context_length=16)),
-    dict(type='PackRetrievalInputs')]
+    dict(type='PackRetrievalInputs'),
+]
 GRU = dict(type='GRUTextEncoder', vocab_size=49408, embed_dim=16, word_dim=8, hidden_dim=8)
 
 
@@ -33,15 +37,18 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def clip_model(weights: str | None) -> dict:
     tower = dict(model_name=None, model_cfg=CLIP, pretrained=weights)
-    return dict(type='CrossModalRetriever',
-                data_preprocessor=dict(type='RetrievalDataPreprocessor'),
-                image_encoder=dict(type='OpenCLIPImageEncoder', **tower),
-                text_encoder=dict(type='OpenCLIPTextEncoder', **tower))
+    return dict(
+        type='CrossModalRetriever',
+        data_preprocessor=dict(type='RetrievalDataPreprocessor'),
+        image_encoder=dict(type='OpenCLIPImageEncoder', **tower),
+        text_encoder=dict(type='OpenCLIPTextEncoder', **tower),
+    )
 
 
 def scorer(model: dict, begin: bool = True, **options) -> RetrieverScorer:
     made = CURATION.build(
-        {**dict(type='RetrieverScorer', model=model, pipeline=PIPELINE), **options})
+        {**dict(type='RetrieverScorer', model=model, pipeline=PIPELINE), **options}
+    )
     made.check()
     if begin:
         made.begin('cpu')
@@ -59,14 +66,19 @@ def test_pictures_are_encoded_as_open_clip_does(weights: str) -> None:
 
     model = open_clip.CustomTextCLIP(**CLIP).eval()
     model.load_state_dict(torch.load(weights))
-    prepare = transforms.Compose([
-        transforms.ToImage(), transforms.Resize((32, 32), transforms.InterpolationMode.BICUBIC),
-        transforms.ToDtype(torch.float32, scale=True),
-        transforms.Normalize(open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)])
+    prepare = transforms.Compose(
+        [
+            transforms.ToImage(),
+            transforms.Resize((32, 32), transforms.InterpolationMode.BICUBIC),
+            transforms.ToDtype(torch.float32, scale=True),
+            transforms.Normalize(open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD),
+        ]
+    )
     found = scorer(clip_model(weights), batch_size=2).encode_images(images(5))
     with torch.no_grad():
-        wanted = torch.cat([model.encode_image(prepare(one)[None], normalize=True)
-                            for one in images(5)])
+        wanted = torch.cat(
+            [model.encode_image(prepare(one)[None], normalize=True) for one in images(5)]
+        )
     assert found.dtype == np.float32 and found.shape == (5, 16)
     # Two libraries resize, each with roundings of its own.
     assert (found * wanted.numpy()).sum(axis=1).min() > 0.999
@@ -86,8 +98,9 @@ def test_a_text_is_the_mean_of_its_parts(weights: str) -> None:
     for parts, vector in (*wanted.items(), (None, whole[0])):
         found = scorer(clip_model(weights), parts=parts).encode_texts([text])
         np.testing.assert_allclose(found[0], (vector / vector.norm()).numpy(), atol=1e-6)
-    assert not np.allclose(wanted['raw'] / wanted['raw'].norm(),
-                           wanted['unit'] / wanted['unit'].norm(), atol=1e-4)
+    assert not np.allclose(
+        wanted['raw'] / wanted['raw'].norm(), wanted['unit'] / wanted['unit'].norm(), atol=1e-4
+    )
 
 
 def test_parts() -> None:
@@ -108,8 +121,9 @@ def test_a_text_has_one_vector_whatever_is_asked_beside_it(weights: str) -> None
     made = scorer(clip_model(weights))
     texts = [f'a roof {i}, ' * (i + 1) for i in range(7)]
     together = made.encode_texts(texts)
-    assert all(np.array_equal(row, made.encode_texts([text])[0])
-               for row, text in zip(together, texts))
+    assert all(
+        np.array_equal(row, made.encode_texts([text])[0]) for row, text in zip(together, texts)
+    )
     assert made.encode_texts([]).shape[0] == 0 == made.encode_images([]).shape[0]
 
 
@@ -157,22 +171,31 @@ def test_the_settings_name_model_and_weights_by_content(weights: str, tmp_path: 
 
     assert settings() == settings(str(twin)) == settings(batch_size=1)
     assert str(Path(weights).parent) not in str(settings())
-    changes = [settings(str(other)), settings(checkpoint=str(start)), settings(parts='unit'),
-               settings(parts=None), settings(separators=';'), settings(pipeline=PIPELINE[2:])]
+    changes = [
+        settings(str(other)),
+        settings(checkpoint=str(start)),
+        settings(parts='unit'),
+        settings(parts=None),
+        settings(separators=';'),
+        settings(pipeline=PIPELINE[2:]),
+    ]
     assert len({str(change) for change in [settings(), *changes]}) == 7
 
 
-@pytest.mark.parametrize('options, error, sentence', [
-    (dict(parts='mean'), ValueError, "parts must be one of .* got 'mean'"),
-    (dict(separators=''), ValueError, "parts='raw' needs separators, got ''"),
-    (dict(batch_size=0), ValueError, 'batch_size must be at least 1'),
-    (dict(pipeline=PIPELINE[:2]), ValueError, r"has TokenizeText; got \['LoadImage', 'ResizeI"),
-    (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'starts from pixels'),
-    (dict(pipeline=[dict(type='Blur'), *PIPELINE]), ValueError, '.Blur. is no registered tran'),
-    (dict(checkpoint='none/a.pth'), FileNotFoundError, "RetrieverScorer needs 'none/a.pth'"),
-    (dict(model=clip_model('none/clip.pt')), FileNotFoundError, "needs 'none/clip.pt'"),
-    (dict(model=dict(type='NoRetriever')), ValueError, "'NoRetriever' is no registered model"),
-])
+@pytest.mark.parametrize(
+    'options, error, sentence',
+    [
+        (dict(parts='mean'), ValueError, "parts must be one of .* got 'mean'"),
+        (dict(separators=''), ValueError, "parts='raw' needs separators, got ''"),
+        (dict(batch_size=0), ValueError, 'batch_size must be at least 1'),
+        (dict(pipeline=PIPELINE[:2]), ValueError, r"has TokenizeText; got \['LoadImage', 'ResizeI"),
+        (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'starts from pixels'),
+        (dict(pipeline=[dict(type='Blur'), *PIPELINE]), ValueError, '.Blur. is no registered tran'),
+        (dict(checkpoint='none/a.pth'), FileNotFoundError, "RetrieverScorer needs 'none/a.pth'"),
+        (dict(model=clip_model('none/clip.pt')), FileNotFoundError, "needs 'none/clip.pt'"),
+        (dict(model=dict(type='NoRetriever')), ValueError, "'NoRetriever' is no registered model"),
+    ],
+)
 def test_mistakes_are_named_before_anything_runs(options: dict, error: type, sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         scorer(**{**dict(model=clip_model(None), begin=False), **options})

@@ -44,7 +44,7 @@ class Stripes(BaseSegmenter):
         Stripes.calls += 1
         masks = np.zeros((3, *SIZE), dtype=bool)
         masks[0, :20], masks[1, 20:40], masks[2, 40:, :60] = True, True, True
-        return masks[:self.count], np.array([0.9, 0.8, 0.7])[:self.count]
+        return masks[: self.count], np.array([0.9, 0.8, 0.7])[: self.count]
 
 
 class ByColour(BaseScorer):
@@ -99,8 +99,9 @@ def stage(**options: Any) -> SegmentStage:
 
 
 def areas(place: Workplace, name: str = 'a/tile') -> list[int]:
-    return [one['area'] for one in
-            read_sidecar(place.out / 'segments' / f'{name}.json')['segments']]
+    return [
+        one['area'] for one in read_sidecar(place.out / 'segments' / f'{name}.json')['segments']
+    ]
 
 
 def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
@@ -110,9 +111,14 @@ def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
     assert kept[0].fields['num_segments'] == 1 and kept[0].fields['segment_scores'] == [0.9]
     sidecar = read_sidecar(place.out / 'segments/a/tile.json')
     assert sidecar['source'] == 'stripes' and sidecar['segments'][0]['bbox'] == [0, 0, 80, 20]
-    loaded = LoadSegments(4).transform(dict(
-        segments_path=str(place.out / 'segments/a/tile.json'), img_path='a/tile.png',
-        ori_shape=SIZE, img_shape=SIZE))
+    loaded = LoadSegments(4).transform(
+        dict(
+            segments_path=str(place.out / 'segments/a/tile.json'),
+            img_path='a/tile.png',
+            ori_shape=SIZE,
+            img_shape=SIZE,
+        )
+    )
     assert loaded['num_segments'] == 1 and (loaded['segment_bits'][:20] == 1).all()
 
 
@@ -147,8 +153,12 @@ def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> No
     changed = one.plus(dict(captions=['red roofs']))
     _, report = run_stage(stage(scorer=dict(type='ByColour')), [changed], place)
     assert report.made == 1 and (place.out / 'segments/a/tile.json').read_bytes() != first
-    for options in (dict(scorer=dict(type='ByColour', version=2)), dict(topk=2), dict(area=1500),
-                    dict(size=40)):
+    for options in (
+        dict(scorer=dict(type='ByColour', version=2)),
+        dict(topk=2),
+        dict(area=1500),
+        dict(size=40),
+    ):
         assert run_stage(stage(**options), [changed], place)[1].made == 1
     assert Stripes.calls == 1
     run_stage(stage(segmenter=dict(type='Stripes', count=2)), [changed], place)
@@ -157,10 +167,14 @@ def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> No
     assert Stripes.calls == 3
 
 
-@pytest.mark.parametrize('change', [
-    lambda found: found['segments'][0].update(counts=[9]),
-    lambda found: found['segments'][0].pop('bbox'),
-    lambda found: found.update(size=[90_000, 120_000], image_size=[90_000, 120_000])])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda found: found['segments'][0].update(counts=[9]),
+        lambda found: found['segments'][0].pop('bbox'),
+        lambda found: found.update(size=[90_000, 120_000], image_size=[90_000, 120_000]),
+    ],
+)
 def test_damaged_candidates_are_made_again(place: Workplace, change: Any) -> None:
     one = picture(place)
     run_stage(stage(), [one], place)
@@ -221,17 +235,26 @@ def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:
     assert run_stage(stage(), [one.plus(dict(captions=['x']))], place)[1].made == 0
 
 
-@pytest.mark.parametrize(('options', 'reason'), [
-    (dict(segmenter=dict(type='Stripes', count=0)), 'no mask found'),
-    (dict(area=1600), 'no mask larger than 1600 px'),
-    (dict(area=0.5, scorer=dict(type='ByColour')), 'no mask larger than 0.5 of the picture')])
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        (dict(segmenter=dict(type='Stripes', count=0)), 'no mask found'),
+        (dict(area=1600), 'no mask larger than 1600 px'),
+        (dict(area=0.5, scorer=dict(type='ByColour')), 'no mask larger than 0.5 of the picture'),
+    ],
+)
 def test_a_picture_without_masks_is_kept(place: Workplace, options: dict, reason: str) -> None:
     kept, report = run_stage(stage(**options), [picture(place)], place)
     assert kept[0].fields['num_segments'] == 0 and kept[0].fields['segment_scores'] == []
     assert report.reasons == {(KEPT, reason): 1}
-    loaded = LoadSegments(4).transform(dict(
-        segments_path=str(place.out / 'segments/a/tile.json'), img_path='a/tile.png',
-        ori_shape=SIZE, img_shape=SIZE))
+    loaded = LoadSegments(4).transform(
+        dict(
+            segments_path=str(place.out / 'segments/a/tile.json'),
+            img_path='a/tile.png',
+            ori_shape=SIZE,
+            img_shape=SIZE,
+        )
+    )
     assert loaded['num_segments'] == 1 and (loaded['segment_bits'] == 1).all()
 
 
@@ -254,8 +277,13 @@ def test_non_latin_captions_are_scored(place: Workplace) -> None:
 
 def test_sam_by_config(place: Workplace, tmp_path: Path) -> None:
     weights = save_tiny_sam(tmp_path / 'tiny.pth')
-    made = stage(area=20, topk=4, segmenter=dict(
-        type='SamSegmenter', checkpoint=str(weights), model_type='tiny', model=SIZES, **OPTIONS))
+    made = stage(
+        area=20,
+        topk=4,
+        segmenter=dict(
+            type='SamSegmenter', checkpoint=str(weights), model_type='tiny', model=SIZES, **OPTIONS
+        ),
+    )
     made.check(place)
     path = place.out / 'images/a.png'
     path.parent.mkdir(parents=True)
@@ -272,8 +300,16 @@ def test_missing_weights_stop_before_any_work(place: Workplace) -> None:
         stage(segmenter=dict(type='SamSegmenter', checkpoint='none.pth')).check(place)
 
 
-@pytest.mark.parametrize('options', [dict(area=-1), dict(topk=0), dict(size=0),
-                                     dict(max_candidates=0), dict(segmenter=dict(type='ByColour'))])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(area=-1),
+        dict(topk=0),
+        dict(size=0),
+        dict(max_candidates=0),
+        dict(segmenter=dict(type='ByColour')),
+    ],
+)
 def test_wrong_options(options: dict) -> None:
     with pytest.raises(ValueError, match='got|no segmenter'):
         stage(**options)
@@ -285,6 +321,7 @@ def test_threads_change_nothing(tmp_path: Path) -> None:
         place, pictures = make_place(tmp_path / str(workers), {f'{n}.png': {} for n in range(9)})
         place = replace(place, workers=workers)
         run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), pictures, place)
-        results.append({path.name: path.read_bytes()
-                        for path in (place.out / 'segments').glob('*.json')})
+        results.append(
+            {path.name: path.read_bytes() for path in (place.out / 'segments').glob('*.json')}
+        )
     assert len(results[0]) == 9 and results[0] == results[1]

@@ -57,13 +57,15 @@ def test_sizes_of_the_published_models_are_the_packages_own() -> None:
 
     with torch.device('meta'):
         ours = {name: value.shape for name, value in build_sam().state_dict().items()}
-        theirs = {name: value.shape for name, value in sam_model_registry['vit_b']().state_dict()
-                  .items()}
+        theirs = {
+            name: value.shape for name, value in sam_model_registry['vit_b']().state_dict().items()
+        }
     assert ours == theirs
 
 
-def test_a_registered_model_is_found_by_its_name(weights: Path,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registered_model_is_found_by_its_name(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from segment_anything import sam_model_registry
 
     monkeypatch.setitem(sam_model_registry, 'mini', lambda checkpoint=None: build_sam(**SIZES))
@@ -73,8 +75,9 @@ def test_a_registered_model_is_found_by_its_name(weights: Path,
     assert len(segmenter.segment(tiny.picture(48, 64))[0]) and segmenter.source == 'sam:mini'
 
 
-def test_what_is_missing_is_said_at_the_start(weights: Path, tmp_path: Path,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_said_at_the_start(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(FileNotFoundError, match='nowhere.pth.*segment-anything#model'):
         SamSegmenter(str(tmp_path / 'nowhere.pth')).check()
     with pytest.raises(ValueError, match="one of default, vit_h.* got 'vit_z'"):
@@ -98,8 +101,13 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
 
 def test_weights_are_read_under_their_usual_names_too(weights: Path, tmp_path: Path) -> None:
     content = torch.load(weights, weights_only=True)
-    torch.save(dict(model={f'module.{name}': value for name, value in content.items()},
-                    args=argparse.Namespace(epochs=3)), tmp_path / 'fine_tuned.pth')
+    torch.save(
+        dict(
+            model={f'module.{name}': value for name, value in content.items()},
+            args=argparse.Namespace(epochs=3),
+        ),
+        tmp_path / 'fine_tuned.pth',
+    )
     sam(tmp_path / 'fine_tuned.pth').begin('cpu')
 
 
@@ -115,9 +123,15 @@ def test_grid_and_color_work_at_a_bounded_size() -> None:
     assert none.shape == (0, 40, 40) and scores.shape == (0,)
 
 
-@pytest.mark.parametrize('make', [
-    lambda: GridSegmenter(0), lambda: GridSegmenter(size=0), lambda: ColorSegmenter(colors=0),
-    lambda: ColorSegmenter(min_area=1)])
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: GridSegmenter(0),
+        lambda: GridSegmenter(size=0),
+        lambda: ColorSegmenter(colors=0),
+        lambda: ColorSegmenter(min_area=1),
+    ],
+)
 def test_wrong_numbers_are_named(make: object) -> None:
     with pytest.raises(ValueError, match='got [01]'):
         make()

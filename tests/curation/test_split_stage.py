@@ -18,8 +18,10 @@ PLACE = Workplace(Path('in'), Path('out'))
 
 
 def plain(count: int, **fields: Any) -> list[Picture]:
-    return [Picture(f'{n:04d}.jpg', dict(sha=str(n), source=f'{n:04d}.jpg', **fields))
-            for n in range(count)]
+    return [
+        Picture(f'{n:04d}.jpg', dict(sha=str(n), source=f'{n:04d}.jpg', **fields))
+        for n in range(count)
+    ]
 
 
 def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> list[Picture]:
@@ -30,13 +32,18 @@ def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> l
         for column in range(side):
             west, south = 25 + column * step / across, lat + row * step / METRES_A_DEGREE
             bounds = [west, south, west + size / across, south + size / METRES_A_DEGREE]
-            pictures.append(Picture(f'r{row:03d}_c{column:03d}.png', dict(
-                sha=f'{row} {column}', source='city.tif', **describe_bounds(bounds))))
+            pictures.append(
+                Picture(
+                    f'r{row:03d}_c{column:03d}.png',
+                    dict(sha=f'{row} {column}', source='city.tif', **describe_bounds(bounds)),
+                )
+            )
     return pictures
 
 
-def parts(pictures: list[Picture], outcomes: list[Outcome], field: str = 'split'
-          ) -> dict[str, list[Picture]]:
+def parts(
+    pictures: list[Picture], outcomes: list[Outcome], field: str = 'split'
+) -> dict[str, list[Picture]]:
     found: dict[str, list[Picture]] = {}
     for picture, outcome in zip(pictures, outcomes):
         found.setdefault(outcome.fields.get(field), []).append(picture)
@@ -55,8 +62,9 @@ def test_shares_and_nesting() -> None:
     nested = parts(pictures, outcomes, 'finetune')
     assert len(nested['finetune']) == 40 and len(nested['finetune_val']) == 20
     test = {picture.name for picture in splits['test']}
-    assert not test & {picture.name for part in ('finetune', 'finetune_val')
-                       for picture in nested[part]}
+    assert not test & {
+        picture.name for part in ('finetune', 'finetune_val') for picture in nested[part]
+    }
 
 
 def test_the_order_of_the_pictures_does_not_matter_and_the_seed_does(tmp_path: Path) -> None:
@@ -79,8 +87,10 @@ def test_equal_files_stay_together() -> None:
 
 
 def test_stratified_by_a_field() -> None:
-    pictures = [picture.plus(dict(label='port' if n % 5 == 0 else None))
-                for n, picture in enumerate(plain(100))]
+    pictures = [
+        picture.plus(dict(label='port' if n % 5 == 0 else None))
+        for n, picture in enumerate(plain(100))
+    ]
     outcomes = decide(pictures, stratify='label')
     ports = Counter(outcome.fields['split'] for outcome in outcomes[::5])
     assert ports == dict(test=4, val=2, train=14)
@@ -96,12 +106,15 @@ def test_no_place_is_in_two_splits(margin: float) -> None:
     splits = parts(pictures, outcomes)
     dropped = splits.pop(None)
     for first, second in combinations(splits, 2):
-        tiles = [[tile_of(picture.fields) for picture in splits[split]]
-                 for split in (first, second)]
+        tiles = [
+            [tile_of(picture.fields) for picture in splits[split]] for split in (first, second)
+        ]
         assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
     nested = parts(pictures, outcomes, 'finetune')
-    tiles = [[tile_of(picture.fields) for picture in nested[part]]
-             for part in ('finetune', 'finetune_val')]
+    tiles = [
+        [tile_of(picture.fields) for picture in nested[part]]
+        for part in ('finetune', 'finetune_val')
+    ]
     assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
     assert 0 < len(dropped) < 0.75 * len(pictures)
     # Neither are tiles of a test block torn out of it.
@@ -131,20 +144,24 @@ def test_blocks_can_be_switched_off() -> None:
     pictures = city(20)
     outcomes = decide(pictures, block_metres=0)
     assert Counter(outcome.fields['split'] for outcome in outcomes) == dict(
-        test=80, val=40, train=280)
+        test=80, val=40, train=280
+    )
 
 
 def test_a_picture_without_a_place_stays_with_its_source() -> None:
-    lost = [Picture(f'x{n}.png', dict(sha=f'x{n}', source=f'lost{n // 20}.tif'))
-            for n in range(100)]
+    lost = [
+        Picture(f'x{n}.png', dict(sha=f'x{n}', source=f'lost{n // 20}.tif')) for n in range(100)
+    ]
     outcomes = decide([*city(24, step=100), *lost])[-100:]
     for start in range(0, 100, 20):
-        assert len({outcome.fields['split'] for outcome in outcomes[start:start + 20]}) == 1
+        assert len({outcome.fields['split'] for outcome in outcomes[start : start + 20]}) == 1
 
 
 def test_points_are_blocked_on_request() -> None:
-    pictures = [Picture(f'{n}.jpg', dict(sha=str(n), lon=25 + n % 20 / 1e3, lat=60 + n // 20 / 1e3))
-                for n in range(400)]
+    pictures = [
+        Picture(f'{n}.jpg', dict(sha=str(n), lon=25 + n % 20 / 1e3, lat=60 + n // 20 / 1e3))
+        for n in range(400)
+    ]
     assert all(outcome.status == 'kept' for outcome in decide(pictures))
     outcomes = decide(pictures, block_metres=300, margin_metres=80)
     splits = parts(pictures, outcomes)
@@ -153,8 +170,11 @@ def test_points_are_blocked_on_request() -> None:
 
 
 def test_one_picture() -> None:
-    with pytest.raises(ValueError, match='1 distinct pictures cannot fill test, val, train: take '
-                                         'more pictures or a share of 0'):
+    with pytest.raises(
+        ValueError,
+        match='1 distinct pictures cannot fill test, val, train: take '
+        'more pictures or a share of 0',
+    ):
         decide(plain(1))
     outcomes = decide(plain(1), test=0, val=0, finetune=0, finetune_val=0)
     assert outcomes[0].fields == dict(split='train', finetune=None)
@@ -177,9 +197,17 @@ def test_a_split_that_stays_empty_is_named() -> None:
         decide(two_of_them, test=0.1, val=0)
 
 
-@pytest.mark.parametrize('options', [
-    dict(test=0.6, val=0.4), dict(test=-0.1), dict(finetune=0.8), dict(block_metres=-1),
-    dict(margin_metres=-1), dict(block_metres=0, margin_metres=5)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(test=0.6, val=0.4),
+        dict(test=-0.1),
+        dict(finetune=0.8),
+        dict(block_metres=-1),
+        dict(margin_metres=-1),
+        dict(block_metres=0, margin_metres=5),
+    ],
+)
 def test_wrong_options(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match='got'):
         SplitStage(**options)
@@ -192,13 +220,15 @@ def test_many_pictures_do_not_take_long() -> None:
 
 @pytest.mark.parametrize('known', [{}, dict(lon=1.0, lat=2.0)])
 def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
-    pictures = [Picture(f'{n:03d}.png', dict(sha=str(n), source=f'{n // 6}.tif', **known))
-                for n in range(120)]
+    pictures = [
+        Picture(f'{n:03d}.png', dict(sha=str(n), source=f'{n // 6}.tif', **known))
+        for n in range(120)
+    ]
     for field in ('split', 'finetune'):
         of = [outcome.fields[field] for outcome in decide(pictures)]
-        assert all(len(set(of[start:start + 6])) == 1 for start in range(0, 120, 6))
+        assert all(len(set(of[start : start + 6])) == 1 for start in range(0, 120, 6))
     of = [outcome.fields['split'] for outcome in decide(pictures, block_metres=0)]
-    assert any(len(set(of[start:start + 6])) > 1 for start in range(0, 120, 6))
+    assert any(len(set(of[start : start + 6])) > 1 for start in range(0, 120, 6))
     with pytest.raises(ValueError, match='2 distinct pictures .* unless block_metres=0'):
         decide(pictures[:12])
 
@@ -206,9 +236,10 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
 @pytest.mark.parametrize(('side', 'widths'), [(16, 4), (8, 2), (4, 1), (2, 1)])
 def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) -> None:
     pictures = city(side, step=100)
-    kept, report = run_stage(SplitStage(finetune=0, finetune_val=0), pictures,
-                             Workplace(tmp_path, tmp_path))
-    assert len(kept) == side ** 2
+    kept, report = run_stage(
+        SplitStage(finetune=0, finetune_val=0), pictures, Workplace(tmp_path, tmp_path)
+    )
+    assert len(kept) == side**2
     assert f'blocks of {100 * widths} m ({widths} tile widths)' in str(report)
     assert ('the area is too small for blocks of 4' in str(report)) == (widths < 4)
 
@@ -219,11 +250,14 @@ def test_training_pictures_that_become_test_are_counted(tmp_path: Path) -> None:
     _, unexported = run_stage(SplitStage(), pictures[1:], place)
     assert unexported.remarks == ()
     Manifest(tmp_path / 'manifest/export.jsonl').write(
-        Record(one.name, '', Outcome(dict(split=one.fields['split'])), {}) for one in before)
+        Record(one.name, '', Outcome(dict(split=one.fields['split'])), {}) for one in before
+    )
     _, same = run_stage(SplitStage(), pictures, place)
     assert same.remarks == ()
     for _ in range(2):  # until it is exported
         after, report = run_stage(SplitStage(), pictures[1:], place)
-        moved = sum(one.fields['split'] != 'test' == other.fields['split']
-                    for one, other in zip(before[1:], after))
+        moved = sum(
+            one.fields['split'] != 'test' == other.fields['split']
+            for one, other in zip(before[1:], after)
+        )
         assert moved and f'{moved} test pictures were in train or val' in str(report)

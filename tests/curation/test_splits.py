@@ -25,8 +25,12 @@ METRE = 1 / METRES_A_DEGREE  # degrees, at the equator
 def square(x: float, y: float, side: float = 100, lat: float = 0) -> Tile:
     """A tile whose corner lies x and y metres from a place at the prime meridian."""
     across = math.cos(math.radians(lat))
-    return Tile((x + side / 2) * METRE / across, lat + (y + side / 2) * METRE,
-                side / 2 * METRE / across, side / 2 * METRE)
+    return Tile(
+        (x + side / 2) * METRE / across,
+        lat + (y + side / 2) * METRE,
+        side / 2 * METRE / across,
+        side / 2 * METRE,
+    )
 
 
 def test_where_a_picture_lies() -> None:
@@ -61,8 +65,10 @@ def test_groups_are_blocks_and_repetitions_follow_the_first() -> None:
 def test_single_pictures_meet_their_shares(count: int) -> None:
     dealt = deal([[str(n)] for n in range(count)], SHARES, 0)
     counts = Counter(dealt.values())
-    assert all(counts[split] >= 1 and abs(counts[split] - share * count) <= 1.01
-               for split, share in SHARES.items())
+    assert all(
+        counts[split] >= 1 and abs(counts[split] - share * count) <= 1.01
+        for split, share in SHARES.items()
+    )
 
 
 def test_a_deal_is_seeded_and_spread() -> None:
@@ -93,8 +99,11 @@ def test_few_groups_fill_every_split() -> None:
 
 
 def test_every_stratum_has_its_share() -> None:
-    strata = {f'{label}{n}': label for label, count in (('forest', 50), ('port', 20), ('x', 10))
-              for n in range(count)}
+    strata = {
+        f'{label}{n}': label
+        for label, count in (('forest', 50), ('port', 20), ('x', 10))
+        for n in range(count)
+    }
     dealt = deal([[name] for name in strata], SHARES, 0, strata)
     for label, count in Counter(strata.values()).items():
         counts = Counter(dealt[name] for name, one in strata.items() if one == label)
@@ -113,8 +122,10 @@ def brute_gap(one: Tile, other: Tile) -> float:
 @pytest.mark.parametrize('lat', [0.0, 60.2])
 def test_gaps_like_brute_force(lat: float) -> None:
     random = np.random.default_rng(0)
-    tiles = [square(*random.integers(0, 3000, 2), side=int(side), lat=lat)
-             for side in random.choice([50, 100, 300], 120)]
+    tiles = [
+        square(*random.integers(0, 3000, 2), side=int(side), lat=lat)
+        for side in random.choice([50, 100, 300], 120)
+    ]
     for reach in (0.0, 150.0):
         found = gaps(tiles[:60], tiles[60:], reach)
         wanted = [min(brute_gap(one, other) for other in tiles[60:]) for one in tiles[:60]]
@@ -135,8 +146,9 @@ def test_the_date_line_is_no_border() -> None:
 
 
 def test_train_is_given_up_first_and_test_never() -> None:
-    tiles = dict(t=square(0, 0), v=square(50, 0), a=square(130, 0), b=square(180, 0),
-                 c=square(400, 0))
+    tiles = dict(
+        t=square(0, 0), v=square(50, 0), a=square(130, 0), b=square(180, 0), c=square(400, 0)
+    )
     split_of = dict(t='test', v='val', a='train', b='train', c='train')
     # v overlaps t and goes; then nothing overlaps a.
     assert too_near(split_of, tiles, 0) == dict(v=('test', -math.inf))

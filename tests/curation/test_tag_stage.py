@@ -13,19 +13,31 @@ from urbancross_mm.curation import Picture, Workplace, run_stage
 from urbancross_mm.curation.geotags import Found, focus_and_around, phrases
 from urbancross_mm.curation.tag_stage import TagStage
 
-TILES = [Picture('a.jpg', dict(bounds=[10.0, 50.0, 10.01, 50.01])),
-         Picture('b.jpg', dict(bounds=[10.01, 50.0, 10.02, 50.01])),
-         Picture('c.jpg', dict(bounds=None))]
+TILES = [
+    Picture('a.jpg', dict(bounds=[10.0, 50.0, 10.01, 50.01])),
+    Picture('b.jpg', dict(bounds=[10.01, 50.0, 10.02, 50.01])),
+    Picture('c.jpg', dict(bounds=None)),
+]
 
 
 def feature(kind: str, coordinates: Any, **tags: str) -> dict[str, Any]:
-    return {'type': 'Feature', 'geometry': {'type': kind, 'coordinates': coordinates},
-            'properties': tags}
+    return {
+        'type': 'Feature',
+        'geometry': {'type': kind, 'coordinates': coordinates},
+        'properties': tags,
+    }
 
 
 def square(west: float, south: float, side: float) -> list[Any]:
-    return [[[west, south], [west + side, south], [west + side, south + side],
-             [west, south + side], [west, south]]]
+    return [
+        [
+            [west, south],
+            [west + side, south],
+            [west + side, south + side],
+            [west, south + side],
+            [west, south],
+        ]
+    ]
 
 
 SCHOOL = feature('Polygon', square(10.004, 50.004, 0.002), amenity='school', name='Secret')
@@ -36,7 +48,8 @@ FAR = feature('Point', [0, 0], natural='tree')
 
 def run(tmp_path: Path, features: list[Any], **options: Any) -> tuple[list[Picture], str]:
     (tmp_path / 'map.geojson').write_text(
-        json.dumps({'type': 'FeatureCollection', 'features': features}))
+        json.dumps({'type': 'FeatureCollection', 'features': features})
+    )
     place = Workplace(tmp_path, tmp_path / 'out')
     stage = TagStage(['map.geojson'], **options)
     stage.check(place)
@@ -61,11 +74,26 @@ def test_a_tile_gets_what_touches_it_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> None:
-    bowtie = feature('Polygon', [[[10.002, 50.002], [10.008, 50.008], [10.008, 50.002],
-                                  [10.002, 50.008], [10.002, 50.002]]], leisure='park')
-    broken = [feature('Polygon', [[[10, 50], [10.1, 50]]], amenity='x'), {'type': 'Feature'},
-              feature('Point', [float('nan'), 50], amenity='y'), 'text',
-              feature('Point', [], amenity='z')]
+    bowtie = feature(
+        'Polygon',
+        [
+            [
+                [10.002, 50.002],
+                [10.008, 50.008],
+                [10.008, 50.002],
+                [10.002, 50.008],
+                [10.002, 50.002],
+            ]
+        ],
+        leisure='park',
+    )
+    broken = [
+        feature('Polygon', [[[10, 50], [10.1, 50]]], amenity='x'),
+        {'type': 'Feature'},
+        feature('Point', [float('nan'), 50], amenity='y'),
+        'text',
+        feature('Point', [], amenity='z'),
+    ]
     kept, report = run(tmp_path, [bowtie, *broken])
     assert kept[0].fields['focus'] == ['leisure of park']
     assert 'feature 1: its coordinates make no geometry' in report
@@ -76,14 +104,20 @@ def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> Non
 
 def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
     from rasterio.warp import transform
+
     (east,), (north,) = transform('EPSG:4326', 'EPSG:32632', [10.005], [50.005])
-    collection = {'type': 'FeatureCollection',
-                  'features': [feature('Point', [east, north], natural='tree'),
-                               feature('Point', None, natural='rock') | {'geometry': None}]}
+    collection = {
+        'type': 'FeatureCollection',
+        'features': [
+            feature('Point', [east, north], natural='tree'),
+            feature('Point', None, natural='rock') | {'geometry': None},
+        ],
+    }
     place = Workplace(tmp_path, tmp_path / 'out')
     for crs, said, report in (
-            ('urn:ogc:def:crs:EPSG::32632', ['natural of tree'], 'feature 1: no geometry'),
-            (None, [], 'feature 0: coordinates off the globe, ')):
+        ('urn:ogc:def:crs:EPSG::32632', ['natural of tree'], 'feature 1: no geometry'),
+        (None, [], 'feature 0: coordinates off the globe, '),
+    ):
         named = {'crs': {'type': 'name', 'properties': {'name': crs}}} if crs else {}
         (tmp_path / 'map.geojson').write_text(json.dumps({**collection, **named}))
         kept, found = run_stage(TagStage(['map.geojson']), TILES, place)
@@ -102,8 +136,9 @@ def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
 
 
 def test_values_of_json_that_are_no_texts(tmp_path: Path) -> None:
-    school = feature('Point', [10.005, 50.005], amenity=['school', 'pub'], natural='x' * 81,
-                     leisure={'a': 1})
+    school = feature(
+        'Point', [10.005, 50.005], amenity=['school', 'pub'], natural='x' * 81, leisure={'a': 1}
+    )
     assert run(tmp_path, [school])[0][0].fields['focus'] == ['amenity of school', 'amenity of pub']
 
 
@@ -111,18 +146,34 @@ def test_other_files_say_the_same(tmp_path: Path) -> None:
     shape = shapely.geometry.shape
     tags = [one['properties'] for one in (ROAD, SCHOOL, FOREST)]
     wkb = shapely.to_wkb([shape(one['geometry']) for one in (ROAD, SCHOOL, FOREST)])
-    columns = {key: np.array([tag.get(key) for tag in tags], dtype=object)
-               for key in ('highway', 'amenity', 'landuse')}
+    columns = {
+        key: np.array([tag.get(key) for tag in tags], dtype=object)
+        for key in ('highway', 'amenity', 'landuse')
+    }
     for crs, name in (('EPSG:4326', 'map.gpkg'), ('EPSG:32632', 'utm.gpkg')):
         geometries = np.asarray(wkb, dtype=object)
         if crs != 'EPSG:4326':
             from rasterio.warp import transform
-            moved = [shapely.transform(shape(one['geometry']), lambda points, crs=crs: np.stack(
-                transform('EPSG:4326', crs, points[:, 0], points[:, 1])[:2], 1))
-                for one in (ROAD, SCHOOL, FOREST)]
+
+            moved = [
+                shapely.transform(
+                    shape(one['geometry']),
+                    lambda points, crs=crs: np.stack(
+                        transform('EPSG:4326', crs, points[:, 0], points[:, 1])[:2], 1
+                    ),
+                )
+                for one in (ROAD, SCHOOL, FOREST)
+            ]
             geometries = np.asarray(shapely.to_wkb(moved), dtype=object)
-        pyogrio.raw.write(tmp_path / name, geometries, list(columns.values()), list(columns),
-                          crs=crs, geometry_type='Unknown', driver='GPKG')
+        pyogrio.raw.write(
+            tmp_path / name,
+            geometries,
+            list(columns.values()),
+            list(columns),
+            crs=crs,
+            geometry_type='Unknown',
+            driver='GPKG',
+        )
     expected, _ = run(tmp_path, [ROAD, SCHOOL, FOREST])
     for name in ('map.gpkg', 'utm.gpkg'):
         place = Workplace(tmp_path, tmp_path / name[:3])
@@ -131,11 +182,20 @@ def test_other_files_say_the_same(tmp_path: Path) -> None:
         assert [p.fields['around'] for p in kept] == [p.fields['around'] for p in expected]
 
 
-CORNERS = {1: (50.004, 10.004), 2: (50.004, 10.006), 3: (50.006, 10.006), 4: (50.006, 10.004),
-           5: (50.001, 10.0), 6: (50.001, 10.02)}
+CORNERS = {
+    1: (50.004, 10.004),
+    2: (50.004, 10.006),
+    3: (50.006, 10.006),
+    4: (50.006, 10.004),
+    5: (50.001, 10.0),
+    6: (50.001, 10.02),
+}
 OSM = f"""<?xml version='1.0'?><osm version='0.6' generator='test'>
-{''.join(f"<node id='{n}' lat='{lat}' lon='{lon}' version='1'/>"
-         for n, (lat, lon) in CORNERS.items())}
+{
+    ''.join(
+        f"<node id='{n}' lat='{lat}' lon='{lon}' version='1'/>" for n, (lat, lon) in CORNERS.items()
+    )
+}
 <way id='1' version='1'><nd ref='1'/><nd ref='2'/><nd ref='3'/><nd ref='4'/><nd ref='1'/>
 <tag k='amenity' v='school'/><tag k='roof:shape' v='flat'/></way>
 <way id='2' version='1'><nd ref='5'/><nd ref='6'/><tag k='highway' v='residential'/>
@@ -147,6 +207,7 @@ def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path, name: str
     (tmp_path / 'map.osm').write_text(OSM)
     if name.endswith('.pbf'):
         import osmium
+
         with osmium.SimpleWriter(tmp_path / name) as writer:
             for thing in osmium.FileProcessor(tmp_path / 'map.osm'):
                 writer.add(thing)
@@ -160,17 +221,27 @@ def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path, name: str
 def test_of_a_country_only_what_is_around_the_tiles_is_held(tmp_path: Path, suffix: str) -> None:
     country = [feature('Point', [10 + i / 1000, 50.005], natural='tree') for i in range(-900, 900)]
     (tmp_path / 'map.geojson').write_text(
-        json.dumps({'type': 'FeatureCollection', 'features': country}))
+        json.dumps({'type': 'FeatureCollection', 'features': country})
+    )
     if suffix == '.gpkg':
         meta, _, geometries, columns = pyogrio.raw.read(tmp_path / 'map.geojson')
-        pyogrio.raw.write(tmp_path / 'map.gpkg', geometries, columns, meta['fields'],
-                          crs='EPSG:4326', geometry_type='Point', driver='GPKG')
+        pyogrio.raw.write(
+            tmp_path / 'map.gpkg',
+            geometries,
+            columns,
+            meta['fields'],
+            crs='EPSG:4326',
+            geometry_type='Point',
+            driver='GPKG',
+        )
     place, stage = Workplace(tmp_path, tmp_path / 'out'), TagStage([f'map{suffix}'])
     kept, _ = run_stage(stage, TILES, place)
     west, east = 10.0, 10.02
     assert [geometry.x for geometry in stage.things.geometries] == [
-        one['geometry']['coordinates'][0] for one in country
-        if west <= one['geometry']['coordinates'][0] <= east]
+        one['geometry']['coordinates'][0]
+        for one in country
+        if west <= one['geometry']['coordinates'][0] <= east
+    ]
     assert kept[0].fields['focus'] == ['natural of tree']
 
 
@@ -188,14 +259,17 @@ def test_a_changed_map_tags_again_and_the_same_one_does_not(tmp_path: Path) -> N
     assert '(3 made now)' in run(tmp_path, [ROAD, SCHOOL])[1]
 
 
-@pytest.mark.parametrize(('tags', 'said'), [
-    ({'highway': 'residential', 'name': 'Rue'}, ('road of residential',)),
-    ({'building': 'yes', 'landuse': 'farm_land'}, ('building', 'land use of farm land')),
-    ({'sport': 'tennis;soccer;tennis'}, ('sport of tennis', 'sport of soccer')),
-    ({'amenity': '', 'shop': 'no', 'power': None}, ()),
-    ({'generator:source': 'solar'}, ('generator source of solar',)),
-    ({'tourism': 'музей'}, ('tourism of музей',)),
-])
+@pytest.mark.parametrize(
+    ('tags', 'said'),
+    [
+        ({'highway': 'residential', 'name': 'Rue'}, ('road of residential',)),
+        ({'building': 'yes', 'landuse': 'farm_land'}, ('building', 'land use of farm land')),
+        ({'sport': 'tennis;soccer;tennis'}, ('sport of tennis', 'sport of soccer')),
+        ({'amenity': '', 'shop': 'no', 'power': None}, ()),
+        ({'generator:source': 'solar'}, ('generator source of solar',)),
+        ({'tourism': 'музей'}, ('tourism of музей',)),
+    ],
+)
 def test_phrases(tags: dict, said: tuple) -> None:
     assert phrases(tags) == said
 
@@ -209,11 +283,18 @@ def test_the_focus_is_the_smallest_thing_at_the_centre() -> None:
     silent = Found((), 0.05, 0.0, 0.0)
     focus, around = focus_and_around([tree, road, shop, silent, ground, block], 3, 10)
     assert focus == ['building of shop']
-    assert around == ['land use of grass', 'land use of retail', 'place of quarter',
-                      'road of service', 'natural of tree']
+    assert around == [
+        'land use of grass',
+        'land use of retail',
+        'place of quarter',
+        'road of service',
+        'natural of tree',
+    ]
     assert focus_and_around([ground], 3, 10) == (['land use of grass'], [])
-    assert focus_and_around([block, ground], 1, 1) == (['land use of retail'],
-                                                       ['land use of grass'])
+    assert focus_and_around([block, ground], 1, 1) == (
+        ['land use of retail'],
+        ['land use of grass'],
+    )
     assert focus_and_around([], 3, 3) == ([], [])
 
 
@@ -241,20 +322,23 @@ def test_mistakes_end_at_the_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize('features', ['null', '{}', '7'])
 def test_a_collection_without_features_is_a_mistake(tmp_path: Path, features: str) -> None:
     (tmp_path / 'bad.geojson').write_text(
-        f'{{"type": "FeatureCollection", "features": {features}}}')
+        f'{{"type": "FeatureCollection", "features": {features}}}'
+    )
     with pytest.raises(ValueError, match=r"bad\.geojson is no GeoJSON: 'features' must be a list"):
         TagStage(['bad.geojson']).begin(Workplace(tmp_path, tmp_path / 'out'), TILES)
 
 
 def test_properties_that_are_none_are_one_broken_feature(tmp_path: Path) -> None:
-    kept, report = run(tmp_path, [dict(SCHOOL, properties=['amenity']), SCHOOL,
-                                  dict(SCHOOL, properties=None)])
+    kept, report = run(
+        tmp_path, [dict(SCHOOL, properties=['amenity']), SCHOOL, dict(SCHOOL, properties=None)]
+    )
     assert kept[0].fields['focus'] == ['amenity of school']
     assert '1 broken features were left out' in report and '1 features have no tag' in report
 
 
 def test_a_closed_file_is_an_error_at_the_start(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / 'map.geojson').write_text('{}')
 
     def closed(*_: Any) -> None:
@@ -270,7 +354,8 @@ def test_files_of_one_name_are_two_files(tmp_path: Path) -> None:
     for folder, features in (('a', [SCHOOL]), ('b', [ROAD])):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / 'map.geojson').write_text(
-            json.dumps({'type': 'FeatureCollection', 'features': features}))
+            json.dumps({'type': 'FeatureCollection', 'features': features})
+        )
     stage = TagStage(['a/map.geojson', 'b/map.geojson'])
     before = stage.settings(place)
     assert [name for name, _ in before['files']] == ['map.geojson'] * 2

@@ -25,7 +25,8 @@ def test_pictures_that_are_in_place_already_stay(tmp_path: Path) -> None:
 
 
 def test_the_old_file_stays_until_the_new_one_is_ready(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_picture(tmp_path / 'new.png')
     (tmp_path / 'old.png').write_text('old')
 
@@ -52,7 +53,8 @@ def test_tiles_are_not_cut_into_the_folder_of_their_raster(tmp_path: Path) -> No
 
 
 def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
-        place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_picture(place.source / 'a.png')
     true_open = open
 
@@ -72,7 +74,8 @@ def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
 
 
 def test_too_little_memory_is_no_fault_of_the_picture(
-        place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_picture(place.source / 'a.png')
 
     def full(*_: object, **__: object) -> None:
@@ -94,10 +97,17 @@ def test_a_file_that_is_gone_is_no_broken_picture(tmp_path: Path) -> None:
 def test_sentences_do_not_name_files_and_counts(tmp_path: Path) -> None:
     path = tmp_path / 'a.png'
     for sentence, expected in (
-            (f'picture {path} cannot be decoded: image file is truncated (12 bytes not processed)',
-             'cannot be decoded: image file is truncated'),
-            (f'picture {path} cannot be decoded: cannot identify image file {str(path)!r}',
-             'cannot be decoded: cannot identify image file'),
-            (f'picture {path} has more than 8 bits a channel (mode I;16)',
-             'has more than 8 bits a channel (mode I;16)')):
+        (
+            f'picture {path} cannot be decoded: image file is truncated (12 bytes not processed)',
+            'cannot be decoded: image file is truncated',
+        ),
+        (
+            f'picture {path} cannot be decoded: cannot identify image file {str(path)!r}',
+            'cannot be decoded: cannot identify image file',
+        ),
+        (
+            f'picture {path} has more than 8 bits a channel (mode I;16)',
+            'has more than 8 bits a channel (mode I;16)',
+        ),
+    ):
         assert without_file(sentence, path) == expected

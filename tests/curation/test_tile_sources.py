@@ -19,8 +19,10 @@ def test_names_that_cannot_be_written_are_dropped(place: Workplace) -> None:
     write_picture(place.source / 'c:d.png')
     found = outcomes(place)
     assert {name: (one.status, one.reason) for name, one in found.items()} == {
-        'a.png': ('kept', ''), 'caf\\xe9.png': ('dropped', 'its name is not UTF-8'),
-        'c:d.png': ('dropped', 'its name cannot stand in annotations')}
+        'a.png': ('kept', ''),
+        'caf\\xe9.png': ('dropped', 'its name is not UTF-8'),
+        'c:d.png': ('dropped', 'its name cannot stand in annotations'),
+    }
     assert not (place.out / 'images/c:d.png').exists()
 
 
@@ -34,8 +36,9 @@ def test_tiles_of_the_same_names_come_from_one_source(place: Workplace, other: s
     found = outcomes(place, size=32)
     dropped = {name: one.reason for name, one in found.items() if one.status == 'dropped'}
     kept = 2 if other == 'a.tiff' else 1
-    assert dropped == {'a.tiff' if other == 'a.tiff' else 'a.tif':
-                       'same names of tiles as of another picture'}
+    assert dropped == {
+        'a.tiff' if other == 'a.tiff' else 'a.tif': 'same names of tiles as of another picture'
+    }
     assert len(found) == kept + 1
 
 
@@ -44,13 +47,17 @@ def test_a_raster_may_not_need_a_folder_where_a_picture_stands(place: Workplace)
     write_raster(place.source / 'a.png.tif', noise(32, 32))
     found = outcomes(place, size=32)
     assert {name: one.status for name, one in found.items()} == {
-        'a.png': 'kept', 'a.png.tif': 'dropped'}
+        'a.png': 'kept',
+        'a.png.tif': 'dropped',
+    }
 
 
 def test_every_name_stands_once() -> None:
     twins = [Picture('a.png', dict(refused='x')), Picture('a.png'), Picture('a.jpg')]
     assert [(one.name, one.fields.get('refused')) for one in settle_names(twins, [])] == [
-        ('a.jpg', None), ('a.png', 'same name as another picture')]
+        ('a.jpg', None),
+        ('a.png', 'same name as another picture'),
+    ]
     # A refused file takes no name from another.
     assert settle_names([Picture('b.jpg', dict(refused='x')), Picture('b.png')], [])[1].fields == {}
 
@@ -71,4 +78,5 @@ def test_reasons_do_not_depend_on_the_folder(place: Workplace, tmp_path: Path) -
         (place.source / name).parent.mkdir(exist_ok=True)
         (place.source / name).write_text('x')
     assert {one.reason for one in outcomes(place).values()} == {
-        'cannot be decoded: cannot identify image file'}
+        'cannot be decoded: cannot identify image file'
+    }

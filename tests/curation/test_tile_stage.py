@@ -20,14 +20,29 @@ def place(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path / 'in', tmp_path / 'out')
 
 
-def write_raster(path: Path, pixels: np.ndarray, crs: str | None = UTM,
-                 origin: tuple[float, float] = ORIGIN, transform: object = None,
-                 **profile: object) -> None:
+def write_raster(
+    path: Path,
+    pixels: np.ndarray,
+    crs: str | None = UTM,
+    origin: tuple[float, float] = ORIGIN,
+    transform: object = None,
+    **profile: object,
+) -> None:
     """(bands, H, W), north-west corner at the origin, pixels of METRE."""
     bands, height, width = pixels.shape
     transform = transform or rasterio.transform.from_origin(*origin, METRE, METRE)
-    with rasterio.open(path, 'w', driver='GTiff', count=bands, height=height, width=width,
-                       dtype=pixels.dtype, crs=crs, transform=transform, **profile) as file:
+    with rasterio.open(
+        path,
+        'w',
+        driver='GTiff',
+        count=bands,
+        height=height,
+        width=width,
+        dtype=pixels.dtype,
+        crs=crs,
+        transform=transform,
+        **profile,
+    ) as file:
         file.write(pixels)
 
 
@@ -44,6 +59,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 def outcomes(place: Workplace, **options: object) -> dict[str, Outcome]:
     """What became of each picture."""
     from urbancross_mm.curation import Manifest
+
     stage = TileStage(**options)
     stage.check(place)
     run_stage(stage, stage.discover(place), place)
@@ -55,15 +71,17 @@ def test_a_raster_is_cut_into_the_pixels_it_holds(place: Workplace) -> None:
     pixels = noise(70, 100)
     write_raster(place.source / 'city.tif', pixels)
     found = outcomes(place, size=32)
-    assert list(found) == [f'city/r{row:06d}_c{column:06d}.png'
-                           for row in (0, 32) for column in (0, 32, 64)]
+    assert list(found) == [
+        f'city/r{row:06d}_c{column:06d}.png' for row in (0, 32) for column in (0, 32, 64)
+    ]
     name = 'city/r000032_c000064.png'
     with Image.open(place.out / 'images' / name) as tile:
         assert np.array_equal(np.array(tile), pixels[:, 32:64, 64:96].transpose(1, 2, 0))
     fields = found[name].fields
     assert (fields['width'], fields['height']) == (32, 32)
     lon, lat = rasterio.warp.transform(
-        UTM, 'EPSG:4326', [ORIGIN[0] + 80 * METRE], [ORIGIN[1] - 48 * METRE])
+        UTM, 'EPSG:4326', [ORIGIN[0] + 80 * METRE], [ORIGIN[1] - 48 * METRE]
+    )
     assert fields['lon'] == pytest.approx(lon[0], abs=1e-6)
     assert fields['lat'] == pytest.approx(lat[0], abs=1e-6)
     assert fields['metres'] == pytest.approx([16, 16], rel=0.02)
@@ -75,8 +93,11 @@ def test_tiles_may_overlap_and_a_small_raster_is_one_tile(place: Workplace) -> N
     write_raster(place.source / 'a.tif', noise(32, 64))
     write_raster(place.source / 'b.tif', noise(20, 24))
     assert list(outcomes(place, size=32, stride=16)) == [
-        'a/r000000_c000000.png', 'a/r000000_c000016.png', 'a/r000000_c000032.png',
-        'b/r000000_c000000.png']
+        'a/r000000_c000000.png',
+        'a/r000000_c000016.png',
+        'a/r000000_c000032.png',
+        'b/r000000_c000000.png',
+    ]
 
 
 def test_tiles_without_data_are_dropped_and_holes_are_black(place: Workplace) -> None:
@@ -95,8 +116,10 @@ def test_deep_values_are_stretched_over_the_whole_raster(place: Workplace) -> No
     values = np.linspace(1000, 3000, 32 * 64, dtype=np.uint16).reshape(1, 32, 64)
     write_raster(place.source / 'a.tif', np.concatenate([values] * 3))
     outcomes(place, size=32)
-    tiles = [np.array(Image.open(place.out / f'images/a/r000000_c0000{column}.png'))
-             for column in ('00', '32')]
+    tiles = [
+        np.array(Image.open(place.out / f'images/a/r000000_c0000{column}.png'))
+        for column in ('00', '32')
+    ]
     # A stretch of each tile by itself would make both use all of 0..255 in every row.
     assert tiles[0].min() == 0 and tiles[1].max() == 255
     assert np.abs(tiles[0][:, -1].astype(int) - tiles[1][:, 0].astype(int)).max() <= 1
@@ -133,15 +156,24 @@ def test_bad_pictures_are_dropped_with_a_reason_and_the_others_stay(place: Workp
     (place.source / 'b.jgw').write_text('1 2 3')
     found = outcomes(place)
     assert {name: outcome.status for name, outcome in found.items()} == {
-        'a.jpg': 'kept', 'a.png': 'dropped', 'b.jpg': 'kept', 'half.tif': 'dropped',
-        'small.png': 'dropped', 'text.png': 'dropped', 'torn.jpg': 'dropped'}
+        'a.jpg': 'kept',
+        'a.png': 'dropped',
+        'b.jpg': 'kept',
+        'half.tif': 'dropped',
+        'small.png': 'dropped',
+        'text.png': 'dropped',
+        'torn.jpg': 'dropped',
+    }
     assert found['a.png'].reason == 'same name as another picture'
     assert found['a.png'].fields == {'same_as': 'a.jpg'}
     assert found['small.png'].reason == 'shorter than 16 px'
     assert found['torn.jpg'].reason == 'cannot be decoded: image file is truncated'
     # Equal troubles are counted together, so no file is named.
-    assert found['text.png'].reason == found['half.tif'].reason \
+    assert (
+        found['text.png'].reason
+        == found['half.tif'].reason
         == 'cannot be decoded: cannot identify image file'
+    )
     assert found['b.jpg'].reason.startswith('no position: a world file holds six numbers')
 
 
@@ -166,10 +198,17 @@ def test_threads_change_nothing(place: Workplace, tmp_path: Path) -> None:
     assert one == many
 
 
-@pytest.mark.parametrize(('options', 'sentence'), [
-    (dict(size=0), 'size and stride'), (dict(bands=(1, 2)), 'bands'), (dict(bands=(0,)), 'bands'),
-    (dict(value_range=(5, 5)), 'black'), (dict(label='x'), 'label'), (dict(min_valid=2), '2'),
-])
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (dict(size=0), 'size and stride'),
+        (dict(bands=(1, 2)), 'bands'),
+        (dict(bands=(0,)), 'bands'),
+        (dict(value_range=(5, 5)), 'black'),
+        (dict(label='x'), 'label'),
+        (dict(min_valid=2), '2'),
+    ],
+)
 def test_wrong_options(options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         TileStage(**options)
@@ -197,8 +236,12 @@ def test_tiles_of_one_colour_are_empty(place: Workplace) -> None:
     Image.new('RGBA', (32, 32), (0, 0, 0, 0)).save(place.source / 'clear.png')
     found = {name: (one.status, one.reason) for name, one in outcomes(place, size=32).items()}
     blank = ('dropped', 'one colour only')
-    assert found == {'a/r000000_c000000.png': ('kept', ''), 'a/r000000_c000032.png': blank,
-                     'flat.png': blank, 'clear.png': blank}
+    assert found == {
+        'a/r000000_c000000.png': ('kept', ''),
+        'a/r000000_c000032.png': blank,
+        'flat.png': blank,
+        'clear.png': blank,
+    }
 
 
 def test_a_picture_that_was_damaged_since_is_put_back(place: Workplace) -> None:

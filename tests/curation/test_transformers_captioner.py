@@ -18,14 +18,18 @@ from urbancross_mm.curation import (
 )
 
 PICTURES = {
-    'a.png': dict(focus=['amenity of school'], around=['road of service', 'road of residential'],
-                  label='airport'),
+    'a.png': dict(
+        focus=['amenity of school'],
+        around=['road of service', 'road of residential'],
+        label='airport',
+    ),
     'b.png': dict(focus=[], around=[], label='parking_field'),
     'c.png': dict(focus=['road of {service}'], around=[], label=None),
 }
 MAKERS = dict(instructblip=tiny.make_instructblip, blip2=tiny.make_blip2, llava=tiny.make_llava)
-PROMPTS = dict(prompt='describe the tags : {geo_tags} in detail',
-               prompt_without_tags='describe the image')
+PROMPTS = dict(
+    prompt='describe the tags : {geo_tags} in detail', prompt_without_tags='describe the image'
+)
 
 
 @pytest.fixture(scope='module')
@@ -34,9 +38,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def captioner(folder: Path, **options) -> dict:
-    return {**dict(type='TransformersCaptioner', path=str(folder),
-                   chat=folder.parent.name.startswith('llava'),
-                   generation=dict(num_beams=2, max_new_tokens=10)), **PROMPTS, **options}
+    return {
+        **dict(
+            type='TransformersCaptioner',
+            path=str(folder),
+            chat=folder.parent.name.startswith('llava'),
+            generation=dict(num_beams=2, max_new_tokens=10),
+        ),
+        **PROMPTS,
+        **options,
+    }
 
 
 def captions(stage: CaptionStage, pictures, place) -> dict[str, list[str]]:
@@ -78,16 +89,27 @@ def test_the_prompt_carries_the_tags(folders, monkeypatch, tmp_path: Path) -> No
     plain = asked(folders['instructblip'], monkeypatch, pictures, place)
     assert plain == [
         'describe the tags : amenity of school; surrounded by road of service, road of residential '
-        'in detail', 'describe the image', 'describe the tags : road of {service} in detail']
-    chat = asked(folders['llava'], monkeypatch, pictures, place,
-                 prompt='{label} : {geo_tags}', prompt_without_tags='label {label}')
+        'in detail',
+        'describe the image',
+        'describe the tags : road of {service} in detail',
+    ]
+    chat = asked(
+        folders['llava'],
+        monkeypatch,
+        pictures,
+        place,
+        prompt='{label} : {geo_tags}',
+        prompt_without_tags='label {label}',
+    )
     assert chat[0].startswith('USER: <image> airport : amenity of school; surrounded')
     assert chat[1] == 'USER: <image> label parking field ASSISTANT:'
 
 
 def test_tags_and_pixels_change_the_caption(folders, tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, {
-        'a.png': PICTURES['a.png'], 'b.png': PICTURES['a.png'], 'c.png': PICTURES['b.png']})
+    place, pictures = make_place(
+        tmp_path,
+        {'a.png': PICTURES['a.png'], 'b.png': PICTURES['a.png'], 'c.png': PICTURES['b.png']},
+    )
     shutil.copy(place.image_path(pictures[0]), place.image_path(pictures[2]))
     found = captions(CaptionStage(captioner(folders['instructblip']), 3), pictures, place)
     assert len({texts[0] for texts in found.values()}) == 3
@@ -103,8 +125,14 @@ def test_what_a_caption_depends_on_stands_in_the_settings(folders, tmp_path: Pat
     other = tiny.make_instructblip(tmp_path / 'other', seed=1)
     twin = shutil.copytree(folder, tmp_path / 'twin')
     assert settings() == settings(path=str(twin)) and str(folder) not in str(settings())
-    changes = [dict(prompt='{geo_tags}'), dict(prompt_without_tags='x'), dict(path=str(other)),
-               dict(generation=dict(num_beams=1)), dict(dtype='bfloat16'), dict(chat=True)]
+    changes = [
+        dict(prompt='{geo_tags}'),
+        dict(prompt_without_tags='x'),
+        dict(path=str(other)),
+        dict(generation=dict(num_beams=1)),
+        dict(dtype='bfloat16'),
+        dict(chat=True),
+    ]
     assert len({str(settings(**change)) for change in [{}, *changes]}) == 7
     assert settings(seed=1) == settings()
     assert CaptionStage(captioner(folder)).reads == ('sha', 'focus', 'around')
@@ -115,10 +143,15 @@ def test_what_a_caption_depends_on_stands_in_the_settings(folders, tmp_path: Pat
 
 def test_sampling_is_repeatable(folders, tmp_path: Path) -> None:
     place, pictures = make_place(tmp_path, PICTURES)
-    sampled = dict(generation=dict(do_sample=True, max_new_tokens=10, temperature=2.0, num_beams=1,
-                                   num_return_sequences=2))
-    stages = [CaptionStage(captioner(folders['instructblip'], **sampled, seed=seed), 3)
-              for seed in (0, 0, 1)]
+    sampled = dict(
+        generation=dict(
+            do_sample=True, max_new_tokens=10, temperature=2.0, num_beams=1, num_return_sequences=2
+        )
+    )
+    stages = [
+        CaptionStage(captioner(folders['instructblip'], **sampled, seed=seed), 3)
+        for seed in (0, 0, 1)
+    ]
     first, again, other = (captions(stage, pictures, place) for stage in stages)
     assert first == again and first != other
     assert all(len(texts) == 2 for texts in first.values())
@@ -137,15 +170,19 @@ def test_a_torn_picture_does_not_spoil_its_batch(folders, tmp_path: Path) -> Non
     shutil.rmtree(place.out / 'manifest')
     kept, report = run_stage(stage, pictures, place)
     assert {picture.name: picture.fields['captions'] for picture in kept} == {
-        name: whole[name] for name in ('a.png', 'c.png')}
+        name: whole[name] for name in ('a.png', 'c.png')
+    }
     assert report.counts[FAILED] == 1 and 'b.png cannot be decoded' in str(report)
 
 
 def test_silence_is_dropped(folders, tmp_path: Path, monkeypatch) -> None:
     place, pictures = make_place(tmp_path, PICTURES)
     monkeypatch.setattr(TransformersCaptioner, 'begin', lambda *_: None)
-    monkeypatch.setattr(TransformersCaptioner, 'caption',
-                        lambda self, batch, images: [Outcome(dict(captions=[' ']))] * len(batch))
+    monkeypatch.setattr(
+        TransformersCaptioner,
+        'caption',
+        lambda self, batch, images: [Outcome(dict(captions=[' ']))] * len(batch),
+    )
     _, report = run_stage(CaptionStage(captioner(folders['blip2'])), pictures, place)
     assert report.reasons[DROPPED, 'the captioner wrote nothing'] == 3
 
@@ -162,8 +199,9 @@ def test_a_folder_that_does_not_fit_is_named_before_anything_runs(folders, tmp_p
     from transformers import BertConfig
 
     place, _ = make_place(tmp_path, {})
-    bare = shutil.copytree(folders['llava'], tmp_path / 'bare',
-                           ignore=shutil.ignore_patterns('*.safetensors'))
+    bare = shutil.copytree(
+        folders['llava'], tmp_path / 'bare', ignore=shutil.ignore_patterns('*.safetensors')
+    )
     with pytest.raises(FileNotFoundError, match='holds a config, but no weights'):
         CaptionStage(captioner(bare)).check(place)
     BertConfig().save_pretrained(tmp_path / 'bert')
@@ -179,12 +217,15 @@ def test_a_folder_that_does_not_fit_is_named_before_anything_runs(folders, tmp_p
         CaptionStage(captioner(folders['blip2'], chat=True)).begin(place, [])
 
 
-@pytest.mark.parametrize('options, sentence', [
-    (dict(dtype='half'), "dtype must be one of .* got 'half'"),
-    (dict(prompt='{tags}'), r"prompt may hold \{geo_tags\}, \{label\} and got \['tags'\]"),
-    (dict(prompt_without_tags='{geo_tags}'), r"prompt_without_tags may hold \{label\}"),
-    (dict(generation=dict(max_tokens=3)), r"generation holds \['max_tokens'\]"),
-])
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(dtype='half'), "dtype must be one of .* got 'half'"),
+        (dict(prompt='{tags}'), r"prompt may hold \{geo_tags\}, \{label\} and got \['tags'\]"),
+        (dict(prompt_without_tags='{geo_tags}'), r'prompt_without_tags may hold \{label\}'),
+        (dict(generation=dict(max_tokens=3)), r"generation holds \['max_tokens'\]"),
+    ],
+)
 def test_wrong_options_are_named(folders, tmp_path: Path, options: dict, sentence: str) -> None:
     place, _ = make_place(tmp_path, {})
     with pytest.raises(ValueError, match=sentence):
@@ -193,7 +234,9 @@ def test_wrong_options_are_named(folders, tmp_path: Path, options: dict, sentenc
 
 def test_a_cpu_computes_in_full_precision(folders, tmp_path: Path) -> None:
     place, pictures = make_place(tmp_path, PICTURES)
-    stages = [CaptionStage(captioner(folders['instructblip'], dtype=dtype), 3)
-              for dtype in ('float16', 'float32')]
+    stages = [
+        CaptionStage(captioner(folders['instructblip'], dtype=dtype), 3)
+        for dtype in ('float16', 'float32')
+    ]
     half, full = (captions(stage, pictures, place) for stage in stages)
     assert half == full and stages[0].captioner.model.dtype == torch.float32

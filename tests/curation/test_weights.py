@@ -54,8 +54,9 @@ def test_a_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
     assert file_digest(file) != before
 
 
-def test_large_files_are_read_once_in_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                               ) -> None:
+def test_large_files_are_read_once_in_all_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     monkeypatch.setattr(weights, 'LARGE', 3)
     for content, kept in ((b'12', 0), (b'123', 1)):
@@ -77,8 +78,9 @@ def test_large_files_are_read_once_in_all_runs(tmp_path: Path, monkeypatch: pyte
     assert file_digest(tmp_path / 'w.pt') != digest
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path,
-                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / 'cache').write_text('a file')
     (tmp_path / 'w.pt').write_bytes(b'123')
     before = file_digest(tmp_path / 'w.pt')
@@ -91,9 +93,16 @@ def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path,
 def test_configs_name_files_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ('a', 'b'):
         make_model(tmp_path / name)
-    first, second = (name_files(dict(type=dict, steps=({'path': str(tmp_path / name)}, 3),
-                                     pretrained=str(tmp_path / name / 'model.safetensors')))
-                     for name in ('a', 'b'))
+    first, second = (
+        name_files(
+            dict(
+                type=dict,
+                steps=({'path': str(tmp_path / name)}, 3),
+                pretrained=str(tmp_path / name / 'model.safetensors'),
+            )
+        )
+        for name in ('a', 'b')
+    )
     assert first == second and str(tmp_path) not in str(first)
     # An option that happens to be called like a folder is an option.
     monkeypatch.chdir(tmp_path)

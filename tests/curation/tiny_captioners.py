@@ -12,15 +12,29 @@ water field"""
 WORDS = TEXT.split()
 SPECIAL = ('<pad>', '<s>', '</s>', '<unk>', '<image>')
 VOCAB = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
-VISION = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-              image_size=16, patch_size=8)
+VISION = dict(
+    hidden_size=16,
+    intermediate_size=32,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    image_size=16,
+    patch_size=8,
+)
 IDS = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
-DECODER = dict(vocab_size=len(VOCAB), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-               max_position_embeddings=128, **IDS)
+DECODER = dict(
+    vocab_size=len(VOCAB),
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    max_position_embeddings=128,
+    **IDS,
+)
 QUERIES = 4
-CHAT = ("{% for message in messages %}USER: {% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }}{% endif %}"
-        "{% endfor %}{% endfor %}{% if add_generation_prompt %} ASSISTANT:{% endif %}")
+CHAT = (
+    "{% for message in messages %}USER: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }}{% endif %}"
+    '{% endfor %}{% endfor %}{% if add_generation_prompt %} ASSISTANT:{% endif %}'
+)
 
 
 def tokenizer(image_token: bool = True):
@@ -32,13 +46,19 @@ def tokenizer(image_token: bool = True):
     from transformers import PreTrainedTokenizerFast
 
     inner = Tokenizer(WordLevel(VOCAB, unk_token='<unk>'))
-    inner.pre_tokenizer = Sequence([WhitespaceSplit(), *(
-        Split(mark, 'isolated') for mark in ':;,')])
+    inner.pre_tokenizer = Sequence(
+        [WhitespaceSplit(), *(Split(mark, 'isolated') for mark in ':;,')]
+    )
     inner.post_processor = TemplateProcessing('<s> $A', special_tokens=[('<s>', 1)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token='<pad>', bos_token='<s>', eos_token='</s>',
-        unk_token='<unk>', model_input_names=['input_ids', 'attention_mask'],
-        additional_special_tokens=['<image>'] if image_token else None)
+        tokenizer_object=inner,
+        pad_token='<pad>',
+        bos_token='<s>',
+        eos_token='</s>',
+        unk_token='<unk>',
+        model_input_names=['input_ids', 'attention_mask'],
+        additional_special_tokens=['<image>'] if image_token else None,
+    )
 
 
 def qformer_tokenizer(folder: Path):
@@ -52,9 +72,17 @@ def qformer_tokenizer(folder: Path):
 
 
 def qformer(**options: int) -> dict:
-    return dict(vocab_size=len(WORDS) + 5, hidden_size=16, num_hidden_layers=1,
-                num_attention_heads=2, intermediate_size=32, cross_attention_frequency=1,
-                encoder_hidden_size=16, max_position_embeddings=64, **options)
+    return dict(
+        vocab_size=len(WORDS) + 5,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        cross_attention_frequency=1,
+        encoder_hidden_size=16,
+        max_position_embeddings=64,
+        **options,
+    )
 
 
 def image_processor():
@@ -72,12 +100,16 @@ def make_instructblip(folder: Path, seed: int = 0) -> Path:
     )
 
     config = InstructBlipConfig(
-        vision_config=VISION, qformer_config=qformer(), num_query_tokens=QUERIES,
+        vision_config=VISION,
+        qformer_config=qformer(),
+        num_query_tokens=QUERIES,
         text_config=dict(model_type='llama', intermediate_size=32, **DECODER),
-        image_token_index=VOCAB['<image>'])
+        image_token_index=VOCAB['<image>'],
+    )
     _save(InstructBlipForConditionalGeneration, config, folder, seed)
-    InstructBlipProcessor(image_processor(), tokenizer(), qformer_tokenizer(folder / 'made'),
-                          num_query_tokens=QUERIES).save_pretrained(folder)
+    InstructBlipProcessor(
+        image_processor(), tokenizer(), qformer_tokenizer(folder / 'made'), num_query_tokens=QUERIES
+    ).save_pretrained(folder)
     return folder
 
 
@@ -85,14 +117,29 @@ def make_blip2(folder: Path, seed: int = 0) -> Path:
     """BLIP-2 with a T5, which has an encoder."""
     from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor
 
-    text = dict(model_type='t5', vocab_size=len(VOCAB), d_model=16, d_kv=8, d_ff=32, num_layers=1,
-                num_decoder_layers=1, num_heads=2, pad_token_id=0, eos_token_id=2,
-                decoder_start_token_id=0, tie_word_embeddings=False)
-    config = Blip2Config(vision_config=VISION, qformer_config=qformer(), text_config=text,
-                         num_query_tokens=QUERIES, image_token_index=VOCAB['<image>'])
+    text = dict(
+        model_type='t5',
+        vocab_size=len(VOCAB),
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_decoder_layers=1,
+        num_heads=2,
+        pad_token_id=0,
+        eos_token_id=2,
+        decoder_start_token_id=0,
+        tie_word_embeddings=False,
+    )
+    config = Blip2Config(
+        vision_config=VISION,
+        qformer_config=qformer(),
+        text_config=text,
+        num_query_tokens=QUERIES,
+        image_token_index=VOCAB['<image>'],
+    )
     _save(Blip2ForConditionalGeneration, config, folder, seed)
-    Blip2Processor(image_processor(), tokenizer(), num_query_tokens=QUERIES
-                   ).save_pretrained(folder)
+    Blip2Processor(image_processor(), tokenizer(), num_query_tokens=QUERIES).save_pretrained(folder)
     return folder
 
 
@@ -108,12 +155,19 @@ def make_llava(folder: Path, chat_template: str | None = CHAT, seed: int = 0) ->
     config = LlavaConfig(
         vision_config=dict(model_type='clip_vision_model', projection_dim=16, **VISION),
         text_config=dict(model_type='llama', intermediate_size=32, **DECODER),
-        image_token_index=VOCAB['<image>'], vision_feature_layer=-1)
+        image_token_index=VOCAB['<image>'],
+        vision_feature_layer=-1,
+    )
     _save(LlavaForConditionalGeneration, config, folder, seed)
     pictures = CLIPImageProcessor(size=dict(shortest_edge=16), crop_size=dict(height=16, width=16))
-    LlavaProcessor(pictures, tokenizer(), patch_size=8, vision_feature_select_strategy='default',
-                   num_additional_image_tokens=1, chat_template=chat_template
-                   ).save_pretrained(folder)
+    LlavaProcessor(
+        pictures,
+        tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy='default',
+        num_additional_image_tokens=1,
+        chat_template=chat_template,
+    ).save_pretrained(folder)
     return folder
 
 

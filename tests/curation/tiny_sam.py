@@ -6,11 +6,13 @@ import torch
 
 from urbancross_mm.curation.sam_model import build_sam
 
-SIZES = dict(embed_dim=16, depth=2, num_heads=2, global_attn_indexes=(1,), image_size=64,
-             prompt_dim=32)
+SIZES = dict(
+    embed_dim=16, depth=2, num_heads=2, global_attn_indexes=(1,), image_size=64, prompt_dim=32
+)
 # A random model is sure of nothing, so every mask passes.
-OPTIONS = dict(points_per_side=3, pred_iou_thresh=0.0, stability_score_thresh=0.0,
-               box_nms_thresh=0.95)
+OPTIONS = dict(
+    points_per_side=3, pred_iou_thresh=0.0, stability_score_thresh=0.0, box_nms_thresh=0.95
+)
 
 
 def save_tiny_sam(path: Path, seed: int = 0) -> Path:

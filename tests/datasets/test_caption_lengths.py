@@ -41,8 +41,11 @@ def bert_folder(tmp_path_factory) -> str:
     from transformers import BertTokenizerFast
 
     folder = tmp_path_factory.mktemp('bert')
-    (folder / 'vocab.txt').write_text('\n'.join(
-        ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'red', 'road', 'green', '##house']))
+    (folder / 'vocab.txt').write_text(
+        '\n'.join(
+            ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'red', 'road', 'green', '##house']
+        )
+    )
     BertTokenizerFast(str(folder / 'vocab.txt')).save_pretrained(folder)
     return str(folder)
 
@@ -54,15 +57,19 @@ def test_clip_cuts_what_has_more_tokens_than_it_takes(texts: list[str]) -> None:
     for length in (8, 16, 77):
         tokenizer = OpenCLIPTokenizer(context_length=length)
         # '!' is token 0, as the padding is: a text that loses nothing else counts as whole.
-        expected = {text: len(encode(text)) + 2 > length and any(encode(text)[length - 2:])
-                    for text in texts}
+        expected = {
+            text: len(encode(text)) + 2 > length and any(encode(text)[length - 2 :])
+            for text in texts
+        }
         assert {text: tokenizer.is_cut(text) for text in texts} == expected
         assert f'{sum(expected.values())} of {len(expected)} ' in remark_on_cut(
-            texts, tokenizer, 'x') or not any(expected.values())
+            texts, tokenizer, 'x'
+        ) or not any(expected.values())
 
 
-def test_other_tokenizers_cut_what_has_more_tokens(texts: list[str], vocab: VocabTokenizer,
-                                                   bert_folder: str) -> None:
+def test_other_tokenizers_cut_what_has_more_tokens(
+    texts: list[str], vocab: VocabTokenizer, bert_folder: str
+) -> None:
     from transformers import AutoTokenizer
 
     whole = AutoTokenizer.from_pretrained(bert_folder)
@@ -93,8 +100,8 @@ def test_open_clip_names_with_another_padding(name: str, bert_folder: str, monke
         def __call__(self, texts: list[str], context_length: int = 6) -> torch.Tensor:
             rows = torch.full((len(texts), context_length), Inner.pad_token_id)
             for row, text in zip(rows, texts):
-                ids = [10 + ord(sign) % 10 for sign in text][:context_length - 1]
-                row[:len(ids) + 1] = torch.tensor([*ids, 1])
+                ids = [10 + ord(sign) % 10 for sign in text][: context_length - 1]
+                row[: len(ids) + 1] = torch.tensor([*ids, 1])
             return rows
 
     monkeypatch.setattr(open_clip, 'get_tokenizer', lambda *_, **__: Fake())
@@ -107,7 +114,8 @@ def test_what_becomes_equal_is_counted_once(vocab: VocabTokenizer) -> None:
     texts = [f'{start} {n}' for n in range(3)] + ['road ' * 9, 'red', 'red', start, 'road ' * 9]
     assert remark_on_cut(texts, vocab, 'captions of x.json').startswith(
         '4 of 6 distinct captions of x.json are longer than the 8 tokens that VocabTokenizer takes '
-        'and are cut; 3 of them become equal to another one')
+        'and are cut; 3 of them become equal to another one'
+    )
     assert remark_on_cut(['red', start], vocab, 'x') == ''
     assert remark_on_cut(['red'] * 99, lambda texts: None, 'x') == ''  # a tokenizer of others
 
@@ -130,8 +138,9 @@ def logged(monkeypatch) -> list[str]:
 
 
 @pytest.mark.parametrize('captions', ['each', 'sample', 'all'])
-def test_a_data_set_says_it_once(tmp_path: Path, vocab: VocabTokenizer, logged: list[str],
-                                 captions: str) -> None:
+def test_a_data_set_says_it_once(
+    tmp_path: Path, vocab: VocabTokenizer, logged: list[str], captions: str
+) -> None:
     long = [f'{"red " * 12} {n}' for n in range(3)]
     made = write(tmp_path, [item('a', [long[0], 'red']), item('b', [*long[1:], 'red'])])
     dataset = ImageTextDataset(**made, captions=captions, pipeline=[TokenizeText(vocab)])
@@ -144,8 +153,9 @@ def test_a_data_set_says_it_once(tmp_path: Path, vocab: VocabTokenizer, logged: 
     assert len(logged) == 1
 
 
-def test_the_sentences_of_a_target_count_as_well(tmp_path: Path, vocab: VocabTokenizer,
-                                                 logged: list[str]) -> None:
+def test_the_sentences_of_a_target_count_as_well(
+    tmp_path: Path, vocab: VocabTokenizer, logged: list[str]
+) -> None:
     (tmp_path / 'texts.txt').write_text('red road\n' + 'road ' * 20 + '\n')
     made = write(tmp_path, [item('a', ['red']), item('b', ['red'])])
     UnpairedDataset(**made, text_file='texts.txt', pipeline=[TokenizeText(vocab)])

@@ -29,15 +29,21 @@ def write_two(root: Path, second: str = 'b') -> tuple[dict, dict]:
 @pytest.mark.parametrize('captions', ['each', 'sample', 'all'])
 def test_one_id_for_different_images_is_refused(tmp_path: Path, captions: str) -> None:
     parts = [ImageTextDataset(**one, captions=captions) for one in write_two(tmp_path)]
-    with pytest.raises(ValueError, match=r"1 ids stand for different images, such as 'tiny/b': for "
-                       r'.*one/images/b\.png in .*one/annotations/tiny\.json, and for '
-                       r'.*two/images/c\.png in .*two/annotations/tiny\.json'):
+    with pytest.raises(
+        ValueError,
+        match=r"1 ids stand for different images, such as 'tiny/b': for "
+        r'.*one/images/b\.png in .*one/annotations/tiny\.json, and for '
+        r'.*two/images/c\.png in .*two/annotations/tiny\.json',
+    ):
         ConcatDataset(parts, ignore_keys=IGNORED)
 
 
 def test_a_config_gets_the_checked_one(tmp_path: Path) -> None:
-    cfg = dict(type='ConcatDataset', ignore_keys=IGNORED, datasets=[
-        dict(type='ImageTextDataset', **one) for one in write_two(tmp_path)])
+    cfg = dict(
+        type='ConcatDataset',
+        ignore_keys=IGNORED,
+        datasets=[dict(type='ImageTextDataset', **one) for one in write_two(tmp_path)],
+    )
     init_default_scope('urbancross_mm')
     for registry in (DATASETS, ROOT_DATASETS):
         with pytest.raises(ValueError, match="'tiny/b'"):
@@ -87,7 +93,10 @@ def test_verification_finds_it(tmp_path: Path) -> None:
     # c.png is a copy of b.png: both are the second of their file.
     assert 'one id for different pictures' not in [one.what for one in report.findings]
     write(tmp_path, [dict(item('b', ['blue']), img_path='c.png')], split='test')
-    (found,) = (one for one in verify(files, str(tmp_path)).findings
-                if one.what == 'one id for different pictures')
+    (found,) = (
+        one
+        for one in verify(files, str(tmp_path)).findings
+        if one.what == 'one id for different pictures'
+    )
     assert found.level == 'error' and found.count == 1
     assert found.examples == ['tiny/b: b.png (test) and c.png (test)']

@@ -43,8 +43,14 @@ def test_half_precision_becomes_float32(tmp_path):
 
 
 def test_equal_content_equal_bytes(file, tmp_path):
-    write_features(tmp_path / 'again.npz', IDS, IMAGE_FEATS, TEXTS, TEXT_FEATS,
-                   dict(version='1', config='x.py'))
+    write_features(
+        tmp_path / 'again.npz',
+        IDS,
+        IMAGE_FEATS,
+        TEXTS,
+        TEXT_FEATS,
+        dict(version='1', config='x.py'),
+    )
     assert (tmp_path / 'again.npz').read_bytes() == Path(file).read_bytes()
 
 
@@ -99,8 +105,9 @@ def test_what_is_handed_out_is_the_reader_s_own(file):
 
 def test_what_is_not_there_is_named(file, tmp_path):
     features = FeatureFile(file)
-    with pytest.raises(ValueError, match="picture 'ucm/d' among the 3 .*extract_features.py CONFIG"
-                                         f' --out {file}'):
+    with pytest.raises(
+        ValueError, match=f"picture 'ucm/d' among the 3 .*extract_features.py CONFIG --out {file}"
+    ):
         features.image('ucm/d')
     with pytest.raises(ValueError, match="sentence 'a river' among the 2 .*extract_features.py"):
         features.texts(['a road', 'a river'])
@@ -108,23 +115,32 @@ def test_what_is_not_there_is_named(file, tmp_path):
         open_features(str(tmp_path / 'none.npz'))
 
 
-@pytest.mark.parametrize('arrays, sentence', [
-    (None, 'not a readable file of features'),
-    (dict(image_ids=np.array(IDS)), 'lacks image_feats, texts, text_feats, metadata'),
-    (dict(image_ids=np.array(IDS[:2])), r'2 image_ids for image_feats of shape \(3, 4\)'),
-    (dict(text_feats=TEXT_FEATS[0]), r'2 texts for text_feats of shape \(5,\)'),
-    (dict(image_feats=IMAGE_FEATS * np.nan), 'image_feats that are not finite'),
-    (dict(image_feats=IMAGE_FEATS.astype('U')), 'floats as image_feats, got <U5 and <U32'),
-    (dict(texts=np.array([1, 2])), 'must hold texts as texts'),
-    (dict(image_ids=np.array('a')), r'1 image_ids for image_feats of shape \(3, 4\)'),
-    (dict(text_feats=TEXT_FEATS * 1j), 'floats as text_feats, got <U.* and complex64'),
-    (dict(image_ids=np.array(['a', 'b', 'a'])), 'some of its image_ids twice'),
-    (dict(metadata=np.array('{')), "'metadata' is not valid JSON"),
-    (dict(metadata=np.array('[1]')), 'no JSON object'),
-    (dict(image_stamps=np.array([['1', '2', '3', 'x']])), r'image_stamps of shape \(1, 4\) for 3'),
-    (dict(image_stamps=np.zeros((3, 4))), 'image_stamps'),
-    (dict(image_stamps=np.array([['1', 'x', '3', 'y']] * 3)), 'image_stamps that are no numbers'),
-])
+@pytest.mark.parametrize(
+    'arrays, sentence',
+    [
+        (None, 'not a readable file of features'),
+        (dict(image_ids=np.array(IDS)), 'lacks image_feats, texts, text_feats, metadata'),
+        (dict(image_ids=np.array(IDS[:2])), r'2 image_ids for image_feats of shape \(3, 4\)'),
+        (dict(text_feats=TEXT_FEATS[0]), r'2 texts for text_feats of shape \(5,\)'),
+        (dict(image_feats=IMAGE_FEATS * np.nan), 'image_feats that are not finite'),
+        (dict(image_feats=IMAGE_FEATS.astype('U')), 'floats as image_feats, got <U5 and <U32'),
+        (dict(texts=np.array([1, 2])), 'must hold texts as texts'),
+        (dict(image_ids=np.array('a')), r'1 image_ids for image_feats of shape \(3, 4\)'),
+        (dict(text_feats=TEXT_FEATS * 1j), 'floats as text_feats, got <U.* and complex64'),
+        (dict(image_ids=np.array(['a', 'b', 'a'])), 'some of its image_ids twice'),
+        (dict(metadata=np.array('{')), "'metadata' is not valid JSON"),
+        (dict(metadata=np.array('[1]')), 'no JSON object'),
+        (
+            dict(image_stamps=np.array([['1', '2', '3', 'x']])),
+            r'image_stamps of shape \(1, 4\) for 3',
+        ),
+        (dict(image_stamps=np.zeros((3, 4))), 'image_stamps'),
+        (
+            dict(image_stamps=np.array([['1', 'x', '3', 'y']] * 3)),
+            'image_stamps that are no numbers',
+        ),
+    ],
+)
 def test_other_files_are_refused(arrays, sentence, tmp_path):
     path = tmp_path / 'x.npz'
     if arrays is None:
@@ -132,8 +148,13 @@ def test_other_files_are_refused(arrays, sentence, tmp_path):
     elif 'lacks' in sentence:
         np.savez(path, **arrays)
     else:
-        whole = dict(image_ids=np.array(IDS), image_feats=IMAGE_FEATS, texts=np.array(TEXTS),
-                     text_feats=TEXT_FEATS, metadata=np.array('{}'))
+        whole = dict(
+            image_ids=np.array(IDS),
+            image_feats=IMAGE_FEATS,
+            texts=np.array(TEXTS),
+            text_feats=TEXT_FEATS,
+            metadata=np.array('{}'),
+        )
         np.savez(path, **{**whole, **arrays})
     with pytest.raises(ValueError, match=f'x.npz.*{sentence}'):
         open_features(str(path))
@@ -148,11 +169,14 @@ def test_pickles_and_lone_arrays_are_refused(tmp_path):
             open_features(str(tmp_path / f'{name}.npz'))
 
 
-@pytest.mark.parametrize('ids, feats, sentence', [
-    (['a', 'b', 'a'], IMAGE_FEATS, r'2 distinct of 3 pictures for features of shape \(3, 4\)'),
-    (IDS, IMAGE_FEATS[:2], '3 distinct of 3 pictures'),
-    (IDS, IMAGE_FEATS * np.nan, 'pictures are not all finite'),
-])
+@pytest.mark.parametrize(
+    'ids, feats, sentence',
+    [
+        (['a', 'b', 'a'], IMAGE_FEATS, r'2 distinct of 3 pictures for features of shape \(3, 4\)'),
+        (IDS, IMAGE_FEATS[:2], '3 distinct of 3 pictures'),
+        (IDS, IMAGE_FEATS * np.nan, 'pictures are not all finite'),
+    ],
+)
 def test_nothing_wrong_is_written(ids, feats, sentence, tmp_path):
     with pytest.raises(ValueError, match=sentence):
         write_features(tmp_path / 'x.npz', ids, feats, TEXTS, TEXT_FEATS, {})
@@ -161,7 +185,13 @@ def test_nothing_wrong_is_written(ids, feats, sentence, tmp_path):
 
 def test_a_bomb_is_refused(tmp_path):
     path = tmp_path / 'x.npz'
-    np.savez_compressed(path, image_ids=np.array(IDS), image_feats=np.zeros((3, 10**6), np.float32),
-                        texts=np.array(TEXTS), text_feats=TEXT_FEATS, metadata=np.array('{}'))
+    np.savez_compressed(
+        path,
+        image_ids=np.array(IDS),
+        image_feats=np.zeros((3, 10**6), np.float32),
+        texts=np.array(TEXTS),
+        text_feats=TEXT_FEATS,
+        metadata=np.array('{}'),
+    )
     with pytest.raises(ValueError, match=r'x\.npz: it has \d+ bytes and claims to hold 12\d+'):
         open_features(str(path))

@@ -17,8 +17,9 @@ ROWS = torch.arange(6, dtype=torch.float32).view(2, 3)
 @pytest.fixture
 def tokenizer(tmp_path):
     file = str(tmp_path / 'f.npz')
-    write_features(file, ['a'], np.zeros((1, 4), np.float32), ['a road', 'a lake'], ROWS.numpy(),
-                   {})
+    write_features(
+        file, ['a'], np.zeros((1, 4), np.float32), ['a road', 'a lake'], ROWS.numpy(), {}
+    )
     return TOKENIZERS.build(dict(type='FeatureTokenizer', file=file))
 
 

@@ -41,20 +41,29 @@ def test_flat_pictures_look_like_nothing(tmp_path):
 def test_near_pairs_against_every_pair(distance):
     rng = np.random.default_rng(0)
     # Hashes of few bits, so that many are near each other.
-    prints = [Fingerprint((8, 8), bytes([n]), *(int(x) for x in rng.integers(0, 2 ** 9, 2)),
-                          bool(n % 7 == 0)) for n in range(60)]
+    prints = [
+        Fingerprint(
+            (8, 8), bytes([n]), *(int(x) for x in rng.integers(0, 2**9, 2)), bool(n % 7 == 0)
+        )
+        for n in range(60)
+    ]
     left, right = prints[:25], prints[25:]
-    expected = [(i, j) for i, a in enumerate(left) for j, b in enumerate(right)
-                if not a.flat and not b.flat
-                and bin(a.across ^ b.across).count('1') <= distance
-                and bin(a.down ^ b.down).count('1') <= distance]
+    expected = [
+        (i, j)
+        for i, a in enumerate(left)
+        for j, b in enumerate(right)
+        if not a.flat
+        and not b.flat
+        and bin(a.across ^ b.across).count('1') <= distance
+        and bin(a.down ^ b.down).count('1') <= distance
+    ]
     assert list(near_pairs(left, right, distance)) == expected
 
 
 def test_truncated_and_missing(tmp_path):
     _save(tmp_path / 'a.jpg', picture(100, 100))
     data = (tmp_path / 'a.jpg').read_bytes()
-    (tmp_path / 'cut.jpg').write_bytes(data[:len(data) // 2])
+    (tmp_path / 'cut.jpg').write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match=r'cut\.jpg cannot be decoded'):
         fingerprint(tmp_path / 'cut.jpg')
     with pytest.raises(FileNotFoundError, match=r'gone\.jpg'):

@@ -17,15 +17,25 @@ from urbancross_mm.datasets import ImageTextDataset
 from urbancross_mm.utils.ids import stable_id
 
 ITEMS = [
-    item('a', ['red roof', 'a road', 'red roof'], label='school', lon=24.5, lat=60.1,
-         segments='a.json'),
+    item(
+        'a',
+        ['red roof', 'a road', 'red roof'],
+        label='school',
+        lon=24.5,
+        lat=60.1,
+        segments='a.json',
+    ),
     item('b', ['a road', 'trees']),
     item('c', ['red roof', 'a road']),
     item('d', ['water', 'trees', 'a field']),
 ]
 TEXTS = {'red roof', 'a road', 'trees', 'water', 'a field'}
-PIPELINE = [dict(type='LoadImage'), dict(type='LoadSegments', num_segments=3),
-            dict(type='ResizeImage', scale=16), dict(type='PackRetrievalInputs')]
+PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='LoadSegments', num_segments=3),
+    dict(type='ResizeImage', scale=16),
+    dict(type='PackRetrievalInputs'),
+]
 
 
 @pytest.fixture
@@ -89,7 +99,8 @@ def test_concat_keeps_ownership_of_each_member(tiny, tmp_path):
     other = write(tmp_path / 'other', [item('e', ['a road', 'snow'])], domain='north', split='val')
     joined = ConcatDataset(
         [ImageTextDataset(**tiny, captions='all'), ImageTextDataset(**other, captions='all')],
-        ignore_keys=['dataset', 'domain', 'split'])
+        ignore_keys=['dataset', 'domain', 'split'],
+    )
     texts = [t for i in range(len(joined)) for t in joined.get_data_info(i)['texts']]
     assert sorted(texts) == sorted([*TEXTS, 'a road', 'snow'])
 
@@ -138,8 +149,9 @@ def test_parquet_holds_the_same_items(tiny, tmp_path):
     pyarrow.parquet.write_table(table, path)
     parquet = ImageTextDataset(**dict(tiny, ann_file='annotations/tiny.parquet'))
     plain = ImageTextDataset(**tiny)
-    assert [parquet.get_data_info(i) for i in range(10)] == \
-        [plain.get_data_info(i) for i in range(10)]
+    assert [parquet.get_data_info(i) for i in range(10)] == [
+        plain.get_data_info(i) for i in range(10)
+    ]
     assert parquet.metainfo == plain.metainfo
     pyarrow.parquet.write_table(table.replace_schema_metadata({}), path)
     with pytest.raises(ValueError, match="tiny.parquet has no 'metainfo'"):
@@ -162,17 +174,20 @@ def change(tiny: dict[str, str], **fields) -> None:
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize('fields, sentence', [
-    (dict(img_id='tiny/a'), r"item 1: img_id 'tiny/a' is used twice, first by item 0"),
-    (dict(caption_ids=['tiny/a#0', 'x']), r"item 1: caption id 'tiny/a#0' is used twice"),
-    (dict(caption_ids=['x']), r'item 1 \(tiny/b\): 2 captions but caption_ids is'),
-    (dict(captions=['fine', ' ']), r'item 1 \(tiny/b\): caption 1 is empty'),
-    (dict(captions=[]), r"item 1 \(tiny/b\): 'captions' must be a non-empty list"),
-    (dict(captions=None), r"'captions' must be a non-empty list, got None"),
-    (dict(img_path=''), r"item 1: 'img_path' must be a non-empty string"),
-    (dict(img_path='../b.png'), r"'\.\./b\.png' must be relative and stay .*tiny.json, item 1"),
-    (dict(segments='/etc/passwd'), r'must be relative and stay inside its folder'),
-])
+@pytest.mark.parametrize(
+    'fields, sentence',
+    [
+        (dict(img_id='tiny/a'), r"item 1: img_id 'tiny/a' is used twice, first by item 0"),
+        (dict(caption_ids=['tiny/a#0', 'x']), r"item 1: caption id 'tiny/a#0' is used twice"),
+        (dict(caption_ids=['x']), r'item 1 \(tiny/b\): 2 captions but caption_ids is'),
+        (dict(captions=['fine', ' ']), r'item 1 \(tiny/b\): caption 1 is empty'),
+        (dict(captions=[]), r"item 1 \(tiny/b\): 'captions' must be a non-empty list"),
+        (dict(captions=None), r"'captions' must be a non-empty list, got None"),
+        (dict(img_path=''), r"item 1: 'img_path' must be a non-empty string"),
+        (dict(img_path='../b.png'), r"'\.\./b\.png' must be relative and stay .*tiny.json, item 1"),
+        (dict(segments='/etc/passwd'), r'must be relative and stay inside its folder'),
+    ],
+)
 def test_bad_items_name_file_and_item(tiny, fields, sentence):
     change(tiny, **fields)
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -180,14 +195,17 @@ def test_bad_items_name_file_and_item(tiny, fields, sentence):
     assert 'tiny.json, item 1' in str(caught.value)
 
 
-@pytest.mark.parametrize('content, sentence', [
-    ('{"metainfo": {"schema": 2}, "data_list": []}', 'has schema 2 and this version reads'),
-    ('{"metainfo": {}, "data_list": []}', 'has schema None'),
-    ('[1]', "must be an object with 'metainfo' and 'data_list'"),
-    ('{"metainfo"', 'is not valid JSON: .*line 1'),
-    ('{"metainfo": {"schema": 1}, "data_list": [3]}', 'item 0: expected an object, got int'),
-    ('{"metainfo": {"schema": 1}, "data_list": []}', 'leaves no item to load'),
-])
+@pytest.mark.parametrize(
+    'content, sentence',
+    [
+        ('{"metainfo": {"schema": 2}, "data_list": []}', 'has schema 2 and this version reads'),
+        ('{"metainfo": {}, "data_list": []}', 'has schema None'),
+        ('[1]', "must be an object with 'metainfo' and 'data_list'"),
+        ('{"metainfo"', 'is not valid JSON: .*line 1'),
+        ('{"metainfo": {"schema": 1}, "data_list": [3]}', 'item 0: expected an object, got int'),
+        ('{"metainfo": {"schema": 1}, "data_list": []}', 'leaves no item to load'),
+    ],
+)
 def test_bad_files(tiny, content, sentence):
     Path(tiny['data_root'], tiny['ann_file']).write_text(content)
     with pytest.raises(ValueError, match=sentence):
@@ -195,8 +213,11 @@ def test_bad_files(tiny, content, sentence):
 
 
 def test_missing_data_says_what_where_and_how(tiny, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'annotation file not found: .*none\.json .*'
-                                                r'precomp\.py.*--sample runs'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'annotation file not found: .*none\.json .*'
+        r'precomp\.py.*--sample runs',
+    ):
         ImageTextDataset(**dict(tiny, ann_file='none.json'))
     with pytest.raises(FileNotFoundError, match=r'annotation file not found.*urbancross\.py'):
         ImageTextDataset(ann_file='x.json', data_root=str(tmp_path / 'urbancross' / 'Spain'))
@@ -227,8 +248,10 @@ def test_bad_pictures_are_errors(damaged):
 @pytest.mark.parametrize('captions, length', [('each', 5), ('sample', 2), ('all', 2)])
 def test_skip_bad_counts_once_and_tells(damaged, captions, length, monkeypatch):
     lines = []
-    monkeypatch.setattr('urbancross_mm.datasets.image_text_dataset.print_log',
-                        lambda message, *_: lines.append(message))
+    monkeypatch.setattr(
+        'urbancross_mm.datasets.image_text_dataset.print_log',
+        lambda message, *_: lines.append(message),
+    )
     dataset = ImageTextDataset(**damaged, captions=captions, skip_bad=True, pipeline=PIPELINE)
     assert len(dataset) == length
     assert [Path(path).name for path in dataset.skipped] == ['b.png', 'd.png']
@@ -258,22 +281,27 @@ def keep(batch: list[dict]) -> list[dict]:
 @pytest.mark.parametrize('context', ['fork', 'spawn'])
 def test_workers_give_what_one_process_gives(tiny, context):
     dataset = ImageTextDataset(**tiny, captions='all', pipeline=PIPELINE)
-    loader = DataLoader(dataset, batch_size=3, num_workers=1, collate_fn=keep,
-                        multiprocessing_context=context)
+    loader = DataLoader(
+        dataset, batch_size=3, num_workers=1, collate_fn=keep, multiprocessing_context=context
+    )
     batches = list(loader)
     assert [len(batch) for batch in batches] == [3, 1]  # an uneven last batch
     got = [one for batch in batches for one in batch]
-    assert [one['data_samples'].text_ids for one in got] == \
-        [dataset[i]['data_samples'].text_ids for i in range(4)]
+    assert [one['data_samples'].text_ids for one in got] == [
+        dataset[i]['data_samples'].text_ids for i in range(4)
+    ]
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy[0]['inputs']['image'].equal(got[0]['inputs']['image'])
 
 
 def test_a_pipeline_with_segments_warns_when_the_annotations_name_none(
-        in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
-    monkeypatch.setattr('urbancross_mm.datasets.image_text_dataset.print_log',
-                        lambda text, *args: lines.append(text))
+    monkeypatch.setattr(
+        'urbancross_mm.datasets.image_text_dataset.print_log',
+        lambda text, *args: lines.append(text),
+    )
     folder = in_sample_dir / 'data' / 'sample' / 'ucm'
     content = json.loads((folder / 'annotations' / 'ucm_test.json').read_text())
     for entry in content['data_list'][1:]:
@@ -281,8 +309,9 @@ def test_a_pipeline_with_segments_warns_when_the_annotations_name_none(
     bare = in_sample_dir / 'bare.json'
     bare.write_text(json.dumps(content))
     prefix = dict(img_path=str(folder / 'images'), segments=str(folder / 'segments'))
-    ImageTextDataset(str(bare), data_prefix=prefix, captions='all',
-                     pipeline=[dict(type='LoadSegments')])
+    ImageTextDataset(
+        str(bare), data_prefix=prefix, captions='all', pipeline=[dict(type='LoadSegments')]
+    )
     total = len(content['data_list'])
     assert any(f'{total - 1} of {total} items' in line for line in lines)
 

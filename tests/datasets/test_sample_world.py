@@ -42,13 +42,15 @@ STYLES = list(COUNTRIES.values())
 
 def scenes(count: int = 20, start: int = 0):
     """Scenes of every kind and country."""
-    return [build_scene(STYLES[i % 3], (7, start + i), KINDS[i % len(KINDS)])
-            for i in range(count)]
+    return [build_scene(STYLES[i % 3], (7, start + i), KINDS[i % len(KINDS)]) for i in range(count)]
 
 
 def digests(root: Path) -> dict[str, str]:
-    return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(root.rglob('*')) if p.is_file()}
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob('*'))
+        if p.is_file()
+    }
 
 
 @pytest.fixture(scope='module')
@@ -59,6 +61,7 @@ def sample(tmp_path_factory):
 
 # ---------------------------------------------------------------- determinism
 
+
 def test_equal_seeds_give_equal_pictures_and_words():
     for scene, again in zip(scenes(6), scenes(6)):
         np.testing.assert_array_equal(render(scene).image, render(again).image)
@@ -68,8 +71,13 @@ def test_equal_seeds_give_equal_pictures_and_words():
 
 
 def test_sample_is_the_same_bytes_and_pictures_do_not_depend_on_their_number(sample, tmp_path):
-    make_sample(tmp_path / 'b', dict.fromkeys(DEFAULT_IMAGES, IMAGES) | {'finland': 15}, seed=3,
-                image_size=64, workers=0)
+    make_sample(
+        tmp_path / 'b',
+        dict.fromkeys(DEFAULT_IMAGES, IMAGES) | {'finland': 15},
+        seed=3,
+        image_size=64,
+        workers=0,
+    )
     first, second = digests(sample[0]), digests(tmp_path / 'b')
     grown = ('urbancross/Finland/instruct', 'urbancross/Finland/tags', 'sample.json')
     for name, digest in first.items():
@@ -84,8 +92,10 @@ def test_processes_draw_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, 'FEW', 0)
     roots = [tmp_path / name for name in ('one', 'two')]
     for workers, root in zip((0, 2), roots):
-        jobs = [pictures.Job(str(root), f'{i}.jpg', (1, i), 'spain', None, 64, 'country', True)
-                for i in range(4)]
+        jobs = [
+            pictures.Job(str(root), f'{i}.jpg', (1, i), 'spain', None, 64, 'country', True)
+            for i in range(4)
+        ]
         records = pictures.draw_all(jobs, workers)
         assert [r.name for r in records] == [j.name for j in jobs]
     assert digests(roots[0]) == digests(roots[1])
@@ -188,8 +198,16 @@ def test_five_captions_repeat_within_and_between_pictures():
 
 # ---------------------------------------------------------------- masks
 
-@pytest.mark.parametrize('kind, thing', [('tenniscourt', 'court'), ('storagetanks', 'tank'),
-                                         ('pond', 'pond'), ('sparseresidential', 'house')])
+
+@pytest.mark.parametrize(
+    'kind, thing',
+    [
+        ('tenniscourt', 'court'),
+        ('storagetanks', 'tank'),
+        ('pond', 'pond'),
+        ('sparseresidential', 'house'),
+    ],
+)
 def test_mask_is_what_disappears_with_the_thing(kind, thing):
     scene = build_scene(COUNTRIES['germany'], (1, 5), kind)
     item = scene.select(thing)[0]
@@ -239,6 +257,7 @@ def test_class_maps_use_ten_times_the_rsitmd_index():
 
 # ---------------------------------------------------------------- tags and places
 
+
 def test_geo_tags_are_key_of_value_in_the_right_country():
     for scene in scenes(30):
         focus, around = geo_tags(scene)
@@ -259,19 +278,23 @@ def test_map_features_lie_on_the_picture():
     ring = np.array(tanks[0]['geometry']['coordinates'][0])
     np.testing.assert_array_equal(ring[0], ring[-1])
     metres = (ring.mean(0) - [scene.lon, scene.lat]) * 111320 * [
-        np.cos(np.radians(scene.lat)), -1] + scene.country.extent / 2
+        np.cos(np.radians(scene.lat)),
+        -1,
+    ] + scene.country.extent / 2
     np.testing.assert_allclose(metres, scene.select('tank')[0].centre, atol=1.0)
 
 
 # ---------------------------------------------------------------- the gap
+
 
 def test_countries_differ_in_colour_scale_and_words_but_not_in_things():
     means, sizes, words, kinds = {}, {}, {}, {}
     for name, country in COUNTRIES.items():
         world = [build_scene(country, (4, i)) for i in range(40)]
         means[name] = np.stack([render(s, 48).image.mean((0, 1)) for s in world])
-        sizes[name] = np.median([i.size[0] / country.extent for s in world
-                                 for i in s.select('house')])
+        sizes[name] = np.median(
+            [i.size[0] / country.extent for s in world for i in s.select('house')]
+        )
         words[name] = {w for i, s in enumerate(world) for w in describe(s, (i,)).split()}
         kinds[name] = {i.kind for s in world for i in s.items}
     centres = np.stack([means[name].mean(0) for name in COUNTRIES])
@@ -286,6 +309,7 @@ def test_countries_differ_in_colour_scale_and_words_but_not_in_things():
 
 
 # ---------------------------------------------------------------- layouts on disk
+
 
 def lines(path: Path) -> list[str]:
     return path.read_text(encoding='utf-8').split('\n')[:-1]
@@ -333,8 +357,9 @@ def test_precomp_layout_has_the_published_quirks(sample, name):
     assert empty == (2 if name == 'rsitmd' else 0)
     assert all(text['test_caps'])
     # Spoken captions are numbered through the set and follow their captions.
-    audio = dict(zip(text['train_audio'] + text['test_audios'],
-                     text['train_caps'] + text['test_caps']))
+    audio = dict(
+        zip(text['train_audio'] + text['test_audios'], text['train_caps'] + text['test_caps'])
+    )
     assert sorted(int(Path(n).stem) for n in audio) == list(range(5 * IMAGES))
     assert [audio[n] for n in text['val_audios_verify']] == text['val_caps_verify']
     suffix = '.jpg' if name == 'rsicd' else '.tif'
@@ -346,19 +371,22 @@ def test_precomp_layout_has_the_published_quirks(sample, name):
 
 def test_ucm_numbers_index_the_alphabetical_classes(sample):
     root = sample[0] / 'ucm'
-    names = [n for split in ('train', 'test')
-             for n in lines(root / f'precomp/{split}_filename.txt')]
+    names = [
+        n for split in ('train', 'test') for n in lines(root / f'precomp/{split}_filename.txt')
+    ]
     folders = sorted(p.name for p in (root / 'images').iterdir())
     per_class = {folder: len(list((root / 'images' / folder).iterdir())) for folder in folders}
     assert set(folders) <= set(UCM_KINDS) and len(set(per_class.values())) == 1
     each = per_class[folders[0]]
     assert {int(Path(n).stem) for n in names} == set(range(1, each * len(folders) + 1))
-    captions = dict(zip(lines(root / 'precomp/test_filename.txt'),
-                        lines(root / 'precomp/test_caps.txt')))
+    captions = dict(
+        zip(lines(root / 'precomp/test_filename.txt'), lines(root / 'precomp/test_caps.txt'))
+    )
     for name in captions:
         folder = folders[(int(Path(name).stem) - 1) // each]
-        assert (root / f'images/{folder}/{folder}{(int(Path(name).stem) - 1) % each:02d}.jpg'
-                ).is_file()
+        assert (
+            root / f'images/{folder}/{folder}{(int(Path(name).stem) - 1) % each:02d}.jpg'
+        ).is_file()
     assert not list((root / 'precomp').glob('*verify*'))
 
 
@@ -371,11 +399,18 @@ def test_converters_read_the_sample(sample, tmp_path):
     shutil.copytree(sample[0], root)
     convert_sample(root)
     found = sorted(p.stem for p in root.rglob('annotations/*_test.json'))
-    assert found == ['finland_test', 'germany_test', 'rsicd_test', 'rsitmd_test', 'spain_test',
-                     'ucm_test']
+    assert found == [
+        'finland_test',
+        'germany_test',
+        'rsicd_test',
+        'rsitmd_test',
+        'spain_test',
+        'ucm_test',
+    ]
 
 
 # ---------------------------------------------------------------- writing whole or not at all
+
 
 def test_finished_sample_is_left_alone_and_others_are_refused(sample):
     root, summary = sample
@@ -412,9 +447,15 @@ def test_data_that_is_no_sample_is_never_deleted(tmp_path):
     assert (tmp_path / 'rsicd' / 'images').is_dir()
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ({'images': 3}, 'at least 10 images'), ({'images': {'france': 20}}, "unknown sets.*'france'"),
-    ({'seed': -1}, 'seed -1'), ({'image_size': 8}, 'image_size 8')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ({'images': 3}, 'at least 10 images'),
+        ({'images': {'france': 20}}, "unknown sets.*'france'"),
+        ({'seed': -1}, 'seed -1'),
+        ({'image_size': 8}, 'image_size 8'),
+    ],
+)
 def test_arguments_are_checked(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_sample(tmp_path, **arguments)
@@ -423,6 +464,7 @@ def test_arguments_are_checked(tmp_path, arguments, message):
 
 
 # ---------------------------------------------------------------- spoken captions
+
 
 def test_spectrogram_follows_the_text_and_the_speaker():
     text = 'a red church stands in the north .'

@@ -35,14 +35,20 @@ def test_sidecars_give_the_published_segments(tmp_path, monkeypatch: pytest.Monk
     settings = argparse.Namespace(samples=3, segments=4, mask_size=256, quality=100)
     segment_pipeline.write_data(tmp_path, 64, settings)
     batches = []
-    for load in (dict(type='LoadSegments', num_segments=4),
-                 dict(type='LoadSegmentFolder', num_segments=4, size=64)):
+    for load in (
+        dict(type='LoadSegments', num_segments=4),
+        dict(type='LoadSegmentFolder', num_segments=4, size=64),
+    ):
         dataset = ImageTextDataset(
-            'annotations/bench.json', str(tmp_path), dict(segment_dir='image_segments'),
-            pipeline=[dict(type='LoadImage'), load, dict(type='PackRetrievalInputs')])
+            'annotations/bench.json',
+            str(tmp_path),
+            dict(segment_dir='image_segments'),
+            pipeline=[dict(type='LoadImage'), load, dict(type='PackRetrievalInputs')],
+        )
         samples = pseudo_collate([dataset[i] for i in range(3)])
-        batches.append(RetrievalDataPreprocessor(mean=[0] * 3, std=[1] * 3, num_segments=4)(
-            samples)['inputs'])
+        batches.append(
+            RetrievalDataPreprocessor(mean=[0] * 3, std=[1] * 3, num_segments=4)(samples)['inputs']
+        )
     ours, published = batches
     assert ours['segment_mask'].all() and ours['segment_mask'].equal(published['segment_mask'])
     # Only the JPEGs' own error differs, and it sits at the edges of the masks.

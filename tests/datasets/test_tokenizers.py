@@ -22,8 +22,9 @@ WORDS = {'road': 1, 'red': 2, "it's": 3, '<unk>': 4}
 @pytest.fixture
 def vocab_file(tmp_path):
     path = tmp_path / 'vocab.json'
-    path.write_text(json.dumps(dict(word2idx=WORDS, idx2word={str(v): k for k, v in WORDS.items()},
-                                    idx=5)))
+    path.write_text(
+        json.dumps(dict(word2idx=WORDS, idx2word={str(v): k for k, v in WORDS.items()}, idx=5))
+    )
     return str(path)
 
 
@@ -77,13 +78,16 @@ def test_vocabulary_alone(tmp_path):
     assert VocabTokenizer(str(tmp_path / 'v.json'), 2)(['red x']).tolist() == [[2, 4]]
 
 
-@pytest.mark.parametrize('content, sentence', [
-    ('{', 'is not valid JSON'),
-    ('[]', 'must map words to ids'),
-    ('{"word2idx": {"a": 0, "<unk>": 1}}', 'must map words to ids from 1 on'),
-    ('{"word2idx": {"a": "b"}}', 'must map words to ids'),
-    ('{"a": 1}', "has no word '<unk>'"),
-])
+@pytest.mark.parametrize(
+    'content, sentence',
+    [
+        ('{', 'is not valid JSON'),
+        ('[]', 'must map words to ids'),
+        ('{"word2idx": {"a": 0, "<unk>": 1}}', 'must map words to ids from 1 on'),
+        ('{"word2idx": {"a": "b"}}', 'must map words to ids'),
+        ('{"a": 1}', "has no word '<unk>'"),
+    ],
+)
 def test_bad_vocabularies(tmp_path, content, sentence):
     (tmp_path / 'v.json').write_text(content)
     with pytest.raises(ValueError, match=f'v.json {sentence}'):
@@ -94,7 +98,14 @@ def test_bad_vocabularies(tmp_path, content, sentence):
 
 def test_words():
     assert split_words('2 two-storey roofs,\nnear São Paulo_north') == [
-        '2', 'two-storey', 'roofs', 'near', 'são', 'paulo', 'north']
+        '2',
+        'two-storey',
+        'roofs',
+        'near',
+        'são',
+        'paulo',
+        'north',
+    ]
 
 
 def test_hugging_face_folder(bert_folder):
@@ -150,8 +161,11 @@ def test_hugging_face_without_folder_or_network(tmp_path, monkeypatch):
 
 
 def test_pickles_without_its_memory(vocab_file, bert_folder):
-    for tokenizer in (OpenCLIPTokenizer(), VocabTokenizer(vocab_file),
-                      HuggingFaceTokenizer(bert_folder)):
+    for tokenizer in (
+        OpenCLIPTokenizer(),
+        VocabTokenizer(vocab_file),
+        HuggingFaceTokenizer(bert_folder),
+    ):
         rows = tokenizer(['red road'])
         copy = pickle.loads(pickle.dumps(tokenizer))
         assert not copy._cache and tokenizer._cache
@@ -167,9 +181,15 @@ def test_memory_is_bounded_and_rows_are_not_shared(vocab_file, monkeypatch):
     assert tokenizer(['road 0'])[0, :3].tolist() == [1, 4, 0]
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"a": 1, "<unk>": 2, "a": 3}', "key 'a' stands twice"), ('[' * 99_999, 'nested too deep'),
-    ('{"a": true, "<unk>": 2}', 'must map words to ids'), ('', 'it is empty')])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{"a": 1, "<unk>": 2, "a": 3}', "key 'a' stands twice"),
+        ('[' * 99_999, 'nested too deep'),
+        ('{"a": true, "<unk>": 2}', 'must map words to ids'),
+        ('', 'it is empty'),
+    ],
+)
 def test_a_broken_vocabulary_is_named(tmp_path, text, message):
     (tmp_path / 'vocab.json').write_text(text)
     with pytest.raises(ValueError, match=rf'vocab\.json.*{message}'):

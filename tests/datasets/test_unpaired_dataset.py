@@ -14,8 +14,11 @@ from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.utils.ids import stable_id
 
-ITEMS = [item('a', ['red roof', 'a road', 'red roof'], label='school'),
-         item('b', ['trees']), item('c', ['water', 'a road'])]
+ITEMS = [
+    item('a', ['red roof', 'a road', 'red roof'], label='school'),
+    item('b', ['trees']),
+    item('c', ['water', 'a road']),
+]
 POOL = ['a road', 'a road', 'red roof', 'red roof', 'trees', 'water']
 
 
@@ -69,8 +72,9 @@ def test_an_item_has_a_sentence_and_no_caption(tiny) -> None:
 
 
 def test_what_the_model_gets_names_no_caption(tiny) -> None:
-    dataset = UnpairedDataset(**tiny, pipeline=[
-        dict(type='LoadImage'), dict(type='PackRetrievalInputs')])
+    dataset = UnpairedDataset(
+        **tiny, pipeline=[dict(type='LoadImage'), dict(type='PackRetrievalInputs')]
+    )
     sample = dataset[0]['data_samples']
     assert sample.captions == sample.caption_ids == sample.caption_text_ids == []
     assert len(sample.text_ids) == 1 and sample.img_id == 'tiny/a'
@@ -115,8 +119,9 @@ def test_a_text_file_takes_the_place_of_the_captions(tiny, tmp_path) -> None:
 def test_pictures_need_no_captions(tiny, tmp_path, captions) -> None:
     change(tiny, captions)
     (tmp_path / 'words.txt').write_text('snow\n')
-    assert [info['texts'] for info in epoch(UnpairedDataset(**tiny, text_file='words.txt'))] == \
-        [['snow']] * 3
+    assert [info['texts'] for info in epoch(UnpairedDataset(**tiny, text_file='words.txt'))] == [
+        ['snow']
+    ] * 3
     with pytest.raises(ValueError, match=r'tiny\.json has no caption.*text_file'):
         UnpairedDataset(**tiny)
 

@@ -18,8 +18,10 @@ from urbancross_mm.datasets.verification import verify
 def root(tmp_path):
     """Two sound splits: two pictures with a segment file each."""
     for start, split in enumerate(('train', 'test')):
-        items = [tiny.item(f'{split}{n}', [f'{split} {n}', 'a place'], segments=f'{split}{n}.json')
-                 for n in range(2)]
+        items = [
+            tiny.item(f'{split}{n}', [f'{split} {n}', 'a place'], segments=f'{split}{n}.json')
+            for n in range(2)
+        ]
         tiny.write(tmp_path, items, pictures=False, split=split)
         (tmp_path / 'annotations/tiny.json').rename(tmp_path / f'annotations/{split}.json')
         for n, item in enumerate(items):
@@ -31,8 +33,9 @@ def root(tmp_path):
 
 
 def _check(root, names=('train', 'test'), **options):
-    report = verify([str(root / f'annotations/{name}.json') for name in names], str(root),
-                    **options)
+    report = verify(
+        [str(root / f'annotations/{name}.json') for name in names], str(root), **options
+    )
     found = {(one.level, one.what): one for one in report.findings}
     assert report.failed == any(level == 'error' for level, _ in found)
     return report, found
@@ -67,7 +70,7 @@ def test_sound_data(root):
 def test_missing_and_truncated_pictures(root, workers):
     (root / 'images/train0.png').unlink()
     data = (root / 'images/test1.png').read_bytes()
-    (root / 'images/test1.png').write_bytes(data[:len(data) // 2])
+    (root / 'images/test1.png').write_bytes(data[: len(data) // 2])
     _, found = _check(root, workers=workers)
     assert 'train0.png' in found['error', 'missing picture'].examples[0]
     assert 'test1.png' in found['error', 'unreadable picture'].examples[0]
@@ -80,17 +83,22 @@ def test_no_pixels_looks_for_files_only(root):
     (root / 'segments/train1.json').unlink()
     _, found = _check(root, pixels=False)
     assert {what for level, what in found if level == 'error'} == {
-        'missing picture', 'segment file missing, broken or of another size'}
+        'missing picture',
+        'segment file missing, broken or of another size',
+    }
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    (lambda items: items[1]['captions'].__setitem__(0, ' '), 'caption 0 is empty'),
-    (lambda items: items[1].update(img_id=items[0]['img_id']), "'tiny/train0' is used twice"),
-    (lambda items: items[1].update(captions='text'), 'non-empty list'),
-    (lambda items: items[1]['caption_ids'].pop(), '2 captions but caption_ids'),
-    (lambda items: items[1].update(img_path='../x.png'), r"'../x.png' must be relative"),
-    (lambda items: items[1].pop('img_path'), "'img_path' must be"),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda items: items[1]['captions'].__setitem__(0, ' '), 'caption 0 is empty'),
+        (lambda items: items[1].update(img_id=items[0]['img_id']), "'tiny/train0' is used twice"),
+        (lambda items: items[1].update(captions='text'), 'non-empty list'),
+        (lambda items: items[1]['caption_ids'].pop(), '2 captions but caption_ids'),
+        (lambda items: items[1].update(img_path='../x.png'), r"'../x.png' must be relative"),
+        (lambda items: items[1].pop('img_path'), "'img_path' must be"),
+    ],
+)
 def test_wrong_items(root, change, words):
     _edit(root, 'train', change)
     error = _only_error(root)
@@ -105,8 +113,11 @@ def test_every_wrong_item_is_found(root):
 
 
 def test_picture_listed_twice(root):
-    _edit(root, 'train', lambda items: items.append(
-        {**tiny.item('again', ['another']), 'img_path': 'train0.png'}))
+    _edit(
+        root,
+        'train',
+        lambda items: items.append({**tiny.item('again', ['another']), 'img_path': 'train0.png'}),
+    )
     assert _only_error(root).what == 'picture listed twice'
 
 
@@ -150,15 +161,19 @@ def test_images_that_training_refuses(root):
     assert 'test0.png has more than 8 bits a channel' in error.examples[0]
 
 
-@pytest.mark.parametrize(('pixels', 'kept', 'sentence'), [
-    (np.zeros((40, 48), np.uint8), 0.6, 'cannot be decoded'),
-    (np.zeros((40, 48), np.uint16), 1, 'more than 8 bits'),
-    (np.zeros((40, 48, 3), np.uint8), 1, 'one number of 8 bits a pixel')])
+@pytest.mark.parametrize(
+    ('pixels', 'kept', 'sentence'),
+    [
+        (np.zeros((40, 48), np.uint8), 0.6, 'cannot be decoded'),
+        (np.zeros((40, 48), np.uint16), 1, 'more than 8 bits'),
+        (np.zeros((40, 48, 3), np.uint8), 1, 'one number of 8 bits a pixel'),
+    ],
+)
 def test_class_maps_are_decoded(root, pixels, kept, sentence):
     (root / 'seg_maps').mkdir()
     path = root / 'seg_maps/a.png'
     cv2.imwrite(str(path), pixels)
-    path.write_bytes(path.read_bytes()[:int(kept * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     _edit(root, 'train', lambda items: items[0].update(seg_map_path='a.png'))
     assert sentence in _only_error(root).examples[0]
 
@@ -186,9 +201,16 @@ def test_lookalike_across_splits_is_a_warning(root):
     assert not report.failed and 'train0.png ~ test0.png' in example
 
 
-@pytest.mark.parametrize(('other', 'wrong'), [
-    ('trainval', False), ('finetune', False), ('finetune_val', False), ('val', True),
-    ('test', True)])
+@pytest.mark.parametrize(
+    ('other', 'wrong'),
+    [
+        ('trainval', False),
+        ('finetune', False),
+        ('finetune_val', False),
+        ('val', True),
+        ('test', True),
+    ],
+)
 def test_which_splits_may_share_pictures(root, other, wrong):
     content = json.loads((root / 'annotations/train.json').read_text())
     content['metainfo']['split'] = other
@@ -196,7 +218,8 @@ def test_which_splits_may_share_pictures(root, other, wrong):
     report, found = _check(root, ('train', 'other'))
     assert report.failed == wrong
     assert {what for level, what in found if level == 'error'} == (
-        {'picture in two splits'} if wrong else set())
+        {'picture in two splits'} if wrong else set()
+    )
 
 
 @pytest.mark.parametrize('split', ['finetune', 'finetune_val', 'trainval'])

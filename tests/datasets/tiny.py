@@ -23,7 +23,7 @@ def random_masks(count: int, height: int = 40, width: int = 48, seed: int = 0) -
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     cy, cx, r = rng.random((3, count)) * np.array([[height], [width], [height / 2]]) + 2
-    return (((y[..., None] - cy) ** 2 + (x[..., None] - cx) ** 2) < r ** 2).astype(np.uint8)
+    return (((y[..., None] - cy) ** 2 + (x[..., None] - cx) ** 2) < r**2).astype(np.uint8)
 
 
 def sidecar(masks: np.ndarray, scores: list[float], image_size: tuple[int, int]) -> dict[str, Any]:
@@ -31,21 +31,29 @@ def sidecar(masks: np.ndarray, scores: list[float], image_size: tuple[int, int])
     segments = []
     for k, score in enumerate(scores):
         counts = coco.encode(np.asfortranarray(masks[..., k]))['counts'].decode()
-        segments.append(dict(counts=counts, score=score, area=int(masks[..., k].sum()),
-                             bbox=[0, 0, 1, 1]))
-    return dict(image_size=list(image_size), size=list(masks.shape[:2]), source='exact',
-                segments=segments)
+        segments.append(
+            dict(counts=counts, score=score, area=int(masks[..., k].sum()), bbox=[0, 0, 1, 1])
+        )
+    return dict(
+        image_size=list(image_size), size=list(masks.shape[:2]), source='exact', segments=segments
+    )
 
 
 def item(name: str, captions: list[str], **more: Any) -> dict[str, Any]:
     """An entry of an annotation file."""
-    return dict(img_id=f'tiny/{name}', img_path=f'{name}.png', captions=captions,
-                caption_ids=[f'tiny/{name}#{k}' for k in range(len(captions))], domain='tiny',
-                **more)
+    return dict(
+        img_id=f'tiny/{name}',
+        img_path=f'{name}.png',
+        captions=captions,
+        caption_ids=[f'tiny/{name}#{k}' for k in range(len(captions))],
+        domain='tiny',
+        **more,
+    )
 
 
-def write(root: Path, items: list[dict[str, Any]], pictures: bool = True,
-          **metainfo: Any) -> dict[str, str]:
+def write(
+    root: Path, items: list[dict[str, Any]], pictures: bool = True, **metainfo: Any
+) -> dict[str, str]:
     """Write annotations, pictures and one sidecar; returns keywords for ImageTextDataset."""
     meta = dict(schema=1, dataset='tiny', domain='tiny', split='train', seed=0, sources={})
     (root / 'annotations').mkdir(parents=True, exist_ok=True)

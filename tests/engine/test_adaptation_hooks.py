@@ -29,8 +29,9 @@ class Adapting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stages: list[CurriculumStage] = []
-        self.heads = nn.ModuleList([DomainAdversarialHead(2), nn.Sequential(
-            DomainAdversarialHead(2))])
+        self.heads = nn.ModuleList(
+            [DomainAdversarialHead(2), nn.Sequential(DomainAdversarialHead(2))]
+        )
 
     def set_stage(self, stage: CurriculumStage) -> None:
         self.stages.append(stage)
@@ -54,9 +55,17 @@ class Lines(logging.Handler):
 def runner(model: nn.Module, **fields: Any) -> SimpleNamespace:
     logger = logging.Logger('test')
     logger.addHandler(lines := Lines())
-    return SimpleNamespace(**{
-        'model': model, 'epoch': 0, 'iter': 0, 'max_iters': 100, 'logger': logger, 'lines': lines,
-        **fields})
+    return SimpleNamespace(
+        **{
+            'model': model,
+            'epoch': 0,
+            'iter': 0,
+            'max_iters': 100,
+            'logger': logger,
+            'lines': lines,
+            **fields,
+        }
+    )
 
 
 def ratios(hook: SourceCurriculumHook, epochs: int) -> list[float]:
@@ -81,8 +90,11 @@ def test_per_epoch_begins_the_ramp_anew_as_published() -> None:
 def test_other_schedules() -> None:
     linear = SourceCurriculumHook(4, ratio=dict(schedule='linear', start=0.1, end=0.4))
     assert ratios(linear, 5) == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
-    table = SourceCurriculumHook(4, ratio=dict(schedule='table', table=(1.0, 0.5)),
-                                 margin=dict(schedule='table', table=(0.3,)))
+    table = SourceCurriculumHook(
+        4,
+        ratio=dict(schedule='table', table=(1.0, 0.5)),
+        margin=dict(schedule='table', table=(0.3,)),
+    )
     assert ratios(table, 5) == [1.0, 0.5, 0.5, 0.5, 0.5]
     assert table.stage_at(3).margin == 0.3
 
@@ -91,7 +103,8 @@ def test_a_schedule_changes_what_it_names() -> None:
     hook = SourceCurriculumHook(ratio=dict(start=0.6), margin=dict(start=1.1))
     assert ratios(hook, 4) == pytest.approx([0.6, 0.8, 1.0, 1.0])
     assert [hook.stage_at(epoch).margin for epoch in range(5)] == pytest.approx(
-        [1.1, 1.3, 1.5, 1.5, 1.5])
+        [1.1, 1.3, 1.5, 1.5, 1.5]
+    )
 
 
 def test_a_run_that_counts_iterations_has_no_stages() -> None:
@@ -123,14 +136,17 @@ def test_a_distributed_model_is_unwrapped(monkeypatch: pytest.MonkeyPatch) -> No
     assert model.coefficients == pytest.approx([reversal_ramp(0.5)] * 2)
 
 
-@pytest.mark.parametrize('kwargs, words', [
-    (dict(scope='per_year'), "scope must be one of .* got 'per_year'"),
-    (dict(num_stages=0), 'num_stages must be at least 1, got 0'),
-    (dict(ratio=dict(start=0.0)), 'the ratio at stage 0 is 0.0'),
-    (dict(ratio=dict(schedule='table', table=(0.5, 1.5))), 'the ratio at stage 1 is 1.5'),
-    (dict(ratio=dict(schedule='cosine')), 'schedule must be one of'),
-    (dict(margin=dict(schedule='cosine')), 'schedule must be one of'),
-])
+@pytest.mark.parametrize(
+    'kwargs, words',
+    [
+        (dict(scope='per_year'), "scope must be one of .* got 'per_year'"),
+        (dict(num_stages=0), 'num_stages must be at least 1, got 0'),
+        (dict(ratio=dict(start=0.0)), 'the ratio at stage 0 is 0.0'),
+        (dict(ratio=dict(schedule='table', table=(0.5, 1.5))), 'the ratio at stage 1 is 1.5'),
+        (dict(ratio=dict(schedule='cosine')), 'schedule must be one of'),
+        (dict(margin=dict(schedule='cosine')), 'schedule must be one of'),
+    ],
+)
 def test_a_wrong_curriculum_is_refused_before_training(kwargs: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         SourceCurriculumHook(**kwargs)
@@ -141,13 +157,18 @@ def test_a_model_without_a_curriculum() -> None:
         SourceCurriculumHook().before_train_epoch(runner(nn.Linear(2, 2)))
 
 
-@pytest.mark.parametrize('kwargs, values', [
-    (dict(), [0.0, reversal_ramp(0.25), reversal_ramp(0.99)]),
-    (dict(maximum=0.1, gamma=5.0), [0.0, reversal_ramp(0.25, 0.1, 5.0),
-                                   reversal_ramp(0.99, 0.1, 5.0)]),
-    (dict(schedule='constant', maximum=0.3), [0.3] * 3),
-    (dict(schedule='constant', maximum=-1.0), [-1.0] * 3),  # the published sign
-])
+@pytest.mark.parametrize(
+    'kwargs, values',
+    [
+        (dict(), [0.0, reversal_ramp(0.25), reversal_ramp(0.99)]),
+        (
+            dict(maximum=0.1, gamma=5.0),
+            [0.0, reversal_ramp(0.25, 0.1, 5.0), reversal_ramp(0.99, 0.1, 5.0)],
+        ),
+        (dict(schedule='constant', maximum=0.3), [0.3] * 3),
+        (dict(schedule='constant', maximum=-1.0), [-1.0] * 3),  # the published sign
+    ],
+)
 def test_the_coefficient_follows_the_runner_s_iteration(kwargs: dict, values: list[float]) -> None:
     model, hook = Adapting(), GradientReversalHook(**kwargs)
     hook.before_train(runner(model))
@@ -163,21 +184,35 @@ def test_nothing_to_reverse() -> None:
         GradientReversalHook('cosine')
 
 
-@pytest.mark.parametrize('accuracies, warned', [
-    ([50.0] * 4 + [100.0] * 2, True),  # the last epoch counts
-    ([100.0] * 4 + [95.0] * 2, False), (None, False),
-])
-def test_it_warns_of_a_discriminator_that_has_won(accuracies: list[float] | None, warned: bool
-                                                  ) -> None:
-    scalars = {} if accuracies is None else {
-        'train/domain_acc': HistoryBuffer(accuracies, [1] * len(accuracies))}
-    state = runner(Adapting(), epoch=2, message_hub=SimpleNamespace(log_scalars=scalars),
-                   train_dataloader=[None, None])
+@pytest.mark.parametrize(
+    'accuracies, warned',
+    [
+        ([50.0] * 4 + [100.0] * 2, True),  # the last epoch counts
+        ([100.0] * 4 + [95.0] * 2, False),
+        (None, False),
+    ],
+)
+def test_it_warns_of_a_discriminator_that_has_won(
+    accuracies: list[float] | None, warned: bool
+) -> None:
+    scalars = (
+        {}
+        if accuracies is None
+        else {'train/domain_acc': HistoryBuffer(accuracies, [1] * len(accuracies))}
+    )
+    state = runner(
+        Adapting(),
+        epoch=2,
+        message_hub=SimpleNamespace(log_scalars=scalars),
+        train_dataloader=[None, None],
+    )
     GradientReversalHook().after_train_epoch(state)
     assert len(state.lines.texts) == warned
     if warned:
-        assert 'WARNING: the discriminator tells the domains apart in 100.0 %' in \
-            state.lines.texts[0] and 'epoch 3' in state.lines.texts[0]
+        assert (
+            'WARNING: the discriminator tells the domains apart in 100.0 %' in state.lines.texts[0]
+            and 'epoch 3' in state.lines.texts[0]
+        )
 
 
 def test_the_coefficient_is_in_force_for_the_gradient() -> None:
@@ -203,8 +238,9 @@ def test_no_batch_norm_to_adapt() -> None:
 def test_a_short_adaptation_is_warned_of(steps: int, warned: bool) -> None:
     run = runner(Adapting(), max_iters=steps)
     MinStepsHook(240).before_train(run)
-    assert [line.startswith(f'WARNING: this adaptation has {steps} steps') for line
-            in run.lines.texts] == [True] * warned
+    assert [
+        line.startswith(f'WARNING: this adaptation has {steps} steps') for line in run.lines.texts
+    ] == [True] * warned
 
 
 def test_a_minimum_of_no_steps_is_refused() -> None:

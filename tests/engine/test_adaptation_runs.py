@@ -61,12 +61,27 @@ def start(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def recipe(work_dir: Path, start: str, name: str = CURRICULUM, resume: bool = False,
-           epochs: int = 1, batch: int = 8, **options: Any) -> Config:
+def recipe(
+    work_dir: Path,
+    start: str,
+    name: str = CURRICULUM,
+    resume: bool = False,
+    epochs: int = 1,
+    batch: int = 8,
+    **options: Any,
+) -> Config:
     """A small adaptation, as ``tools/train.py`` prepares it."""
-    cfg = small_config(name, work_dir, batch=batch, **{
-        'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': epochs, 'start': start,
-        **options})
+    cfg = small_config(
+        name,
+        work_dir,
+        batch=batch,
+        **{
+            'train_cfg.max_epochs': epochs,
+            'train_cfg.val_interval': epochs,
+            'start': start,
+            **options,
+        },
+    )
     for loss in cfg.model.get('losses', []):
         if 'Pair' in loss.type:
             loss.update(min_items=4, memory_size=6)
@@ -87,8 +102,9 @@ def changed(first: dict[str, Tensor], second: dict[str, Tensor]) -> list[str]:
 
 
 @pytest.mark.parametrize('name', [CURRICULUM, TRANSPORT])
-def test_train_and_resume_is_bit_equal(in_sample_dir: Path, tmp_path: Path, start: str, name: str
-                                       ) -> None:
+def test_train_and_resume_is_bit_equal(
+    in_sample_dir: Path, tmp_path: Path, start: str, name: str
+) -> None:
     """In the middle of a curriculum, of a ramp, and of a memory."""
     whole = trained(recipe(tmp_path / 'whole', start, name, epochs=4))
     cfg = recipe(tmp_path / 'parts', start, name, epochs=4)
@@ -135,7 +151,8 @@ def on_a_rank(rank: int, folder: str, work_dir: str, start: str, names: list[str
             cfg = without_chance(Path(work_dir) / name, start, name, ranks=2)
             cfg.launcher = 'pytorch'
             cfg.model_wrapper_cfg = dict(
-                type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+                type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+            )
             run(cfg)
 
 
@@ -143,8 +160,9 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path, start: str) ->
     names = [CURRICULUM, TRANSPORT]
     for folder in ('meet', 'two', 'one'):
         (tmp_path / folder).mkdir()
-    run_on_ranks(on_a_rank, tmp_path / 'meet', str(in_sample_dir), str(tmp_path / 'two'), start,
-                 names)
+    run_on_ranks(
+        on_a_rank, tmp_path / 'meet', str(in_sample_dir), str(tmp_path / 'two'), start, names
+    )
     before = weights(Path(start))
     for name in names:
         one = trained(without_chance(tmp_path / 'one' / name, start, name))
@@ -199,8 +217,9 @@ def test_the_test_split_of_the_target_is_not_read(own_sample: Path, start: str) 
 
 
 @pytest.mark.parametrize('wrapper', ['OptimWrapper', 'BFloat16OptimWrapper'])
-def test_clipping_acts_after_backward(in_sample_dir: Path, tmp_path: Path, start: str, wrapper: str
-                                      ) -> None:
+def test_clipping_acts_after_backward(
+    in_sample_dir: Path, tmp_path: Path, start: str, wrapper: str
+) -> None:
     """The published code clips before there is a gradient."""
     cfg = recipe(tmp_path, start, TRANSPORT, **{'optim_wrapper.type': wrapper})
     cfg.param_scheduler = []
@@ -208,14 +227,18 @@ def test_clipping_acts_after_backward(in_sample_dir: Path, tmp_path: Path, start
     cfg.optim_wrapper.clip_grad = dict(max_norm=1e-3)
     runner = run(cfg)
     before = weights(Path(start))
-    squares = [(weight - before[name.removeprefix('retriever.')]).square().sum().item()
-               for name, weight in runner.model.named_parameters() if 'logit_scale' not in name]
+    squares = [
+        (weight - before[name.removeprefix('retriever.')]).square().sum().item()
+        for name, weight in runner.model.named_parameters()
+        if 'logit_scale' not in name
+    ]
     assert 5e-4 < sum(squares) ** 0.5 <= 2e-3 * 1.01  # two steps of at most 1e-3
     assert runner.message_hub.log_scalars['train/grad_norm'].min() > 0.1
 
 
-def test_a_start_without_some_weight_is_refused(in_sample_dir: Path, tmp_path: Path, start: str
-                                                ) -> None:
+def test_a_start_without_some_weight_is_refused(
+    in_sample_dir: Path, tmp_path: Path, start: str
+) -> None:
     """A plain fine-tune may begin with half of them; here a part would stay untrained."""
     state = weights(Path(start))
     del state['text_encoder.projection.bias']
@@ -231,12 +254,17 @@ def test_the_curriculum_advances(in_sample_dir: Path, tmp_path: Path, start: str
     ratios = scalars['train/source_ratio'].data[0]
     expected = [round(ratio * 6) / 6 for ratio in (0.2, 0.4, 0.6)]  # 6 source samples a batch
     assert ratios.tolist() == pytest.approx(np.repeat(expected, 2).tolist())
-    assert {'train/loss_triplet', 'train/loss_domain_image', 'train/loss_domain_text',
-            'train/domain_acc'} <= set(scalars)
+    assert {
+        'train/loss_triplet',
+        'train/loss_domain_image',
+        'train/loss_domain_text',
+        'train/domain_acc',
+    } <= set(scalars)
 
 
-def test_an_adapted_checkpoint_is_one_of_the_plain_recipe(in_sample_dir: Path, tmp_path: Path,
-                                                          start: str) -> None:
+def test_an_adapted_checkpoint_is_one_of_the_plain_recipe(
+    in_sample_dir: Path, tmp_path: Path, start: str
+) -> None:
     cfg = recipe(tmp_path, start)
     adapted = run(cfg)
     score = adapted.message_hub.log_scalars['val/retrieval/mR'].current()
@@ -257,22 +285,30 @@ def first_norm(runner: Runner, domain: int, batches: int) -> tuple[Tensor, Tenso
         with torch.no_grad():
             maps = model.retriever.image_encoder.backbone.conv1(image)
         seen.append(maps.transpose(0, 1).flatten(1))
-    return (torch.stack([maps.mean(1) for maps in seen]).mean(0),
-            torch.stack([maps.var(1) for maps in seen]).mean(0))
+    return (
+        torch.stack([maps.mean(1) for maps in seen]).mean(0),
+        torch.stack([maps.var(1) for maps in seen]).mean(0),
+    )
 
 
 @pytest.mark.parametrize('size, batches', [(64, 1), (3, 2)])
 def test_batch_norm_takes_the_statistics_of_the_target(
-        in_sample_dir: Path, tmp_path: Path, start: str, size: int, batches: int,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    in_sample_dir: Path,
+    tmp_path: Path,
+    start: str,
+    size: int,
+    batches: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(target_batch_norm_hook, 'PICTURES_A_BATCH', size)
     cfg = deterministic(recipe(tmp_path, start, TRANSPORT))
     cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='spain'))
     runner = run(cfg)
     layer = runner.model.retriever.image_encoder.backbone.bn1
     source, target = (first_norm(runner, domain, batches) for domain in (0, 1))
-    for name, found, own, other in zip(('mean', 'var'), (layer.running_mean, layer.running_var),
-                                       target, source):
+    for name, found, own, other in zip(
+        ('mean', 'var'), (layer.running_mean, layer.running_var), target, source
+    ):
         torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
         assert not torch.allclose(found, other, rtol=1e-2, atol=1e-3)
         saved = weights(tmp_path / 'epoch_1.pth')[f'image_encoder.backbone.bn1.running_{name}']

@@ -31,7 +31,8 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch) -> None:
     seen = []
     real = os.replace
     monkeypatch.setattr(
-        files.os, 'replace', lambda a, b: (seen.append(target.exists()), real(a, b)))
+        files.os, 'replace', lambda a, b: (seen.append(target.exists()), real(a, b))
+    )
     files.atomic_write(target, b'whole')
     assert seen == [False] and target.read_bytes() == b'whole'
 
@@ -49,10 +50,21 @@ def test_find_resumable_survives_a_torn_pointer_and_a_moved_folder(tmp_path: Pat
     assert find_resumable(tmp_path) == str(tmp_path / 'epoch_1.pth')
 
 
-def test_find_resumable_takes_the_later_of_both_kinds_and_only_what_a_run_writes(tmp_path: Path
-                                                                                 ) -> None:
-    for age, name in enumerate(('iter_300.pth', 'iter_90.pth', 'epoch_4.pth', 'epoch_final.pth',
-                                'epoch_12_old.pth', 'iter_.pth', 'epoch_9.pth.part', 'best.pth')):
+def test_find_resumable_takes_the_later_of_both_kinds_and_only_what_a_run_writes(
+    tmp_path: Path,
+) -> None:
+    for age, name in enumerate(
+        (
+            'iter_300.pth',
+            'iter_90.pth',
+            'epoch_4.pth',
+            'epoch_final.pth',
+            'epoch_12_old.pth',
+            'iter_.pth',
+            'epoch_9.pth.part',
+            'best.pth',
+        )
+    ):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (age, age))
     assert find_resumable(tmp_path) == str(tmp_path / 'epoch_4.pth')

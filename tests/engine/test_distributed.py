@@ -15,13 +15,22 @@ from tests.runs import ROOT, small_config, weights
 def train(cfg_file: Path, work_dir: Path, ranks: int, port: int) -> list[dict[str, float]]:
     command = [sys.executable, '-W', 'ignore']
     if ranks > 1:
-        command += ['-m', 'torch.distributed.run', f'--nproc-per-node={ranks}',
-                    f'--master-port={port}']
+        command += [
+            '-m',
+            'torch.distributed.run',
+            f'--nproc-per-node={ranks}',
+            f'--master-port={port}',
+        ]
     command += [str(ROOT / 'tools' / 'train.py'), str(cfg_file), '--work-dir', str(work_dir)]
     if ranks > 1:
         command += ['--launcher', 'pytorch']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300,
-                          env=dict(os.environ, OMP_NUM_THREADS='1'))
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
     return [json.loads(line) for line in lines]  # two iterations and a validation
@@ -31,11 +40,17 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
     """Same global batches, no augmentation, no batch statistics: only the sharding differs."""
     files = {}
     for ranks in (1, 2):
-        cfg = small_config('urbancross_rsicd.py', tmp_path, items=16, batch=8 // ranks,
-                           **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+        cfg = small_config(
+            'urbancross_rsicd.py',
+            tmp_path,
+            items=16,
+            batch=8 // ranks,
+            **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1},
+        )
         pipeline = cfg.train_dataloader.dataset.pipeline
         cfg.train_dataloader.dataset.pipeline = [
-            step for step in pipeline if not step.type.startswith('Random')]
+            step for step in pipeline if not step.type.startswith('Random')
+        ]
         cfg.val_dataloader.dataset.indices = 7  # uneven: the sampler pads the second rank
         cfg.model.image_encoder.norm_eval = True
         # A residual branch of zeros puts flat white areas on the kink of the ReLU behind it.

@@ -25,8 +25,9 @@ def test_a_checkpoint_of_another_model_is_refused(in_sample_dir: Path, tmp_path:
         Runner.from_cfg(cfg).train()
 
 
-def test_one_weight_of_another_shape_is_refused_in_a_test(in_sample_dir: Path, tmp_path: Path
-                                                          ) -> None:
+def test_one_weight_of_another_shape_is_refused_in_a_test(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
     cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
     forget_runs()
     runner = Runner.from_cfg(cfg)
@@ -51,10 +52,18 @@ def test_weights_alone_cannot_be_resumed(in_sample_dir: Path, tmp_path: Path) ->
         Runner.from_cfg(cfg).train()
 
 
-@pytest.mark.parametrize('extra', [{}, dict(meta=dict(epoch=1, iter=2)),
-                                   dict(meta={}, message_hub={}), dict(meta=[], message_hub={})])
-def test_a_run_of_another_program_cannot_be_resumed(extra: dict, in_sample_dir: Path,
-                                                    tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    'extra',
+    [
+        {},
+        dict(meta=dict(epoch=1, iter=2)),
+        dict(meta={}, message_hub={}),
+        dict(meta=[], message_hub={}),
+    ],
+)
+def test_a_run_of_another_program_cannot_be_resumed(
+    extra: dict, in_sample_dir: Path, tmp_path: Path
+) -> None:
     cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
     forget_runs()
     state = Runner.from_cfg(cfg).model.state_dict()
@@ -65,8 +74,9 @@ def test_a_run_of_another_program_cannot_be_resumed(extra: dict, in_sample_dir: 
         Runner.from_cfg(cfg).train()
 
 
-def test_a_checkpoint_without_segments_starts_the_segment_tower(in_sample_dir: Path,
-                                                               tmp_path: Path) -> None:
+def test_a_checkpoint_without_segments_starts_the_segment_tower(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
     plain = small_config('urbancross_finland_no-segments.py', tmp_path)
     forget_runs()
     state = Runner.from_cfg(plain).model.state_dict()
@@ -80,11 +90,17 @@ def test_a_checkpoint_without_segments_starts_the_segment_tower(in_sample_dir: P
     assert all(torch.equal(tower[k], v) for k, v in runner.model.image_encoder.state_dict().items())
 
 
-def sample(path: Path, ids: list[int], owned: list[int], image: list[float],
-           texts: list[list[float]]) -> RetrievalDataSample:
-    out = RetrievalDataSample(metainfo=dict(
-        img_path=str(path), caption_text_ids=ids, captions=[f'text {i}' for i in ids],
-        text_ids=owned))
+def sample(
+    path: Path, ids: list[int], owned: list[int], image: list[float], texts: list[list[float]]
+) -> RetrievalDataSample:
+    out = RetrievalDataSample(
+        metainfo=dict(
+            img_path=str(path),
+            caption_text_ids=ids,
+            captions=[f'text {i}' for i in ids],
+            text_ids=owned,
+        )
+    )
     out.image_embeds = torch.tensor(image)
     out.text_embeds = torch.tensor(texts).view(len(owned), 2)
     return out
@@ -94,8 +110,12 @@ def test_ranking_of_the_strips(tmp_path: Path) -> None:
     for name in 'ab':
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f'{name}.png')
     hook = RetrievalVisualizationHook(num_queries=2, topk=2)
-    hook._keep([sample(tmp_path / 'a.png', [1, 2], [1, 2], [1, 0], [[1, 0], [0, 1]]),
-                sample(tmp_path / 'b.png', [2], [], [0, 1], [])])
+    hook._keep(
+        [
+            sample(tmp_path / 'a.png', [1, 2], [1, 2], [1, 0], [[1, 0], [0, 1]]),
+            sample(tmp_path / 'b.png', [2], [], [0, 1], []),
+        ]
+    )
     (query, first), (other, second) = hook._rank(2)
     assert (query, other) == ('text 1', 'text 2')
     assert [Path(r.img_path).name for r in first] == ['a.png', 'b.png']
@@ -106,23 +126,31 @@ def test_ranking_of_the_strips(tmp_path: Path) -> None:
 
 
 def test_validation_writes_strips(in_sample_dir: Path, tmp_path: Path) -> None:
-    cfg = small_config('urbancross_rsicd_no-segments.py', tmp_path,
-                       **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+    cfg = small_config(
+        'urbancross_rsicd_no-segments.py',
+        tmp_path,
+        **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1},
+    )
     run(cfg)
     strips = list(tmp_path.rglob('vis_image/retrieval_query_*.png'))
     assert len(strips) == 3
 
 
-def test_bfloat16_training_runs_on_a_cpu_and_keeps_fp32_weights(in_sample_dir: Path,
-                                                                tmp_path: Path) -> None:
-    cfg = small_config('urbancross_finland.py', tmp_path,
-                       **{'train_cfg.max_epochs': 1, 'optim_wrapper.type': 'BFloat16OptimWrapper'})
+def test_bfloat16_training_runs_on_a_cpu_and_keeps_fp32_weights(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
+    cfg = small_config(
+        'urbancross_finland.py',
+        tmp_path,
+        **{'train_cfg.max_epochs': 1, 'optim_wrapper.type': 'BFloat16OptimWrapper'},
+    )
     seen = set()
     forget_runs()
     runner = Runner.from_cfg(cfg)
     conv = next(m for m in runner.model.modules() if isinstance(m, torch.nn.Conv2d))
     conv.register_forward_hook(
-        lambda module, args, out: seen.add(out.dtype) if module.training else None)
+        lambda module, args, out: seen.add(out.dtype) if module.training else None
+    )
     runner.train()
     assert seen == {torch.bfloat16}
     assert all(p.dtype == torch.float32 for p in runner.model.parameters())

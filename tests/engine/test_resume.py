@@ -33,8 +33,11 @@ class KillHook(Hook):
 
 
 def train(work_dir: Path, resume: bool = False, workers: int = 0, kill: int | None = None) -> None:
-    cfg = small_config('urbancross_finland.py', work_dir,
-                       **{'train_cfg.max_epochs': 4, 'train_cfg.val_interval': 1})
+    cfg = small_config(
+        'urbancross_finland.py',
+        work_dir,
+        **{'train_cfg.max_epochs': 4, 'train_cfg.val_interval': 1},
+    )
     cfg.train_dataloader.num_workers = workers
     cfg.param_scheduler = [dict(type='StepLR', by_epoch=True, step_size=1, gamma=0.7)]
     cfg.resume = resume
@@ -91,15 +94,23 @@ Runner.from_cfg(Config.fromfile(sys.argv[1])).train()
 """
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(in_sample_dir: Path,
-                                                                        tmp_path: Path) -> None:
-    cfg = small_config('urbancross_finland_no-segments.py', tmp_path / 'work',
-                       **{'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1})
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
+    cfg = small_config(
+        'urbancross_finland_no-segments.py',
+        tmp_path / 'work',
+        **{'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1},
+    )
     cfg.dump(tmp_path / 'recipe.py')
     command = [sys.executable, '-W', 'ignore', '-c', DYING, str(tmp_path / 'recipe.py')]
-    done = subprocess.run(command,
-                          capture_output=True, text=True, timeout=200,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
     assert done.returncode == 9, done.stderr[-2000:]
     work = tmp_path / 'work'
     assert list(work.glob('.epoch_2.pth.*.tmp')) and not (work / 'epoch_2.pth').exists()

@@ -21,8 +21,9 @@ RECIPE = 'urbancross_finland_no-segments.py'
 class GuardedModel(BaseModel):
     """A weight; with ``head``, one that compares the pairs of a batch."""
 
-    def __init__(self, frozen: bool = False, head: bool = False, gather: bool = True,
-                 scale: bool = False) -> None:
+    def __init__(
+        self, frozen: bool = False, head: bool = False, gather: bool = True, scale: bool = False
+    ) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1), requires_grad=not frozen)
         if scale:
@@ -50,17 +51,33 @@ class GuardedSet(Dataset):
         return dict(value=torch.tensor(float(index)))
 
 
-def config(work_dir: Path, items: int = 8, batch: int = 4, drop_last: bool = True,
-           model: dict | None = None, lr: float = 0.1, **train_cfg: Any) -> Config:
-    return Config(dict(
-        model=dict(type='GuardedModel', **(model or {})), work_dir=str(work_dir),
-        train_dataloader=dict(
-            batch_size=batch, drop_last=drop_last, num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset=dict(type='GuardedSet', items=items)),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr)),
-        train_cfg=ConfigDict(train_cfg or dict(by_epoch=True, max_epochs=1)),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=-1, save_last=False))))
+def config(
+    work_dir: Path,
+    items: int = 8,
+    batch: int = 4,
+    drop_last: bool = True,
+    model: dict | None = None,
+    lr: float = 0.1,
+    **train_cfg: Any,
+) -> Config:
+    return Config(
+        dict(
+            model=dict(type='GuardedModel', **(model or {})),
+            work_dir=str(work_dir),
+            train_dataloader=dict(
+                batch_size=batch,
+                drop_last=drop_last,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(type='GuardedSet', items=items),
+            ),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr)),
+            train_cfg=ConfigDict(train_cfg or dict(by_epoch=True, max_epochs=1)),
+            default_hooks=dict(
+                checkpoint=dict(type='CheckpointHook', interval=-1, save_last=False)
+            ),
+        )
+    )
 
 
 def train(cfg: Config) -> Any:
@@ -76,16 +93,20 @@ def test_a_run_that_can_learn_learns(tmp_path: Path) -> None:
     assert train(config(tmp_path, by_epoch=False, max_iters=3)).iter == 3
 
 
-@pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=2),
-                                  dict(by_epoch=False, max_iters=2)])
+@pytest.mark.parametrize(
+    'loop', [dict(by_epoch=True, max_epochs=2), dict(by_epoch=False, max_iters=2)]
+)
 def test_too_few_items_for_a_batch(loop: dict, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='30 items make no batch of 40 with drop_last: lower '
-                                         'train_dataloader.batch_size'):
+    with pytest.raises(
+        ValueError,
+        match='30 items make no batch of 40 with drop_last: lower train_dataloader.batch_size',
+    ):
         train(config(tmp_path, items=30, batch=40, **loop))
 
 
-@pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=0),
-                                  dict(by_epoch=False, max_iters=0)])
+@pytest.mark.parametrize(
+    'loop', [dict(by_epoch=True, max_epochs=0), dict(by_epoch=False, max_iters=0)]
+)
 def test_no_step(loop: dict, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='train_cfg.max_(epochs|iters)=0 trains nothing'):
         train(config(tmp_path, **loop))
@@ -111,8 +132,9 @@ def test_rates_of_nothing(tmp_path: Path) -> None:
         train(cfg)
 
 
-@pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=2),
-                                  dict(by_epoch=False, max_iters=3)])
+@pytest.mark.parametrize(
+    'loop', [dict(by_epoch=True, max_epochs=2), dict(by_epoch=False, max_iters=3)]
+)
 def test_a_schedule_of_nothing_saves_nothing(loop: dict, tmp_path: Path) -> None:
     cfg = config(tmp_path, **loop)
     cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1))
@@ -143,8 +165,9 @@ def test_a_frozen_encoder_without_projection(tmp_path: Path) -> None:
     assert train(config(tmp_path, model=dict(scale=True))).iter == 2
 
 
-def test_the_best_checkpoint_needs_a_metric_that_is_there(in_sample_dir: Path,
-                                                          tmp_path: Path) -> None:
+def test_the_best_checkpoint_needs_a_metric_that_is_there(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
     cfg = small_config(RECIPE, tmp_path)
     cfg.default_hooks.checkpoint.save_best = 'nope'
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
@@ -153,8 +176,9 @@ def test_the_best_checkpoint_needs_a_metric_that_is_there(in_sample_dir: Path,
 
 
 @pytest.mark.parametrize(('items', 'batch', 'drop_last'), [(8, 1, True), (1, 4, False)])
-def test_a_batch_of_one_pair_has_no_negative(items: int, batch: int, drop_last: bool,
-                                             tmp_path: Path) -> None:
+def test_a_batch_of_one_pair_has_no_negative(
+    items: int, batch: int, drop_last: bool, tmp_path: Path
+) -> None:
     cfg = config(tmp_path, items, batch, drop_last, model=dict(head=True))
     with pytest.raises(ValueError, match='holds a single pair, .*train_dataloader.batch_size'):
         train(cfg)
@@ -164,10 +188,12 @@ def test_a_batch_of_one_pair_has_no_negative(items: int, batch: int, drop_last: 
 
 
 @pytest.mark.parametrize(('gather', 'refused'), [(True, False), (False, True)])
-def test_the_other_ranks_give_negatives(gather: bool, refused: bool, tmp_path: Path,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_other_ranks_give_negatives(
+    gather: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from urbancross_mm.engine.hooks import training_guard_hook as module
     from urbancross_mm.utils.dist import WorldInfo
+
     monkeypatch.setattr(module, 'world_info', lambda: WorldInfo(0, 2))
     cfg = config(tmp_path, batch=1, model=dict(head=True, gather=gather))
     if refused:
@@ -189,13 +215,16 @@ def test_a_finished_run_that_is_resumed_says_so(tmp_path: Path) -> None:
     runner = build_runner(cfg)
     MMLogger.get_current_instance().warning = messages.append
     runner.train()
-    assert any('nothing is left to train: ' in text and '2 of 2 iterations' in text
-               for text in messages)
+    assert any(
+        'nothing is left to train: ' in text and '2 of 2 iterations' in text for text in messages
+    )
 
 
 def test_a_whole_recipe(in_sample_dir: Path, tmp_path: Path) -> None:
-    for options, sentence in ((dict(items=6, batch=7), '6 items make no batch of 7'),
-                              (dict(items=6, batch=1), 'single pair')):
+    for options, sentence in (
+        (dict(items=6, batch=7), '6 items make no batch of 7'),
+        (dict(items=6, batch=1), 'single pair'),
+    ):
         cfg = small_config(RECIPE, tmp_path)
         cfg.train_dataloader.batch_size = options['batch']
         cfg.train_dataloader.dataset.indices = options['items']
@@ -208,8 +237,9 @@ def test_a_whole_recipe(in_sample_dir: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob('*.pth'))
 
 
-def test_one_source_pair_in_a_batch_of_an_adaptation_is_said(in_sample_dir: Path, tmp_path: Path
-                                                             ) -> None:
+def test_one_source_pair_in_a_batch_of_an_adaptation_is_said(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
     cfg = small_config('urbancross_finland2spain_plain.py', tmp_path)
     cfg.load_from = None
     sampler = cfg.train_dataloader.batch_sampler

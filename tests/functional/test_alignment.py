@@ -39,8 +39,11 @@ def naive_coral(source: Tensor, target: Tensor) -> float:
         return sum((row[a] - mean[0]) * (row[b] - mean[1]) for row in rows) / (len(rows) - 1)
 
     width = source.shape[1]
-    return sum((covariance(source.tolist(), a, b) - covariance(target.tolist(), a, b)) ** 2
-               for a in range(width) for b in range(width)) / (4 * width ** 2)
+    return sum(
+        (covariance(source.tolist(), a, b) - covariance(target.tolist(), a, b)) ** 2
+        for a in range(width)
+        for b in range(width)
+    ) / (4 * width**2)
 
 
 @pytest.mark.parametrize('distance, naive', [(mk_mmd, naive_mk_mmd), (coral, naive_coral)])

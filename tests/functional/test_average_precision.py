@@ -23,11 +23,17 @@ def precision(order: list[bool]) -> float:
 
 def enumerated(scores: list[float], right: list[bool], ties: str) -> float:
     """Mean, worst or best average precision over all orders of the tied."""
-    orders = [order for order in permutations(range(len(scores)))
-              if all(scores[a] >= scores[b] for a, b in zip(order, order[1:]))]
+    orders = [
+        order
+        for order in permutations(range(len(scores)))
+        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:]))
+    ]
     values = [precision([right[place] for place in order]) for order in orders]
-    return {'expected': sum(values) / len(values), 'pessimistic': min(values),
-            'optimistic': max(values)}[ties]
+    return {
+        'expected': sum(values) / len(values),
+        'pessimistic': min(values),
+        'optimistic': max(values),
+    }[ties]
 
 
 def world(images: int = 14, texts: int = 40) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,10 +48,12 @@ def test_without_ties_as_scikit_learn(chunk_size: int) -> None:
     both = average_precisions(images, texts, *right.nonzero().t(), chunk_size)
     scores = images.double() @ texts.double().t()
     for values, matrix, mask in ((both[0], scores, right), (both[1], scores.t(), right.t())):
-        assert values.tolist() == pytest.approx([
-            average_precision_score(mask[row], matrix[row]) for row in range(len(mask))])
+        assert values.tolist() == pytest.approx(
+            [average_precision_score(mask[row], matrix[row]) for row in range(len(mask))]
+        )
         assert float(values.mean()) == pytest.approx(
-            label_ranking_average_precision_score(mask.numpy(), matrix.numpy()))
+            label_ranking_average_precision_score(mask.numpy(), matrix.numpy())
+        )
 
 
 def test_reciprocal_ranks_without_ties_as_scikit_learn() -> None:
@@ -54,7 +62,8 @@ def test_reciprocal_ranks_without_ties_as_scikit_learn() -> None:
     ranks = ranking.positive_ranks(images, texts, ids, torch.arange(40) % 40)
     scores = (images.double() @ texts.double().t()).numpy()
     assert float(reciprocal_ranks(ranks).mean()) == pytest.approx(
-        label_ranking_average_precision_score(torch.eye(14, 40).numpy(), scores))
+        label_ranking_average_precision_score(torch.eye(14, 40).numpy(), scores)
+    )
 
 
 @pytest.mark.parametrize('ties', ranking.TIES)
@@ -66,13 +75,16 @@ def test_ties_as_all_their_orders(ties: str) -> None:
         right[torch.arange(4), torch.arange(4)] = True
         right[0, 4:] = True
         # Scores are the embeddings of the texts, seen by unit vectors.
-        both = average_precisions(torch.eye(4), scores.t().float(), *right.nonzero().t(),
-                                  ties=ties)
-        assert both[0].tolist() == pytest.approx([
-            enumerated(row, good, ties) for row, good in zip(scores.tolist(), right.tolist())])
-        assert both[1].tolist() == pytest.approx([
-            enumerated(row, good, ties)
-            for row, good in zip(scores.t().tolist(), right.t().tolist())])
+        both = average_precisions(torch.eye(4), scores.t().float(), *right.nonzero().t(), ties=ties)
+        assert both[0].tolist() == pytest.approx(
+            [enumerated(row, good, ties) for row, good in zip(scores.tolist(), right.tolist())]
+        )
+        assert both[1].tolist() == pytest.approx(
+            [
+                enumerated(row, good, ties)
+                for row, good in zip(scores.t().tolist(), right.t().tolist())
+            ]
+        )
 
 
 @pytest.mark.parametrize('above', [0, 2])
@@ -104,5 +116,6 @@ def test_images_and_texts_without_a_pair_are_searched_only() -> None:
     scores = images.double() @ texts.double().t()
     for values, matrix, mask in ((both[0], scores, right), (both[1], scores.t(), right.t())):
         rows = mask.any(1).nonzero().flatten().tolist()
-        assert values.tolist() == pytest.approx([
-            average_precision_score(mask[row], matrix[row]) for row in rows])
+        assert values.tolist() == pytest.approx(
+            [average_precision_score(mask[row], matrix[row]) for row in rows]
+        )

@@ -14,8 +14,11 @@ def naive_ranking(scores, margin, negatives, positives):
     size, total, terms = len(scores), 0.0, 0
     for matrix, mask in ((scores, positives), (scores.t(), positives.t())):
         for i in range(size):
-            hinges = [(margin + matrix[i, j] - matrix[i, i]).clamp(min=0)
-                      for j in range(size) if j != i and not mask[i, j]]
+            hinges = [
+                (margin + matrix[i, j] - matrix[i, i]).clamp(min=0)
+                for j in range(size)
+                if j != i and not mask[i, j]
+            ]
             if negatives == 'hardest':
                 hinges = [max(hinges)] if hinges else []
             total = total + sum(hinges)
@@ -45,9 +48,15 @@ def same_value_and_gradient(first, second, *inputs) -> None:
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize(('negatives', 'reduction', 'value'), [
-    ('all', 'sum', 624.0), ('hardest', 'sum', 16.0), ('all', 'mean', 0.2), ('hardest', 'mean', 0.2),
-])
+@pytest.mark.parametrize(
+    ('negatives', 'reduction', 'value'),
+    [
+        ('all', 'sum', 624.0),
+        ('hardest', 'sum', 16.0),
+        ('all', 'mean', 0.2),
+        ('hardest', 'mean', 0.2),
+    ],
+)
 def test_ranking_loss_of_a_collapsed_model(negatives: str, reduction: str, value: float) -> None:
     loss = contrastive.pairwise_ranking(torch.zeros(40, 40), 0.2, negatives, reduction)
     assert loss.item() == pytest.approx(value)
@@ -67,9 +76,11 @@ def test_ranking_matches_double_loop(negatives: str, masked: bool) -> None:
     arguments = (scores, 0.3, negatives)
     positives = mask if masked else None
     same_value_and_gradient(
-        contrastive.pairwise_ranking(*arguments, 'sum', positives), total, scores)
+        contrastive.pairwise_ranking(*arguments, 'sum', positives), total, scores
+    )
     same_value_and_gradient(
-        contrastive.pairwise_ranking(*arguments, 'mean', positives), total / terms, scores)
+        contrastive.pairwise_ranking(*arguments, 'mean', positives), total / terms, scores
+    )
 
 
 @pytest.mark.parametrize('negatives', ['all', 'hardest'])
@@ -83,16 +94,20 @@ def test_ranking_without_negatives_is_zero(negatives: str, size: int) -> None:
 
 
 def test_ranking_is_computed_in_float32() -> None:
-    assert contrastive.pairwise_ranking(torch.zeros(4, 4, dtype=torch.bfloat16)).dtype \
-        == torch.float32
+    assert (
+        contrastive.pairwise_ranking(torch.zeros(4, 4, dtype=torch.bfloat16)).dtype == torch.float32
+    )
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(scores=torch.zeros(3, 4)), r'square.*\(3, 4\)'),
-    (dict(scores=torch.zeros(3, 3), negatives='some'), "negatives .* got 'some'"),
-    (dict(scores=torch.zeros(3, 3), reduction='max'), "reduction .* got 'max'"),
-    (dict(scores=torch.zeros(3, 3), positives=torch.ones(3, 3)), 'positives must be bool'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(scores=torch.zeros(3, 4)), r'square.*\(3, 4\)'),
+        (dict(scores=torch.zeros(3, 3), negatives='some'), "negatives .* got 'some'"),
+        (dict(scores=torch.zeros(3, 3), reduction='max'), "reduction .* got 'max'"),
+        (dict(scores=torch.zeros(3, 3), positives=torch.ones(3, 3)), 'positives must be bool'),
+    ],
+)
 def test_ranking_refuses(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         contrastive.pairwise_ranking(**arguments)
@@ -103,8 +118,10 @@ def test_info_nce_without_positives_is_clip_cross_entropy() -> None:
     images.requires_grad_()
     logits = 9.0 * images @ texts.t()
     target = torch.arange(7)
-    expected = (torch.nn.functional.cross_entropy(logits, target)
-                + torch.nn.functional.cross_entropy(logits.t(), target)) / 2
+    expected = (
+        torch.nn.functional.cross_entropy(logits, target)
+        + torch.nn.functional.cross_entropy(logits.t(), target)
+    ) / 2
     same_value_and_gradient(contrastive.info_nce(images, texts, 9.0), expected, images)
 
 
@@ -115,16 +132,22 @@ def test_info_nce_with_several_positives_matches_loops() -> None:
     positives = torch.rand(6, 8) < 0.3
     positives[2] = False  # a picture without a text serves as a negative only
     positives[0, 0] = True
-    same_value_and_gradient(contrastive.info_nce(images, texts, scale, positives),
-                            naive_info_nce(images, texts, scale, positives), images, texts, scale)
+    same_value_and_gradient(
+        contrastive.info_nce(images, texts, scale, positives),
+        naive_info_nce(images, texts, scale, positives),
+        images,
+        texts,
+        scale,
+    )
 
 
 def test_info_nce_of_a_collapsed_model_is_log_n_and_equal_rows_cannot_do_better() -> None:
     constant = normalize(torch.ones(16, 4))
     assert contrastive.info_nce(constant, constant, 50.0).item() == pytest.approx(math.log(16))
     same = torch.ones(16, 16, dtype=torch.bool)
-    assert contrastive.info_nce(constant, constant, 50.0, same).item() \
-        == pytest.approx(math.log(16))
+    assert contrastive.info_nce(constant, constant, 50.0, same).item() == pytest.approx(
+        math.log(16)
+    )
 
 
 def test_info_nce_gradcheck() -> None:
@@ -148,17 +171,26 @@ def test_siglip_matches_double_loop() -> None:
     images = normalize(torch.randn(4, 5)).requires_grad_()
     texts = normalize(torch.randn(6, 5)).requires_grad_()
     positives = torch.rand(4, 6) < 0.4
-    expected = sum(
-        torch.log1p(torch.exp(-(1 if positives[i, j] else -1) * (5 * images[i] @ texts[j] - 2)))
-        for i in range(4) for j in range(6)) / 4
-    same_value_and_gradient(contrastive.siglip(images, texts, 5.0, -2.0, positives), expected,
-                            images, texts)
+    expected = (
+        sum(
+            torch.log1p(torch.exp(-(1 if positives[i, j] else -1) * (5 * images[i] @ texts[j] - 2)))
+            for i in range(4)
+            for j in range(6)
+        )
+        / 4
+    )
+    same_value_and_gradient(
+        contrastive.siglip(images, texts, 5.0, -2.0, positives), expected, images, texts
+    )
 
 
-@pytest.mark.parametrize('loss', [
-    lambda *args: contrastive.info_nce(args[0], args[1], 1.0, *args[2:]),
-    lambda *args: contrastive.siglip(args[0], args[1], 1.0, 0.0, *args[2:]),
-])
+@pytest.mark.parametrize(
+    'loss',
+    [
+        lambda *args: contrastive.info_nce(args[0], args[1], 1.0, *args[2:]),
+        lambda *args: contrastive.siglip(args[0], args[1], 1.0, 0.0, *args[2:]),
+    ],
+)
 def test_embedding_losses_refuse(loss) -> None:
     with pytest.raises(ValueError, match='3 pictures and 4 texts'):
         loss(torch.eye(3, 5), torch.eye(4, 5))
@@ -169,25 +201,36 @@ def test_embedding_losses_refuse(loss) -> None:
 def test_positive_mask_by_picture_and_by_equal_caption() -> None:
     keys, owners = torch.tensor([10, 20, 30]), torch.tensor([10, 20, 10, 40])
     assert contrastive.positive_mask(keys, owners).tolist() == [
-        [True, False, True, False], [False, True, False, False], [False] * 4]
+        [True, False, True, False],
+        [False, True, False, False],
+        [False] * 4,
+    ]
     captions = torch.tensor([[1, 2, -1], [3, 4, 2], [5, -1, -1]])
     text_ids = torch.tensor([1, 3, 2, 5])
     assert contrastive.positive_mask(keys, owners, captions, text_ids).tolist() == [
-        [True, False, True, False], [False, True, True, False], [False, False, False, True]]
+        [True, False, True, False],
+        [False, True, True, False],
+        [False, False, False, True],
+    ]
 
 
 def test_padding_is_no_caption() -> None:
-    mask = contrastive.positive_mask(torch.tensor([1]), torch.tensor([2]),
-                                     torch.tensor([[5, -1]]), torch.tensor([-1]))
+    mask = contrastive.positive_mask(
+        torch.tensor([1]), torch.tensor([2]), torch.tensor([[5, -1]]), torch.tensor([-1])
+    )
     assert mask.tolist() == [[False]]
     with pytest.raises(ValueError, match='give both or neither'):
         contrastive.positive_mask(torch.tensor([1]), torch.tensor([2]), torch.tensor([[5]]))
 
 
 @pytest.mark.parametrize('shape', [(0, 0), (0, 3), (3, 0), (1, 1)])
-@pytest.mark.parametrize('loss', [
-    lambda v, t, right: contrastive.siglip(v, t, 10.0, -10.0, right),
-    lambda v, t, right: contrastive.info_nce(v, t, 10.0, right)])
+@pytest.mark.parametrize(
+    'loss',
+    [
+        lambda v, t, right: contrastive.siglip(v, t, 10.0, -10.0, right),
+        lambda v, t, right: contrastive.info_nce(v, t, 10.0, right),
+    ],
+)
 def test_a_batch_of_nothing_or_one_costs_nothing(loss, shape: tuple[int, int]) -> None:
     embeds = [torch.ones(rows, 1, requires_grad=True) for rows in shape]
     value = loss(*embeds, torch.ones(shape, dtype=torch.bool))

@@ -38,11 +38,14 @@ def test_the_last_value_of_a_table_stays() -> None:
     assert values(4, 9, 'table', table=(0.5, 0.1, 0.9)) == [0.5, 0.1, 0.9, 0.9]
 
 
-@pytest.mark.parametrize('args, words', [
-    ((0, 5, 'cosine'), "one of .*'step', 'linear', 'table'.* got 'cosine'"),
-    ((0, 5, 'table'), 'needs a table of values, got none'),
-    ((-1, 5), 'counted from 0, got -1'),
-])
+@pytest.mark.parametrize(
+    'args, words',
+    [
+        ((0, 5, 'cosine'), "one of .*'step', 'linear', 'table'.* got 'cosine'"),
+        ((0, 5, 'table'), 'needs a table of values, got none'),
+        ((-1, 5), 'counted from 0, got -1'),
+    ],
+)
 def test_mistakes(args: tuple, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         scheduled(*args)

@@ -11,11 +11,11 @@ from urbancross_mm.functional.domain import gradient_reverse
 @pytest.mark.parametrize('as_tensor', [False, True])
 def test_gradient_is_minus_c_times_the_plain_one(dtype, coefficient, as_tensor) -> None:
     x = torch.randn(5, 3).to(dtype).requires_grad_()
-    (plain,) = torch.autograd.grad((x ** 2).sum(), x)
+    (plain,) = torch.autograd.grad((x**2).sum(), x)
     c = torch.tensor(coefficient) if as_tensor else coefficient
     reversed_x = gradient_reverse(x, c)
     assert torch.equal(reversed_x, x)
-    (turned,) = torch.autograd.grad((reversed_x ** 2).sum(), x)
+    (turned,) = torch.autograd.grad((reversed_x**2).sum(), x)
     assert turned.dtype == dtype
     torch.testing.assert_close(turned, -coefficient * plain)
 
@@ -40,12 +40,12 @@ def test_a_buffer_may_change_between_forward_and_backward() -> None:
 def test_second_derivative_and_the_learning_direction() -> None:
     x = torch.randn(3, dtype=torch.float64, requires_grad=True)
     (first,) = torch.autograd.grad((gradient_reverse(x, 0.5) ** 3).sum(), x, create_graph=True)
-    torch.testing.assert_close(first, -0.5 * 3 * x ** 2)
+    torch.testing.assert_close(first, -0.5 * 3 * x**2)
     (second,) = torch.autograd.grad(first.sum(), x)
     # Reversed once for the loss and once more on the way through the first gradient.
     torch.testing.assert_close(second, 0.25 * 6 * x)
     step = x.detach() - 1e-3 * first.detach()
-    assert (step ** 3).sum() > (x ** 3).sum()
+    assert (step**3).sum() > (x**3).sum()
 
 
 def test_one_coefficient_only() -> None:

@@ -12,8 +12,9 @@ from urbancross_mm.functional.similarity import normalize
 
 def exactly(query: list[float], item: list[float], other: list[float]) -> float:
     """<q, item> - <q, other> without any rounding: products of float32 are exact in a double."""
-    return math.fsum([*(a * b for a, b in zip(query, item)),
-                      *(-a * b for a, b in zip(query, other))])
+    return math.fsum(
+        [*(a * b for a, b in zip(query, item)), *(-a * b for a, b in zip(query, other))]
+    )
 
 
 def naive_counts(queries: Tensor, items: Tensor, right: Tensor) -> list[tuple[int, int, int]]:
@@ -26,9 +27,13 @@ def naive_counts(queries: Tensor, items: Tensor, right: Tensor) -> list[tuple[in
             if is_right and exactly(query, row, best) > 0:
                 best = row
         gaps = [exactly(query, row, best) for row in rows]
-        counts.append((sum(gap > 0 and not g for gap, g in zip(gaps, good)),
-                       sum(gap == 0 and not g for gap, g in zip(gaps, good)),
-                       sum(gap == 0 and g for gap, g in zip(gaps, good))))
+        counts.append(
+            (
+                sum(gap > 0 and not g for gap, g in zip(gaps, good)),
+                sum(gap == 0 and not g for gap, g in zip(gaps, good)),
+                sum(gap == 0 and g for gap, g in zip(gaps, good)),
+            )
+        )
     return counts
 
 
@@ -39,18 +44,23 @@ def as_tuples(ranks: ranking.PositiveRanks) -> list[tuple[int, int, int]]:
 def near(width: int, spread: float, images: int = 9) -> tuple[Tensor, Tensor, Tensor]:
     """Images and five captions of each around one direction, some captions shared."""
     center = normalize(torch.randn(1, width))
-    image = torch.randn(images, width) / width ** 0.5
-    caption = image.repeat_interleave(5, 0) + 2 * torch.randn(5 * images, width) / width ** 0.5
+    image = torch.randn(images, width) / width**0.5
+    caption = image.repeat_interleave(5, 0) + 2 * torch.randn(5 * images, width) / width**0.5
     caption[3::4] = caption[1]
-    return (normalize(center + spread * image), normalize(center + spread * caption),
-            torch.arange(5 * images) // 5)
+    return (
+        normalize(center + spread * image),
+        normalize(center + spread * caption),
+        torch.arange(5 * images) // 5,
+    )
 
 
-def check_both_ways(images: Tensor, captions: Tensor, owner: Tensor, chunk_size: int = 1024
-                    ) -> None:
+def check_both_ways(
+    images: Tensor, captions: Tensor, owner: Tensor, chunk_size: int = 1024
+) -> None:
     right = torch.arange(len(images))[:, None] == owner
-    both = ranking.bidirectional_ranks(images, captions, owner, torch.arange(len(owner)),
-                                       chunk_size)
+    both = ranking.bidirectional_ranks(
+        images, captions, owner, torch.arange(len(owner)), chunk_size
+    )
     assert as_tuples(both[0]) == naive_counts(images.float(), captions.float(), right)
     assert as_tuples(both[1]) == naive_counts(captions.float(), images.float(), right.t())
 
@@ -62,9 +72,10 @@ def test_ranks_are_those_of_exact_scores(width: int, spread: float) -> None:
 
 
 @pytest.mark.parametrize('chunk_size', [1, 4, 11])
-@pytest.mark.parametrize('few', [1, 64, 10 ** 9])
-def test_no_tile_and_no_shortcut_changes_a_rank(chunk_size: int, few: int,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('few', [1, 64, 10**9])
+def test_no_tile_and_no_shortcut_changes_a_rank(
+    chunk_size: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(side_counts, 'FEW', few)
     monkeypatch.setattr(exact_scores, 'CHUNK_SIZE', 5)
     for spread in (10.0, 1e-3):
@@ -78,8 +89,9 @@ def test_other_types(dtype: torch.dtype) -> None:
         check_both_ways(images.to(dtype), captions.to(dtype), owner)
 
 
-@pytest.mark.parametrize('lengths', [
-    (1e4, 1.0), (1e-4, 1.0), (1e-30, 1.0), (1e4, 1e-4), (0.0, 1.0)])
+@pytest.mark.parametrize(
+    'lengths', [(1e4, 1.0), (1e-4, 1.0), (1e-30, 1.0), (1e4, 1e-4), (0.0, 1.0)]
+)
 def test_one_vector_of_another_length_moves_no_other_rank(lengths: tuple[float, float]) -> None:
     images, captions, owner = near(48, 1e-3)
     captions, images = captions * lengths[1], images.clone()
@@ -108,8 +120,12 @@ def test_collapse_ties_at_any_width_and_tile() -> None:
     for width, chunk_size in ((384, 37), (1000, 1024)):
         row = normalize(torch.randn(1, width))
         both = ranking.bidirectional_ranks(
-            row.expand(50, -1), row.expand(250, -1), torch.arange(250) // 5, torch.arange(250),
-            chunk_size)
+            row.expand(50, -1),
+            row.expand(250, -1),
+            torch.arange(250) // 5,
+            torch.arange(250),
+            chunk_size,
+        )
         assert set(as_tuples(both[0])) == {(0, 245, 5)} and set(as_tuples(both[1])) == {(0, 49, 1)}
 
 

@@ -31,8 +31,10 @@ def naive_agreement(images: Tensor, texts: Tensor, temperature: float) -> float:
         mean = weights @ text_rows
         assigned.append(mean / np.linalg.norm(mean))
     pairs = [(i, j) for i in range(len(images)) for j in range(i)]
-    return pearsonr([image_rows[i] @ image_rows[j] for i, j in pairs],
-                    [assigned[i] @ assigned[j] for i, j in pairs]).statistic
+    return pearsonr(
+        [image_rows[i] @ image_rows[j] for i, j in pairs],
+        [assigned[i] @ assigned[j] for i, j in pairs],
+    ).statistic
 
 
 def naive_entropy(queries: Tensor, gallery: Tensor, scale: float) -> float:
@@ -144,7 +146,8 @@ def test_a_nearly_collapsed_model_is_scored_by_its_last_digits(spread: float) ->
     assert agreement == pytest.approx(naive_agreement(images, texts, 0.0), abs=1e-6)
     for k in (1, 5):
         assert label_free.hubness(images, texts, k) == pytest.approx(
-            naive_hubness(images, texts, k), abs=1e-9)
+            naive_hubness(images, texts, k), abs=1e-9
+        )
     assert abs(agreement) > 1e-3
 
 
@@ -152,8 +155,10 @@ def test_a_nearly_collapsed_model_is_scored_by_its_last_digits(spread: float) ->
 def test_a_distance_does_not_depend_on_the_spread(spread: float) -> None:
     source, target = torch.randn(2000, 4), torch.randn(2000, 4)
     target[:, 0] += 2
-    rows = [normalize(torch.cat([spread * rows, torch.full((2000, 1), 50.0)], dim=1).double())
-            for rows in (source, target)]
+    rows = [
+        normalize(torch.cat([spread * rows, torch.full((2000, 1), 50.0)], dim=1).double())
+        for rows in (source, target)
+    ]
     best = 2 * (1 - 2 * norm.cdf(-1))
     assert label_free.proxy_a_distance(*rows) == pytest.approx(best, abs=0.1)
 
@@ -188,8 +193,9 @@ def shifted(source_rows: int, target_rows: int, shift: float) -> tuple[Tensor, T
     """Normal domains, one shifted, so far from the origin that unit length changes little."""
     source, target = torch.randn(source_rows, 4), torch.randn(target_rows, 4)
     target[:, 0] += shift
-    return tuple(torch.cat([rows, torch.full((len(rows), 1), 50.0)], dim=1)
-                 for rows in (source, target))
+    return tuple(
+        torch.cat([rows, torch.full((len(rows), 1), 50.0)], dim=1) for rows in (source, target)
+    )
 
 
 @pytest.mark.parametrize('shift', [0.0, 1.0, 3.0])
@@ -211,18 +217,21 @@ def test_a_distance_is_held_out_and_deterministic() -> None:
     assert label_free.proxy_a_distance(*shifted(50, 60, shift=20)) == 2
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda x: label_free.structure_agreement(x, x, temperature=-1), 'at least 0 .* got -1'),
-    (lambda x: label_free.structure_agreement(x, x, max_items=2), 'got 0.0 and 2'),
-    (lambda x: label_free.structure_agreement(x, x[:0]), r'text embeddings .* got \(0, 4\)'),
-    (lambda x: label_free.retrieval_entropy(x, x, scale=0), 'scale must be positive, got 0'),
-    (lambda x: label_free.retrieval_entropy(x, x[:, :2]), 'different widths, 4 and 2'),
-    (lambda x: label_free.hubness(x, x, k=0), 'k must be at least 1, got 0'),
-    (lambda x: label_free.hubness(x[0], x), r'query embeddings .* got \(4,\)'),
-    (lambda x: label_free.hubness(x * math.nan, x), 'query embeddings hold NaN'),
-    (lambda x: label_free.proxy_a_distance(x, x, folds=1), 'folds must be at least 2, got 1'),
-    (lambda x: label_free.proxy_a_distance(x, x[:1]), 'at least two rows, got 5 and 1'),
-])
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda x: label_free.structure_agreement(x, x, temperature=-1), 'at least 0 .* got -1'),
+        (lambda x: label_free.structure_agreement(x, x, max_items=2), 'got 0.0 and 2'),
+        (lambda x: label_free.structure_agreement(x, x[:0]), r'text embeddings .* got \(0, 4\)'),
+        (lambda x: label_free.retrieval_entropy(x, x, scale=0), 'scale must be positive, got 0'),
+        (lambda x: label_free.retrieval_entropy(x, x[:, :2]), 'different widths, 4 and 2'),
+        (lambda x: label_free.hubness(x, x, k=0), 'k must be at least 1, got 0'),
+        (lambda x: label_free.hubness(x[0], x), r'query embeddings .* got \(4,\)'),
+        (lambda x: label_free.hubness(x * math.nan, x), 'query embeddings hold NaN'),
+        (lambda x: label_free.proxy_a_distance(x, x, folds=1), 'folds must be at least 2, got 1'),
+        (lambda x: label_free.proxy_a_distance(x, x[:1]), 'at least two rows, got 5 and 1'),
+    ],
+)
 def test_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(torch.randn(5, 4))

@@ -17,9 +17,13 @@ def naive_counts(scores: torch.Tensor, right: torch.Tensor) -> list[tuple[int, i
     for row, good in zip(scores.tolist(), right.tolist()):
         best = max(score for score, is_right in zip(row, good) if is_right)
         tied = [abs(score - best) <= 1e-6 for score in row]
-        counts.append((sum(s > best and not t and not g for s, t, g in zip(row, tied, good)),
-                       sum(t and not g for t, g in zip(tied, good)),
-                       sum(t and g for t, g in zip(tied, good))))
+        counts.append(
+            (
+                sum(s > best and not t and not g for s, t, g in zip(row, tied, good)),
+                sum(t and not g for t, g in zip(tied, good)),
+                sum(t and g for t, g in zip(tied, good)),
+            )
+        )
     return counts
 
 
@@ -149,25 +153,28 @@ def test_any_relevance_and_repeated_pairs() -> None:
     right[torch.arange(6), torch.arange(6)] = True
     pair_query, pair_gallery = right.nonzero().t()
     shuffled = torch.randperm(len(pair_query)).repeat(2)
-    ranks = ranking.ranks_from_pairs(query, gallery, pair_query[shuffled], pair_gallery[shuffled],
-                                     chunk_size=4)
+    ranks = ranking.ranks_from_pairs(
+        query, gallery, pair_query[shuffled], pair_gallery[shuffled], chunk_size=4
+    )
     assert as_tuples(ranks) == naive_counts(query @ gallery.t(), right)
 
 
 def test_ids_may_be_any_integers() -> None:
-    ids = torch.tensor([2 ** 62, -7, 0])
-    pairs = ranking.pairs_of_equal_ids(ids, torch.tensor([0, 2 ** 62, 5, 0, -7]))
+    ids = torch.tensor([2**62, -7, 0])
+    pairs = ranking.pairs_of_equal_ids(ids, torch.tensor([0, 2**62, 5, 0, -7]))
     assert list(zip(*(side.tolist() for side in pairs))) == [(0, 1), (1, 4), (2, 0), (2, 3)]
 
 
 def test_missing_positives_are_named() -> None:
     embeds = torch.eye(4)
     with pytest.raises(ValueError, match=r'2 of 4 queries .* \[12, 13\]'):
-        ranking.positive_ranks(embeds, embeds, torch.tensor([10, 11, 12, 13]),
-                               torch.tensor([10, 11, 10, 11]))
+        ranking.positive_ranks(
+            embeds, embeds, torch.tensor([10, 11, 12, 13]), torch.tensor([10, 11, 10, 11])
+        )
     with pytest.raises(ValueError, match='1 of 4 text rows have no right item'):
-        ranking.bidirectional_ranks(embeds, embeds, torch.tensor([0, 1, 2, 3]),
-                                    torch.tensor([0, 1, 2, 2]))
+        ranking.bidirectional_ranks(
+            embeds, embeds, torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2, 2])
+        )
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
@@ -180,16 +187,23 @@ def test_embeddings_that_are_not_finite_are_refused(value: float) -> None:
             ranking.positive_ranks(query, gallery, ids, ids)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(query_ids=torch.arange(3)), 'query_ids must be 4 integers'),
-    (dict(gallery_ids=torch.arange(4.0)), 'gallery_ids must be 4 integers'),
-    (dict(gallery_embeds=torch.eye(4)[:, :3]), 'different widths, 4 and 3'),
-    (dict(query_embeds=torch.ones(4)), r'must be \(rows, width\)'),
-    (dict(chunk_size=0), 'chunk_size must be at least 1, got 0'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(query_ids=torch.arange(3)), 'query_ids must be 4 integers'),
+        (dict(gallery_ids=torch.arange(4.0)), 'gallery_ids must be 4 integers'),
+        (dict(gallery_embeds=torch.eye(4)[:, :3]), 'different widths, 4 and 3'),
+        (dict(query_embeds=torch.ones(4)), r'must be \(rows, width\)'),
+        (dict(chunk_size=0), 'chunk_size must be at least 1, got 0'),
+    ],
+)
 def test_bad_arguments(change: dict, message: str) -> None:
-    arguments = dict(query_embeds=torch.eye(4), gallery_embeds=torch.eye(4),
-                     query_ids=torch.arange(4), gallery_ids=torch.arange(4))
+    arguments = dict(
+        query_embeds=torch.eye(4),
+        gallery_embeds=torch.eye(4),
+        query_ids=torch.arange(4),
+        gallery_ids=torch.arange(4),
+    )
     with pytest.raises(ValueError, match=message):
         ranking.positive_ranks(**{**arguments, **change})
 
@@ -203,5 +217,6 @@ def test_bad_recall_arguments() -> None:
     with pytest.raises(ValueError, match='no queries'):
         ranking.recall_at_k(PositiveRanks(*torch.ones(3, 0, dtype=torch.long)), 1)
     with pytest.raises(ValueError, match='pairs point at rows 0 to 9'):
-        ranking.ranks_from_pairs(torch.eye(2), torch.eye(2), torch.tensor([0, 9]),
-                                 torch.tensor([0, 1]))
+        ranking.ranks_from_pairs(
+            torch.eye(2), torch.eye(2), torch.tensor([0, 9]), torch.tensor([0, 1])
+        )

@@ -15,8 +15,9 @@ def random_masks(batch: int, count: int, height: int, width: int) -> torch.Tenso
         bottom = torch.randint(top + 2, height + 1, ()).item()
         right = torch.randint(left + 2, width + 1, ()).item()
         mask[top:bottom, left:right] = True
-        mask[top + 1:bottom - 1, left + 1:right - 1] &= torch.rand(
-            max(bottom - top - 2, 0), max(right - left - 2, 0)) < 0.5
+        mask[top + 1 : bottom - 1, left + 1 : right - 1] &= (
+            torch.rand(max(bottom - top - 2, 0), max(right - left - 2, 0)) < 0.5
+        )
     return masks
 
 
@@ -57,9 +58,12 @@ def test_compose_crop_equals_cutting_and_resizing_one_by_one(size) -> None:
     for b in range(2):
         for k in range(4):
             rows, columns = masks[b, k].numpy().nonzero()
-            cut = image[b:b + 1, :, rows.min():rows.max() + 1, columns.min():columns.max() + 1]
+            cut = image[
+                b : b + 1, :, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1
+            ]
             expected = torch.nn.functional.interpolate(
-                cut.float(), size or (13, 11), mode='bilinear', align_corners=False)[0]
+                cut.float(), size or (13, 11), mode='bilinear', align_corners=False
+            )[0]
             assert crops.dtype == torch.uint8
             torch.testing.assert_close(crops[b, k].float(), expected, rtol=0, atol=0.51)
 

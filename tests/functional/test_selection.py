@@ -91,9 +91,10 @@ def test_a_copy_of_the_target_comes_first_and_its_opposite_last() -> None:
 def test_windows_are_disjoint_pieces_of_the_ranking(size: int) -> None:
     source, target = embeds(size, 4)
     ranking = select_similar(source, target, 1.0).indices.tolist()
-    pieces = [select_similar(source, target, 0.2, 'window', stage).indices.tolist()
-              for stage in range(7)]
-    assert pieces[:5] == [ranking[i:i + 4] for i in range(0, 20, 4)]
+    pieces = [
+        select_similar(source, target, 0.2, 'window', stage).indices.tolist() for stage in range(7)
+    ]
+    assert pieces[:5] == [ranking[i : i + 4] for i in range(0, 20, 4)]
     assert pieces[5] == pieces[6] == ranking[-4:]
     assert select_similar(source, target, 0.2, stage=3).indices.tolist() == ranking[:4]
 
@@ -104,7 +105,8 @@ def test_floor() -> None:
     assert importance(values, 0.3).tolist() == pytest.approx([0.1 + 1.4 / 3, 0.1, 0.1 + 0.7 / 3])
     assert importance(values, 1.0).tolist() == pytest.approx([1 / 3] * 3)
     assert importance(values + 1e3, 0.3).tolist() == pytest.approx(
-        importance(values, 0.3).tolist(), abs=1e-4)
+        importance(values, 0.3).tolist(), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize('gap, equal', [(1e-8, True), (1e-3, False)])
@@ -120,11 +122,14 @@ def test_fused_vectors_lie_half_way() -> None:
     torch.testing.assert_close((fused * images).sum(1), (fused * texts).sum(1))
 
 
-@pytest.mark.parametrize('kwargs, words', [
-    (dict(ratio=0.0), r'ratio must lie in \(0, 1\], got 0.0'),
-    (dict(ratio=1.2), 'got 1.2'),
-    (dict(ratio=0.5, mode='random'), "mode must be one of .* got 'random'"),
-])
+@pytest.mark.parametrize(
+    'kwargs, words',
+    [
+        (dict(ratio=0.0), r'ratio must lie in \(0, 1\], got 0.0'),
+        (dict(ratio=1.2), 'got 1.2'),
+        (dict(ratio=0.5, mode='random'), "mode must be one of .* got 'random'"),
+    ],
+)
 def test_mistakes(kwargs: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         select_similar(*embeds(4, 2), **kwargs)
@@ -139,8 +144,9 @@ def test_a_missing_domain(source: int, target: int) -> None:
 @pytest.mark.parametrize('spread', [1.0, 1e-2, 1e-3])
 def test_a_nearly_collapsed_model_is_selected_by_its_last_digits(spread: float) -> None:
     center = normalize(torch.ones(1, 32))
-    source, target = (normalize(center + spread * normalize(torch.randn(rows, 32)))
-                      for rows in (40, 9))
+    source, target = (
+        normalize(center + spread * normalize(torch.randn(rows, 32))) for rows in (40, 9)
+    )
     got = select_similar(source, target, 0.4)
     chosen, w_source, w_target = naive(source, target, 0.4, 0.05)
     assert got.indices.tolist() == chosen

@@ -38,5 +38,6 @@ def test_full_precision_ignores_and_restores_the_settings() -> None:
         assert torch.get_float32_matmul_precision() == 'medium'
     finally:
         torch.set_float32_matmul_precision(before)
-    torch.testing.assert_close(product.double(), first.double() @ first.double().t(),
-                               rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        product.double(), first.double() @ first.double().t(), rtol=1e-5, atol=1e-5
+    )

@@ -20,8 +20,9 @@ def masses(size: int) -> Tensor:
     return mass / mass.sum()
 
 
-def naive_sinkhorn(scores: Tensor, eps: float, rows: Tensor, columns: Tensor,
-                   iterations: int) -> np.ndarray:
+def naive_sinkhorn(
+    scores: Tensor, eps: float, rows: Tensor, columns: Tensor, iterations: int
+) -> np.ndarray:
     """Sinkhorn's own iteration, without logarithms, one number at a time."""
     kernel = np.exp(scores.double().numpy() / eps)
     u, v = np.ones(len(rows)), np.ones(len(columns))
@@ -41,8 +42,12 @@ def test_against_the_plain_iteration(eps: float, uneven: bool, iterations: int) 
     rows, columns = (masses(5), masses(7)) if uneven else (None, None)
     plan = sinkhorn(scores, eps, iterations, rows, columns)
     expected = naive_sinkhorn(
-        scores, eps, torch.ones(5).double() / 5 if rows is None else rows,
-        torch.ones(7).double() / 7 if columns is None else columns, iterations)
+        scores,
+        eps,
+        torch.ones(5).double() / 5 if rows is None else rows,
+        torch.ones(7).double() / 7 if columns is None else columns,
+        iterations,
+    )
     np.testing.assert_allclose(plan.numpy(), expected, rtol=1e-6, atol=1e-30)
 
 
@@ -88,12 +93,15 @@ def test_a_large_eps_gives_the_product_of_the_masses() -> None:
 
 def test_a_small_eps_gives_the_best_assignment() -> None:
     scores = torch.rand(6, 6, dtype=torch.float64)
-    best = max(itertools.permutations(range(6)),
-               key=lambda columns: sum(scores[i, j].item() for i, j in enumerate(columns)))
+    best = max(
+        itertools.permutations(range(6)),
+        key=lambda columns: sum(scores[i, j].item() for i, j in enumerate(columns)),
+    )
     assert list(best) != scores.argmax(1).tolist()  # no matter of nearest neighbours
     plan = sinkhorn(scores, 2e-3, 3000)
-    torch.testing.assert_close(plan * 6, torch.eye(6, dtype=torch.float64)[list(best)], rtol=0,
-                               atol=0.05)
+    torch.testing.assert_close(
+        plan * 6, torch.eye(6, dtype=torch.float64)[list(best)], rtol=0, atol=0.05
+    )
 
 
 def test_no_sentence_attracts_all_pictures() -> None:
@@ -111,18 +119,24 @@ def test_no_gradient_and_half_precision() -> None:
     assert sinkhorn(scores.bfloat16()).dtype == torch.float32
 
 
-@pytest.mark.parametrize('args, words', [
-    ((torch.rand(2, 2), 0.0), 'positive, got 0.0 and 50'),
-    ((torch.rand(2, 2), 0.1, 0), 'positive, got 0.1 and 0'),
-    ((torch.rand(0, 2),), r'scores of shape \(0, 2\)'),
-    ((torch.tensor([[1.0, float('nan')]]),), 'scores hold NaN or infinity'),
-    ((torch.tensor([[1.0], [float('inf')]]),), 'scores hold NaN or infinity'),
-    ((torch.tensor([[1.0, -float('inf')]]), 1e-6), 'scores hold NaN or infinity'),
-    ((torch.rand(2, 2), 0.1, 5, torch.tensor([1.0, float('nan')])), 'masses must be finite'),
-    ((torch.rand(2, 2), 0.1, 5, torch.tensor([2.0, -1.0])), r'got \[2.0, -1.0\]'),
-    ((torch.rand(2, 2), 0.1, 5, None, torch.zeros(2)), 'not all 0'),
-    ((torch.rand(2, 3), 0.1, 5, torch.ones(3)), r'2 items need as many masses, got shape \(3,\)'),
-])
+@pytest.mark.parametrize(
+    'args, words',
+    [
+        ((torch.rand(2, 2), 0.0), 'positive, got 0.0 and 50'),
+        ((torch.rand(2, 2), 0.1, 0), 'positive, got 0.1 and 0'),
+        ((torch.rand(0, 2),), r'scores of shape \(0, 2\)'),
+        ((torch.tensor([[1.0, float('nan')]]),), 'scores hold NaN or infinity'),
+        ((torch.tensor([[1.0], [float('inf')]]),), 'scores hold NaN or infinity'),
+        ((torch.tensor([[1.0, -float('inf')]]), 1e-6), 'scores hold NaN or infinity'),
+        ((torch.rand(2, 2), 0.1, 5, torch.tensor([1.0, float('nan')])), 'masses must be finite'),
+        ((torch.rand(2, 2), 0.1, 5, torch.tensor([2.0, -1.0])), r'got \[2.0, -1.0\]'),
+        ((torch.rand(2, 2), 0.1, 5, None, torch.zeros(2)), 'not all 0'),
+        (
+            (torch.rand(2, 3), 0.1, 5, torch.ones(3)),
+            r'2 items need as many masses, got shape \(3,\)',
+        ),
+    ],
+)
 def test_mistakes(args: tuple, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         sinkhorn(*args)
@@ -143,8 +157,12 @@ def test_csls_against_a_loop(neighbours: int) -> None:
 @pytest.mark.parametrize('size', [(7, 7), (4, 9), (9, 4), (1, 1)])
 def test_mutual_nearest_against_a_loop(size: tuple[int, int]) -> None:
     scores = torch.rand(size)
-    expected = [(i, j) for i in range(size[0]) for j in range(size[1])
-                if scores[i, j] == scores[i].max() and scores[i, j] == scores[:, j].max()]
+    expected = [
+        (i, j)
+        for i in range(size[0])
+        for j in range(size[1])
+        if scores[i, j] == scores[i].max() and scores[i, j] == scores[:, j].max()
+    ]
     found = mutual_nearest(scores)
     assert sorted(zip(found.rows.tolist(), found.columns.tolist())) == expected
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)

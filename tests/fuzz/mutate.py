@@ -8,13 +8,66 @@ from copy import deepcopy
 from typing import Any
 
 VALUES: list[Any] = [
-    None, True, False, 0, -1, 1, 10**9, 10**30, 1e308, -0.5, float('nan'), float('inf'), '', ' ',
-    'x', '../up', '/root/x', 'a' * 5000, 'é\u2028\x0c', '\x00', [], [0], [None], [[]], {}, {'a': 1},
-    [1, 2, 3], '0', 'nan', ['a', 'b'], [10**9, 10**9], [-1, 4],
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    10**9,
+    10**30,
+    1e308,
+    -0.5,
+    float('nan'),
+    float('inf'),
+    '',
+    ' ',
+    'x',
+    '../up',
+    '/root/x',
+    'a' * 5000,
+    'é\u2028\x0c',
+    '\x00',
+    [],
+    [0],
+    [None],
+    [[]],
+    {},
+    {'a': 1},
+    [1, 2, 3],
+    '0',
+    'nan',
+    ['a', 'b'],
+    [10**9, 10**9],
+    [-1, 4],
 ]
-TOKENS = [b'\x00', b'"', b"'", b',', b'\n', b'\r', b'\xff\xfe', b'\xef\xbb\xbf', b'{', b'}', b'[',
-          b']', b'NaN', b'1e999', b'\\ud800', b'../',
-          b'\x0c', b'null', b'\xe2\x80\xa8', b'-', b'9' * 40, b'<', b'\\', b'\x1e', b';']
+TOKENS = [
+    b'\x00',
+    b'"',
+    b"'",
+    b',',
+    b'\n',
+    b'\r',
+    b'\xff\xfe',
+    b'\xef\xbb\xbf',
+    b'{',
+    b'}',
+    b'[',
+    b']',
+    b'NaN',
+    b'1e999',
+    b'\\ud800',
+    b'../',
+    b'\x0c',
+    b'null',
+    b'\xe2\x80\xa8',
+    b'-',
+    b'9' * 40,
+    b'<',
+    b'\\',
+    b'\x1e',
+    b';',
+]
 STARTS = [b'\xef\xbb\xbf', b'\xff\xfe', b'\n', b'sep=;\n', b'[', b'']
 
 
@@ -26,18 +79,20 @@ def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
         lines = data.split(b'\n')
         line = rng.randrange(len(lines))
         flipped = bytes(byte ^ (1 << rng.randrange(8)) for byte in data[place:end])
-        data = rng.choice([
-            data[:place],
-            data[:place] + flipped + data[end:],
-            data[:place] + rng.choice(TOKENS) + data[place:],
-            data[:place] + data[end:],
-            data[:end] + data[place:],
-            data[:place] + rng.randbytes(end - place) + data[end:],
-            rng.choice(STARTS) + data,
-            b'\n'.join(lines[:line] + lines[line + 1:]),
-            b'\n'.join(lines[:line] + [rng.choice(lines)] + lines[line:]),
-            data.replace(b'\n', rng.choice([b'\r\n', b'\r'])),
-        ])
+        data = rng.choice(
+            [
+                data[:place],
+                data[:place] + flipped + data[end:],
+                data[:place] + rng.choice(TOKENS) + data[place:],
+                data[:place] + data[end:],
+                data[:end] + data[place:],
+                data[:place] + rng.randbytes(end - place) + data[end:],
+                rng.choice(STARTS) + data,
+                b'\n'.join(lines[:line] + lines[line + 1 :]),
+                b'\n'.join(lines[:line] + [rng.choice(lines)] + lines[line:]),
+                data.replace(b'\n', rng.choice([b'\r\n', b'\r'])),
+            ]
+        )
     return data
 
 
@@ -53,8 +108,13 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
 def places(node: Any, path: tuple = ()) -> Any:
     """The path of every node."""
     yield path
-    pairs = node.items() if isinstance(node, dict) else \
-        enumerate(node) if isinstance(node, list) else ()
+    pairs = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     for key, child in pairs:
         yield from places(child, (*path, key))
 

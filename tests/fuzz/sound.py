@@ -21,9 +21,19 @@ NAMES = ('a', 'b', 'c')
 
 def annotations(root: Path) -> Path:
     """Three images with captions, masks and class maps; the annotation file."""
-    items = [tiny.item(name, [f'image {name}', 'a road'], segments=f'{name}.json', lon=25.0,
-                       lat=60.0, geo_tags=['road of x'], label='town', seg_map_path=f'{name}.png')
-             for name in NAMES]
+    items = [
+        tiny.item(
+            name,
+            [f'image {name}', 'a road'],
+            segments=f'{name}.json',
+            lon=25.0,
+            lat=60.0,
+            geo_tags=['road of x'],
+            label='town',
+            seg_map_path=f'{name}.png',
+        )
+        for name in NAMES
+    ]
     tiny.write(root, items)
     (root / 'seg_maps').mkdir()
     for name in NAMES:
@@ -68,23 +78,30 @@ def precomp(root: Path, which: str = 'train_caps.txt') -> Path:
     for split, names in (('train', range(4)), ('test', range(4, 6))):
         (root / f'{split}_filename.txt').write_text(''.join(f'{n}.png\n' for n in names))
         (root / f'{split}_caps.txt').write_text(
-            ''.join(f'caption {k} of {n}\n' for n in names for k in range(5)))
+            ''.join(f'caption {k} of {n}\n' for n in names for k in range(5))
+        )
     return root / which
 
 
 def karpathy(root: Path) -> Path:
     """The JSON of RSICD's layout."""
-    images = [dict(filename=f'{n}.jpg', split=split, sentences=[dict(raw=f'caption {n}')])
-              for n, split in enumerate(['train', 'train', 'val', 'test'])]
+    images = [
+        dict(filename=f'{n}.jpg', split=split, sentences=[dict(raw=f'caption {n}')])
+        for n, split in enumerate(['train', 'train', 'val', 'test'])
+    ]
     return written(root / 'dataset.json', dict(images=images, dataset='x'))
 
 
 def nwpu(root: Path) -> Path:
     """The JSON of NWPU-Captions' layout."""
     captions = {'raw': 'one', **{f'raw_{k}': f'caption {k}' for k in range(1, 5)}}
-    classes = {name: [dict(filename=f'{name}_{n}.jpg', split=split, **captions)
-                      for n, split in enumerate(['train', 'val', 'test'])]
-               for name in ('airport', 'bridge')}
+    classes = {
+        name: [
+            dict(filename=f'{name}_{n}.jpg', split=split, **captions)
+            for n, split in enumerate(['train', 'val', 'test'])
+        ]
+        for name in ('airport', 'bridge')
+    }
     return written(root / 'dataset_nwpu.json', classes)
 
 
@@ -106,8 +123,14 @@ def vocabulary(root: Path) -> Path:
 
 def features(root: Path) -> Path:
     """Features of frozen encoders."""
-    write_features(root / 'features.npz', ['a', 'b'], np.ones((2, 3), np.float32), ['x'],
-                   np.ones((1, 3), np.float32), dict(config='none'))
+    write_features(
+        root / 'features.npz',
+        ['a', 'b'],
+        np.ones((2, 3), np.float32),
+        ['x'],
+        np.ones((1, 3), np.float32),
+        dict(config='none'),
+    )
     return root / 'features.npz'
 
 
@@ -122,8 +145,14 @@ def config(root: Path) -> Path:
 def checkpoint(root: Path) -> Path:
     """A checkpoint as mmengine writes it, without a message hub."""
     path = root / 'epoch_1.pth'
-    torch.save(dict(meta=dict(epoch=1, cfg='model = dict()'), state_dict=dict(w=torch.ones(3, 2)),
-                    optimizer=dict(state={}, param_groups=[dict(lr=0.1)])), path)
+    torch.save(
+        dict(
+            meta=dict(epoch=1, cfg='model = dict()'),
+            state_dict=dict(w=torch.ones(3, 2)),
+            optimizer=dict(state={}, param_groups=[dict(lr=0.1)]),
+        ),
+        path,
+    )
     return path
 
 
@@ -139,8 +168,17 @@ def geotiff(root: Path) -> Path:
     from rasterio.transform import from_origin
 
     path = root / 'r.tif'
-    with rasterio.open(path, 'w', driver='GTiff', width=48, height=40, count=3, dtype='uint8',
-                       crs='EPSG:4326', transform=from_origin(25, 60, 1e-4, 1e-4)) as file:
+    with rasterio.open(
+        path,
+        'w',
+        driver='GTiff',
+        width=48,
+        height=40,
+        count=3,
+        dtype='uint8',
+        crs='EPSG:4326',
+        transform=from_origin(25, 60, 1e-4, 1e-4),
+    ) as file:
         file.write(tiny.picture().transpose(2, 0, 1))
     return path
 
@@ -148,10 +186,18 @@ def geotiff(root: Path) -> Path:
 def geojson(root: Path) -> Path:
     """Two features of a map."""
     square = [[[25, 60], [25.1, 60], [25.1, 60.1], [25, 60]]]
-    features = [dict(type='Feature', properties=dict(highway='primary', name='x'),
-                     geometry=dict(type='LineString', coordinates=[[25, 60], [25.1, 60.1]])),
-                dict(type='Feature', properties=dict(landuse='forest'),
-                     geometry=dict(type='Polygon', coordinates=square))]
+    features = [
+        dict(
+            type='Feature',
+            properties=dict(highway='primary', name='x'),
+            geometry=dict(type='LineString', coordinates=[[25, 60], [25.1, 60.1]]),
+        ),
+        dict(
+            type='Feature',
+            properties=dict(landuse='forest'),
+            geometry=dict(type='Polygon', coordinates=square),
+        ),
+    ]
     return written(root / 'map.geojson', dict(type='FeatureCollection', features=features))
 
 
@@ -162,24 +208,38 @@ def geopackage(root: Path) -> Path:
 
     path = root / 'map.gpkg'
     roads = np.array([shapely.to_wkb(shapely.LineString([(25, 60), (25.1, 60.1)]))], dtype=object)
-    pyogrio.raw.write(path, roads, [np.array(['primary'], dtype=object)], ['highway'],
-                      geometry_type='LineString', crs='EPSG:4326')
+    pyogrio.raw.write(
+        path,
+        roads,
+        [np.array(['primary'], dtype=object)],
+        ['highway'],
+        geometry_type='LineString',
+        crs='EPSG:4326',
+    )
     return path
 
 
 def sam_masks(root: Path) -> Path:
     """Masks as SAM's ``amg.py`` writes them, as runs."""
     (root / 'sam').mkdir()
-    masks = [dict(segmentation=dict(size=[40, 48], counts=[100 * k, 200, 1720 - 100 * k]),
-                  area=200, bbox=[0, 0, 9, 9], predicted_iou=0.9, stability_score=0.9)
-             for k in range(1, 4)]
+    masks = [
+        dict(
+            segmentation=dict(size=[40, 48], counts=[100 * k, 200, 1720 - 100 * k]),
+            area=200,
+            bbox=[0, 0, 9, 9],
+            predicted_iou=0.9,
+            stability_score=0.9,
+        )
+        for k in range(1, 4)
+    ]
     return written(root / 'sam' / 'a.json', masks)
 
 
 def manifest(root: Path) -> Path:
     """Records of a curation."""
-    line = json.dumps(dict(picture='a.png', status='kept', reason='', fields=dict(lon=1.0),
-                           made_by={}, key='k'))
+    line = json.dumps(
+        dict(picture='a.png', status='kept', reason='', fields=dict(lon=1.0), made_by={}, key='k')
+    )
     (root / 'tile.jsonl').write_text(f'{line}\n{line.replace("a.png", "b.png")}\n')
     return root / 'tile.jsonl'
 

@@ -47,8 +47,12 @@ TIMES = int(os.environ.get('URBANCROSS_FUZZ', '1'))
 REFUSALS = (ValueError, OSError)
 # The files are tiny; an image whose damaged header claims more may take what that size needs.
 MORE_MEMORY = 96 * 2**20
-PIPELINE = [dict(type='LoadImage'), dict(type='LoadSegments', num_segments=3),
-            dict(type='ResizeImage', scale=32), dict(type='PackRetrievalInputs')]
+PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='LoadSegments', num_segments=3),
+    dict(type='ResizeImage', scale=32),
+    dict(type='PackRetrievalInputs'),
+]
 
 
 def load_dataset(path: Path) -> None:
@@ -68,8 +72,9 @@ def verify_dataset(path: Path) -> None:
     root = path.parents[1]
     report = verify([str(root / 'annotations/tiny.json')], str(root))
     assert report.to_text()
-    errors = [example for one in report.findings for example in one.examples
-              if one.level == 'error']
+    errors = [
+        example for one in report.findings for example in one.examples if one.level == 'error'
+    ]
     for example in errors:
         assert '.json' in example or '.png' in example
         assert len(example) < 2 * LONGEST
@@ -85,29 +90,46 @@ def decode(path: Path) -> None:
 
 
 def convert_country(path: Path) -> None:
-    counts = urbancross.convert(urbancross.Options(
-        root=path.parent, out=path.parent / 'out', name='x', min_count=1, force=True))
-    images = {item['img_path'] for split in counts for item in
-              json.loads((path.parent / f'out/x_{split}.json').read_text())['data_list']}
+    counts = urbancross.convert(
+        urbancross.Options(
+            root=path.parent, out=path.parent / 'out', name='x', min_count=1, force=True
+        )
+    )
+    images = {
+        item['img_path']
+        for split in counts
+        for item in json.loads((path.parent / f'out/x_{split}.json').read_text())['data_list']
+    }
     assert images <= {f'{n}.png' for n in range(10)}
 
 
 def convert_precomp(path: Path) -> None:
-    counts = precomp.convert(precomp.Options(
-        root=path.parent, out=path.parent / 'out', name='x', split='random', min_count=1,
-        force=True))
+    counts = precomp.convert(
+        precomp.Options(
+            root=path.parent,
+            out=path.parent / 'out',
+            name='x',
+            split='random',
+            min_count=1,
+            force=True,
+        )
+    )
     assert all(split['captions'] for split in counts.values())
 
 
 def convert_karpathy(path: Path) -> None:
-    counts = karpathy.convert(Options(
-        root=path, out=path.parent / 'out', name='x', min_count=1, force=True))
+    counts = karpathy.convert(
+        Options(root=path, out=path.parent / 'out', name='x', min_count=1, force=True)
+    )
     assert all(split['images'] for split in counts.values())
 
 
 def convert_folder(path: Path) -> None:
-    counts = picture_folder.convert(picture_folder.Options(
-        images=path.parent / 'images', texts=path, out=path.parent / 'out', name='x', force=True))
+    counts = picture_folder.convert(
+        picture_folder.Options(
+            images=path.parent / 'images', texts=path, out=path.parent / 'out', name='x', force=True
+        )
+    )
     assert sum(split['images'] for split in counts.values()) == 4
 
 
@@ -156,15 +178,17 @@ def read_map(path: Path) -> None:
 
 def convert_masks(path: Path) -> None:
     out = path.parents[1] / 'out'
-    segment_folders.convert(segment_folders.Options(
-        root=path.parents[1], sam=path.parent, out=out, force=True))
+    segment_folders.convert(
+        segment_folders.Options(root=path.parents[1], sam=path.parent, out=out, force=True)
+    )
     for file in out.glob('*.json'):
         assert all(mask.any() for mask in decode_masks(read_sidecar(file)))
 
 
 def read_manifest(path: Path) -> None:
-    assert all(isinstance(one, Record) and isinstance(one.picture, str)
-               for one in Manifest(path).records())
+    assert all(
+        isinstance(one, Record) and isinstance(one.picture, str) for one in Manifest(path).records()
+    )
 
 
 # name: what is written, what reads it, how many damaged versions
@@ -174,8 +198,10 @@ READERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], None], int]] =
     'masks': (sound.sidecar, load_dataset, 150),
     'masks, verified': (sound.sidecar, verify_dataset, 40),
     'class map, verified': (sound.class_map, verify_dataset, 40),
-    **{f'image {suffix}': (partial(sound.image, suffix=suffix), decode, 100)
-       for suffix in ('.png', '.jpg', '.tif', '.bmp', '.webp')},
+    **{
+        f'image {suffix}': (partial(sound.image, suffix=suffix), decode, 100)
+        for suffix in ('.png', '.jpg', '.tif', '.bmp', '.webp')
+    },
     'CSV': (sound.country, convert_country, 80),
     'captions': (sound.precomp, convert_precomp, 60),
     'file names': (partial(sound.precomp, which='train_filename.txt'), convert_precomp, 60),
@@ -218,8 +244,9 @@ def test_damaged_files_are_read_right_or_refused_in_one_sentence(name: str, tmp_
             warnings.simplefilter('ignore')
             outcomes[attempt(read, path, tmp_path, f'{name}, damage {number}')] += 1
         used = peak_memory() - start
-        assert used < MORE_MEMORY + explained(path), \
+        assert used < MORE_MEMORY + explained(path), (
             f'{name}, damage {number} took {used / 2**20:.0f} MB'
+        )
     assert outcomes['refused'], outcomes
 
 
@@ -231,8 +258,9 @@ def attempt(read: Callable[[Path], None], path: Path, root: Path, what: str) -> 
         sentence = sentence_of(error)
         named = path.stem in sentence or str(root) in sentence
         if not named or len(sentence) > LONGEST + 60 or '\x1b' in sentence:
-            raise AssertionError(f'{what}: the sentence does not name {path.name}, or is too long: '
-                                 f'{sentence!r}') from error
+            raise AssertionError(
+                f'{what}: the sentence does not name {path.name}, or is too long: {sentence!r}'
+            ) from error
         return 'refused'
     except Exception as error:
         raise AssertionError(f'{what}: {type(error).__name__} {error!s:.200}') from error

@@ -22,15 +22,31 @@ from urbancross_mm.utils.text_files import parse_json
 
 NAMES = [f'a{n:02d}_x.jpg' for n in range(12)]
 TABLE = 'image_name,description,lon\n' + ''.join(
-    f'{name},"Text {n}, a ""good"" one",{n}\n' for n, name in enumerate(NAMES))
-KARPATHY = dict(images=[dict(filename=name, split='train', sentences=[dict(raw='one')])
-                        for name in NAMES[:4]])
-BY_CLASS = {label: [dict(filename=name, split='val', raw='one', raw_1='two') for name in NAMES[:2]]
-            for label in ('port', 'beach')}
-ANNOTATIONS = dict(metainfo=dict(schema=1, dataset='x', domain='x', split='train'), data_list=[
-    dict(img_id=name, img_path=name, captions=['one', 'two'],
-         caption_ids=[f'{name}#{k}' for k in 'ab'],
-         lon=1.5, lat=2, geo_tags=['a'], label='port') for name in NAMES[:4]])
+    f'{name},"Text {n}, a ""good"" one",{n}\n' for n, name in enumerate(NAMES)
+)
+KARPATHY = dict(
+    images=[dict(filename=name, split='train', sentences=[dict(raw='one')]) for name in NAMES[:4]]
+)
+BY_CLASS = {
+    label: [dict(filename=name, split='val', raw='one', raw_1='two') for name in NAMES[:2]]
+    for label in ('port', 'beach')
+}
+ANNOTATIONS = dict(
+    metainfo=dict(schema=1, dataset='x', domain='x', split='train'),
+    data_list=[
+        dict(
+            img_id=name,
+            img_path=name,
+            captions=['one', 'two'],
+            caption_ids=[f'{name}#{k}' for k in 'ab'],
+            lon=1.5,
+            lat=2,
+            geo_tags=['a'],
+            label='port',
+        )
+        for name in NAMES[:4]
+    ],
+)
 VOCABULARY = dict(word2idx={'one': 1, 'two': 2, '<unk>': 3}, idx2word={'1': 'one'}, idx=4)
 
 
@@ -40,13 +56,19 @@ def of_table(path: Path) -> list[str]:
 
 def of_entries(path: Path) -> list[str]:
     builder = karpathy.RecordBuilder(karpathy.Options(root=path, out=path, name='x'))
-    return [text for where, entry in karpathy.read_entries(path)
-            for text in karpathy._parse(entry, where, builder)[1].captions]
+    return [
+        text
+        for where, entry in karpathy.read_entries(path)
+        for text in karpathy._parse(entry, where, builder)[1].captions
+    ]
 
 
 def of_annotations(path: Path) -> list[str]:
-    return [text for item in load_annotations(str(path))[1]
-            for text in (item['img_id'], *item['captions'])]
+    return [
+        text
+        for item in load_annotations(str(path))[1]
+        for text in (item['img_id'], *item['captions'])
+    ]
 
 
 def of_vocabulary(path: Path) -> list[str]:
@@ -72,9 +94,16 @@ def outcome(read: Callable[[Path], list[str]], path: Path, content: bytes) -> li
 
 
 @pytest.mark.parametrize('mutate', [mutate_bytes, mutate_json])
-@pytest.mark.parametrize('read, content', [
-    (of_entries, KARPATHY), (of_entries, BY_CLASS), (of_annotations, ANNOTATIONS),
-    (of_vocabulary, VOCABULARY)], ids=['karpathy', 'classes', 'annotations', 'vocabulary'])
+@pytest.mark.parametrize(
+    'read, content',
+    [
+        (of_entries, KARPATHY),
+        (of_entries, BY_CLASS),
+        (of_annotations, ANNOTATIONS),
+        (of_vocabulary, VOCABULARY),
+    ],
+    ids=['karpathy', 'classes', 'annotations', 'vocabulary'],
+)
 def test_json_is_read_whole_or_refused(tmp_path, read, content, mutate):
     whole, refused = json.dumps(content, indent=1).encode(), 0
     for seed in range(250):
@@ -96,7 +125,8 @@ def test_a_table_is_read_whole_or_refused(tmp_path):
         if found:
             text = damaged.decode('utf-8-sig')
             assert sum(name in found for name in NAMES) >= sum(
-                f'\n{name},' in text.replace('\r\n', '\n').replace('\r', '\n') for name in NAMES)
+                f'\n{name},' in text.replace('\r\n', '\n').replace('\r', '\n') for name in NAMES
+            )
             assert not any('\n' in cell and '.jpg,' in cell for cell in found)
     assert 100 < refused < 400
 
@@ -107,13 +137,16 @@ def test_lists_are_read_whole_or_refused(tmp_path, file):
     whole, refused = (tmp_path / file).read_bytes(), 0
     expected = {name: captions_of(name) for name in NAMES}
     for seed in range(250):
+
         def read(path: Path) -> list[Any]:
             return precomp.read_split(tmp_path, 'test', Problems())
+
         found = outcome(read, tmp_path / file, mutate_bytes(whole, random.Random(seed)))
         refused += found is None
         if found and file == 'test_filename.txt':
             assert [text for one in found for text in one.captions] == [
-                text for captions in expected.values() for text in captions]
+                text for captions in expected.values() for text in captions
+            ]
         elif found:
             assert [one.name for one in found] == NAMES
             assert all(len(one.captions) == 5 for one in found)

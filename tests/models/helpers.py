@@ -17,30 +17,41 @@ TINY_CLIP = dict(
     text_cfg=dict(context_length=8, vocab_size=64, width=32, heads=2, layers=2),
 )
 IMAGE_ENCODER = dict(type='OpenCLIPImageEncoder', model_cfg=TINY_CLIP)
-TEXT_ENCODER = dict(type='GRUTextEncoder', vocab_size=64, embed_dim=EMBED_DIM, word_dim=8,
-                    hidden_dim=8)
+TEXT_ENCODER = dict(
+    type='GRUTextEncoder', vocab_size=64, embed_dim=EMBED_DIM, word_dim=8, hidden_dim=8
+)
 HEAD = dict(type='RetrievalHead', loss=dict(type='PairwiseRankingLoss'))
 
 
 def cross_modal(**kwargs: object) -> CrossModalRetriever:
     """A small model of two towers."""
-    return CrossModalRetriever(**{
-        'image_encoder': IMAGE_ENCODER, 'text_encoder': TEXT_ENCODER, 'head': HEAD, **kwargs})
+    return CrossModalRetriever(
+        **{'image_encoder': IMAGE_ENCODER, 'text_encoder': TEXT_ENCODER, 'head': HEAD, **kwargs}
+    )
 
 
 def urbancross(mode: str = 'frozen', **kwargs: object) -> UrbanCross:
     """A small UrbanCross."""
-    return UrbanCross(**{
-        'image_encoder': IMAGE_ENCODER, 'text_encoder': TEXT_ENCODER, 'head': HEAD,
-        'segment_encoder': dict(mode=mode), **kwargs})
+    return UrbanCross(
+        **{
+            'image_encoder': IMAGE_ENCODER,
+            'text_encoder': TEXT_ENCODER,
+            'head': HEAD,
+            'segment_encoder': dict(mode=mode),
+            **kwargs,
+        }
+    )
 
 
-def sample(img_id: str, texts: list[str], captions: list[str] | None = None
-           ) -> RetrievalDataSample:
+def sample(img_id: str, texts: list[str], captions: list[str] | None = None) -> RetrievalDataSample:
     """A record with ids made from the texts."""
-    return RetrievalDataSample(metainfo=dict(
-        img_id=img_id, text_ids=[stable_id(text) for text in texts],
-        caption_text_ids=[stable_id(text) for text in captions or texts]))
+    return RetrievalDataSample(
+        metainfo=dict(
+            img_id=img_id,
+            text_ids=[stable_id(text) for text in texts],
+            caption_text_ids=[stable_id(text) for text in captions or texts],
+        )
+    )
 
 
 def batch(size: int = 4, segments: int = 3) -> tuple[dict[str, Tensor], list]:
@@ -55,16 +66,23 @@ def batch(size: int = 4, segments: int = 3) -> tuple[dict[str, Tensor], list]:
     return inputs, [sample(f'set/{i}', [f'text {i}']) for i in range(size)]
 
 
-def domain_batch(source: int = 6, target: int = 4, dim: int = EMBED_DIM, **fields: Tensor
-                 ) -> DomainBatch:
+def domain_batch(
+    source: int = 6, target: int = 4, dim: int = EMBED_DIM, **fields: Tensor
+) -> DomainBatch:
     """Random unit vectors that take a gradient, and random weights with sum 1."""
+
     def vectors(rows: int) -> Tensor:
         return normalize(torch.randn(rows, dim)).requires_grad_()
 
     weights = [torch.rand(rows) + 0.1 for rows in (source, target)]
     made = DomainBatch(
-        vectors(source), vectors(source), vectors(target), vectors(target),
-        torch.eye(source, dtype=torch.bool), *(one / one.sum() for one in weights))
+        vectors(source),
+        vectors(source),
+        vectors(target),
+        vectors(target),
+        torch.eye(source, dtype=torch.bool),
+        *(one / one.sum() for one in weights),
+    )
     return made._replace(**fields)
 
 

@@ -11,13 +11,16 @@ def test_module_passes_through() -> None:
     assert build_part(module, 'neck') is module
 
 
-@pytest.mark.parametrize('cfg, words', [
-    (dict(type='GRUTextEncodr'), ("unknown text encoder 'GRUTextEncodr'", 'GRUTextEncoder')),
-    (dict(type='ResNet'), ("unknown text encoder 'ResNet'", 'mmpretrain.ResNet')),
-    (dict(type='mmpretrain.ResNt'), ("registry of 'mmpretrain'", 'mmpretrain.ResNet')),
-    (dict(type='mmnothing.ResNet'), ("'mmnothing'", 'installed')),
-    (dict(depth=18), ("no 'type'", 'depth')),
-])
+@pytest.mark.parametrize(
+    'cfg, words',
+    [
+        (dict(type='GRUTextEncodr'), ("unknown text encoder 'GRUTextEncodr'", 'GRUTextEncoder')),
+        (dict(type='ResNet'), ("unknown text encoder 'ResNet'", 'mmpretrain.ResNet')),
+        (dict(type='mmpretrain.ResNt'), ("registry of 'mmpretrain'", 'mmpretrain.ResNet')),
+        (dict(type='mmnothing.ResNet'), ("'mmnothing'", 'installed')),
+        (dict(depth=18), ("no 'type'", 'depth')),
+    ],
+)
 def test_unknown_names(cfg: dict, words: tuple[str, ...]) -> None:
     with pytest.raises(ValueError) as caught:
         build_part(cfg, 'text encoder')

@@ -18,8 +18,12 @@ from urbancross_mm.structures import RetrievalDataSample
 
 
 def packed(seed: int, num_texts: int = 1, masks: np.ndarray | None = None) -> dict:
-    results = dict(img=picture(seed=seed), img_id=str(seed), text_ids=list(range(num_texts)),
-                   text=torch.full((num_texts, 4), seed))
+    results = dict(
+        img=picture(seed=seed),
+        img_id=str(seed),
+        text_ids=list(range(num_texts)),
+        text=torch.full((num_texts, 4), seed),
+    )
     if masks is not None:
         results.update(segment_bits=pack_masks(masks, 2), num_segments=masks.shape[2])
     return PackRetrievalInputs()(results)
@@ -46,19 +50,23 @@ def test_white_segments_equal_painting_each_mask(size):
     batch = [packed(k, masks=m) for k, m in enumerate(masks)]
     model = RetrievalDataPreprocessor(num_segments=4, segment_size=size)
     out = model(pseudo_collate(batch))['inputs']
-    assert out['segment_mask'].tolist() == [
-        [True] * 3 + [False], [True] + [False] * 3, [True] * 4]
+    assert out['segment_mask'].tolist() == [[True] * 3 + [False], [True] + [False] * 3, [True] * 4]
     assert out['segments'].shape == (3, 4, 3, *((size, size) if size else (40, 48)))
     assert out['segments'].dtype == torch.float32
     for b, mask in enumerate(masks):
         for k in range(min(4, mask.shape[2])):
             image, one = picture(seed=b), mask[..., k]
             if size:  # picture and mask are resized, then composed
-                small = interpolate(torch.from_numpy(image).permute(2, 0, 1)[None].float(), size,
-                                    mode='bilinear', antialias=True)[0]
+                small = interpolate(
+                    torch.from_numpy(image).permute(2, 0, 1)[None].float(),
+                    size,
+                    mode='bilinear',
+                    antialias=True,
+                )[0]
                 image = small.round().permute(1, 2, 0).numpy()
-                one = interpolate(torch.from_numpy(one)[None, None], size,
-                                  mode='nearest-exact')[0, 0].numpy()
+                one = interpolate(torch.from_numpy(one)[None, None], size, mode='nearest-exact')[
+                    0, 0
+                ].numpy()
             painted = np.where(one[..., None] > 0, image, 255)
             torch.testing.assert_close(out['segments'][b, k], normalised(painted))
 
@@ -77,8 +85,9 @@ def test_crop_segments_show_the_box():
     model = RetrievalDataPreprocessor(num_segments=2, segment_mode='crop', segment_size=10)
     out = model(pseudo_collate([packed(0, masks=mask)]))['inputs']
     assert out['segments'].shape == (1, 2, 3, 10, 10)
-    torch.testing.assert_close(out['segments'][0, 0], normalised(picture()[10:20, 4:14]),
-                               atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        out['segments'][0, 0], normalised(picture()[10:20, 4:14]), atol=0.02, rtol=0
+    )
     assert out['segment_mask'].tolist() == [[True, False]]
 
 
@@ -91,14 +100,20 @@ def test_segments_cut_away_count_as_none(mode):
     model = RetrievalDataPreprocessor(num_segments=3, segment_mode=mode)
     out = model(pseudo_collate([packed(0, masks=some), packed(1, masks=none)]))['inputs']
     assert out['segment_mask'].tolist() == [[True, False, True], [True, False, False]]
-    torch.testing.assert_close(out['segments'][1, 0], normalised(picture(seed=1)),
-                               atol=0.02 if mode == 'crop' else 1e-5, rtol=0)
+    torch.testing.assert_close(
+        out['segments'][1, 0],
+        normalised(picture(seed=1)),
+        atol=0.02 if mode == 'crop' else 1e-5,
+        rtol=0,
+    )
 
 
 def test_published_segment_pictures():
     images = np.stack([picture(seed=k) for k in range(4)])
-    batch = [PackRetrievalInputs()(dict(img=picture(), segment_images=images, num_segments=n))
-             for n in (2, 4)]
+    batch = [
+        PackRetrievalInputs()(dict(img=picture(), segment_images=images, num_segments=n))
+        for n in (2, 4)
+    ]
     out = RetrievalDataPreprocessor(num_segments=3)(pseudo_collate(batch))['inputs']
     assert out['segment_mask'].tolist() == [[True, True, False], [True] * 3]
     torch.testing.assert_close(out['segments'][1, 2], normalised(picture(seed=2)))
@@ -116,8 +131,9 @@ def test_pictures_alone_and_texts_alone():
 
 def test_feature_vectors_pass_as_they_are():
     rows = torch.randn(3, 7)
-    batch = [PackRetrievalInputs()(dict(image_feats=row.numpy(), text=row[None] * 2))
-             for row in rows]
+    batch = [
+        PackRetrievalInputs()(dict(image_feats=row.numpy(), text=row[None] * 2)) for row in rows
+    ]
     out = RetrievalDataPreprocessor()(pseudo_collate(batch))['inputs']
     assert out['image'].equal(rows) and out['text'].equal(rows * 2)
     with pytest.raises(ValueError, match='image of one batch differ in shape'):
@@ -153,8 +169,11 @@ def test_input_is_left_alone_and_nothing_is_saved():
 
 def test_uneven_sizes_are_named():
     images = [torch.zeros(3, 4, 4), torch.zeros(3, 4, 5)]
-    with pytest.raises(ValueError, match=r'image of one batch differ in shape: .*\(3, 4, 4\), '
-                                         r'\(3, 4, 5\).*ResizeImage'):
+    with pytest.raises(
+        ValueError,
+        match=r'image of one batch differ in shape: .*\(3, 4, 4\), '
+        r'\(3, 4, 5\).*ResizeImage',
+    ):
         RetrievalDataPreprocessor()(dict(inputs=dict(image=images)))
     small = packed(0, masks=random_masks(2, 20, 24))
     with pytest.raises(ValueError, match=r'masks of \(20, 24\) for pictures of \(40, 48\)'):
@@ -164,15 +183,18 @@ def test_uneven_sizes_are_named():
         RetrievalDataPreprocessor()(bits)
 
 
-@pytest.mark.parametrize('arguments, sentence', [
-    (dict(stats='coco'), "stats must be one of .* got 'coco'"),
-    (dict(mean=[1, 2, 3]), 'give both mean and std, or stats alone'),
-    (dict(mean=[0] * 3, std=[1] * 3, stats='clip'), 'or stats alone'),
-    (dict(mean=[0] * 3, std=[1, 1, 0]), 'std positive'),
-    (dict(segment_mode='black'), "segment_mode must be one of .* got 'black'"),
-    (dict(num_segments=0), 'num_segments must be at least 1, got 0'),
-    (dict(segment_size=0), 'segment_size must be positive, got 0'),
-])
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        (dict(stats='coco'), "stats must be one of .* got 'coco'"),
+        (dict(mean=[1, 2, 3]), 'give both mean and std, or stats alone'),
+        (dict(mean=[0] * 3, std=[1] * 3, stats='clip'), 'or stats alone'),
+        (dict(mean=[0] * 3, std=[1, 1, 0]), 'std positive'),
+        (dict(segment_mode='black'), "segment_mode must be one of .* got 'black'"),
+        (dict(num_segments=0), 'num_segments must be at least 1, got 0'),
+        (dict(segment_size=0), 'segment_size must be positive, got 0'),
+    ],
+)
 def test_bad_arguments(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         RetrievalDataPreprocessor(**arguments)

@@ -82,21 +82,24 @@ def test_the_added_tensor_may_change_afterwards() -> None:
     assert index.search(torch.eye(3)[1], topk=1).scores.item() == 1.0
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda index: index.add(torch.eye(4)), 'embeds have width 4, the index has width 3'),
-    (lambda index: index.add(torch.full((1, 3), float('nan'))), 'embeds must be finite'),
-    (lambda index: index.add(torch.ones(3)), r'shape \(N, D\)'),
-    (lambda index: index.search(torch.eye(4)), 'queries have width 4'),
-    (lambda index: index.search(torch.full((3,), float('inf'))), 'queries must be finite'),
-    (lambda index: index.search(torch.ones(0, 3)), 'queries must be finite'),
-    (lambda index: index.search(torch.eye(3), topk=0), 'topk must be at least 1, .* got 0'),
-    (lambda index: index.search(torch.eye(3), topk=1.5), 'topk must be at least 1, .* got 1.5'),
-    (lambda index: index.search(torch.eye(3), where=[True]), 'where must be 3 bools'),
-    (lambda index: index.search(torch.eye(3), where=torch.ones(3)), 'where must be 3 bools'),
-    (lambda index: TorchIndex().search(torch.eye(3)), 'the index is empty'),
-    (lambda index: TorchIndex(dtype='int8'), "got 'int8'"),
-    (lambda index: TorchIndex(chunk_size=0), 'chunk_size must be at least 1'),
-])
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda index: index.add(torch.eye(4)), 'embeds have width 4, the index has width 3'),
+        (lambda index: index.add(torch.full((1, 3), float('nan'))), 'embeds must be finite'),
+        (lambda index: index.add(torch.ones(3)), r'shape \(N, D\)'),
+        (lambda index: index.search(torch.eye(4)), 'queries have width 4'),
+        (lambda index: index.search(torch.full((3,), float('inf'))), 'queries must be finite'),
+        (lambda index: index.search(torch.ones(0, 3)), 'queries must be finite'),
+        (lambda index: index.search(torch.eye(3), topk=0), 'topk must be at least 1, .* got 0'),
+        (lambda index: index.search(torch.eye(3), topk=1.5), 'topk must be at least 1, .* got 1.5'),
+        (lambda index: index.search(torch.eye(3), where=[True]), 'where must be 3 bools'),
+        (lambda index: index.search(torch.eye(3), where=torch.ones(3)), 'where must be 3 bools'),
+        (lambda index: TorchIndex().search(torch.eye(3)), 'the index is empty'),
+        (lambda index: TorchIndex(dtype='int8'), "got 'int8'"),
+        (lambda index: TorchIndex(chunk_size=0), 'chunk_size must be at least 1'),
+    ],
+)
 def test_bad_arguments(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(build(torch.eye(3)))

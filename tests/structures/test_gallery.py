@@ -11,8 +11,12 @@ from urbancross_mm.utils.file_stamp import FileStamp
 
 
 def make() -> Gallery:
-    return Gallery(torch.eye(3, dtype=torch.float16)[:2], ['a.jpg', 'ä b.jpg'],
-                   [dict(lon=24.9, lat=None), dict(domain='spain')], 'weights 1')
+    return Gallery(
+        torch.eye(3, dtype=torch.float16)[:2],
+        ['a.jpg', 'ä b.jpg'],
+        [dict(lon=24.9, lat=None), dict(domain='spain')],
+        'weights 1',
+    )
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -21,7 +25,10 @@ def test_round_trip(tmp_path: Path) -> None:
     loaded = Gallery.load(tmp_path / 'new' / 'gallery.pth')
     assert torch.equal(loaded.embeds, gallery.embeds) and loaded.embeds.dtype == torch.float16
     assert (loaded.ids, loaded.metadata, loaded.fingerprint) == (
-        gallery.ids, gallery.metadata, gallery.fingerprint)
+        gallery.ids,
+        gallery.metadata,
+        gallery.fingerprint,
+    )
     assert [file.name for file in (tmp_path / 'new').iterdir()] == ['gallery.pth']
 
 
@@ -79,7 +86,7 @@ def test_foreign_files_are_refused_and_not_executed(tmp_path: Path, monkeypatch)
     assert not Path('owned').exists()
     make().save('gallery.pth')
     whole = Path('gallery.pth').read_bytes()
-    Path('gallery.pth').write_bytes(whole[:len(whole) // 2])
+    Path('gallery.pth').write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match='damaged'):
         Gallery.load('gallery.pth')
 
@@ -89,8 +96,12 @@ def test_files_and_their_folder_come_back(tmp_path: Path) -> None:
     paths = [str(tmp_path / 'tiles' / name) for name in ('a.jpg', 'b.jpg')]
     for path in paths:
         Path(path).write_text(path)
-    gallery = Gallery(torch.eye(2), paths, folder=str(tmp_path / 'tiles'),
-                      stamps=[FileStamp.of(path) for path in paths])
+    gallery = Gallery(
+        torch.eye(2),
+        paths,
+        folder=str(tmp_path / 'tiles'),
+        stamps=[FileStamp.of(path) for path in paths],
+    )
     gallery.save(tmp_path / 'g')
     loaded = Gallery.load(tmp_path / 'g')
     assert loaded.is_same(gallery) and loaded.names == ['a.jpg', 'b.jpg']
@@ -102,39 +113,67 @@ def test_files_and_their_folder_come_back(tmp_path: Path) -> None:
 
 
 def test_names_are_what_comes_after_the_folder() -> None:
-    for folder, ids in (('', ['x/a.jpg']), ('.', ['x/a.jpg']), ('/', ['/x/a.jpg']),
-                        ('t/', ['t/x/a.jpg']), ('./t', ['t/x/a.jpg'])):
+    for folder, ids in (
+        ('', ['x/a.jpg']),
+        ('.', ['x/a.jpg']),
+        ('/', ['/x/a.jpg']),
+        ('t/', ['t/x/a.jpg']),
+        ('./t', ['t/x/a.jpg']),
+    ):
         assert Gallery(torch.ones(1, 2), ids, folder=folder).names == ['x/a.jpg']
     assert Gallery(torch.ones(1, 2), ['/x/a.jpg']).names == ['/x/a.jpg']
 
 
 def test_an_earlier_gallery_is_built_again(tmp_path: Path) -> None:
-    torch.save(dict(format='urbancross_mm.gallery/1', embeds=torch.eye(2), ids=['a', 'b'],
-                    metadata='[{}, {}]', fingerprint='x'), tmp_path / 'g')
+    torch.save(
+        dict(
+            format='urbancross_mm.gallery/1',
+            embeds=torch.eye(2),
+            ids=['a', 'b'],
+            metadata='[{}, {}]',
+            fingerprint='x',
+        ),
+        tmp_path / 'g',
+    )
     with pytest.raises(ValueError, match='earlier version.*build it again'):
         Gallery.load(tmp_path / 'g')
 
 
-@pytest.mark.parametrize(('part', 'message'), [
-    (dict(embeds=torch.eye(2) / 0), '2 of 2 embeddings are not finite, the first is that of a'),
-    (dict(embeds=torch.tensor([[1, 0], [float('nan'), 0]])), '1 of 2 .* that of b'),
-    (dict(embeds=[[1.0, 0.0], [0.0, 1.0]]), 'embeds must be a tensor, got list'),
-    (dict(embeds=torch.ones(3, 2)), '3 embeddings, 2 ids'),
-    (dict(embeds=torch.ones(2, 2, 2)), r'shape \(N, D\)'),
-    (dict(ids=['a', 1]), 'ids must be a list of str'), (dict(ids='ab'), 'ids must be a list'),
-    (dict(metadata='[1, 2]'), 'metadata must be a list of dict'),
-    (dict(metadata='{"a": 1}'), 'metadata must be a list'), (dict(metadata='[{'), 'damaged'),
-    (dict(metadata=None), 'damaged'), (dict(fingerprint=1), 'fingerprint must be a str, got int'),
-    (dict(stamps=[(1, 2, 3, 'x')]), '1 stamps for 2 ids'), (dict(stamps=[(1,), 2]), 'damaged'),
-    (dict(embeds=torch.zeros(1).expand(2, 10**15)), 'larger than what the file holds'),
-    (dict(embeds=torch.eye(2).to_sparse()), 'damaged'),
-    (dict(embeds=torch.eye(2).to(torch.float8_e4m3fn)), 'damaged'),
-    (dict(metadata='[' * 10**5), 'damaged'),
-    (dict(folder=None), 'folder must be a str'), (dict(more=1), 'damaged'),
-])
+@pytest.mark.parametrize(
+    ('part', 'message'),
+    [
+        (dict(embeds=torch.eye(2) / 0), '2 of 2 embeddings are not finite, the first is that of a'),
+        (dict(embeds=torch.tensor([[1, 0], [float('nan'), 0]])), '1 of 2 .* that of b'),
+        (dict(embeds=[[1.0, 0.0], [0.0, 1.0]]), 'embeds must be a tensor, got list'),
+        (dict(embeds=torch.ones(3, 2)), '3 embeddings, 2 ids'),
+        (dict(embeds=torch.ones(2, 2, 2)), r'shape \(N, D\)'),
+        (dict(ids=['a', 1]), 'ids must be a list of str'),
+        (dict(ids='ab'), 'ids must be a list'),
+        (dict(metadata='[1, 2]'), 'metadata must be a list of dict'),
+        (dict(metadata='{"a": 1}'), 'metadata must be a list'),
+        (dict(metadata='[{'), 'damaged'),
+        (dict(metadata=None), 'damaged'),
+        (dict(fingerprint=1), 'fingerprint must be a str, got int'),
+        (dict(stamps=[(1, 2, 3, 'x')]), '1 stamps for 2 ids'),
+        (dict(stamps=[(1,), 2]), 'damaged'),
+        (dict(embeds=torch.zeros(1).expand(2, 10**15)), 'larger than what the file holds'),
+        (dict(embeds=torch.eye(2).to_sparse()), 'damaged'),
+        (dict(embeds=torch.eye(2).to(torch.float8_e4m3fn)), 'damaged'),
+        (dict(metadata='[' * 10**5), 'damaged'),
+        (dict(folder=None), 'folder must be a str'),
+        (dict(more=1), 'damaged'),
+    ],
+)
 def test_a_doctored_file_is_refused_by_name(part: dict, message: str, tmp_path: Path) -> None:
-    whole = dict(format='urbancross_mm.gallery/2', embeds=torch.eye(2), ids=['a', 'b'],
-                 metadata='[{}, {}]', fingerprint='x', folder='', stamps=[])
+    whole = dict(
+        format='urbancross_mm.gallery/2',
+        embeds=torch.eye(2),
+        ids=['a', 'b'],
+        metadata='[{}, {}]',
+        fingerprint='x',
+        folder='',
+        stamps=[],
+    )
     torch.save({**whole, **part}, tmp_path / 'g')
     with pytest.raises(ValueError, match=message) as caught:
         Gallery.load(tmp_path / 'g')
@@ -145,12 +184,15 @@ def test_a_doctored_file_is_refused_by_name(part: dict, message: str, tmp_path: 
             Gallery.load(tmp_path / 'g')
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ((torch.eye(2), ['a']), '2 embeddings, 1 ids and 1 metadata'),
-    ((torch.eye(2), ['a', 'b'], [{}]), '2 embeddings, 2 ids and 1 metadata'),
-    ((torch.ones(2), ['a', 'b']), r'floating of shape \(N, D\)'),
-    ((torch.ones(2, 2).long(), ['a', 'b']), 'floating'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ((torch.eye(2), ['a']), '2 embeddings, 1 ids and 1 metadata'),
+        ((torch.eye(2), ['a', 'b'], [{}]), '2 embeddings, 2 ids and 1 metadata'),
+        ((torch.ones(2), ['a', 'b']), r'floating of shape \(N, D\)'),
+        ((torch.ones(2, 2).long(), ['a', 'b']), 'floating'),
+    ],
+)
 def test_parts_must_belong_together(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Gallery(*arguments)
@@ -164,8 +206,10 @@ def test_metadata_default_is_one_record_a_picture() -> None:
 
 def test_a_compressed_gallery_is_refused(tmp_path: Path) -> None:
     Gallery(torch.zeros(1000, 1000), [str(n) for n in range(1000)]).save(tmp_path / 'whole')
-    with zipfile.ZipFile(tmp_path / 'whole') as whole, \
-            zipfile.ZipFile(tmp_path / 'bomb', 'w', zipfile.ZIP_DEFLATED) as bomb:
+    with (
+        zipfile.ZipFile(tmp_path / 'whole') as whole,
+        zipfile.ZipFile(tmp_path / 'bomb', 'w', zipfile.ZIP_DEFLATED) as bomb,
+    ):
         for name in whole.namelist():
             bomb.writestr(name, whole.read(name))
     with pytest.raises(ValueError, match=r'bomb: it has \d+ bytes and claims to hold \d{7}'):

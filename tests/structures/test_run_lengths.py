@@ -31,8 +31,18 @@ def runs_of(mask: np.ndarray) -> list[int]:
 
 def write(path, counts, size=SIZE, image_size=None, **fields):
     segment = dict(counts=counts, score=0.5, area=10, bbox=[0, 0, 1, 1])
-    path.write_text(json.dumps({**dict(image_size=list(image_size or size), size=list(size),
-                                       source='x', segments=[{**segment, **fields}])}))
+    path.write_text(
+        json.dumps(
+            {
+                **dict(
+                    image_size=list(image_size or size),
+                    size=list(size),
+                    source='x',
+                    segments=[{**segment, **fields}],
+                )
+            }
+        )
+    )
 
 
 @pytest.mark.parametrize('share', [0.0, 0.02, 0.5, 0.98, 1.0])
@@ -41,8 +51,8 @@ def test_masks_are_those_of_pycocotools_in_both_forms(size, share):
     rng = np.random.default_rng(round(100 * share) + size[0])
     masks = (rng.random((5, *size)) < share).astype(np.uint8)
     masks[0] = 0
-    masks[1, size[0] // 2:] = 1
-    masks[2, :, size[1] // 3:] = 1
+    masks[1, size[0] // 2 :] = 1
+    masks[2, :, size[1] // 3 :] = 1
     texts = texts_of(masks)
     wanted = coco.decode([dict(size=size, counts=text.encode()) for text in texts])
     assert np.array_equal(decode_runs(texts, size), wanted.transpose(2, 0, 1))
@@ -50,8 +60,13 @@ def test_masks_are_those_of_pycocotools_in_both_forms(size, share):
     lists = [runs_of(mask) for mask in masks]
     assert np.array_equal(decode_runs(lists, size), masks)
     assert np.array_equal(decode_runs([*texts[:2], *lists[2:]], size), masks)
-    assert np.concatenate([coco.frPyObjects(dict(counts=one, size=size), *size)['counts']
-                           == text.encode() for one, text in zip(lists, texts)], axis=None).all()
+    assert np.concatenate(
+        [
+            coco.frPyObjects(dict(counts=one, size=size), *size)['counts'] == text.encode()
+            for one, text in zip(lists, texts)
+        ],
+        axis=None,
+    ).all()
 
 
 def test_no_mask_at_all():
@@ -63,11 +78,13 @@ def test_every_cut_and_every_change_of_a_character_is_found_or_harmless():
     mask = np.zeros((1, *SIZE), np.uint8)
     mask[0, 4:20, 3:30] = 1
     mask[0, 9:12, 8:13] = 0
-    text, = texts_of(mask)
+    (text,) = texts_of(mask)
     let_through = 0
     variants = [text[:cut] for cut in range(len(text))] + [
-        text[:place] + new + text[place + 1:]
-        for place in range(len(text)) for new in ('0', 'O', 'P', 'o', 'p', '/', '?')]
+        text[:place] + new + text[place + 1 :]
+        for place in range(len(text))
+        for new in ('0', 'O', 'P', 'o', 'p', '/', '?')
+    ]
     for variant in variants:
         try:
             found = decode_runs([variant], SIZE)[0]
@@ -88,7 +105,7 @@ def broken():
         'short': ([900], 'add up to 900 pixels'),
         'long': ([900, rest, 1], 'add up to 1021 pixels'),
         'huge': ([4_000_000_000], 'run of 4000000000 pixels'),
-        'above 32 bits': ([2 ** 40], 'neither a text nor a list of lengths'),
+        'above 32 bits': ([2**40], 'neither a text nor a list of lengths'),
         'negative': ([910, -10, 120], 'neither a text nor a list of lengths'),
         'not whole': ([900.0, 120], 'neither a text nor a list of lengths'),
         'true': ([True, 1019], 'neither a text nor a list of lengths'),
@@ -109,7 +126,7 @@ def test_broken_counts_are_refused_wherever_masks_are_read(tmp_path, name):
     counts, sentence = broken()[name]
     with pytest.raises(ValueError, match=sentence):
         decode_runs([counts], SIZE)
-    whole, = texts_of(np.ones((1, *SIZE), np.uint8))
+    (whole,) = texts_of(np.ones((1, *SIZE), np.uint8))
     with pytest.raises(ValueError, match='mask 1|mask 0' if isinstance(counts, list) else 'mask 1'):
         check_runs([whole, counts, whole], SIZE)
     path = tmp_path / 'a.json'
@@ -119,25 +136,35 @@ def test_broken_counts_are_refused_wherever_masks_are_read(tmp_path, name):
     with pytest.raises(ValueError, match=f'hold a broken mask.*{sentence}'):
         decode_masks(load_sidecar(path))
     with pytest.raises(ValueError, match=rf'a\.json hold a broken mask.*{sentence}'):
-        LoadSegments(4).transform(dict(segments_path=str(path), img_path='p.png', ori_shape=SIZE,
-                                       img_shape=SIZE))
+        LoadSegments(4).transform(
+            dict(segments_path=str(path), img_path='p.png', ori_shape=SIZE, img_shape=SIZE)
+        )
 
 
-@pytest.mark.parametrize('size', [(100_000, 100_000), (2 ** 40, 1), (0, 5), (5, -1)])
+@pytest.mark.parametrize('size', [(100_000, 100_000), (2**40, 1), (0, 5), (5, -1)])
 def test_a_size_that_nobody_has_allocates_nothing(size):
     with pytest.raises(ValueError):
         decode_runs(['0', [1]], size)
 
 
-@pytest.mark.parametrize(('fields', 'sentence'), [
-    (dict(image_size=(20, 22)), 'larger than their picture'),
-    (dict(size=(15, 33), image_size=SIZE), 'another aspect'),
-    (dict(size=(30.0, 34)), "'size'"), (dict(size=(True, 34)), "'size'"),
-    (dict(score=float('nan')), 'segment 0'), (dict(score=float('inf')), 'segment 0'),
-    (dict(score=True), 'segment 0'), (dict(score='1'), 'segment 0'),
-    (dict(score=10 ** 400), 'segment 0'), (dict(area=-1), 'segment 0'),
-    (dict(area=None), 'segment 0'), (dict(counts={}), 'segment 0'), (dict(counts=7), 'segment 0'),
-])
+@pytest.mark.parametrize(
+    ('fields', 'sentence'),
+    [
+        (dict(image_size=(20, 22)), 'larger than their picture'),
+        (dict(size=(15, 33), image_size=SIZE), 'another aspect'),
+        (dict(size=(30.0, 34)), "'size'"),
+        (dict(size=(True, 34)), "'size'"),
+        (dict(score=float('nan')), 'segment 0'),
+        (dict(score=float('inf')), 'segment 0'),
+        (dict(score=True), 'segment 0'),
+        (dict(score='1'), 'segment 0'),
+        (dict(score=10**400), 'segment 0'),
+        (dict(area=-1), 'segment 0'),
+        (dict(area=None), 'segment 0'),
+        (dict(counts={}), 'segment 0'),
+        (dict(counts=7), 'segment 0'),
+    ],
+)
 def test_fields_of_a_sidecar(tmp_path, fields, sentence):
     path = tmp_path / 'a.json'
     write(path, **{**dict(counts=[SIZE[0] * SIZE[1]]), **fields})

@@ -50,17 +50,29 @@ def test_no_mask_at_all():
     assert decode_masks(encode_masks(masks()[:0], [], (6, 8), 'test')).shape == (0, 6, 8)
 
 
-@pytest.mark.parametrize('size, longest, stored', [
-    ((600, 800), 256, (192, 256)), ((100, 50), 256, (100, 50)), ((100, 50), None, (100, 50)),
-    ((3, 3000), 100, (1, 100))])
+@pytest.mark.parametrize(
+    'size, longest, stored',
+    [
+        ((600, 800), 256, (192, 256)),
+        ((100, 50), 256, (100, 50)),
+        ((100, 50), None, (100, 50)),
+        ((3, 3000), 100, (1, 100)),
+    ],
+)
 def test_stored_size_keeps_the_aspect_and_never_grows(size, longest, stored):
     assert stored_size(size, longest) == stored
 
 
-@pytest.mark.parametrize('text', [
-    '{', '[]', json.dumps(dict(image_size=[6], size=[6, 8], segments=[])),
-    json.dumps(dict(image_size=[6, 8], size=[6, 0], segments=[])),
-    json.dumps(dict(image_size=[6, 8], size=[6, 8], segments=[dict(counts='x', score=1)]))])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{',
+        '[]',
+        json.dumps(dict(image_size=[6], size=[6, 8], segments=[])),
+        json.dumps(dict(image_size=[6, 8], size=[6, 0], segments=[])),
+        json.dumps(dict(image_size=[6, 8], size=[6, 8], segments=[dict(counts='x', score=1)])),
+    ],
+)
 def test_other_files_are_refused_by_name(tmp_path, text):
     (tmp_path / 'a.json').write_text(text)
 
@@ -73,10 +85,16 @@ def test_a_missing_file_is_named(tmp_path):
         read_sidecar(tmp_path / 'a.json')
 
 
-@pytest.mark.parametrize('change, sentence', [
-    (lambda text: text[:-1] + ',"size":[4,4]}', r"a\.json cannot be read: .*'size' stands twice"),
-    (lambda text: text + text, r'a\.json cannot be read: it is not valid JSON: Extra data'),
-])
+@pytest.mark.parametrize(
+    'change, sentence',
+    [
+        (
+            lambda text: text[:-1] + ',"size":[4,4]}',
+            r"a\.json cannot be read: .*'size' stands twice",
+        ),
+        (lambda text: text + text, r'a\.json cannot be read: it is not valid JSON: Extra data'),
+    ],
+)
 def test_a_sidecar_is_read_strictly(tmp_path, change, sentence):
     sidecar = encode_masks(np.eye(4, dtype=np.uint8)[None], [1.0], (4, 4), 'test')
     text = json.dumps(sidecar)

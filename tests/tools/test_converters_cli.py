@@ -24,8 +24,13 @@ NAMES = [f'port_{n}.jpg' for n in range(8)]
 
 def run(tool: str, *args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a tool in isolated mode, so that only its own path hack finds the package."""
-    return subprocess.run([sys.executable, '-P', str(TOOLS / f'{tool}.py'), *map(str, args)],
-                          cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, '-P', str(TOOLS / f'{tool}.py'), *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.mark.parametrize('tool', ['precomp', 'urbancross', 'karpathy'])
@@ -33,8 +38,15 @@ def test_help_names_every_option(tool, tmp_path):
     done = run(tool, '--help', cwd=tmp_path)
 
     assert done.returncode == 0
-    for option in ('--out', '--name', '--images', '--seed', '--force', '--only-present',
-                   '--skip-bad'):
+    for option in (
+        '--out',
+        '--name',
+        '--images',
+        '--seed',
+        '--force',
+        '--only-present',
+        '--skip-bad',
+    ):
         assert option in done.stdout
 
 
@@ -42,8 +54,9 @@ def test_precomp_then_again_without_and_with_force(tmp_path):
     write_precomp(tmp_path / 'RSICD_precomp', NAMES, ['port_9.jpg'], NAMES[:2])
     first = run('precomp', 'RSICD_precomp', '--out', 'out', '--seed', 5, cwd=tmp_path)
     again = run('precomp', 'RSICD_precomp', '--out', 'out', cwd=tmp_path)
-    forced = run('precomp', 'RSICD_precomp', '--out', 'out', '--force', '--suffix', '.parquet',
-                 cwd=tmp_path)
+    forced = run(
+        'precomp', 'RSICD_precomp', '--out', 'out', '--force', '--suffix', '.parquet', cwd=tmp_path
+    )
 
     assert first.returncode == 0, first.stderr
     assert 'train: 6 images, 30 captions' in first.stdout
@@ -61,8 +74,10 @@ def test_precomp_mistakes_are_one_sentence(tmp_path):
 
     assert published.returncode == lines.returncode == 2
     assert '--split stratified' in published.stderr
-    assert lines.stderr == ('error: ucm/test_caps.txt has 1 lines and ucm/test_filename.txt has 5: '
-                            'expected one name a caption, or 5 captions a name\n')
+    assert lines.stderr == (
+        'error: ucm/test_caps.txt has 1 lines and ucm/test_filename.txt has 5: '
+        'expected one name a caption, or 5 captions a name\n'
+    )
 
 
 def test_urbancross_takes_name_and_pictures_from_the_folder(tmp_path):
@@ -77,8 +92,10 @@ def test_urbancross_takes_name_and_pictures_from_the_folder(tmp_path):
 
 
 def test_karpathy_takes_its_name_from_the_file(tmp_path):
-    images = [dict(filename=f'{split}.jpg', split=split, sentences=[dict(raw=f'one {split}')])
-              for split in ('train', 'val', 'test')]
+    images = [
+        dict(filename=f'{split}.jpg', split=split, sentences=[dict(raw=f'one {split}')])
+        for split in ('train', 'val', 'test')
+    ]
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(dict(images=images))])
     done = run('karpathy', 'dataset_nwpu.json', '--out', 'out', cwd=tmp_path)
 
@@ -90,8 +107,21 @@ def test_columns_are_chosen_on_the_command_line(tmp_path):
     rows = ''.join(f'images2/a{n}.jpg,road {n},long {n}\n' for n in range(12))
     (tmp_path / 'sky.csv').write_text('filepath,title,long\n' + rows)
     known = run('urbancross', '.', '--csv', 'sky.csv', '--out', 'a', '--name', 's', cwd=tmp_path)
-    chosen = run('urbancross', '.', '--csv', 'sky.csv', '--out', 'b', '--name', 's',
-                 '--image-column', 'filepath', '--caption-column', 'long', cwd=tmp_path)
+    chosen = run(
+        'urbancross',
+        '.',
+        '--csv',
+        'sky.csv',
+        '--out',
+        'b',
+        '--name',
+        's',
+        '--image-column',
+        'filepath',
+        '--caption-column',
+        'long',
+        cwd=tmp_path,
+    )
 
     assert known.returncode == chosen.returncode == 0, known.stderr + chosen.stderr
     for folder, word in (('a', 'road'), ('b', 'long')):

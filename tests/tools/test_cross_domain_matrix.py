@@ -16,15 +16,20 @@ from tests.runs import CONFIGS, ROOT
 
 TOOL = ROOT / 'tools/analysis_tools/cross_domain_matrix.py'
 SOURCE = str(CONFIGS / 'urbancross_{source}_no-segments.py')
-SMALL = [f'{phase}_dataloader.{setting}' for phase in ('train', 'val', 'test')
-         for setting in ('num_workers=0', 'batch_size=8', 'dataset.indices=16')]
+SMALL = [
+    f'{phase}_dataloader.{setting}'
+    for phase in ('train', 'val', 'test')
+    for setting in ('num_workers=0', 'batch_size=8', 'dataset.indices=16')
+]
 BASE = ['--domains', 'finland', 'spain', '--source', SOURCE, '--sample']
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-        ) -> Callable[..., tuple[int, str]]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., tuple[int, str]]:
     """Run the tool in this process: exit code and what it printed."""
+
     def run_tool(*arguments: object) -> tuple[int, str]:
         spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
         module = importlib.util.module_from_spec(spec)
@@ -35,22 +40,34 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
             module.run_tool(module.main)
         printed = capsys.readouterr()
         return stop.value.code or 0, printed.out + printed.err
+
     return run_tool
 
 
 @pytest.mark.slow
-def test_two_countries(run: Callable[..., tuple[int, str]], in_sample_dir: Path, tmp_path: Path
-                       ) -> None:
+def test_two_countries(
+    run: Callable[..., tuple[int, str]], in_sample_dir: Path, tmp_path: Path
+) -> None:
     out = tmp_path / 'matrix'
-    command = [*BASE, '--out', out, '--source-options', *SMALL, 'train_cfg.max_epochs=1',
-               'train_cfg.val_interval=1']
+    command = [
+        *BASE,
+        '--out',
+        out,
+        '--source-options',
+        *SMALL,
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+    ]
     code, text = run(*command)
     assert code == 0, text
     assert '| finland -> spain | ' in text and '| average | ' in text
     table = pd.read_csv(out / 'runs.csv')
-    assert sorted(table.job) == ['source-only_finland2spain_seed0',
-                                 'source-only_spain2finland_seed0', 'source_finland_seed0',
-                                 'source_spain_seed0']
+    assert sorted(table.job) == [
+        'source-only_finland2spain_seed0',
+        'source-only_spain2finland_seed0',
+        'source_finland_seed0',
+        'source_spain_seed0',
+    ]
     assert (table.status == 'done').all() and (table.num_images == 8).all()
     six = table[[f'{way}_R@{k}' for way in ('i2t', 't2i') for k in (1, 5, 10)]]
     assert table.mR.tolist() == pytest.approx(six.mean(axis=1).tolist())
@@ -70,7 +87,8 @@ def test_two_countries(run: Callable[..., tuple[int, str]], in_sample_dir: Path,
 
 @pytest.mark.slow
 def test_a_failure_is_in_the_exit_code_and_in_the_report(
-        run: Callable[..., tuple[int, str]], in_sample_dir: Path, tmp_path: Path) -> None:
+    run: Callable[..., tuple[int, str]], in_sample_dir: Path, tmp_path: Path
+) -> None:
     code, text = run(*BASE, '--out', tmp_path, '--source-options', 'model.head.type=Nope')
     assert code == 1
     assert '| finland -> spain | failed | failed |' in text
@@ -78,17 +96,25 @@ def test_a_failure_is_in_the_exit_code_and_in_the_report(
     assert 'it starts from source_spain_seed0, which failed' in (tmp_path / 'matrix.md').read_text()
 
 
-@pytest.mark.parametrize(('more', 'sentence'), [
-    (['--method', 'x=none_{source}2{target}.py'], 'no config at none_finland2spain.py'),
-    (['--method', 'x'], 'NAME=CONFIG'),
-    (['--method-options', 'lr=1'], 'no method'),
-    (['--source-checkpoint', 'nowhere/{source}'], 'nowhere/finland'),
-    (['--domains', 'finland'], 'at least two'),
-    (['--source-options', 'lr'], 'KEY=VALUE'),
-    (['--jobs', '0'], 'at least 1'),
-])
-def test_a_mistake_ends_in_one_sentence(run: Callable[..., tuple[int, str]], in_sample_dir: Path,
-                                        tmp_path: Path, more: list[str], sentence: str) -> None:
+@pytest.mark.parametrize(
+    ('more', 'sentence'),
+    [
+        (['--method', 'x=none_{source}2{target}.py'], 'no config at none_finland2spain.py'),
+        (['--method', 'x'], 'NAME=CONFIG'),
+        (['--method-options', 'lr=1'], 'no method'),
+        (['--source-checkpoint', 'nowhere/{source}'], 'nowhere/finland'),
+        (['--domains', 'finland'], 'at least two'),
+        (['--source-options', 'lr'], 'KEY=VALUE'),
+        (['--jobs', '0'], 'at least 1'),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence(
+    run: Callable[..., tuple[int, str]],
+    in_sample_dir: Path,
+    tmp_path: Path,
+    more: list[str],
+    sentence: str,
+) -> None:
     code, text = run(*BASE, '--out', tmp_path / 'out', *more)
     assert code == 2 and 'Traceback' not in text
     last = text.strip().splitlines()[-1]

@@ -14,32 +14,51 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_card_by_command(call_tool, data: Path, tmp_path: Path) -> None:
-    code, text = call_tool('misc/dataset_card', data, '--out', tmp_path / 'card.html',
-                           '--samples', 2)
+    code, text = call_tool(
+        'misc/dataset_card', data, '--out', tmp_path / 'card.html', '--samples', 2
+    )
     assert code == 0 and '5 annotation files of mycity' in text
     page = (tmp_path / 'card.html').read_text(encoding='utf-8')
     assert page.startswith('<!DOCTYPE html>') and 'Samples of test' in page
     # The same from annotation files; the folder of the data lies above them.
-    files = [data / f'annotations/mycity_{split}.json' for split in (
-        'train', 'val', 'test', 'finetune', 'finetune_val')]
-    code, _ = call_tool('misc/dataset_card', *files, '--out', tmp_path / 'again.html',
-                        '--samples', 2)
+    files = [
+        data / f'annotations/mycity_{split}.json'
+        for split in ('train', 'val', 'test', 'finetune', 'finetune_val')
+    ]
+    code, _ = call_tool(
+        'misc/dataset_card', *files, '--out', tmp_path / 'again.html', '--samples', 2
+    )
     assert code == 0 and (tmp_path / 'again.html').read_text(encoding='utf-8') == page
-    code, text = call_tool('misc/dataset_card', files[2], '--out', tmp_path / 'card.md',
-                           '--samples', 1, '--no-pixels', '--format', 'md')
+    code, text = call_tool(
+        'misc/dataset_card',
+        files[2],
+        '--out',
+        tmp_path / 'card.md',
+        '--samples',
+        1,
+        '--no-pixels',
+        '--format',
+        'md',
+    )
     assert code == 0 and 'pictures beside it' in text and (tmp_path / 'card_map.png').is_file()
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (['nowhere', '--out', 'card.html'], 'no folder or file nowhere'),
-    (['.', '--out', 'card.html'], 'no folder annotations'),
-    (['DATA', '--out', 'card.html', '--manifest', 'none'], 'no manifest'),
-    (['DATA', '--out', 'card.html', '--images', 'pictures'], 'no folder of pictures'),
-    (['DATA', '--out', 'card.txt'], 'card.txt')])
-def test_a_mistake_ends_in_one_sentence(call_tool, data: Path, arguments: list[str], sentence: str,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (['nowhere', '--out', 'card.html'], 'no folder or file nowhere'),
+        (['.', '--out', 'card.html'], 'no folder annotations'),
+        (['DATA', '--out', 'card.html', '--manifest', 'none'], 'no manifest'),
+        (['DATA', '--out', 'card.html', '--images', 'pictures'], 'no folder of pictures'),
+        (['DATA', '--out', 'card.txt'], 'card.txt'),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence(
+    call_tool, data: Path, arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(data.parent)
-    code, text = call_tool('misc/dataset_card', *[
-        str(data) if one == 'DATA' else one for one in arguments])
+    code, text = call_tool(
+        'misc/dataset_card', *[str(data) if one == 'DATA' else one for one in arguments]
+    )
     assert code == 2 and sentence in text and 'Traceback' not in text
     assert not list(data.parent.glob('card*'))

@@ -19,8 +19,18 @@ NUMBERS = ('a_distance_image', 'a_distance_text', 'hubness_i2t', 'hubness_t2i', 
 
 @pytest.fixture
 def call(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> Callable:
-    return partial(call_tool, 'analysis_tools/embedding_map', SPAIN, '--sample', '--device', 'cpu',
-                   '--source-config', FINLAND, '--max-items', 6)
+    return partial(
+        call_tool,
+        'analysis_tools/embedding_map',
+        SPAIN,
+        '--sample',
+        '--device',
+        'cpu',
+        '--source-config',
+        FINLAND,
+        '--max-items',
+        6,
+    )
 
 
 def test_a_panel_a_checkpoint_and_numbers_beside(call, tmp_path: Path) -> None:
@@ -30,8 +40,18 @@ def test_a_panel_a_checkpoint_and_numbers_beside(call, tmp_path: Path) -> None:
     out = tmp_path / 'maps' / 'map.png'
     for method in ('tsne', 'pca'):
         # One epoch: the best checkpoint, which the folder stands for, is the last.
-        code, text = call('--method', method, '--out', out, '--split', 'val', '--seed', 3,
-                          tmp_path / 'run', tmp_path / 'run' / 'epoch_1.pth')
+        code, text = call(
+            '--method',
+            method,
+            '--out',
+            out,
+            '--split',
+            'val',
+            '--seed',
+            3,
+            tmp_path / 'run',
+            tmp_path / 'run' / 'epoch_1.pth',
+        )
         assert code == 0, text
         assert text.count('A-distance: picture') == 2 and 'run/epoch_1.pth' in text
         assert Image.open(out).width == 1200
@@ -44,8 +64,9 @@ def test_a_panel_a_checkpoint_and_numbers_beside(call, tmp_path: Path) -> None:
         assert 0 <= first['a_distance_image'] <= 2
 
 
-def test_without_scikit_learn_the_way_out_is_named(call, tmp_path: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_way_out_is_named(
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, 'sklearn.manifold', None)
     code, text = call('none', '--out', tmp_path / 'map.png')
     assert code == 2 and 'pip install urbancross-mm[analysis]' in text and '--method pca' in text

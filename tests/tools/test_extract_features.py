@@ -27,9 +27,16 @@ def test_features_train_a_linear_head(extract: Callable, tmp_path: Path) -> None
     code, printed = extract('--out', out)
     assert code == 2 and 'features.npz exists; --force replaces it' in printed
     assert out.read_bytes() == before
-    cfg = small_config('baselines/linear_ucm.py', tmp_path / 'work', **{
-        'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1,
-        'model.image_encoder.in_channels': 256, 'model.text_encoder.in_channels': 256})
+    cfg = small_config(
+        'baselines/linear_ucm.py',
+        tmp_path / 'work',
+        **{
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'model.image_encoder.in_channels': 256,
+            'model.text_encoder.in_channels': 256,
+        },
+    )
     for phase in ('train', 'val', 'test'):
         pipeline = cfg[f'{phase}_dataloader'].dataset.pipeline
         pipeline[0].file = pipeline[1].tokenizer.file = str(out)
@@ -39,8 +46,9 @@ def test_features_train_a_linear_head(extract: Callable, tmp_path: Path) -> None
 def test_force_replaces_and_a_checkpoint_is_named(extract: Callable, tmp_path: Path) -> None:
     out = tmp_path / 'features.npz'
     out.write_text('something else')
-    assert extract('--out', out, '--force', '--cfg-options',
-                   'model.text_encoder.hidden_dim=8')[0] == 0
+    assert (
+        extract('--out', out, '--force', '--cfg-options', 'model.text_encoder.hidden_dim=8')[0] == 0
+    )
     assert open_features(str(out)).metadata['checkpoint'] is None
     code, printed = extract('nothing.pth', '--out', tmp_path / 'x.npz')
     assert code == 2 and 'no checkpoint at nothing.pth' in printed

@@ -48,8 +48,9 @@ def lines_of(printed: str) -> list[str]:
     return [line for line in printed.splitlines() if line.endswith('.jpg')]
 
 
-def test_a_kept_gallery_answers_as_a_fresh_one(search: Callable, tiles: Path, tmp_path: Path
-                                               ) -> None:
+def test_a_kept_gallery_answers_as_a_fresh_one(
+    search: Callable, tiles: Path, tmp_path: Path
+) -> None:
     kept = ('--images', tiles, '--gallery', tmp_path / 'g', 'a road')
     code, printed = search(*kept)
     assert code == 0 and 'passed over: 3 hidden' in printed and len(lines_of(printed)) == 3
@@ -66,8 +67,9 @@ def test_a_kept_gallery_answers_as_a_fresh_one(search: Callable, tiles: Path, tm
     assert 'are encoded' not in search(*kept)[1]
 
 
-def test_a_gallery_that_cannot_be_written_still_serves(search: Callable, tiles: Path,
-                                                       tmp_path: Path, monkeypatch) -> None:
+def test_a_gallery_that_cannot_be_written_still_serves(
+    search: Callable, tiles: Path, tmp_path: Path, monkeypatch
+) -> None:
     kept = ('--images', tiles, '--gallery', tmp_path / 'g', 'a road')
     search(*kept)
     next(tiles.glob('*.jpg')).unlink()
@@ -80,21 +82,27 @@ def test_a_gallery_that_cannot_be_written_still_serves(search: Callable, tiles: 
     assert code == 0 and 'g stays as it was' in printed and len(lines_of(printed)) == 2
 
 
-@pytest.mark.parametrize(('arguments', 'sentence'), [
-    (['tiles/b.jpgg'], "no image at 'tiles/b.jpgg'"), (['a road', 'no_such.jpg'], 'no_such.jpg'),
-    ([''], 'the query is empty'), (['.'], "'.' is a folder"),
-    (['a', '--topk', '0'], '--topk must be at least 1, got 0'),
-    (['a', '--out', 'strip'], 'must end in the suffix of an image'),
-    (['a', '--out', 'strip.txt'], '--out strip.txt must end in'),
-    (['a', '--out', '{}/tiles'], 'must end in'),
-    (['a', '--gallery', '{}/tiles'], 'a folder has this name'),
-    (['a', '--gallery', '{}/file/g'], 'cannot write'),
-    (['a', '--out', '{}/file/deep/x.png'], 'cannot write'),
-    (['a', '--gallery', '{}/file'], 'is no gallery or is damaged'),
-    (['a', '--images', '{}/empty'], 'no picture ('),
-])
-def test_refused_before_the_work(search: Callable, tiles: Path, tmp_path: Path, arguments: list,
-                                 sentence: str, no_model: None) -> None:
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (['tiles/b.jpgg'], "no image at 'tiles/b.jpgg'"),
+        (['a road', 'no_such.jpg'], 'no_such.jpg'),
+        ([''], 'the query is empty'),
+        (['.'], "'.' is a folder"),
+        (['a', '--topk', '0'], '--topk must be at least 1, got 0'),
+        (['a', '--out', 'strip'], 'must end in the suffix of an image'),
+        (['a', '--out', 'strip.txt'], '--out strip.txt must end in'),
+        (['a', '--out', '{}/tiles'], 'must end in'),
+        (['a', '--gallery', '{}/tiles'], 'a folder has this name'),
+        (['a', '--gallery', '{}/file/g'], 'cannot write'),
+        (['a', '--out', '{}/file/deep/x.png'], 'cannot write'),
+        (['a', '--gallery', '{}/file'], 'is no gallery or is damaged'),
+        (['a', '--images', '{}/empty'], 'no picture ('),
+    ],
+)
+def test_refused_before_the_work(
+    search: Callable, tiles: Path, tmp_path: Path, arguments: list, sentence: str, no_model: None
+) -> None:
     (tmp_path / 'file').write_text('x')
     (tmp_path / 'empty').mkdir()
     arguments = [one.format(tmp_path) for one in arguments]
@@ -103,10 +111,12 @@ def test_refused_before_the_work(search: Callable, tiles: Path, tmp_path: Path, 
     assert 'Traceback' not in printed
 
 
-def test_long_sentences_and_more_results_than_pictures(search: Callable, tiles: Path,
-                                                       tmp_path: Path) -> None:
+def test_long_sentences_and_more_results_than_pictures(
+    search: Callable, tiles: Path, tmp_path: Path
+) -> None:
     query = 'a river with two bridges and a road beside it, ' * 6
-    code, printed = search('--images', tiles, query, '--topk', '99', '--out',
-                           tmp_path / 'new/strip.png')
+    code, printed = search(
+        '--images', tiles, query, '--topk', '99', '--out', tmp_path / 'new/strip.png'
+    )
     assert code == 0 and len(lines_of(printed)) == 3
     assert Image.open(tmp_path / 'new/strip.png').width > 300

@@ -21,6 +21,7 @@ SIZE = (60, 80)
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run a tool in this process: exit code and what it printed."""
+
     def run_tool(name, *arguments):
         path = TOOLS / f'{name}.py'
         spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -32,6 +33,7 @@ def run(monkeypatch, capsys):
             module.run_tool(module.main)
         printed = capsys.readouterr()
         return stop.value.code or 0, printed.out + printed.err
+
     return run_tool
 
 
@@ -52,9 +54,20 @@ def _items(root):
 @pytest.mark.parametrize('method', ['grid', 'color'])
 def test_classical_segments_then_verify(run, root, method):
     before = json.loads((root / 'annotations/tiny.json').read_text())
-    code, text = run('dataset_converters/classical_segments', root / 'images', '--out',
-                     root / 'segments', '--method', method, '--num-segments', 6, '--size', 40,
-                     '--annotations', root / 'annotations/tiny.json')
+    code, text = run(
+        'dataset_converters/classical_segments',
+        root / 'images',
+        '--out',
+        root / 'segments',
+        '--method',
+        method,
+        '--num-segments',
+        6,
+        '--size',
+        40,
+        '--annotations',
+        root / 'annotations/tiny.json',
+    )
     assert code == 0 and '3 pictures, ' in text and '3 of 3 pictures have a segment file' in text
     for item in _items(root):
         sidecar = read_sidecar(root / 'segments' / item.pop('segments'))
@@ -69,8 +82,14 @@ def test_classical_segments_then_verify(run, root, method):
 
 
 def test_an_interrupted_run_goes_on_and_force_starts_over(run, root):
-    command = ('dataset_converters/classical_segments', root / 'images', '--out',
-               root / 'segments', '--workers', 1)
+    command = (
+        'dataset_converters/classical_segments',
+        root / 'images',
+        '--out',
+        root / 'segments',
+        '--workers',
+        1,
+    )
     assert run(*command)[0] == 0
     first = (root / 'segments/p0.json').read_bytes()
     (root / 'segments/p0.json').write_text('mine')
@@ -84,8 +103,14 @@ def test_an_interrupted_run_goes_on_and_force_starts_over(run, root):
 
 def test_unreadable_picture(run, root):
     (root / 'images/p1.png').write_bytes(b'no picture')
-    command = ('dataset_converters/classical_segments', root / 'images', '--out',
-               root / 'segments', '--annotations', root / 'annotations/tiny.json')
+    command = (
+        'dataset_converters/classical_segments',
+        root / 'images',
+        '--out',
+        root / 'segments',
+        '--annotations',
+        root / 'annotations/tiny.json',
+    )
     code, text = run(*command)
     assert code == 2 and 'p1.png cannot be decoded' in text and 'Traceback' not in text
     assert not any('segments' in item for item in _items(root))
@@ -113,8 +138,14 @@ def _squares():
 def test_segment_folders(run, root):
     for n in range(3):
         _publish(root, f'p{n}', _squares())
-    code, text = run('dataset_converters/segment_folders', root, '--size', 80, '--annotations',
-                     root / 'annotations/tiny.json')
+    code, text = run(
+        'dataset_converters/segment_folders',
+        root,
+        '--size',
+        80,
+        '--annotations',
+        root / 'annotations/tiny.json',
+    )
     assert code == 0 and '3 pictures, 9 segments' in text and '3 of 3 pictures' in text
     found = decode_masks(read_sidecar(root / 'segments/p1.json'))
     overlap = (found & _squares()).sum(axis=(1, 2)) / (found | _squares()).sum(axis=(1, 2))
@@ -132,8 +163,14 @@ def test_masks_of_sam(run, root):
         masks = [dict(segmentation=dict(size=list(SIZE), counts=counts), predicted_iou=0.9)]
         (root / 'sam').mkdir(exist_ok=True)
         (root / f'sam/p{n}.json').write_text(json.dumps(masks))
-    code, text = run('dataset_converters/segment_folders', root, '--sam', root / 'sam',
-                     '--annotations', root / 'annotations/tiny.json')
+    code, text = run(
+        'dataset_converters/segment_folders',
+        root,
+        '--sam',
+        root / 'sam',
+        '--annotations',
+        root / 'annotations/tiny.json',
+    )
     assert code == 0 and '3 pictures, 3 segments' in text and '3 of 3 pictures' in text
     code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root)
     assert code == 0
@@ -160,8 +197,14 @@ def test_missing_folders(run, root):
 
 def test_verify_exit_code_and_json_report(run, root):
     (root / 'images/p2.png').unlink()
-    code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root,
-                     '--out', root / 'report.json')
+    code, text = run(
+        'misc/verify_dataset',
+        root / 'annotations/tiny.json',
+        '--data-root',
+        root,
+        '--out',
+        root / 'report.json',
+    )
     assert code == 1 and 'missing picture' in text and 'p2.png' in text
     report = json.loads((root / 'report.json').read_text())
     assert report['findings'][0]['level'] == 'error' and report['files'][0]['pictures'] == 3

@@ -29,8 +29,13 @@ def init_cfg(path: Path, **options: str) -> None:
 
 
 def foreign(scope: str, kind: str, path: Path, **options: object) -> None:
-    part = MODELS.build(dict(type=f'{scope}.{kind}', **options, init_cfg=dict(
-        type='Pretrained', checkpoint=str(path))))
+    part = MODELS.build(
+        dict(
+            type=f'{scope}.{kind}',
+            **options,
+            init_cfg=dict(type='Pretrained', checkpoint=str(path)),
+        )
+    )
     part.init_weights()
 
 
@@ -39,8 +44,11 @@ def download(path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ('get_torchvision_models', 'get_external_models', 'get_mmcls_models'):
         monkeypatch.setattr(mm, name, lambda: urls)
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(path.parent / 'hub'))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, to, **_: Path(
-        to).write_bytes(path.read_bytes()))
+    monkeypatch.setattr(
+        torch.hub,
+        'download_url_to_file',
+        lambda url, to, **_: Path(to).write_bytes(path.read_bytes()),
+    )
     CheckpointLoader.load_checkpoint(urls['x'] if scheme == 'https' else f'{scheme}://x')
 
 
@@ -53,24 +61,28 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     'mmpretrain': lambda path: foreign('mmpretrain', 'MobileNetV2', path),
     'mmpretrain swin': lambda path: foreign('mmpretrain', 'SwinTransformer', path, arch='tiny'),
     'mmseg': lambda path: foreign('mmseg', 'ResNetV1c', path, depth=18),
-    'mmseg swin': lambda path: foreign('mmseg', 'SwinTransformer', path)}
+    'mmseg swin': lambda path: foreign('mmseg', 'SwinTransformer', path),
+}
 
 
 @pytest.mark.parametrize('loader', LOADERS)
 def test_no_loader_runs_what_a_checkpoint_carries(loader: str, tmp_path: Path) -> None:
     mark = tmp_path / 'mark'
     for kind in CARRIERS:
-        torch.save(dict(state_dict=Line().state_dict(), note=Carrier(kind, mark)),
-                   tmp_path / 'x.pth')
+        torch.save(
+            dict(state_dict=Line().state_dict(), note=Carrier(kind, mark)), tmp_path / 'x.pth'
+        )
         with pytest.raises(ValueError, match='cannot read the checkpoint .*x.pth: it holds '):
             LOADERS[loader](tmp_path / 'x.pth')
     assert not mark.exists()
 
 
-@pytest.mark.parametrize('scheme', ['https', 'torchvision', 'open-mmlab', 'openmmlab', 'mmcls',
-                                    'modelzoo'])
-def test_a_download_is_read_so_too(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                   ) -> None:
+@pytest.mark.parametrize(
+    'scheme', ['https', 'torchvision', 'open-mmlab', 'openmmlab', 'mmcls', 'modelzoo']
+)
+def test_a_download_is_read_so_too(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, mark = tmp_path / 'carrying.pth', tmp_path / 'mark'
     torch.save(dict(state_dict={}, note=Carrier('eval', mark)), path)
     with pytest.raises(ValueError, match='cannot read the checkpoint .*hub/checkpoints/x.pth'):
@@ -98,15 +110,27 @@ def test_what_mmengine_loads_is_what_the_file_holds(tmp_path: Path) -> None:
     assert torch.equal(part.weight, whole.layer.weight)
 
 
-@pytest.mark.parametrize('imports', ['urbancross_mm, mmengine.runner',
-                                     'mmengine.runner, urbancross_mm',
-                                     'urbancross_mm, mmpretrain.apis'])
+@pytest.mark.parametrize(
+    'imports',
+    [
+        'urbancross_mm, mmengine.runner',
+        'mmengine.runner, urbancross_mm',
+        'urbancross_mm, mmpretrain.apis',
+    ],
+)
 def test_the_order_of_imports_does_not_matter(imports: str) -> None:
-    code = (f'import {imports}\nfrom mmengine.runner import CheckpointLoader, checkpoint\n'
-            'for reader in (CheckpointLoader._get_checkpoint_loader("x.pth"), checkpoint.load_url,'
-            ' checkpoint._safe_torch_load):\n    print(reader.__module__)')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True,
-                          text=True, cwd=ROOT, check=True)
+    code = (
+        f'import {imports}\nfrom mmengine.runner import CheckpointLoader, checkpoint\n'
+        'for reader in (CheckpointLoader._get_checkpoint_loader("x.pth"), checkpoint.load_url,'
+        ' checkpoint._safe_torch_load):\n    print(reader.__module__)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
     assert done.stdout.split() == ['urbancross_mm.utils.checkpoint_hook'] * 3
 
 
@@ -120,8 +144,10 @@ def test_a_prefix_that_no_weight_has_is_named(tmp_path: Path) -> None:
         init_cfg(tmp_path / 'x.pth', prefix='backbone.')
 
 
-@pytest.mark.parametrize('content', [{'state_dict': {'other.weight': torch.ones(2, 2)}},
-                                     {'tower.layer.weight': torch.ones(2, 2)}])
+@pytest.mark.parametrize(
+    'content',
+    [{'state_dict': {'other.weight': torch.ones(2, 2)}}, {'tower.layer.weight': torch.ones(2, 2)}],
+)
 def test_weights_of_which_none_fits_are_refused(content: dict, tmp_path: Path) -> None:
     """mmengine would log their names, and train from random ones."""
     torch.save(content, tmp_path / 'a.pth')
@@ -130,8 +156,9 @@ def test_weights_of_which_none_fits_are_refused(content: dict, tmp_path: Path) -
 
 
 def test_a_part_of_the_weights_is_enough(tmp_path: Path) -> None:
-    torch.save({'layer.bias': torch.full((2,), 7.0), 'head.weight': torch.ones(1)},
-               tmp_path / 'a.pth')
+    torch.save(
+        {'layer.bias': torch.full((2,), 7.0), 'head.weight': torch.ones(1)}, tmp_path / 'a.pth'
+    )
     line = Line(dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
     line.init_weights()
     assert line.layer.bias.tolist() == [7, 7]

@@ -31,7 +31,7 @@ from urbancross_mm.utils.checkpoints import (
 )
 from urbancross_mm.utils.plain_arrays import PlainType
 
-WEIGHTS = dict(weight=torch.arange(3.), bias=torch.ones(1))
+WEIGHTS = dict(weight=torch.arange(3.0), bias=torch.ones(1))
 
 
 class Sly:
@@ -55,8 +55,14 @@ def test_a_message_hub_is_plain_data(tmp_path: Path) -> None:
     hub = MessageHub.get_instance('test_checkpoints')
     hub.update_scalar('train/loss', 1.5)
     hub.update_info('best_score', 3.0)
-    torch.save(dict(state_dict={'w': torch.ones(2)}, message_hub=hub.state_dict(),
-                    optimizer=dict(state={}, param_groups=[dict(lr=0.1)])), tmp_path / 'x.pth')
+    torch.save(
+        dict(
+            state_dict={'w': torch.ones(2)},
+            message_hub=hub.state_dict(),
+            optimizer=dict(state={}, param_groups=[dict(lr=0.1)]),
+        ),
+        tmp_path / 'x.pth',
+    )
     found = read_checkpoint(tmp_path / 'x.pth')
     assert torch.equal(found['state_dict']['w'], torch.ones(2))
     buffer = found['message_hub']['log_scalars']['train/loss']
@@ -76,8 +82,12 @@ def test_code_is_refused_and_not_run(kind: str, legacy: bool, tmp_path: Path) ->
 
 def test_the_sentence_names_what_was_refused(tmp_path: Path) -> None:
     mark = tmp_path / 'mark'
-    names = dict(system=f'{os.system.__module__}.system', eval='eval', module='Linear',
-                 getattr='torch.nn.modules.module.Module')
+    names = dict(
+        system=f'{os.system.__module__}.system',
+        eval='eval',
+        module='Linear',
+        getattr='torch.nn.modules.module.Module',
+    )
     for kind, name in names.items():
         torch.save(dict(x=Carrier(kind, mark)), tmp_path / 'x.pth')
         assert name in refusal(tmp_path / 'x.pth')
@@ -85,14 +95,15 @@ def test_the_sentence_names_what_was_refused(tmp_path: Path) -> None:
     assert 'it holds getattr, which' in refusal(tmp_path / 'x.pth')
 
 
-def test_trust_runs_the_code_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trust_runs_the_code_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, mark = tmp_path / 'x.pth', tmp_path / 'mark'
     torch.save(dict(state_dict=WEIGHTS), path)
     read_checkpoint(path, trust=True)
     assert capsys.readouterr().err == ''
     torch.save(dict(state_dict=WEIGHTS, note=Carrier('eval', mark)), path)
-    assert torch.equal(read_checkpoint(path, trust=True)['state_dict']['weight'], torch.arange(3.))
+    assert torch.equal(read_checkpoint(path, trust=True)['state_dict']['weight'], torch.arange(3.0))
     assert mark.exists() and f'{path} is read with --trust-checkpoint' in capsys.readouterr().err
     monkeypatch.setenv('URBANCROSS_TRUST_CHECKPOINT', '0')
     refusal(path)
@@ -104,10 +115,12 @@ def test_trust_runs_the_code_and_says_so(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize('key', ['state_dict', 'model', 'model_state_dict', 'net', None])
-@pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.', 'module._orig_mod.',
-                                    '_orig_mod.module.'])
-def test_weights_are_found_under_any_usual_name(key: str | None, prefix: str, tmp_path: Path
-                                                ) -> None:
+@pytest.mark.parametrize(
+    'prefix', ['', 'module.', '_orig_mod.', 'module._orig_mod.', '_orig_mod.module.']
+)
+def test_weights_are_found_under_any_usual_name(
+    key: str | None, prefix: str, tmp_path: Path
+) -> None:
     weights = collections.OrderedDict((prefix + name, value) for name, value in WEIGHTS.items())
     torch.save({key: weights, 'epoch': 3} if key else weights, tmp_path / 'x.pth')
     found = read_state_dict(tmp_path / 'x.pth')
@@ -124,16 +137,32 @@ def test_a_prefix_that_not_all_have_is_part_of_the_names(tmp_path: Path) -> None
 
 PLAIN = dict(
     args=argparse.Namespace(lr=0.1, path=Path('runs/x'), nested=types.SimpleNamespace(a=1)),
-    history=[dict(loss=np.float64(0.5), best=np.float32(0.25), step=np.int64(7), ok=np.bool_(True),
-                  name=np.str_('vit'))],
-    arrays=[np.arange(6).astype(kind).reshape(2, 3)
-            for kind in ('bool', 'uint8', 'int16', 'float16', 'float64', 'complex64')],
-    words=np.array(['a', 'bcd']), when=datetime.datetime(2024, 5, 17, 12, 30),
-    took=datetime.timedelta(seconds=5), counts=collections.Counter('aab'),
-    last=collections.deque([1, 2], maxlen=5), grouped=collections.defaultdict(list, a=[1]),
-    meta=ConfigDict(classes=('a', 'b'), inner=dict(x=1)), version=torch.__version__,
-    rng=np.random.RandomState(1).get_state(), ids=frozenset({1, 2}),
-    dtype=torch.bfloat16, device=torch.device('cpu'))
+    history=[
+        dict(
+            loss=np.float64(0.5),
+            best=np.float32(0.25),
+            step=np.int64(7),
+            ok=np.bool_(True),
+            name=np.str_('vit'),
+        )
+    ],
+    arrays=[
+        np.arange(6).astype(kind).reshape(2, 3)
+        for kind in ('bool', 'uint8', 'int16', 'float16', 'float64', 'complex64')
+    ],
+    words=np.array(['a', 'bcd']),
+    when=datetime.datetime(2024, 5, 17, 12, 30),
+    took=datetime.timedelta(seconds=5),
+    counts=collections.Counter('aab'),
+    last=collections.deque([1, 2], maxlen=5),
+    grouped=collections.defaultdict(list, a=[1]),
+    meta=ConfigDict(classes=('a', 'b'), inner=dict(x=1)),
+    version=torch.__version__,
+    rng=np.random.RandomState(1).get_state(),
+    ids=frozenset({1, 2}),
+    dtype=torch.bfloat16,
+    device=torch.device('cpu'),
+)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -143,41 +172,60 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple | collections.deque):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, np.ndarray):
-        return one.dtype == other.dtype and np.array_equal(one, other) \
+        return (
+            one.dtype == other.dtype
+            and np.array_equal(one, other)
             and pickle.dumps(other) == pickle.dumps(one)
+        )
     return bool(one == other)
 
 
 @pytest.mark.parametrize('name', PLAIN)
 @pytest.mark.parametrize('legacy', [False, True])
 def test_plain_data_comes_back(name: str, legacy: bool, tmp_path: Path) -> None:
-    torch.save(dict(model=WEIGHTS, extra=PLAIN[name]), tmp_path / 'x.pth',
-               _use_new_zipfile_serialization=not legacy)
+    torch.save(
+        dict(model=WEIGHTS, extra=PLAIN[name]),
+        tmp_path / 'x.pth',
+        _use_new_zipfile_serialization=not legacy,
+    )
     assert same(PLAIN[name], read_checkpoint(tmp_path / 'x.pth')['extra'])
 
 
 def test_arrays_come_back_as_numpy_reads_its_own(tmp_path: Path) -> None:
-    arrays = [np.asfortranarray(np.arange(6.).reshape(2, 3)), np.arange(3, dtype='>i4'),
-              np.array(5.), np.zeros((0, 3)), np.array([b'ab', b'c'])]
+    arrays = [
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3, dtype='>i4'),
+        np.array(5.0),
+        np.zeros((0, 3)),
+        np.array([b'ab', b'c']),
+    ]
     torch.save(dict(model=WEIGHTS, extra=arrays), tmp_path / 'x.pth')
     found = read_checkpoint(tmp_path / 'x.pth')['extra']
     assert same(pickle.loads(pickle.dumps(arrays)), found) and found[0].flags.f_contiguous
     assert found[0].shape == (2, 3) and found[3].shape == (0, 3)
 
 
-@pytest.mark.parametrize('thing', [
-    np.array([dict(a=1)]), np.zeros(2, dtype=[('a', 'f8')]), np.array(['2024'], dtype='M8[D]')])
+@pytest.mark.parametrize(
+    'thing',
+    [np.array([dict(a=1)]), np.zeros(2, dtype=[('a', 'f8')]), np.array(['2024'], dtype='M8[D]')],
+)
 def test_arrays_of_other_things_are_refused(thing: np.ndarray, tmp_path: Path) -> None:
     torch.save(dict(model=WEIGHTS, extra=thing), tmp_path / 'x.pth')
     assert 'an array of the type' in refusal(tmp_path / 'x.pth')
 
 
-@pytest.mark.parametrize(('old', 'new'), [
-    (b'X\x02\x00\x00\x00f8', b'X\x02\x00\x00\x00f4'), (b'NNNJ\xff', b'N\x80NJ\xff'),
-    (b'K\x02K\x03\x86', b'K\x09K\x03\x86'), (b'X\x01\x00\x00\x00<', b'X\x01\x00\x00\x00x')])
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        (b'X\x02\x00\x00\x00f8', b'X\x02\x00\x00\x00f4'),
+        (b'NNNJ\xff', b'N\x80NJ\xff'),
+        (b'K\x02K\x03\x86', b'K\x09K\x03\x86'),
+        (b'X\x01\x00\x00\x00<', b'X\x01\x00\x00\x00x'),
+    ],
+)
 def test_a_damaged_array_does_not_reach_numpy(old: bytes, new: bytes, tmp_path: Path) -> None:
     """NumPy itself reads the memory behind it, or crashes."""
-    torch.save(dict(extra=np.arange(6.).reshape(2, 3)), tmp_path / 'x.pth')
+    torch.save(dict(extra=np.arange(6.0).reshape(2, 3)), tmp_path / 'x.pth')
     before = (tmp_path / 'x.pth').read_bytes()
     renamed(tmp_path / 'x.pth', old, new)
     assert new in (tmp_path / 'x.pth').read_bytes() and new not in before
@@ -196,12 +244,19 @@ def renamed(path: Path, old: bytes, new: bytes) -> None:
             archive.writestr(name, data.replace(old, new) if name.endswith('data.pkl') else data)
 
 
-@pytest.mark.parametrize(('name', 'old', 'new'), [
-    ('history', b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'),
-    ('arrays', b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'),
-    ('args', b'cpathlib\nPosixPath', b'cpathlib._local\nPosixPath'),
-    ('meta', b'cmmengine.config.config\nConfigDict',
-     b'cpytorch_lightning.utilities.parsing\nAttributeDict')])
+@pytest.mark.parametrize(
+    ('name', 'old', 'new'),
+    [
+        ('history', b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'),
+        ('arrays', b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'),
+        ('args', b'cpathlib\nPosixPath', b'cpathlib._local\nPosixPath'),
+        (
+            'meta',
+            b'cmmengine.config.config\nConfigDict',
+            b'cpytorch_lightning.utilities.parsing\nAttributeDict',
+        ),
+    ],
+)
 def test_plain_data_of_other_versions(name: str, old: bytes, new: bytes, tmp_path: Path) -> None:
     torch.save(dict(model=WEIGHTS, extra=PLAIN[name]), tmp_path / 'x.pth')
     renamed(tmp_path / 'x.pth', old, new)
@@ -217,9 +272,10 @@ def test_a_path_of_another_system_stays_a_path(tmp_path: Path) -> None:
 
 def test_safetensors(tmp_path: Path) -> None:
     from safetensors.torch import save_file
+
     path = tmp_path / 'x.safetensors'
     save_file({f'module.{name}': value for name, value in WEIGHTS.items()}, path)
-    assert torch.equal(read_state_dict(path)['weight'], torch.arange(3.))
+    assert torch.equal(read_state_dict(path)['weight'], torch.arange(3.0))
     path.write_bytes(path.read_bytes()[:40])
     refusal(path)
 
@@ -248,13 +304,13 @@ def torn(path: Path) -> None:
 
 def unequal(path: Path) -> None:
     """A file that claims more weights than it holds."""
-    torch.save(dict(weight=torch.arange(4.)), path)
+    torch.save(dict(weight=torch.arange(4.0)), path)
     renamed(path, b'K\x04', b'J\0\0\0\x08')
 
 
 def new_protocol(path: Path) -> None:
     """As no torch.save writes by default."""
-    torch.save(dict(weight=torch.arange(4.)), path, pickle_protocol=4)
+    torch.save(dict(weight=torch.arange(4.0)), path, pickle_protocol=4)
 
 
 OTHER: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -265,9 +321,12 @@ OTHER: dict[str, tuple[Callable[[Path], Any], str]] = {
     'text': (lambda path: path.write_text('# README\n' * 20), 'no file of torch.save'),
     'plain pickle': (lambda path: path.write_bytes(pickle.dumps(dict(a=1))), 'no file of torch.'),
     'zip': (lambda path: zipfile.ZipFile(path, 'w').writestr('a.txt', 'a'), 'no file of torch'),
-    'torn': (torn, 'damaged'), 'script': (script, 'TorchScript archive'),
-    'bomb': (bomb, 'claims to hold'), 'unequal': (unequal, 'damaged'),
-    'new protocol': (new_protocol, 'Unsupported operand')}
+    'torn': (torn, 'damaged'),
+    'script': (script, 'TorchScript archive'),
+    'bomb': (bomb, 'claims to hold'),
+    'unequal': (unequal, 'damaged'),
+    'new protocol': (new_protocol, 'Unsupported operand'),
+}
 
 
 @pytest.mark.parametrize('kind', OTHER)
@@ -323,28 +382,40 @@ class Call:
 MANY = list(range(50_000))
 MANY_KEYS = dict.fromkeys(MANY)
 GREEDY = dict(
-    array=Call(np.ndarray, (10**8,)), array_of_file=Call(list, Call(np.ndarray, (10**8,))),
-    list=Call(list, Call(bytearray, 10**8)), deque=Call(collections.deque, Call(bytearray, 10**8)),
+    array=Call(np.ndarray, (10**8,)),
+    array_of_file=Call(list, Call(np.ndarray, (10**8,))),
+    list=Call(list, Call(bytearray, 10**8)),
+    deque=Call(collections.deque, Call(bytearray, 10**8)),
     text=Call(str, Call(bytearray, 10**8)),
     history=Call(HistoryBuffer, Call(bytearray, 10**8), Call(bytearray, 10**8)),
     reconstruct=Call(np._core.multiarray._reconstruct, np.ndarray, (10**8,), b'b'),
-    range=Call(list, Call(range, 10**8)), tuple=Call(tuple, Call(bytearray, 10**8)),
-    copies=[Call(list, MANY) for _ in range(2000)], sets=[Call(frozenset, MANY)] * 2000,
-    dicts=[Call(dict, MANY_KEYS) for _ in range(2000)])
+    range=Call(list, Call(range, 10**8)),
+    tuple=Call(tuple, Call(bytearray, 10**8)),
+    copies=[Call(list, MANY) for _ in range(2000)],
+    sets=[Call(frozenset, MANY)] * 2000,
+    dicts=[Call(dict, MANY_KEYS) for _ in range(2000)],
+)
 
 
 @pytest.mark.parametrize('kind', GREEDY)
 def test_little_does_not_become_much(kind: str, tmp_path: Path) -> None:
     """In a process of its own, whose peak is its own."""
     torch.save(dict(state_dict=WEIGHTS, x=GREEDY[kind]), tmp_path / 'x.pth')
-    code = ('import resource, sys, urbancross_mm, mmengine.logging\n'
-            'from urbancross_mm.utils.checkpoints import read_checkpoint\n'
-            'def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
-            'import torch\nbefore = peak()\ntry:\n    read_checkpoint(sys.argv[1])\n'
-            'except ValueError as error:\n    assert "cannot read" in str(error)\n'
-            'print((peak() - before) // 1024)')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(tmp_path / 'x.pth')],
-                          capture_output=True, text=True, cwd=ROOT, check=True)
+    code = (
+        'import resource, sys, urbancross_mm, mmengine.logging\n'
+        'from urbancross_mm.utils.checkpoints import read_checkpoint\n'
+        'def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
+        'import torch\nbefore = peak()\ntry:\n    read_checkpoint(sys.argv[1])\n'
+        'except ValueError as error:\n    assert "cannot read" in str(error)\n'
+        'print((peak() - before) // 1024)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code, str(tmp_path / 'x.pth')],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
     assert int(done.stdout) < 50  # megabytes
 
 
@@ -355,7 +426,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     if how == 0:
         return bytes(damaged[:at])
     if how == 1:
-        damaged[at:at + 30] = damaged[at:at + 30] * 2
+        damaged[at : at + 30] = damaged[at : at + 30] * 2
     for _ in range(rng.randrange(1, 5)):
         # The pickle stands at the beginning; its opcodes lead furthest.
         place = rng.randrange(len(data) if how == 2 else min(len(data), 1500))
@@ -366,12 +437,14 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 @pytest.mark.parametrize('kind', ['zip', 'legacy', 'safetensors'])
 def test_damaged_files_are_read_or_refused_in_a_sentence(kind: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file
+
     path = tmp_path / f'x.{"safetensors" if kind == "safetensors" else "pth"}'
     if kind == 'safetensors':
         save_file(WEIGHTS, path)
     else:
-        torch.save(dict(state_dict=WEIGHTS, **PLAIN), path,
-                   _use_new_zipfile_serialization=kind == 'zip')
+        torch.save(
+            dict(state_dict=WEIGHTS, **PLAIN), path, _use_new_zipfile_serialization=kind == 'zip'
+        )
     data, rng = path.read_bytes(), random.Random(0)
     for _ in range(150):
         path.write_bytes(mutated(data, rng))
@@ -385,8 +458,9 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(kind: str, tmp_path: Pa
 
 @pytest.mark.parametrize('beside', [dict(best=torch.ones(())), dict(loss=torch.ones(1), epoch=3)])
 @pytest.mark.parametrize('key', ['state_dict', 'model'])
-def test_a_tensor_beside_the_weights_is_none_of_them(key: str, beside: dict, tmp_path: Path
-                                                     ) -> None:
+def test_a_tensor_beside_the_weights_is_none_of_them(
+    key: str, beside: dict, tmp_path: Path
+) -> None:
     wrapped = {f'module.{name}': value for name, value in WEIGHTS.items()}
     torch.save({**beside, key: wrapped}, tmp_path / 'x.pth')
     assert read_state_dict(tmp_path / 'x.pth').keys() == WEIGHTS.keys()
@@ -400,9 +474,15 @@ def test_a_type_of_no_bytes_is_refused(name: str) -> None:
     assert PlainType('S1').dtype == np.dtype('S1')
 
 
-@pytest.mark.parametrize('change', [
-    lambda value: value.to('meta'), lambda value: value.to_sparse(),
-    lambda value: value.to_sparse_csr()], ids=['meta', 'sparse', 'csr'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda value: value.to('meta'),
+        lambda value: value.to_sparse(),
+        lambda value: value.to_sparse_csr(),
+    ],
+    ids=['meta', 'sparse', 'csr'],
+)
 def test_a_tensor_that_cannot_be_copied_is_refused(change: Callable, tmp_path: Path) -> None:
     """mmengine would log it, and go on with random weights."""
     path = tmp_path / 'a.pth'

@@ -27,44 +27,60 @@ def end_of(main) -> int:
     return end.value.code
 
 
-@pytest.mark.parametrize(('options', 'sentence'), [
-    (dict(sise=3), "unexpected keyword argument 'sise'"), ({}, "missing 1 required")])
-def test_wrong_arguments_in_a_config_are_a_sentence(options: dict, sentence: str,
-                                                    capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [(dict(sise=3), "unexpected keyword argument 'sise'"), ({}, 'missing 1 required')],
+)
+def test_wrong_arguments_in_a_config_are_a_sentence(
+    options: dict, sentence: str, capsys: pytest.CaptureFixture
+) -> None:
     assert end_of(lambda: PARTS.build(dict(type='Part', **options))) == 2
     assert sentence in capsys.readouterr().err
 
 
 def test_a_mistake_of_ours_is_named_and_its_traceback_can_be_had(
-        capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def mistake() -> None:
         PARTS.build(dict(type='Part', size=3))
 
     assert end_of(mistake) == 2
     assert capsys.readouterr().err == (
         "error: Part(size=3) cannot be built: TypeError: object of type 'int' has no len() "
-        '(URBANCROSS_TRACEBACK=1 shows where)\n')
+        '(URBANCROSS_TRACEBACK=1 shows where)\n'
+    )
     monkeypatch.setenv('URBANCROSS_TRACEBACK', '1')
     with pytest.raises(TypeError, match='has no len'):
         run_tool(mistake)
 
 
-@pytest.mark.parametrize(('work', 'reader', 'code'), [
-    ('print("line")', 'head -1', '0'),
-    ('[print("line", flush=True) for _ in range(99999)]', 'head -1', '141'),
-    ('(print("line", flush=True), foreign())', 'cat', '2')])
+@pytest.mark.parametrize(
+    ('work', 'reader', 'code'),
+    [
+        ('print("line")', 'head -1', '0'),
+        ('[print("line", flush=True) for _ in range(99999)]', 'head -1', '141'),
+        ('(print("line", flush=True), foreign())', 'cat', '2'),
+    ],
+)
 @pytest.mark.parametrize('unbuffered', ['', '1'])
 def test_a_reader_that_stops(work: str, reader: str, code: str, unbuffered: str) -> None:
-    script = ('import os\n'
-              'from urbancross_mm.utils.cli import run_tool\n'
-              'def foreign():\n'
-              '    mine, other = os.pipe()\n'
-              '    os.close(mine)\n'
-              '    os.write(other, b"x")\n'
-              f'run_tool(lambda: ({work}, None)[1])')
-    run = subprocess.run(f"{sys.executable} -c '{script}' | {reader}; echo ${{PIPESTATUS[0]}}",
-                         shell=True, executable='/bin/bash', capture_output=True, text=True,
-                         env=dict(os.environ, PYTHONUNBUFFERED=unbuffered))
+    script = (
+        'import os\n'
+        'from urbancross_mm.utils.cli import run_tool\n'
+        'def foreign():\n'
+        '    mine, other = os.pipe()\n'
+        '    os.close(mine)\n'
+        '    os.write(other, b"x")\n'
+        f'run_tool(lambda: ({work}, None)[1])'
+    )
+    run = subprocess.run(
+        f"{sys.executable} -c '{script}' | {reader}; echo ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable='/bin/bash',
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, PYTHONUNBUFFERED=unbuffered),
+    )
     assert run.stdout.split() == ['line', code]
     assert ('error: ' in run.stderr) == (code == '2') and 'Traceback' not in run.stderr
 

@@ -28,22 +28,27 @@ class TwoTowers(nn.Module):
         images = dist.all_gather(similarity.normalize(self.image(image)), with_grad=True)
         texts = dist.all_gather(similarity.normalize(self.text(text)), with_grad=True)
         keys = dist.all_gather(keys)
-        return contrastive.info_nce(images, texts, self.scale.exp(),
-                                    contrastive.positive_mask(keys, keys))
+        return contrastive.info_nce(
+            images, texts, self.scale.exp(), contrastive.positive_mask(keys, keys)
+        )
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Eight pairs; one picture appears on both halves."""
     generator = torch.Generator().manual_seed(4)
-    return (torch.randn(8, 6, generator=generator), torch.randn(8, 5, generator=generator),
-            torch.tensor([0, 1, 2, 2, 3, 0, 4, 5]))
+    return (
+        torch.randn(8, 6, generator=generator),
+        torch.randn(8, 5, generator=generator),
+        torch.tensor([0, 1, 2, 2, 3, 0, 4, 5]),
+    )
 
 
 def loss_and_gradients(model: nn.Module, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
     loss = model(*inputs)
     loss.backward()
-    gradients = {name.removeprefix('module.'): parameter.grad
-                 for name, parameter in model.named_parameters()}
+    gradients = {
+        name.removeprefix('module.'): parameter.grad for name, parameter in model.named_parameters()
+    }
     return dict(gradients, loss=loss.detach())
 
 
@@ -51,7 +56,7 @@ def on_a_rank(rank: int) -> dict[str, Any]:
     half = [part.chunk(2)[rank] for part in batch()]
     result = loss_and_gradients(DistributedDataParallel(TwoTowers()), *half)
     result['world'] = tuple(dist.world_info())
-    result['ids'] = dist.all_gather(torch.tensor([[2 ** 62 + rank, -1]]))
+    result['ids'] = dist.all_gather(torch.tensor([[2**62 + rank, -1]]))
     for shape in ((2 + rank, 3), (2, 3 + rank), (2,) * (rank + 1)):
         try:
             dist.all_gather(torch.zeros(shape), with_grad=True)
@@ -75,7 +80,7 @@ def test_two_ranks_equal_one_in_loss_and_gradient(tmp_path: Path) -> None:
         for name, value in one.items():
             torch.testing.assert_close(two[name], value, msg=name)
         assert two['world'] == (rank, 2)
-        assert two['ids'].tolist() == [[2 ** 62, -1], [2 ** 62 + 1, -1]]
+        assert two['ids'].tolist() == [[2**62, -1], [2**62 + 1, -1]]
         assert two['uneven'] and all('different shapes' in text for text in two['uneven'])
         assert two['rows'].tolist() == [[0, 1], [10, 11], [12, 13]]
         assert two['rows_grad'].tolist() == [[[2, 2]], [[4, 4], [6, 6]]][rank]

@@ -33,27 +33,43 @@ class Failing(Dataset):
             raise self.error from cause
 
 
-@pytest.mark.parametrize(('error', 'sentence'), [
-    (ValueError('image a.jpg cannot be decoded: it is cut'),
-     'image a.jpg cannot be decoded: it is cut'),
-    (ValueError('two\nlines: of text'), 'two lines: of text'),
-    (KeyError('img_path'), "the key 'img_path' is missing"),
-    (KeyError("no field 'x' in b.json"), "no field 'x' in b.json"),
-    (RuntimeError('odd'), 'RuntimeError: odd (URBANCROSS_TRACEBACK=1 shows where)')])
+@pytest.mark.parametrize(
+    ('error', 'sentence'),
+    [
+        (
+            ValueError('image a.jpg cannot be decoded: it is cut'),
+            'image a.jpg cannot be decoded: it is cut',
+        ),
+        (ValueError('two\nlines: of text'), 'two lines: of text'),
+        (KeyError('img_path'), "the key 'img_path' is missing"),
+        (KeyError("no field 'x' in b.json"), "no field 'x' in b.json"),
+        (RuntimeError('odd'), 'RuntimeError: odd (URBANCROSS_TRACEBACK=1 shows where)'),
+    ],
+)
 @pytest.mark.parametrize('workers', [0, 1])
 def test_a_worker_says_the_same_sentence(error: Exception, sentence: str, workers: int) -> None:
-    assert sentence_of(caught(lambda: list(DataLoader(Failing(error), num_workers=workers)))) \
+    assert (
+        sentence_of(caught(lambda: list(DataLoader(Failing(error), num_workers=workers))))
         == sentence
+    )
 
 
-@pytest.mark.parametrize(('error', 'sentence'), [
-    (KeyError('img_path'), "the key 'img_path' is missing"),
-    (KeyError(3), 'the key 3 is missing'), (KeyError("'lr' of it is odd"), "'lr' of it is odd"),
-    (KeyError('"name'), "the key '\"name' is missing"),
-    (KeyError(), 'KeyError'), (ValueError(), 'ValueError'),
-    (FileNotFoundError(2, 'No such file or directory', 'a.json'),
-     'a.json: No such file or directory'),
-    (ValueError('\x1b[31mred\x1b[0m  text'), 'red text')])
+@pytest.mark.parametrize(
+    ('error', 'sentence'),
+    [
+        (KeyError('img_path'), "the key 'img_path' is missing"),
+        (KeyError(3), 'the key 3 is missing'),
+        (KeyError("'lr' of it is odd"), "'lr' of it is odd"),
+        (KeyError('"name'), "the key '\"name' is missing"),
+        (KeyError(), 'KeyError'),
+        (ValueError(), 'ValueError'),
+        (
+            FileNotFoundError(2, 'No such file or directory', 'a.json'),
+            'a.json: No such file or directory',
+        ),
+        (ValueError('\x1b[31mred\x1b[0m  text'), 'red text'),
+    ],
+)
 def test_plain_exceptions(error: Exception, sentence: str) -> None:
     assert sentence_of(error) == sentence
 
@@ -74,13 +90,13 @@ def test_a_foreign_error_names_the_component_and_its_settings(value: Any) -> Non
 def test_what_a_library_checks_and_names_is_a_sentence() -> None:
     def check(size: Any) -> None:
         assert isinstance(size, int), f'size must be a number, got {size}'
-        raise TypeError(
-            'one of two lines')
+        raise TypeError('one of two lines')
 
     assert sentence_of(caught(lambda: check('a'))).startswith('size must be a number, got a')
     assert sentence_of(caught(lambda: check(1))) == 'one of two lines'
     assert sentence_of(caught(lambda: check(1, nope=2))).endswith(
-        "check() got an unexpected keyword argument 'nope'")
+        "check() got an unexpected keyword argument 'nope'"
+    )
     assert sentence_of(caught(lambda: len(3))).endswith('(URBANCROSS_TRACEBACK=1 shows where)')
 
 

@@ -11,8 +11,10 @@ from urbancross_mm.utils.files import atomic_write, check_outputs, write_all
 
 
 def everything(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-            for path in folder.rglob('*')}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob('*')
+    }
 
 
 def test_all_are_written(tmp_path):
@@ -43,8 +45,10 @@ def test_names_that_are_taken_are_found_before_the_first_write(tmp_path):
     (tmp_path / 'file').write_text('mine')
     before = everything(tmp_path)
 
-    for wrong, message in (('folder.json', r'folder\.json: a folder has this name'),
-                           ('file/x/y.json', r'y\.json: .*file is no folder')):
+    for wrong, message in (
+        ('folder.json', r'folder\.json: a folder has this name'),
+        ('file/x/y.json', r'y\.json: .*file is no folder'),
+    ):
         with pytest.raises(OSError, match=message):
             write_all({tmp_path / 'new/a.json': '1', tmp_path / wrong: '2'})
         with pytest.raises(OSError, match=message):

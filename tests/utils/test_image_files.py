@@ -31,13 +31,22 @@ def naive(folder: Path) -> set[str]:
         known.add(here.resolve())
         for path in here.iterdir():
             above = path.is_symlink() and Path(os.path.realpath(path)) in (
-                *folder.resolve().parents, *(here.resolve() / 'x').parents)
+                *folder.resolve().parents,
+                *(here.resolve() / 'x').parents,
+            )
             if path.name.startswith('.') or path.name == '__MACOSX' or above:
                 continue
             if path.is_dir():
                 pending.append(path)
             elif path.is_file() and path.suffix.lower() in (
-                    '.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp'):
+                '.jpg',
+                '.jpeg',
+                '.png',
+                '.tif',
+                '.tiff',
+                '.bmp',
+                '.webp',
+            ):
                 found.add(str(path.resolve()))
     return found
 
@@ -45,8 +54,12 @@ def naive(folder: Path) -> set[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Eight images, four behind a link, one WebP and a notebook's copy."""
-    root = touch(tmp_path / 'city/images', *(f't{n}.jpg' for n in range(8)), 'v.webp',
-                 '.ipynb_checkpoints/t1-checkpoint.jpg')
+    root = touch(
+        tmp_path / 'city/images',
+        *(f't{n}.jpg' for n in range(8)),
+        'v.webp',
+        '.ipynb_checkpoints/t1-checkpoint.jpg',
+    )
     touch(tmp_path / 'else', *(f'u{n}.JPG' for n in range(4)))
     (root / 'north').symlink_to('../../else')
     return root
@@ -74,8 +87,11 @@ def test_links_are_followed_once_and_loops_end(folder: Path) -> None:
     listing = list_image_files(folder)
     assert listing.names == before
     assert listing.passed_over == {
-        'hidden': 1, 'broken links': 1, 'links to a folder above them': 3,
-        'links to a folder that is listed already': 1}
+        'hidden': 1,
+        'broken links': 1,
+        'links to a folder above them': 3,
+        'links to a folder that is listed already': 1,
+    }
     assert {str(Path(path).resolve()) for path in listing.paths} == naive(folder)
 
 
@@ -129,8 +145,19 @@ def test_the_order_does_not_depend_on_the_file_system(folder: Path, monkeypatch)
 
 
 def test_what_looks_like_an_image_is_counted(tmp_path: Path) -> None:
-    touch(tmp_path, 'a.jpg', 'b.GIF', 'c/d.jp2', 'e.txt', '._a.jpg', '.git/x.png', '.git/config',
-          '__MACOSX/._b.tif', '@eaDir/a.jpg/THUMB_M.jpg', 'folder.jpg/g.png')
+    touch(
+        tmp_path,
+        'a.jpg',
+        'b.GIF',
+        'c/d.jp2',
+        'e.txt',
+        '._a.jpg',
+        '.git/x.png',
+        '.git/config',
+        '__MACOSX/._b.tif',
+        '@eaDir/a.jpg/THUMB_M.jpg',
+        'folder.jpg/g.png',
+    )
     os.mkfifo(tmp_path / 'pipe.png')
     listing = list_image_files(tmp_path)
     assert listing.names == ['a.jpg', 'folder.jpg/g.png']

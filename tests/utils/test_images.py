@@ -30,8 +30,12 @@ def pixels(channels: int = 3, height: int = 18, width: int = 26) -> np.ndarray:
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack('>I', len(content)) + kind + content \
+    return (
+        struct.pack('>I', len(content))
+        + kind
+        + content
         + struct.pack('>I', zlib.crc32(kind + content))
+    )
 
 
 def png(values: np.ndarray, bits: int, color: int, extra: bytes = b'') -> bytes:
@@ -41,29 +45,53 @@ def png(values: np.ndarray, bits: int, color: int, extra: bytes = b'') -> bytes:
     if bits == 16:
         data = [row.astype('>u2').tobytes() for row in rows]
     else:
-        data = [np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits:]).tobytes()
-                for row in rows]
+        data = [
+            np.packbits(np.unpackbits(row[:, None], axis=1)[:, 8 - bits :]).tobytes()
+            for row in rows
+        ]
     head = struct.pack('>IIBBBBB', width, height, bits, color, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + extra \
-        + chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in data))) + chunk(b'IEND', b'')
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', head)
+        + extra
+        + chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in data)))
+        + chunk(b'IEND', b'')
+    )
 
 
-def tiff(values: np.ndarray, bits: int = 8, photometric: int = 2, planar: bool = False,
-         kind: int = 1, extra: int = 0, order: str = '<') -> bytes:
+def tiff(
+    values: np.ndarray,
+    bits: int = 8,
+    photometric: int = 2,
+    planar: bool = False,
+    kind: int = 1,
+    extra: int = 0,
+    order: str = '<',
+) -> bytes:
     """An uncompressed TIFF with one strip a plane, written by hand."""
     height, width, channels = values.shape
     planes = np.moveaxis(values, 2, 0) if planar else values[None]
     strips = [plane.astype(plane.dtype.newbyteorder(order)).tobytes() for plane in planes]
-    tags = [(256, width), (257, height), (258, (bits,) * channels), (259, 1), (262, photometric),
-            (273, 'places'), (277, channels), (278, height), (279, [len(one) for one in strips]),
-            (284, 2 if planar else 1)]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, (bits,) * channels),
+        (259, 1),
+        (262, photometric),
+        (273, 'places'),
+        (277, channels),
+        (278, height),
+        (279, [len(one) for one in strips]),
+        (284, 2 if planar else 1),
+    ]
     tags += [(338, (0,) * extra)] if extra else []
     tags.append((339, (kind,) * channels))
     behind = 8 + 2 + 12 * len(tags) + 4
     tail = 0
     entries, arrays = b'', b''
-    size_of_arrays = sum(4 * len(value) for _, value in tags if isinstance(value, list | tuple)
-                         and len(value) > 1) + (4 * len(strips) if len(strips) > 1 else 0)
+    size_of_arrays = sum(
+        4 * len(value) for _, value in tags if isinstance(value, list | tuple) and len(value) > 1
+    ) + (4 * len(strips) if len(strips) > 1 else 0)
     start = behind + size_of_arrays
     places = []
     for one in strips:
@@ -78,8 +106,9 @@ def tiff(values: np.ndarray, bits: int = 8, photometric: int = 2, planar: bool =
             content = struct.pack(f'{order}I', place)
         entries += struct.pack(f'{order}HHI', tag, 4, len(value)) + content
     head = (b'II' if order == '<' else b'MM') + struct.pack(f'{order}HI', 42, 8)
-    return head + struct.pack(f'{order}H', len(tags)) + entries + bytes(4) + arrays \
-        + b''.join(strips)
+    return (
+        head + struct.pack(f'{order}H', len(tags)) + entries + bytes(4) + arrays + b''.join(strips)
+    )
 
 
 def refused(path: Path, content: bytes, sentence: str) -> None:
@@ -96,9 +125,10 @@ def test_deep_png(tmp_path: Path, color: int, channels: int) -> None:
     deep = pixels(channels).astype(np.uint16) << 4
     refused(tmp_path / 'a.png', png(deep, 16, color), DEEP)
     (tmp_path / 'a.png').write_bytes(png(pixels(channels), 8, color))
-    want = pixels(channels)[..., :1 if channels < 3 else 3]
-    assert np.array_equal(read_image(str(tmp_path / 'a.png'))[0],
-                          np.broadcast_to(want, (*want.shape[:2], 3)))
+    want = pixels(channels)[..., : 1 if channels < 3 else 3]
+    assert np.array_equal(
+        read_image(str(tmp_path / 'a.png'))[0], np.broadcast_to(want, (*want.shape[:2], 3))
+    )
 
 
 @pytest.mark.parametrize('order', ['<', '>'])
@@ -108,8 +138,13 @@ def test_tiff(tmp_path: Path, channels: int, planar: bool, order: str) -> None:
     values, photometric = pixels(channels), 2 if channels > 1 else 1
     path = tmp_path / 'a.tif'
     options = dict(photometric=photometric, planar=planar, order=order)
-    for kind, bits, deep in [(1, 16, np.uint16), (2, 16, np.int16), (1, 32, np.uint32),
-                             (3, 32, np.float32), (3, 64, np.float64)]:
+    for kind, bits, deep in [
+        (1, 16, np.uint16),
+        (2, 16, np.int16),
+        (1, 32, np.uint32),
+        (3, 32, np.float32),
+        (3, 64, np.float64),
+    ]:
         refused(path, tiff(values.astype(deep) * 16, bits, kind=kind, **options), DEEP)
     refused(path, tiff(values.view(np.int8), kind=2, **options), 'has values that are not 0 to 255')
     path.write_bytes(tiff(values, **options))
@@ -136,15 +171,15 @@ def test_white_is_zero(tmp_path: Path) -> None:
 def test_few_bits_use_the_whole_range(tmp_path: Path, bits: int) -> None:
     values = pixels(1) >> (8 - bits)
     (tmp_path / 'a.png').write_bytes(png(values, bits, 0))
-    want = values[..., 0].astype(int) * 255 // (2 ** bits - 1)
+    want = values[..., 0].astype(int) * 255 // (2**bits - 1)
     assert np.array_equal(read_image(str(tmp_path / 'a.png'))[0][..., 2], want)
 
 
 @pytest.mark.parametrize('bits', [2, 8])
 @pytest.mark.parametrize('clear', [False, True])
 def test_palettes(tmp_path: Path, bits: int, clear: bool) -> None:
-    values, table = pixels(1) >> (8 - bits), pixels(3, 1, 2 ** bits)[0]
-    extra = chunk(b'PLTE', table.tobytes()) + (chunk(b'tRNS', bytes(2 ** bits)) if clear else b'')
+    values, table = pixels(1) >> (8 - bits), pixels(3, 1, 2**bits)[0]
+    extra = chunk(b'PLTE', table.tobytes()) + (chunk(b'tRNS', bytes(2**bits)) if clear else b'')
     (tmp_path / 'a.png').write_bytes(png(values, bits, 3, extra))
     assert np.array_equal(read_image(str(tmp_path / 'a.png'))[0], table[values[..., 0]])
     assert np.array_equal(read_class_map(str(tmp_path / 'a.png')), values[..., 0])
@@ -152,23 +187,44 @@ def test_palettes(tmp_path: Path, bits: int, clear: bool) -> None:
 
 def test_a_bitmap_of_five_bits_a_channel_is_not_deep(tmp_path: Path) -> None:
     values = np.arange(64, dtype='<u2').reshape(8, 8) * 1023
-    head = struct.pack('<IiiHHIIiiII', 40, 8, -8, 1, 16, 3, 128, 0, 0, 0, 0) \
-        + struct.pack('<III', 0xf800, 0x7e0, 0x1f)
+    head = struct.pack('<IiiHHIIiiII', 40, 8, -8, 1, 16, 3, 128, 0, 0, 0, 0) + struct.pack(
+        '<III', 0xF800, 0x7E0, 0x1F
+    )
     content = b'BM' + struct.pack('<IHHI', 54 + 12 + 128, 0, 0, 66) + head + values.tobytes()
     (tmp_path / 'a.bmp').write_bytes(content)
     got = read_image(str(tmp_path / 'a.bmp'))[0]
     assert np.array_equal(got[..., 0], (values >> 11) * 255 // 31)
 
 
-@pytest.mark.parametrize(('name', 'mode'), [
-    ('a.jpg', 'L'), ('a.jpg', 'RGB'), ('a.jpg', 'CMYK'), ('a.png', 'LA'), ('a.png', 'P'),
-    ('a.gif', 'P'), ('a.webp', 'RGB'), ('a.webp', 'RGBA'), ('a.bmp', 'RGB'), ('a.tif', 'CMYK'),
-    ('a.tif', 'P'), ('a.ppm', 'RGB'), ('a.jp2', 'RGB'), ('a.tga', 'RGB'), ('a.tif', 'LAB')])
+@pytest.mark.parametrize(
+    ('name', 'mode'),
+    [
+        ('a.jpg', 'L'),
+        ('a.jpg', 'RGB'),
+        ('a.jpg', 'CMYK'),
+        ('a.png', 'LA'),
+        ('a.png', 'P'),
+        ('a.gif', 'P'),
+        ('a.webp', 'RGB'),
+        ('a.webp', 'RGBA'),
+        ('a.bmp', 'RGB'),
+        ('a.tif', 'CMYK'),
+        ('a.tif', 'P'),
+        ('a.ppm', 'RGB'),
+        ('a.jp2', 'RGB'),
+        ('a.tga', 'RGB'),
+        ('a.tif', 'LAB'),
+    ],
+)
 def test_what_pillow_reads_right_is_left_to_it(tmp_path: Path, name: str, mode: str) -> None:
     """Bit by bit what it was before there was a second look at the file."""
-    image = Image.fromarray(pixels(3, 40, 56)) if mode == 'RGB' else \
-        Image.frombytes('LAB', (56, 40), pixels(3, 40, 56).tobytes()) if mode == 'LAB' else \
-        Image.fromarray(pixels(3, 40, 56)).convert(mode)
+    image = (
+        Image.fromarray(pixels(3, 40, 56))
+        if mode == 'RGB'
+        else Image.frombytes('LAB', (56, 40), pixels(3, 40, 56).tobytes())
+        if mode == 'LAB'
+        else Image.fromarray(pixels(3, 40, 56)).convert(mode)
+    )
     image.save(tmp_path / name)
     with Image.open(tmp_path / name) as file:
         want = np.array(file.convert('RGB'))
@@ -216,7 +272,7 @@ def test_a_size_that_no_file_fills_allocates_nothing_and_is_refused(tmp_path: Pa
     head = struct.pack('>IIBBBBB', 60_000, 60_000, 8, 2, 0, 0, 0)
     content = b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'IDAT', zlib.compress(b'0'))
     refused(tmp_path / 'a.png', content, 'cannot be decoded')
-    wide = tiff(pixels()).replace(struct.pack('<I', 26), struct.pack('<I', 2 ** 31), 1)
+    wide = tiff(pixels()).replace(struct.pack('<I', 26), struct.pack('<I', 2**31), 1)
     refused(tmp_path / 'a.tif', wide, 'cannot be decoded')
 
 
@@ -225,8 +281,14 @@ def test_damaged_files_are_read_or_named(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     image, path = Image.fromarray(pixels(3, 24, 24)), tmp_path / 'a.img'
     contents = [png(pixels(), 8, 2), tiff(pixels()), tiff(pixels(1), photometric=1)]
-    for kind, options in [('jpeg', {}), ('gif', {}), ('webp', {}), ('bmp', {}),
-                          ('tiff', dict(compression='tiff_lzw')), ('jpeg2000', {})]:
+    for kind, options in [
+        ('jpeg', {}),
+        ('gif', {}),
+        ('webp', {}),
+        ('bmp', {}),
+        ('tiff', dict(compression='tiff_lzw')),
+        ('jpeg2000', {}),
+    ]:
         buffer = io.BytesIO()
         image.save(buffer, kind, **options)
         contents.append(buffer.getvalue())
@@ -235,7 +297,7 @@ def test_damaged_files_are_read_or_named(tmp_path: Path, seed: int) -> None:
             changed = bytearray(content)
             for place in rng.integers(0, min(len(changed), 200), 3):
                 changed[place] = rng.integers(256)
-            path.write_bytes(changed[:rng.integers(8, len(changed) + 1)])
+            path.write_bytes(changed[: rng.integers(8, len(changed) + 1)])
             problem = probe_image(str(path))
             assert problem is None or (str(path) in problem and '\n' not in problem)
             try:
@@ -293,8 +355,23 @@ def test_a_class_map_with_other_numbers_than_were_written_is_refused(tmp_path: P
 def _tiff(numbers: np.ndarray, tags: dict[int, int]) -> bytes:
     """Gray, one strip, tags of one short each but for the sizes."""
     height, width = numbers.shape
-    entries = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 200, 277: 1, 278: height,
-               279: numbers.size, **tags}
-    head = b'II*\0' + struct.pack('<IH', 8, len(entries)) + b''.join(
-        struct.pack('<HHIHH', tag, 3, 1, value, 0) for tag, value in sorted(entries.items()))
+    entries = {
+        256: width,
+        257: height,
+        258: 8,
+        259: 1,
+        262: 1,
+        273: 200,
+        277: 1,
+        278: height,
+        279: numbers.size,
+        **tags,
+    }
+    head = (
+        b'II*\0'
+        + struct.pack('<IH', 8, len(entries))
+        + b''.join(
+            struct.pack('<HHIHH', tag, 3, 1, value, 0) for tag, value in sorted(entries.items())
+        )
+    )
     return (head + b'\0' * 4).ljust(200, b'\0') + numbers.tobytes()

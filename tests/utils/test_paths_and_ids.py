@@ -9,8 +9,9 @@ from urbancross_mm.utils.ids import check_image_ids, stable_id
 from urbancross_mm.utils.paths import safe_join
 
 
-@pytest.mark.parametrize('name', ['../x.jpg', 'a/../../x.jpg', '/etc/passwd', '', 'a\\..\\..\\x',
-                                  'C:\\x.jpg', '.', './'])
+@pytest.mark.parametrize(
+    'name', ['../x.jpg', 'a/../../x.jpg', '/etc/passwd', '', 'a\\..\\..\\x', 'C:\\x.jpg', '.', './']
+)
 def test_names_that_climb_out_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match='list.txt:3'):
         safe_join('root', name, 'list.txt:3')

@@ -15,7 +15,8 @@ def test_items_pass_unchanged(capsys):
 @pytest.mark.parametrize('workers', [1, 3])
 def test_results_keep_the_order_of_the_items(workers):
     assert list(map_tracked(lambda n: n * n, range(50), 'squares', workers)) == [
-        n * n for n in range(50)]
+        n * n for n in range(50)
+    ]
 
 
 @pytest.mark.parametrize('workers', [1, 3])

@@ -34,12 +34,14 @@ def test_nothing_left_is_refused():
 
 
 def test_stratified_split_divides_every_class_alike():
-    labels = {f'{label}{n}': label for label, size in dict(a=60, b=20, c=5).items()
-              for n in range(size)}
+    labels = {
+        f'{label}{n}': label for label, size in dict(a=60, b=20, c=5).items() for n in range(size)
+    }
     parts = stratified_split(labels, dict(val=0.2), 'train', 0)
 
     assert {label: sum(labels[name] == label for name in parts['val']) for label in 'abc'} == dict(
-        a=12, b=4, c=1)
+        a=12, b=4, c=1
+    )
     assert sorted(parts['val'] + parts['train']) == sorted(labels)
 
 
@@ -61,7 +63,8 @@ def test_country_split_is_nested():
     parts = {split: set(names) for split, names in country_split(NAMES, 0).items()}
 
     assert {split: len(names) for split, names in parts.items()} == dict(
-        test=20, val=10, train=70, finetune=20, finetune_val=10)
+        test=20, val=10, train=70, finetune=20, finetune_val=10
+    )
     assert parts['finetune'] | parts['finetune_val'] <= parts['train'] | parts['val']
 
 

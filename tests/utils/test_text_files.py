@@ -32,16 +32,20 @@ def test_empty_files(tmp_path):
         assert read_lines(tmp_path / 'a.txt') == []
 
 
-@pytest.mark.parametrize('content, message', [
-    (b'one\ntw\xff\n', r'a\.txt, line 2: not UTF-8'),
-    ('one\ncaf\u00e9\n'.encode('latin-1'), r'a\.txt, line 2: not UTF-8'),
-    ('one\n'.encode('utf-16'), r'a\.txt is UTF-16 text'),
-    ('\ufeffone\n'.encode('utf-16-be'), r'a\.txt is UTF-16 text'),
-    ('one\n'.encode('utf-32'), r'a\.txt is UTF-32 text'),
-    ('one\ntwo\n'.encode('utf-16-le'), r'a\.txt, line 1: holds a NUL'),
-    (b'one\ntw\0o\n', r'a\.txt, line 2: holds a NUL'),
-    (b'one\rtwo\rthree', r'a\.txt, line 1: a carriage return without a line feed'),
-    (b'one\r\ntwo\rthree\n', r'a\.txt, line 2: a carriage return without a line feed')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'one\ntw\xff\n', r'a\.txt, line 2: not UTF-8'),
+        ('one\ncaf\u00e9\n'.encode('latin-1'), r'a\.txt, line 2: not UTF-8'),
+        ('one\n'.encode('utf-16'), r'a\.txt is UTF-16 text'),
+        ('\ufeffone\n'.encode('utf-16-be'), r'a\.txt is UTF-16 text'),
+        ('one\n'.encode('utf-32'), r'a\.txt is UTF-32 text'),
+        ('one\ntwo\n'.encode('utf-16-le'), r'a\.txt, line 1: holds a NUL'),
+        (b'one\ntw\0o\n', r'a\.txt, line 2: holds a NUL'),
+        (b'one\rtwo\rthree', r'a\.txt, line 1: a carriage return without a line feed'),
+        (b'one\r\ntwo\rthree\n', r'a\.txt, line 2: a carriage return without a line feed'),
+    ],
+)
 def test_other_files_are_named(tmp_path, content, message):
     (tmp_path / 'a.txt').write_bytes(content)
 
@@ -63,14 +67,23 @@ def test_plain_json_is_read_as_python_reads_it(tmp_path):
         assert read_json(tmp_path / 'a.json') == content
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"a": 1, "b": {"c": 1, "d": 2, "c": 3}}', "key 'c' stands twice"),
-    ('[NaN]', 'NaN is no number'), ('[1, -Infinity]', '-Infinity is no number'),
-    ('[1e999]', '1e999 is too large'), ('[' * 100_000, 'nested too deep'),
-    ('{"a": 1} x', r'Extra data: line 1 column 10'),
-    ('{"a": 1}\n{"a": 2}\n', 'second value begins in line 2, as in a JSON Lines file'),
-    ('{"a":\n tru', 'line 2 column 2'), ('[' + '1' * 5000 + ']', 'integer'),
-    (r'["\ud800"]', 'half a character'), ('', 'it is empty'), (' \n', 'it is empty')])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{"a": 1, "b": {"c": 1, "d": 2, "c": 3}}', "key 'c' stands twice"),
+        ('[NaN]', 'NaN is no number'),
+        ('[1, -Infinity]', '-Infinity is no number'),
+        ('[1e999]', '1e999 is too large'),
+        ('[' * 100_000, 'nested too deep'),
+        ('{"a": 1} x', r'Extra data: line 1 column 10'),
+        ('{"a": 1}\n{"a": 2}\n', 'second value begins in line 2, as in a JSON Lines file'),
+        ('{"a":\n tru', 'line 2 column 2'),
+        ('[' + '1' * 5000 + ']', 'integer'),
+        (r'["\ud800"]', 'half a character'),
+        ('', 'it is empty'),
+        (' \n', 'it is empty'),
+    ],
+)
 def test_broken_json_ends_in_a_sentence_with_its_file(text, message):
     with pytest.raises(ValueError, match=f'^x.json is not valid JSON: .*{message}'):
         parse_json(text, 'x.json')

@@ -30,24 +30,31 @@ def test_nms_equals_a_naive_loop(threshold: float) -> None:
     boxes = torch.cat([corner, corner + 1 + torch.rand(60, 2) * 30], dim=1)
     scores = torch.rand(60)
     assert nms(boxes, scores, threshold).tolist() == naive_nms(
-        boxes.tolist(), scores.tolist(), threshold)
+        boxes.tolist(), scores.tolist(), threshold
+    )
 
 
 def test_nms_of_no_boxes_is_empty() -> None:
     assert nms(torch.zeros(0, 4), torch.zeros(0), 0.5).numel() == 0
 
 
-@pytest.mark.parametrize('code', [
-    # transformers only asks for the spec before somebody imports torchvision for real
-    'import urbancross_mm, importlib.util as u; u.find_spec("torchvision"); import torchvision',
-    'import urbancross_mm, open_clip',
-    'import urbancross_mm, segment_anything',
-])
+@pytest.mark.parametrize(
+    'code',
+    [
+        # transformers only asks for the spec before somebody imports torchvision for real
+        'import urbancross_mm, importlib.util as u; u.find_spec("torchvision"); import torchvision',
+        'import urbancross_mm, open_clip',
+        'import urbancross_mm, segment_anything',
+    ],
+)
 def test_torchvision_and_its_dependants_import_and_the_finder_leaves(code: str) -> None:
-    code += ('; import sys; from torchvision.ops import batched_nms; import torch;'
-             'b = torch.tensor([[0., 0, 9, 9], [0, 0, 9, 8]]);'
-             'print(batched_nms(b, torch.tensor([.1, .9]), torch.tensor([0, 0]), .5).tolist(),'
-             '[f for f in sys.meta_path if type(f).__name__ == "TorchvisionFinder"])')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True,
-                          text=True, check=True)
+    code += (
+        '; import sys; from torchvision.ops import batched_nms; import torch;'
+        'b = torch.tensor([[0., 0, 9, 9], [0, 0, 9, 8]]);'
+        'print(batched_nms(b, torch.tensor([.1, .9]), torch.tensor([0, 0]), .5).tolist(),'
+        '[f for f in sys.meta_path if type(f).__name__ == "TorchvisionFinder"])'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip().endswith('[1] []')

@@ -28,8 +28,9 @@ def test_nothing_to_draw_is_an_error() -> None:
         draw_tile_map(dict(a=np.zeros((0, 2))))
 
 
-@pytest.mark.parametrize(('low', 'high', 'bins'), [
-    (0, 0, 1), (1, 10, 10), (0, 39, 40), (1, 90, 30)])
+@pytest.mark.parametrize(
+    ('low', 'high', 'bins'), [(0, 0, 1), (1, 10, 10), (0, 39, 40), (1, 90, 30)]
+)
 def test_bins_of_whole_numbers_hold_equally_many(low: int, high: int, bins: int) -> None:
     edges = _edges(np.array([low, high], dtype=float), whole=True)
     assert len(edges) == bins + 1 and edges[0] < low and edges[-1] > high
@@ -37,8 +38,11 @@ def test_bins_of_whole_numbers_hold_equally_many(low: int, high: int, bins: int)
 
 
 def test_map_shows_every_group() -> None:
-    groups = dict(train=np.array([[24.9, 60.1], [24.95, 60.12]]), test=np.array([[24.92, 60.11]]),
-                  val=np.zeros((0, 2)))
+    groups = dict(
+        train=np.array([[24.9, 60.1], [24.95, 60.12]]),
+        test=np.array([[24.92, 60.11]]),
+        val=np.zeros((0, 2)),
+    )
     drawn = draw_tile_map(groups)
     colours = {tuple(pixel) for pixel in drawn.reshape(-1, 3)}
     assert len(colours) > 50 and (draw_tile_map(groups) == drawn).all()

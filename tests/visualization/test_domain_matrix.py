@@ -22,8 +22,9 @@ def texts_of(values: np.ndarray) -> list[list[str]]:
 
 def test_panels_share_one_scale() -> None:
     low, high = np.full((2, 2), 10.0), np.full((2, 2), 30.0)
-    sheet = draw_domain_matrix({'low': low, 'high': high},
-                               {'low': texts_of(low), 'high': texts_of(high)}, ['a', 'b'], 'mR')
+    sheet = draw_domain_matrix(
+        {'low': low, 'high': high}, {'low': texts_of(low), 'high': texts_of(high)}, ['a', 'b'], 'mR'
+    )
     assert sheet.dtype == np.uint8 and sheet.ndim == 3 and sheet.shape[2] == 3
     third = sheet.shape[1] // 3
     left, right = sheet[:, :third], sheet[:, third:]
@@ -41,8 +42,9 @@ def test_many_panels_and_domains_get_rows() -> None:
     values = np.arange(25.0).reshape(5, 5)
     names = [f'method {n}' for n in range(4)]
     one = draw_domain_matrix({'m': values}, {'m': texts_of(values)}, list('abcde'))
-    four = draw_domain_matrix(dict.fromkeys(names, values), dict.fromkeys(names, texts_of(values)),
-                              list('abcde'))
+    four = draw_domain_matrix(
+        dict.fromkeys(names, values), dict.fromkeys(names, texts_of(values)), list('abcde')
+    )
     assert four.shape[0] == pytest.approx(2 * one.shape[0], abs=2)
     assert four.shape[1] > 2 * one.shape[1]
 
@@ -58,13 +60,16 @@ def test_text_is_readable_on_every_colour() -> None:
     assert _readable(scale, 0.0) == 'white' and _readable(scale, 1.0) == 'black'
 
 
-@pytest.mark.parametrize(('panels', 'texts', 'domains'), [
-    ({}, {}, ['a']),
-    ({'m': np.zeros((0, 0))}, {'m': []}, []),
-    ({'m': np.zeros((2, 3))}, {'m': [['', '']] * 2}, ['a', 'b']),
-    ({'m': np.zeros((2, 2))}, {'m': [['']] * 2}, ['a', 'b']),
-    ({'m': np.zeros((2, 2))}, {}, ['a', 'b']),
-])
+@pytest.mark.parametrize(
+    ('panels', 'texts', 'domains'),
+    [
+        ({}, {}, ['a']),
+        ({'m': np.zeros((0, 0))}, {'m': []}, []),
+        ({'m': np.zeros((2, 3))}, {'m': [['', '']] * 2}, ['a', 'b']),
+        ({'m': np.zeros((2, 2))}, {'m': [['']] * 2}, ['a', 'b']),
+        ({'m': np.zeros((2, 2))}, {}, ['a', 'b']),
+    ],
+)
 def test_what_does_not_fit(panels: dict, texts: dict, domains: list[str]) -> None:
     with pytest.raises(ValueError, match='nothing to draw|needs 2 x 2'):
         draw_domain_matrix(panels, texts, domains)

@@ -14,12 +14,18 @@ def test_strip_frames_right_in_green_and_wrong_in_red(tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 20, 3), 77, np.uint8)).save(tmp_path / 'x.png')
     path = str(tmp_path / 'x.png')
     strip = RetrievalVisualizer(thumb_size=60).draw_strip(
-        'a query', [RankedPicture(path, 0.5, True), RankedPicture(path, 0.4, False),
-                    RankedPicture(path, 0.3, None)])
+        'a query',
+        [
+            RankedPicture(path, 0.5, True),
+            RankedPicture(path, 0.4, False),
+            RankedPicture(path, 0.3, None),
+        ],
+    )
     colours = {tuple(c) for c in strip.reshape(-1, 3)}
     assert {(34, 139, 34), (200, 40, 40), (120, 120, 120), (77, 77, 77)} <= colours
     with_picture = RetrievalVisualizer(thumb_size=60).draw_strip(
-        Path(path), [RankedPicture(path, 0.5)])
+        Path(path), [RankedPicture(path, 0.5)]
+    )
     assert (with_picture == 77).all(axis=2).sum() == 2 * 52 * 52
 
 
@@ -41,7 +47,8 @@ def test_sheet_holds_picture_segments_and_captions() -> None:
     picture = np.full((10, 10, 3), 50, np.uint8)
     segment = np.full((10, 10, 3), 90, np.uint8)
     bare = draw_sample_sheet(picture, ['one'], 'title')
-    sheet = draw_sample_sheet(picture, ['one', 'two ' * 60], 'title', [segment] * 3,
-                              np.ones((1, 10, 10), bool))
+    sheet = draw_sample_sheet(
+        picture, ['one', 'two ' * 60], 'title', [segment] * 3, np.ones((1, 10, 10), bool)
+    )
     assert (bare == 50).all(axis=2).sum() == 200 * 200
     assert (sheet == 90).all(axis=2).any() and sheet.shape[0] > bare.shape[0]

@@ -21,7 +21,8 @@ def test_groups_far_apart_stay_apart(method: str) -> None:
     embeds = groups()
     points = project_2d(embeds, method)
     assert {key: value.shape for key, value in points.items()} == {
-        key: (len(value), 2) for key, value in embeds.items()}
+        key: (len(value), 2) for key, value in embeds.items()
+    }
     centres = np.stack([value.mean(axis=0) for value in points.values()])
     for place, value in enumerate(points.values()):
         distances = np.linalg.norm(value[:, None] - centres[None], axis=2)

@@ -40,8 +40,9 @@ def read_runs(files: list[str]) -> pd.DataFrame:
         try:
             rows[name] = {k: float(v) for k, v in read_json(name, nan=True).items()}
         except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f'{name} is not a metrics file of tools/test.py --out: {error}'
-                             ) from error
+            raise ValueError(
+                f'{name} is not a metrics file of tools/test.py --out: {error}'
+            ) from error
     table = pd.DataFrame.from_dict(rows, orient='index')
     holes = table.columns[table.isna().any()].tolist()
     if holes:
@@ -72,8 +73,10 @@ def to_markdown(summary: pd.DataFrame, runs: int) -> str:
         str: A Markdown table.
     """
     lines = [f'| metric ({runs} runs) | mean | std | min | max |', '|---|---|---|---|---|']
-    lines += [f'| {name} | {row["mean"]:.2f} | {row["std"]:.2f} | {row["min"]:.2f} | '
-              f'{row["max"]:.2f} |' for name, row in summary.iterrows()]
+    lines += [
+        f'| {name} | {row["mean"]:.2f} | {row["std"]:.2f} | {row["min"]:.2f} | {row["max"]:.2f} |'
+        for name, row in summary.iterrows()
+    ]
     return '\n'.join(lines) + '\n'
 
 

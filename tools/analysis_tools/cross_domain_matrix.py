@@ -28,32 +28,65 @@ from urbancross_mm.utils.cli import run_tool  # noqa: E402
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--domains', nargs='+', required=True, help='names for the templates')
-    parser.add_argument('--source', required=True, metavar='TEMPLATE',
-                        help='config that trains and tests on {source}')
-    parser.add_argument('--method', action='append', default=[], metavar='NAME=TEMPLATE;K=V;...',
-                        help='config that adapts from {source} to {target}, with options of its '
-                        'own if need be; may stand several times')
+    parser.add_argument(
+        '--source',
+        required=True,
+        metavar='TEMPLATE',
+        help='config that trains and tests on {source}',
+    )
+    parser.add_argument(
+        '--method',
+        action='append',
+        default=[],
+        metavar='NAME=TEMPLATE;K=V;...',
+        help='config that adapts from {source} to {target}, with options of its '
+        'own if need be; may stand several times',
+    )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
-    parser.add_argument('--jobs', type=int, default=1, help='jobs at a time; several get one '
-                        'thread each')
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='jobs at a time; several get one thread each'
+    )
     parser.add_argument('--out', required=True, help='folder of the runs and of the report')
-    parser.add_argument('--sample', action='store_true',
-                        help='generated data, small encoders, few epochs: runs without a download')
-    parser.add_argument('--source-checkpoint', metavar='TEMPLATE',
-                        help='file or work dir of the source models, which then are not trained')
+    parser.add_argument(
+        '--sample',
+        action='store_true',
+        help='generated data, small encoders, few epochs: runs without a download',
+    )
+    parser.add_argument(
+        '--source-checkpoint',
+        metavar='TEMPLATE',
+        help='file or work dir of the source models, which then are not trained',
+    )
     add_trust_argument(parser)
-    parser.add_argument('--select', default='last', metavar='last|best|KEY',
-                        help='adapted checkpoint to test: last (no pair of the target is used), '
-                        'best (by its validation pairs: an oracle) or best_KEY*.pth')
-    parser.add_argument('--source-options', nargs='+', action='extend', default=[],
-                        metavar='KEY=VALUE', help='override settings of the source configs')
-    parser.add_argument('--method-options', nargs='+', action='extend', default=[],
-                        metavar='KEY=VALUE', help='override settings of all methods; what a '
-                        'method names itself wins')
-    parser.add_argument('--force', action='store_true',
-                        help='do again what was made with other settings')
+    parser.add_argument(
+        '--select',
+        default='last',
+        metavar='last|best|KEY',
+        help='adapted checkpoint to test: last (no pair of the target is used), '
+        'best (by its validation pairs: an oracle) or best_KEY*.pth',
+    )
+    parser.add_argument(
+        '--source-options',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override settings of the source configs',
+    )
+    parser.add_argument(
+        '--method-options',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override settings of all methods; what a method names itself wins',
+    )
+    parser.add_argument(
+        '--force', action='store_true', help='do again what was made with other settings'
+    )
     return parser.parse_args()
 
 
@@ -69,11 +102,17 @@ def main() -> int:
     from urbancross_mm.apis.cross_domain.report import summary
 
     spec = MatrixSpec(
-        tuple(args.domains), Recipe(args.source, tuple(args.source_options)),
-        parse_methods(args.method, args.method_options), tuple(args.seeds), args.sample,
-        args.source_checkpoint, args.select)
-    results, files = run_matrix(spec, args.out, args.jobs, args.force,
-                                shlex.join(['python', *sys.argv]))
+        tuple(args.domains),
+        Recipe(args.source, tuple(args.source_options)),
+        parse_methods(args.method, args.method_options),
+        tuple(args.seeds),
+        args.sample,
+        args.source_checkpoint,
+        args.select,
+    )
+    results, files = run_matrix(
+        spec, args.out, args.jobs, args.force, shlex.join(['python', *sys.argv])
+    )
     print(summary(results))
     print('\n'.join(map(str, files)))
     return 1 if len(results.failed) else 0

@@ -24,8 +24,14 @@ from mmengine.config import Config  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer, add_common_arguments, compare_domains, embed_test_set, ensure_sample,
-    load_config, resolve_checkpoint)
+    RetrievalInferencer,
+    add_common_arguments,
+    compare_domains,
+    embed_test_set,
+    ensure_sample,
+    load_config,
+    resolve_checkpoint,
+)
 from urbancross_mm.apis.cross_domain.testing_data import with_test_set_of  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
@@ -39,16 +45,33 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
     add_trust_argument(parser)
-    parser.add_argument('checkpoints', nargs='+', metavar='checkpoint',
-                        help='checkpoint file or work directory, or "none": zero-shot')
+    parser.add_argument(
+        'checkpoints',
+        nargs='+',
+        metavar='checkpoint',
+        help='checkpoint file or work directory, or "none": zero-shot',
+    )
     parser.add_argument('--source-config', required=True, help='recipe of the source domain')
-    parser.add_argument('--source-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='as --cfg-options, for the recipe of the source')
+    parser.add_argument(
+        '--source-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help='as --cfg-options, for the recipe of the source',
+    )
     parser.add_argument('--out', required=True, help='the picture (.png)')
-    parser.add_argument('--method', choices=['tsne', 'pca'], default='tsne',
-                        help='t-SNE needs scikit-learn, pca nothing (default: tsne)')
-    parser.add_argument('--max-items', type=int, default=500,
-                        help='pictures, and sentences, of a domain at most (default: 500)')
+    parser.add_argument(
+        '--method',
+        choices=['tsne', 'pca'],
+        default='tsne',
+        help='t-SNE needs scikit-learn, pca nothing (default: tsne)',
+    )
+    parser.add_argument(
+        '--max-items',
+        type=int,
+        default=500,
+        help='pictures, and sentences, of a domain at most (default: 500)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the choice and of the map')
     parser.add_argument('--split', choices=['test', 'val'], default='test')
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
@@ -68,29 +91,34 @@ def load_configs(args: argparse.Namespace) -> tuple[Config, Config]:
     return source, Config(with_test_set_of(source.to_dict(), target.to_dict()))
 
 
-def embed(args: argparse.Namespace, checkpoint: str, source: Config, target: Config
-          ) -> tuple[dict, dict]:
+def embed(
+    args: argparse.Namespace, checkpoint: str, source: Config, target: Config
+) -> tuple[dict, dict]:
     """Embed both domains with one checkpoint: groups for the map, and its numbers."""
     weights = None if checkpoint == 'none' else resolve_checkpoint(checkpoint)
     inferencer = RetrievalInferencer(source, weights, device=args.device)
-    domains = [embed_test_set(inferencer, cfg, args.max_items, args.seed)
-               for cfg in (source, target)]
+    domains = [
+        embed_test_set(inferencer, cfg, args.max_items, args.seed) for cfg in (source, target)
+    ]
     groups, sizes = {}, {}
     for role, domain in zip(('source', 'target'), domains):
         label = f'{role} {domain.name}'
         groups[label, 'picture'], groups[label, 'sentence'] = domain[1:]
-        sizes[role] = dict(domain=domain.name, pictures=len(domain.image_embeds),
-                           sentences=len(domain.text_embeds))
+        sizes[role] = dict(
+            domain=domain.name, pictures=len(domain.image_embeds), sentences=len(domain.text_embeds)
+        )
     return groups, dict(checkpoint=str(weights or checkpoint), **compare_domains(*domains), **sizes)
 
 
 def title_of(numbers: dict) -> str:
     """Name the checkpoint and its numbers."""
     name = '/'.join(Path(numbers['checkpoint']).parts[-2:])
-    return (f'{name}\n'
-            f'A-distance: picture {numbers["a_distance_image"]:.2f}, '
-            f'sentence {numbers["a_distance_text"]:.2f}\n'
-            f'hubness: i2t {numbers["hubness_i2t"]:.2f}, t2i {numbers["hubness_t2i"]:.2f}')
+    return (
+        f'{name}\n'
+        f'A-distance: picture {numbers["a_distance_image"]:.2f}, '
+        f'sentence {numbers["a_distance_text"]:.2f}\n'
+        f'hubness: i2t {numbers["hubness_i2t"]:.2f}, t2i {numbers["hubness_t2i"]:.2f}'
+    )
 
 
 def main() -> None:
@@ -108,10 +136,17 @@ def main() -> None:
     out = Path(args.out)
     image = io.BytesIO()
     Image.fromarray(draw_embedding_map(panels)).save(image, 'png')
-    content = dict(config=args.config, source_config=args.source_config, split=args.split,
-                   method=args.method, seed=args.seed, maps=records)
-    write_all({out: image.getvalue(),
-               out.with_suffix('.json'): json.dumps(content, indent=2) + '\n'})
+    content = dict(
+        config=args.config,
+        source_config=args.source_config,
+        split=args.split,
+        method=args.method,
+        seed=args.seed,
+        maps=records,
+    )
+    write_all(
+        {out: image.getvalue(), out.with_suffix('.json'): json.dumps(content, indent=2) + '\n'}
+    )
     print(f'drawn to {out}, numbers in {out.with_suffix(".json")}')
 
 

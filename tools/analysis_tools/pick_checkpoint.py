@@ -25,10 +25,14 @@ from urbancross_mm.utils.text_files import read_lines  # noqa: E402
 PREFIX = 'label_free/'
 # Of all other scores the one nearest to 0 is best.
 GREATER = ('agreement',)
-NOTE = ('mR needs to know the pairs of the target: it picks in the oracle row only. In the other '
-        'rows it tells what a pick made without it was worth.')
-NOT_KEPT = ('A checkpoint that was not kept can be had by another run with '
-            'default_hooks.checkpoint.max_keep_ckpts=-1.')
+NOTE = (
+    'mR needs to know the pairs of the target: it picks in the oracle row only. In the other '
+    'rows it tells what a pick made without it was worth.'
+)
+NOT_KEPT = (
+    'A checkpoint that was not kept can be had by another run with '
+    'default_hooks.checkpoint.max_keep_ckpts=-1.'
+)
 
 
 def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
@@ -54,13 +58,16 @@ def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
         first = min(new, default=math.inf)
         validations = {e: record for e, record in validations.items() if e < first} | new
     if not validations:
-        raise ValueError(f'no validation logged in {work_dir} has a score {PREFIX}*: add '
-                         "dict(type='LabelFreeMetric') to val_evaluator")
+        raise ValueError(
+            f'no validation logged in {work_dir} has a score {PREFIX}*: add '
+            "dict(type='LabelFreeMetric') to val_evaluator"
+        )
     return dict(sorted(validations.items()))
 
 
-def pick(validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
-         ) -> list[dict[str, Any]]:
+def pick(
+    validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
+) -> list[dict[str, Any]]:
     """Pick an epoch in every way.
 
     Args:
@@ -83,8 +90,11 @@ def pick(validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
     rows.append(dict(rule='last epoch', epoch=max(validations), score=None))
     oracle = _best(validations, recall, greater=True)
     if oracle is not None:
-        rows.append(dict(rule=f'oracle: {recall} (greatest)', epoch=oracle,
-                         score=validations[oracle][recall]))
+        rows.append(
+            dict(
+                rule=f'oracle: {recall} (greatest)', epoch=oracle, score=validations[oracle][recall]
+            )
+        )
     for row in rows:
         row['mR'] = validations[row['epoch']].get(recall)
         known = oracle is not None and row['mR'] is not None
@@ -116,11 +126,17 @@ def to_markdown(rows: list[dict[str, Any]], count: int) -> str:
     Returns:
         str: A Markdown table and a note.
     """
-    lines = [f'| picked by ({count} validations) | epoch | checkpoint | score | mR on validation | '
-             'regret |', '|---|---|---|---|---|---|']
-    lines += [f'| {row["rule"]} | {row["epoch"]} | {row["checkpoint"] or "not kept"} | '
-              f'{_shown(row["score"], 4)} | '
-              f'{_shown(row["mR"], 2)} | {_shown(row["regret"], 2)} |' for row in rows]
+    lines = [
+        f'| picked by ({count} validations) | epoch | checkpoint | score | mR on validation | '
+        'regret |',
+        '|---|---|---|---|---|---|',
+    ]
+    lines += [
+        f'| {row["rule"]} | {row["epoch"]} | {row["checkpoint"] or "not kept"} | '
+        f'{_shown(row["score"], 4)} | '
+        f'{_shown(row["mR"], 2)} | {_shown(row["regret"], 2)} |'
+        for row in rows
+    ]
     notes = [NOTE] if any(row['mR'] is not None for row in rows) else []
     if not all(row['checkpoint'] for row in rows):
         notes.append(NOT_KEPT)
@@ -145,8 +161,11 @@ def _scores(record: dict[str, Any]) -> list[str]:
 
 
 def _best(validations: dict[int, dict[str, float]], name: str, greater: bool) -> int | None:
-    values = {epoch: record[name] for epoch, record in validations.items()
-              if math.isfinite(record.get(name, math.nan))}
+    values = {
+        epoch: record[name]
+        for epoch, record in validations.items()
+        if math.isfinite(record.get(name, math.nan))
+    }
     if greater:
         return max(values, key=values.__getitem__, default=None)
     return min(values, key=lambda epoch: abs(values[epoch]), default=None)
@@ -160,9 +179,13 @@ def main() -> None:
     """Read, pick, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dir', help='work directory of a training run')
-    parser.add_argument('--recall', default='retrieval/mR', metavar='KEY',
-                        help='what the oracle goes by, e.g. retrieval/spain/mR where several '
-                        'domains are validated (default: retrieval/mR)')
+    parser.add_argument(
+        '--recall',
+        default='retrieval/mR',
+        metavar='KEY',
+        help='what the oracle goes by, e.g. retrieval/spain/mR where several '
+        'domains are validated (default: retrieval/mR)',
+    )
     parser.add_argument('--out', help='also write the table (.md) or the numbers (.json) here')
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.md', '.json')):

@@ -36,15 +36,25 @@ def main() -> None:
     parser.add_argument('--num-segments', type=int, default=10, help='most segments a picture')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--colors', type=int, default=8, help='clusters of --method color')
-    parser.add_argument('--min-area', type=float, default=0.01,
-                        help='--method color drops regions below this part of the picture')
+    parser.add_argument(
+        '--min-area',
+        type=float,
+        default=0.01,
+        help='--method color drops regions below this part of the picture',
+    )
     parser.add_argument('--seed', type=int, default=0, help='of the starts of --method color')
-    parser.add_argument('--skip-bad', action='store_true',
-                        help='leave out unreadable pictures, and count them')
+    parser.add_argument(
+        '--skip-bad', action='store_true', help='leave out unreadable pictures, and count them'
+    )
     parser.add_argument('--workers', type=int, default=2, help='threads')
     parser.add_argument('--force', action='store_true', help='make files again that exist')
-    parser.add_argument('--annotations', nargs='+', default=[], metavar='JSON',
-                        help='annotation files in which to name the segment files')
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=[],
+        metavar='JSON',
+        help='annotation files in which to name the segment files',
+    )
     args = vars(parser.parse_args())
     annotations = args.pop('annotations')
     counts = convert(Options(**args))

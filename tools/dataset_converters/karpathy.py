@@ -27,8 +27,11 @@ def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', type=given_path, metavar='file', help='the .json file')
-    parser.add_argument('--images', type=given_path,
-                        help='folder of pictures; without it names are taken as they are')
+    parser.add_argument(
+        '--images',
+        type=given_path,
+        help='folder of pictures; without it names are taken as they are',
+    )
     add_arguments(parser)
     args = parser.parse_args()
     args.name = args.name or args.root.stem.lower().removeprefix('dataset_')

@@ -25,13 +25,23 @@ def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', type=given_path, help='folder of the .txt files, or the one above')
-    parser.add_argument('--images', type=given_path,
-                        help='folder of pictures; without it names are taken as they are')
-    parser.add_argument('--split', default='published', choices=SPLITS,
-                        help='how to divide the training list into train and val: as published, '
-                        'or 80/20 by a seed, at random or within each class (%(default)s)')
-    parser.add_argument('--trainval', action='store_true',
-                        help='also write the whole training list as <name>_trainval')
+    parser.add_argument(
+        '--images',
+        type=given_path,
+        help='folder of pictures; without it names are taken as they are',
+    )
+    parser.add_argument(
+        '--split',
+        default='published',
+        choices=SPLITS,
+        help='how to divide the training list into train and val: as published, '
+        'or 80/20 by a seed, at random or within each class (%(default)s)',
+    )
+    parser.add_argument(
+        '--trainval',
+        action='store_true',
+        help='also write the whole training list as <name>_trainval',
+    )
     add_arguments(parser)
     args = parser.parse_args()
     folder = args.root.resolve()

@@ -29,27 +29,54 @@ from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=given_path,
-                        help='data root with image_segments/ (and images/)')
-    parser.add_argument('--sam', type=given_path, metavar='FOLDER',
-                        help='output of SAM to read in place of image_segments/')
-    parser.add_argument('--out', type=given_path,
-                        help='folder for the masks (default: ROOT/segments)')
+    parser.add_argument(
+        'root', type=given_path, help='data root with image_segments/ (and images/)'
+    )
+    parser.add_argument(
+        '--sam',
+        type=given_path,
+        metavar='FOLDER',
+        help='output of SAM to read in place of image_segments/',
+    )
+    parser.add_argument(
+        '--out', type=given_path, help='folder for the masks (default: ROOT/segments)'
+    )
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
-    parser.add_argument('--white', type=int, default=235,
-                        help='a pixel is background if no channel is darker than this')
-    parser.add_argument('--clean', type=float, default=0.001,
-                        help='repair specks and holes below this part of the picture')
-    parser.add_argument('--limit', type=int,
-                        help='keep only the first segments, by number (of SAM: the best)')
-    parser.add_argument('--skip-bad', action='store_true',
-                        help='leave out pictures with an unreadable segment, and count them')
+    parser.add_argument(
+        '--white',
+        type=int,
+        default=235,
+        help='a pixel is background if no channel is darker than this',
+    )
+    parser.add_argument(
+        '--clean',
+        type=float,
+        default=0.001,
+        help='repair specks and holes below this part of the picture',
+    )
+    parser.add_argument(
+        '--limit', type=int, help='keep only the first segments, by number (of SAM: the best)'
+    )
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out pictures with an unreadable segment, and count them',
+    )
     parser.add_argument('--workers', type=int, default=2, help='threads')
-    parser.add_argument('--seed', type=int, default=0,
-                        help='taken for likeness with the other converters: nothing is drawn')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='taken for likeness with the other converters: nothing is drawn',
+    )
     parser.add_argument('--force', action='store_true', help='make files again that exist')
-    parser.add_argument('--annotations', nargs='+', default=[], metavar='JSON',
-                        help='annotation files in which to name the segment files')
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=[],
+        metavar='JSON',
+        help='annotation files in which to name the segment files',
+    )
     args = vars(parser.parse_args())
     args.pop('seed')
     annotations = args.pop('annotations')
@@ -58,8 +85,10 @@ def main() -> None:
     if summary.kept:
         print(f'{summary.kept} files of an earlier run kept (--force makes them again)')
     if summary.ignored:
-        print(f'{len(summary.ignored)} files ignored that are no <stem>_<number> picture, first: '
-              f'{summary.ignored[0]}')
+        print(
+            f'{len(summary.ignored)} files ignored that are no <stem>_<number> picture, first: '
+            f'{summary.ignored[0]}'
+        )
     if summary.bad:
         print(f'{len(summary.bad)} pictures left out, first: {summary.bad[0]}')
     if annotations:

@@ -27,16 +27,25 @@ def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('root', type=given_path, help='folder of the country')
-    parser.add_argument('--images', type=given_path,
-                        help='folder of pictures (default: ROOT/images, if it is there)')
+    parser.add_argument(
+        '--images',
+        type=given_path,
+        help='folder of pictures (default: ROOT/images, if it is there)',
+    )
     parser.add_argument('--csv', type=given_path, help='descriptions (default: the *refine*.csv)')
-    parser.add_argument('--image-column',
-                        help="column of image names (default: image_name, or SkyScript's filepath)")
-    parser.add_argument('--caption-column',
-                        help="column of captions (default: description, or SkyScript's title)")
-    parser.add_argument('--split', default='auto', choices=RULES,
-                        help='*_list.txt files, a drawn nested split, or the lists if there are '
-                        'any (%(default)s)')
+    parser.add_argument(
+        '--image-column',
+        help="column of image names (default: image_name, or SkyScript's filepath)",
+    )
+    parser.add_argument(
+        '--caption-column', help="column of captions (default: description, or SkyScript's title)"
+    )
+    parser.add_argument(
+        '--split',
+        default='auto',
+        choices=RULES,
+        help='*_list.txt files, a drawn nested split, or the lists if there are any (%(default)s)',
+    )
     add_arguments(parser)
     args = parser.parse_args()
     args.name = args.name or args.root.resolve().name.lower()

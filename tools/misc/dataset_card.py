@@ -27,20 +27,33 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('data', nargs='+', help='folder of a data set, or annotation files')
     parser.add_argument('--out', required=True, help='file to write, .html or .md')
     parser.add_argument('--format', choices=['html', 'md'], help='default: as --out says')
-    parser.add_argument('--data-root', help='folder with images/ and segments/, for annotation '
-                        'files (default: the folder above theirs)')
+    parser.add_argument(
+        '--data-root',
+        help='folder with images/ and segments/, for annotation '
+        'files (default: the folder above theirs)',
+    )
     parser.add_argument('--images', default='images', help='folder of pictures below it')
-    parser.add_argument('--manifest', help='records of the curation (default: manifest/ in the '
-                        'folder of the data, if it is there)')
-    parser.add_argument('--samples', type=int, default=6,
-                        help='pictures of each split to show (%(default)s)')
+    parser.add_argument(
+        '--manifest',
+        help='records of the curation (default: manifest/ in the '
+        'folder of the data, if it is there)',
+    )
+    parser.add_argument(
+        '--samples', type=int, default=6, help='pictures of each split to show (%(default)s)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='of their choice (%(default)s)')
-    parser.add_argument('--distance', type=int, default=2,
-                        help='bits of a 64-bit difference hash that may differ between pictures '
-                        'that look alike (%(default)s)')
-    parser.add_argument('--no-pixels', action='store_true',
-                        help='do not decode every picture: quick, but repeated pictures are not '
-                        'found')
+    parser.add_argument(
+        '--distance',
+        type=int,
+        default=2,
+        help='bits of a 64-bit difference hash that may differ between pictures '
+        'that look alike (%(default)s)',
+    )
+    parser.add_argument(
+        '--no-pixels',
+        action='store_true',
+        help='do not decode every picture: quick, but repeated pictures are not found',
+    )
     parser.add_argument('--workers', type=int, default=2, help='threads that decode')
     return parser.parse_args()
 
@@ -63,8 +76,17 @@ def main() -> None:
     folder = len(args.data) == 1 and Path(args.data[0]).is_dir()
     paths = find_annotations(args.data[0]) if folder else [Path(path) for path in args.data]
     root = args.data_root or (args.data[0] if folder else paths[0].parent.parent)
-    card = make_card(paths, root, args.manifest, args.images, args.samples, args.seed,
-                     not args.no_pixels, args.workers, args.distance)
+    card = make_card(
+        paths,
+        root,
+        args.manifest,
+        args.images,
+        args.samples,
+        args.seed,
+        not args.no_pixels,
+        args.workers,
+        args.distance,
+    )
     written = write_card(card, args.out, args.format)
     more = f' and {len(written) - 1} pictures beside it' if len(written) > 1 else ''
     print(f'{len(paths)} annotation files of {card.title} are described in {written[0]}{more}')

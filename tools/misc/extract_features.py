@@ -16,7 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.apis import (  # noqa: E402
-    add_common_arguments, ensure_sample, load_config, resolve_checkpoint)
+    add_common_arguments,
+    ensure_sample,
+    load_config,
+    resolve_checkpoint,
+)
 from urbancross_mm.apis.features import extract_features  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
@@ -26,18 +30,23 @@ from urbancross_mm.utils.files import check_outputs  # noqa: E402
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_common_arguments(parser)
     add_trust_argument(parser)
-    parser.add_argument('checkpoint', nargs='?',
-                        help='checkpoint file or work directory of the recipe (default: the '
-                        'pretrained weights that it names)')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file or work directory of the recipe (default: the '
+        'pretrained weights that it names)',
+    )
     parser.add_argument('--out', required=True, help='the .npz file to write')
     parser.add_argument('--force', action='store_true', help='replace a file that is there')
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     parser.add_argument('--batch-size', type=int, default=32, help='(%(default)s)')
-    parser.add_argument('--num-workers', type=int, default=0,
-                        help='processes that read pictures (%(default)s)')
+    parser.add_argument(
+        '--num-workers', type=int, default=0, help='processes that read pictures (%(default)s)'
+    )
     args = parser.parse_args()
     if not args.out.endswith('.npz'):
         parser.error(f'--out must end in .npz, got {args.out}')
@@ -54,10 +63,13 @@ def main() -> None:
     if args.sample:
         ensure_sample()
     cfg = load_config(args.config, args.cfg_options, args.sample)
-    counts = extract_features(cfg, args.out, weights, args.device, args.batch_size,
-                              args.num_workers)
-    print(f'{counts["images"]} pictures ({counts["image_width"]} wide) and {counts["texts"]} '
-          f'captions ({counts["text_width"]} wide) are in {args.out}')
+    counts = extract_features(
+        cfg, args.out, weights, args.device, args.batch_size, args.num_workers
+    )
+    print(
+        f'{counts["images"]} pictures ({counts["image_width"]} wide) and {counts["texts"]} '
+        f'captions ({counts["text_width"]} wide) are in {args.out}'
+    )
 
 
 if __name__ == '__main__':

@@ -15,16 +15,25 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--root', default='data/sample', help='folder to write (%(default)s)')
-    parser.add_argument('--images', type=int, default=None,
-                        help='pictures of every set (400 a country, 250 a precomp set)')
+    parser.add_argument(
+        '--images',
+        type=int,
+        default=None,
+        help='pictures of every set (400 a country, 250 a precomp set)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes (%(default)s)')
-    parser.add_argument('--image-size', type=int, default=128,
-                        help='picture width in pixels (%(default)s)')
+    parser.add_argument(
+        '--image-size', type=int, default=128, help='picture width in pixels (%(default)s)'
+    )
     parser.add_argument('--workers', type=int, default=None, help='processes (one a core)')
-    parser.add_argument('--force', action='store_true',
-                        help='replace a sample that was made with other arguments')
-    parser.add_argument('--no-convert', action='store_true',
-                        help='leave out the annotation files, write the published layouts alone')
+    parser.add_argument(
+        '--force', action='store_true', help='replace a sample that was made with other arguments'
+    )
+    parser.add_argument(
+        '--no-convert',
+        action='store_true',
+        help='leave out the annotation files, write the published layouts alone',
+    )
     return parser.parse_args()
 
 
@@ -34,8 +43,9 @@ def main() -> None:
     from urbancross_mm.datasets.sample_world import make_sample
 
     args = parse_args()
-    summary = make_sample(args.root, args.images, args.seed, args.image_size, args.workers,
-                          args.force)
+    summary = make_sample(
+        args.root, args.images, args.seed, args.image_size, args.workers, args.force
+    )
     if not args.no_convert:
         convert_sample(args.root, seed=args.seed)
     for name, counts in summary['counts'].items():

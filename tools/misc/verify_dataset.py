@@ -29,18 +29,31 @@ def main() -> int:
     parser.add_argument('annotations', nargs='+', help='annotation files of one data set')
     parser.add_argument('--data-root', required=True, help='folder with images/ and segments/')
     parser.add_argument('--images', default='images', help='folder of pictures below --data-root')
-    parser.add_argument('--distance', type=int, default=2,
-                        help='bits of a 64-bit difference hash that may differ between pictures '
-                        'that look alike')
+    parser.add_argument(
+        '--distance',
+        type=int,
+        default=2,
+        help='bits of a 64-bit difference hash that may differ between pictures that look alike',
+    )
     parser.add_argument('--examples', type=int, default=5, help='examples of each finding')
     parser.add_argument('--workers', type=int, default=2, help='threads that decode')
-    parser.add_argument('--no-pixels', action='store_true',
-                        help='only look for the files: no decoding, sizes and hashes')
+    parser.add_argument(
+        '--no-pixels',
+        action='store_true',
+        help='only look for the files: no decoding, sizes and hashes',
+    )
     parser.add_argument('--out', help='also write the report to this .json file')
     args = parser.parse_args()
     check_outputs([args.out] if args.out else [])
-    report = verify(args.annotations, args.data_root, dict(img_path=args.images), args.workers,
-                    args.distance, args.examples, not args.no_pixels)
+    report = verify(
+        args.annotations,
+        args.data_root,
+        dict(img_path=args.images),
+        args.workers,
+        args.distance,
+        args.examples,
+        not args.no_pixels,
+    )
     print(report.to_text(), end='')
     if args.out:
         content = dict(files=report.rows, findings=[asdict(one) for one in report.findings])

@@ -78,7 +78,8 @@ def convert(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # the last convolution is the only 4-d weight that is not one level deeper
     flat = re.compile(r'features\.(\d+)\.conv\.(\d)\.weight')
     last_conv = {
-        match[1]: match[2] for key, value in weights.items()
+        match[1]: match[2]
+        for key, value in weights.items()
         if (match := flat.fullmatch(key)) and value.dim() == 4
     }
     try:

@@ -53,8 +53,10 @@ def draw_item(item: dict) -> np.ndarray:
     inputs, sample = item['inputs'], item['data_samples']
     image = inputs['image']
     if image.dim() != 3:
-        raise ValueError(f'{sample.img_id} comes as features {tuple(image.shape)}, of which no '
-                         'picture can be drawn: browse a recipe that loads images')
+        raise ValueError(
+            f'{sample.img_id} comes as features {tuple(image.shape)}, of which no '
+            'picture can be drawn: browse a recipe that loads images'
+        )
     masks, segments = None, []
     if 'segment_bits' in inputs:
         count = int(inputs['segment_count'])
@@ -65,8 +67,9 @@ def draw_item(item: dict) -> np.ndarray:
         count = int(inputs['segment_count'])
         segments = inputs['segment_images'][:count].permute(0, 2, 3, 1).numpy()
     title = f'{sample.img_id}   domain: {sample.domain}   {tuple(image.shape[1:])}'
-    return draw_sample_sheet(image.permute(1, 2, 0).contiguous().numpy(), sample.captions, title,
-                             segments, masks)
+    return draw_sample_sheet(
+        image.permute(1, 2, 0).contiguous().numpy(), sample.captions, title, segments, masks
+    )
 
 
 def main() -> None:
@@ -82,7 +85,7 @@ def main() -> None:
     dataset = DATASETS.build(cfg[loader].dataset)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
-    chosen = np.random.permutation(len(dataset))[:args.number]
+    chosen = np.random.permutation(len(dataset))[: args.number]
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     for number, place in enumerate(tqdm(chosen, desc='draw')):

@@ -17,15 +17,25 @@ from urbancross_mm.registry import SCOPE
 from urbancross_mm.utils.config_files import package_configs, read_config
 
 # Settings that are read and are no arguments of the Runner.
-_OUTSIDE = ('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports',
-            'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg', 'runner_type',
-            'start', 'sync_bn')
+_OUTSIDE = (
+    'activation_checkpointing',
+    'auto_scale_lr',
+    'compile',
+    'custom_imports',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'start',
+    'sync_bn',
+)
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _OVERLAY = ('_base_', 'sample.py')
 
 
-def load_config(path: str | Path, options: Mapping[str, Any] | None = None,
-                sample: bool = False) -> Config:
+def load_config(
+    path: str | Path, options: Mapping[str, Any] | None = None, sample: bool = False
+) -> Config:
     """Read a config file.
 
     Args:
@@ -93,8 +103,11 @@ def for_checkpoint(model: Any) -> Any:
     if not isinstance(model, dict):
         return model
     model = {key: for_checkpoint(part) for key, part in model.items() if key != 'init_cfg'}
-    if str(model.get('type', '')).rpartition('.')[2].startswith('OpenCLIP') \
-            and 'model_name' in model and 'Tokenizer' not in model['type']:
+    if (
+        str(model.get('type', '')).rpartition('.')[2].startswith('OpenCLIP')
+        and 'model_name' in model
+        and 'Tokenizer' not in model['type']
+    ):
         from urbancross_mm.models.encoders.clip_factory import without_weights
 
         return without_weights(model)
@@ -153,8 +166,10 @@ def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
     for node in nested_dicts(cfg.get('test_dataloader')):
         if 'pipeline' in node:
             if not isinstance(node['pipeline'], list | tuple):
-                raise ValueError(f'the pipeline of test_dataloader must be a list of dicts, got '
-                                 f'{node["pipeline"]!r}')
+                raise ValueError(
+                    f'the pipeline of test_dataloader must be a list of dicts, got '
+                    f'{node["pipeline"]!r}'
+                )
             return [dict(step) for step in node['pipeline']]
     raise ValueError('the config has no test_dataloader with a pipeline')
 
@@ -164,7 +179,7 @@ def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
         return type(node)(_walk(child, overlay) for child in node)
     prefix, new = overlay.get('data_root', ('', ''))
     if isinstance(node, str) and prefix and node.startswith(prefix):
-        return new + node[len(prefix):]
+        return new + node[len(prefix) :]
     if not isinstance(node, dict):
         return node
     kind = node.get('type')
@@ -199,8 +214,9 @@ def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
             cfg.merge_from_dict({key: value})
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             what = error.args[0] if isinstance(error, KeyError) and error.args else error
-            raise ValueError(f'the option {key}={value} does not fit {cfg.filename}: {what}'
-                             ) from error
+            raise ValueError(
+                f'the option {key}={value} does not fit {cfg.filename}: {what}'
+            ) from error
 
 
 def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -210,11 +226,16 @@ def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
         name = key.partition('.')[0]
         if name not in read and name not in cfg:
             close = difflib.get_close_matches(name, sorted({*cfg.keys(), *read}), n=1)
-            raise ValueError(f'no setting {name!r} (of {key}) in {cfg.filename}'
-                             f'{f"; did you mean {close[0]!r}?" if close else ""}')
+            raise ValueError(
+                f'no setting {name!r} (of {key}) in {cfg.filename}'
+                f'{f"; did you mean {close[0]!r}?" if close else ""}'
+            )
         if name not in read:
-            warnings.warn(f'the option {key} may change nothing: {name!r} is a variable of '
-                          f'{cfg.filename}, whose settings were made before', stacklevel=3)
+            warnings.warn(
+                f'the option {key} may change nothing: {name!r} is a variable of '
+                f'{cfg.filename}, whose settings were made before',
+                stacklevel=3,
+            )
 
 
 def _near(path: Path) -> str:

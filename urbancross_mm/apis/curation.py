@@ -51,15 +51,21 @@ def build_stages(cfg: Config) -> list[BaseStage]:
     stages = [_build(stage) for stage in cfg.stages]
     names = [stage.name for stage in stages]
     if not isinstance(stages[0], TileStage) or len(set(names)) < len(names):
-        raise ValueError('the stages begin with TileStage and each stands once, got '
-                         f'{", ".join(names)}')
-    if 'export' in names and 'split' not in names[:names.index('export')]:
+        raise ValueError(
+            f'the stages begin with TileStage and each stands once, got {", ".join(names)}'
+        )
+    if 'export' in names and 'split' not in names[: names.index('export')]:
         raise ValueError('ExportStage writes a file a split: put a SplitStage before it')
     for before, stage in enumerate(stages):
-        if isinstance(stage, ScoreStage | SegmentStage) and 'captions' in stage.reads \
-                and 'caption' not in names[:before]:
-            raise ValueError(f'{type(stage).__name__} compares pictures with captions: put a '
-                             'CaptionStage before it, or leave out the scorer')
+        if (
+            isinstance(stage, ScoreStage | SegmentStage)
+            and 'captions' in stage.reads
+            and 'caption' not in names[:before]
+        ):
+            raise ValueError(
+                f'{type(stage).__name__} compares pictures with captions: put a '
+                'CaptionStage before it, or leave out the scorer'
+            )
     return stages
 
 
@@ -84,8 +90,10 @@ def load_curation(path: str | Path, options: Mapping[str, Any] | None = None) ->
     for key, value in (options or {}).items():
         first, dot, rest = key.partition('.')
         if first not in (*names, 'stages') or not rest:
-            raise ValueError(f'an option is STAGE.NAME=VALUE, and {key} belongs to no stage; the '
-                             f'stages of {path} are {", ".join(names)}')
+            raise ValueError(
+                f'an option is STAGE.NAME=VALUE, and {key} belongs to no stage; the '
+                f'stages of {path} are {", ".join(names)}'
+            )
         settings[f'stages.{names.index(first)}{dot}{rest}' if first in names else key] = value
     try:
         cfg.merge_from_dict(settings)
@@ -94,9 +102,16 @@ def load_curation(path: str | Path, options: Mapping[str, Any] | None = None) ->
     return cfg
 
 
-def run_curation(cfg: Config, source: str | Path, out: str | Path,
-                 only: Sequence[str] | None = None, device: str = 'cpu', workers: int = 1,
-                 limit: int | None = None, show: Callable[[str], None] = print) -> list[Report]:
+def run_curation(
+    cfg: Config,
+    source: str | Path,
+    out: str | Path,
+    only: Sequence[str] | None = None,
+    device: str = 'cpu',
+    workers: int = 1,
+    limit: int | None = None,
+    show: Callable[[str], None] = print,
+) -> list[Report]:
     """Run the stages of a config on a folder, from where the last run stopped.
 
     Args:
@@ -128,7 +143,7 @@ def run_curation(cfg: Config, source: str | Path, out: str | Path,
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise ValueError(f'no stage {unknown[0]!r} in the config; it has {", ".join(names)}')
-    stages = stages[:max(names.index(name) for name in wanted) + 1]
+    stages = stages[: max(names.index(name) for name in wanted) + 1]
     _check_files([stage for stage in stages if stage.name in wanted], place)
     reports: list[Report] = []
     with only_one(place.out):
@@ -163,8 +178,14 @@ def _check_files(stages: Sequence[BaseStage], place: Workplace) -> None:
         raise FileNotFoundError('; '.join(missing))
 
 
-def _run(stages: list[BaseStage], wanted: Sequence[str], place: Workplace, limit: int | None,
-         show: Callable[[str], None], reports: list[Report]) -> None:
+def _run(
+    stages: list[BaseStage],
+    wanted: Sequence[str],
+    place: Workplace,
+    limit: int | None,
+    show: Callable[[str], None],
+    reports: list[Report],
+) -> None:
     pictures: Sequence[Picture] = stages[0].discover(place)[:limit]  # type: ignore[attr-defined]
     if limit is not None:
         _refuse_to_shrink(stages, pictures, place)
@@ -172,8 +193,9 @@ def _run(stages: list[BaseStage], wanted: Sequence[str], place: Workplace, limit
     while stages:
         # Taken out of the list, so that its models make room for those of the next one.
         stage = stages.pop(0)
-        pictures, report = run_stage(stage, pictures, place, stage.name in wanted,
-                                     partial=limit is not None)
+        pictures, report = run_stage(
+            stage, pictures, place, stage.name in wanted, partial=limit is not None
+        )
         reports.append(report)
         show(str(report))
 
@@ -193,10 +215,15 @@ def _build(cfg: Any) -> BaseStage:
         stage = CURATION.build(cfg)
     except (KeyError, TypeError) as error:
         kind = cfg.get('type', dict(cfg)) if isinstance(cfg, Mapping) else cfg
-        given = ', '.join(f'{key}={value!r:.40}' for key, value in cfg.items() if key != 'type') \
-            if isinstance(cfg, Mapping) and name else ''
-        raise ValueError(f'stage {kind}{f" ({given})" if given else ""}: '
-                         f'{error.args[0] if error.args else error}') from error
+        given = (
+            ', '.join(f'{key}={value!r:.40}' for key, value in cfg.items() if key != 'type')
+            if isinstance(cfg, Mapping) and name
+            else ''
+        )
+        raise ValueError(
+            f'stage {kind}{f" ({given})" if given else ""}: '
+            f'{error.args[0] if error.args else error}'
+        ) from error
     if not isinstance(stage, BaseStage):
         raise ValueError(f'{type(stage).__name__} is no stage')
     return stage
@@ -206,21 +233,26 @@ def _check_place(place: Workplace) -> None:
     """Refuse folders and devices that would spoil the run."""
     source, out = place.source.resolve(), place.out.resolve()
     if out == source or source in out.parents:
-        raise ValueError(f'--out {place.out} must not lie in --in {place.source}: the next run '
-                         'would take its own pictures for tiles')
+        raise ValueError(
+            f'--out {place.out} must not lie in --in {place.source}: the next run '
+            'would take its own pictures for tiles'
+        )
     if out.exists() and not out.is_dir():
         raise ValueError(f'--out {place.out} is a file; it must be a folder')
     usable_device(place.device)
 
 
-def _refuse_to_shrink(stages: Sequence[BaseStage], pictures: Sequence[Picture], place: Workplace
-                      ) -> None:
+def _refuse_to_shrink(
+    stages: Sequence[BaseStage], pictures: Sequence[Picture], place: Workplace
+) -> None:
     """A few pictures must not replace a set of many: its splits, and so its annotations."""
     few = {picture.name for picture in pictures}
     for stage in stages:
         if isinstance(stage, CollectionStage):
             known = Manifest(place.out / 'manifest' / f'{stage.name}.jsonl').read().keys()
             if known - few:
-                raise ValueError(f'{place.out} holds a set of more than the first {len(few)} '
-                                 'pictures, which --limit would replace: try a config in another '
-                                 '--out')
+                raise ValueError(
+                    f'{place.out} holds a set of more than the first {len(few)} '
+                    'pictures, which --limit would replace: try a config in another '
+                    '--out'
+                )

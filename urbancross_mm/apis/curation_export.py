@@ -64,23 +64,38 @@ class ExportStage(CollectionStage):
     """
 
     name = 'export'
-    reads = ('captions', 'label', 'focus', 'around', 'lon', 'lat', 'bounds', 'score', 'segments',
-             'split', 'finetune')
+    reads = (
+        'captions',
+        'label',
+        'focus',
+        'around',
+        'lon',
+        'lat',
+        'bounds',
+        'score',
+        'segments',
+        'split',
+        'finetune',
+    )
 
-    def __init__(self, name: str, format: str = 'json', layout: bool = True, min_count: int = 5
-                 ) -> None:
+    def __init__(
+        self, name: str, format: str = 'json', layout: bool = True, min_count: int = 5
+    ) -> None:
         if not re.fullmatch(r'[\w-][\w.-]*', name):
             raise ValueError(f'name must be of letters, digits and - _ ., got {name!r}')
         if format not in FORMATS or min_count < 1:
-            raise ValueError(f'format must be one of {FORMATS} and min_count at least 1, got '
-                             f'{format!r} and {min_count}')
+            raise ValueError(
+                f'format must be one of {FORMATS} and min_count at least 1, got '
+                f'{format!r} and {min_count}'
+            )
         self.dataset, self.format, self.layout, self.min_count = name, format, layout, min_count
         self._remarks: list[str] = []
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """All options."""
-        return dict(name=self.dataset, format=self.format, layout=self.layout,
-                    min_count=self.min_count)
+        return dict(
+            name=self.dataset, format=self.format, layout=self.layout, min_count=self.min_count
+        )
 
     def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
         """Write the files.
@@ -93,9 +108,17 @@ class ExportStage(CollectionStage):
         items = {picture.name: self._item(picture) for picture in pictures}
         check_distinct_ids(items.values(), place.out)
         kept = [picture for picture in pictures if items[picture.name]['captions'] or not captioned]
-        members = {split: names for split in SPLITS if (names := [
-            picture.name for picture in kept
-            if split in (picture.fields['split'], picture.fields.get('finetune'))])}
+        members = {
+            split: names
+            for split in SPLITS
+            if (
+                names := [
+                    picture.name
+                    for picture in kept
+                    if split in (picture.fields['split'], picture.fields.get('finetune'))
+                ]
+            )
+        }
         splits = {split: [items[name] for name in names] for split, names in members.items()}
         contents = self._annotations(splits, captioned, place)
         if self.layout:
@@ -106,9 +129,12 @@ class ExportStage(CollectionStage):
             path.unlink(missing_ok=True)
         self._remarks = [f'{split}: {len(names)} pictures' for split, names in members.items()]
         kept_names = {picture.name for picture in kept}
-        return [Outcome(dict(img_id=items[picture.name]['img_id'], split=picture.fields['split']))
-                if picture.name in kept_names else Outcome(status=DROPPED, reason='no caption')
-                for picture in pictures]
+        return [
+            Outcome(dict(img_id=items[picture.name]['img_id'], split=picture.fields['split']))
+            if picture.name in kept_names
+            else Outcome(status=DROPPED, reason='no caption')
+            for picture in pictures
+        ]
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
         """Size of each split."""
@@ -116,55 +142,88 @@ class ExportStage(CollectionStage):
 
     def _refuse(self, pictures: Sequence[Picture]) -> None:
         if not pictures:
-            raise ValueError('no picture is left to export: in the stages before, all were dropped '
-                             'or failed')
+            raise ValueError(
+                'no picture is left to export: in the stages before, all were dropped or failed'
+            )
         for picture in pictures:
             if picture.fields.get('split') not in SPLITS:
-                raise ValueError(f'{picture.name} is in no split: SplitStage comes before '
-                                 'ExportStage')
+                raise ValueError(
+                    f'{picture.name} is in no split: SplitStage comes before ExportStage'
+                )
 
     def _item(self, picture: Picture) -> Item:
-        fields = {key: picture.fields.get(key)
-                  for key in ('label', 'lon', 'lat', 'bounds', 'score', 'segments')}
-        return make_item(self.dataset, self.dataset, picture.name,
-                         picture.fields.get('captions') or [],
-                         geo_tags=distinct_tags(picture.fields) or None, **fields)
+        fields = {
+            key: picture.fields.get(key)
+            for key in ('label', 'lon', 'lat', 'bounds', 'score', 'segments')
+        }
+        return make_item(
+            self.dataset,
+            self.dataset,
+            picture.name,
+            picture.fields.get('captions') or [],
+            geo_tags=distinct_tags(picture.fields) or None,
+            **fields,
+        )
 
     def _files(self, place: Workplace) -> dict[str, Path]:
         """Every file that this stage may have written, but for the vocabulary, by its use."""
         folder = place.out / 'annotations'
         return {
-            **{f'{split}.{suffix}': folder / f'{self.dataset}_{split}.{suffix}'
-               for split in SPLITS for suffix in FORMATS},
+            **{
+                f'{split}.{suffix}': folder / f'{self.dataset}_{split}.{suffix}'
+                for split in SPLITS
+                for suffix in FORMATS
+            },
             'vocabulary': folder / f'{self.dataset}_vocab.json',
-            **{writer: place.out / f'{writer}_generation_{self.dataset.lower()}_refine.csv'
-               for writer in WRITERS},
-            **{f'{split} list': place.out / f'{split}_list.txt' for split in SPLITS}}
+            **{
+                writer: place.out / f'{writer}_generation_{self.dataset.lower()}_refine.csv'
+                for writer in WRITERS
+            },
+            **{f'{split} list': place.out / f'{split}_list.txt' for split in SPLITS},
+        }
 
-    def _annotations(self, splits: Mapping[str, list[Item]], captioned: bool, place: Workplace
-                     ) -> dict[Path, bytes | str]:
+    def _annotations(
+        self, splits: Mapping[str, list[Item]], captioned: bool, place: Workplace
+    ) -> dict[Path, bytes | str]:
         """Annotations and vocabulary, by file."""
         files, contents = self._files(place), {}
         stages, hashes = read_manifests(place.out / 'manifest', place.stages)
-        split_hashes = {split: split_hash([item['img_id'] for item in items])
-                        for split, items in splits.items()}
+        split_hashes = {
+            split: split_hash([item['img_id'] for item in items]) for split, items in splits.items()
+        }
         for split, items in splits.items():
             path = files[f'{split}.{self.format}']
-            contents[path] = encode_annotations(path, items, dict(
-                dataset=self.dataset, domain=self.dataset, split=split, generator='curation',
-                seed=stages.get('split', {}).get('seed'), stages=stages, sources=hashes,
-                split_hashes=split_hashes, counts=counts_of(items)), captioned)
+            contents[path] = encode_annotations(
+                path,
+                items,
+                dict(
+                    dataset=self.dataset,
+                    domain=self.dataset,
+                    split=split,
+                    generator='curation',
+                    seed=stages.get('split', {}).get('seed'),
+                    stages=stages,
+                    sources=hashes,
+                    split_hashes=split_hashes,
+                    counts=counts_of(items),
+                ),
+                captioned,
+            )
         if captioned and 'train' in splits:
-            contents[files['vocabulary']] = encode_vocabulary([
-                text for item in splits['train'] for text in item['captions']], self.min_count)
+            contents[files['vocabulary']] = encode_vocabulary(
+                [text for item in splits['train'] for text in item['captions']], self.min_count
+            )
         return contents
 
-    def _layout(self, pictures: Sequence[Picture], members: Mapping[str, Sequence[str]],
-                place: Workplace) -> dict[Path, str]:
+    def _layout(
+        self, pictures: Sequence[Picture], members: Mapping[str, Sequence[str]], place: Workplace
+    ) -> dict[Path, str]:
         """The published layout, by file."""
         files = self._files(place)
-        contents = {files[f'{split} list']: ''.join(f'{name}\n' for name in names)
-                    for split, names in members.items()}
+        contents = {
+            files[f'{split} list']: ''.join(f'{name}\n' for name in names)
+            for split, names in members.items()
+        }
         if pictures:
             made_by, _ = read_manifests(place.out / 'manifest', place.stages)
             by_model = made_by.get('caption', {}).get('captioner') == 'TransformersCaptioner'
@@ -194,21 +253,31 @@ def captions_table(pictures: Sequence[Picture]) -> str:
     Returns:
         str: A header, and a row a picture.
     """
-    rows = [dict(image_name=picture.name, description='; '.join(picture.fields['captions']),
-                 title_multi_objects=_title(picture.fields), lon=picture.fields.get('lon'),
-                 lat=picture.fields.get('lat')) for picture in pictures]
-    known = [column for column in OPTIONAL_COLUMNS
-             if any(row[column] not in (None, '') for row in rows)]
+    rows = [
+        dict(
+            image_name=picture.name,
+            description='; '.join(picture.fields['captions']),
+            title_multi_objects=_title(picture.fields),
+            lon=picture.fields.get('lon'),
+            lat=picture.fields.get('lat'),
+        )
+        for picture in pictures
+    ]
+    known = [
+        column for column in OPTIONAL_COLUMNS if any(row[column] not in (None, '') for row in rows)
+    ]
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, ['image_name', 'description', *known], extrasaction='ignore',
-                            lineterminator='\n')
+    writer = csv.DictWriter(
+        buffer, ['image_name', 'description', *known], extrasaction='ignore', lineterminator='\n'
+    )
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
 
 
-def read_manifests(folder: Path, names: Collection[str] = ()
-                   ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def read_manifests(
+    folder: Path, names: Collection[str] = ()
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Find out what made the pictures.
 
     Args:
@@ -233,7 +302,9 @@ def read_manifests(folder: Path, names: Collection[str] = ()
 
 def _title(fields: Mapping[str, Any]) -> str:
     """Tags as SkyScript writes them; its separators within a tag become spaces."""
-    focus, around = ([re.sub(r'\s*[,;]\s*', ' ', tag) for tag in fields.get(key) or ()]
-                     for key in ('focus', 'around'))
+    focus, around = (
+        [re.sub(r'\s*[,;]\s*', ' ', tag) for tag in fields.get(key) or ()]
+        for key in ('focus', 'around')
+    )
     text = f'{", ".join(focus)};' if focus else ''
     return f'{text} surrounded by {", ".join(around)};'.strip() if around else text

@@ -31,8 +31,9 @@ class DomainEmbeds(NamedTuple):
 
 
 @torch.no_grad()
-def embed_test_set(inferencer: RetrievalInferencer, cfg: Config, max_items: int = 500,
-                   seed: int = 0) -> DomainEmbeds:
+def embed_test_set(
+    inferencer: RetrievalInferencer, cfg: Config, max_items: int = 500, seed: int = 0
+) -> DomainEmbeds:
     """Embed pictures and sentences of a recipe's test set as a test would.
 
     Args:
@@ -53,17 +54,26 @@ def embed_test_set(inferencer: RetrievalInferencer, cfg: Config, max_items: int 
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     generator = torch.Generator().manual_seed(seed)
     places = torch.randperm(len(dataset), generator=generator)[:max_items].tolist()
-    loader = DataLoader(Subset(dataset, places), inferencer.batch_size, collate_fn=pseudo_collate,
-                        num_workers=inferencer.num_workers)
-    samples = [sample for batch in track(loader, 'embed test set', len(loader), 'batch')
-               for sample in inferencer.model.test_step(batch)]
+    loader = DataLoader(
+        Subset(dataset, places),
+        inferencer.batch_size,
+        collate_fn=pseudo_collate,
+        num_workers=inferencer.num_workers,
+    )
+    samples = [
+        sample
+        for batch in track(loader, 'embed test set', len(loader), 'batch')
+        for sample in inferencer.model.test_step(batch)
+    ]
     texts = torch.cat([sample.text_embeds.float().cpu() for sample in samples])
     if not len(texts):
         raise ValueError(f'the {len(samples)} chosen items of the test set carry no sentence')
     texts = texts[torch.randperm(len(texts), generator=generator)[:max_items]]
     return DomainEmbeds(
         '+'.join(sorted({sample.domain for sample in samples})),
-        torch.stack([sample.image_embeds.float().cpu() for sample in samples]), texts)
+        torch.stack([sample.image_embeds.float().cpu() for sample in samples]),
+        texts,
+    )
 
 
 def compare_domains(source: DomainEmbeds, target: DomainEmbeds) -> dict[str, float]:
@@ -83,4 +93,5 @@ def compare_domains(source: DomainEmbeds, target: DomainEmbeds) -> dict[str, flo
         a_distance_text=label_free.proxy_a_distance(source.text_embeds, texts),
         hubness_i2t=label_free.hubness(images, texts),
         hubness_t2i=label_free.hubness(texts, images),
-        agreement=label_free.structure_agreement(images, texts))
+        agreement=label_free.structure_agreement(images, texts),
+    )

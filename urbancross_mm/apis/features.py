@@ -22,9 +22,14 @@ from urbancross_mm.utils.progress import track
 from urbancross_mm.version import __version__
 
 
-def extract_features(cfg: Config, out: str | Path, weights: str | Path | None = None,
-                     device: str | None = None, batch_size: int = 32, num_workers: int = 0
-                     ) -> dict[str, int]:
+def extract_features(
+    cfg: Config,
+    out: str | Path,
+    weights: str | Path | None = None,
+    device: str | None = None,
+    batch_size: int = 32,
+    num_workers: int = 0,
+) -> dict[str, int]:
     """Write what the encoders of a recipe see in its pictures and captions, before projection.
 
     Every picture of the training, validation and test annotations goes through the test pipeline
@@ -59,12 +64,19 @@ def extract_features(cfg: Config, out: str | Path, weights: str | Path | None = 
     image_feats, stamps = _encode_pictures(inferencer, image_encoder, list(pictures.values()))
     text_feats = _encode_texts(inferencer, text_encoder, captions)
     metadata = dict(
-        config=Path(cfg.filename or '').name, weights=_hash(image_encoder, text_encoder),
-        checkpoint=Path(weights).name if weights else None, version=__version__,
-        pipeline=test_pipeline_of(cfg))
+        config=Path(cfg.filename or '').name,
+        weights=_hash(image_encoder, text_encoder),
+        checkpoint=Path(weights).name if weights else None,
+        version=__version__,
+        pipeline=test_pipeline_of(cfg),
+    )
     write_features(out, list(pictures), image_feats, captions, text_feats, metadata, stamps)
-    return dict(images=len(pictures), texts=len(captions), image_width=image_feats.shape[1],
-                text_width=text_feats.shape[1])
+    return dict(
+        images=len(pictures),
+        texts=len(captions),
+        image_width=image_feats.shape[1],
+        text_width=text_feats.shape[1],
+    )
 
 
 def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
@@ -88,8 +100,9 @@ def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
             info = dataset.get_data_info(place)
             path = pictures.setdefault(info['img_id'], info['img_path'])
             if not same_image(path, info['img_path']):
-                raise ValueError(f'two pictures have the id {info["img_id"]!r}: {path} and '
-                                 f'{info["img_path"]}')
+                raise ValueError(
+                    f'two pictures have the id {info["img_id"]!r}: {path} and {info["img_path"]}'
+                )
             captions.update(dict.fromkeys(info['captions']))
         # The sentences of an unlabelled target belong to no picture.
         captions.update(dict.fromkeys(getattr(dataset, 'pool', ())))
@@ -112,10 +125,13 @@ def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
 def _encoders(model: nn.Module) -> tuple[nn.Module, nn.Module]:
     model = getattr(model, 'retriever', model)
     image_encoder, text_encoder = (
-        getattr(model, name, None) for name in ('image_encoder', 'text_encoder'))
+        getattr(model, name, None) for name in ('image_encoder', 'text_encoder')
+    )
     if image_encoder is None or text_encoder is None:
-        raise ValueError(f'features come from a model with image_encoder and text_encoder, which '
-                         f'{type(model).__name__} has not')
+        raise ValueError(
+            f'features come from a model with image_encoder and text_encoder, which '
+            f'{type(model).__name__} has not'
+        )
     return image_encoder, text_encoder
 
 
@@ -124,11 +140,15 @@ def _before_projection(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def _encode_pictures(inferencer: RetrievalInferencer, encoder: nn.Module, paths: list[str]
-                     ) -> tuple[np.ndarray, list[FileStamp]]:
-    loader = DataLoader(PictureFiles(paths, inferencer.pipeline, skip_bad=False),
-                        inferencer.batch_size, num_workers=inferencer.num_workers,
-                        collate_fn=collate_pictures)
+def _encode_pictures(
+    inferencer: RetrievalInferencer, encoder: nn.Module, paths: list[str]
+) -> tuple[np.ndarray, list[FileStamp]]:
+    loader = DataLoader(
+        PictureFiles(paths, inferencer.pipeline, skip_bad=False),
+        inferencer.batch_size,
+        num_workers=inferencer.num_workers,
+        collate_fn=collate_pictures,
+    )
     encode, rows, stamps = _before_projection(encoder), [], []
     for _, found, batch in track(loader, 'encode pictures', len(loader), 'batch'):
         inputs = inferencer.model.data_preprocessor(batch, False)['inputs']
@@ -138,14 +158,15 @@ def _encode_pictures(inferencer: RetrievalInferencer, encoder: nn.Module, paths:
 
 
 @torch.no_grad()
-def _encode_texts(inferencer: RetrievalInferencer, encoder: nn.Module, texts: list[str]
-                  ) -> np.ndarray:
+def _encode_texts(
+    inferencer: RetrievalInferencer, encoder: nn.Module, texts: list[str]
+) -> np.ndarray:
     # Of like length together: an encoder may cut the padding that all rows of a batch share.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     starts = range(0, len(texts), inferencer.batch_size)
     encode, rows = _before_projection(encoder), []
     for start in track(starts, 'encode captions', unit='batch'):
-        some = [texts[place] for place in order[start:start + inferencer.batch_size]]
+        some = [texts[place] for place in order[start : start + inferencer.batch_size]]
         batch = dict(inputs=dict(text=[inferencer.tokenizer(some)]))
         inputs = inferencer.model.data_preprocessor(batch, False)['inputs']
         rows.append(encode(inputs['text']).float().cpu())

@@ -53,13 +53,15 @@ class Reuse:
         if self.gallery is None:
             return
         rows = {name: row for row, name in enumerate(self.gallery.names)}
-        self.known = {place: rows[name] for place, name in enumerate(self.images.names)
-                      if name in rows}
+        self.known = {
+            place: rows[name] for place, name in enumerate(self.images.names) if name in rows
+        }
         if rows and not self.known:
             raise ValueError(
                 f'the gallery was built from other pictures than {self.images.folder or "the list"}'
                 f' holds now: none of its {len(rows)}, such as {next(iter(rows))}, is among them; '
-                'delete it or name another')
+                'delete it or name another'
+            )
         if self.gallery.stamps:
             found = zip(self.known, map_threads(self._renewed, list(self.known), WORKERS))
             self.stamps = {place: stamp for place, stamp in found if stamp is not None}
@@ -78,11 +80,14 @@ class Reuse:
         new, gone = total - len(self.known), len(self.gallery) - len(set(self.known.values()))
         if not missing and not gone:
             return ''
-        return (f'since the gallery was built, {new} of {total} pictures are new, {missing - new} '
-                f'have changed and {gone} are gone: {missing} are encoded')
+        return (
+            f'since the gallery was built, {new} of {total} pictures are new, {missing - new} '
+            f'have changed and {gone} are gone: {missing} are encoded'
+        )
 
-    def build(self, encoded: Encoded, metadata: Sequence[Mapping[str, Any]] | None,
-              fingerprint: str) -> Gallery:
+    def build(
+        self, encoded: Encoded, metadata: Sequence[Mapping[str, Any]] | None, fingerprint: str
+    ) -> Gallery:
         """Put together what was encoded now and what was before.
 
         Args:
@@ -96,17 +101,28 @@ class Reuse:
         places, embeds, stamps = encoded
         if self.gallery is not None and self.stamps:
             rows = torch.tensor([self.known[place] for place in self.stamps])
-            embeds = torch.cat([embeds, self.gallery.embeds[rows].float()]) if places \
+            embeds = (
+                torch.cat([embeds, self.gallery.embeds[rows].float()])
+                if places
                 else self.gallery.embeds[rows]
+            )
         places = [*places, *self.stamps]
         stamps = [*stamps, *self.stamps.values()]
         order = sorted(range(len(places)), key=places.__getitem__)
         places = [places[one] for one in order]
         paths = [self.images.paths[place] for place in places]
-        records = [dict(metadata[place] if metadata is not None else self._recorded(place),
-                        img_path=path) for place, path in zip(places, paths)]
-        return Gallery(embeds[torch.tensor(order)], paths, records, fingerprint,
-                       self.images.folder, [stamps[one] for one in order])
+        records = [
+            dict(metadata[place] if metadata is not None else self._recorded(place), img_path=path)
+            for place, path in zip(places, paths)
+        ]
+        return Gallery(
+            embeds[torch.tensor(order)],
+            paths,
+            records,
+            fingerprint,
+            self.images.folder,
+            [stamps[one] for one in order],
+        )
 
     def _renewed(self, place: int) -> FileStamp | None:
         return self.gallery.stamps[self.known[place]].renewed(self.images.paths[place])
@@ -115,8 +131,9 @@ class Reuse:
         return self.gallery.metadata[self.known[place]] if place in self.known else {}
 
 
-def encode_files(loader: DataLoader, encode: Callable[[Any], Tensor], places: Sequence[int],
-                 progress: bool) -> Encoded:
+def encode_files(
+    loader: DataLoader, encode: Callable[[Any], Tensor], places: Sequence[int], progress: bool
+) -> Encoded:
     """Encode every image that can be read.
 
     Args:
@@ -129,8 +146,12 @@ def encode_files(loader: DataLoader, encode: Callable[[Any], Tensor], places: Se
         Encoded: Without the images that are left out.
     """
     encoded, embeds = Encoded([], torch.empty(0, 0), []), []
-    bar = tqdm(total=len(places), desc='encode pictures', unit='picture',
-               disable=not progress or not places)
+    bar = tqdm(
+        total=len(places),
+        desc='encode pictures',
+        unit='picture',
+        disable=not progress or not places,
+    )
     with bar:  # closed before an error is printed
         for kept, stamps, batch in loader:
             if kept:

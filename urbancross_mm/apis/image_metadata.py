@@ -11,8 +11,9 @@ from typing import Any
 SHOWN = 3
 
 
-def join_metadata(metadata: Mapping[str, Mapping[str, Any]], names: Sequence[str],
-                  folder: str = '') -> list[dict[str, Any]]:
+def join_metadata(
+    metadata: Mapping[str, Mapping[str, Any]], names: Sequence[str], folder: str = ''
+) -> list[dict[str, Any]]:
     """Give every image its metadata.
 
     Args:
@@ -29,8 +30,9 @@ def join_metadata(metadata: Mapping[str, Mapping[str, Any]], names: Sequence[str
             value is no mapping.
     """
     if not isinstance(metadata, Mapping):
-        raise ValueError(f'metadata must map images to what is known of them, got '
-                         f'{type(metadata).__name__}')
+        raise ValueError(
+            f'metadata must map images to what is known of them, got {type(metadata).__name__}'
+        )
     if not names:
         return []
     find = _Finder(names, folder)
@@ -38,14 +40,18 @@ def join_metadata(metadata: Mapping[str, Mapping[str, Any]], names: Sequence[str
     unknown = [key for key in metadata if not find(key)]
     if unknown:
         where = f'below {folder}' if folder else 'given'
-        raise ValueError(f'{len(unknown)} of {len(metadata)} metadata keys fit no image {where}, '
-                         f'such as {unknown[0]!r}: a key is a path below the folder, like '
-                         f'{names[0]!r}')
+        raise ValueError(
+            f'{len(unknown)} of {len(metadata)} metadata keys fit no image {where}, '
+            f'such as {unknown[0]!r}: a key is a path below the folder, like '
+            f'{names[0]!r}'
+        )
     for key, values in metadata.items():
         (name, *others) = find(key)
         if others:
-            raise ValueError(f'the metadata key {key!r} fits {len(others) + 1} images ('
-                             f'{", ".join([name, *others][:SHOWN])}): use their paths')
+            raise ValueError(
+                f'the metadata key {key!r} fits {len(others) + 1} images ('
+                f'{", ".join([name, *others][:SHOWN])}): use their paths'
+            )
         if not isinstance(values, Mapping):
             raise ValueError(f'metadata of {key!r} must be a mapping, got {values!r:.80}')
         if name in found:
@@ -79,5 +85,8 @@ class _Finder:
         if not self.folder or not (inside or os.path.isabs(path)):
             return []
         real = os.path.realpath(self.folder)
-        return [os.path.relpath(path, self.folder), os.path.relpath(path, real),
-                os.path.relpath(os.path.realpath(path), real)]
+        return [
+            os.path.relpath(path, self.folder),
+            os.path.relpath(path, real),
+            os.path.relpath(os.path.realpath(path), real),
+        ]

@@ -68,15 +68,27 @@ class PictureFiles(Dataset):
 
 def picture_record(path: str) -> dict[str, Any]:
     """What a pipeline expects of a picture without captions."""
-    return dict(img_id=path, img_path=path, domain='', captions=[], caption_ids=[],
-                caption_text_ids=[], texts=[], text_ids=[], sample_idx=0)
+    return dict(
+        img_id=path,
+        img_path=path,
+        domain='',
+        captions=[],
+        caption_ids=[],
+        caption_text_ids=[],
+        texts=[],
+        text_ids=[],
+        sample_idx=0,
+    )
 
 
 def collate_pictures(items: list[EncodedItem]) -> tuple[list[int], list[FileStamp], Any]:
     """Places, stamps and batch of the items that are not left out."""
     good = [item for item in items if item.data is not None]
-    return ([item.place for item in good], [item.stamp for item in good if item.stamp],
-            pseudo_collate([item.data for item in good]) if good else {})
+    return (
+        [item.place for item in good],
+        [item.stamp for item in good if item.stamp],
+        pseudo_collate([item.data for item in good]) if good else {},
+    )
 
 
 def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
@@ -140,10 +152,13 @@ def read_query(query: str) -> str | Path:
     slash = os.sep in query and not any(sign.isspace() for sign in query)
     suffix = os.path.splitext(query)[1].lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
     if os.path.isdir(query) and (os.sep in query or not query.strip('.')):
-        raise IsADirectoryError(f'the query {query!r} is a folder: give a sentence, or the path of '
-                                'one image')
+        raise IsADirectoryError(
+            f'the query {query!r} is a folder: give a sentence, or the path of one image'
+        )
     if slash or suffix:
-        raise FileNotFoundError(f'no image at {query!r}, and it is no sentence: a sentence has no '
-                                f'suffix such as {IMAGE_SUFFIXES[0]}, and blanks where it has '
-                                'slashes')
+        raise FileNotFoundError(
+            f'no image at {query!r}, and it is no sentence: a sentence has no '
+            f'suffix such as {IMAGE_SUFFIXES[0]}, and blanks where it has '
+            'slashes'
+        )
     return query

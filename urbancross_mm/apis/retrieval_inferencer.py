@@ -62,9 +62,15 @@ class RetrievalInferencer:
         ValueError: If the weights are of another model.
     """
 
-    def __init__(self, config: str | Path | Config, weights: str | Path | None = None,
-                 device: str | None = None, batch_size: int = 32, num_workers: int = 0,
-                 index: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        config: str | Path | Config,
+        weights: str | Path | None = None,
+        device: str | None = None,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        index: Mapping[str, Any] | None = None,
+    ) -> None:
         self.cfg = config if isinstance(config, Config) else load_config(config)
         init_default_scope(self.cfg.get('default_scope', 'urbancross_mm'))
         self.batch_size = batch_size
@@ -99,10 +105,14 @@ class RetrievalInferencer:
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
-    def build_index(self, images: str | Path | Sequence[str | Path],
-                    metadata: Mapping[str, Mapping[str, Any]] | None = None,
-                    skip_bad: bool = False, progress: bool = True,
-                    gallery: Gallery | None = None) -> Gallery:
+    def build_index(
+        self,
+        images: str | Path | Sequence[str | Path],
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        skip_bad: bool = False,
+        progress: bool = True,
+        gallery: Gallery | None = None,
+    ) -> Gallery:
         """Encode pictures, each once, and make them searchable.
 
         Args:
@@ -135,9 +145,13 @@ class RetrievalInferencer:
             print(remark)
         loader = DataLoader(
             PictureFiles([found.paths[place] for place in reuse.missing], self.pipeline, skip_bad),
-            self.batch_size, num_workers=self.num_workers, collate_fn=collate_pictures)
-        encoded = encode_files(loader, partial(self._encode, field='image_embeds'), reuse.missing,
-                               progress)
+            self.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=collate_pictures,
+        )
+        encoded = encode_files(
+            loader, partial(self._encode, field='image_embeds'), reuse.missing, progress
+        )
         left_out = len(reuse.missing) - len(encoded.places)
         if left_out == len(found.paths):
             raise ValueError(f'none of the {len(found.paths)} pictures could be read')
@@ -160,9 +174,11 @@ class RetrievalInferencer:
         gallery.check_fingerprint(self.fingerprint)
         changed = gallery.changed_files()
         if changed:
-            raise ValueError(f'stale gallery: {len(changed)} of its {len(gallery)} pictures have '
-                             f'changed since, such as {changed[0]}; build_index(..., gallery=...) '
-                             'encodes these again')
+            raise ValueError(
+                f'stale gallery: {len(changed)} of its {len(gallery)} pictures have '
+                f'changed since, such as {changed[0]}; build_index(..., gallery=...) '
+                'encodes these again'
+            )
         self._search_in(gallery)
 
     def _search_in(self, gallery: Gallery) -> None:
@@ -202,8 +218,13 @@ class RetrievalInferencer:
         batch = [self.pipeline(picture_record(str(path))) for path in images]
         return self._encode(pseudo_collate(batch), 'image_embeds')
 
-    def search(self, text: str | None = None, image: str | Path | None = None, topk: int = 10,
-               where: Callable[[Mapping[str, Any]], bool] | None = None) -> list[dict[str, Any]]:
+    def search(
+        self,
+        text: str | None = None,
+        image: str | Path | None = None,
+        topk: int = 10,
+        where: Callable[[Mapping[str, Any]], bool] | None = None,
+    ) -> list[dict[str, Any]]:
         """Find the pictures closest to a query.
 
         Args:
@@ -228,16 +249,21 @@ class RetrievalInferencer:
         if text is not None and (not isinstance(text, str) or not text.strip()):
             raise ValueError(f'a query is a text with words, got {text!r}')
         if text is not None and getattr(self.tokenizer, 'is_cut', lambda text: False)(text):
-            print_log(f'the query is longer than the {self.tokenizer.context_length} tokens that '
-                      f'the model reads: its end is cut ({text:.40}...)', 'current',
-                      logging.WARNING)
+            print_log(
+                f'the query is longer than the {self.tokenizer.context_length} tokens that '
+                f'the model reads: its end is cut ({text:.40}...)',
+                'current',
+                logging.WARNING,
+            )
         query = self.encode_texts([text]) if text is not None else self.encode_images([image])
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
         scores, places = self._index.search(query, topk, mask)
         found = zip(scores[0].tolist(), places[0].tolist())
-        return [dict(records[place], rank=rank, score=score)
-                for rank, (score, place) in enumerate(found, 1)]
+        return [
+            dict(records[place], rank=rank, score=score)
+            for rank, (score, place) in enumerate(found, 1)
+        ]
 
     @torch.no_grad()
     def _encode(self, batch: dict[str, Any], field: str) -> Tensor:

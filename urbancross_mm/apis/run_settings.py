@@ -18,9 +18,11 @@ from mmengine.fileio.backends import backends
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import get_priority
 
-_TOGETHER = (('train_dataloader', 'train_cfg', 'optim_wrapper'),
-             ('val_dataloader', 'val_cfg', 'val_evaluator'),
-             ('test_dataloader', 'test_cfg', 'test_evaluator'))
+_TOGETHER = (
+    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    ('test_dataloader', 'test_cfg', 'test_evaluator'),
+)
 _LOADERS = tuple(names[0] for names in _TOGETHER)
 _LOADER = '(train|val|test)_dataloader'
 _SCHEDULER = r'param_scheduler(\.\w+)*'
@@ -45,21 +47,29 @@ def check_settings(cfg: Config) -> None:
     for names in _TOGETHER:
         missing = [name for name in names if settings.get(name) is None]
         if missing and len(missing) < len(names):
-            raise ValueError(f'{where}{", ".join(names)} belong together: '
-                             f'{" and ".join(missing)} is missing')
+            raise ValueError(
+                f'{where}{", ".join(names)} belong together: {" and ".join(missing)} is missing'
+            )
     for name in _LOADERS:
         if isinstance(settings.get(name), dict) and settings[name].get('dataset') is None:
             raise ValueError(f'{where}{name} has no dataset')
     loop = settings.get('train_cfg') or {}
     if 'type' in loop and 'by_epoch' in loop:
-        raise ValueError(f'{where}train_cfg has both type={loop["type"]} and '
-                         f'by_epoch={loop["by_epoch"]}: give one')
+        raise ValueError(
+            f'{where}train_cfg has both type={loop["type"]} and '
+            f'by_epoch={loop["by_epoch"]}: give one'
+        )
 
 
 def _flat(node: Any, above: str = '') -> Iterator[tuple[str, Any]]:
     """Every setting by its dotted name, as ``--cfg-options`` takes it; the model is not a run's."""
-    pairs = node.items() if isinstance(node, dict) else \
-        enumerate(node) if isinstance(node, list | tuple) else ()
+    pairs = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list | tuple)
+        else ()
+    )
     for name, value in pairs:
         key = f'{above}.{name}' if above else str(name)
         if key != 'model':
@@ -86,6 +96,7 @@ def _whole(low: int, none: bool = False) -> Callable[[Any], bool]:
         if value is None:
             return none
         return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
     return fits
 
 
@@ -112,8 +123,11 @@ def _priority(value: Any) -> bool:
 
 
 def _level(value: Any) -> bool:
-    return value in logging.getLevelNamesMapping() if isinstance(value, str) \
+    return (
+        value in logging.getLevelNamesMapping()
+        if isinstance(value, str)
         else isinstance(value, int)
+    )
 
 
 def _optimizer(value: Any) -> bool:
@@ -127,41 +141,71 @@ def _optimizer(value: Any) -> bool:
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     # mmengine would take the letters of a text for the items of a dataset.
     (rf'{_LOADER}(\.dataset|\.sampler|\.batch_sampler|\.collate_fn)?', 'a dict', _part),
-    (r'(train|val|test)_cfg|env_cfg(\.(mp|dist)_cfg)?|randomness|visualizer|log_processor|auto_scale_lr',
-     'a dict', _part),
+    (
+        r'(train|val|test)_cfg|env_cfg(\.(mp|dist)_cfg)?|randomness|visualizer|log_processor|auto_scale_lr',
+        'a dict',
+        _part,
+    ),
     (r'optim_wrapper(\.optimizer|\.clip_grad|\.paramwise_cfg)?|.*\.backend_args', 'a dict', _part),
     (r'default_hooks(\.\w+)?', 'a dict', _part),
     (r'custom_hooks|.*\.pipeline', 'a list of dicts', _is(list, tuple)),
-    (r'custom_hooks\.\w+|.*\.pipeline\.\w+', 'a dict',
-     lambda value: value is not None and _part(value)),
-    (r'param_scheduler|(val|test)_evaluator', 'a dict or a list of dicts',
-     lambda value: not isinstance(value, str | Real)),
+    (
+        r'custom_hooks\.\w+|.*\.pipeline\.\w+',
+        'a dict',
+        lambda value: value is not None and _part(value),
+    ),
+    (
+        r'param_scheduler|(val|test)_evaluator',
+        'a dict or a list of dicts',
+        lambda value: not isinstance(value, str | Real),
+    ),
     (r'load_from|work_dir|start', 'a path', _is(str, Path)),
     (r'default_scope|experiment_name', 'a name', _is(str)),
     (r'resume|.*\.by_epoch|auto_scale_lr\.enable', 'True or False', _is(bool)),
     (rf'{_LOADER}\.num_workers', 'a whole number from 0', _whole(0)),
     (rf'{_LOADER}\.batch_size', 'a whole number from 1', _whole(1)),
-    (rf'{_LOADER}(\.dataset(s?\.\w+)*)?\.indices',
-     'a whole number that is not 0, or a list of them', _indices),
+    (
+        rf'{_LOADER}(\.dataset(s?\.\w+)*)?\.indices',
+        'a whole number that is not 0, or a list of them',
+        _indices,
+    ),
     (r'train_cfg\.max_(epochs|iters)', 'a whole number', _length),
     (r'train_cfg\.val_interval', 'a whole number from 1', _whole(1)),
-    (r'randomness\.seed', 'a whole number from 0 below 2**32',
-     lambda value: _whole(0, none=True)(value) and (value or 0) < 2 ** 32),
+    (
+        r'randomness\.seed',
+        'a whole number from 0 below 2**32',
+        lambda value: _whole(0, none=True)(value) and (value or 0) < 2**32,
+    ),
     (r'default_hooks\.checkpoint\.(interval|max_keep_ckpts)', 'a whole number', _whole(-1)),
-    (r'default_hooks\.checkpoint\.save_best', 'the name of a metric or a list of names',
-     _is(str, list, tuple)),
-    (r'default_hooks\.logger\.interval|log_processor\.window_size|auto_scale_lr\.base_batch_size',
-     'a whole number from 1', _whole(1)),
-    (r'(default|custom)_hooks\.\w+\.priority', 'a number from 0 to 100 or a name such as NORMAL',
-     _priority),
-    (r'.*\.backend_args\.backend', f'one of {", ".join(sorted(backends))}',
-     lambda value: value in {*backends, 'atomic'}),
+    (
+        r'default_hooks\.checkpoint\.save_best',
+        'the name of a metric or a list of names',
+        _is(str, list, tuple),
+    ),
+    (
+        r'default_hooks\.logger\.interval|log_processor\.window_size|auto_scale_lr\.base_batch_size',
+        'a whole number from 1',
+        _whole(1),
+    ),
+    (
+        r'(default|custom)_hooks\.\w+\.priority',
+        'a number from 0 to 100 or a name such as NORMAL',
+        _priority,
+    ),
+    (
+        r'.*\.backend_args\.backend',
+        f'one of {", ".join(sorted(backends))}',
+        lambda value: value in {*backends, 'atomic'},
+    ),
     (r'log_level', 'a level of logging such as INFO', _level),
     (rf'{_SCHEDULER}\.T_max', 'a number above 0', _number(0, strict=True)),
     (r'optim_wrapper\.optimizer\.type', 'the name of an optimizer such as AdamW', _optimizer),
     (r'optim_wrapper\.optimizer\.lr', 'a number from 0', _number(0, strict=False)),
-    (r'optim_wrapper\.clip_grad\.(max_norm|clip_value)', 'a number above 0',
-     _number(0, strict=True)),
+    (
+        r'optim_wrapper\.clip_grad\.(max_norm|clip_value)',
+        'a number above 0',
+        _number(0, strict=True),
+    ),
     (r'optim_wrapper\.accumulative_counts', 'a whole number from 1', _whole(1)),
     (r'optim_wrapper\.paramwise_cfg\..*_mult', 'a number from 0', _number(0, strict=False)),
 )

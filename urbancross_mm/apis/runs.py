@@ -31,10 +31,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): The tool's parser.
     """
     parser.add_argument('config', help='config file')
-    parser.add_argument('--sample', action='store_true',
-                        help='generated data, small encoders, few epochs: runs without a download')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='override settings, e.g. train_cfg.max_epochs=2')
+    parser.add_argument(
+        '--sample',
+        action='store_true',
+        help='generated data, small encoders, few epochs: runs without a download',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help='override settings, e.g. train_cfg.max_epochs=2',
+    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +53,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add_common_arguments(parser)
     add_trust_argument(parser)
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints '
-                        '(default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
+    )
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')
     parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -90,8 +99,10 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.get('load_from') and '://' not in cfg.load_from:
         check_checkpoint(cfg.load_from)
     if init_cpu_distributed(cfg.get('launcher', 'none')):
-        cfg.setdefault('model_wrapper_cfg', dict(
-            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False))
+        cfg.setdefault(
+            'model_wrapper_cfg',
+            dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False),
+        )
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for hook in (TrainingGuardHook(), MidEpochHook()):
         runner.register_hook(hook)
@@ -116,8 +127,10 @@ def check_data(cfg: Config) -> None:
                 continue
             for key in ('data_root', 'ann_file'):
                 if not isinstance(dataset.get(key, ''), str | Path):
-                    raise ValueError(f'{key} of {dataset.get("type")} in {loader} must be a path, '
-                                     f'got {dataset[key]!r}')
+                    raise ValueError(
+                        f'{key} of {dataset.get("type")} in {loader} must be a path, '
+                        f'got {dataset[key]!r}'
+                    )
             path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
             if not os.path.isfile(path):
                 raise FileNotFoundError(missing_data_message('annotation file', path))
@@ -183,8 +196,11 @@ def _recorded_start(checkpoint: Mapping[str, Any]) -> str:
     except (SyntaxError, ValueError):  # of another program
         return ''
     for node in body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) \
-                and getattr(node.targets[0], 'id', '') == 'model':
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and getattr(node.targets[0], 'id', '') == 'model'
+        ):
             values = {keyword.arg: keyword.value for keyword in node.value.keywords}
             start = values.get('start')
             return str(start.value or '') if isinstance(start, ast.Constant) else ''
@@ -195,11 +211,15 @@ def _resolve_start(path: str) -> str:
     try:
         return resolve_checkpoint(path)
     except FileNotFoundError as error:
-        sample = f'; {path}_sample is there, of a run with --sample' \
-            if os.path.isdir(f'{path}_sample') else ''
+        sample = (
+            f'; {path}_sample is there, of a run with --sample'
+            if os.path.isdir(f'{path}_sample')
+            else ''
+        )
         raise FileNotFoundError(
             f'nothing to start the adaptation from: {error}{sample}; train the source model first, '
-            'or name its checkpoint with --cfg-options start=PATH') from None
+            'or name its checkpoint with --cfg-options start=PATH'
+        ) from None
 
 
 def use_bfloat16(cfg: Config, loop: str) -> None:

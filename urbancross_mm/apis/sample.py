@@ -26,17 +26,21 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
 
     drawn = (Path(root) / MANIFEST).is_file()
     if drawn and (found := _version_of(Path(root) / MANIFEST)) != VERSION:
-        print(f'note: the sample at {root} is of version {found!r}, this code draws version '
-              f'{VERSION}: python tools/misc/make_sample.py --root {root} --force draws it again',
-              file=sys.stderr)
+        print(
+            f'note: the sample at {root} is of version {found!r}, this code draws version '
+            f'{VERSION}: python tools/misc/make_sample.py --root {root} --force draws it again',
+            file=sys.stderr,
+        )
     if drawn and is_converted(root):
         return
     if max(int(os.environ.get(name) or 1) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1:
         raise FileNotFoundError(
-            f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first')
+            f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first'
+        )
     if not drawn:
-        print(f'drawing the sample in {Path(root).absolute()}, once: a minute or two',
-              file=sys.stderr)
+        print(
+            f'drawing the sample in {Path(root).absolute()}, once: a minute or two', file=sys.stderr
+        )
         make_sample(root)
     convert_sample(root)
 

@@ -36,15 +36,20 @@ def claim_work_dir(cfg: Config, overwrite: bool = False) -> list[Path]:
     if cfg.get('resume') and given in own:
         return []
     if found and cfg.get('resume') and not overwrite:
-        raise FileExistsError(f'{folder} holds an earlier training, and {cfg.load_from} is of '
-                              'another one: name another --work-dir to go on from it')
+        raise FileExistsError(
+            f'{folder} holds an earlier training, and {cfg.load_from} is of '
+            'another one: name another --work-dir to go on from it'
+        )
     if found and not overwrite:
         names = ', '.join(path.name for path in found[:3])
         raise FileExistsError(
             f'{folder} holds an earlier training ({names}{", ..." if len(found) > 3 else ""}): go '
-            'on with --resume, remove its checkpoints with --overwrite, or name another --work-dir')
+            'on with --resume, remove its checkpoints with --overwrite, or name another --work-dir'
+        )
     for path in found:
         if path.resolve() == given:
-            raise ValueError(f'the training starts from {path}, which --overwrite would remove: '
-                             'name another --work-dir')
+            raise ValueError(
+                f'the training starts from {path}, which --overwrite would remove: '
+                'name another --work-dir'
+            )
     return found

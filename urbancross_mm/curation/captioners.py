@@ -97,21 +97,38 @@ class TemplateCaptioner(BaseCaptioner):
         ValueError: If a template holds another variable, or there is none.
     """
 
-    FULL = ('A satellite image of {focus}, surrounded by {around}.',
-            'The aerial view shows {focus}, with {around} nearby.',
-            'From above one sees {focus} close to {around}.',
-            'An overhead picture of {focus} in the neighbourhood of {around}.')
-    FOCUS = ('A satellite image of {focus}.', 'The aerial view shows {focus}.',
-             'From above one sees {focus}.', 'An overhead picture of {focus}.')
-    LABEL = ('A satellite image of {label} scene.', 'The aerial view shows {label} scene.',
-             'From above one sees {label} scene.', 'An overhead picture of {label} scene.')
+    FULL = (
+        'A satellite image of {focus}, surrounded by {around}.',
+        'The aerial view shows {focus}, with {around} nearby.',
+        'From above one sees {focus} close to {around}.',
+        'An overhead picture of {focus} in the neighbourhood of {around}.',
+    )
+    FOCUS = (
+        'A satellite image of {focus}.',
+        'The aerial view shows {focus}.',
+        'From above one sees {focus}.',
+        'An overhead picture of {focus}.',
+    )
+    LABEL = (
+        'A satellite image of {label} scene.',
+        'The aerial view shows {label} scene.',
+        'From above one sees {label} scene.',
+        'An overhead picture of {label} scene.',
+    )
 
-    def __init__(self, templates: Sequence[str] = FULL, focus_templates: Sequence[str] = FOCUS,
-                 label_templates: Sequence[str] = LABEL, nouns: Mapping[str, str] | None = None,
-                 max_phrases: int = 5) -> None:
-        for what, given, names in (('templates', templates, ('focus', 'around')),
-                                   ('focus_templates', focus_templates, ('focus',)),
-                                   ('label_templates', label_templates, ('label',))):
+    def __init__(
+        self,
+        templates: Sequence[str] = FULL,
+        focus_templates: Sequence[str] = FOCUS,
+        label_templates: Sequence[str] = LABEL,
+        nouns: Mapping[str, str] | None = None,
+        max_phrases: int = 5,
+    ) -> None:
+        for what, given, names in (
+            ('templates', templates, ('focus', 'around')),
+            ('focus_templates', focus_templates, ('focus',)),
+            ('label_templates', label_templates, ('label',)),
+        ):
             if isinstance(given, str) or not given:
                 raise ValueError(f'{what} must be a list of at least one, got {given!r}')
             for template in given:
@@ -127,14 +144,19 @@ class TemplateCaptioner(BaseCaptioner):
     def settings(self) -> dict[str, Any]:
         """Its name and a hash of the templates."""
         templates = digest(self.templates, self.focus_templates, self.label_templates, self.nouns)
-        return dict(captioner=type(self).__name__, templates=templates,
-                    max_phrases=self.max_phrases)
+        return dict(
+            captioner=type(self).__name__, templates=templates, max_phrases=self.max_phrases
+        )
 
     def caption(self, pictures: Sequence[Picture], images: Sequence[np.ndarray]) -> list[Outcome]:
         """Write a sentence for each picture; without tags and label, drop it."""
         sentences = [self.sentence(picture) for picture in pictures]
-        return [Outcome(dict(captions=[sentence])) if sentence else
-                Outcome(status=DROPPED, reason=NOTHING_KNOWN) for sentence in sentences]
+        return [
+            Outcome(dict(captions=[sentence]))
+            if sentence
+            else Outcome(status=DROPPED, reason=NOTHING_KNOWN)
+            for sentence in sentences
+        ]
 
     def sentence(self, picture: Picture) -> str | None:
         """Describe one picture.
@@ -150,8 +172,10 @@ class TemplateCaptioner(BaseCaptioner):
         around = noun_phrases(known.get('around') or (), self.nouns, self.max_phrases, but=focus)
         label = words(known.get('label') or '')
         if focus and around:
-            pool, filling = self.templates, dict(focus=enumeration(focus),
-                                                 around=enumeration(around))
+            pool, filling = (
+                self.templates,
+                dict(focus=enumeration(focus), around=enumeration(around)),
+            )
         elif focus or around:
             pool, filling = self.focus_templates, dict(focus=enumeration(focus or around))
         elif label:

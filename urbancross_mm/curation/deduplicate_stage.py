@@ -59,5 +59,6 @@ class DeduplicateStage(CollectionStage):
             if first is not None:
                 name = pictures[order[first]].name
                 outcomes[order[place_in_order]] = Outcome(
-                    status=DROPPED, reason=f'nearly the caption of {name}')
+                    status=DROPPED, reason=f'nearly the caption of {name}'
+                )
         return outcomes

@@ -28,8 +28,9 @@ class FilterStage(CollectionStage):
 
     name = 'filter'
 
-    def __init__(self, keep: float | None = None, threshold: float | None = None,
-                 by: str = 'score') -> None:
+    def __init__(
+        self, keep: float | None = None, threshold: float | None = None, by: str = 'score'
+    ) -> None:
         if keep is not None and threshold is not None:
             raise ValueError(f'give keep or threshold, not both; got {keep} and {threshold}')
         if keep is None and threshold is None:
@@ -58,10 +59,13 @@ class FilterStage(CollectionStage):
         else:
             kept, bound = top_share(scores, [picture.name for picture in pictures], self.keep)
             rule = f'lowest of the best {100 * self.keep:g} %'
-        self._remarks = [] if math.isnan(bound) else [
-            f'{self.by} of at least {bound:.6g}, the {rule}']
-        return [Outcome() if good else Outcome(status=DROPPED, reason=self._reason(
-            score, bound, rule)) for good, score in zip(kept, scores)]
+        self._remarks = (
+            [] if math.isnan(bound) else [f'{self.by} of at least {bound:.6g}, the {rule}']
+        )
+        return [
+            Outcome() if good else Outcome(status=DROPPED, reason=self._reason(score, bound, rule))
+            for good, score in zip(kept, scores)
+        ]
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
         """The bound."""
@@ -69,8 +73,10 @@ class FilterStage(CollectionStage):
 
     def _score(self, picture: Picture) -> float:
         if self.by not in picture.fields:
-            raise ValueError(f'{picture.name} has no field {self.by!r}: a stage before FilterStage '
-                             'must write it, such as ScoreStage')
+            raise ValueError(
+                f'{picture.name} has no field {self.by!r}: a stage before FilterStage '
+                'must write it, such as ScoreStage'
+            )
         score = picture.fields[self.by]
         return math.nan if score is None else float(score)
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 
-def top_share(scores: Sequence[float], names: Sequence[str], keep: float
-              ) -> tuple[list[bool], float]:
+def top_share(
+    scores: Sequence[float], names: Sequence[str], keep: float
+) -> tuple[list[bool], float]:
     """Keep the best part.
 
     Args:
@@ -19,8 +20,10 @@ def top_share(scores: Sequence[float], names: Sequence[str], keep: float
     Returns:
         tuple[list[bool], float]: Who is kept, and the lowest score that is; nan if there is none.
     """
-    order = sorted((i for i, score in enumerate(scores) if not math.isnan(score)),
-                   key=lambda i: (-scores[i], names[i]))
+    order = sorted(
+        (i for i, score in enumerate(scores) if not math.isnan(score)),
+        key=lambda i: (-scores[i], names[i]),
+    )
     # 0.1 of 30 is 3.0000000000000004 in floating point, and 3.
     number = math.ceil(round(keep * len(order), 9))
     best = set(order[:number])

@@ -23,8 +23,9 @@ def rasterio(module: str = 'rasterio') -> ModuleType:
     Raises:
         ImportError: If it is not installed.
     """
-    return import_optional(module, 'Cutting a GeoTIFF, or another CRS than degrees,',
-                           'urbancross-mm[geo]')
+    return import_optional(
+        module, 'Cutting a GeoTIFF, or another CRS than degrees,', 'urbancross-mm[geo]'
+    )
 
 
 def check_crs(crs: str) -> None:
@@ -78,8 +79,7 @@ def place_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
         raise ValueError('its CRS does not lead to a place on the globe') from error
 
 
-def _degrees(xs: Sequence[float], ys: Sequence[float], crs: str
-             ) -> tuple[list[float], list[float]]:
+def _degrees(xs: Sequence[float], ys: Sequence[float], crs: str) -> tuple[list[float], list[float]]:
     with rasterio().Env():
         lons, lats = rasterio('rasterio.warp').transform(crs, WGS84, xs, ys)[:2]
     return lons, lats

@@ -6,13 +6,49 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 # What a map says of a place that can be seen from above; names, addresses and sources cannot.
-KEYS = ('aerialway', 'aeroway', 'amenity', 'barrier', 'boundary', 'bridge', 'building', 'content',
-        'craft', 'emergency', 'generator:source', 'highway', 'historic', 'junction', 'landcover',
-        'landuse', 'leisure', 'man_made', 'military', 'natural', 'office', 'parking', 'place',
-        'power', 'public_transport', 'railway', 'roof:shape', 'shop', 'sport', 'surface', 'tourism',
-        'tunnel', 'water', 'waterway')
-SPOKEN = {'highway': 'road', 'landuse': 'land use', 'man_made': 'man made',
-          'generator:source': 'generator source', 'roof:shape': 'roof shape'}
+KEYS = (
+    'aerialway',
+    'aeroway',
+    'amenity',
+    'barrier',
+    'boundary',
+    'bridge',
+    'building',
+    'content',
+    'craft',
+    'emergency',
+    'generator:source',
+    'highway',
+    'historic',
+    'junction',
+    'landcover',
+    'landuse',
+    'leisure',
+    'man_made',
+    'military',
+    'natural',
+    'office',
+    'parking',
+    'place',
+    'power',
+    'public_transport',
+    'railway',
+    'roof:shape',
+    'shop',
+    'sport',
+    'surface',
+    'tourism',
+    'tunnel',
+    'water',
+    'waterway',
+)
+SPOKEN = {
+    'highway': 'road',
+    'landuse': 'land use',
+    'man_made': 'man made',
+    'generator:source': 'generator source',
+    'roof:shape': 'roof shape',
+}
 # OpenStreetMap allows 255 letters; what is said is a word or a few.
 LONGEST = 80
 NOT_SAID = ('', 'yes', 'no', 'unknown', 'undefined', 'fixme')
@@ -63,8 +99,9 @@ def phrases(tags: Mapping[str, object], keys: Sequence[str] = KEYS) -> tuple[str
     return tuple(dict.fromkeys(phrase.replace('_', ' ') for phrase in said))
 
 
-def focus_and_around(found: Iterable[Found], max_focus: int, max_around: int
-                     ) -> tuple[list[str], list[str]]:
+def focus_and_around(
+    found: Iterable[Found], max_focus: int, max_around: int
+) -> tuple[list[str], list[str]]:
     """Divide the phrases of a tile.
 
     The focus is what lies at the centre: of the things that cover it, the smallest, or else the
@@ -79,8 +116,10 @@ def focus_and_around(found: Iterable[Found], max_focus: int, max_around: int
     Returns:
         tuple[list[str], list[str]]: Both without repetition, and none of one in the other.
     """
-    things = sorted((one for one in found if one.phrases),
-                    key=lambda one: (-one.share, -one.length, one.distance, one.phrases))
+    things = sorted(
+        (one for one in found if one.phrases),
+        key=lambda one: (-one.share, -one.length, one.distance, one.phrases),
+    )
     if not things:
         return [], []
     small = [one for one in things if one.share < 0.9] or things

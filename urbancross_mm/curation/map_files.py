@@ -30,8 +30,10 @@ def check_map_file(path: Path) -> None:
         ValueError: If its format is unknown or it cannot be opened. A large file is not read.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'no map file {path} (paths are relative to --in; other maps: '
-                                '--cfg-options "tag.files=[\'map.geojson\']")')
+        raise FileNotFoundError(
+            f'no map file {path} (paths are relative to --in; other maps: '
+            '--cfg-options "tag.files=[\'map.geojson\']")'
+        )
     import_shapely()
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -42,8 +44,9 @@ def check_map_file(path: Path) -> None:
         check_geojson(path)
 
 
-def read_map_file(path: Path, things: MapThings,
-                  say: Callable[[Mapping[str, Any]], tuple[str, ...]] = phrases) -> None:
+def read_map_file(
+    path: Path, things: MapThings, say: Callable[[Mapping[str, Any]], tuple[str, ...]] = phrases
+) -> None:
     """Read every feature near the tiles; a broken one is noted and the others go on.
 
     Args:

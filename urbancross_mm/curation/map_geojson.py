@@ -13,8 +13,17 @@ from urbancross_mm.utils.text_files import parse_json, read_text
 
 # Begins each feature of a GeoJSON text sequence (RFC 8142).
 RECORD = '\x1e'
-TYPES = ('FeatureCollection', 'Feature', 'Point', 'MultiPoint', 'LineString', 'MultiLineString',
-         'Polygon', 'MultiPolygon', 'GeometryCollection')
+TYPES = (
+    'FeatureCollection',
+    'Feature',
+    'Point',
+    'MultiPoint',
+    'LineString',
+    'MultiLineString',
+    'Polygon',
+    'MultiPolygon',
+    'GeometryCollection',
+)
 
 
 def check_geojson(path: Path) -> None:
@@ -142,8 +151,9 @@ def _json_tags(feature: Any) -> Mapping[str, Any]:
     tags = feature.get('properties') if isinstance(feature, dict) else feature
     if not isinstance(tags, dict | None):
         raise ValueError(f'no properties, but {tags!r:.60}')
-    return {key: _value(value) for key, value in (tags or {}).items()
-            if not isinstance(value, dict)}
+    return {
+        key: _value(value) for key, value in (tags or {}).items() if not isinstance(value, dict)
+    }
 
 
 def _value(value: Any) -> Any:

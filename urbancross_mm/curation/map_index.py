@@ -29,8 +29,11 @@ class MapIndex:
 
     def __init__(self, geometries: Sequence[Any], phrases: Sequence[tuple[str, ...]]) -> None:
         self.phrases = phrases
-        pieces = [(piece, owner) for owner, geometry in enumerate(geometries)
-                  for piece in in_pieces(geometry)]
+        pieces = [
+            (piece, owner)
+            for owner, geometry in enumerate(geometries)
+            for piece in in_pieces(geometry)
+        ]
         self._pieces = [piece for piece, _ in pieces]
         self._owners = np.array([owner for _, owner in pieces], dtype=int)
         self._tree = import_shapely().STRtree(self._pieces)
@@ -70,13 +73,19 @@ class MapIndex:
         shapely = import_shapely()
         west, south, east, north = bounds
         centre, side = np.array([west + east, south + north]) / 2, [east - west, north - south]
-        inside = [shapely.transform(clip(piece, bounds), lambda points: (points - centre) / side)
-                  for piece in pieces]
+        inside = [
+            shapely.transform(clip(piece, bounds), lambda points: (points - centre) / side)
+            for piece in pieces
+        ]
         share = sum(part.area for part in inside)
         length = 0.0 if share else sum(part.length for part in inside)
         middle = shapely.Point(0, 0)
-        return Found(self.phrases[owner], round(share, 6), round(length, 6),
-                     round(min(part.distance(middle) for part in inside), 6))
+        return Found(
+            self.phrases[owner],
+            round(share, 6),
+            round(length, 6),
+            round(min(part.distance(middle) for part in inside), 6),
+        )
 
 
 def in_pieces(geometry: Any, most: int = PIECE) -> list[Any]:
@@ -101,8 +110,10 @@ def in_pieces(geometry: Any, most: int = PIECE) -> list[Any]:
     across, up = west + UNEVEN * width, south + UNEVEN * height
     # A clip loses what lies along a side of its box, so the outer sides keep away.
     west, south, east, north = west - width, south - height, east + width, north + height
-    cuts = [[(west, south, across, north), (across, south, east, north)],
-            [(west, south, east, up), (west, up, east, north)]]
+    cuts = [
+        [(west, south, across, north), (across, south, east, north)],
+        [(west, south, east, up), (west, up, east, north)],
+    ]
     for boxes in cuts if width >= height else reversed(cuts):
         halves = _parts(geometry, boxes)
         # A comb is better cut along its teeth.
@@ -115,8 +126,9 @@ def _parts(geometry: Any, boxes: Iterable[Box]) -> list[Any]:
     """What is in each box, without the points and lines where an area only touches it."""
     dimensions = import_shapely().get_dimensions
     parts = [clip(geometry, box) for box in boxes]
-    return [part for part in parts
-            if not part.is_empty and dimensions(part) == dimensions(geometry)]
+    return [
+        part for part in parts if not part.is_empty and dimensions(part) == dimensions(geometry)
+    ]
 
 
 def clip(geometry: Any, box: Box) -> Any:

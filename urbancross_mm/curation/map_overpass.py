@@ -10,15 +10,38 @@ from typing import Any
 from urbancross_mm.curation.map_things import Feature, import_shapely
 
 # A closed way is an area, unless it is a thing that runs round one and no more.
-AREAS = ('aeroway', 'amenity', 'boundary', 'building', 'craft', 'geological', 'historic', 'landuse',
-         'leisure', 'military', 'natural', 'office', 'place', 'shop', 'sport', 'tourism')
+AREAS = (
+    'aeroway',
+    'amenity',
+    'boundary',
+    'building',
+    'craft',
+    'geological',
+    'historic',
+    'landuse',
+    'leisure',
+    'military',
+    'natural',
+    'office',
+    'place',
+    'shop',
+    'sport',
+    'tourism',
+)
 LINES = ('aerialway', 'barrier', 'highway', 'junction', 'railway', 'waterway')
 # Tags that are otherwise than their keys.
-LINE_TAGS = dict(natural=('arete', 'cliff', 'coastline', 'ridge', 'tree_row'),
-                 man_made=('cutline', 'embankment', 'pipeline'), leisure=('track',),
-                 power=('cable', 'line', 'minor_line'), aeroway=('taxiway',))
-AREA_TAGS = dict(waterway=('boatyard', 'dam', 'dock', 'riverbank'), railway=('platform', 'station'),
-                 highway=('platform', 'rest_area', 'services'))
+LINE_TAGS = dict(
+    natural=('arete', 'cliff', 'coastline', 'ridge', 'tree_row'),
+    man_made=('cutline', 'embankment', 'pipeline'),
+    leisure=('track',),
+    power=('cable', 'line', 'minor_line'),
+    aeroway=('taxiway',),
+)
+AREA_TAGS = dict(
+    waterway=('boatyard', 'dam', 'dock', 'riverbank'),
+    railway=('platform', 'station'),
+    highway=('platform', 'rest_area', 'services'),
+)
 AREA_RELATIONS = ('multipolygon', 'boundary')
 
 
@@ -41,8 +64,10 @@ def overpass_features(content: Mapping[str, Any], path: Path) -> Iterator[Featur
     elements = content['elements']
     for number, element in enumerate(elements):
         if _lacks_geometry(element):
-            raise ValueError(f'{path}, element {number}: {element["type"]} {element.get("id")} has '
-                             'no geometry: query Overpass with `out geom`')
+            raise ValueError(
+                f'{path}, element {number}: {element["type"]} {element.get("id")} has '
+                'no geometry: query Overpass with `out geom`'
+            )
     for element in elements:
         yield partial(_geometry, element), partial(_tags, element)
 
@@ -52,8 +77,11 @@ def _lacks_geometry(element: Any) -> bool:
         return False
     if element.get('type') == 'relation':
         members = element.get('members')
-        ways = [one for one in members if isinstance(one, dict) and one.get('type') == 'way'] \
-            if isinstance(members, list) else []
+        ways = (
+            [one for one in members if isinstance(one, dict) and one.get('type') == 'way']
+            if isinstance(members, list)
+            else []
+        )
         return members is None or (bool(ways) and not any('geometry' in way for way in ways))
     return element.get('type') == 'way' and 'geometry' not in element
 
@@ -86,8 +114,11 @@ def _is_area(tags: Mapping[str, Any]) -> bool:
     if tags.get('area') in ('yes', 'no'):
         return tags['area'] == 'yes'
     said = {key: value for key, value in tags.items() if value not in LINE_TAGS.get(key, ())}
-    return any(key in AREAS or value in AREA_TAGS.get(key, ()) for key, value in said.items()) \
-        or len(said) == len(tags) and not any(key in LINES for key in tags)
+    return (
+        any(key in AREAS or value in AREA_TAGS.get(key, ()) for key, value in said.items())
+        or len(said) == len(tags)
+        and not any(key in LINES for key in tags)
+    )
 
 
 def _relation(relation: Mapping[str, Any]) -> Any:

@@ -17,8 +17,13 @@ _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
 # Projections in which a box of degrees may be a ring.
 # What a file of each kind begins with. GDAL would open any format under any name, also one that
 # names other files or addresses to read.
-BEGINNINGS = {'.gpkg': b'SQLite format 3\x00', '.fgb': b'fgb', '.shp': b'\x00\x00\x27\x0a',
-              '.osm': b'<osm', '.pbf': b'OSMHeader'}
+BEGINNINGS = {
+    '.gpkg': b'SQLite format 3\x00',
+    '.fgb': b'fgb',
+    '.shp': b'\x00\x00\x27\x0a',
+    '.osm': b'<osm',
+    '.pbf': b'OSMHeader',
+}
 AROUND_A_POINT = ('aeqd', 'gnom', 'laea', 'ortho', 'stere')
 
 
@@ -41,12 +46,15 @@ def table_features(path: Path, box: Box) -> Iterator[Feature]:
     try:
         for layer in layers(path):
             crs = pyogrio.read_info(path, layer=layer)['crs'] or WGS84
-            meta, _, geometries, columns = pyogrio.raw.read(path, layer=layer,
-                                                            bbox=_in_crs(box, crs))
+            meta, _, geometries, columns = pyogrio.raw.read(
+                path, layer=layer, bbox=_in_crs(box, crs)
+            )
             for row, wkb in enumerate(geometries):
                 values = {name: column[row] for name, column in zip(meta['fields'], columns)}
-                yield (lambda one=wkb, crs=crs: in_degrees(shapely.from_wkb(one), crs)), \
-                    (lambda one=values: _plain_tags(one))
+                yield (
+                    (lambda one=wkb, crs=crs: in_degrees(shapely.from_wkb(one), crs)),
+                    (lambda one=values: _plain_tags(one)),
+                )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise ValueError(f'map file {path} cannot be read: {error}') from error
 
@@ -84,8 +92,11 @@ def _check_beginning(path: Path) -> None:
 
 def _plain_tags(values: Mapping[str, Any]) -> dict[str, str]:
     """Columns that hold something, and the tags that OpenStreetMap's driver packs into one."""
-    tags = {name: str(value) for name, value in values.items()
-            if isinstance(value, str) and value and name not in ('other_tags', 'all_tags')}
+    tags = {
+        name: str(value)
+        for name, value in values.items()
+        if isinstance(value, str) and value and name not in ('other_tags', 'all_tags')
+    }
     for name in ('other_tags', 'all_tags'):
         packed = values.get(name)
         if isinstance(packed, str):
@@ -102,8 +113,12 @@ def _in_crs(box: Box, crs: str) -> tuple[float, ...] | None:
     # Its sides are curves there, and what is too much is taken out afterwards.
     west, south, east, north = box
     wide, high = (east - west) / 100 + 1e-3, (north - south) / 100 + 1e-3
-    box = max(-180, west - wide), max(-90, south - high), min(180, east + wide), \
-        min(90, north + high)
+    box = (
+        max(-180, west - wide),
+        max(-90, south - high),
+        min(180, east + wide),
+        min(90, north + high),
+    )
     try:
         moved = rasterio('rasterio.warp').transform_bounds(WGS84, crs, *box, densify_pts=101)
     except rasterio('rasterio.errors').RasterioError:

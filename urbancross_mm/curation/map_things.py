@@ -56,8 +56,10 @@ class MapThings:
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
             raise ValueError('coordinates that are no numbers')
         if (np.abs(bounds) > GLOBE).any():
-            raise ValueError(f'coordinates off the globe, {bounds[0]:g} {bounds[1]:g}: the file '
-                             'does not name its CRS, or another one')
+            raise ValueError(
+                f'coordinates off the globe, {bounds[0]:g} {bounds[1]:g}: the file '
+                'does not name its CRS, or another one'
+            )
         if not _overlap(geometry.bounds, self.box):
             return
         if not geometry.is_valid:

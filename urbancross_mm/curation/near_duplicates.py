@@ -32,7 +32,7 @@ def shingles(text: str, size: int = 5) -> frozenset[str]:
         frozenset[str]: Of a shorter text, the text itself.
     """
     plain = ' '.join(words_of(text))
-    return frozenset(plain[i:i + size] for i in range(max(1, len(plain) - size + 1)))
+    return frozenset(plain[i : i + size] for i in range(max(1, len(plain) - size + 1)))
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
@@ -40,8 +40,9 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other)
 
 
-def repeats(texts: Sequence[str], threshold: float = 0.8, max_repeats: int = 1, size: int = 5
-            ) -> list[int | None]:
+def repeats(
+    texts: Sequence[str], threshold: float = 0.8, max_repeats: int = 1, size: int = 5
+) -> list[int | None]:
     """Find the texts that repeat what enough texts before them have said.
 
     A text is compared with those that stay, not with those that go: a long chain of texts, each
@@ -73,8 +74,11 @@ def repeats(texts: Sequence[str], threshold: float = 0.8, max_repeats: int = 1, 
     found: list[int | None] = []
     for place, (text, sketch) in enumerate(zip(texts, _sketches(texts, size))):
         own = shingles(text, size)
-        near = [other for other in sorted(index.query(sketch))
-                if jaccard(own, shingles(texts[other], size)) >= threshold]
+        near = [
+            other
+            for other in sorted(index.query(sketch))
+            if jaccard(own, shingles(texts[other], size)) >= threshold
+        ]
         found.append(near[0] if len(near) >= max_repeats else None)
         if found[-1] is None:
             index.insert(place, sketch, check_duplication=False)
@@ -86,4 +90,6 @@ def _sketches(texts: Sequence[str], size: int) -> Iterable:
 
     return MinHash.generator(
         ([one.encode('utf-8') for one in sorted(shingles(text, size))] for text in texts),
-        num_perm=NUM_PERM, seed=1)
+        num_perm=NUM_PERM,
+        seed=1,
+    )

@@ -8,9 +8,25 @@ from string import Formatter
 
 # How a tag, or the value of a key, is named. A tag that is not here stays as it is.
 NOUNS: Mapping[str, str] = {
-    **dict.fromkeys(('aerialway', 'aeroway', 'amenity', 'barrier', 'emergency', 'historic',
-                     'junction', 'leisure', 'man made', 'place', 'power', 'tourism', 'water',
-                     'waterway'), 'a {value}'),
+    **dict.fromkeys(
+        (
+            'aerialway',
+            'aeroway',
+            'amenity',
+            'barrier',
+            'emergency',
+            'historic',
+            'junction',
+            'leisure',
+            'man made',
+            'place',
+            'power',
+            'tourism',
+            'water',
+            'waterway',
+        ),
+        'a {value}',
+    ),
     **dict.fromkeys(('road', 'highway'), 'a {value} road'),
     **dict.fromkeys(('land use', 'landuse'), '{value} land'),
     'amenity of parking': 'a parking lot',
@@ -64,8 +80,12 @@ def noun_phrase(phrase: str, nouns: Mapping[str, str] = NOUNS) -> str:
     return right_article(nouns[key].replace('{value}', value)) if key in nouns else phrase
 
 
-def noun_phrases(phrases: Iterable[str], nouns: Mapping[str, str] = NOUNS, limit: int | None = None,
-                 but: Sequence[str] = ()) -> list[str]:
+def noun_phrases(
+    phrases: Iterable[str],
+    nouns: Mapping[str, str] = NOUNS,
+    limit: int | None = None,
+    but: Sequence[str] = (),
+) -> list[str]:
     """Tags as they would stand in a sentence, each once.
 
     Args:
@@ -146,6 +166,8 @@ def check_template(template: str, allowed: Sequence[str], what: str) -> set[str]
         raise ValueError(f'{what} is no template, {error}: {template!r}') from error
     if names - set(allowed):
         known = ', '.join(f'{{{name}}}' for name in allowed)
-        raise ValueError(f'{what} may hold {known} and got {sorted(names - set(allowed))} in '
-                         f'{template!r}; a brace itself is written twice')
+        raise ValueError(
+            f'{what} may hold {known} and got {sorted(names - set(allowed))} in '
+            f'{template!r}; a brace itself is written twice'
+        )
     return names

@@ -22,8 +22,13 @@ from urbancross_mm.curation.versions import versions_of
 from urbancross_mm.utils.progress import track
 
 
-def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, work: bool = True,
-              partial: bool = False) -> tuple[list[Picture], Report]:
+def run_stage(
+    stage: BaseStage,
+    pictures: Sequence[Picture],
+    place: Workplace,
+    work: bool = True,
+    partial: bool = False,
+) -> tuple[list[Picture], Report]:
     """Run a stage on what is not done yet, and record every picture.
 
     Args:
@@ -41,9 +46,16 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
         tuple[list[Picture], Report]: The kept pictures, with what is now known of them.
     """
     settings = stage.settings(place)
-    keys = {picture.name: digest(type(stage).__name__, stage.version, settings, picture.name,
-                                 {name: picture.fields.get(name) for name in stage.reads})
-            for picture in pictures}
+    keys = {
+        picture.name: digest(
+            type(stage).__name__,
+            stage.version,
+            settings,
+            picture.name,
+            {name: picture.fields.get(name) for name in stage.reads},
+        )
+        for picture in pictures
+    }
     manifest = Manifest(place.out / 'manifest' / f'{stage.name}.jsonl')
     made_by = dict(stage=type(stage).__name__, **settings, versions=versions_of(stage.libraries))
     others: dict[str, Record] = {}
@@ -66,66 +78,95 @@ def run_stage(stage: BaseStage, pictures: Sequence[Picture], place: Workplace, w
         assert isinstance(stage, CollectionStage)
         stage.begin(place, pictures)
         outcomes = stage.decide(pictures, place)
-        records = {picture.name: Record(picture.name, keys[picture.name], outcome, made_by)
-                   for picture, outcome in zip(pictures, outcomes, strict=True)}
+        records = {
+            picture.name: Record(picture.name, keys[picture.name], outcome, made_by)
+            for picture, outcome in zip(pictures, outcomes, strict=True)
+        }
         made = len(records)
     ordered = [records[picture.name] for picture in pictures]
     _write(manifest, others | records)
-    kept = [picture.plus(record.outcome.fields)
-            for picture, record in zip(pictures, ordered) if record.outcome.status == KEPT]
+    kept = [
+        picture.plus(record.outcome.fields)
+        for picture, record in zip(pictures, ordered)
+        if record.outcome.status == KEPT
+    ]
     return kept, _report(stage.name, ordered, made, stage.summary(pictures, place))
 
 
-def _done(stage: PictureStage, pictures: Sequence[Picture], place: Workplace,
-          keys: Mapping[str, str], before: Mapping[str, Record], cache: RecordCache, work: bool
-          ) -> dict[str, Record]:
+def _done(
+    stage: PictureStage,
+    pictures: Sequence[Picture],
+    place: Workplace,
+    keys: Mapping[str, str],
+    before: Mapping[str, Record],
+    cache: RecordCache,
+    work: bool,
+) -> dict[str, Record]:
     """Records that still hold, of the last run or an earlier one."""
     done = {}
     for picture in pictures:
         key, record = keys[picture.name], before.get(picture.name)
         if record is not None and record.key == key:
             # A failed one is tried again, if anything may be tried.
-            if not work if record.outcome.status == FAILED else \
-                    stage.is_whole(picture, record.outcome, place):
+            if (
+                not work
+                if record.outcome.status == FAILED
+                else stage.is_whole(picture, record.outcome, place)
+            ):
                 done[picture.name] = record
-        elif (record := cache.get(key)) is not None \
-                and stage.fits(picture, record.outcome, place):
+        elif (record := cache.get(key)) is not None and stage.fits(picture, record.outcome, place):
             done[picture.name] = record
     return done
 
 
-def _todo(stage: PictureStage, pictures: Sequence[Picture], done: Mapping[str, Record], work: bool
-          ) -> list[Sequence[Picture]]:
+def _todo(
+    stage: PictureStage, pictures: Sequence[Picture], done: Mapping[str, Record], work: bool
+) -> list[Sequence[Picture]]:
     """Batches in which a picture is not done."""
     missing = [picture for picture in pictures if picture.name not in done]
     if missing and not work:
-        raise ValueError(f'stage {stage.name} has not been run on {len(missing)} pictures, first '
-                         f'{missing[0].name}: run it before the stages after it')
+        raise ValueError(
+            f'stage {stage.name} has not been run on {len(missing)} pictures, first '
+            f'{missing[0].name}: run it before the stages after it'
+        )
     # If companions matter, batches are cut from all pictures, whatever is done: a resumed run must
     # end with the same bytes.
     chosen = pictures if stage.batch_matters else missing
-    batches = [chosen[start:start + stage.batch_size]
-               for start in range(0, len(chosen), stage.batch_size)]
+    batches = [
+        chosen[start : start + stage.batch_size]
+        for start in range(0, len(chosen), stage.batch_size)
+    ]
     return [batch for batch in batches if any(picture.name not in done for picture in batch)]
 
 
-def _forget(manifest: Manifest, before: Mapping[str, Record], valid: Mapping[str, Record],
-            cache: RecordCache) -> None:
+def _forget(
+    manifest: Manifest,
+    before: Mapping[str, Record],
+    valid: Mapping[str, Record],
+    cache: RecordCache,
+) -> None:
     """Leave only records in the manifest that hold, and remember the others."""
     if valid != before:
         cache.keep(record for name, record in before.items() if valid.get(name) != record)
         _write(manifest, valid)
 
 
-def _make(stage: PictureStage, todo: Sequence[Sequence[Picture]], place: Workplace,
-          keys: Mapping[str, str], manifest: Manifest, made_by: Mapping[str, Any]
-          ) -> dict[str, Record]:
+def _make(
+    stage: PictureStage,
+    todo: Sequence[Sequence[Picture]],
+    place: Workplace,
+    keys: Mapping[str, str],
+    manifest: Manifest,
+    made_by: Mapping[str, Any],
+) -> dict[str, Record]:
     """Work, and record each batch as it ends."""
     found: dict[str, Record] = {}
     for batch in _tracked(todo, stage.name):
         outcomes = _attempt(stage, batch, place)
-        records = [Record(picture.name, keys[picture.name], outcome, made_by)
-                   for picture, outcome in zip(batch, outcomes, strict=True)]
+        records = [
+            Record(picture.name, keys[picture.name], outcome, made_by)
+            for picture, outcome in zip(batch, outcomes, strict=True)
+        ]
         manifest.append(records)
         found.update((record.picture, record) for record in records)
     return found
@@ -158,6 +199,9 @@ def _attempt(stage: PictureStage, batch: Sequence[Picture], place: Workplace) ->
 
 def _report(stage: str, records: Sequence[Record], made: int, remarks: Sequence[str]) -> Report:
     counts = Counter(record.outcome.status for record in records)
-    reasons = Counter((record.outcome.status, record.outcome.reason)
-                      for record in records if record.outcome.reason)
+    reasons = Counter(
+        (record.outcome.status, record.outcome.reason)
+        for record in records
+        if record.outcome.reason
+    )
     return Report(stage, len(records), made, counts, reasons, tuple(remarks))

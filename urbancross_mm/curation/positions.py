@@ -10,8 +10,9 @@ METRES_A_DEGREE = 111320.0
 Bounds = list[float]
 
 
-def describe_bounds(bounds: Sequence[float], metres: Sequence[float] | None = None
-                    ) -> dict[str, object]:
+def describe_bounds(
+    bounds: Sequence[float], metres: Sequence[float] | None = None
+) -> dict[str, object]:
     """Centre and extent of a tile.
 
     Args:
@@ -31,10 +32,16 @@ def describe_bounds(bounds: Sequence[float], metres: Sequence[float] | None = No
         raise ValueError('bounds must be west, south, east, north in degrees, on the globe')
     lon, lat = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     if metres is None:
-        metres = ((bounds[2] - bounds[0]) * METRES_A_DEGREE * math.cos(math.radians(lat)),
-                  (bounds[3] - bounds[1]) * METRES_A_DEGREE)
-    return dict(bounds=[west, south, east, north], lon=round(lon, 7), lat=round(lat, 7),
-                metres=[round(metres[0], 2), round(metres[1], 2)])
+        metres = (
+            (bounds[2] - bounds[0]) * METRES_A_DEGREE * math.cos(math.radians(lat)),
+            (bounds[3] - bounds[1]) * METRES_A_DEGREE,
+        )
+    return dict(
+        bounds=[west, south, east, north],
+        lon=round(lon, 7),
+        lat=round(lat, 7),
+        metres=[round(metres[0], 2), round(metres[1], 2)],
+    )
 
 
 def metres_of_a_degree(lat: float) -> tuple[float, float]:
@@ -50,7 +57,7 @@ def metres_of_a_degree(lat: float) -> tuple[float, float]:
     sine = math.sin(math.radians(lat))
     root = math.sqrt(1 - flatness * sine * sine)
     across = radius / root * math.cos(math.radians(lat))
-    return math.radians(across), math.radians(radius * (1 - flatness) / root ** 3)
+    return math.radians(across), math.radians(radius * (1 - flatness) / root**3)
 
 
 def describe_degrees(bounds: Sequence[float]) -> dict[str, object]:
@@ -69,8 +76,9 @@ def describe_degrees(bounds: Sequence[float]) -> dict[str, object]:
     if 180 <= west < east <= 360:
         west, east = west - 360, east - 360
     across, up = metres_of_a_degree((south + north) / 2)
-    return describe_bounds([west, south, east, north],
-                           [(east - west) * across, (north - south) * up])
+    return describe_bounds(
+        [west, south, east, north], [(east - west) * across, (north - south) * up]
+    )
 
 
 def describe_points(lons: Sequence[float], lats: Sequence[float]) -> dict[str, object]:
@@ -99,8 +107,15 @@ def describe_points(lons: Sequence[float], lats: Sequence[float]) -> dict[str, o
         return math.hypot(east * across, (lats[other] - lats[one]) * up)
 
     width, height = size(1, 2), size(3, 4)
-    return describe_bounds([lon - width / across / 2, lat - height / up / 2,
-                            lon + width / across / 2, lat + height / up / 2], [width, height])
+    return describe_bounds(
+        [
+            lon - width / across / 2,
+            lat - height / up / 2,
+            lon + width / across / 2,
+            lat + height / up / 2,
+        ],
+        [width, height],
+    )
 
 
 def _turn(degrees: float) -> float:
@@ -158,8 +173,9 @@ def bounds_of_world_file(text: str, width: int, height: int) -> Bounds:
     return [west, north + down * height, west + across * width, north]
 
 
-def tile_windows(width: int, height: int, size: int, stride: int
-                 ) -> list[tuple[int, int, int, int]]:
+def tile_windows(
+    width: int, height: int, size: int, stride: int
+) -> list[tuple[int, int, int, int]]:
     """Cut a raster into squares.
 
     Args:
@@ -179,8 +195,11 @@ def tile_windows(width: int, height: int, size: int, stride: int
     if size < 1 or stride < 1:
         raise ValueError(f'size and stride must be at least 1 pixel, got {size} and {stride}')
     across, down = min(size, width), min(size, height)
-    return [(column, row, across, down) for row in range(0, height - down + 1, stride)
-            for column in range(0, width - across + 1, stride)]
+    return [
+        (column, row, across, down)
+        for row in range(0, height - down + 1, stride)
+        for column in range(0, width - across + 1, stride)
+    ]
 
 
 def covered_pixels(width: int, height: int, size: int, stride: int) -> int:
@@ -195,6 +214,7 @@ def covered_pixels(width: int, height: int, size: int, stride: int) -> int:
     Returns:
         int: Each counts once.
     """
+
     def covered(length: int) -> int:
         side = min(size, length)
         return side + (length - side) // stride * min(stride, side)

@@ -20,8 +20,9 @@ MOST_TILES = 1_000_000
 # the whole raster, is allocated by what the header says.
 LARGE, MOST_SHRUNK = 1 << 28, 5000
 # Parts of colors in another space than red, green and blue.
-OTHER_SPACES = frozenset(('cyan', 'magenta', 'yellow', 'black', 'hue', 'saturation', 'lightness',
-                          'y', 'cb', 'cr'))
+OTHER_SPACES = frozenset(
+    ('cyan', 'magenta', 'yellow', 'black', 'hue', 'saturation', 'lightness', 'y', 'cb', 'cr')
+)
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,18 @@ class Raster:
             colors = tuple(color.name.lower() for color in file.colorinterp)
             bits = file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
             layout = file.tags(ns='IMAGE_STRUCTURE')
-            return cls(path, file.width, file.height, crs, tuple(file.transform)[:6],
-                       str(file.dtypes[0]), colors, bits and int(bits),
-                       layout.get('MINISWHITE') == 'YES',
-                       _palette_of(file) if 'palette' in colors else None)
+            return cls(
+                path,
+                file.width,
+                file.height,
+                crs,
+                tuple(file.transform)[:6],
+                str(file.dtypes[0]),
+                colors,
+                bits and int(bits),
+                layout.get('MINISWHITE') == 'YES',
+                _palette_of(file) if 'palette' in colors else None,
+            )
 
     @property
     def color_bands(self) -> tuple[int, ...]:
@@ -100,8 +109,10 @@ class Raster:
         across, down = (max(side - size, 0) // stride + 1 for side in (self.width, self.height))
         tiles = across * down
         if tiles > MOST_TILES:
-            return f'{tiles} tiles would be cut from it, more than {MOST_TILES}: split the file, ' \
-                   'or take a larger size and stride'
+            return (
+                f'{tiles} tiles would be cut from it, more than {MOST_TILES}: split the file, '
+                'or take a larger size and stride'
+            )
         values, length = self.width * self.height * len(self.colors), self.path.stat().st_size
         if values > max(LARGE, MOST_SHRUNK * length):
             return f'its header names {values} values, which cannot be in {length} bytes'
@@ -129,24 +140,30 @@ class Raster:
             raise ValueError('only rasters with north up are understood')
         column, row, width, height = window
         west, north = x + column * across, y + row * down
-        return place_on_globe([west, north + height * down, west + width * across, north],
-                              self.crs)
+        return place_on_globe([west, north + height * down, west + width * across, north], self.crs)
 
     def _check_bands(self, bands: tuple[int, ...]) -> None:
         if not bands or max(bands) > len(self.colors):
-            raise ValueError(f'the raster has no band {max(bands, default=1)}, the last one is '
-                             f'{len(self.colors)}')
+            raise ValueError(
+                f'the raster has no band {max(bands, default=1)}, the last one is '
+                f'{len(self.colors)}'
+            )
         if self.dtype.startswith('complex'):
-            raise ValueError(f'the raster has complex values ({self.dtype}): write their '
-                             'amplitudes as a raster first')
+            raise ValueError(
+                f'the raster has complex values ({self.dtype}): write their '
+                'amplitudes as a raster first'
+            )
         foreign = sorted({self.colors[band - 1] for band in bands} & OTHER_SPACES)
         if foreign:
-            raise ValueError(f'the raster has bands of {", ".join(foreign)}: convert it to red, '
-                             'green and blue first')
+            raise ValueError(
+                f'the raster has bands of {", ".join(foreign)}: convert it to red, '
+                'green and blue first'
+            )
 
     def _is_palette(self, bands: tuple[int, ...]) -> bool:
         return self.palette is not None and all(
-            self.colors[band - 1] == 'palette' for band in bands)
+            self.colors[band - 1] == 'palette' for band in bands
+        )
 
     def value_range(self, bands: tuple[int, ...]) -> tuple[float, float]:
         """What shall be black and white: all of 8 bits or less, else the 2 % and 98 % quantiles.
@@ -178,12 +195,14 @@ class Raster:
             raise ValueError('the raster has no data')
         low, high = np.quantile(seen, [0.02, 0.98]).tolist()
         if high - low > float(np.finfo(np.float32).max):
-            raise ValueError('the raster has values that are no measurements, such as '
-                             f'{max(high, -low):g}')
+            raise ValueError(
+                f'the raster has values that are no measurements, such as {max(high, -low):g}'
+            )
         return low, max(high, low + 1e-6)
 
-    def read(self, window: Window, bands: tuple[int, ...],
-             value_range: tuple[float, float]) -> tuple[np.ndarray, float, bool]:
+    def read(
+        self, window: Window, bands: tuple[int, ...], value_range: tuple[float, float]
+    ) -> tuple[np.ndarray, float, bool]:
         """Read a window as an 8-bit picture.
 
         A palette is looked up; its colors need no range.
@@ -220,8 +239,11 @@ class Raster:
             with np.errstate(invalid='ignore', over='ignore'):
                 scaled = np.clip((values.astype(np.float64) - low) / (high - low) * 255, 0, 255)
         picture = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
-        return np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))), \
-            float(known.mean()), bool((values[:, known] == values[:, known][:, :1]).all())
+        return (
+            np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))),
+            float(known.mean()),
+            bool((values[:, known] == values[:, known][:, :1]).all()),
+        )
 
 
 def _palette_of(file: Any) -> np.ndarray:

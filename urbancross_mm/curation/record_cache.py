@@ -48,8 +48,11 @@ class RecordCache:
         Raises:
             OSError: If the disk is full.
         """
-        new = [record for record in records if record.outcome.status != FAILED
-               and self._records.get(record.key) != record]
+        new = [
+            record
+            for record in records
+            if record.outcome.status != FAILED and self._records.get(record.key) != record
+        ]
         if new:
             self._file.append(new)
             self._records.update((record.key, record) for record in new)

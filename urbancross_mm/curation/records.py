@@ -76,10 +76,21 @@ class Record:
 
     def line(self) -> str:
         """The record as one line of JSON, keys in a fixed order."""
-        return json.dumps(dict(
-            picture=self.picture, status=self.outcome.status, reason=self.outcome.reason,
-            fields=dict(self.outcome.fields), made_by=dict(self.made_by), key=self.key),
-            ensure_ascii=False, sort_keys=True) + '\n'
+        return (
+            json.dumps(
+                dict(
+                    picture=self.picture,
+                    status=self.outcome.status,
+                    reason=self.outcome.reason,
+                    fields=dict(self.outcome.fields),
+                    made_by=dict(self.made_by),
+                    key=self.key,
+                ),
+                ensure_ascii=False,
+                sort_keys=True,
+            )
+            + '\n'
+        )
 
     @classmethod
     def of_line(cls, line: str) -> Record:
@@ -149,8 +160,9 @@ class Manifest:
             try:
                 found.append(Record.of_line(line.decode('utf-8-sig' if number == 1 else 'utf-8')))
             except ValueError as error:
-                raise ValueError(f'{self.path}, line {number}: {error}; remove the file to make '
-                                 'it again') from error
+                raise ValueError(
+                    f'{self.path}, line {number}: {error}; remove the file to make it again'
+                ) from error
         return found
 
     def append(self, records: Iterable[Record]) -> None:

@@ -11,21 +11,25 @@ Count = Callable[[str], int]
 # Each is looked for where a sentence starts, in lower case and with straight apostrophes.
 REFUSALS = (
     r"(?:i am|i'm) (?:\w+ )?sorry",
-    r"sorry\b",
-    r"i (?:\w+ )?apologi[sz]e",
+    r'sorry\b',
+    r'i (?:\w+ )?apologi[sz]e',
     r"(?:unfortunately,? )?(?:but )?i (?:can't|cannot|can not|am (?:unable|not able)|couldn't"
     r"|could not|do not have|don't have)\b",
     r"(?:unfortunately,? )?i'm (?:unable|not able)\b",
-    r".*\bas an? (?:ai|artificial intelligence|(?:large )?language model|text-based)\b",
-    r"(?:there is )?no image\b.*\b(?:provided|attached|given)\b",
-    r"please (?:provide|upload|attach)\b",
+    r'.*\bas an? (?:ai|artificial intelligence|(?:large )?language model|text-based)\b',
+    r'(?:there is )?no image\b.*\b(?:provided|attached|given)\b',
+    r'please (?:provide|upload|attach)\b',
 )
 # An end mark of a Latin-like script needs white space behind it, one of a CJK script does not.
 _SENTENCE_END = re.compile(
     r'(?<=[.!?…।؟۔])["\'”’»)\]]*\s+|'
-    r'(?<=[。！？])["”’」』）]*\s*(?![。！？])')
-_ABBREVIATION = re.compile(r'(?:^|[\s(])(?:approx|ca|dr|e\.g|fig|i\.e|mr|mrs|ms|no|nr|sq|'
-                           r'st|vs)\.$', re.IGNORECASE)
+    r'(?<=[。！？])["”’」』）]*\s*(?![。！？])'
+)
+_ABBREVIATION = re.compile(
+    r'(?:^|[\s(])(?:approx|ca|dr|e\.g|fig|i\.e|mr|mrs|ms|no|nr|sq|'
+    r'st|vs)\.$',
+    re.IGNORECASE,
+)
 _INITIAL = re.compile(r'(?:^|[\s(])([^\W\d_])\.$')
 _NO_BLANK_BEHIND = tuple('。！？」』）')
 _WORD = re.compile(r'\w+')
@@ -66,7 +70,7 @@ def split_sentences(text: str) -> list[str]:
     for line in text.splitlines():
         start, clean = 0, clean_space(line)
         for end in _SENTENCE_END.finditer(clean):
-            piece = clean[start:end.end()].strip()
+            piece = clean[start : end.end()].strip()
             if _ends(piece):
                 found.append(piece)
                 start = end.end()
@@ -137,6 +141,7 @@ def fit(sentences: Sequence[str], count: Count, max_tokens: int) -> str:
     Returns:
         str: The text; empty if not even a letter fits.
     """
+
     def fits(text: str) -> bool:
         return _fits(text, count, max_tokens)
 
@@ -160,8 +165,9 @@ def fit(sentences: Sequence[str], count: Count, max_tokens: int) -> str:
     return letters[:number]
 
 
-def refine_caption(text: str, count: Count, max_tokens: int,
-                   refusals: Sequence[str] = REFUSALS) -> tuple[str, str]:
+def refine_caption(
+    text: str, count: Count, max_tokens: int, refusals: Sequence[str] = REFUSALS
+) -> tuple[str, str]:
     """Clean a caption.
 
     Args:
@@ -186,8 +192,9 @@ def refine_caption(text: str, count: Count, max_tokens: int,
     return caption, '' if caption else f'nothing of the caption fits into {max_tokens} tokens'
 
 
-def refine_captions(texts: Iterable[str], count: Count, max_tokens: int,
-                    refusals: Sequence[str] = REFUSALS) -> tuple[list[str], str]:
+def refine_captions(
+    texts: Iterable[str], count: Count, max_tokens: int, refusals: Sequence[str] = REFUSALS
+) -> tuple[list[str], str]:
     """Clean the captions of a picture, each of which then stands there once.
 
     Args:
@@ -231,8 +238,11 @@ def _ends(piece: str) -> bool:
     list; but in ``5 m.``"""
     bare = piece.rstrip('"\'”’»)] ')
     initial = _INITIAL.search(bare)
-    return bool(re.search(r'[^\W\d_]', bare)) and not _ABBREVIATION.search(bare) \
+    return (
+        bool(re.search(r'[^\W\d_]', bare))
+        and not _ABBREVIATION.search(bare)
         and not (initial and initial[1].isupper())
+    )
 
 
 def _largest(limit: int, holds: Callable[[int], bool]) -> int:

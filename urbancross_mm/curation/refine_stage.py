@@ -37,23 +37,32 @@ class RefineStage(PictureStage):
     reads = ('captions',)
     libraries = ('open-clip-torch', 'transformers')
 
-    def __init__(self, max_tokens: int = 77, refusals: Sequence[str] = REFUSALS,
-                 tokenizer: Mapping[str, Any] | None = None, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        max_tokens: int = 77,
+        refusals: Sequence[str] = REFUSALS,
+        tokenizer: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+    ) -> None:
         super().__init__(batch_size)
         if max_tokens < 3:
-            raise ValueError(f'max_tokens must be at least 3, a begin token, a word and an end '
-                             f'token, got {max_tokens}')
+            raise ValueError(
+                f'max_tokens must be at least 3, a begin token, a word and an end '
+                f'token, got {max_tokens}'
+            )
         if isinstance(refusals, str):
             raise ValueError(f'refusals must be a list of regular expressions, got {refusals!r}')
         for pattern in refusals:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f'refusals holds {pattern!r}, no regular expression: {error}'
-                                 ) from error
+                raise ValueError(
+                    f'refusals holds {pattern!r}, no regular expression: {error}'
+                ) from error
         self.max_tokens, self.refusals = max_tokens, tuple(refusals)
         self.counter: BaseTokenCounter = CURATION.build(
-            dict(tokenizer or dict(type='CLIPTokenCounter')))
+            dict(tokenizer or dict(type='CLIPTokenCounter'))
+        )
 
     def check(self, place: Workplace) -> None:
         """Look for the files of the tokenizer."""
@@ -61,8 +70,9 @@ class RefineStage(PictureStage):
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """The length, the tokenizer and a hash of the refusals."""
-        return dict(max_tokens=self.max_tokens, refusals=digest(self.refusals),
-                    **self.counter.settings())
+        return dict(
+            max_tokens=self.max_tokens, refusals=digest(self.refusals), **self.counter.settings()
+        )
 
     def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Load the vocabulary."""
@@ -73,7 +83,9 @@ class RefineStage(PictureStage):
         return [self._refine(picture) for picture in pictures]
 
     def _refine(self, picture: Picture) -> Outcome:
-        captions, reason = refine_captions(picture.fields.get('captions') or (), self.counter,
-                                           self.max_tokens, self.refusals)
-        return Outcome(dict(captions=captions)) if captions else \
-            Outcome(status=DROPPED, reason=reason)
+        captions, reason = refine_captions(
+            picture.fields.get('captions') or (), self.counter, self.max_tokens, self.refusals
+        )
+        return (
+            Outcome(dict(captions=captions)) if captions else Outcome(status=DROPPED, reason=reason)
+        )

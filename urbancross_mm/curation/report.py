@@ -40,8 +40,10 @@ class Report:
     def __str__(self) -> str:
         """Counts, and the commonest reasons."""
         text = f'{self.stage}: {self.total} in, ' + ', '.join(
-            f'{self.counts[status]} {status}' for status in (KEPT, DROPPED, FAILED)
-            if self.counts[status] or status == KEPT)
+            f'{self.counts[status]} {status}'
+            for status in (KEPT, DROPPED, FAILED)
+            if self.counts[status] or status == KEPT
+        )
         lines = [f'{text} ({self.made} made now)']
         ranked = group_reasons(self.reasons).most_common()
         lines += [f'{count} {status}: {reason}' for (status, reason), count in ranked[:SHOWN]]
@@ -64,5 +66,9 @@ def group_reasons(reasons: Mapping[tuple[str, str], int]) -> Reasons:
     for status, reason in reasons:
         plain = NUMBER.sub('…', _NAME.sub('…', reason))
         alike.setdefault((status, plain), []).append((status, reason))
-    return Counter({group if len(members) > 1 else members[0]:
-                    sum(reasons[one] for one in members) for group, members in alike.items()})
+    return Counter(
+        {
+            group if len(members) > 1 else members[0]: sum(reasons[one] for one in members)
+            for group, members in alike.items()
+        }
+    )

@@ -10,9 +10,15 @@ from urbancross_mm.utils.optional import import_optional
 PATCH = 16
 
 
-def build_sam(embed_dim: int = 768, depth: int = 12, num_heads: int = 12,
-              global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11), image_size: int = 1024,
-              prompt_dim: int = 256, window_size: int = 14) -> Any:
+def build_sam(
+    embed_dim: int = 768,
+    depth: int = 12,
+    num_heads: int = 12,
+    global_attn_indexes: tuple[int, ...] = (2, 5, 8, 11),
+    image_size: int = 1024,
+    prompt_dim: int = 256,
+    window_size: int = 14,
+) -> Any:
     """Build an empty SAM of any size.
 
     Args:
@@ -33,14 +39,27 @@ def build_sam(embed_dim: int = 768, depth: int = 12, num_heads: int = 12,
 
     parts = import_optional('segment_anything.modeling', 'SamSegmenter', 'segment-anything')
     encoder = parts.ImageEncoderViT(
-        img_size=image_size, patch_size=PATCH, embed_dim=embed_dim, depth=depth,
-        num_heads=num_heads, out_chans=prompt_dim, norm_layer=partial(nn.LayerNorm, eps=1e-6),
-        use_rel_pos=True, window_size=window_size, global_attn_indexes=tuple(global_attn_indexes))
+        img_size=image_size,
+        patch_size=PATCH,
+        embed_dim=embed_dim,
+        depth=depth,
+        num_heads=num_heads,
+        out_chans=prompt_dim,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        use_rel_pos=True,
+        window_size=window_size,
+        global_attn_indexes=tuple(global_attn_indexes),
+    )
     prompts = parts.PromptEncoder(
-        embed_dim=prompt_dim, image_embedding_size=(image_size // PATCH,) * 2,
-        input_image_size=(image_size,) * 2, mask_in_chans=16)
+        embed_dim=prompt_dim,
+        image_embedding_size=(image_size // PATCH,) * 2,
+        input_image_size=(image_size,) * 2,
+        mask_in_chans=16,
+    )
     transformer = parts.TwoWayTransformer(
-        depth=2, embedding_dim=prompt_dim, num_heads=8, mlp_dim=8 * prompt_dim)
+        depth=2, embedding_dim=prompt_dim, num_heads=8, mlp_dim=8 * prompt_dim
+    )
     decoder = parts.MaskDecoder(
-        transformer_dim=prompt_dim, iou_head_hidden_dim=prompt_dim, transformer=transformer)
+        transformer_dim=prompt_dim, iou_head_hidden_dim=prompt_dim, transformer=transformer
+    )
     return parts.Sam(encoder, prompts, decoder)

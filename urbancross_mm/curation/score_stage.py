@@ -71,8 +71,14 @@ class ScoreStage(PictureStage):
         """How many captions the scorer does not read to their end."""
         texts = {text for picture in pictures for text in picture.fields.get('captions') or ()}
         cut = self.scorer.count_cut(texts)
-        return [f'{cut} of {len(texts)} distinct captions are longer than the scorer reads: what '
-                'is cut has no part in their score'] if cut else []
+        return (
+            [
+                f'{cut} of {len(texts)} distinct captions are longer than the scorer reads: what '
+                'is cut has no part in their score'
+            ]
+            if cut
+            else []
+        )
 
     def _encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Vectors by text; each text is encoded once, however many pictures share it."""
@@ -80,7 +86,7 @@ class ScoreStage(PictureStage):
         new = [text for text in dict.fromkeys(texts) if text not in found]
         if new:
             found.update(zip(new, self.scorer.encode_texts(new), strict=True))
-        for text in new[:max(0, CACHE_SIZE - len(self._vectors))]:
+        for text in new[: max(0, CACHE_SIZE - len(self._vectors))]:
             self._vectors[text] = found[text]
         return found
 

@@ -110,9 +110,15 @@ class RetrieverScorer(BaseScorer):
         UrbanCross (https://arxiv.org/abs/2404.14241) scores by the parts of a text.
     """
 
-    def __init__(self, model: Mapping[str, Any], pipeline: Sequence[Mapping[str, Any]],
-                 checkpoint: str | None = None, parts: str | None = 'raw',
-                 separators: str = SEPARATORS, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        pipeline: Sequence[Mapping[str, Any]],
+        checkpoint: str | None = None,
+        parts: str | None = 'raw',
+        separators: str = SEPARATORS,
+        batch_size: int = 64,
+    ) -> None:
         if parts not in PARTS:
             raise ValueError(f'parts must be one of {PARTS}, got {parts!r}')
         if parts and not separators:
@@ -121,8 +127,9 @@ class RetrieverScorer(BaseScorer):
             raise ValueError(f'batch_size must be at least 1, got {batch_size}')
         names = [_type_of(step) for step in pipeline]
         if set(names) & set(NOT_PIXELS) or 'TokenizeText' not in names:
-            raise ValueError('the pipeline of a scorer starts from pixels and has TokenizeText; '
-                             f'got {names}')
+            raise ValueError(
+                f'the pipeline of a scorer starts from pixels and has TokenizeText; got {names}'
+            )
         self.model_cfg = dict(model)
         self.steps = [dict(step) for step, name in zip(pipeline, names) if name not in LOADING]
         self.checkpoint, self.parts, self.separators = checkpoint, parts, separators
@@ -138,9 +145,13 @@ class RetrieverScorer(BaseScorer):
     def settings(self) -> dict[str, Any]:
         """Hashes of the model with its weights and of the pipeline, and how texts are cut."""
         weights = file_digest(self.checkpoint) if self.checkpoint else None
-        return dict(scorer=type(self).__name__, pipeline=digest(name_files(self.steps)),
-                    model=digest(name_files(self.model_cfg), weights), parts=self.parts,
-                    **(dict(separators=self.separators) if self.parts else {}))
+        return dict(
+            scorer=type(self).__name__,
+            pipeline=digest(name_files(self.steps)),
+            model=digest(name_files(self.model_cfg), weights),
+            parts=self.parts,
+            **(dict(separators=self.separators) if self.parts else {}),
+        )
 
     def begin(self, device: str) -> None:
         """Build the model and fill it."""
@@ -158,8 +169,9 @@ class RetrieverScorer(BaseScorer):
             model.load_state_dict(found, strict=False)
         self.model = model.to(device).eval()
         self._transforms = [TRANSFORMS.build(step) for step in self.steps]
-        self._tokenizer = next(step.tokenizer for step in self._transforms
-                               if hasattr(step, 'tokenizer'))
+        self._tokenizer = next(
+            step.tokenizer for step in self._transforms if hasattr(step, 'tokenizer')
+        )
         self._text_features = self._find_text_features()
 
     @torch.no_grad()
@@ -167,7 +179,7 @@ class RetrieverScorer(BaseScorer):
         """Encode pictures, at most ``batch_size`` at once."""
         rows = []
         for start in range(0, len(pictures), self.batch_size):
-            images = [self._transform(one) for one in pictures[start:start + self.batch_size]]
+            images = [self._transform(one) for one in pictures[start : start + self.batch_size]]
             inputs = self.model.data_preprocessor(dict(inputs=dict(image=images)), False)['inputs']
             rows.append(self.model.encode_image(inputs['image']))
         return _unit_rows(rows)
@@ -205,8 +217,10 @@ class RetrieverScorer(BaseScorer):
             tower = getattr(owner, 'text_encoder', None)
             if isinstance(tower, nn.Module):
                 return tower
-        raise ValueError(f"{type(self.model).__name__} has no text_encoder whose features could be "
-                         "averaged before normalisation: set parts='unit' or parts=None")
+        raise ValueError(
+            f'{type(self.model).__name__} has no text_encoder whose features could be '
+            "averaged before normalisation: set parts='unit' or parts=None"
+        )
 
 
 def split_parts(text: str, separators: str = SEPARATORS) -> list[str]:

@@ -13,8 +13,9 @@ Segment = dict[str, Any]
 WHITE = 255
 
 
-def large_enough(segments: Sequence[Segment], area: float, image_size: Sequence[int]
-                 ) -> list[Segment]:
+def large_enough(
+    segments: Sequence[Segment], area: float, image_size: Sequence[int]
+) -> list[Segment]:
     """Leave out small masks.
 
     Args:
@@ -54,8 +55,10 @@ def best(segments: Sequence[Segment], scores: Sequence[float], count: int) -> li
         list[int]: Positions by falling score, equal ones by falling area, as they are loaded.
     """
     # Rounded as they are written: what is equal on disk must be ranked as equal.
-    return sorted(range(len(segments)), key=lambda place: (
-        -round(float(scores[place]), 6), -segments[place]['area']))[:count]
+    return sorted(
+        range(len(segments)),
+        key=lambda place: (-round(float(scores[place]), 6), -segments[place]['area']),
+    )[:count]
 
 
 def on_white(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -75,8 +78,14 @@ def on_white(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None], picture, np.uint8(WHITE))
 
 
-def make_sidecar(segments: Sequence[Segment], masks: np.ndarray, scores: Sequence[float],
-                 image_size: Sequence[int], size: int, source: str) -> Sidecar:
+def make_sidecar(
+    segments: Sequence[Segment],
+    masks: np.ndarray,
+    scores: Sequence[float],
+    image_size: Sequence[int],
+    size: int,
+    source: str,
+) -> Sidecar:
     """The segment file of the chosen masks.
 
     Args:
@@ -98,8 +107,10 @@ def make_sidecar(segments: Sequence[Segment], masks: np.ndarray, scores: Sequenc
     whole = encode_masks(np.zeros((0, *small), dtype=bool), [], image_size, source)
     for segment, mask, score in zip(segments, masks, scores):
         made = encode_masks(_resized(mask, small)[None], [score], image_size, source)
-        whole['segments'] += [dict(one, area=segment['area'], bbox=segment['bbox'],
-                                   quality=segment['score']) for one in made['segments']]
+        whole['segments'] += [
+            dict(one, area=segment['area'], bbox=segment['bbox'], quality=segment['score'])
+            for one in made['segments']
+        ]
     return whole
 
 

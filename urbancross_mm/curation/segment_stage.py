@@ -68,13 +68,21 @@ class SegmentStage(PictureStage):
     name = 'segment'
     libraries = ('numpy', 'opencv-python', 'opencv-python-headless', 'pillow', 'torch')
 
-    def __init__(self, segmenter: dict[str, Any], scorer: dict[str, Any] | None = None,
-                 area: float = 1000, max_candidates: int = 50, topk: int = 10,
-                 size: int = 256) -> None:
+    def __init__(
+        self,
+        segmenter: dict[str, Any],
+        scorer: dict[str, Any] | None = None,
+        area: float = 1000,
+        max_candidates: int = 50,
+        topk: int = 10,
+        size: int = 256,
+    ) -> None:
         super().__init__(batch_size=8)
         if area < 0 or min(max_candidates, topk, size) < 1:
-            raise ValueError('area must not be negative, and max_candidates, topk and size must be '
-                             f'at least 1, got {area}, {max_candidates}, {topk} and {size}')
+            raise ValueError(
+                'area must not be negative, and max_candidates, topk and size must be '
+                f'at least 1, got {area}, {max_candidates}, {topk} and {size}'
+            )
         self.segmenter = CURATION.build(segmenter)
         if not isinstance(self.segmenter, BaseSegmenter):
             raise ValueError(f'{type(self.segmenter).__name__} is no segmenter')
@@ -90,9 +98,14 @@ class SegmentStage(PictureStage):
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """All options, and those of segmenter and scorer."""
-        return dict(segmenter=self.segmenter.settings(), area=self.area,
-                    scorer=None if self.scorer is None else self.scorer.settings(),
-                    max_candidates=self.max_candidates, topk=self.topk, size=self.size)
+        return dict(
+            segmenter=self.segmenter.settings(),
+            area=self.area,
+            scorer=None if self.scorer is None else self.scorer.settings(),
+            max_candidates=self.max_candidates,
+            topk=self.topk,
+            size=self.size,
+        )
 
     def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Load the models."""
@@ -105,44 +118,59 @@ class SegmentStage(PictureStage):
         threads = place.workers if self.segmenter.in_threads else 1
         outcomes = []
         for start in range(0, len(pictures), threads):
-            part = pictures[start:start + threads]
+            part = pictures[start : start + threads]
             images = place.pixels(part)
-            found = map_threads(lambda one: self._candidates(*one, place),
-                                list(zip(part, images)), threads)
+            found = map_threads(
+                lambda one: self._candidates(*one, place), list(zip(part, images)), threads
+            )
             outcomes += [self._choose(*one, place) for one in zip(part, images, found)]
         return outcomes
 
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether the segment file is there, and as it was written."""
         path = place.out / 'segments' / _sidecar_name(picture)
-        return path.is_file() \
-            and content_hash(path.read_bytes()) == outcome.fields.get('segments_hash')
+        return path.is_file() and content_hash(path.read_bytes()) == outcome.fields.get(
+            'segments_hash'
+        )
 
     def fits(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether no other options have written over the segment file."""
         return self.is_whole(picture, outcome, place)
 
-    def _choose(self, picture: Picture, pixels: np.ndarray, known: Sidecar, place: Workplace
-                ) -> Outcome:
+    def _choose(
+        self, picture: Picture, pixels: np.ndarray, known: Sidecar, place: Workplace
+    ) -> Outcome:
         """Write the best of the candidates."""
         image_size = pixels.shape[:2]
-        segments = largest(large_enough(known['segments'], self.area, image_size),
-                           self.max_candidates)
+        segments = largest(
+            large_enough(known['segments'], self.area, image_size), self.max_candidates
+        )
         masks = decode_masks(dict(known, segments=segments))
         scores = [segment['score'] for segment in segments]
         if self.scorer is not None and segments:
             scores = self._scores(picture, pixels, masks)
         chosen = best(segments, scores, self.topk)
-        sidecar = make_sidecar([segments[one] for one in chosen], masks[chosen],
-                               [scores[one] for one in chosen], image_size, self.size,
-                               self.segmenter.source)
+        sidecar = make_sidecar(
+            [segments[one] for one in chosen],
+            masks[chosen],
+            [scores[one] for one in chosen],
+            image_size,
+            self.size,
+            self.segmenter.source,
+        )
         name = _sidecar_name(picture)
         path = place.out / 'segments' / name
         write_sidecar(path, sidecar)
         kept = [segment['score'] for segment in sidecar['segments']]
-        return Outcome(dict(segments=name, segments_hash=content_hash(path.read_bytes()),
-                            num_segments=len(kept), segment_scores=kept),
-                       reason='' if kept else self._why_none(known))
+        return Outcome(
+            dict(
+                segments=name,
+                segments_hash=content_hash(path.read_bytes()),
+                num_segments=len(kept),
+                segment_scores=kept,
+            ),
+            reason='' if kept else self._why_none(known),
+        )
 
     def _why_none(self, known: Sidecar) -> str:
         if not known['segments']:
@@ -164,13 +192,15 @@ class SegmentStage(PictureStage):
         """Cosine of each segment and the captions, on average over the captions."""
         captions = picture.fields.get('captions')
         if not captions:
-            raise ValueError('no caption to score the segments against: SegmentStage with a scorer '
-                             'comes after the captions')
+            raise ValueError(
+                'no caption to score the segments against: SegmentStage with a scorer '
+                'comes after the captions'
+            )
         # The cosine with the mean of unit rows is the mean of the cosines.
         text = np.asarray(self.scorer.encode_texts(captions), dtype=np.float64).mean(axis=0)
         scores: list[float] = []
         for start in range(0, len(masks), CHUNK):
-            painted = [on_white(pixels, mask) for mask in masks[start:start + CHUNK]]
+            painted = [on_white(pixels, mask) for mask in masks[start : start + CHUNK]]
             scores += (np.asarray(self.scorer.encode_images(painted)) @ text).tolist()
         return scores
 
@@ -182,7 +212,8 @@ def _cached(path: Path, key: str, image_size: Sequence[int]) -> Sidecar | None:
     except (FileNotFoundError, ValueError):
         return None
     sound = tuple(found['image_size']) == tuple(image_size) and all(
-        isinstance(segment.get('bbox'), list) for segment in found['segments'])
+        isinstance(segment.get('bbox'), list) for segment in found['segments']
+    )
     return found if found.pop('key', None) == key and sound else None
 
 

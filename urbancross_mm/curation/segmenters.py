@@ -115,8 +115,14 @@ class ColorSegmenter(BaseSegmenter):
     source = 'color'
     in_threads = True
 
-    def __init__(self, num_segments: int = 50, colors: int = 8, min_area: float = 0.01,
-                 size: int = 256, seed: int = 0) -> None:
+    def __init__(
+        self,
+        num_segments: int = 50,
+        colors: int = 8,
+        min_area: float = 0.01,
+        size: int = 256,
+        seed: int = 0,
+    ) -> None:
         _check_positive(num_segments=num_segments, colors=colors, size=size)
         if not 0 <= min_area < 1:
             raise ValueError(f'min_area is a part of the picture in [0, 1), got {min_area}')
@@ -125,13 +131,20 @@ class ColorSegmenter(BaseSegmenter):
 
     def settings(self) -> dict[str, Any]:
         """All options."""
-        return dict(type='ColorSegmenter', num_segments=self.num_segments, colors=self.colors,
-                    min_area=self.min_area, size=self.size, seed=self.seed)
+        return dict(
+            type='ColorSegmenter',
+            num_segments=self.num_segments,
+            colors=self.colors,
+            min_area=self.min_area,
+            size=self.size,
+            seed=self.seed,
+        )
 
     def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the regions; the score is area times compactness."""
-        return color_masks(_shrunk(picture, self.size), self.num_segments, self.colors,
-                           self.min_area, self.seed)
+        return color_masks(
+            _shrunk(picture, self.size), self.num_segments, self.colors, self.min_area, self.seed
+        )
 
 
 @CURATION.register_module()
@@ -151,8 +164,13 @@ class SamSegmenter(BaseSegmenter):
         Kirillov et al., `Segment Anything <https://arxiv.org/abs/2304.02643>`_.
     """
 
-    def __init__(self, checkpoint: str, model_type: str = 'vit_h',
-                 model: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        model_type: str = 'vit_h',
+        model: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         self.checkpoint, self.model_type = Path(checkpoint), model_type
         self.model, self.options = model, options
         self.source = f'sam:{model_type}'
@@ -168,21 +186,33 @@ class SamSegmenter(BaseSegmenter):
         """
         sam = _import_sam()
         if not self.checkpoint.is_file():
-            raise FileNotFoundError(f'no SAM weights at {self.checkpoint}: {WEIGHTS} has them; '
-                                    'ColorSegmenter needs none')
+            raise FileNotFoundError(
+                f'no SAM weights at {self.checkpoint}: {WEIGHTS} has them; '
+                'ColorSegmenter needs none'
+            )
         if self.model is None and self.model_type not in sam.sam_model_registry:
-            raise ValueError(f'model_type must be one of {", ".join(sam.sam_model_registry)}, got '
-                             f'{self.model_type!r}')
+            raise ValueError(
+                f'model_type must be one of {", ".join(sam.sam_model_registry)}, got '
+                f'{self.model_type!r}'
+            )
         known = set(inspect.signature(sam.SamAutomaticMaskGenerator.__init__).parameters)
         unknown = sorted(set(self.options) - (known - set(RESERVED)))
         if unknown:
-            raise ValueError(f'SamAutomaticMaskGenerator has no option {unknown[0]!r}; it has '
-                             f'{", ".join(sorted(known - set(RESERVED)))}')
+            raise ValueError(
+                f'SamAutomaticMaskGenerator has no option {unknown[0]!r}; it has '
+                f'{", ".join(sorted(known - set(RESERVED)))}'
+            )
 
     def settings(self) -> dict[str, Any]:
         """Options, the hash of the weights, and the version of the package."""
-        return dict(type='SamSegmenter', model_type=self.model_type, model=self.model,
-                    weights=file_digest(self.checkpoint), version=_version(), options=self.options)
+        return dict(
+            type='SamSegmenter',
+            model_type=self.model_type,
+            model=self.model,
+            weights=file_digest(self.checkpoint),
+            version=_version(),
+            options=self.options,
+        )
 
     def begin(self, device: str) -> None:
         """Load the weights.
@@ -191,23 +221,29 @@ class SamSegmenter(BaseSegmenter):
             ValueError: If they are of another model.
         """
         sam = _import_sam()
-        model = build_sam(**self.model) if self.model is not None \
+        model = (
+            build_sam(**self.model)
+            if self.model is not None
             else sam.sam_model_registry[self.model_type]()
+        )
         weights = read_state_dict(self.checkpoint)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
             what = textwrap.shorten(str(error), 200)
-            raise ValueError(f'{self.checkpoint} does not hold the weights of SAM '
-                             f'{self.model_type}: {what}') from error
+            raise ValueError(
+                f'{self.checkpoint} does not hold the weights of SAM {self.model_type}: {what}'
+            ) from error
         self._generator = sam.SamAutomaticMaskGenerator(model.to(device).eval(), **self.options)
 
     def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the masks at the size of the picture."""
         found = self._generator.generate(picture)
         masks = np.array([one['segmentation'] for one in found], dtype=bool)
-        return (masks.reshape(-1, *picture.shape[:2]),
-                np.array([one['predicted_iou'] for one in found], dtype=float))
+        return (
+            masks.reshape(-1, *picture.shape[:2]),
+            np.array([one['predicted_iou'] for one in found], dtype=float),
+        )
 
 
 def _import_sam() -> Any:

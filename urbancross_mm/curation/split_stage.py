@@ -58,34 +58,58 @@ class SplitStage(CollectionStage):
 
     name = 'split'
 
-    def __init__(self, seed: int = 0, test: float = COUNTRY_FRACTIONS['test'],
-                 val: float = COUNTRY_FRACTIONS['val'],
-                 finetune: float = FINETUNE_FRACTIONS['finetune'],
-                 finetune_val: float = FINETUNE_FRACTIONS['finetune_val'],
-                 stratify: str | None = None, block_metres: float | None = None,
-                 margin_metres: float = 0) -> None:
-        if min(test, val, finetune, finetune_val) < 0 or test + val >= 1 \
-                or test + finetune + finetune_val > 1 + 1e-9:
+    def __init__(
+        self,
+        seed: int = 0,
+        test: float = COUNTRY_FRACTIONS['test'],
+        val: float = COUNTRY_FRACTIONS['val'],
+        finetune: float = FINETUNE_FRACTIONS['finetune'],
+        finetune_val: float = FINETUNE_FRACTIONS['finetune_val'],
+        stratify: str | None = None,
+        block_metres: float | None = None,
+        margin_metres: float = 0,
+    ) -> None:
+        if (
+            min(test, val, finetune, finetune_val) < 0
+            or test + val >= 1
+            or test + finetune + finetune_val > 1 + 1e-9
+        ):
             raise ValueError(
                 'the shares must not be negative, test and val leave something to train, and '
                 'finetune and finetune_val are part of what is not test; got '
-                f'test={test}, val={val}, finetune={finetune}, finetune_val={finetune_val}')
+                f'test={test}, val={val}, finetune={finetune}, finetune_val={finetune_val}'
+            )
         if (block_metres or 0) < 0 or margin_metres < 0 or (block_metres == 0 and margin_metres):
-            raise ValueError('block_metres and margin_metres must not be negative, and a margin '
-                             f'needs blocks; got {block_metres} and {margin_metres}')
+            raise ValueError(
+                'block_metres and margin_metres must not be negative, and a margin '
+                f'needs blocks; got {block_metres} and {margin_metres}'
+            )
         self.seed, self.stratify = seed, stratify
         self.shares = dict(test=test, val=val, train=1 - test - val)
         self.nested = dict(finetune=finetune, finetune_val=finetune_val)
         self.block_metres, self.margin_metres = block_metres, margin_metres
-        self.reads = ('sha', 'bounds', 'lon', 'lat', 'metres', 'source',
-                      *([stratify] if stratify else []))
+        self.reads = (
+            'sha',
+            'bounds',
+            'lon',
+            'lat',
+            'metres',
+            'source',
+            *([stratify] if stratify else []),
+        )
         self._remarks: list[str] = []
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """All options."""
-        return dict(seed=self.seed, test=self.shares['test'], val=self.shares['val'], **self.nested,
-                    stratify=self.stratify, block_metres=self.block_metres,
-                    margin_metres=self.margin_metres)
+        return dict(
+            seed=self.seed,
+            test=self.shares['test'],
+            val=self.shares['val'],
+            **self.nested,
+            stratify=self.stratify,
+            block_metres=self.block_metres,
+            margin_metres=self.margin_metres,
+        )
 
     def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
         """Divide.
@@ -95,32 +119,45 @@ class SplitStage(CollectionStage):
         """
         self._remarks = []
         if not pictures:
-            raise ValueError('no picture is left to divide: in the stages before, all were dropped '
-                             'or failed')
-        tiles = {picture.name: tile for picture in pictures
-                 if (tile := tile_of(picture.fields)) is not None}
+            raise ValueError(
+                'no picture is left to divide: in the stages before, all were dropped or failed'
+            )
+        tiles = {
+            picture.name: tile
+            for picture in pictures
+            if (tile := tile_of(picture.fields)) is not None
+        }
         groups, block = self._groups(pictures, tiles)
-        strata = {picture.name: str(picture.fields.get(self.stratify)) for picture in pictures} \
-            if self.stratify else None
+        strata = (
+            {picture.name: str(picture.fields.get(self.stratify)) for picture in pictures}
+            if self.stratify
+            else None
+        )
         split_of = self._deal(groups, self.shares, self.seed, strata, block)
         given_up = too_near(split_of, tiles, self.margin_metres) if block else {}
         kept = {name: split for name, split in split_of.items() if name not in given_up}
         self._refuse_empty(split_of.values(), kept)
-        left = [rest for group in groups if (rest := [
-            name for name in group if kept.get(name, 'test') != 'test'])]
+        left = [
+            rest
+            for group in groups
+            if (rest := [name for name in group if kept.get(name, 'test') != 'test'])
+        ]
         part_of = self._finetune(left, len(kept), strata, tiles, block)
         self._tell_moves(kept, place)
-        return [Outcome(status=DROPPED, reason=self._why(split_of[name], *given_up[name]))
-                if (name := picture.name) in given_up else
-                Outcome(dict(split=split_of[name], finetune=part_of.get(name)))
-                for picture in pictures]
+        return [
+            Outcome(status=DROPPED, reason=self._why(split_of[name], *given_up[name]))
+            if (name := picture.name) in given_up
+            else Outcome(dict(split=split_of[name], finetune=part_of.get(name)))
+            for picture in pictures
+        ]
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
         """The blocks, and where they came from."""
         return self._remarks
 
-    def _groups(self, pictures: Sequence[Picture], tiles: Mapping[str, Tile]
-                ) -> tuple[list[list[str]], float]:
+    def _groups(
+        self, pictures: Sequence[Picture], tiles: Mapping[str, Tile]
+    ) -> tuple[list[list[str]], float]:
         """Pictures that stay together, and the side of the blocks in metres; 0: none."""
         names = [picture.name for picture in pictures]
         shas = {picture.name: picture.fields.get('sha') for picture in pictures}
@@ -139,18 +176,30 @@ class SplitStage(CollectionStage):
         """Sides in metres, and what to say of each."""
         sides = [tile.side for tile in tiles.values() if tile.side]
         if (self.margin_metres or self.block_metres) and not (
-                tiles and (sides or self.block_metres)):
-            raise ValueError('block_metres and margin_metres need pictures with bounds, or with '
-                             'lon and lat and block_metres; none of the pictures knows its place')
+            tiles and (sides or self.block_metres)
+        ):
+            raise ValueError(
+                'block_metres and margin_metres need pictures with bounds, or with '
+                'lon and lat and block_metres; none of the pictures knows its place'
+            )
         if self.block_metres is not None or not sides:
             block = self.block_metres or 0
             return [(block, [f'{{}} blocks of {block:.6g} m'] if block else [])]
-        small = [f'the area is too small for blocks of {BLOCK_WIDTHS[0]} tile widths, so more '
-                 'tiles have neighbours in other splits']
+        small = [
+            f'the area is too small for blocks of {BLOCK_WIDTHS[0]} tile widths, so more '
+            'tiles have neighbours in other splits'
+        ]
         tries = [(round(widths * median(sides), 1), widths) for widths in BLOCK_WIDTHS]
-        return [(block, [f'{{}} blocks of {block:.6g} m ({widths} tile widths)',
-                         *(small if widths < BLOCK_WIDTHS[0] else [])])
-                for block, widths in tries]
+        return [
+            (
+                block,
+                [
+                    f'{{}} blocks of {block:.6g} m ({widths} tile widths)',
+                    *(small if widths < BLOCK_WIDTHS[0] else []),
+                ],
+            )
+            for block, widths in tries
+        ]
 
     def _tell_moves(self, kept: Mapping[str, str], place: Workplace) -> None:
         """One picture more or less deals all blocks anew."""
@@ -159,15 +208,23 @@ class SplitStage(CollectionStage):
         except ValueError:
             return  # damaged, and written anew in a moment
         before = {name: record.outcome.fields.get('split') for name, record in exported.items()}
-        moved = sum(before.get(name) in ('train', 'val') for name, split in kept.items()
-                    if split == 'test')
+        moved = sum(
+            before.get(name) in ('train', 'val') for name, split in kept.items() if split == 'test'
+        )
         if moved:
             self._remarks.append(
                 f'{moved} test pictures were in train or val in the last export: a model trained '
-                'on that has seen them')
+                'on that has seen them'
+            )
 
-    def _finetune(self, groups: Groups, total: int, strata: Mapping[str, str] | None,
-                  tiles: Mapping[str, Tile], block: float) -> dict[str, str]:
+    def _finetune(
+        self,
+        groups: Groups,
+        total: int,
+        strata: Mapping[str, str] | None,
+        tiles: Mapping[str, Tile],
+        block: float,
+    ) -> dict[str, str]:
         """Which pictures an adaptation trains on, and which it is watched with."""
         size = sum(map(len, groups))
         shares = {part: share * total / size for part, share in self.nested.items() if share}
@@ -180,13 +237,20 @@ class SplitStage(CollectionStage):
         shares = {part: share / sum(shares.values()) for part, share in shares.items()}
         drawn = self._deal(groups, shares, self.seed + 1, strata, block)
         given_up = too_near(drawn, tiles, self.margin_metres, wanted) if block else {}
-        parts = {name: part for name, part in drawn.items()
-                 if part in wanted and name not in given_up}
+        parts = {
+            name: part for name, part in drawn.items() if part in wanted and name not in given_up
+        }
         self._refuse_empty(wanted, parts)
         return parts
 
-    def _deal(self, groups: Groups, shares: Mapping[str, float], seed: int,
-              strata: Mapping[str, str] | None, block: float) -> dict[str, str]:
+    def _deal(
+        self,
+        groups: Groups,
+        shares: Mapping[str, float],
+        seed: int,
+        strata: Mapping[str, str] | None,
+        block: float,
+    ) -> dict[str, str]:
         wanted = {split: share for split, share in shares.items() if share > 0}
         try:
             return deal(groups, wanted, seed, strata)
@@ -195,7 +259,8 @@ class SplitStage(CollectionStage):
             raise ValueError(
                 f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more pictures'
                 f'{", smaller blocks" if block else ""} or a share of 0'
-                f'{HINT if not block and self.block_metres is None else ""}') from error
+                f'{HINT if not block and self.block_metres is None else ""}'
+            ) from error
 
     def _refuse_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
         empty = sorted(set(wanted) - set(left.values()))
@@ -203,15 +268,17 @@ class SplitStage(CollectionStage):
             raise ValueError(
                 f'no picture is left for {" and ".join(empty)}: all overlap tiles of another split '
                 f'or are within {self.margin_metres:g} m of one; take larger blocks or a smaller '
-                'margin')
+                'margin'
+            )
 
     def _why(self, split: str, other: str, gap: float) -> str:
         how = 'overlaps' if gap < 0 else f'is within {self.margin_metres:g} m of'
         return f'{split} tile {how} one of {other}'
 
 
-def _blocks(pictures: Sequence[Picture], tiles: Mapping[str, Tile], side: float
-            ) -> dict[str, Hashable]:
+def _blocks(
+    pictures: Sequence[Picture], tiles: Mapping[str, Tile], side: float
+) -> dict[str, Hashable]:
     """What each picture shares with its neighbours; without a side, its source alone."""
     places: dict[str, Hashable] = {}
     for picture in pictures:

@@ -73,8 +73,9 @@ def block_of(tile: Tile, side: float) -> tuple[int, int]:
     return row, math.floor(tile.lon * across / side)
 
 
-def group_pictures(names: Sequence[str], shas: Mapping[str, str | None],
-                   places: Mapping[str, Hashable]) -> list[list[str]]:
+def group_pictures(
+    names: Sequence[str], shas: Mapping[str, str | None], places: Mapping[str, Hashable]
+) -> list[list[str]]:
     """Put together what must not be torn apart.
 
     Args:
@@ -97,8 +98,9 @@ def group_pictures(names: Sequence[str], shas: Mapping[str, str | None],
     return list(groups.values())
 
 
-def deal(groups: Groups, shares: Mapping[str, float], seed: int,
-         strata: Mapping[str, str] | None = None) -> dict[str, str]:
+def deal(
+    groups: Groups, shares: Mapping[str, float], seed: int, strata: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Deal whole groups to splits so that the shares are met as nearly as possible.
 
     Groups come in random order, each to the split that it brings nearest to its share (in every
@@ -124,12 +126,15 @@ def deal(groups: Groups, shares: Mapping[str, float], seed: int,
         for size, group in zip(sizes, groups):
             size.update(strata[name] for name in group)
     whole: Counter[str | None] = sum(sizes, Counter())
-    targets = {split: {stratum: share * count for stratum, count in whole.items()}
-               for split, share in shares.items()}
+    targets = {
+        split: {stratum: share * count for stratum, count in whole.items()}
+        for split, share in shares.items()
+    }
     random = np.random.default_rng(seed)
     tries = max(1, min(TRIES, DEALT // len(groups)))
-    deals = (_deal_once(sizes, targets, random.permutation(len(groups)).tolist())
-             for _ in range(tries))
+    deals = (
+        _deal_once(sizes, targets, random.permutation(len(groups)).tolist()) for _ in range(tries)
+    )
     _, dealt = min(deals, key=lambda one: one[0])
     return {name: split for group, split in zip(groups, dealt) for name in group}
 
@@ -160,15 +165,20 @@ def gaps(tiles: Sequence[Tile], others: Sequence[Tile], reach: float) -> list[fl
         north = np.abs(lat[part] - tile.lat)
         width, height = half_width[part] + tile.half_width, half_height[part] + tile.half_height
         overlap = (east < width * (1 - SLACK)) & (north < height * (1 - SLACK))
-        gap = np.hypot(np.maximum(0, east - width) * across,
-                       np.maximum(0, north - height) * METRES_A_DEGREE)
+        gap = np.hypot(
+            np.maximum(0, east - width) * across, np.maximum(0, north - height) * METRES_A_DEGREE
+        )
         least = np.where(overlap, -math.inf, gap).min(initial=math.inf)
         found.append(float(least) if least <= reach else math.inf)
     return found
 
 
-def too_near(split_of: Mapping[str, str], tiles: Mapping[str, Tile], margin: float,
-             order: Sequence[str] = ('train', 'val', 'test')) -> dict[str, tuple[str, float]]:
+def too_near(
+    split_of: Mapping[str, str],
+    tiles: Mapping[str, Tile],
+    margin: float,
+    order: Sequence[str] = ('train', 'val', 'test'),
+) -> dict[str, tuple[str, float]]:
     """Choose the pictures to give up so that no tile overlaps or is near one of another split.
 
     Args:
@@ -183,22 +193,29 @@ def too_near(split_of: Mapping[str, str], tiles: Mapping[str, Tile], margin: flo
         dict[str, tuple[str, float]]: Pictures to give up, each with a split that it is too near to
         and its gap to that, see :func:`gaps`.
     """
-    members = {split: [name for name in sorted(tiles) if split_of.get(name) == split]
-               for split in order}
+    members = {
+        split: [name for name in sorted(tiles) if split_of.get(name) == split] for split in order
+    }
     given_up: dict[str, tuple[str, float]] = {}
     # The last split gives up nothing; what an earlier one gives up no longer disturbs the first.
     for place in reversed(range(len(order) - 1)):
-        for later in order[place + 1:]:
+        for later in order[place + 1 :]:
             others = [tiles[name] for name in members[later] if name not in given_up]
             own = [name for name in members[order[place]] if name not in given_up]
             found = gaps([tiles[name] for name in own], others, margin)
-            given_up.update((name, (later, gap)) for name, gap in zip(own, found)
-                            if gap < max(0.0, margin - ROUNDING))
+            given_up.update(
+                (name, (later, gap))
+                for name, gap in zip(own, found)
+                if gap < max(0.0, margin - ROUNDING)
+            )
     return given_up
 
 
-def _deal_once(sizes: Sequence[Counter], targets: Mapping[str, Mapping[str | None, float]],
-               order: Sequence[int]) -> tuple[float, list[str]]:
+def _deal_once(
+    sizes: Sequence[Counter],
+    targets: Mapping[str, Mapping[str | None, float]],
+    order: Sequence[int],
+) -> tuple[float, list[str]]:
     """Deal in one order: how far the splits are from their targets, and the split of each group."""
     filled = {split: dict.fromkeys(counts, 0.0) for split, counts in targets.items()}
     empty = list(targets)
@@ -206,14 +223,21 @@ def _deal_once(sizes: Sequence[Counter], targets: Mapping[str, Mapping[str | Non
     for done, place in enumerate(order):
         size = sizes[place]
         choice = empty if len(sizes) - done <= len(empty) else list(targets)
-        split = min(choice, key=lambda one: sum(
-            count * (2 * (filled[one][key] - targets[one][key]) + count) / targets[one][key]
-            for key, count in size.items()))
+        split = min(
+            choice,
+            key=lambda one: sum(
+                count * (2 * (filled[one][key] - targets[one][key]) + count) / targets[one][key]
+                for key, count in size.items()
+            ),
+        )
         for key, count in size.items():
             filled[split][key] += count
         if split in empty:
             empty.remove(split)
         dealt[place] = split
-    distance = sum((filled[split][key] - target) ** 2 / target
-                   for split, counts in targets.items() for key, target in counts.items())
+    distance = sum(
+        (filled[split][key] - target) ** 2 / target
+        for split, counts in targets.items()
+        for key, target in counts.items()
+    )
     return distance, dealt

@@ -42,14 +42,21 @@ class TagStage(PictureStage):
     version = 2
     reads = ('bounds',)
 
-    def __init__(self, files: Sequence[str], keys: Sequence[str] = KEYS, max_focus: int = 3,
-                 max_around: int = 8) -> None:
+    def __init__(
+        self,
+        files: Sequence[str],
+        keys: Sequence[str] = KEYS,
+        max_focus: int = 3,
+        max_around: int = 8,
+    ) -> None:
         super().__init__(batch_size=64)
         if isinstance(files, str) or not files:
             raise ValueError(f'files is a list of map files, got {files!r}')
         if max_focus < 1 or max_around < 0:
-            raise ValueError('max_focus must be at least 1 and max_around at least 0, got '
-                             f'{max_focus} and {max_around}')
+            raise ValueError(
+                'max_focus must be at least 1 and max_around at least 0, got '
+                f'{max_focus} and {max_around}'
+            )
         self.files, self.keys = list(files), tuple(keys)
         self.max_focus, self.max_around = max_focus, max_around
         self.things = MapThings()
@@ -62,18 +69,19 @@ class TagStage(PictureStage):
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """Options, and hashes of the files."""
-        return dict(files=[[Path(file).name, file_digest(place.source / file)]
-                           for file in self.files],
-                    keys=hashlib.blake2b(' '.join(self.keys).encode(), digest_size=8).hexdigest(),
-                    max_focus=self.max_focus, max_around=self.max_around)
+        return dict(
+            files=[[Path(file).name, file_digest(place.source / file)] for file in self.files],
+            keys=hashlib.blake2b(' '.join(self.keys).encode(), digest_size=8).hexdigest(),
+            max_focus=self.max_focus,
+            max_around=self.max_around,
+        )
 
     def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
         """Read of the maps what lies around the tiles, and index it by place."""
         boxes = [box for picture in pictures if (box := picture.fields.get('bounds'))]
         self.things = MapThings(box=_hull(boxes)) if boxes else MapThings()
         for file in self.files if boxes else ():
-            read_map_file(place.source / file, self.things,
-                          lambda tags: phrases(tags, self.keys))
+            read_map_file(place.source / file, self.things, lambda tags: phrases(tags, self.keys))
         self._index = MapIndex(self.things.geometries, self.things.phrases)
 
     def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
@@ -87,23 +95,31 @@ class TagStage(PictureStage):
         if not any(picture.fields.get('bounds') for picture in pictures):
             return ['no tile has a position, so the map was not read']
         things = self.things
-        touched = self._index.touched(picture.fields['bounds'] for picture in pictures
-                                      if picture.fields.get('bounds'))
-        lines = [f'{len(things.geometries)} things of the map around the tiles, '
-                 f'{len(things.geometries) - touched} touch none']
+        touched = self._index.touched(
+            picture.fields['bounds'] for picture in pictures if picture.fields.get('bounds')
+        )
+        lines = [
+            f'{len(things.geometries)} things of the map around the tiles, '
+            f'{len(things.geometries) - touched} touch none'
+        ]
         if not things.geometries:
             west, south, east, north = things.box
-            lines.append(f'the map says nothing where the tiles are (longitude {west:.6g} to '
-                         f'{east:.6g}, latitude {south:.6g} to {north:.6g}): another area, another '
-                         'CRS, longitude and latitude swapped, or no tags?')
+            lines.append(
+                f'the map says nothing where the tiles are (longitude {west:.6g} to '
+                f'{east:.6g}, latitude {south:.6g} to {north:.6g}): another area, another '
+                'CRS, longitude and latitude swapped, or no tags?'
+            )
         if things.silent:
-            lines.append(f'{things.silent} features have no tag that becomes a phrase (building, '
-                         'landuse, highway, ...) and were left out')
+            lines.append(
+                f'{things.silent} features have no tag that becomes a phrase (building, '
+                'landuse, highway, ...) and were left out'
+            )
         if things.repaired:
             lines.append(f'{things.repaired} invalid polygons were mended')
         if things.broken:
-            lines.append(f'{len(things.broken)} broken features were left out, the first: '
-                         f'{things.broken[0]}')
+            lines.append(
+                f'{len(things.broken)} broken features were left out, the first: {things.broken[0]}'
+            )
         return lines
 
     def _tag(self, picture: Picture) -> Outcome:
@@ -111,8 +127,9 @@ class TagStage(PictureStage):
         if not bounds:
             return Outcome(dict(focus=[], around=[]), reason='no position, so no tags')
         assert self._index is not None
-        focus, around = focus_and_around(self._index.look_up(bounds), self.max_focus,
-                                         self.max_around)
+        focus, around = focus_and_around(
+            self._index.look_up(bounds), self.max_focus, self.max_around
+        )
         return Outcome(dict(focus=focus, around=around), reason='' if focus else 'no tags here')
 
 

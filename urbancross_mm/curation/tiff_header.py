@@ -59,9 +59,9 @@ def read_tags(file: BinaryIO) -> tuple[int | None, set[int]]:
 
 def _tags_of_directory(file: BinaryIO, head: bytes, order: str, big: bool) -> set[int]:
     """Entries hold tag, type, count and value: 12 bytes, 20 in a BigTIFF."""
-    place, = struct.unpack_from(f'{order}{"Q" if big else "I"}', head, 8 if big else 4)
+    (place,) = struct.unpack_from(f'{order}{"Q" if big else "I"}', head, 8 if big else 4)
     file.seek(place)
-    count, = struct.unpack(f'{order}{"Q" if big else "H"}', file.read(8 if big else 2))
+    (count,) = struct.unpack(f'{order}{"Q" if big else "H"}', file.read(8 if big else 2))
     side = 20 if big else 12
     entries = file.read(side * min(count, 65535))
     if len(entries) < side * count:

@@ -39,8 +39,7 @@ def decode(path: Path) -> np.ndarray:
         raise
     except ValueError as error:
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno is not None \
-                and cause.errno not in _CONTENT:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno not in _CONTENT:
             raise cause from None
         raise ValueError(without_file(str(error), path)) from error
 

@@ -44,8 +44,10 @@ def refuse_own_pictures(folder: Path, out: Path) -> None:
     own = os.path.join(os.path.realpath(out), '')
     for name, real in list_image_files(folder).linked.items():
         if real.startswith(own):
-            raise ValueError(f'{folder / name} lies in --out {out} by a link: every run would take '
-                             'the pictures of the last one for tiles')
+            raise ValueError(
+                f'{folder / name} lies in --out {out} by a link: every run would take '
+                'the pictures of the last one for tiles'
+            )
 
 
 def passed_over(folder: Path) -> str:
@@ -76,8 +78,9 @@ def source_of(folder: Path, name: str) -> Picture:
     if written != name:
         return Picture(written, dict(source=written, refused='its name is not UTF-8'))
     if max(len(part.encode()) for part in name.split('/')) > LONGEST_NAME:
-        return Picture(name, dict(source=name,
-                                  refused=f'its name is longer than {LONGEST_NAME} bytes'))
+        return Picture(
+            name, dict(source=name, refused=f'its name is longer than {LONGEST_NAME} bytes')
+        )
     if not is_writable(name):
         return Picture(name, dict(source=name, refused='its name has control characters'))
     try:
@@ -85,12 +88,14 @@ def source_of(folder: Path, name: str) -> Picture:
     except ValueError:
         return Picture(name, dict(source=name, refused='its name cannot stand in annotations'))
     world = world_file_of(folder / name)
-    return Picture(name, dict(source=name, stamp=_stamp(folder / name),
-                              world=world and _stamp(world)))
+    return Picture(
+        name, dict(source=name, stamp=_stamp(folder / name), world=world and _stamp(world))
+    )
 
 
-def settle_names(singles: Iterable[Picture], rasters: Sequence[tuple[Picture, Sequence[Picture]]]
-                 ) -> list[Picture]:
+def settle_names(
+    singles: Iterable[Picture], rasters: Sequence[tuple[Picture, Sequence[Picture]]]
+) -> list[Picture]:
     """Refuse what would have the same name, or the same segments, as another picture.
 
     Args:
@@ -104,10 +109,17 @@ def settle_names(singles: Iterable[Picture], rasters: Sequence[tuple[Picture, Se
     taken: dict[str, str] = {}
     found: dict[str, Picture] = {}
     for picture in sorted(singles, key=lambda one: ('refused' in one.fields, one.name)):
-        other = None if 'refused' in picture.fields \
+        other = (
+            None
+            if 'refused' in picture.fields
             else taken.setdefault(stem_of(picture.name), picture.name)
-        found.setdefault(picture.name, picture if other in (None, picture.name)
-                         else _refuse(picture, 'same name as another picture', other))
+        )
+        found.setdefault(
+            picture.name,
+            picture
+            if other in (None, picture.name)
+            else _refuse(picture, 'same name as another picture', other),
+        )
     plain = set(found)
     for source, tiles in rasters:
         stems = [stem_of(tile.name) for tile in tiles]

@@ -70,14 +70,23 @@ class TileStage(PictureStage):
     version = 3
     reads = ('source', 'stamp', 'world', 'window', 'refused', 'same_as')
 
-    def __init__(self, size: int = 512, stride: int | None = None, min_valid: float = 0.5,
-                 min_side: int = 16, bands: Sequence[int] = RGB,
-                 value_range: Sequence[float] | None = None, crs: str = WGS84,
-                 label: str | None = 'folder') -> None:
+    def __init__(
+        self,
+        size: int = 512,
+        stride: int | None = None,
+        min_valid: float = 0.5,
+        min_side: int = 16,
+        bands: Sequence[int] = RGB,
+        value_range: Sequence[float] | None = None,
+        crs: str = WGS84,
+        label: str | None = 'folder',
+    ) -> None:
         super().__init__(batch_size=32)
         if size < 1 or (stride or size) < 1 or not 0 <= min_valid <= 1:
-            raise ValueError('size and stride must be at least 1 and min_valid in [0, 1], got '
-                             f'{size}, {stride} and {min_valid}')
+            raise ValueError(
+                'size and stride must be at least 1 and min_valid in [0, 1], got '
+                f'{size}, {stride} and {min_valid}'
+            )
         if len(bands) not in (1, 3) or min(bands) < 1:
             raise ValueError(f'bands are three numbers from 1, or one for grey, got {bands}')
         if value_range is not None and not value_range[0] < value_range[1]:
@@ -106,14 +115,23 @@ class TileStage(PictureStage):
         rasterio()
         images = (place.out / 'images').resolve()
         if place.source.resolve() in (images, *images.parents):
-            raise ValueError(f'the tiles of {rasters[0]} would lie among the files that they are '
-                             f'cut from: {images} must not be below {place.source}')
+            raise ValueError(
+                f'the tiles of {rasters[0]} would lie among the files that they are '
+                f'cut from: {images} must not be below {place.source}'
+            )
 
     def settings(self, place: Workplace) -> dict[str, Any]:
         """All options."""
-        return dict(size=self.size, stride=self.stride, min_valid=self.min_valid,
-                    min_side=self.min_side, bands=list(self.bands), crs=self.crs, label=self.label,
-                    value_range=self.given_range and list(self.given_range))
+        return dict(
+            size=self.size,
+            stride=self.stride,
+            min_valid=self.min_valid,
+            min_side=self.min_side,
+            bands=list(self.bands),
+            crs=self.crs,
+            label=self.label,
+            value_range=self.given_range and list(self.given_range),
+        )
 
     def discover(self, place: Workplace) -> list[Picture]:
         """List every picture that there will be; only headers are read.
@@ -141,20 +159,29 @@ class TileStage(PictureStage):
     def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
         """Whether the file is there, of the length that it had."""
         path = place.image_path(picture)
-        return outcome.status == DROPPED \
-            or (path.is_file() and path.stat().st_size == outcome.fields.get('bytes'))
+        return outcome.status == DROPPED or (
+            path.is_file() and path.stat().st_size == outcome.fields.get('bytes')
+        )
 
     def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
         """What of the rasters is in no tile, and which files are no pictures."""
         lines = [remark] if (remark := passed_over(place.source)) else []
-        rasters = [self._raster(place.source / name) for name in sorted(
-            {picture.fields['source'] for picture in pictures if picture.fields.get('window')})]
+        rasters = [
+            self._raster(place.source / name)
+            for name in sorted(
+                {picture.fields['source'] for picture in pictures if picture.fields.get('window')}
+            )
+        ]
         total = sum(raster.width * raster.height for raster in rasters)
-        covered = sum(covered_pixels(raster.width, raster.height, self.size, self.stride)
-                      for raster in rasters)
+        covered = sum(
+            covered_pixels(raster.width, raster.height, self.size, self.stride)
+            for raster in rasters
+        )
         if covered < total:
-            lines.append(f'{1 - covered / total:.1%} of the rasters is not covered by whole tiles; '
-                         'a smaller size or stride covers more')
+            lines.append(
+                f'{1 - covered / total:.1%} of the rasters is not covered by whole tiles; '
+                'a smaller size or stride covers more'
+            )
         return lines
 
     def _tiles_of(self, source: Picture, place: Workplace) -> list[Picture]:
@@ -172,15 +199,18 @@ class TileStage(PictureStage):
         if refused:
             return [source.plus(dict(refused=refused))]
         stem = stem_of(source.name)
-        return [Picture(f'{stem}/r{window[1]:06d}_c{window[0]:06d}.png',
-                        {**source.fields, 'window': list(window), 'world': None})
-                for window in tile_windows(raster.width, raster.height, self.size, self.stride)]
+        return [
+            Picture(
+                f'{stem}/r{window[1]:06d}_c{window[0]:06d}.png',
+                {**source.fields, 'window': list(window), 'world': None},
+            )
+            for window in tile_windows(raster.width, raster.height, self.size, self.stride)
+        ]
 
     def _make(self, picture: Picture, place: Workplace) -> Outcome:
         if 'refused' in picture.fields:
             other = picture.fields.get('same_as')
-            return Outcome(dict(same_as=other) if other else {}, DROPPED,
-                           picture.fields['refused'])
+            return Outcome(dict(same_as=other) if other else {}, DROPPED, picture.fields['refused'])
         return (self._cut if picture.fields.get('window') else self._take)(picture, place)
 
     def _take(self, picture: Picture, place: Workplace) -> Outcome:
@@ -194,8 +224,13 @@ class TileStage(PictureStage):
             return Outcome(status=DROPPED, reason=reason)
         height, width = pixels.shape[:2]
         content = path.read_bytes()
-        fields = dict(width=width, height=height, sha=content_hash(content), bytes=len(content),
-                      label=self._label(picture))
+        fields = dict(
+            width=width,
+            height=height,
+            sha=content_hash(content),
+            bytes=len(content),
+            label=self._label(picture),
+        )
         position, remark = self._place_beside(path, width, height)
         link_file(path, place.image_path(picture))
         return Outcome({**fields, **position}, reason=remark)
@@ -237,8 +272,17 @@ class TileStage(PictureStage):
         Image.fromarray(pixels).save(buffer, 'png')
         content = buffer.getvalue()
         atomic_write(place.image_path(picture), content)
-        return Outcome(dict(width=window[2], height=window[3], label=None, bytes=len(content),
-                            sha=content_hash(content), **position), reason=remark)
+        return Outcome(
+            dict(
+                width=window[2],
+                height=window[3],
+                label=None,
+                bytes=len(content),
+                sha=content_hash(content),
+                **position,
+            ),
+            reason=remark,
+        )
 
     def _why_not(self, pixels: np.ndarray, blank: bool) -> str:
         """Why a picture is dropped, if it is."""

@@ -79,8 +79,10 @@ class HuggingFaceTokenCounter(BaseTokenCounter):
             self._tokenizer = load_tokenizer(self.path, local=True)
         except (OSError, ValueError) as error:
             reason = ' '.join(str(error).split())[:200]
-            raise FileNotFoundError(f'no tokenizer at {self.path!r} ({reason}): give a local '
-                                    'folder with tokenizer files') from error
+            raise FileNotFoundError(
+                f'no tokenizer at {self.path!r} ({reason}): give a local '
+                'folder with tokenizer files'
+            ) from error
 
     def __call__(self, text: str) -> int:
         """Tokens of a text, begin and end tokens included."""

@@ -20,8 +20,10 @@ from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.ids import stable_id
 
 DTYPES = ('auto', 'float16', 'bfloat16', 'float32')
-PROMPT = ('Give a comprehensive and detailed description of this satellite image and of its '
-          'geographical tags: {geo_tags}.')
+PROMPT = (
+    'Give a comprehensive and detailed description of this satellite image and of its '
+    'geographical tags: {geo_tags}.'
+)
 PROMPT_WITHOUT_TAGS = 'Give a comprehensive and detailed description of this satellite image.'
 GENERATION = dict(num_beams=5, max_new_tokens=200)
 
@@ -59,10 +61,18 @@ class TransformersCaptioner(BaseCaptioner):
     batched = True
     libraries = ('numpy', 'pillow', 'torch', 'transformers')
 
-    def __init__(self, path: str, prompt: str = PROMPT,
-                 prompt_without_tags: str = PROMPT_WITHOUT_TAGS, chat: bool = False,
-                 generation: Mapping[str, Any] | None = None, dtype: str = 'auto',
-                 revision: str | None = None, allow_download: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        path: str,
+        prompt: str = PROMPT,
+        prompt_without_tags: str = PROMPT_WITHOUT_TAGS,
+        chat: bool = False,
+        generation: Mapping[str, Any] | None = None,
+        dtype: str = 'auto',
+        revision: str | None = None,
+        allow_download: bool = False,
+        seed: int = 0,
+    ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, got {dtype!r}')
         names = check_template(prompt, ('geo_tags', 'label'), 'prompt')
@@ -93,20 +103,33 @@ class TransformersCaptioner(BaseCaptioner):
             raise FileNotFoundError(f'the folder {self.path!r} holds no config.json')
         config = self._from_pretrained(transformers.AutoConfig)
         if type(config) not in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            raise ValueError(f'{self.path!r} holds a {type(config).__name__}, no model that turns '
-                             'an image and a text into text')
+            raise ValueError(
+                f'{self.path!r} holds a {type(config).__name__}, no model that turns '
+                'an image and a text into text'
+            )
         if names is not None and not any(name.endswith(WEIGHT_SUFFIXES) for name in names):
-            raise FileNotFoundError(f'the folder {self.path!r} holds a config, but no weights '
-                                    f'({", ".join(WEIGHT_SUFFIXES)})')
+            raise FileNotFoundError(
+                f'the folder {self.path!r} holds a config, but no weights '
+                f'({", ".join(WEIGHT_SUFFIXES)})'
+            )
 
     def settings(self) -> dict[str, Any]:
         """Hashes of the weights and the prompt, and how text is decoded."""
-        weights = folder_digest(self.path) if os.path.isdir(self.path) else \
-            f'{self.path}@{self.revision or "main"}'
+        weights = (
+            folder_digest(self.path)
+            if os.path.isdir(self.path)
+            else f'{self.path}@{self.revision or "main"}'
+        )
         prompt = digest(self.prompt, self.prompt_without_tags, self.chat)
         sampling = dict(seed=self.seed) if self.batch_matters else {}
-        return dict(captioner=type(self).__name__, weights=weights, prompt=prompt,
-                    dtype=self.dtype, decoding=dict(sorted(self.generation.items())), **sampling)
+        return dict(
+            captioner=type(self).__name__,
+            weights=weights,
+            prompt=prompt,
+            dtype=self.dtype,
+            decoding=dict(sorted(self.generation.items())),
+            **sampling,
+        )
 
     def begin(self, device: str) -> None:
         """Load processor and model.
@@ -138,16 +161,21 @@ class TransformersCaptioner(BaseCaptioner):
         inputs = self.processor(
             images=[Image.fromarray(image) for image in images],
             text=[self.prompt_of(picture) for picture in pictures],
-            padding=True, return_tensors='pt').to(self.model.device, self.model.dtype)
+            padding=True,
+            return_tensors='pt',
+        ).to(self.model.device, self.model.dtype)
         devices = [self.model.device] if self.model.device.type == 'cuda' else []
         with torch.no_grad(), torch.random.fork_rng(devices):
             torch.manual_seed(self._seed_of(pictures))
             ids = self.model.generate(**inputs, **self.generation)
-        texts = self.tokenizer.batch_decode(self._new_tokens(ids, inputs['input_ids']),
-                                            skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode(
+            self._new_tokens(ids, inputs['input_ids']), skip_special_tokens=True
+        )
         each = len(texts) // len(pictures)
-        return [Outcome(dict(captions=[text.strip() for text in texts[start:start + each]]))
-                for start in range(0, len(texts), each)]
+        return [
+            Outcome(dict(captions=[text.strip() for text in texts[start : start + each]]))
+            for start in range(0, len(texts), each)
+        ]
 
     def prompt_of(self, picture: Picture) -> str:
         """What the model is asked about a picture.
@@ -165,8 +193,9 @@ class TransformersCaptioner(BaseCaptioner):
         if not self.chat:
             return text
         content = [dict(type='image'), dict(type='text', text=text)]
-        return self.processor.apply_chat_template([dict(role='user', content=content)],
-                                                  add_generation_prompt=True, tokenize=False)
+        return self.processor.apply_chat_template(
+            [dict(role='user', content=content)], add_generation_prompt=True, tokenize=False
+        )
 
     def _new_tokens(self, ids: Tensor, prompts: Tensor) -> Tensor:
         """Without the prompt, which decoders repeat and encoder-decoders do not."""
@@ -187,19 +216,26 @@ class TransformersCaptioner(BaseCaptioner):
 
     def _from_pretrained(self, auto: Any, **options: Any) -> Any:
         try:
-            return auto.from_pretrained(self.path, revision=self.revision or 'main',
-                                        local_files_only=not self.allow_download,
-                                        trust_remote_code=False, **options)
+            return auto.from_pretrained(
+                self.path,
+                revision=self.revision or 'main',
+                local_files_only=not self.allow_download,
+                trust_remote_code=False,
+                **options,
+            )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             reason = ' '.join(str(error).split())[:200] or type(error).__name__
             if os.path.isdir(self.path):
-                raise ValueError(f'the model folder {self.path!r} cannot be loaded: {reason}'
-                                 ) from error
+                raise ValueError(
+                    f'the model folder {self.path!r} cannot be loaded: {reason}'
+                ) from error
             if not self.allow_download:
                 raise FileNotFoundError(
                     f'no model folder {self.path!r}: it shall hold config, processor and weights; '
-                    f'or give a hub id and allow_download=True ({reason:.80})') from error
+                    f'or give a hub id and allow_download=True ({reason:.80})'
+                ) from error
             raise FileNotFoundError(
                 f'no model at {self.path!r}, which is no folder, and the Hugging Face hub does '
                 f'not help ({reason}): give a local folder with config, processor and weights, or '
-                'a hub id with allow_download=True and a connection') from error
+                'a hub id with allow_download=True and a connection'
+            ) from error

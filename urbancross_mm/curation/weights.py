@@ -96,7 +96,8 @@ def require_files(node: Any, purpose: str) -> None:
         if local and '://' not in text and not os.path.exists(text):
             raise FileNotFoundError(
                 f'{purpose} needs {text!r}, and there is no such file (looked for '
-                f'{os.path.abspath(text)!r})')
+                f'{os.path.abspath(text)!r})'
+            )
 
 
 @lru_cache(maxsize=4096)
@@ -120,8 +121,11 @@ def _files_below(root: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(root, followlinks=True):
         known = above.pop(here)
         yield from (Path(here, name) for name in names if not name.startswith('.'))
-        inner = {name: os.path.realpath(os.path.join(here, name)) for name in folders
-                 if not name.startswith('.')}
+        inner = {
+            name: os.path.realpath(os.path.join(here, name))
+            for name in folders
+            if not name.startswith('.')
+        }
         folders[:] = [name for name, real in inner.items() if real not in known]
         above.update((os.path.join(here, name), known | {inner[name]}) for name in folders)
 

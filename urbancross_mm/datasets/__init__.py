@@ -27,8 +27,22 @@ from urbancross_mm.datasets.transforms import (
 from urbancross_mm.datasets.unpaired_dataset import UnpairedDataset
 
 __all__ = [
-    'ConcatDataset', 'CrossDomainSampler', 'FeatureTokenizer', 'HuggingFaceTokenizer',
-    'ImageTextDataset', 'LoadFeatures', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments',
-    'OpenCLIPTokenizer', 'PackRetrievalInputs', 'RandomCropImage', 'RandomFlipImage',
-    'RandomRotate', 'ResizeImage', 'TokenizeText', 'UnpairedDataset', 'VocabTokenizer',
+    'ConcatDataset',
+    'CrossDomainSampler',
+    'FeatureTokenizer',
+    'HuggingFaceTokenizer',
+    'ImageTextDataset',
+    'LoadFeatures',
+    'LoadImage',
+    'LoadSegmentFolder',
+    'LoadSegments',
+    'OpenCLIPTokenizer',
+    'PackRetrievalInputs',
+    'RandomCropImage',
+    'RandomFlipImage',
+    'RandomRotate',
+    'ResizeImage',
+    'TokenizeText',
+    'UnpairedDataset',
+    'VocabTokenizer',
 ]

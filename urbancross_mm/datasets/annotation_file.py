@@ -34,8 +34,9 @@ def missing_data_message(what: str, path: str) -> str:
     )
 
 
-def load_annotations(path: str, captions_required: bool = True
-                     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def load_annotations(
+    path: str, captions_required: bool = True
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Read an annotation file and check every item of it.
 
     Args:
@@ -83,8 +84,7 @@ def read_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return metainfo, items
 
 
-def check_items(items: Iterable[dict[str, Any]], path: str, captions_required: bool = True
-                ) -> None:
+def check_items(items: Iterable[dict[str, Any]], path: str, captions_required: bool = True) -> None:
     """Check the items of an annotation file.
 
     Args:
@@ -100,8 +100,9 @@ def check_items(items: Iterable[dict[str, Any]], path: str, captions_required: b
         raise ValueError(problem)
 
 
-def item_problems(items: Iterable[dict[str, Any]], path: str, captions_required: bool = True
-                  ) -> Iterator[tuple[int, str]]:
+def item_problems(
+    items: Iterable[dict[str, Any]], path: str, captions_required: bool = True
+) -> Iterator[tuple[int, str]]:
     """Find every wrong item of an annotation file.
 
     Args:
@@ -166,8 +167,9 @@ def _check_optional(item: dict[str, Any], where: str) -> None:
         value = item.get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is not None and not (number and math.isfinite(value) and abs(value) <= limit):
-            raise ValueError(f'{where}: {key!r} must be a number within {limit} degrees of 0, got '
-                             f'{value!r:.80}')
+            raise ValueError(
+                f'{where}: {key!r} must be a number within {limit} degrees of 0, got {value!r:.80}'
+            )
     for key in ('geo_tags', 'audio_paths'):
         value = item.get(key)
         if value is not None and not (isinstance(value, list) and _are_texts(value)):
@@ -183,8 +185,7 @@ def _are_texts(values: Iterable[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str,
-                  what: str) -> None:
+def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str, what: str) -> None:
     for one in ids:
         if one in seen:
             raise ValueError(f'{where}: {what} {one!r} is used twice, first by item {seen[one]}')
@@ -193,8 +194,11 @@ def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str,
 
 def _read_json(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get('metainfo'), dict) \
-            or not isinstance(content.get('data_list'), list):
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get('metainfo'), dict)
+        or not isinstance(content.get('data_list'), list)
+    ):
         raise ValueError(f"{path} must be an object with 'metainfo' and 'data_list'")
     return content['metainfo'], content['data_list']
 
@@ -218,8 +222,10 @@ def _read_parquet(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise ValueError(f"the 'metainfo' of {path} must be an object, got {metainfo!r:.80}")
     # A column that only some items have holds nulls for the others.
     try:
-        items = [{key: value for key, value in row.items() if value is not None}
-                 for row in table.to_pylist()]
+        items = [
+            {key: value for key, value in row.items() if value is not None}
+            for row in table.to_pylist()
+        ]
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f'{path} holds values that cannot be read: {error}') from error
     return metainfo, items

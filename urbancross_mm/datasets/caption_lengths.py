@@ -38,9 +38,11 @@ def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
     counts = Counter(rows.values())
     equal = sum(counts[rows[text]] > 1 for text in cut)
     first = 'the first ' if len(texts) == MOST_LOOKED_AT else ''
-    return (f'{len(cut)} of {first}{len(texts)} distinct {what} are longer than the {length} '
-            f'tokens that {type(tokenizer).__name__} takes and are cut; {equal} of them become '
-            'equal to another one, and ties lower mR: shorten them, or let the tokenizer take more')
+    return (
+        f'{len(cut)} of {first}{len(texts)} distinct {what} are longer than the {length} '
+        f'tokens that {type(tokenizer).__name__} takes and are cut; {equal} of them become '
+        'equal to another one, and ties lower mR: shorten them, or let the tokenizer take more'
+    )
 
 
 def remark_on_words(texts: Iterable[str]) -> str:
@@ -56,12 +58,15 @@ def remark_on_words(texts: Iterable[str]) -> str:
     cut = [found for found in words.values() if len(found) > CLIP_WORDS]
     if not cut:
         return ''
-    starts = Counter(tuple(found[:CLIP_WORDS]) for found in words.values()
-                     if len(found) >= CLIP_WORDS)
+    starts = Counter(
+        tuple(found[:CLIP_WORDS]) for found in words.values() if len(found) >= CLIP_WORDS
+    )
     equal = sum(starts[tuple(found[:CLIP_WORDS])] > 1 for found in cut)
-    return (f'{len(cut)} of {len(words)} distinct captions have more than {CLIP_WORDS} words, so '
-            f'a tokenizer with 77 tokens, as CLIP has, cuts them; {equal} of them become equal to '
-            'another one')
+    return (
+        f'{len(cut)} of {len(words)} distinct captions have more than {CLIP_WORDS} words, so '
+        f'a tokenizer with 77 tokens, as CLIP has, cuts them; {equal} of them become equal to '
+        'another one'
+    )
 
 
 def _surely_fits(text: str, length: int) -> bool:

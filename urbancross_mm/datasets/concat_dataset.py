@@ -61,9 +61,11 @@ def check_unique_ids(datasets: Iterable[Any]) -> None:
                 clashes[img_id] = f'{other} in {source}', f'{path} in {dataset.ann_file}'
     if clashes:
         (img_id, (first, second)), *_ = clashes.items()
-        raise ValueError(f'{len(clashes)} ids stand for different images, such as {img_id!r}: for '
-                         f'{first}, and for {second}; give the data sets ids of their own (the '
-                         'converters put --name before them)')
+        raise ValueError(
+            f'{len(clashes)} ids stand for different images, such as {img_id!r}: for '
+            f'{first}, and for {second}; give the data sets ids of their own (the '
+            'converters put --name before them)'
+        )
 
 
 def _parts(dataset: Any) -> Iterator[BaseDataset]:

@@ -70,8 +70,10 @@ class FeatureFile:
         """
         row = self._image_rows.get(img_id)
         if row is None:
-            raise ValueError(f'no features of the picture {img_id!r} among the '
-                             f'{len(self._image_rows)} of {self.path}: {_advice(self.path)}')
+            raise ValueError(
+                f'no features of the picture {img_id!r} among the '
+                f'{len(self._image_rows)} of {self.path}: {_advice(self.path)}'
+            )
         return self.image_feats[row].copy()
 
     def check_image(self, img_id: str, path: str) -> None:
@@ -89,8 +91,10 @@ class FeatureFile:
             return
         stamp = self._stamps[self._image_rows[img_id]]
         if os.path.isfile(path) and stamp.renewed(path) is None:
-            raise ValueError(f'the picture {path} is not the one whose features {self.path} holds '
-                             f'as {img_id!r}: {_advice(self.path)} --force')
+            raise ValueError(
+                f'the picture {path} is not the one whose features {self.path} holds '
+                f'as {img_id!r}: {_advice(self.path)} --force'
+            )
         self._checked.add(one)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -111,9 +115,10 @@ class FeatureFile:
         try:
             rows = [self._text_rows[text] for text in texts]
         except KeyError as error:
-            raise ValueError(f'no features of the sentence {error.args[0]!r} among the '
-                             f'{len(self._text_rows)} of {self.path}: {_advice(self.path)}'
-                             ) from None
+            raise ValueError(
+                f'no features of the sentence {error.args[0]!r} among the '
+                f'{len(self._text_rows)} of {self.path}: {_advice(self.path)}'
+            ) from None
         return self.text_feats[rows]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -135,17 +140,24 @@ def open_features(path: str) -> FeatureFile:
         ValueError: If it holds something else.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'file of features not found: {Path(path).absolute()} '
-                                f'({_advice(path)}; the flag --sample runs every config on '
-                                'generated data instead)')
+        raise FileNotFoundError(
+            f'file of features not found: {Path(path).absolute()} '
+            f'({_advice(path)}; the flag --sample runs every config on '
+            'generated data instead)'
+        )
     status = Path(path).stat()
     return _opened(os.path.abspath(path), status.st_mtime_ns, status.st_ctime_ns, status.st_size)
 
 
-def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.ndarray,
-                   texts: Sequence[str], text_feats: np.ndarray,
-                   metadata: Mapping[str, Any],
-                   image_stamps: Sequence[FileStamp] = ()) -> None:
+def write_features(
+    path: str | Path,
+    image_ids: Sequence[str],
+    image_feats: np.ndarray,
+    texts: Sequence[str],
+    text_feats: np.ndarray,
+    metadata: Mapping[str, Any],
+    image_stamps: Sequence[FileStamp] = (),
+) -> None:
     """Write a file of features, whole or not at all; the same content gives the same bytes.
 
     Args:
@@ -167,17 +179,25 @@ def write_features(path: str | Path, image_ids: Sequence[str], image_feats: np.n
     """
     for what, names, feats in (('pictures', image_ids, image_feats), ('texts', texts, text_feats)):
         if feats.ndim != 2 or len(names) != len(feats) or len(set(names)) != len(names):
-            raise ValueError(f'{len(set(names))} distinct of {len(names)} {what} for features of '
-                             f'shape {feats.shape}')
+            raise ValueError(
+                f'{len(set(names))} distinct of {len(names)} {what} for features of '
+                f'shape {feats.shape}'
+            )
         if not np.isfinite(feats).all():
             raise ValueError(f'the features of the {what} are not all finite')
     if len(image_stamps) not in (0, len(image_ids)):
         raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} pictures')
     stamps = {STAMPS: np.array(image_stamps, dtype=np.str_)} if image_stamps else {}
     buffer = io.BytesIO()
-    np.savez(buffer, image_ids=np.array(image_ids, dtype=np.str_), image_feats=image_feats,
-             texts=np.array(texts, dtype=np.str_), text_feats=text_feats,
-             metadata=np.array(json.dumps(dict(metadata), sort_keys=True)), **stamps)
+    np.savez(
+        buffer,
+        image_ids=np.array(image_ids, dtype=np.str_),
+        image_feats=image_feats,
+        texts=np.array(texts, dtype=np.str_),
+        text_feats=text_feats,
+        metadata=np.array(json.dumps(dict(metadata), sort_keys=True)),
+        **stamps,
+    )
     atomic_write(path, buffer.getvalue())
 
 
@@ -197,14 +217,18 @@ def _read(path: str) -> dict[str, np.ndarray]:
         raise ValueError(f'{path} is not a readable file of features: {error}') from error
     missing = [name for name in ARRAYS if name not in content]
     if missing:
-        raise ValueError(f'{path} is no file of features, it lacks {", ".join(missing)}: '
-                         f'{_advice(path)}')
+        raise ValueError(
+            f'{path} is no file of features, it lacks {", ".join(missing)}: {_advice(path)}'
+        )
     for names, feats in (ARRAYS[:2], ARRAYS[2:4]):
         _check_rows(path, names, content[names], feats, content[feats])
-    if STAMPS in content and (content[STAMPS].dtype.kind != 'U'
-                              or content[STAMPS].shape != (len(content['image_ids']), 4)):
-        raise ValueError(f'{path} has {STAMPS} of shape {content[STAMPS].shape} for '
-                         f'{len(content["image_ids"])} pictures')
+    if STAMPS in content and (
+        content[STAMPS].dtype.kind != 'U' or content[STAMPS].shape != (len(content['image_ids']), 4)
+    ):
+        raise ValueError(
+            f'{path} has {STAMPS} of shape {content[STAMPS].shape} for '
+            f'{len(content["image_ids"])} pictures'
+        )
     return content
 
 
@@ -212,8 +236,10 @@ def _check_rows(path: str, what: str, names: np.ndarray, feats: str, rows: np.nd
     if names.ndim != 1 or rows.ndim != 2 or len(names) != len(rows):
         raise ValueError(f'{path} has {names.size} {what} for {feats} of shape {rows.shape}')
     if names.dtype.kind != 'U' or rows.dtype.kind != 'f':
-        raise ValueError(f'{path} must hold texts as {what} and floats as {feats}, got '
-                         f'{names.dtype} and {rows.dtype}')
+        raise ValueError(
+            f'{path} must hold texts as {what} and floats as {feats}, got '
+            f'{names.dtype} and {rows.dtype}'
+        )
     if len(set(names.tolist())) != len(names):
         raise ValueError(f'{path} has some of its {what} twice')
     if not np.isfinite(rows).all():
@@ -230,8 +256,10 @@ def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
 def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
     rows = content.get(STAMPS, np.empty((0, 4), dtype=np.str_)).tolist()
     try:
-        return [FileStamp(int(size), int(mtime), int(ctime), digest)
-                for size, mtime, ctime, digest in rows]
+        return [
+            FileStamp(int(size), int(mtime), int(ctime), digest)
+            for size, mtime, ctime, digest in rows
+        ]
     except ValueError as error:
         raise ValueError(f'{path} has {STAMPS} that are no numbers: {error}') from error
 

@@ -69,13 +69,17 @@ def fingerprint(path: str | Path) -> Fingerprint:
         small = colors.convert('L').resize((SIDE, SIDE), Image.Resampling.BOX)
     grey = np.asarray(small, dtype=np.int16)
     return Fingerprint(
-        size, hashlib.blake2b(data, digest_size=16).digest(),
-        _bits(grey[:8, 1:] > grey[:8, :-1]), _bits(grey[1:, :8] > grey[:-1, :8]),
-        float(grey.std()) < FLAT)
+        size,
+        hashlib.blake2b(data, digest_size=16).digest(),
+        _bits(grey[:8, 1:] > grey[:8, :-1]),
+        _bits(grey[1:, :8] > grey[:-1, :8]),
+        float(grey.std()) < FLAT,
+    )
 
 
-def near_pairs(left: list[Fingerprint], right: list[Fingerprint], distance: int
-               ) -> Iterator[tuple[int, int]]:
+def near_pairs(
+    left: list[Fingerprint], right: list[Fingerprint], distance: int
+) -> Iterator[tuple[int, int]]:
     """Find pictures of one list that look like one of another.
 
     Both difference hashes must agree up to ``distance`` bits of 64. Flat pictures are left out.
@@ -96,7 +100,7 @@ def near_pairs(left: list[Fingerprint], right: list[Fingerprint], distance: int
     right_flat = np.array([one.flat for one in right], dtype=bool)
     right_across, right_down = _hashes(right)
     for start in range(0, len(left), BLOCK):
-        part = left[start:start + BLOCK]
+        part = left[start : start + BLOCK]
         across, down = _hashes(part)
         near = np.bitwise_count(across[:, None] ^ right_across) <= distance
         near &= ~np.array([one.flat for one in part], dtype=bool)[:, None] & ~right_flat

@@ -83,10 +83,17 @@ class ImageTextDataset(BaseDataset):
     # Whether a picture without captions is an error.
     captions_required = True
 
-    def __init__(self, ann_file: str, data_root: str = '',
-                 data_prefix: dict[str, str] | None = None, captions: str = 'each',
-                 domain: str | None = None, skip_bad: bool = False,
-                 pipeline: Sequence[dict | Callable] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        data_root: str = '',
+        data_prefix: dict[str, str] | None = None,
+        captions: str = 'each',
+        domain: str | None = None,
+        skip_bad: bool = False,
+        pipeline: Sequence[dict | Callable] = (),
+        **kwargs: Any,
+    ) -> None:
         if captions not in CAPTION_MODES:
             raise ValueError(f'captions must be one of {CAPTION_MODES}, got {captions!r}')
         self.captions = captions
@@ -95,11 +102,13 @@ class ImageTextDataset(BaseDataset):
         self.skipped: list[str] = []
         self.provenance: dict[str, Any] = {}
         super().__init__(
-            ann_file=ann_file, data_root=data_root,
+            ann_file=ann_file,
+            data_root=data_root,
             data_prefix={**FOLDERS, **(data_prefix or {})},
             # Built here, so that a pipeline needs no default scope to find our transforms.
             pipeline=[TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline],
-            **kwargs)
+            **kwargs,
+        )
 
     def full_init(self) -> None:
         """Load the annotations, once, and decide which item encodes which caption."""
@@ -132,7 +141,8 @@ class ImageTextDataset(BaseDataset):
             img_path=safe_join(self.data_prefix['img_path'], raw['img_path']),
             domain=self.domain or raw.get('domain') or self._metainfo['domain'],
             captions=captions,
-            caption_ids=list(ids))
+            caption_ids=list(ids),
+        )
         info.update({k: raw[k] for k in OPTIONAL_KEYS if raw.get(k) is not None})
         for key, result_key in RESULT_KEYS.items():
             if raw.get(key) is not None:
@@ -148,8 +158,10 @@ class ImageTextDataset(BaseDataset):
         """Leave out unreadable pictures if ``skip_bad``, and refuse to be empty."""
         items = self._readable(self.data_list) if self.skip_bad else self.data_list
         if not items:
-            raise ValueError(f'{self.ann_file} leaves no item to load '
-                             f'({len(self.skipped)} unreadable pictures skipped)')
+            raise ValueError(
+                f'{self.ann_file} leaves no item to load '
+                f'({len(self.skipped)} unreadable pictures skipped)'
+            )
         self._warn_of_cut_captions(items)
         return items
 
@@ -206,22 +218,27 @@ class ImageTextDataset(BaseDataset):
         if not any(isinstance(step, LoadSegments) for step in self.pipeline.transforms):
             return
         places = range(len(self))
-        without = sum('segments_path' not in super(ImageTextDataset, self).get_data_info(i)
-                      for i in places)
+        without = sum(
+            'segments_path' not in super(ImageTextDataset, self).get_data_info(i) for i in places
+        )
         if without:
             print_log(
                 f'LoadSegments: {without} of {len(places)} items of {self.ann_file} name no '
                 'segment file, so the whole picture is their segment; tools/dataset_converters/'
                 'segment_folders.py and classical_segments.py make the files and, with '
-                '--annotations, name them', 'current', logging.WARNING)
+                '--annotations, name them',
+                'current',
+                logging.WARNING,
+            )
 
     def _warn_of_cut_captions(self, items: list[dict[str, Any]]) -> None:
         """Say how many texts a tokenizer of the pipeline cuts, and what that makes equal."""
         texts = [caption for item in items for caption in item['captions']]
         texts += getattr(self, 'pool', ())  # those of an unpaired target
         for step in self.pipeline.transforms:
-            remark = remark_on_cut(texts, getattr(step, 'tokenizer', None),
-                                   f'captions of {self.ann_file}')
+            remark = remark_on_cut(
+                texts, getattr(step, 'tokenizer', None), f'captions of {self.ann_file}'
+            )
             if remark:
                 print_log(f'{type(step).__name__}: {remark}', 'current', logging.WARNING)
 
@@ -231,7 +248,7 @@ class ImageTextDataset(BaseDataset):
             return [info.pop('caption_index')]
         if self.captions == 'sample':
             return [int(np.random.randint(len(info['captions'])))]
-        start, end = self._owned_start[info['sample_idx']:info['sample_idx'] + 2]
+        start, end = self._owned_start[info['sample_idx'] : info['sample_idx'] + 2]
         return self._owned[start:end].tolist()
 
     def _assign_texts(self) -> None:
@@ -264,7 +281,8 @@ class ImageTextDataset(BaseDataset):
             if count < whole:
                 raise ValueError(
                     f'the subset takes {count} of {whole} captions of {info["img_id"]}, so folds '
-                    "would share pictures: use captions='sample', whose items are pictures")
+                    "would share pictures: use captions='sample', whose items are pictures"
+                )
 
     def _readable(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         problems = {path: probe_image(path) for path in dict.fromkeys(i['img_path'] for i in items)}
@@ -276,5 +294,7 @@ class ImageTextDataset(BaseDataset):
             print_log(
                 f'skip_bad: {len(self.skipped)} of {len(problems)} pictures of {self.ann_file} '
                 f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}',
-                'current', logging.WARNING)
+                'current',
+                logging.WARNING,
+            )
         return [item for item in items if not problems[item['img_path']]]

@@ -12,10 +12,19 @@ from urbancross_mm.datasets.verification_report import Report
 
 # Pairs of splits that share pictures by design; any other two must not. Fine-tuning draws from
 # what is not test.
-NESTED = {frozenset(pair) for pair in [
-    ('train', 'trainval'), ('val', 'trainval'), ('finetune', 'train'), ('finetune', 'val'),
-    ('finetune', 'trainval'), ('finetune_val', 'train'), ('finetune_val', 'val'),
-    ('finetune_val', 'trainval')]}
+NESTED = {
+    frozenset(pair)
+    for pair in [
+        ('train', 'trainval'),
+        ('val', 'trainval'),
+        ('finetune', 'train'),
+        ('finetune', 'val'),
+        ('finetune', 'trainval'),
+        ('finetune_val', 'train'),
+        ('finetune_val', 'val'),
+        ('finetune_val', 'trainval'),
+    ]
+}
 FITTED = ('train', 'trainval', 'finetune')
 
 
@@ -36,8 +45,9 @@ def check_duplicates(split: Split, report: Report) -> None:
         by_digest[one.digest].append(name)
     for names in by_digest.values():
         if len(names) > 1:
-            report.add('warning', 'identical files within a split',
-                       f'{split.name}: {", ".join(names)}')
+            report.add(
+                'warning', 'identical files within a split', f'{split.name}: {", ".join(names)}'
+            )
 
 
 def check_ids(splits: Iterable[Split], report: Report) -> None:
@@ -47,9 +57,12 @@ def check_ids(splits: Iterable[Split], report: Report) -> None:
         for item in split.items:
             path, first = known.setdefault(item['img_id'], (item['img_path'], split))
             if path != item['img_path'] and not _is_copy(first, path, split, item['img_path']):
-                report.add('error', 'one id for different pictures',
-                           f'{item["img_id"]}: {path} ({first.name}) and {item["img_path"]} '
-                           f'({split.name})')
+                report.add(
+                    'error',
+                    'one id for different pictures',
+                    f'{item["img_id"]}: {path} ({first.name}) and {item["img_path"]} '
+                    f'({split.name})',
+                )
 
 
 def _is_copy(first: Split, path: str, second: Split, other: str) -> bool:
@@ -73,8 +86,11 @@ def compare(first: Split, second: Split, distance: int, report: Report) -> None:
     paths = {item['img_path'] for item in second.items}
     for item in first.items:
         if item['img_id'] in ids or item['img_path'] in paths:
-            report.add('error', 'picture in two splits',
-                       f'{first.name} and {second.name}: {item["img_id"]} ({item["img_path"]})')
+            report.add(
+                'error',
+                'picture in two splits',
+                f'{first.name} and {second.name}: {item["img_id"]} ({item["img_path"]})',
+            )
     _compare_pictures(first, second, distance, report)
 
 
@@ -87,9 +103,12 @@ def _compare_captions(first: Split, second: Split, report: Report) -> None:
     texts = [text for item in held.items for text in item['captions']]
     shared = sum(text in known for text in texts)
     if shared:
-        report.add('info', 'captions that a training split has too',
-                   f'{shared} of {len(texts)} captions of {held.name} '
-                   f'({100 * shared / len(texts):.1f} %) are in {fitted.name}')
+        report.add(
+            'info',
+            'captions that a training split has too',
+            f'{shared} of {len(texts)} captions of {held.name} '
+            f'({100 * shared / len(texts):.1f} %) are in {fitted.name}',
+        )
 
 
 def _compare_pictures(first: Split, second: Split, distance: int, report: Report) -> None:
@@ -97,11 +116,15 @@ def _compare_pictures(first: Split, second: Split, distance: int, report: Report
     exact = {one.digest: name for name, one in second.prints.items()}
     for name, one in first.prints.items():
         if one.digest in exact and exact[one.digest] != name:
-            report.add('error', 'identical file in two splits',
-                       f'{pair}: {name} = {exact[one.digest]}')
+            report.add(
+                'error', 'identical file in two splits', f'{pair}: {name} = {exact[one.digest]}'
+            )
     left, right = list(first.prints.items()), list(second.prints.items())
     pairs = near_pairs([one for _, one in left], [one for _, one in right], distance)
     for row, column in pairs:
         if left[row][1].digest != right[column][1].digest:
-            report.add('warning', 'pictures that look alike in two splits',
-                       f'{pair}: {left[row][0]} ~ {right[column][0]}')
+            report.add(
+                'warning',
+                'pictures that look alike in two splits',
+                f'{pair}: {left[row][0]} ~ {right[column][0]}',
+            )

@@ -74,7 +74,7 @@ class BaseTokenizer(ABC):
         rows = np.full((len(texts), self.context_length), self.pad_id, dtype=np.int64)
         for row, text in zip(rows, texts):
             ids = self._remember(text)
-            row[:len(ids)] = ids
+            row[: len(ids)] = ids
         return torch.from_numpy(rows)
 
     def _remember(self, text: str) -> np.ndarray:
@@ -113,19 +113,25 @@ class OpenCLIPTokenizer(BaseTokenizer):
         elsewhere = model_name.startswith(('hf-hub:', 'local-dir:'))
         name = model_name if elsewhere else model_name.replace('/', '-')
         if not elsewhere and name not in open_clip.list_models():
-            raise ValueError(f'open_clip knows no model {model_name!r}, see '
-                             'open_clip.list_models()')
+            raise ValueError(
+                f'open_clip knows no model {model_name!r}, see open_clip.list_models()'
+            )
         try:
             self._tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
         except (OSError, ValueError) as error:
-            where = '' if model_name.startswith('local-dir:') else \
-                '; it is not part of open_clip but of the Hugging Face hub'
-            raise OSError(f'tokenizer of {model_name!r} cannot be loaded{where}: '
-                          f'{_first_line(error)}') from error
+            where = (
+                ''
+                if model_name.startswith('local-dir:')
+                else '; it is not part of open_clip but of the Hugging Face hub'
+            )
+            raise OSError(
+                f'tokenizer of {model_name!r} cannot be loaded{where}: {_first_line(error)}'
+            ) from error
         inner = getattr(self._tokenizer, 'tokenizer', None)
         size = len(inner) if inner is not None else self._tokenizer.vocab_size
-        super().__init__(self._tokenizer.context_length, size,
-                         getattr(inner, 'pad_token_id', None) or 0)
+        super().__init__(
+            self._tokenizer.context_length, size, getattr(inner, 'pad_token_id', None) or 0
+        )
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text, padding included."""
@@ -164,14 +170,15 @@ class VocabTokenizer(BaseTokenizer):
             raise FileNotFoundError(
                 f'vocabulary not found: {Path(vocab_file).absolute()} (the converters in '
                 'tools/dataset_converters write it beside the annotations; the flag --sample '
-                'runs every config on generated data instead)')
+                'runs every config on generated data instead)'
+            )
         self.word2idx = _read_vocabulary(vocab_file)
         self._unknown = self.word2idx[UNKNOWN]
         super().__init__(max_length, max(self.word2idx.values()) + 1, 0)
 
     def encode(self, text: str) -> list[int]:
         """Ids of the first L words of a text."""
-        words = split_words(text)[:self.context_length]
+        words = split_words(text)[: self.context_length]
         return [self.word2idx.get(word, self._unknown) for word in words] or [self._unknown]
 
     def is_cut(self, text: str) -> bool:
@@ -197,9 +204,11 @@ class HuggingFaceTokenizer(BaseTokenizer):
             self._tokenizer = load_tokenizer(path)
         except (OSError, ValueError) as error:
             kind = 'folder' if Path(path).is_dir() else 'name on the Hugging Face hub (no folder)'
-            raise OSError(f'no tokenizer could be loaded from the {kind} {path!r}; without a '
-                          'network give the folder that the model was saved to, with its '
-                          f'tokenizer files: {_first_line(error)}') from error
+            raise OSError(
+                f'no tokenizer could be loaded from the {kind} {path!r}; without a '
+                'network give the folder that the model was saved to, with its '
+                f'tokenizer files: {_first_line(error)}'
+            ) from error
         self._longest = min(max_length, self._tokenizer.model_max_length)  # tokens that are read
         pad_id = padding_id(self._tokenizer)
         super().__init__(max_length, max(len(self._tokenizer), pad_id + 1), pad_id)
@@ -233,15 +242,20 @@ def split_words(text: str) -> list[str]:
 def _read_vocabulary(path: str) -> dict[str, int]:
     content = read_json(path)
     words = content.get('word2idx', content) if isinstance(content, dict) else None
-    if not isinstance(words, dict) or not words \
-            or not all(type(one) is int and one > 0 for one in words.values()):
+    if (
+        not isinstance(words, dict)
+        or not words
+        or not all(type(one) is int and one > 0 for one in words.values())
+    ):
         raise ValueError(f'{path} must map words to ids from 1 on, alone or as "word2idx"')
     if UNKNOWN not in words:
         raise ValueError(f'{path} has no word {UNKNOWN!r} for the words that it lacks')
     # The largest id decides the size of an embedding.
     if max(words.values()) > MOST_IDS_A_WORD * len(words) + MOST_IDS_A_WORD:
-        raise ValueError(f'{path} has {len(words)} words and the id {max(words.values())}: ids are '
-                         'the numbers of the words')
+        raise ValueError(
+            f'{path} has {len(words)} words and the id {max(words.values())}: ids are '
+            'the numbers of the words'
+        )
     return words
 
 

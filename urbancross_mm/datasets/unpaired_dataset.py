@@ -37,8 +37,9 @@ class UnpairedDataset(ImageTextDataset):
 
     captions_required = False
 
-    def __init__(self, ann_file: str, data_root: str = '', text_file: str | None = None,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self, ann_file: str, data_root: str = '', text_file: str | None = None, **kwargs: Any
+    ) -> None:
         if kwargs.pop('captions', 'unpaired') != 'unpaired':
             raise ValueError("UnpairedDataset draws its sentences: it takes no 'captions'")
         self.text_file = text_file
@@ -54,8 +55,10 @@ class UnpairedDataset(ImageTextDataset):
         # Sorted, because the order of the captions in the file is that of the pictures.
         self.pool = sorted(self._read_text_file() if self.text_file else found)
         if not self.pool:
-            raise ValueError(f'{self.ann_file} has no caption: name the sentences of the target '
-                             'with text_file, one a line')
+            raise ValueError(
+                f'{self.ann_file} has no caption: name the sentences of the target '
+                'with text_file, one a line'
+            )
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -69,16 +72,20 @@ class UnpairedDataset(ImageTextDataset):
             dict: As :meth:`ImageTextDataset.get_data_info`, without any caption of the picture.
         """
         info = BaseDataset.get_data_info(self, idx)
-        texts = self.pool[info['sample_idx']::len(self)] if self.test_mode \
+        texts = (
+            self.pool[info['sample_idx'] :: len(self)]
+            if self.test_mode
             else [self.pool[np.random.randint(len(self.pool))]]
+        )
         info.update(caption_text_ids=[], texts=texts, text_ids=[stable_id(text) for text in texts])
         return info
 
     def _read_text_file(self) -> list[str]:
         path = Path(self.data_root, self.text_file or '')
         if not path.is_file():
-            raise FileNotFoundError(f'text file not found: {path} (one sentence of the target a '
-                                    'line)')
+            raise FileNotFoundError(
+                f'text file not found: {path} (one sentence of the target a line)'
+            )
         lines = [line for line in read_lines(path) if line]
         if not lines:
             raise ValueError(f'the text file {path} has no sentence')

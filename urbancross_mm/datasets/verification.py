@@ -20,8 +20,15 @@ from urbancross_mm.utils.paths import safe_join
 from urbancross_mm.utils.progress import map_tracked
 
 
-def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None = None,
-           workers: int = 1, distance: int = 2, shown: int = 5, pixels: bool = True) -> Report:
+def verify(
+    paths: Sequence[str],
+    data_root: str,
+    folders: dict[str, str] | None = None,
+    workers: int = 1,
+    distance: int = 2,
+    shown: int = 5,
+    pixels: bool = True,
+) -> Report:
     """Check annotation files and everything they name.
 
     Errors: whatever the data set would refuse (a missing field, an empty caption, an id used
@@ -48,8 +55,10 @@ def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None 
         FileNotFoundError: If an annotation file or the folder of pictures is not there.
         ValueError: If an annotation file cannot be read at all.
     """
-    folders = {**dict(img_path='images', segments='segments', seg_map_path='seg_maps'),
-               **(folders or {})}
+    folders = {
+        **dict(img_path='images', segments='segments', seg_map_path='seg_maps'),
+        **(folders or {}),
+    }
     roots = {key: str(Path(data_root) / name) for key, name in folders.items()}
     if not Path(roots['img_path']).is_dir():
         raise FileNotFoundError(f'no folder of pictures at {roots["img_path"]}')
@@ -57,8 +66,11 @@ def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None 
     splits = [_read(path, report) for path in paths]
     prints = check_pictures(splits, roots['img_path'], report, workers, pixels)
     for split in splits:
-        split.prints = {item['img_path']: prints[item['img_path']] for item in split.items
-                        if item['img_path'] in prints}
+        split.prints = {
+            item['img_path']: prints[item['img_path']]
+            for item in split.items
+            if item['img_path'] in prints
+        }
         check_duplicates(split, report)
         if remark := remark_on_words(text for item in split.items for text in item['captions']):
             report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
@@ -70,8 +82,9 @@ def verify(paths: Sequence[str], data_root: str, folders: dict[str, str] | None 
     return report
 
 
-def check_pictures(splits: Iterable[Split], root: str, report: Report, workers: int = 1,
-                   pixels: bool = True) -> dict[str, Fingerprint]:
+def check_pictures(
+    splits: Iterable[Split], root: str, report: Report, workers: int = 1, pixels: bool = True
+) -> dict[str, Fingerprint]:
     """Decode every picture once, whatever number of splits it is in.
 
     Args:
@@ -84,8 +97,11 @@ def check_pictures(splits: Iterable[Split], root: str, report: Report, workers: 
     Returns:
         dict[str, Fingerprint]: Of every readable picture by its path; empty without ``pixels``.
     """
-    where = {item['img_path']: f'{split.path} ({item["img_id"]})'
-             for split in splits for item in split.items}
+    where = {
+        item['img_path']: f'{split.path} ({item["img_id"]})'
+        for split in splits
+        for item in split.items
+    }
 
     def read(name: str) -> Fingerprint | Exception | None:
         try:
@@ -103,8 +119,9 @@ def check_pictures(splits: Iterable[Split], root: str, report: Report, workers: 
     return prints
 
 
-def check_companions(splits: Iterable[Split], roots: dict[str, str], report: Report,
-                     workers: int = 1) -> None:
+def check_companions(
+    splits: Iterable[Split], roots: dict[str, str], report: Report, workers: int = 1
+) -> None:
     """Check segment files and class maps as training will read them.
 
     Args:
@@ -113,9 +130,13 @@ def check_companions(splits: Iterable[Split], roots: dict[str, str], report: Rep
         report (Report): Takes the findings.
         workers (int): Threads. Defaults to 1.
     """
-    jobs = {(key, item[key], item['img_path']): (split.path, split.prints.get(item['img_path']))
-            for split in splits for item in split.items for key in ('segments', 'seg_map_path')
-            if item.get(key) is not None}
+    jobs = {
+        (key, item[key], item['img_path']): (split.path, split.prints.get(item['img_path']))
+        for split in splits
+        for item in split.items
+        for key in ('segments', 'seg_map_path')
+        if item.get(key) is not None
+    }
     work = partial(_companion_problem, roots=roots)
     problems = map_tracked(work, list(jobs.items()), 'masks', workers)
     for (key, _, _), (path, _), problem in zip(jobs, jobs.values(), problems):
@@ -129,8 +150,9 @@ def _look_for(root: str, name: str) -> None:
         raise FileNotFoundError(f'picture not found: {safe_join(root, name)}')
 
 
-def _companion_problem(job: tuple[tuple[str, str, str], tuple[str, Fingerprint | None]],
-                       roots: dict[str, str]) -> str | None:
+def _companion_problem(
+    job: tuple[tuple[str, str, str], tuple[str, Fingerprint | None]], roots: dict[str, str]
+) -> str | None:
     """What is wrong with a segment file or class map, or None."""
     (key, name, img_path), (_, found) = job
     path = safe_join(roots[key], name)
@@ -156,11 +178,17 @@ def _read(path: str, report: Report) -> Split:
     for number, problem in item_problems(items, path, captions_required=name in FITTED):
         report.add('error', 'wrong item', problem)
         bad.add(number)
-    sound = [dict(item, captions=item.get('captions') or []) for number, item in enumerate(items)
-             if number not in bad]
+    sound = [
+        dict(item, captions=item.get('captions') or [])
+        for number, item in enumerate(items)
+        if number not in bad
+    ]
     if without := sum(not item['captions'] for item in sound):
-        report.add('warning', 'images without captions: distractors, which are no queries',
-                   f'{path}: {without} of {len(sound)}')
+        report.add(
+            'warning',
+            'images without captions: distractors, which are no queries',
+            f'{path}: {without} of {len(sound)}',
+        )
     for image, count in Counter(item['img_path'] for item in sound).items():
         if count > 1:
             report.add('error', 'picture listed twice', f'{path}: {image} ({count} times)')
@@ -177,10 +205,14 @@ def _row(split: Split) -> dict[str, Any]:
     sizes = Counter(one.size for one in split.prints.values())
     usual = sizes.most_common(1)[0][0] if sizes else ('?', '?')
     return {
-        'file': Path(split.path).name, 'split': split.name, 'pictures': len(split.items),
-        'captions': len(texts), 'distinct': len(owners),
+        'file': Path(split.path).name,
+        'split': split.name,
+        'pictures': len(split.items),
+        'captions': len(texts),
+        'distinct': len(owners),
         'of several pictures': f'{100 * shared / max(1, len(texts)):.1f} %',
         'words mean/max': f'{sum(words) / len(words):.2f}/{max(words)}',
         'segments': sum(item.get('segments') is not None for item in split.items),
-        'size': f'{usual[0]} x {usual[1]}' + (f' (+{len(sizes) - 1} others)' if len(sizes) > 1
-                                              else '')}
+        'size': f'{usual[0]} x {usual[1]}'
+        + (f' (+{len(sizes) - 1} others)' if len(sizes) > 1 else ''),
+    }

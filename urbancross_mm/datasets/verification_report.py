@@ -73,8 +73,9 @@ class Report:
         for one in self.findings:
             totals[one.level] += one.count
         result = 'FAILED' if self.failed else 'passed'
-        return '\n'.join([*lines, '', f'{result}: {totals["error"]} errors, '
-                          f'{totals["warning"]} warnings', ''])
+        return '\n'.join(
+            [*lines, '', f'{result}: {totals["error"]} errors, {totals["warning"]} warnings', '']
+        )
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
@@ -82,5 +83,6 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         return []
     cells = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return ['  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-            for row in cells]
+    return [
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells
+    ]

@@ -20,8 +20,18 @@ from urbancross_mm.engine.hooks import (
 from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
 
 __all__ = [
-    'AtomicBackend', 'BFloat16OptimWrapper', 'CheckpointGuardHook', 'EpochSeedHook',
-    'GradientReversalHook', 'MidEpochHook', 'MinStepsHook', 'RetrievalVisualizationHook',
-    'SourceCurriculumHook', 'TargetBatchNormHook', 'TrainingGuardHook', 'find_resumable',
-    'remove_leftovers', 'seed_worker',
+    'AtomicBackend',
+    'BFloat16OptimWrapper',
+    'CheckpointGuardHook',
+    'EpochSeedHook',
+    'GradientReversalHook',
+    'MidEpochHook',
+    'MinStepsHook',
+    'RetrievalVisualizationHook',
+    'SourceCurriculumHook',
+    'TargetBatchNormHook',
+    'TrainingGuardHook',
+    'find_resumable',
+    'remove_leftovers',
+    'seed_worker',
 ]

@@ -43,7 +43,7 @@ class AtomicBackend(LocalBackend):
                 error.errno,
                 f'no space left for the checkpoint {filepath}: it needs {len(obj) / 1e6:.1f} MB, '
                 f'{free / 1e6:.1f} MB are free. Earlier checkpoints are whole: free some space '
-                'and run again with --resume'
+                'and run again with --resume',
             ) from error
 
 

@@ -15,6 +15,15 @@ from urbancross_mm.functional import (
 )
 
 __all__ = [
-    'alignment', 'average_precision', 'contrastive', 'curriculum', 'domain', 'label_free',
-    'ranking', 'segments', 'selection', 'similarity', 'transport',
+    'alignment',
+    'average_precision',
+    'contrastive',
+    'curriculum',
+    'domain',
+    'label_free',
+    'ranking',
+    'segments',
+    'selection',
+    'similarity',
+    'transport',
 ]

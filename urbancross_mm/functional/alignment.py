@@ -13,8 +13,9 @@ from torch import Tensor
 from urbancross_mm.functional.similarity import as_float, distances, inner_product
 
 
-def mk_mmd(source: Tensor, target: Tensor,
-           bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)) -> Tensor:
+def mk_mmd(
+    source: Tensor, target: Tensor, bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)
+) -> Tensor:
     r"""Squared maximum mean discrepancy under a mean of Gaussian kernels.
 
     .. math::
@@ -49,9 +50,9 @@ def mk_mmd(source: Tensor, target: Tensor,
     scale = squared.detach().sum() / (count * (count - 1))
     scale = scale.where(scale > 0, 1.0)  # all vectors are equal, and so are all kernels
     kernels = torch.stack([torch.exp(-squared / (width * scale)) for width in bandwidths]).mean(0)
-    inside_source = _mean_of_others(kernels[:len(source), :len(source)])
-    inside_target = _mean_of_others(kernels[len(source):, len(source):])
-    return inside_source + inside_target - 2 * kernels[:len(source), len(source):].mean()
+    inside_source = _mean_of_others(kernels[: len(source), : len(source)])
+    inside_target = _mean_of_others(kernels[len(source) :, len(source) :])
+    return inside_source + inside_target - 2 * kernels[: len(source), len(source) :].mean()
 
 
 def coral(source: Tensor, target: Tensor) -> Tensor:
@@ -90,5 +91,7 @@ def _mean_of_others(kernel: Tensor) -> Tensor:
 
 def _check_sizes(source: Tensor, target: Tensor) -> None:
     if min(len(source), len(target)) < 2:
-        raise ValueError(f'a distance of distributions needs two samples of each domain at least, '
-                         f'got {len(source)} and {len(target)}')
+        raise ValueError(
+            f'a distance of distributions needs two samples of each domain at least, '
+            f'got {len(source)} and {len(target)}'
+        )

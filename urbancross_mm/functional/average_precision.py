@@ -43,9 +43,14 @@ def reciprocal_ranks(ranks: PositiveRanks, ties: str = 'expected') -> Tensor:
     return values
 
 
-def average_precisions(image_embeds: Tensor, text_embeds: Tensor, pair_image: Tensor,
-                       pair_text: Tensor, chunk_size: int = 1024, ties: str = 'expected'
-                       ) -> tuple[Tensor, Tensor]:
+def average_precisions(
+    image_embeds: Tensor,
+    text_embeds: Tensor,
+    pair_image: Tensor,
+    pair_text: Tensor,
+    chunk_size: int = 1024,
+    ties: str = 'expected',
+) -> tuple[Tensor, Tensor]:
     """Average precision in both directions: the mean over the right items of the precision there.
 
     It costs one comparison of the tile for each right item that a query has at most.
@@ -86,8 +91,9 @@ class _Levels:
         order = order[side.owner[order].argsort(stable=True)]
         owner, partner = side.owner[order], side.partner[order]
         same = owner[1:] == owner[:-1]
-        order_of_next = order_of_pairs(side.queries, side.items, owner[1:], partner[1:],
-                                       partner[:-1])
+        order_of_next = order_of_pairs(
+            side.queries, side.items, owner[1:], partner[1:], partner[:-1]
+        )
         begins = torch.cat([same.new_ones(min(1, len(owner))), ~same | (order_of_next != 0)])
         first = begins.nonzero().flatten()  # (L,) pair that each level begins with
         self.has_pair = side.has_pair
@@ -102,13 +108,20 @@ class _Levels:
         for number in range(int(levels.max())):
             # A query with fewer levels repeats its last, and one without any takes any item.
             place = first[(begin + (levels - 1).clamp(min=0, max=number)).clamp(max=len(first) - 1)]
-            self.counts.append(SideCounts(side.queries, side.items, partner[place],
-                                          side.scores[order][place], side.axis))
+            self.counts.append(
+                SideCounts(
+                    side.queries, side.items, partner[place], side.scores[order][place], side.axis
+                )
+            )
 
     def precision(self, ties: str) -> Tensor:
         """Average precision of every query that has a right item."""
-        above, wrong = (torch.stack([getattr(counts, name) for counts in self.counts])[
-            self.number, self.owner].double() for name in ('above', 'tied'))  # (L,)
+        above, wrong = (
+            torch.stack([getattr(counts, name) for counts in self.counts])[
+                self.number, self.owner
+            ].double()
+            for name in ('above', 'tied')
+        )  # (L,)
         start = above + self.before  # all items above the level
         if ties == 'expected':
             total = _expected_precision(start, self.before, wrong, self.size)
@@ -116,7 +129,8 @@ class _Levels:
             start = start + wrong if ties == 'pessimistic' else start
             # sum of (before + i) / (start + i) for i = 1 ... size
             total = self.size + (self.before - start) * (
-                _harmonic(start + self.size) - _harmonic(start))
+                _harmonic(start + self.size) - _harmonic(start)
+            )
         queries = len(self.has_pair)
         summed = total.new_zeros(queries).index_add_(0, self.owner, total)
         number = total.new_zeros(queries).index_add_(0, self.owner, self.size)

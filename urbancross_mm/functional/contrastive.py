@@ -14,9 +14,12 @@ NEGATIVES = ('all', 'hardest')
 REDUCTIONS = ('sum', 'mean')
 
 
-def positive_mask(image_keys: Tensor, text_image_keys: Tensor,
-                  image_caption_ids: Tensor | None = None,
-                  text_ids: Tensor | None = None) -> Tensor:
+def positive_mask(
+    image_keys: Tensor,
+    text_image_keys: Tensor,
+    image_caption_ids: Tensor | None = None,
+    text_ids: Tensor | None = None,
+) -> Tensor:
     """Say which texts of a batch are right for which pictures.
 
     A text is right for a picture that it was written for and, if the caption ids are given, for
@@ -49,10 +52,13 @@ def positive_mask(image_keys: Tensor, text_image_keys: Tensor,
     return mask
 
 
-def pairwise_ranking(scores: Tensor, margin: float = 0.2,
-                     negatives: Literal['all', 'hardest'] = 'all',
-                     reduction: Literal['sum', 'mean'] = 'sum',
-                     positives: Tensor | None = None) -> Tensor:
+def pairwise_ranking(
+    scores: Tensor,
+    margin: float = 0.2,
+    negatives: Literal['all', 'hardest'] = 'all',
+    reduction: Literal['sum', 'mean'] = 'sum',
+    positives: Tensor | None = None,
+) -> Tensor:
     """Hinge loss of every negative against the pair on the diagonal, in both directions.
 
     Args:
@@ -87,8 +93,10 @@ def pairwise_ranking(scores: Tensor, margin: float = 0.2,
     scores = as_float(scores)
     allowed = ~_with_diagonal(scores, positives)
     anchors = scores.diagonal()
-    hinges = [(margin + scores - anchors[:, None]).clamp(min=0).where(allowed, 0.0),
-              (margin + scores - anchors[None, :]).clamp(min=0).where(allowed, 0.0)]
+    hinges = [
+        (margin + scores - anchors[:, None]).clamp(min=0).where(allowed, 0.0),
+        (margin + scores - anchors[None, :]).clamp(min=0).where(allowed, 0.0),
+    ]
     if negatives == 'all':
         total = hinges[0].sum() + hinges[1].sum()
         count = 2 * allowed.sum()
@@ -100,8 +108,12 @@ def pairwise_ranking(scores: Tensor, margin: float = 0.2,
     return total if reduction == 'sum' else total / count.clamp(min=1)
 
 
-def info_nce(image_embeds: Tensor, text_embeds: Tensor, logit_scale: float | Tensor,
-             positives: Tensor | None = None) -> Tensor:
+def info_nce(
+    image_embeds: Tensor,
+    text_embeds: Tensor,
+    logit_scale: float | Tensor,
+    positives: Tensor | None = None,
+) -> Tensor:
     """Symmetric cross-entropy over the batch; several positives share the target evenly.
 
     Args:
@@ -128,12 +140,18 @@ def info_nce(image_embeds: Tensor, text_embeds: Tensor, logit_scale: float | Ten
     """
     logits = logit_scale * inner_product(image_embeds, text_embeds)  # (N, M)
     positives = _positives_or_diagonal(logits, positives)
-    return (_soft_cross_entropy(logits, positives)
-            + _soft_cross_entropy(logits.t(), positives.t())) / 2
+    return (
+        _soft_cross_entropy(logits, positives) + _soft_cross_entropy(logits.t(), positives.t())
+    ) / 2
 
 
-def siglip(image_embeds: Tensor, text_embeds: Tensor, logit_scale: float | Tensor,
-           logit_bias: float | Tensor, positives: Tensor | None = None) -> Tensor:
+def siglip(
+    image_embeds: Tensor,
+    text_embeds: Tensor,
+    logit_scale: float | Tensor,
+    logit_bias: float | Tensor,
+    positives: Tensor | None = None,
+) -> Tensor:
     """Binary cross-entropy of every pair of the batch, right or wrong, a picture.
 
     Args:
@@ -173,8 +191,10 @@ def _soft_cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
 def _positives_or_diagonal(logits: Tensor, positives: Tensor | None) -> Tensor:
     if positives is None:
         if logits.shape[0] != logits.shape[1]:
-            raise ValueError(f'{logits.shape[0]} pictures and {logits.shape[1]} texts: without '
-                             'positives there must be one text a picture')
+            raise ValueError(
+                f'{logits.shape[0]} pictures and {logits.shape[1]} texts: without '
+                'positives there must be one text a picture'
+            )
         return torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     _check_mask(logits, positives)
     return positives
@@ -195,8 +215,10 @@ def _largest(hinge: Tensor, dim: int) -> Tensor:
 
 def _check_mask(scores: Tensor, positives: Tensor) -> None:
     if positives.shape != scores.shape or positives.dtype != torch.bool:
-        raise ValueError(f'positives must be bool of shape {tuple(scores.shape)}, got '
-                         f'{positives.dtype} of shape {tuple(positives.shape)}')
+        raise ValueError(
+            f'positives must be bool of shape {tuple(scores.shape)}, got '
+            f'{positives.dtype} of shape {tuple(positives.shape)}'
+        )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

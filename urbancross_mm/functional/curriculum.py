@@ -8,8 +8,15 @@ from collections.abc import Sequence
 SCHEDULES = ('step', 'linear', 'table')
 
 
-def scheduled(stage: int, num_stages: int, schedule: str = 'step', start: float = 0.2,
-              end: float = 1.0, step: float = 0.2, table: Sequence[float] = ()) -> float:
+def scheduled(
+    stage: int,
+    num_stages: int,
+    schedule: str = 'step',
+    start: float = 0.2,
+    end: float = 1.0,
+    step: float = 0.2,
+    table: Sequence[float] = (),
+) -> float:
     """The value of a schedule at a stage.
 
     Args:

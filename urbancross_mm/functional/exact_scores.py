@@ -41,15 +41,20 @@ class Rows:
         self.name = name
         self.embeds = as_float(embeds.detach())
         # float64, so that short rows keep a length; in parts, because it makes a copy.
-        self.norms = torch.cat([
-            torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
-            for rows in self.embeds.split(1024)])  # (N,)
+        self.norms = torch.cat(
+            [
+                torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+                for rows in self.embeds.split(1024)
+            ]
+        )  # (N,)
         # NaN compares false; the product of two longer rows could overflow.
         longest = torch.finfo(self.embeds.dtype).max ** 0.5
         broken = (~(self.norms < longest)).nonzero().flatten()
         if len(broken):
-            raise ValueError(f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or '
-                             f'infinity, first rows {broken[:5].tolist()}')
+            raise ValueError(
+                f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or '
+                f'infinity, first rows {broken[:5].tolist()}'
+            )
 
     def __len__(self) -> int:
         return len(self.embeds)
@@ -83,13 +88,16 @@ def scores_of_pairs(queries: Rows, items: Rows, query: Tensor, item: Tensor) -> 
     Returns:
         Tensor: float64.
     """
-    parts = [(queries.embeds[row].double() * items.embeds[column].double()).sum(dim=1)
-             for row, column in zip(query.split(CHUNK_SIZE), item.split(CHUNK_SIZE))]
+    parts = [
+        (queries.embeds[row].double() * items.embeds[column].double()).sum(dim=1)
+        for row, column in zip(query.split(CHUNK_SIZE), item.split(CHUNK_SIZE))
+    ]
     return torch.cat(parts)
 
 
-def order_of_pairs(queries: Rows, items: Rows, query: Tensor, item: Tensor, other: Tensor
-                   ) -> Tensor:
+def order_of_pairs(
+    queries: Rows, items: Rows, query: Tensor, item: Tensor, other: Tensor
+) -> Tensor:
     """Whether a query prefers an item to another one: 1, 0 where they tie, -1.
 
     Args:
@@ -105,8 +113,11 @@ def order_of_pairs(queries: Rows, items: Rows, query: Tensor, item: Tensor, othe
     Returns:
         Tensor: float64.
     """
-    parts = [(queries.embeds[row].double()
-              * (items.embeds[column].double() - items.embeds[rival].double())).sum(dim=1)
-             for row, column, rival in zip(*(part.split(CHUNK_SIZE)
-                                             for part in (query, item, other)))]
+    parts = [
+        (
+            queries.embeds[row].double()
+            * (items.embeds[column].double() - items.embeds[rival].double())
+        ).sum(dim=1)
+        for row, column, rival in zip(*(part.split(CHUNK_SIZE) for part in (query, item, other)))
+    ]
     return torch.cat(parts).sign()

@@ -25,8 +25,9 @@ ROUNDING = 1e-12
 
 
 @torch.no_grad()
-def structure_agreement(image_embeds: Tensor, text_embeds: Tensor, temperature: float = 0.0,
-                        max_items: int = 2000) -> float:
+def structure_agreement(
+    image_embeds: Tensor, text_embeds: Tensor, temperature: float = 0.0, max_items: int = 2000
+) -> float:
     """Correlate the similarity of pictures with the similarity of the texts assigned to them.
 
     Where the two modalities really match, two pictures are as alike as the texts that the model
@@ -58,17 +59,21 @@ def structure_agreement(image_embeds: Tensor, text_embeds: Tensor, temperature: 
         <https://proceedings.mlr.press/v48/peyre16.html>`_.
     """
     if temperature < 0 or max_items < 3:
-        raise ValueError(f'temperature must be at least 0 and max_items at least 3, got '
-                         f'{temperature} and {max_items}')
+        raise ValueError(
+            f'temperature must be at least 0 and max_items at least 3, got '
+            f'{temperature} and {max_items}'
+        )
     images, texts = _unit_pair('image', image_embeds, 'text', text_embeds)
     if len(images) > max_items:
         places = torch.linspace(0, len(images) - 1, max_items, dtype=torch.float64)
         images = images[places.round().long().to(images.device)]
-    assigned = torch.cat([_assigned(chunk, texts, temperature)
-                          for chunk in images.split(CHUNK_SIZE)])
+    assigned = torch.cat(
+        [_assigned(chunk, texts, temperature) for chunk in images.split(CHUNK_SIZE)]
+    )
     row, column = torch.triu_indices(len(images), len(images), offset=1, device=images.device)
-    return _correlation(inner_product(images, images)[row, column],
-                        inner_product(assigned, assigned)[row, column])
+    return _correlation(
+        inner_product(images, images)[row, column], inner_product(assigned, assigned)[row, column]
+    )
 
 
 @torch.no_grad()
@@ -146,7 +151,7 @@ def hubness(query_embeds: Tensor, gallery_embeds: Tensor, k: int = 10) -> float:
         counts += above.sum(dim=0) + share @ tied.double()
     centred = counts - counts.mean()
     spread = float(centred.square().mean().sqrt())
-    return float(centred.pow(3).mean()) / spread ** 3 if spread > 1e-9 * k else 0.0
+    return float(centred.pow(3).mean()) / spread**3 if spread > 1e-9 * k else 0.0
 
 
 @torch.no_grad()
@@ -184,12 +189,15 @@ def proxy_a_distance(source: Tensor, target: Tensor, folds: int = 5, seed: int =
     if folds < 2:
         raise ValueError(f'a domain needs at least two rows, got {len(source)} and {len(target)}')
     generator = torch.Generator().manual_seed(seed)
-    parts = [(torch.randperm(len(rows), generator=generator) % folds).to(rows.device)
-             for rows in domains]
+    parts = [
+        (torch.randperm(len(rows), generator=generator) % folds).to(rows.device) for rows in domains
+    ]
     wrong = [0.0, 0.0]
     for fold in range(folds):
-        scores = _ridge_scores([rows[part != fold] for rows, part in zip(domains, parts)],
-                               [rows[part == fold] for rows, part in zip(domains, parts)])
+        scores = _ridge_scores(
+            [rows[part != fold] for rows, part in zip(domains, parts)],
+            [rows[part == fold] for rows, part in zip(domains, parts)],
+        )
         for side, (score, sign) in enumerate(zip(scores, (-1, 1))):
             # A score of exactly 0, as of constant embeddings, is a guess.
             wrong[side] += float((0.5 - 0.5 * sign * score.sign()).sum())
@@ -237,11 +245,15 @@ def _unit_pair(name: str, embeds: Tensor, other_name: str, other: Tensor) -> tup
     """Check two sets of embeddings and give their rows unit length."""
     for label, rows in ((name, embeds), (other_name, other)):
         if rows.dim() != 2 or len(rows) == 0:
-            raise ValueError(f'{label} embeddings must be (rows, width) with a row at least, got '
-                             f'{tuple(rows.shape)}')
+            raise ValueError(
+                f'{label} embeddings must be (rows, width) with a row at least, got '
+                f'{tuple(rows.shape)}'
+            )
         if not rows.isfinite().all():
             raise ValueError(f'{label} embeddings hold NaN or infinity')
     if embeds.shape[1] != other.shape[1]:
-        raise ValueError(f'{name} and {other_name} embeddings have different widths, '
-                         f'{embeds.shape[1]} and {other.shape[1]}')
+        raise ValueError(
+            f'{name} and {other_name} embeddings have different widths, '
+            f'{embeds.shape[1]} and {other.shape[1]}'
+        )
     return normalize(embeds.double()), normalize(other.to(embeds.device).double())

@@ -33,8 +33,13 @@ class PositiveRanks(NamedTuple):
     tied_positives: Tensor
 
 
-def positive_ranks(query_embeds: Tensor, gallery_embeds: Tensor, query_ids: Tensor,
-                   gallery_ids: Tensor, chunk_size: int = 1024) -> PositiveRanks:
+def positive_ranks(
+    query_embeds: Tensor,
+    gallery_embeds: Tensor,
+    query_ids: Tensor,
+    gallery_ids: Tensor,
+    chunk_size: int = 1024,
+) -> PositiveRanks:
     """Rank the best right item of every query, where right means: the same id.
 
     Args:
@@ -60,17 +65,25 @@ def positive_ranks(query_embeds: Tensor, gallery_embeds: Tensor, query_ids: Tens
     query_ids, gallery_ids = torch.as_tensor(query_ids), torch.as_tensor(gallery_ids)
     _check_rows('query_ids', query_ids, len(query_embeds))
     _check_rows('gallery_ids', gallery_ids, len(gallery_embeds))
-    pair_query, pair_gallery = pairs_of_equal_ids(query_ids.to(query_embeds.device),
-                                                   gallery_ids.to(query_embeds.device))
+    pair_query, pair_gallery = pairs_of_equal_ids(
+        query_ids.to(query_embeds.device), gallery_ids.to(query_embeds.device)
+    )
     missing = (torch.bincount(pair_query, minlength=len(query_ids)) == 0).nonzero().flatten()
     if len(missing):
-        raise ValueError(f'{len(missing)} of {len(query_ids)} queries have no item of their id in '
-                         f'the gallery, first ids {query_ids[missing[:5].cpu()].tolist()}')
+        raise ValueError(
+            f'{len(missing)} of {len(query_ids)} queries have no item of their id in '
+            f'the gallery, first ids {query_ids[missing[:5].cpu()].tolist()}'
+        )
     return ranks_from_pairs(query_embeds, gallery_embeds, pair_query, pair_gallery, chunk_size)
 
 
-def ranks_from_pairs(query_embeds: Tensor, gallery_embeds: Tensor, pair_query: Tensor,
-                     pair_gallery: Tensor, chunk_size: int = 1024) -> PositiveRanks:
+def ranks_from_pairs(
+    query_embeds: Tensor,
+    gallery_embeds: Tensor,
+    pair_query: Tensor,
+    pair_gallery: Tensor,
+    chunk_size: int = 1024,
+) -> PositiveRanks:
     """Rank the best right item of every query, where the right pairs are listed.
 
     Args:
@@ -89,16 +102,22 @@ def ranks_from_pairs(query_embeds: Tensor, gallery_embeds: Tensor, pair_query: T
     Raises:
         ValueError: As for :func:`positive_ranks`.
     """
-    tiles = ScoreTiles(query_embeds, gallery_embeds, pair_query, pair_gallery,
-                       names=('query', 'gallery'))
+    tiles = ScoreTiles(
+        query_embeds, gallery_embeds, pair_query, pair_gallery, names=('query', 'gallery')
+    )
     side = tiles.row_side()
     side.check_all_paired()
     return _ranks(tiles, [side], chunk_size)[0]
 
 
-def bidirectional_ranks(image_embeds: Tensor, text_embeds: Tensor, pair_image: Tensor,
-                        pair_text: Tensor, chunk_size: int = 1024, distractors: bool = False
-                        ) -> tuple[PositiveRanks, PositiveRanks]:
+def bidirectional_ranks(
+    image_embeds: Tensor,
+    text_embeds: Tensor,
+    pair_image: Tensor,
+    pair_text: Tensor,
+    chunk_size: int = 1024,
+    distractors: bool = False,
+) -> tuple[PositiveRanks, PositiveRanks]:
     """Rank in both directions from one pass over the scores.
 
     Args:
@@ -234,14 +253,23 @@ def pairs_of_equal_ids(query_ids: Tensor, gallery_ids: Tensor) -> tuple[Tensor, 
 def _ranks(tiles: ScoreTiles, sides: list[PairSide], chunk_size: int) -> list[PositiveRanks]:
     counts = [side.best() for side in sides]
     tiles.run(counts, chunk_size)
-    return [PositiveRanks(*(numbers[side.has_pair] for numbers in (
-        count.above, count.tied, side.tied_with(count)))) for side, count in zip(sides, counts)]
+    return [
+        PositiveRanks(
+            *(
+                numbers[side.has_pair]
+                for numbers in (count.above, count.tied, side.tied_with(count))
+            )
+        )
+        for side, count in zip(sides, counts)
+    ]
 
 
 def _check_rows(name: str, ids: Tensor, rows: int) -> None:
     if ids.dim() != 1 or len(ids) != rows or ids.is_floating_point():
-        raise ValueError(f'{name} must be {rows} integers, one an embedding; got {ids.dtype} of '
-                         f'shape {tuple(ids.shape)}')
+        raise ValueError(
+            f'{name} must be {rows} integers, one an embedding; got {ids.dtype} of '
+            f'shape {tuple(ids.shape)}'
+        )
 
 
 def _check_ties(ties: str) -> None:

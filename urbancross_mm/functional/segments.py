@@ -33,11 +33,15 @@ def unpack_bits(bits: Tensor, num_segments: int) -> Tensor:
         ValueError: If the field holds fewer than K masks or has another number of dimensions.
     """
     if bits.dim() != 4 or bits.is_floating_point():
-        raise ValueError(f'bits must be integers of shape (B, P, H, W), got {bits.dtype} of shape '
-                         f'{tuple(bits.shape)}')
+        raise ValueError(
+            f'bits must be integers of shape (B, P, H, W), got {bits.dtype} of shape '
+            f'{tuple(bits.shape)}'
+        )
     if not 0 <= num_segments <= bits.shape[1] * BITS_PER_PLANE:
-        raise ValueError(f'{bits.shape[1]} planes hold {bits.shape[1] * BITS_PER_PLANE} masks, '
-                         f'asked for {num_segments}')
+        raise ValueError(
+            f'{bits.shape[1]} planes hold {bits.shape[1] * BITS_PER_PLANE} masks, '
+            f'asked for {num_segments}'
+        )
     flags = (1 << torch.arange(BITS_PER_PLANE, device=bits.device)).to(bits.dtype)
     masks = bits.new_empty((bits.shape[0], num_segments, *bits.shape[2:]), dtype=torch.bool)
     # One mask at a time: K int32 copies of the field at once cost seven times as much on a CPU.
@@ -97,11 +101,14 @@ def compose_crop(image: Tensor, masks: Tensor, size: tuple[int, int] | None = No
     y = _sample_positions(top, bottom, height, image.shape[2])  # (B, K, h)
     x = _sample_positions(left, right, width, image.shape[3])  # (B, K, w)
     batch, num_segments = masks.shape[:2]
-    grid = torch.stack([x[:, :, None, :].expand(-1, -1, height, -1),
-                        y[:, :, :, None].expand(-1, -1, -1, width)], dim=-1)
+    grid = torch.stack(
+        [x[:, :, None, :].expand(-1, -1, height, -1), y[:, :, :, None].expand(-1, -1, -1, width)],
+        dim=-1,
+    )
     # The K crops of a picture are stacked along the height, so the picture is never copied.
-    crops = grid_sample(image.float(), grid.flatten(1, 2), padding_mode='border',
-                        align_corners=False)
+    crops = grid_sample(
+        image.float(), grid.flatten(1, 2), padding_mode='border', align_corners=False
+    )
     crops = crops.round_().clamp_(0, 255).to(torch.uint8)
     return crops.view(batch, image.shape[1], num_segments, height, width).transpose(1, 2)
 
@@ -125,10 +132,17 @@ def _sample_positions(start: Tensor, stop: Tensor, count: int, length: int) -> T
 
 def _check_masks(image: Tensor, masks: Tensor) -> None:
     if image.dtype != torch.uint8 or image.dim() != 4:
-        raise ValueError(f'image must be uint8 of shape (B, 3, H, W), got {image.dtype} of shape '
-                         f'{tuple(image.shape)}')
+        raise ValueError(
+            f'image must be uint8 of shape (B, 3, H, W), got {image.dtype} of shape '
+            f'{tuple(image.shape)}'
+        )
     wanted = (image.shape[0], *image.shape[2:])
-    if masks.dtype != torch.bool or masks.dim() != 4 or (
-            masks.shape[0], *masks.shape[2:]) != wanted:
-        raise ValueError(f'masks must be bool of shape (B, K, H, W) for an image of shape '
-                         f'{tuple(image.shape)}, got {masks.dtype} of shape {tuple(masks.shape)}')
+    if (
+        masks.dtype != torch.bool
+        or masks.dim() != 4
+        or (masks.shape[0], *masks.shape[2:]) != wanted
+    ):
+        raise ValueError(
+            f'masks must be bool of shape (B, K, H, W) for an image of shape '
+            f'{tuple(image.shape)}, got {masks.dtype} of shape {tuple(masks.shape)}'
+        )

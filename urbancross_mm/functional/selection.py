@@ -46,8 +46,14 @@ def fuse(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
-                   mode: str = 'cumulative', stage: int = 0, floor: float = 0.05) -> Selection:
+def select_similar(
+    source_embeds: Tensor,
+    target_embeds: Tensor,
+    ratio: float,
+    mode: str = 'cumulative',
+    stage: int = 0,
+    floor: float = 0.05,
+) -> Selection:
     r"""Take the source samples that are most similar to the target batch on average.
 
     With :math:`S = e_t e_s^T` and :math:`a_j = \operatorname{mean}_i S_{ij}`, the source samples
@@ -79,8 +85,10 @@ def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
         UrbanCross (https://arxiv.org/abs/2404.14241), adaptive curriculum-based source sampler.
     """
     if not len(source_embeds) or not len(target_embeds):
-        raise ValueError(f'selection needs samples of both domains, got {len(source_embeds)} '
-                         f'of the source and {len(target_embeds)} of the target')
+        raise ValueError(
+            f'selection needs samples of both domains, got {len(source_embeds)} '
+            f'of the source and {len(target_embeds)} of the target'
+        )
     if mode not in MODES:
         raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
     if not 0 < ratio <= 1:
@@ -94,9 +102,11 @@ def select_similar(source_embeds: Tensor, target_embeds: Tensor, ratio: float,
     begin = 0
     if mode == 'window':
         begin = min(stage * count, len(ranking) - count)
-    indices = ranking[begin:begin + count]
-    weights = (importance(closeness[indices], floor),
-               importance(similarity[:, indices].mean(dim=1), floor))
+    indices = ranking[begin : begin + count]
+    weights = (
+        importance(closeness[indices], floor),
+        importance(similarity[:, indices].mean(dim=1), floor),
+    )
     return Selection(indices, *(weight.to(as_float(source_embeds).dtype) for weight in weights))
 
 

@@ -37,8 +37,9 @@ class SideCounts:
         - chosen, threshold: ``(Q,)``.
     """
 
-    def __init__(self, queries: Rows, items: Rows, chosen: Tensor, threshold: Tensor, axis: int
-                 ) -> None:
+    def __init__(
+        self, queries: Rows, items: Rows, chosen: Tensor, threshold: Tensor, axis: int
+    ) -> None:
         self.queries, self.items, self.axis = queries, items, axis
         self.chosen, self.threshold = chosen, threshold
         # What float64 may be off by, for an item of length 1.
@@ -47,8 +48,9 @@ class SideCounts:
         self.above = torch.zeros_like(chosen)
         self.tied = torch.zeros_like(chosen)
 
-    def add(self, tile: Tensor, room: Tensor, first: tuple[int, int],
-            precise: Callable[[], Tensor]) -> None:
+    def add(
+        self, tile: Tensor, room: Tensor, first: tuple[int, int], precise: Callable[[], Tensor]
+    ) -> None:
         """Count the items of one tile.
 
         Args:
@@ -78,7 +80,7 @@ class SideCounts:
 
     def _compare(self, tile: Tensor, room: Tensor, first: tuple[int, int]) -> _Close:
         """Count what the rounding of the tile cannot change, and what it can."""
-        longest = float(self.items.norms[first[1]:first[1] + tile.shape[1]].amax())
+        longest = float(self.items.norms[first[1] : first[1] + tile.shape[1]].amax())
         low, high = self._bounds(longest, tile.dtype)
         query = torch.arange(first[0], first[0] + len(tile), device=tile.device)
         ones = room.new_ones(tile.shape[1])
@@ -88,7 +90,7 @@ class SideCounts:
         rows = reaching.nonzero().flatten()
         if 2 * len(rows) < len(tile):  # a good model: most queries have nothing above
             tile, query, reaching = tile[rows], query[rows], reaching[rows]
-        above = torch.mv(torch.gt(tile, high[query, None], out=room[:len(tile)]), ones)
+        above = torch.mv(torch.gt(tile, high[query, None], out=room[: len(tile)]), ones)
         return _Close(query, tile, above, reaching - above)
 
     def _bounds(self, longest: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -97,18 +99,24 @@ class SideCounts:
         if known is None or not longest <= known[0] <= 2 * longest:
             # What underflows is lost besides.
             smallest = self.queries.embeds.shape[1] * torch.finfo(dtype).tiny
-            error = (self.queries.error_bound(dtype) * longest * self.queries.norms
-                     + self.noise * self.items.norms[self.chosen] + smallest)
+            error = (
+                self.queries.error_bound(dtype) * longest * self.queries.norms
+                + self.noise * self.items.norms[self.chosen]
+                + smallest
+            )
             infinity = torch.tensor(torch.inf, dtype=dtype, device=error.device)
-            known = (longest, torch.nextafter((self.threshold - error).to(dtype), -infinity),
-                     torch.nextafter((self.threshold + error).to(dtype), infinity))
+            known = (
+                longest,
+                torch.nextafter((self.threshold - error).to(dtype), -infinity),
+                torch.nextafter((self.threshold + error).to(dtype), infinity),
+            )
             self.bounds[dtype] = known
         return known[1:]
 
     def _without_equal(self, tile: Tensor, first: tuple[int, int]) -> Tensor:
         """Count the items that equal the chosen one, of which there may be many, and drop them."""
         here = slice(first[0], first[0] + len(tile))
-        item = self.items.labels[first[1]:first[1] + tile.shape[1]]
+        item = self.items.labels[first[1] : first[1] + tile.shape[1]]
         equal = self.items.labels[self.chosen[here], None] == item
         equal |= self.queries.norms[here, None] == 0  # such a query scores all items alike
         equal &= tile > -torch.inf
@@ -121,7 +129,8 @@ class SideCounts:
         lengths = self.items.norms[item] + self.items.norms[self.chosen[query]]
         unsure = gap.abs() < self.noise[query] * lengths
         order = gap.sign()
-        order[unsure] = order_of_pairs(self.queries, self.items, query[unsure], item[unsure],
-                                       self.chosen[query[unsure]])
+        order[unsure] = order_of_pairs(
+            self.queries, self.items, query[unsure], item[unsure], self.chosen[query[unsure]]
+        )
         self.above.index_add_(0, query, (order > 0).long())
         self.tied.index_add_(0, query, (order == 0).long())

@@ -110,5 +110,6 @@ def distances(first: Tensor, second: Tensor) -> Tensor:
     Returns:
         Tensor: In float32 at least.
     """
-    return torch.cdist(as_float(first), as_float(second),
-                       compute_mode='donot_use_mm_for_euclid_dist')
+    return torch.cdist(
+        as_float(first), as_float(second), compute_mode='donot_use_mm_for_euclid_dist'
+    )

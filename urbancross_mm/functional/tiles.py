@@ -32,8 +32,9 @@ class PairSide:
         - owner, partner, scores: ``(P,)``.
     """
 
-    def __init__(self, queries: Rows, items: Rows, owner: Tensor, partner: Tensor, scores: Tensor,
-                 axis: int) -> None:
+    def __init__(
+        self, queries: Rows, items: Rows, owner: Tensor, partner: Tensor, scores: Tensor, axis: int
+    ) -> None:
         self.has_pair = torch.bincount(owner, minlength=len(queries)) > 0  # (Q,)
         self.queries, self.items, self.axis = queries, items, axis
         self.owner, self.partner, self.scores = owner, partner, scores
@@ -42,8 +43,10 @@ class PairSide:
         """Refuse a query without a right item."""
         missing = (~self.has_pair).nonzero().flatten()
         if len(missing):
-            raise ValueError(f'{len(missing)} of {len(self.queries)} {self.queries.name} rows have '
-                             f'no right item, first rows {missing[:5].tolist()}')
+            raise ValueError(
+                f'{len(missing)} of {len(self.queries)} {self.queries.name} rows have '
+                f'no right item, first rows {missing[:5].tolist()}'
+            )
 
     def best(self) -> SideCounts:
         """Prepare counting against the best right item of every query."""
@@ -83,32 +86,42 @@ class ScoreTiles:
         ValueError: If the shapes do not fit, an embedding is not finite, or a pair points outside.
     """
 
-    def __init__(self, rows: Tensor, columns: Tensor, pair_row: Tensor, pair_column: Tensor,
-                 names: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        rows: Tensor,
+        columns: Tensor,
+        pair_row: Tensor,
+        pair_column: Tensor,
+        names: tuple[str, str],
+    ) -> None:
         wider = torch.promote_types(rows.dtype, columns.dtype)
         self.rows = Rows(names[0], rows.to(wider))
         self.columns = Rows(names[1], columns.to(self.rows.embeds.device, wider))
         if rows.shape[1] != columns.shape[1]:
-            raise ValueError(f'embeddings have different widths, {rows.shape[1]} and '
-                             f'{columns.shape[1]}')
+            raise ValueError(
+                f'embeddings have different widths, {rows.shape[1]} and {columns.shape[1]}'
+            )
         if len(pair_row) != len(pair_column):
             raise ValueError(f'{len(pair_row)} rows and {len(pair_column)} columns make no pairs')
         # A pair that is listed twice would count twice among the tied.
-        pairs = torch.unique(_checked_index(pair_row, self.rows) * len(columns)
-                             + _checked_index(pair_column, self.columns))
+        pairs = torch.unique(
+            _checked_index(pair_row, self.rows) * len(columns)
+            + _checked_index(pair_column, self.columns)
+        )
         self.pair_row, self.pair_column = pairs // len(columns), pairs % len(columns)
-        self.pair_scores = scores_of_pairs(
-            self.rows, self.columns, self.pair_row, self.pair_column)
+        self.pair_scores = scores_of_pairs(self.rows, self.columns, self.pair_row, self.pair_column)
 
     def row_side(self) -> PairSide:
         """The pairs as the rows see them."""
-        return PairSide(self.rows, self.columns, self.pair_row, self.pair_column,
-                        self.pair_scores, axis=1)
+        return PairSide(
+            self.rows, self.columns, self.pair_row, self.pair_column, self.pair_scores, axis=1
+        )
 
     def column_side(self) -> PairSide:
         """The pairs as the columns see them."""
-        return PairSide(self.columns, self.rows, self.pair_column, self.pair_row,
-                        self.pair_scores, axis=0)
+        return PairSide(
+            self.columns, self.rows, self.pair_column, self.pair_row, self.pair_scores, axis=0
+        )
 
     @torch.no_grad()
     def run(self, sides: list[SideCounts], chunk_size: int) -> None:
@@ -129,14 +142,14 @@ class ScoreTiles:
         scores, buffer = rows.new_empty(2, height * width)
         with FullPrecision(rows.device):
             for row, column, pairs in self._tiles(chunk_size):
-                left, right = rows[row:row + chunk_size], columns[column:column + chunk_size]
-                tile = scores[:len(left) * len(right)].view(len(left), len(right))
+                left, right = rows[row : row + chunk_size], columns[column : column + chunk_size]
+                tile = scores[: len(left) * len(right)].view(len(left), len(right))
                 torch.mm(left, right.t(), out=tile)
                 tile[pairs] = -torch.inf
                 # Once a tile, whichever side asks for it; hardly ever for ordinary embeddings.
                 precise = cache(partial(_precise_tile, left, right, pairs))
                 for side in sides:
-                    side.add(tile, buffer[:tile.numel()].view_as(tile), (row, column), precise)
+                    side.add(tile, buffer[: tile.numel()].view_as(tile), (row, column), precise)
 
     def _tiles(self, chunk_size: int) -> Iterator[tuple[int, int, tuple[Tensor, Tensor]]]:
         """Yield first row, first column and the right pairs of every tile, inside the tile."""
@@ -145,8 +158,10 @@ class ScoreTiles:
         tile_of_pair = self.pair_row // chunk_size * across + self.pair_column // chunk_size
         order = tile_of_pair.argsort()
         sizes = torch.bincount(tile_of_pair, minlength=down * across).tolist()
-        pairs = zip((self.pair_row % chunk_size)[order].split(sizes),
-                    (self.pair_column % chunk_size)[order].split(sizes))
+        pairs = zip(
+            (self.pair_row % chunk_size)[order].split(sizes),
+            (self.pair_column % chunk_size)[order].split(sizes),
+        )
         for index, pair in enumerate(pairs):
             yield index // across * chunk_size, index % across * chunk_size, pair
 
@@ -160,6 +175,8 @@ def _precise_tile(left: Tensor, right: Tensor, pairs: tuple[Tensor, Tensor]) -> 
 def _checked_index(index: Tensor, rows: Rows) -> Tensor:
     index = torch.as_tensor(index, device=rows.embeds.device)
     if len(index) and (int(index.min()) < 0 or int(index.max()) >= len(rows)):
-        raise ValueError(f'pairs point at rows {int(index.min())} to {int(index.max())} of '
-                         f'{len(rows)} embeddings')
+        raise ValueError(
+            f'pairs point at rows {int(index.min())} to {int(index.max())} of '
+            f'{len(rows)} embeddings'
+        )
     return index.long()

@@ -19,8 +19,13 @@ LARGEST_SPREAD = 300.0
 LARGEST_ERROR = 0.05
 
 
-def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
-             rows: Tensor | None = None, columns: Tensor | None = None) -> Tensor:
+def sinkhorn(
+    scores: Tensor,
+    eps: float = 0.05,
+    iterations: int = 50,
+    rows: Tensor | None = None,
+    columns: Tensor | None = None,
+) -> Tensor:
     r"""The entropic transport plan that maximises the total score.
 
     .. math::
@@ -62,8 +67,9 @@ def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
         raise ValueError('nothing to transport by: the scores hold NaN or infinity')
     logits = as_float(scores.detach()) / eps
     if not logits.isfinite().all():
-        raise ValueError(f'the scores, up to {float(scores.abs().max()):g}, are too large for '
-                         f'eps={eps}')
+        raise ValueError(
+            f'the scores, up to {float(scores.abs().max()):g}, are too large for eps={eps}'
+        )
     log_rows, log_columns = _log_mass(rows, logits, 0), _log_mass(columns, logits, 1)
     if logits.max() - logits.min() < LARGEST_SPREAD:
         plan = _scale(logits, log_rows.double().exp(), log_columns.double().exp(), iterations)
@@ -71,8 +77,11 @@ def sinkhorn(scores: Tensor, eps: float = 0.05, iterations: int = 50,
         plan = _scale_logarithms(logits, log_rows, log_columns, iterations)
     if (plan.sum(dim=1) - log_rows.exp()).abs().sum() > LARGEST_ERROR:
         # The text is the same every time, so that Python shows it once.
-        warnings.warn(f'sinkhorn has not converged after iterations={iterations} at eps={eps}: '
-                      'raise either', RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            f'sinkhorn has not converged after iterations={iterations} at eps={eps}: raise either',
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return plan
 
 
@@ -85,8 +94,9 @@ def _scale(logits: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> Te
     return (row_scaling[:, None] * kernel * column_scaling).to(logits.dtype)
 
 
-def _scale_logarithms(logits: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: int
-                      ) -> Tensor:
+def _scale_logarithms(
+    logits: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: int
+) -> Tensor:
     column_scaling = torch.zeros_like(log_columns)
     for _ in range(iterations):
         row_scaling = log_rows - torch.logsumexp(logits + column_scaling, dim=1)
@@ -151,12 +161,17 @@ def mutual_nearest(scores: Tensor) -> MutualPairs:
 def _log_mass(mass: Tensor | None, logits: Tensor, dim: int) -> Tensor:
     size = logits.shape[dim]
     if mass is None:
-        return torch.full((size,), -torch.tensor(float(size)).log().item(), dtype=logits.dtype,
-                          device=logits.device)
+        return torch.full(
+            (size,),
+            -torch.tensor(float(size)).log().item(),
+            dtype=logits.dtype,
+            device=logits.device,
+        )
     if mass.shape != (size,):
         raise ValueError(f'{size} items need as many masses, got shape {tuple(mass.shape)}')
     if not mass.isfinite().all() or mass.min() < 0 or mass.sum() <= 0:
-        raise ValueError('masses must be finite, at least 0 and not all 0, got '
-                         f'{mass.tolist()[:5]}')
+        raise ValueError(
+            f'masses must be finite, at least 0 and not all 0, got {mass.tolist()[:5]}'
+        )
     # A mass of 0 would be the logarithm of 0 in both scalings, and their difference not a number.
     return (mass / mass.sum()).to(logits).clamp(min=1e-30).log()

@@ -36,7 +36,7 @@ class FloatBuffers:
             if array.shape == shape and sys.getrefcount(array) == IDLE_REFERENCES:
                 return torch.from_numpy(array)
         # numpy asks the system for huge pages, torch does not.
-        self._arrays = [*self._arrays[1 - KEPT:], np.empty(shape, dtype=np.float32)]
+        self._arrays = [*self._arrays[1 - KEPT :], np.empty(shape, dtype=np.float32)]
         return torch.from_numpy(self._arrays[-1])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FloatBuffers:

@@ -61,10 +61,16 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-                 stats: str | None = None, num_segments: int = 10, segment_mode: str = 'white',
-                 segment_size: int | Sequence[int] | None = None, non_blocking: bool = True
-                 ) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        stats: str | None = None,
+        num_segments: int = 10,
+        segment_mode: str = 'white',
+        segment_size: int | Sequence[int] | None = None,
+        non_blocking: bool = True,
+    ) -> None:
         super().__init__(non_blocking=non_blocking)
         mean, std = _statistics(mean, std, stats)
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -93,7 +99,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         if 'text' in raw:
             texts = raw['text']
             inputs['text'] = self.cast_data(
-                texts.flatten(0, 1) if isinstance(texts, Tensor) else torch.cat(list(texts)))
+                texts.flatten(0, 1) if isinstance(texts, Tensor) else torch.cat(list(texts))
+            )
         image = None
         if 'image' in raw:
             image = self._stack(raw['image'], 'image')
@@ -124,11 +131,14 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
     def _compose(self, image: Tensor | None, bits: Tensor) -> dict[str, Tensor]:
         if image is None:
-            raise ValueError('segment masks came without their pictures: the pipeline needs '
-                             'LoadImage')
+            raise ValueError(
+                'segment masks came without their pictures: the pipeline needs LoadImage'
+            )
         if bits.shape[2:] != image.shape[2:]:
-            raise ValueError(f'masks of {tuple(bits.shape[2:])} for pictures of '
-                             f'{tuple(image.shape[2:])}: the pipeline needs ResizeImage')
+            raise ValueError(
+                f'masks of {tuple(bits.shape[2:])} for pictures of '
+                f'{tuple(image.shape[2:])}: the pipeline needs ResizeImage'
+            )
         size = self.segment_size or tuple(image.shape[2:])
         if self.segment_mode == 'white' and size != tuple(image.shape[2:]):
             image, bits = _resize(image, bits, size)
@@ -159,7 +169,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
     def _published(self, raw: dict[str, Any]) -> dict[str, Tensor]:
         """Segments that were stored as pictures: ``(B, K, 3, h, w)``."""
-        segments = self._stack(raw['segment_images'], 'segment_images')[:, :self.num_segments]
+        segments = self._stack(raw['segment_images'], 'segment_images')[:, : self.num_segments]
         count = self._stack(raw['segment_count'], 'segment_count')
         slots = torch.arange(segments.shape[1], device=segments.device)
         return dict(segments=self.normalize(segments), segment_mask=slots < count[:, None])
@@ -169,8 +179,10 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         if not isinstance(values, Tensor):
             shapes = sorted({tuple(value.shape) for value in values})
             if len(shapes) > 1:
-                raise ValueError(f'{name} of one batch differ in shape: {shapes}; bring them to '
-                                 'one size in the pipeline (ResizeImage, RandomCropImage)')
+                raise ValueError(
+                    f'{name} of one batch differ in shape: {shapes}; bring them to '
+                    'one size in the pipeline (ResizeImage, RandomCropImage)'
+                )
             # Stacked first: one copy to the device, not one a sample.
             values = torch.stack(list(values))
         return self.cast_data(values)
@@ -182,19 +194,23 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         return self.cast_data(samples)
 
 
-def _statistics(mean: Sequence[float] | None, std: Sequence[float] | None, stats: str | None
-                ) -> tuple[Sequence[float], Sequence[float]]:
+def _statistics(
+    mean: Sequence[float] | None, std: Sequence[float] | None, stats: str | None
+) -> tuple[Sequence[float], Sequence[float]]:
     if mean is None and std is None:
         stats = stats or 'clip'
         if stats not in STATISTICS:
             raise ValueError(f'stats must be one of {tuple(STATISTICS)}, got {stats!r}')
         return STATISTICS[stats]
     if mean is None or std is None or stats is not None:
-        raise ValueError(f'give both mean and std, or stats alone; got mean={mean!r}, '
-                         f'std={std!r}, stats={stats!r}')
+        raise ValueError(
+            f'give both mean and std, or stats alone; got mean={mean!r}, '
+            f'std={std!r}, stats={stats!r}'
+        )
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise ValueError(f'mean and std need three values each, std positive; got {mean!r} and '
-                         f'{std!r}')
+        raise ValueError(
+            f'mean and std need three values each, std positive; got {mean!r} and {std!r}'
+        )
     return mean, std
 
 
@@ -212,5 +228,6 @@ def _resize(image: Tensor, bits: Tensor, size: tuple[int, int]) -> tuple[Tensor,
     resized = interpolate(image.float(), size, mode='bilinear', antialias=True)
     rows, columns = (
         ((torch.arange(new, device=bits.device) + 0.5) * (old / new)).long().clamp_(max=old - 1)
-        for new, old in zip(size, bits.shape[2:]))
+        for new, old in zip(size, bits.shape[2:])
+    )
     return resized.round_().clamp_(0, 255).to(torch.uint8), bits[:, :, rows][..., columns]

@@ -51,8 +51,9 @@ class BaseIndex(ABC):
     def _search(self, queries: Tensor, topk: int, rows: Tensor | None) -> SearchResult:
         """Search checked ``(Q, D)`` queries, among ``rows`` (ascending) or all rows if None."""
 
-    def search(self, queries: Tensor, topk: int = 10,
-               where: Tensor | Sequence[bool] | None = None) -> SearchResult:
+    def search(
+        self, queries: Tensor, topk: int = 10, where: Tensor | Sequence[bool] | None = None
+    ) -> SearchResult:
         """Find the best rows of each query, best first.
 
         Args:
@@ -77,13 +78,17 @@ class BaseIndex(ABC):
             raise ValueError(f'topk must be at least 1, a whole number, got {topk!r}')
         queries = queries[None] if queries.dim() == 1 else queries
         if queries.dim() != 2 or len(queries) == 0 or not bool(queries.isfinite().all()):
-            raise ValueError(f'queries must be finite and of shape (Q, D) or (D,), got shape '
-                             f'{tuple(queries.shape)}')
+            raise ValueError(
+                f'queries must be finite and of shape (Q, D) or (D,), got shape '
+                f'{tuple(queries.shape)}'
+            )
         rows = None if where is None else self._allowed_rows(torch.as_tensor(where))
         return self._search(queries, topk, rows)
 
     def _allowed_rows(self, where: Tensor) -> Tensor:
         if where.dtype != torch.bool or where.shape != (len(self),):
-            raise ValueError(f'where must be {len(self)} bools, one a row; got {where.dtype} of '
-                             f'shape {tuple(where.shape)}')
+            raise ValueError(
+                f'where must be {len(self)} bools, one a row; got {where.dtype} of '
+                f'shape {tuple(where.shape)}'
+            )
         return where.nonzero().flatten()

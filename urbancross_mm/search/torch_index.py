@@ -37,8 +37,9 @@ class TorchIndex(BaseIndex):
         tensor([[1]])
     """
 
-    def __init__(self, dtype: str = 'float32', device: str = 'cpu', chunk_size: int = 65536
-                 ) -> None:
+    def __init__(
+        self, dtype: str = 'float32', device: str = 'cpu', chunk_size: int = 65536
+    ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {tuple(DTYPES)}, got {dtype!r}')
         if chunk_size < 1:
@@ -63,8 +64,9 @@ class TorchIndex(BaseIndex):
             ValueError: If the shape or width does not fit, or a value is not finite.
         """
         if embeds.dim() != 2 or not bool(embeds.isfinite().all()):
-            raise ValueError(f'embeds must be finite and of shape (N, D), got shape '
-                             f'{tuple(embeds.shape)}')
+            raise ValueError(
+                f'embeds must be finite and of shape (N, D), got shape {tuple(embeds.shape)}'
+            )
         embeds = embeds.detach().to(self._embeds)
         if len(embeds):
             self._longest = max(self._longest, float(as_float(embeds).norm(dim=1).amax()))
@@ -85,23 +87,34 @@ class TorchIndex(BaseIndex):
         with FullPrecision(queries.device):
             for embeds, numbers in self._chunks(rows):
                 scores = queries @ embeds.t()  # (Q, C)
-                best = [self._merge(found, query, row, embeds, numbers, topk)
-                        for found, query, row in zip(best, queries, scores)]
-        return SearchResult(torch.stack([score for score, _ in best]).float(),
-                            torch.stack([index for _, index in best]))
+                best = [
+                    self._merge(found, query, row, embeds, numbers, topk)
+                    for found, query, row in zip(best, queries, scores)
+                ]
+        return SearchResult(
+            torch.stack([score for score, _ in best]).float(),
+            torch.stack([index for _, index in best]),
+        )
 
     def _chunks(self, rows: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield float embeddings and row numbers, a chunk at a time."""
         if rows is None:
             for start in range(0, len(self), self.chunk_size):
-                embeds = as_float(self._embeds[start:start + self.chunk_size])
+                embeds = as_float(self._embeds[start : start + self.chunk_size])
                 yield embeds, torch.arange(start, start + len(embeds), device=embeds.device)
         elif len(rows):
             for numbers in rows.split(self.chunk_size):
                 yield as_float(self._embeds[numbers]), numbers
 
-    def _merge(self, found: tuple[Tensor, Tensor], query: Tensor, scores: Tensor, embeds: Tensor,
-               numbers: Tensor, topk: int) -> tuple[Tensor, Tensor]:
+    def _merge(
+        self,
+        found: tuple[Tensor, Tensor],
+        query: Tensor,
+        scores: Tensor,
+        embeds: Tensor,
+        numbers: Tensor,
+        topk: int,
+    ) -> tuple[Tensor, Tensor]:
         """Merge the rows of one chunk into the best of one query."""
         floor = scores.topk(min(topk, len(scores))).values[-1]
         if len(found[0]) == topk:
@@ -109,8 +122,9 @@ class TorchIndex(BaseIndex):
         # Two scores may each be off by the rounding of a product of this width.
         rounding = (len(query) + 2) * torch.finfo(scores.dtype).eps * query.norm() * self._longest
         near = (scores >= floor - rounding).nonzero().flatten()
-        exact = torch.cat([(query.double() * embeds[part].double()).sum(dim=1)
-                           for part in near.split(EXACT_ROWS)])
+        exact = torch.cat(
+            [(query.double() * embeds[part].double()).sum(dim=1) for part in near.split(EXACT_ROWS)]
+        )
         scores = torch.cat([found[0], exact])
         # Stable, and lower rows come first: so they do among equals.
         order = scores.argsort(descending=True, stable=True)[:topk]
@@ -118,5 +132,6 @@ class TorchIndex(BaseIndex):
 
     def _check_width(self, name: str, embeds: Tensor) -> None:
         if embeds.shape[1] != self._embeds.shape[1]:
-            raise ValueError(f'{name} have width {embeds.shape[1]}, the index has width '
-                             f'{self._embeds.shape[1]}')
+            raise ValueError(
+                f'{name} have width {embeds.shape[1]}, the index has width {self._embeds.shape[1]}'
+            )

@@ -61,19 +61,25 @@ class Gallery:
 
     def __post_init__(self) -> None:
         if self.embeds.dim() != 2 or not self.embeds.is_floating_point():
-            raise ValueError(f'embeds must be floating of shape (N, D), got {self.embeds.dtype} of '
-                             f'shape {tuple(self.embeds.shape)}')
+            raise ValueError(
+                f'embeds must be floating of shape (N, D), got {self.embeds.dtype} of '
+                f'shape {tuple(self.embeds.shape)}'
+            )
         if not self.metadata:
             self.metadata = [{} for _ in self.ids]
         if not len(self.embeds) == len(self.ids) == len(self.metadata):
-            raise ValueError(f'{len(self.embeds)} embeddings, {len(self.ids)} ids and '
-                             f'{len(self.metadata)} metadata records do not belong together')
+            raise ValueError(
+                f'{len(self.embeds)} embeddings, {len(self.ids)} ids and '
+                f'{len(self.metadata)} metadata records do not belong together'
+            )
         if len(self.stamps) not in (0, len(self.ids)):
             raise ValueError(f'{len(self.stamps)} stamps for {len(self.ids)} ids')
         bad = (~self.embeds.isfinite().all(dim=1)).nonzero().flatten().tolist()
         if bad:
-            raise ValueError(f'{len(bad)} of {len(self)} embeddings are not finite, the first is '
-                             f'that of {self.ids[bad[0]]}')
+            raise ValueError(
+                f'{len(bad)} of {len(self)} embeddings are not finite, the first is '
+                f'that of {self.ids[bad[0]]}'
+            )
 
     @property
     def names(self) -> list[str]:
@@ -90,8 +96,10 @@ class Gallery:
         Returns:
             bool: False if a picture, its file, its metadata or the model is another.
         """
-        return all(getattr(self, name) == getattr(other, name) for name in (
-            'fingerprint', 'folder', 'ids', 'stamps', 'metadata'))
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ('fingerprint', 'folder', 'ids', 'stamps', 'metadata')
+        )
 
     def changed_files(self) -> list[str]:
         """Find the files that have another content than when they were encoded.
@@ -104,13 +112,17 @@ class Gallery:
         Raises:
             OSError: If one cannot be read.
         """
+
         def has_changed(one: tuple[str, FileStamp]) -> bool:
             path, stamp = one
             return Path(path).is_file() and stamp.renewed(path) is None
 
         known = list(zip(self.ids, self.stamps))
-        return [path for (path, _), changed in zip(
-            known, map_threads(has_changed, known, WORKERS)) if changed]
+        return [
+            path
+            for (path, _), changed in zip(known, map_threads(has_changed, known, WORKERS))
+            if changed
+        ]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -125,9 +137,11 @@ class Gallery:
             ValueError: If it is not the gallery's own.
         """
         if self.fingerprint != expected:
-            raise ValueError('stale gallery: another model, checkpoint or pipeline made it '
-                             f'({self.fingerprint[:8]}, now {expected[:8]}): remove the file or '
-                             'name another one, and it is built again')
+            raise ValueError(
+                'stale gallery: another model, checkpoint or pipeline made it '
+                f'({self.fingerprint[:8]}, now {expected[:8]}): remove the file or '
+                'name another one, and it is built again'
+            )
 
     def save(self, path: str | Path) -> None:
         """Write one file; readers see the old file or the new one, never a part.
@@ -143,9 +157,15 @@ class Gallery:
             metadata = json.dumps(self.metadata, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f'gallery metadata must be plain JSON values: {error}') from error
-        content = dict(format=FORMAT, embeds=self.embeds.detach().cpu().clone(), ids=self.ids,
-                       metadata=metadata, fingerprint=self.fingerprint, folder=self.folder,
-                       stamps=[tuple(stamp) for stamp in self.stamps])
+        content = dict(
+            format=FORMAT,
+            embeds=self.embeds.detach().cpu().clone(),
+            ids=self.ids,
+            metadata=metadata,
+            fingerprint=self.fingerprint,
+            folder=self.folder,
+            stamps=[tuple(stamp) for stamp in self.stamps],
+        )
         with _replacing(Path(path)) as partial:
             torch.save(content, partial)
 
@@ -173,9 +193,11 @@ class Gallery:
             raise ValueError(f'{str(path)!r} is no gallery or is damaged') from error
         found = content.get('format') if isinstance(content, dict) else None
         if found == EARLIER:
-            raise ValueError(f'the gallery {str(path)!r} is of an earlier version, which does not '
-                             'know whether its pictures have changed: delete it and build it '
-                             'again')
+            raise ValueError(
+                f'the gallery {str(path)!r} is of an earlier version, which does not '
+                'know whether its pictures have changed: delete it and build it '
+                'again'
+            )
         if found != FORMAT:
             raise ValueError(f'{str(path)!r} is no gallery of format {FORMAT!r}')
         try:
@@ -183,26 +205,33 @@ class Gallery:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             missing = 'it lacks ' if isinstance(error, KeyError) else ''
             what = str(error).partition('\n')[0][:200]  # torch adds pages of advice
-            raise ValueError(f'{str(path)!r} is no gallery or is damaged: {missing}{what}'
-                             ) from error
+            raise ValueError(
+                f'{str(path)!r} is no gallery or is damaged: {missing}{what}'
+            ) from error
 
     @classmethod
     def _of_content(cls, content: dict[str, Any]) -> Gallery:
         """Check the types that no tensor operation checks, and build it."""
-        parts = dict(content, metadata=json.loads(content['metadata']),
-                     stamps=[FileStamp(*stamp) for stamp in content['stamps']])
+        parts = dict(
+            content,
+            metadata=json.loads(content['metadata']),
+            stamps=[FileStamp(*stamp) for stamp in content['stamps']],
+        )
         del parts['format']
         for name, kind in (('ids', str), ('metadata', dict)):
             if not isinstance(parts[name], list) or not all(
-                    isinstance(one, kind) for one in parts[name]):
+                isinstance(one, kind) for one in parts[name]
+            ):
                 raise ValueError(f'{name} must be a list of {kind.__name__}')
         for name in ('fingerprint', 'folder'):
             if not isinstance(parts[name], str):
                 raise ValueError(f'{name} must be a str, got {type(parts[name]).__name__}')
         if not isinstance(parts['embeds'], Tensor):
             raise ValueError(f'embeds must be a tensor, got {type(parts["embeds"]).__name__}')
-        if parts['embeds'].numel() * parts['embeds'].itemsize \
-                > parts['embeds'].untyped_storage().nbytes():
+        if (
+            parts['embeds'].numel() * parts['embeds'].itemsize
+            > parts['embeds'].untyped_storage().nbytes()
+        ):
             raise ValueError('embeds are larger than what the file holds')
         return cls(**parts)
 

@@ -17,7 +17,7 @@ Counts = str | Sequence[int]
 # A digit of the text holds five bits; seven of them hold every length that pycocotools can write.
 DIGITS = 7
 # Lengths have 32 bits.
-MOST = 2 ** 32
+MOST = 2**32
 
 
 def decode_runs(counts: Sequence[Counts], size: Sequence[int]) -> np.ndarray:
@@ -64,12 +64,17 @@ def check_runs(counts: Sequence[Counts], size: Sequence[int]) -> tuple[np.ndarra
     if min(size) < 1 or pixels >= MOST:
         raise ValueError(f'no mask can be {size[0]} x {size[1]} pixels')
     if all(isinstance(one, str) for one in counts):
-        runs, first = _read_texts([_to_bytes(one, place, pixels)
-                                   for place, one in enumerate(counts)])
+        runs, first = _read_texts(
+            [_to_bytes(one, place, pixels) for place, one in enumerate(counts)]
+        )
     else:
         # Both forms in one file are rare enough to be read one by one.
-        parts = [_read_texts([_to_bytes(one, place, pixels)])[0] if isinstance(one, str)
-                 else _read_list(one, place) for place, one in enumerate(counts)]
+        parts = [
+            _read_texts([_to_bytes(one, place, pixels)])[0]
+            if isinstance(one, str)
+            else _read_list(one, place)
+            for place, one in enumerate(counts)
+        ]
         runs, first = np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
     _check_lengths(runs, first, size)
     lengths = np.diff(first, append=len(runs))
@@ -81,13 +86,16 @@ def _check_lengths(runs: np.ndarray, first: np.ndarray, size: Sequence[int]) -> 
     if runs.min() < 0 or runs.max() > pixels:
         wrong = int(((runs < 0) | (runs > pixels)).argmax())
         number = int(np.searchsorted(first, wrong, side='right')) - 1
-        raise ValueError(f'mask {number} has a run of {runs[wrong]} pixels, its size is '
-                         f'{size[0]} x {size[1]}')
+        raise ValueError(
+            f'mask {number} has a run of {runs[wrong]} pixels, its size is {size[0]} x {size[1]}'
+        )
     total = np.add.reduceat(runs, first)
     if (total != pixels).any():
         number = int((total != pixels).argmax())
-        raise ValueError(f'the runs of mask {number} add up to {total[number]} pixels, its size is '
-                         f'{size[0]} x {size[1]}')
+        raise ValueError(
+            f'the runs of mask {number} add up to {total[number]} pixels, its size is '
+            f'{size[0]} x {size[1]}'
+        )
 
 
 def _read_texts(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -137,15 +145,22 @@ def _undo_differences(written: np.ndarray, first: np.ndarray, lengths: np.ndarra
 
 
 def _read_list(counts: Counts, place: int) -> np.ndarray:
-    if not isinstance(counts, list | tuple) or not counts \
-            or any(type(run) is not int or not 0 <= run < MOST for run in counts):
+    if (
+        not isinstance(counts, list | tuple)
+        or not counts
+        or any(type(run) is not int or not 0 <= run < MOST for run in counts)
+    ):
         raise ValueError(f'mask {place} has counts that are neither a text nor a list of lengths')
     return np.array(counts, dtype=np.int64)
 
 
 def _to_bytes(counts: Counts, place: int, pixels: int) -> bytes:
-    if not isinstance(counts, str) or not counts or not counts.isascii() \
-            or len(counts) > DIGITS * (pixels + 1):
+    if (
+        not isinstance(counts, str)
+        or not counts
+        or not counts.isascii()
+        or len(counts) > DIGITS * (pixels + 1)
+    ):
         raise _unreadable(place)
     return counts.encode('ascii')
 

@@ -38,8 +38,9 @@ def stored_size(image_size: Sequence[int], longest: int | None) -> tuple[int, in
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def encode_masks(masks: np.ndarray, scores: Sequence[float], image_size: Sequence[int],
-                 source: str) -> Sidecar:
+def encode_masks(
+    masks: np.ndarray, scores: Sequence[float], image_size: Sequence[int], source: str
+) -> Sidecar:
     """Make a sidecar of masks.
 
     Args:
@@ -71,13 +72,26 @@ def encode_masks(masks: np.ndarray, scores: Sequence[float], image_size: Sequenc
             raise ValueError(f'a mask of {source} has the score {score}')
         rle = coco.encode(np.asfortranarray(mask))
         x, y, w, h = coco.toBbox(rle).tolist()
-        segments.append(dict(
-            counts=rle['counts'].decode('ascii'), score=round(float(score), 6),
-            area=round(float(coco.area(rle)) * up * across),
-            bbox=[round(x * across, 1), round(y * up, 1), round(w * across, 1), round(h * up, 1)]))
+        segments.append(
+            dict(
+                counts=rle['counts'].decode('ascii'),
+                score=round(float(score), 6),
+                area=round(float(coco.area(rle)) * up * across),
+                bbox=[
+                    round(x * across, 1),
+                    round(y * up, 1),
+                    round(w * across, 1),
+                    round(h * up, 1),
+                ],
+            )
+        )
     segments.sort(key=lambda segment: (-segment['score'], -segment['area']))
-    return dict(image_size=[int(side) for side in image_size], size=[int(side) for side in size],
-                source=source, segments=segments)
+    return dict(
+        image_size=[int(side) for side in image_size],
+        size=[int(side) for side in size],
+        source=source,
+        segments=segments,
+    )
 
 
 def decode_masks(sidecar: Sidecar) -> np.ndarray:
@@ -96,8 +110,9 @@ def decode_masks(sidecar: Sidecar) -> np.ndarray:
         ValueError: If the runs of a mask do not fill it; names no file.
     """
     try:
-        return decode_runs([segment['counts'] for segment in sidecar['segments']],
-                           sidecar['size']).view(bool)
+        return decode_runs(
+            [segment['counts'] for segment in sidecar['segments']], sidecar['size']
+        ).view(bool)
     except ValueError as error:
         raise ValueError(f'segments hold a broken mask: {error}') from error
 
@@ -130,10 +145,11 @@ def read_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
     counts = [segment['counts'] for segment in sidecar['segments']]
     for start in range(0, len(counts), CHUNK):
         try:
-            check_runs(counts[start:start + CHUNK], sidecar['size'])
+            check_runs(counts[start : start + CHUNK], sidecar['size'])
         except ValueError as error:
-            raise ValueError(f'segments {path} hold a broken mask, counted from segment {start}: '
-                             f'{error}') from error
+            raise ValueError(
+                f'segments {path} hold a broken mask, counted from segment {start}: {error}'
+            ) from error
     return sidecar
 
 
@@ -160,14 +176,22 @@ def load_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
         sidecar = parse_json(text, 'it', nan=True)  # a score must be a number: see below
     except (OSError, ValueError) as error:
         raise ValueError(f'segment file {path} cannot be read: {error}') from error
-    if not isinstance(sidecar, dict) or not _is_size(sidecar.get('image_size')) \
-            or not _is_size(sidecar.get('size')) or not isinstance(sidecar.get('segments'), list):
-        raise ValueError(f"segment file {path} does not follow the sidecar format: it must hold "
-                         "'image_size' and 'size' (height, width) and a list 'segments'")
+    if (
+        not isinstance(sidecar, dict)
+        or not _is_size(sidecar.get('image_size'))
+        or not _is_size(sidecar.get('size'))
+        or not isinstance(sidecar.get('segments'), list)
+    ):
+        raise ValueError(
+            f'segment file {path} does not follow the sidecar format: it must hold '
+            "'image_size' and 'size' (height, width) and a list 'segments'"
+        )
     for number, segment in enumerate(sidecar['segments']):
         if not _is_segment(segment):
-            raise ValueError(f'segment file {path} does not follow the sidecar format: segment '
-                             f'{number} needs counts, a score and an area that is not negative')
+            raise ValueError(
+                f'segment file {path} does not follow the sidecar format: segment '
+                f'{number} needs counts, a score and an area that is not negative'
+            )
     _check_sizes(path, sidecar, owner)
     return sidecar
 
@@ -175,8 +199,10 @@ def load_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
 def _check_sizes(path: str | Path, sidecar: Sidecar, owner: Owner | None) -> None:
     (height, width), (rows, columns) = sidecar['image_size'], sidecar['size']
     if owner is not None and tuple(owner[1]) != (height, width):
-        raise ValueError(f'mask of another size: {path} is for a picture of {height} x {width}, '
-                         f'{owner[0]} has {owner[1][0]} x {owner[1][1]}')
+        raise ValueError(
+            f'mask of another size: {path} is for a picture of {height} x {width}, '
+            f'{owner[0]} has {owner[1][0]} x {owner[1][1]}'
+        )
     # Same aspect up to the rounding of one side.
     if abs(rows * width - columns * height) > max(height, width):
         what = 'have another aspect'
@@ -184,14 +210,21 @@ def _check_sizes(path: str | Path, sidecar: Sidecar, owner: Owner | None) -> Non
         what = 'are larger'
     else:
         return
-    raise ValueError(f'segment file {path}: masks stored at {rows} x {columns} {what} than their '
-                     f'picture of {height} x {width}')
+    raise ValueError(
+        f'segment file {path}: masks stored at {rows} x {columns} {what} than their '
+        f'picture of {height} x {width}'
+    )
 
 
 def _is_segment(segment: Any) -> bool:
-    return isinstance(segment, dict) and isinstance(segment.get('counts'), str | list) \
-        and bool(segment['counts']) and _is_number(segment.get('score')) \
-        and _is_number(segment.get('area')) and segment['area'] >= 0
+    return (
+        isinstance(segment, dict)
+        and isinstance(segment.get('counts'), str | list)
+        and bool(segment['counts'])
+        and _is_number(segment.get('score'))
+        and _is_number(segment.get('area'))
+        and segment['area'] >= 0
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -199,5 +232,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(
-        type(side) is int and side > 0 for side in value)
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(side) is int and side > 0 for side in value)
+    )

@@ -24,5 +24,6 @@ def refuse_bomb(path: str | Path, what: str, most: float = 1.0) -> None:
         return
     length = Path(path).stat().st_size
     if size > most * length:
-        raise ValueError(f'cannot read {what} {path}: it has {length} bytes and claims to hold '
-                         f'{size}')
+        raise ValueError(
+            f'cannot read {what} {path}: it has {length} bytes and claims to hold {size}'
+        )

@@ -40,8 +40,9 @@ def _replace_readers(module: Any) -> None:
         try:
             return find(prefix, filename, map_location)
         except AssertionError:
-            raise ValueError(f'no weight in {filename} begins with {prefix!r}, the prefix of '
-                             'init_cfg') from None
+            raise ValueError(
+                f'no weight in {filename} begins with {prefix!r}, the prefix of init_cfg'
+            ) from None
 
     module._load_checkpoint_with_prefix = find_or_say
     load = module.load_checkpoint
@@ -50,17 +51,23 @@ def _replace_readers(module: Any) -> None:
         checkpoint = load(model, filename, *args, **kwargs)
         found = checkpoint.get('state_dict', checkpoint)
         # mmengine logs the names, and goes on with random weights; other names may be asked for.
-        if len(args) < 4 and 'revise_keys' not in kwargs \
-                and found.keys().isdisjoint(model.state_dict()):
-            raise ValueError(f'no weight in {filename} is one of {type(model).__name__}: it holds '
-                             f'{", ".join(list(found)[:3])}; name their prefix in init_cfg')
+        if (
+            len(args) < 4
+            and 'revise_keys' not in kwargs
+            and found.keys().isdisjoint(model.state_dict())
+        ):
+            raise ValueError(
+                f'no weight in {filename} is one of {type(model).__name__}: it holds '
+                f'{", ".join(list(found)[:3])}; name their prefix in init_cfg'
+            )
         return checkpoint
 
     module.load_checkpoint = load_or_say
 
 
-def load_from_local(filename: Any, map_location: Any = None, weights_only: bool | None = None
-                    ) -> dict[str, Any]:
+def load_from_local(
+    filename: Any, map_location: Any = None, weights_only: bool | None = None
+) -> dict[str, Any]:
     """Read a file, on the CPU wherever it is to go: loading copies. mmengine logs the name."""
     if not isinstance(filename, str | Path):
         raise ValueError('a checkpoint is read from a file: download it and name that')
@@ -80,8 +87,9 @@ def _without_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return checkpoint
 
 
-def _read_url(url: str, model_dir: str | None = None, map_location: Any = None,
-              progress: bool = True) -> dict[str, Any]:
+def _read_url(
+    url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True
+) -> dict[str, Any]:
     """Download a file to torch's cache, unless it is there, and read it."""
     import torch
 
@@ -104,8 +112,9 @@ class _Loader(importlib.machinery.SourceFileLoader):
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds the one module."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None
-                  ) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if fullname != MODULE:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)

@@ -16,11 +16,14 @@ def reason_of(error: Exception) -> str:
         str: The end of a sentence.
     """
     text = ' '.join(str(error).split())
-    refused = re.search(r'GLOBAL (\S+)', text) or \
-        re.search(r"<(?:class|function|built-in function) '?([\w.]+)", text)
+    refused = re.search(r'GLOBAL (\S+)', text) or re.search(
+        r"<(?:class|function|built-in function) '?([\w.]+)", text
+    )
     if refused:
-        return (f'it holds {shortened(refused[1])}, which is no plain data and could run code; '
-                'save its state_dict alone, or give --trust-checkpoint if the file is your own')
+        return (
+            f'it holds {shortened(refused[1])}, which is no plain data and could run code; '
+            'save its state_dict alone, or give --trust-checkpoint if the file is your own'
+        )
     if 'TorchScript' in text:
         return 'it is a TorchScript archive, which is a program; save its state_dict() instead'
     if 'legacy .tar' in text:

@@ -17,15 +17,23 @@ from urbancross_mm.utils.checkpoint_reasons import reason_of, shortened
 from urbancross_mm.utils.plain_data import plain_classes
 
 # Where a file may keep its weights; the first that holds any counts.
-WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model', 'net', 'weights',
-               'model_ema', 'state_dict_ema')
+WEIGHT_KEYS = (
+    'state_dict',
+    'model_state_dict',
+    'model',
+    'net',
+    'weights',
+    'model_ema',
+    'state_dict_ema',
+)
 # Of DistributedDataParallel and torch.compile.
 WRAPPER_PREFIXES = ('module.', '_orig_mod.', 'module.')
 _TRUST = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
-def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
-                        ) -> tuple[list[str], list[str], int]:
+def compare_state_dicts(
+    expected: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[list[str], list[str], int]:
     """Compare the names and shapes of two state dicts.
 
     Args:
@@ -40,15 +48,20 @@ def compare_state_dicts(expected: Mapping[str, Any], found: Mapping[str, Any]
 
     missing = [name for name in expected if name not in found]
     mismatched = [
-        name for name, value in expected.items()
-        if name in found and (getattr(found[name], 'shape', None) != value.shape
-                              or not isinstance(found[name], torch.Tensor))
+        name
+        for name, value in expected.items()
+        if name in found
+        and (
+            getattr(found[name], 'shape', None) != value.shape
+            or not isinstance(found[name], torch.Tensor)
+        )
     ]
     return missing, mismatched, len(expected) - len(missing) - len(mismatched)
 
 
-def refuse_other_model(model: Any, found: Mapping[str, Any], path: str | Path,
-                       partial: bool = False) -> None:
+def refuse_other_model(
+    model: Any, found: Mapping[str, Any], path: str | Path, partial: bool = False
+) -> None:
     """Stop before a checkpoint of another model loads little or nothing.
 
     Args:
@@ -72,7 +85,8 @@ def refuse_other_model(model: Any, found: Mapping[str, Any], path: str | Path,
         f'the checkpoint {path} is of another model: of the {len(expected)} weights of '
         f'{type(model).__name__}, {matched} fit, {len(missing)} are missing and '
         f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})'
-        f'{"" if matched else "; a run with --sample has other encoders: give --sample here too"}')
+        f'{"" if matched else "; a run with --sample has other encoders: give --sample here too"}'
+    )
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
@@ -81,8 +95,12 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
     Args:
         parser (argparse.ArgumentParser): The tool's parser.
     """
-    parser.add_argument('--trust-checkpoint', action=_Trust, nargs=0,
-                        help='read your own old checkpoints although they carry code, and run it')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action=_Trust,
+        nargs=0,
+        help='read your own old checkpoints although they carry code, and run it',
+    )
 
 
 class _Trust(argparse.Action):
@@ -90,8 +108,11 @@ class _Trust(argparse.Action):
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         os.environ[_TRUST] = '1'
-        print('warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
-              'it for your own files only', file=sys.stderr)
+        print(
+            'warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
+            'it for your own files only',
+            file=sys.stderr,
+        )
 
 
 def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
@@ -116,15 +137,21 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'no checkpoint at {path}'
-                                f'{": it is a folder" if path.is_dir() else ""}')
+        raise FileNotFoundError(
+            f'no checkpoint at {path}{": it is a folder" if path.is_dir() else ""}'
+        )
     if not path.stat().st_size:
         raise ValueError(f'cannot read the checkpoint {path}: it is empty')
-    content = _read_safetensors(path) if path.suffix == '.safetensors' \
+    content = (
+        _read_safetensors(path)
+        if path.suffix == '.safetensors'
         else _read_torch(path, trust or os.environ.get(_TRUST) == '1')
+    )
     if not isinstance(content, dict):
-        raise ValueError(f'cannot read the checkpoint {path}: it holds a {type(content).__name__}, '
-                         'where a dict of weights is needed')
+        raise ValueError(
+            f'cannot read the checkpoint {path}: it holds a {type(content).__name__}, '
+            'where a dict of weights is needed'
+        )
     return _with_state_dict(content, path)
 
 
@@ -163,15 +190,20 @@ def weights_of(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
     weights = content.get('state_dict', content)
     if not _is_state_dict(weights):
         keys = ', '.join(map(str, list(content)[:5])) or 'none'
-        raise ValueError(f'the checkpoint {path} holds no weights: they are looked for under '
-                         f'{", ".join(WEIGHT_KEYS)} or at its top, and its keys are '
-                         f'{shortened(keys)}')
+        raise ValueError(
+            f'the checkpoint {path} holds no weights: they are looked for under '
+            f'{", ".join(WEIGHT_KEYS)} or at its top, and its keys are '
+            f'{shortened(keys)}'
+        )
     for name, value in weights.items():
         # mmengine logs what cannot be copied, and goes on with random weights.
         if isinstance(value, torch.Tensor) and (
-                value.is_meta or value.is_quantized or value.layout is not torch.strided):
-            raise ValueError(f'the checkpoint {path} holds {shortened(name)} as a tensor without '
-                             'plain numbers (sparse, quantized or on the device "meta")')
+            value.is_meta or value.is_quantized or value.layout is not torch.strided
+        ):
+            raise ValueError(
+                f'the checkpoint {path} holds {shortened(name)} as a tensor without '
+                'plain numbers (sparse, quantized or on the device "meta")'
+            )
     return weights
 
 
@@ -193,8 +225,10 @@ def check_checkpoint(path: str | Path) -> None:
 def _with_state_dict(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Put the weights under the one name that is looked for, without a wrapper's prefix."""
     if not isinstance(content.get('state_dict', {}), dict):
-        raise ValueError(f'cannot read the checkpoint {path}: its state_dict is a '
-                         f'{type(content["state_dict"]).__name__}, where a dict is needed')
+        raise ValueError(
+            f'cannot read the checkpoint {path}: its state_dict is a '
+            f'{type(content["state_dict"]).__name__}, where a dict is needed'
+        )
     # The parts first: a tensor beside them, such as a best score, makes the file no weights.
     for key in WEIGHT_KEYS:
         if _is_state_dict(content.get(key)):
@@ -206,8 +240,11 @@ def _is_state_dict(content: Any) -> bool:
     """Whether these are weights: names, and tensors but for a few."""
     import torch
 
-    return isinstance(content, dict) and all(isinstance(key, str) for key in content) \
+    return (
+        isinstance(content, dict)
+        and all(isinstance(key, str) for key in content)
         and any(isinstance(value, torch.Tensor) for value in content.values())
+    )
 
 
 def _without_prefix(weights: dict[str, Any]) -> dict[str, Any]:
@@ -223,8 +260,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return load_file(path)
     except Exception as error:  # its own error, or of a type that torch does not know
-        raise ValueError(f'cannot read the checkpoint {path}: it is damaged, or no safetensors '
-                         f'file ({shortened(error)})') from error
+        raise ValueError(
+            f'cannot read the checkpoint {path}: it is damaged, or no safetensors '
+            f'file ({shortened(error)})'
+        ) from error
 
 
 def _read_torch(path: Path, trust: bool) -> Any:
@@ -238,8 +277,10 @@ def _read_torch(path: Path, trust: bool) -> Any:
             return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
         if trust:
-            print(f'warning: {path} is read with --trust-checkpoint: code in it runs now',
-                  file=sys.stderr)
+            print(
+                f'warning: {path} is read with --trust-checkpoint: code in it runs now',
+                file=sys.stderr,
+            )
             return torch.load(path, map_location='cpu', weights_only=False)
         raise ValueError(f'cannot read the checkpoint {path}: {reason_of(error)}') from error
 
@@ -247,7 +288,11 @@ def _read_torch(path: Path, trust: bool) -> Any:
 def _refuse_bytearray(path: Path) -> None:
     """Of what torch allows by itself, this alone makes gigabytes of a number."""
     with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b'builtins\nbytearray\n') >= 0 \
-                or content.find(b'__builtin__\nbytearray\n') >= 0:
-            raise ValueError(f'cannot read the checkpoint {path}: it holds builtins.bytearray, '
-                             'which could take any amount of memory')
+        if (
+            content.find(b'builtins\nbytearray\n') >= 0
+            or content.find(b'__builtin__\nbytearray\n') >= 0
+        ):
+            raise ValueError(
+                f'cannot read the checkpoint {path}: it holds builtins.bytearray, '
+                'which could take any amount of memory'
+            )

@@ -27,7 +27,7 @@ def grid_masks(picture: np.ndarray, num_segments: int) -> tuple[np.ndarray, np.n
         the part of the picture that each covers.
     """
     height, width = picture.shape[:2]
-    rows = min(int(num_segments ** 0.5), height)
+    rows = min(int(num_segments**0.5), height)
     per_row = [num_segments // rows + (row >= rows - num_segments % rows) for row in range(rows)]
     edges = np.linspace(0, height, rows + 1).round().astype(int)
     masks = []
@@ -35,14 +35,15 @@ def grid_masks(picture: np.ndarray, num_segments: int) -> tuple[np.ndarray, np.n
         sides = np.linspace(0, width, cells + 1).round().astype(int)
         for left, right in zip(sides[:-1], sides[1:]):
             mask = np.zeros((height, width), dtype=bool)
-            mask[edges[row]:edges[row + 1], left:right] = True
+            mask[edges[row] : edges[row + 1], left:right] = True
             masks.append(mask)
     stacked = np.stack(masks)
     return stacked, stacked.mean(axis=(1, 2))
 
 
-def color_masks(picture: np.ndarray, num_segments: int, colors: int = 8, min_area: float = 0.01,
-                seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def color_masks(
+    picture: np.ndarray, num_segments: int, colors: int = 8, min_area: float = 0.01, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Regions of one colour: k-means in Lab and position, then connected components.
 
     Args:
@@ -88,11 +89,12 @@ def _cluster(picture: np.ndarray, colors: int, seed: int) -> np.ndarray:
     sample = np.ascontiguousarray(features[::step, ::step].reshape(-1, 5))
     cv2.setRNGSeed(seed)  # of this thread, so the order of the pictures does not matter
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    _, _, centres = cv2.kmeans(sample, min(colors, len(sample)), None, criteria, 1,
-                               cv2.KMEANS_PP_CENTERS)
+    _, _, centres = cv2.kmeans(
+        sample, min(colors, len(sample)), None, criteria, 1, cv2.KMEANS_PP_CENTERS
+    )
     flat = features.reshape(-1, 5)
     # |f - c|^2 without the |f|^2 that all centres share.
-    nearest = ((centres ** 2).sum(axis=1) - 2 * flat @ centres.T).argmin(axis=1)
+    nearest = ((centres**2).sum(axis=1) - 2 * flat @ centres.T).argmin(axis=1)
     return cv2.medianBlur(nearest.reshape(picture.shape[:2]).astype(np.uint8), 5)
 
 

@@ -87,7 +87,7 @@ def _from_worker(error: BaseException) -> str | None:
     lines = text.rstrip().splitlines()
     last = max(number for number, line in enumerate(lines) if line.startswith('  File "'))
     # The source line of a frame and its markers are indented, the exception is not.
-    rest = [line for line in lines[last + 1:] if not line.startswith('    ')]
+    rest = [line for line in lines[last + 1 :] if not line.startswith('    ')]
     return ' '.join(rest).partition(': ')[2]
 
 
@@ -98,8 +98,11 @@ def _component(frames: list[FrameType]) -> str:
     """
     if not frames or _module(frames[-1]).startswith(('urbancross_mm', _BUILDERS)):
         return ''
-    built = [frame.f_locals for frame in frames if _module(frame).startswith(_BUILDERS)
-             and frame.f_code.co_name == 'build_from_cfg']
+    built = [
+        frame.f_locals
+        for frame in frames
+        if _module(frame).startswith(_BUILDERS) and frame.f_code.co_name == 'build_from_cfg'
+    ]
     if not built:
         return ''
     kind = built[-1].get('obj_type')
@@ -113,6 +116,9 @@ def _module(frame: FrameType) -> str:
 
 def _settings(args: Mapping[str, Any]) -> str:
     """The plain values of a config, as far as they are short."""
-    plain = [f'{key}={value!r}' for key, value in args.items()
-             if isinstance(value, str | int | float | None) and len(repr(value)) < 80]
+    plain = [
+        f'{key}={value!r}'
+        for key, value in args.items()
+        if isinstance(value, str | int | float | None) and len(repr(value)) < 80
+    ]
     return ', '.join(plain[:8])

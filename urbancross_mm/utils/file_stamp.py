@@ -77,5 +77,8 @@ def same_image(first: str, second: str) -> bool:
     """
     if first == second or os.path.realpath(first) == os.path.realpath(second):
         return True
-    return os.path.isfile(first) and os.path.isfile(second) \
+    return (
+        os.path.isfile(first)
+        and os.path.isfile(second)
         and filecmp.cmp(first, second, shallow=False)
+    )

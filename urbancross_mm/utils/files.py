@@ -42,8 +42,9 @@ def write_all(contents: Mapping[str | Path, bytes | str]) -> None:
             path = Path(os.path.realpath(name))  # a link stays one, and leads to the new file
             made += _make_folders(path.parent)
             temporaries[path] = _temporary(path)
-            _write(temporaries[path],
-                   content.encode('utf-8') if isinstance(content, str) else content)
+            _write(
+                temporaries[path], content.encode('utf-8') if isinstance(content, str) else content
+            )
         for path, temporary in temporaries.items():
             os.replace(temporary, path)
     except BaseException:
@@ -73,8 +74,9 @@ def check_outputs(paths: Iterable[str | Path]) -> None:
         if path.exists() and not path.is_file():
             # The file is renamed into place: /dev/null would be a file from then on.
             raise FileExistsError(f'cannot write {path}: it is a device or a pipe, no file')
-        above = next(folder for folder in path.absolute().parents
-                     if folder.exists() or folder.is_symlink())
+        above = next(
+            folder for folder in path.absolute().parents if folder.exists() or folder.is_symlink()
+        )
         if not above.is_dir():
             raise NotADirectoryError(f'cannot write {path}: {above} is no folder')
         if not os.access(above, os.W_OK | os.X_OK):

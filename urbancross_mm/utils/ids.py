@@ -39,5 +39,7 @@ def check_image_ids(images: Iterable[tuple[Hashable, str | None]]) -> None:
     for img_id, path in images:
         known = paths.setdefault(img_id, path) if path else None
         if known and path and not same_image(known, path):
-            raise ValueError(f'two images have the img_id {img_id!r}, {known} and {path}: ids must '
-                             'be unique over all annotation files that are loaded together')
+            raise ValueError(
+                f'two images have the img_id {img_id!r}, {known} and {path}: ids must '
+                'be unique over all annotation files that are loaded together'
+            )

@@ -11,8 +11,19 @@ from pathlib import Path
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
 # What a user may take for an image, and nothing here reads.
-OTHER_SUFFIXES = ('.gif', '.jp2', '.j2k', '.jfif', '.jpe', '.heic', '.heif', '.avif', '.img',
-                  '.ecw', '.vrt')
+OTHER_SUFFIXES = (
+    '.gif',
+    '.jp2',
+    '.j2k',
+    '.jfif',
+    '.jpe',
+    '.heic',
+    '.heif',
+    '.avif',
+    '.img',
+    '.ecw',
+    '.vrt',
+)
 # Copies and thumbnails that systems leave beside the images, like the hidden ones.
 SYSTEM_FOLDERS = ('__MACOSX', '@eaDir')
 UNWRITABLE = 'names that are not UTF-8 or have control characters'
@@ -82,8 +93,9 @@ def list_image_files(folder: str | Path) -> ImageListing:
     unwritable = sorted(set(walk.names) - set(good))
     walk.passed[UNWRITABLE] += len(unwritable)
     walk.passed['second names'] += len(walk.second_names)
-    return ImageListing(folder, sorted(good), dict(+walk.passed), sorted(walk.second_names),
-                        unwritable, walk.linked)
+    return ImageListing(
+        folder, sorted(good), dict(+walk.passed), sorted(walk.second_names), unwritable, walk.linked
+    )
 
 
 def has_image_suffix(path: str | Path) -> bool:
@@ -119,8 +131,9 @@ def is_writable(name: str) -> bool:
     Returns:
         bool: False if it has bytes that are no UTF-8, or control characters.
     """
-    return not any(ord(sign) < 32 or ord(sign) == 127 or 0xd800 <= ord(sign) < 0xe000
-                   for sign in name)
+    return not any(
+        ord(sign) < 32 or ord(sign) == 127 or 0xD800 <= ord(sign) < 0xE000 for sign in name
+    )
 
 
 class _Walk:
@@ -179,8 +192,9 @@ class _Walk:
             self.passed['broken links'] += has_image_suffix(parts[-1])
         elif not os.path.isdir(real):
             self._take_file(real, parts, os.path.isfile(real))
-        elif f'{path}/'.startswith(f'{real.rstrip("/")}/') \
-                or f'{self.root}/'.startswith(f'{real.rstrip("/")}/'):
+        elif f'{path}/'.startswith(f'{real.rstrip("/")}/') or f'{self.root}/'.startswith(
+            f'{real.rstrip("/")}/'
+        ):
             self.passed['links to a folder above them'] += 1
         elif real in self._known:
             self.passed['links to a folder that is listed already'] += 1

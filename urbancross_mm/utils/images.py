@@ -106,16 +106,19 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
         # Its own message names an object in memory, at another address each time.
         deep = _deep_tiff(file)
         if not deep:
-            raise ValueError(f'picture {path} cannot be decoded: cannot identify image file'
-                             ) from error
+            raise ValueError(
+                f'picture {path} cannot be decoded: cannot identify image file'
+            ) from error
     except MemoryError:
         raise MemoryError(f'picture {path} needs more memory than there is') from None
     except Exception as error:  # decoders raise whatever damaged bytes lead to
         what = ' '.join(str(error).split())[:200] or type(error).__name__
         raise ValueError(f'picture {path} cannot be decoded: {what}') from error
     if deep:
-        raise ValueError(f'picture {path} has {deep}: rescale it to 8 bits first, the right range '
-                         'depends on the sensor')
+        raise ValueError(
+            f'picture {path} has {deep}: rescale it to 8 bits first, the right range '
+            'depends on the sensor'
+        )
 
 
 def _not_as_written(image: Image.Image) -> str | None:
@@ -190,8 +193,14 @@ def _bits_of_png(image: Image.Image) -> int:
 
 def _bits_of_ppm(image: Image.Image) -> int:
     """By the number that stands for white, if it is not that of a byte."""
-    return max((int(tile[3][1]).bit_length() for tile in image.tile
-                if isinstance(tile[3], tuple) and tile[0] != 'raw'), default=8)
+    return max(
+        (
+            int(tile[3][1]).bit_length()
+            for tile in image.tile
+            if isinstance(tile[3], tuple) and tile[0] != 'raw'
+        ),
+        default=8,
+    )
 
 
 def _bits_of_codestream(image: Image.Image) -> int:
@@ -200,7 +209,7 @@ def _bits_of_codestream(image: Image.Image) -> int:
     head = image.fp.read(HEAD)
     image.fp.seek(place)
     depth = head.find(CODESTREAM) + DEPTH_AT
-    return (head[depth] & 0x7f) + 1 if DEPTH_AT <= depth < len(head) else 8
+    return (head[depth] & 0x7F) + 1 if DEPTH_AT <= depth < len(head) else 8
 
 
 BITS = dict(PNG=_bits_of_png, PPM=_bits_of_ppm, JPEG2000=_bits_of_codestream)

@@ -23,6 +23,7 @@ def only_one(out: str | Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(f'another process is working in {out}: wait for it, or choose '
-                             'another --out') from error
+            raise ValueError(
+                f'another process is working in {out}: wait for it, or choose another --out'
+            ) from error
         yield

@@ -26,6 +26,5 @@ def import_optional(module: str, purpose: str, install: str) -> ModuleType:
         if error.name and not module.startswith(error.name):
             raise
         raise ImportError(
-            f'{purpose} needs the package {module!r}, which is not installed: '
-            f'pip install {install}'
+            f'{purpose} needs the package {module!r}, which is not installed: pip install {install}'
         ) from error

@@ -70,9 +70,8 @@ def _is_list(text: str) -> bool:
 
 def _read_list(text: str) -> Any:
     depths = list(accumulate((char in '[(') - (char in '])') for char in text))
-    cuts = [0, *(i for i, char in enumerate(text) if char == ',' and depths[i] == 1),
-            len(text) - 1]
-    parts = [text[start + 1:end].strip() for start, end in pairwise(cuts)]
+    cuts = [0, *(i for i, char in enumerate(text) if char == ',' and depths[i] == 1), len(text) - 1]
+    parts = [text[start + 1 : end].strip() for start, end in pairwise(cuts)]
     items = []
     for part in filter(None, parts):
         items.append(parse_value(part))

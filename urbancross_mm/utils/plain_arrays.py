@@ -75,8 +75,12 @@ def plain_scalar(kind: Any, content: Any) -> Any:
 
 
 def _check(shape: Any, kind: Any, content: Any) -> None:
-    fits = isinstance(kind, PlainType) and isinstance(content, bytes) and isinstance(shape, tuple) \
-        and all(isinstance(size, int) and size >= 0 for size in shape) \
+    fits = (
+        isinstance(kind, PlainType)
+        and isinstance(content, bytes)
+        and isinstance(shape, tuple)
+        and all(isinstance(size, int) and size >= 0 for size in shape)
         and math.prod(shape) * kind.dtype.itemsize == len(content)
+    )
     if not fits:
         raise ValueError(f'an array of the shape {shape!r:.40} whose content does not fit')

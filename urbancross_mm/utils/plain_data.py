@@ -13,10 +13,14 @@ _NUMPY_CORES = ('numpy._core', 'numpy.core')
 _PATH_MODULES = ('pathlib', 'pathlib._local')
 # A pickle of a few bytes may ask for a copy again and again.
 MOST_ITEMS = 1000
-_AS_DICT = ('builtins.dict', 'mmengine.config.config.ConfigDict', 'mmcv.utils.config.ConfigDict',
-            'pytorch_lightning.utilities.parsing.AttributeDict',
-            'lightning_fabric.utilities.data.AttributeDict',
-            'lightning.fabric.utilities.data.AttributeDict')
+_AS_DICT = (
+    'builtins.dict',
+    'mmengine.config.config.ConfigDict',
+    'mmcv.utils.config.ConfigDict',
+    'pytorch_lightning.utilities.parsing.AttributeDict',
+    'lightning_fabric.utilities.data.AttributeDict',
+    'lightning.fabric.utilities.data.AttributeDict',
+)
 
 
 def plain_classes() -> list[Any]:
@@ -31,16 +35,30 @@ def plain_classes() -> list[Any]:
     from mmengine.logging import HistoryBuffer
 
     return [
-        argparse.Namespace, types.SimpleNamespace, datetime.datetime, datetime.date, datetime.time,
-        datetime.timedelta, datetime.timezone, int, float, slice,
-        (_FrozenSet, 'builtins.frozenset'), *((_Dict, name) for name in _AS_DICT),
+        argparse.Namespace,
+        types.SimpleNamespace,
+        datetime.datetime,
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+        datetime.timezone,
+        int,
+        float,
+        slice,
+        (_FrozenSet, 'builtins.frozenset'),
+        *((_Dict, name) for name in _AS_DICT),
         (_DefaultDict, 'collections.defaultdict'),
-        (_List, 'collections.deque'), (_List, 'builtins.list'),
-        (_Text, 'torch.torch_version.TorchVersion'), (_Text, 'builtins.str'),
-        (_NoBytes, 'builtins.bytes'), *_paths(), *_numpy(),
+        (_List, 'collections.deque'),
+        (_List, 'builtins.list'),
+        (_Text, 'torch.torch_version.TorchVersion'),
+        (_Text, 'builtins.str'),
+        (_NoBytes, 'builtins.bytes'),
+        *_paths(),
+        *_numpy(),
         (_History, 'mmengine.logging.history_buffer.HistoryBuffer'),
         # A buffer's methods are pickled through getattr; this one gives nothing else.
-        (_history_method, 'builtins.getattr'), _filled(HistoryBuffer),
+        (_history_method, 'builtins.getattr'),
+        _filled(HistoryBuffer),
     ]
 
 
@@ -53,11 +71,15 @@ def _paths() -> list[Any]:
     """Paths, also those of another system, which cannot be built here as they were."""
     here = type(pathlib.Path()).__name__
     found: list[Any] = []
-    for name, pure in (('PosixPath', pathlib.PurePosixPath),
-                       ('WindowsPath', pathlib.PureWindowsPath)):
+    for name, pure in (
+        ('PosixPath', pathlib.PurePosixPath),
+        ('WindowsPath', pathlib.PureWindowsPath),
+    ):
         for module in _PATH_MODULES:
-            found += [(pathlib.Path if name == here else pure, f'{module}.{name}'),
-                      (pure, f'{module}.Pure{name}')]
+            found += [
+                (pathlib.Path if name == here else pure, f'{module}.{name}'),
+                (pure, f'{module}.Pure{name}'),
+            ]
     return found
 
 
@@ -67,8 +89,10 @@ def _numpy() -> list[Any]:
 
     found: list[Any] = [(PlainArray, 'numpy.ndarray'), (PlainType, 'numpy.dtype')]
     for core in _NUMPY_CORES:
-        found += [(PlainArray, f'{core}.multiarray._reconstruct'),
-                  (plain_scalar, f'{core}.multiarray.scalar')]
+        found += [
+            (PlainArray, f'{core}.multiarray._reconstruct'),
+            (plain_scalar, f'{core}.multiarray.scalar'),
+        ]
     return found
 
 

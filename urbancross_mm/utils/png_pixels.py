@@ -28,8 +28,8 @@ def only_pixels(file: str | Path | BinaryIO) -> BinaryIO | None:
     parts, place = [PNG], len(PNG)
     while place < len(content):
         # Length, kind, that many bytes and a checksum; a kind in capitals is needed.
-        end = place + 12 + int.from_bytes(content[place:place + 4], 'big')
-        kind = content[place + 4:place + 8]
+        end = place + 12 + int.from_bytes(content[place : place + 4], 'big')
+        kind = content[place + 4 : place + 8]
         if kind[:1].isupper() or kind == b'tRNS':
             parts.append(content[place:end])
         place = end

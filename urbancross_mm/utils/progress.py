@@ -11,8 +11,9 @@ Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
-def track(items: Iterable[Item], title: str, total: int | None = None, unit: str = 'picture'
-          ) -> Iterator[Item]:
+def track(
+    items: Iterable[Item], title: str, total: int | None = None, unit: str = 'picture'
+) -> Iterator[Item]:
     """Iterate under a progress bar on stderr; work of less than half a second draws none.
 
     Args:
@@ -31,8 +32,9 @@ def track(items: Iterable[Item], title: str, total: int | None = None, unit: str
     yield from tqdm(items, desc=title, total=total, unit=unit, delay=0.5, mininterval=pause)
 
 
-def map_tracked(function: Callable[[Any], Result], items: Sequence[Any], title: str,
-                workers: int = 1) -> Iterator[Result]:
+def map_tracked(
+    function: Callable[[Any], Result], items: Sequence[Any], title: str, workers: int = 1
+) -> Iterator[Result]:
     """Apply a function to every item in threads, under a progress bar.
 
     Threads suffice for work that leaves Python: decoding pictures, hashing, OpenCV.
@@ -61,8 +63,9 @@ def map_tracked(function: Callable[[Any], Result], items: Sequence[Any], title: 
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def map_threads(function: Callable[[Item], Result], items: Sequence[Item], workers: int
-                ) -> list[Result]:
+def map_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> list[Result]:
     """Apply a function to every item of a batch in threads.
 
     Args:

@@ -11,8 +11,15 @@ MAINLINE = ('mmengine', 'mmcv', 'mmpretrain', 'mmsegmentation')
 _LAUNCHERS = {
     'pytorch': ('tools/dist_train.sh or torchrun', ('RANK', 'WORLD_SIZE')),
     'slurm': ('tools/slurm_train.sh or srun', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
-    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK',
-                       'OMPI_COMM_WORLD_SIZE', 'MASTER_ADDR')),
+    'mpi': (
+        'mpirun',
+        (
+            'OMPI_COMM_WORLD_LOCAL_RANK',
+            'OMPI_COMM_WORLD_RANK',
+            'OMPI_COMM_WORLD_SIZE',
+            'MASTER_ADDR',
+        ),
+    ),
 }
 
 
@@ -35,7 +42,8 @@ def warn_about_mainline() -> None:
             'files with the maintained forks that this project needs (onedl-mmengine, onedl-mmcv, '
             'onedl-mmpretrain, onedl-mmsegmentation). If something fails oddly: pip uninstall '
             f'{" ".join(MAINLINE)}, then pip install --force-reinstall --no-deps the four forks',
-            stacklevel=2)
+            stacklevel=2,
+        )
 
 
 def init_cpu_distributed(launcher: str) -> bool:
@@ -60,8 +68,10 @@ def init_cpu_distributed(launcher: str) -> bool:
     start, names = _LAUNCHERS.get(launcher, ('', ()))
     missing = [name for name in names if name not in os.environ]
     if missing:
-        raise ValueError(f'--launcher {launcher} needs {" and ".join(missing)} in the environment: '
-                         f'start with {start}')
+        raise ValueError(
+            f'--launcher {launcher} needs {" and ".join(missing)} in the environment: '
+            f'start with {start}'
+        )
     if launcher != 'pytorch' or torch.cuda.is_available():
         return False
     torch.distributed.init_process_group('gloo')

@@ -14,8 +14,9 @@ COUNTRY_FRACTIONS = dict(test=0.2, val=0.1)
 FINETUNE_FRACTIONS = dict(finetune=0.2, finetune_val=0.1)
 
 
-def random_split(names: Sequence[str], fractions: Mapping[str, float], rest: str, seed: int
-                 ) -> dict[str, list[str]]:
+def random_split(
+    names: Sequence[str], fractions: Mapping[str, float], rest: str, seed: int
+) -> dict[str, list[str]]:
     """Divide names at random; the same names and seed give the same split in any order.
 
     Args:
@@ -36,14 +37,15 @@ def random_split(names: Sequence[str], fractions: Mapping[str, float], rest: str
     shuffled = np.random.default_rng(seed).permutation(sorted(names)).tolist()
     splits, start = {}, 0
     for split, size in sizes.items():
-        splits[split] = sorted(shuffled[start:start + size])
+        splits[split] = sorted(shuffled[start : start + size])
         start += size
     splits[rest] = sorted(shuffled[start:])
     return splits
 
 
-def stratified_split(labels: Mapping[str, str | None], fractions: Mapping[str, float], rest: str,
-                     seed: int) -> dict[str, list[str]]:
+def stratified_split(
+    labels: Mapping[str, str | None], fractions: Mapping[str, float], rest: str, seed: int
+) -> dict[str, list[str]]:
     """Divide names so that every class has its share in every split.
 
     Args:
@@ -93,8 +95,9 @@ def country_split(names: Sequence[str], seed: int) -> dict[str, list[str]]:
     return {**splits, **{split: nested[split] for split in FINETUNE_FRACTIONS}}
 
 
-def with_twins(splits: Mapping[str, Sequence[str]], twins: Mapping[str, str]
-               ) -> dict[str, list[str]]:
+def with_twins(
+    splits: Mapping[str, Sequence[str]], twins: Mapping[str, str]
+) -> dict[str, list[str]]:
     """Let repetitions of a picture follow it.
 
     Args:

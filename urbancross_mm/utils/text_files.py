@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # UTF-32 before UTF-16: its mark begins with the other's.
-OTHER_MARKS = {codecs.BOM_UTF32_LE: 'UTF-32', codecs.BOM_UTF32_BE: 'UTF-32',
-               codecs.BOM_UTF16_LE: 'UTF-16', codecs.BOM_UTF16_BE: 'UTF-16'}
+OTHER_MARKS = {
+    codecs.BOM_UTF32_LE: 'UTF-32',
+    codecs.BOM_UTF32_BE: 'UTF-32',
+    codecs.BOM_UTF16_LE: 'UTF-16',
+    codecs.BOM_UTF16_BE: 'UTF-16',
+}
 _SURROGATE = re.compile(r'\\u[dD][89a-fA-F]')
 
 
@@ -53,13 +57,15 @@ def decode_text(data: bytes, path: str | Path) -> str:
     try:
         text = data.decode('utf-8').removeprefix('\ufeff')
     except UnicodeDecodeError as error:
-        line = data[:error.start].count(b'\n') + 1
-        raise ValueError(f'{path}, line {line}: not UTF-8 ({error.reason}): save it as UTF-8'
-                         ) from error
+        line = data[: error.start].count(b'\n') + 1
+        raise ValueError(
+            f'{path}, line {line}: not UTF-8 ({error.reason}): save it as UTF-8'
+        ) from error
     if '\0' in text:
-        line = text[:text.index('\0')].count('\n') + 1
-        raise ValueError(f'{path}, line {line}: holds a NUL character, so it is no text file or '
-                         'a damaged one')
+        line = text[: text.index('\0')].count('\n') + 1
+        raise ValueError(
+            f'{path}, line {line}: holds a NUL character, so it is no text file or a damaged one'
+        )
     return text
 
 
@@ -84,8 +90,10 @@ def read_lines(path: str | Path) -> list[str]:
     lone = re.search('\r(?!\n)', text.rstrip())
     if lone:
         line = text.count('\n', 0, lone.start()) + 1
-        raise ValueError(f'{path}, line {line}: a carriage return without a line feed, so it is '
-                         'unclear where the line ends: save it with line feeds')
+        raise ValueError(
+            f'{path}, line {line}: a carriage return without a line feed, so it is '
+            'unclear where the line ends: save it with line feeds'
+        )
     lines = [line.strip() for line in text.split('\n')]
     return lines if lines[-1] else lines[:-1]
 
@@ -131,8 +139,9 @@ def parse_json(text: str, where: str, nan: bool = False) -> Any:
     except RecursionError:
         raise ValueError(f'{where} is not valid JSON: nested too deep') from None
     except UnicodeEncodeError:
-        raise ValueError(f'{where} is not valid JSON: a text holds half a character (a lone '
-                         'surrogate)') from None
+        raise ValueError(
+            f'{where} is not valid JSON: a text holds half a character (a lone surrogate)'
+        ) from None
     except ValueError as error:
         raise ValueError(f'{where} is not valid JSON: {_reason(text, error)}') from error
     return content
@@ -142,7 +151,7 @@ def _reason(text: str, error: ValueError) -> str:
     if not text.strip():
         return 'it is empty'
     after = isinstance(error, json.JSONDecodeError) and error.msg == 'Extra data'
-    if after and text[:error.pos].endswith('\n') and text[error.pos] in '{[':
+    if after and text[: error.pos].endswith('\n') and text[error.pos] in '{[':
         return f'a second value begins in line {error.lineno}, as in a JSON Lines file'
     return str(error)
 

@@ -84,8 +84,9 @@ class _Loader(importlib.abc.Loader):
 class TorchvisionFinder(importlib.abc.MetaPathFinder):
     """Finds ``torchvision`` as Python would, and wraps its loader."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None,
-                  target: ModuleType | None = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """Return the ordinary spec with our loader around its own, for torchvision alone."""
         if fullname != 'torchvision':
             return None

@@ -11,6 +11,13 @@ from urbancross_mm.visualization.sample_sheet import (
 )
 
 __all__ = [
-    'RetrievalVisualizer', 'draw_domain_matrix', 'draw_embedding_map', 'draw_histograms',
-    'draw_sample_sheet', 'draw_tile_map', 'outline_masks', 'overlay_masks', 'project_2d',
+    'RetrievalVisualizer',
+    'draw_domain_matrix',
+    'draw_embedding_map',
+    'draw_histograms',
+    'draw_sample_sheet',
+    'draw_tile_map',
+    'outline_masks',
+    'overlay_masks',
+    'project_2d',
 ]

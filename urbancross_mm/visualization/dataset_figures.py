@@ -14,8 +14,9 @@ _COLOURS = ('#1f77b4', '#d95f02', '#1b9e77', '#7570b3', '#e7298a', '#666666')
 _BINS = 40
 
 
-def draw_histograms(groups: Mapping[str, Sequence[float]], label: str, whole: bool = False
-                    ) -> np.ndarray:
+def draw_histograms(
+    groups: Mapping[str, Sequence[float]], label: str, whole: bool = False
+) -> np.ndarray:
     """Draw the distributions of several groups, each as a share of its own size.
 
     Args:
@@ -33,8 +34,9 @@ def draw_histograms(groups: Mapping[str, Sequence[float]], label: str, whole: bo
         ValueError: If there is no finite number.
     """
     found = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
-    found = {name: finite for name, values in found.items()
-             if len(finite := values[np.isfinite(values)])}
+    found = {
+        name: finite for name, values in found.items() if len(finite := values[np.isfinite(values)])
+    }
     if not found:
         raise ValueError(f'no finite number to draw for {label!r}')
     edges = _edges(np.concatenate(list(found.values())), whole)
@@ -81,8 +83,15 @@ def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
     axis = figure.subplots()
     size = float(np.clip(4000 / len(points), 2, 40))
     for number, (name, places) in enumerate(found.items()):
-        axis.scatter(places[:, 0], places[:, 1], s=size, label=name, linewidths=0, alpha=0.7,
-                     color=_COLOURS[number % len(_COLOURS)])
+        axis.scatter(
+            places[:, 0],
+            places[:, 1],
+            s=size,
+            label=name,
+            linewidths=0,
+            alpha=0.7,
+            color=_COLOURS[number % len(_COLOURS)],
+        )
     middle = math.radians(min(89.0, abs(float(points[:, 1].min() + points[:, 1].max())) / 2))
     axis.set_aspect(1 / math.cos(middle), adjustable='datalim')
     axis.set_xlabel('longitude (degrees)')
@@ -90,8 +99,12 @@ def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_locator(MaxNLocator(5))
         side.set_major_formatter(ScalarFormatter(useOffset=False))
-    figure.legend(loc='outside upper center', ncols=len(found), frameon=False,
-                  markerscale=math.sqrt(30 / size))
+    figure.legend(
+        loc='outside upper center',
+        ncols=len(found),
+        frameon=False,
+        markerscale=math.sqrt(30 / size),
+    )
     return _pixels(canvas)
 
 

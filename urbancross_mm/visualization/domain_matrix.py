@@ -16,9 +16,12 @@ _CELL, _COLUMNS = 1.05, 3
 _HOLE = '0.88'
 
 
-def draw_domain_matrix(panels: Mapping[str, np.ndarray],
-                       texts: Mapping[str, Sequence[Sequence[str]]], domains: Sequence[str],
-                       label: str = '') -> np.ndarray:
+def draw_domain_matrix(
+    panels: Mapping[str, np.ndarray],
+    texts: Mapping[str, Sequence[Sequence[str]]],
+    domains: Sequence[str],
+    label: str = '',
+) -> np.ndarray:
     """Draw one heat map a method, all on one colour scale.
 
     Args:
@@ -41,22 +44,29 @@ def draw_domain_matrix(panels: Mapping[str, np.ndarray],
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     side = max(2.4, _CELL * len(domains))
-    figure = Figure(figsize=(columns * (side + 1.1) + 1.2, rows * (side + 1.7)), dpi=120,
-                    layout='constrained')
+    figure = Figure(
+        figsize=(columns * (side + 1.1) + 1.2, rows * (side + 1.7)), dpi=120, layout='constrained'
+    )
     canvas = FigureCanvasAgg(figure)
     scale = _common_scale(panels)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis, (title, values) in zip(axes.flat, panels.items()):
         _draw_panel(axis, title, values, texts[title], domains, scale)
-    for axis in axes.flat[len(panels):]:
+    for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     figure.colorbar(scale, ax=axes, label=label)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _draw_panel(axis: Axes, title: str, values: np.ndarray, texts: Sequence[Sequence[str]],
-                domains: Sequence[str], scale: ScalarMappable) -> None:
+def _draw_panel(
+    axis: Axes,
+    title: str,
+    values: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    domains: Sequence[str],
+    scale: ScalarMappable,
+) -> None:
     axis.set_facecolor(_HOLE)
     axis.imshow(np.ma.masked_invalid(values), cmap=scale.cmap, norm=scale.norm)
     axis.set_title(title)
@@ -67,8 +77,15 @@ def _draw_panel(axis: Axes, title: str, values: np.ndarray, texts: Sequence[Sequ
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
             value = values[row, column]
-            axis.text(column, row, text.replace(' ± ', '\n± '), ha='center', va='center',
-                      fontsize=8, color='black' if np.isnan(value) else _readable(scale, value))
+            axis.text(
+                column,
+                row,
+                text.replace(' ± ', '\n± '),
+                ha='center',
+                va='center',
+                fontsize=8,
+                color='black' if np.isnan(value) else _readable(scale, value),
+            )
 
 
 def _readable(scale: ScalarMappable, value: float) -> str:
@@ -85,13 +102,18 @@ def _common_scale(panels: Mapping[str, np.ndarray]) -> ScalarMappable:
     return ScalarMappable(Normalize(low, high), colormaps['viridis'])
 
 
-def _check(panels: Mapping[str, np.ndarray], texts: Mapping[str, Sequence[Sequence[str]]],
-           domains: Sequence[str]) -> None:
+def _check(
+    panels: Mapping[str, np.ndarray],
+    texts: Mapping[str, Sequence[Sequence[str]]],
+    domains: Sequence[str],
+) -> None:
     if not panels or not domains:
         raise ValueError(f'nothing to draw: {len(panels)} panels of {len(domains)} domains')
     side = len(domains)
     for title, values in panels.items():
         lengths = [len(line) for line in texts.get(title, ())]
         if values.shape != (side, side) or lengths != [side] * side:
-            raise ValueError(f'the panel {title!r} needs {side} x {side} numbers and texts, got '
-                             f'numbers {values.shape} and rows of {lengths} texts')
+            raise ValueError(
+                f'the panel {title!r} needs {side} x {side} numbers and texts, got '
+                f'numbers {values.shape} and rows of {lengths} texts'
+            )

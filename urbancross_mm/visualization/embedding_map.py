@@ -21,8 +21,9 @@ _MARKERS = ('o', '^', 's')
 Groups = Mapping[tuple[str, str], np.ndarray]
 
 
-def project_2d(groups: Mapping[tuple[str, str], Tensor], method: str = 'tsne', seed: int = 0
-               ) -> dict[tuple[str, str], np.ndarray]:
+def project_2d(
+    groups: Mapping[tuple[str, str], Tensor], method: str = 'tsne', seed: int = 0
+) -> dict[tuple[str, str], np.ndarray]:
     """Lay embeddings out in the plane, all groups together.
 
     Args:
@@ -81,30 +82,43 @@ def draw_embedding_map(panels: Sequence[tuple[str, Groups]]) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _draw_panel(axis: Axes, title: str, groups: Groups,
-                looks: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+def _draw_panel(
+    axis: Axes, title: str, groups: Groups, looks: Mapping[tuple[str, str], tuple[str, str]]
+) -> None:
     axis.set_title(title, fontsize=9)
     axis.set_xticks([])
     axis.set_yticks([])
     for key, points in groups.items():
         colour, marker = looks[key]
-        axis.scatter(points[:, 0], points[:, 1], s=9, color=colour, marker=marker, alpha=0.6,
-                     linewidths=0, label=' '.join(key))
+        axis.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=9,
+            color=colour,
+            marker=marker,
+            alpha=0.6,
+            linewidths=0,
+            label=' '.join(key),
+        )
 
 
 def _look(key: tuple[str, str], keys: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """Colour of the domain and marker of the modality."""
     domains, modalities = (list(dict.fromkeys(part)) for part in zip(*keys))
-    return (_COLOURS[domains.index(key[0]) % len(_COLOURS)],
-            _MARKERS[modalities.index(key[1]) % len(_MARKERS)])
+    return (
+        _COLOURS[domains.index(key[0]) % len(_COLOURS)],
+        _MARKERS[modalities.index(key[1]) % len(_MARKERS)],
+    )
 
 
 def _tsne(rows: Tensor, seed: int) -> np.ndarray:
-    manifold = import_optional('sklearn.manifold', 'a t-SNE map (--method pca needs nothing)',
-                               'urbancross-mm[analysis]')
+    manifold = import_optional(
+        'sklearn.manifold', 'a t-SNE map (--method pca needs nothing)', 'urbancross-mm[analysis]'
+    )
     perplexity = min(30.0, (len(rows) - 1) / 3)
-    return manifold.TSNE(2, init='pca', perplexity=perplexity, random_state=seed
-                         ).fit_transform(rows.numpy())
+    return manifold.TSNE(2, init='pca', perplexity=perplexity, random_state=seed).fit_transform(
+        rows.numpy()
+    )
 
 
 def _pca(rows: Tensor, seed: int) -> np.ndarray:

@@ -68,18 +68,27 @@ class RetrievalVisualizer(Visualizer):
             self._draw_cell(canvas, draw, font, cell, left, top)
         return np.asarray(canvas)
 
-    def _draw_cell(self, canvas: Image.Image, draw: ImageDraw.ImageDraw,
-                   font: ImageFont.FreeTypeFont, cell: RankedPicture, left: int, top: int) -> None:
+    def _draw_cell(
+        self,
+        canvas: Image.Image,
+        draw: ImageDraw.ImageDraw,
+        font: ImageFont.FreeTypeFont,
+        cell: RankedPicture,
+        left: int,
+        top: int,
+    ) -> None:
         size = self.thumb_size
         colour = {True: _RIGHT, False: _WRONG, None: _UNKNOWN}[cell.right]
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill=colour)
         inner = size - 2 * _BORDER
         pixels, _ = read_image(cell.img_path)
-        canvas.paste(Image.fromarray(pixels).resize((inner, inner)),
-                     (left + _BORDER, top + _BORDER))
+        canvas.paste(
+            Image.fromarray(pixels).resize((inner, inner)), (left + _BORDER, top + _BORDER)
+        )
         score = '' if np.isnan(cell.score) else f'{cell.score:.3f}  '
         name = cell.caption or Path(cell.img_path).stem
         draw.text((left, top + size + 2), (score + name)[: size // 6], 'black', font)
         if len(score + name) > size // 6:
-            draw.text((left, top + size + 2 + _LINE), (score + name)[size // 6: size // 3], 'black',
-                      font)
+            draw.text(
+                (left, top + size + 2 + _LINE), (score + name)[size // 6 : size // 3], 'black', font
+            )

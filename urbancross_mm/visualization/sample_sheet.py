@@ -51,15 +51,25 @@ def outline_masks(picture: np.ndarray, masks: np.ndarray, width: int = 2) -> np.
         inner = masks[number]
         for _ in range(width):
             framed = np.pad(inner, 1)
-            inner = (framed[1:-1, 1:-1] & framed[:-2, 1:-1] & framed[2:, 1:-1]
-                     & framed[1:-1, :-2] & framed[1:-1, 2:])
+            inner = (
+                framed[1:-1, 1:-1]
+                & framed[:-2, 1:-1]
+                & framed[2:, 1:-1]
+                & framed[1:-1, :-2]
+                & framed[1:-1, 2:]
+            )
         drawn[masks[number] & ~inner] = _colour(number)
     return drawn
 
 
-def draw_sample_sheet(picture: np.ndarray, texts: Sequence[str], title: str,
-                      segments: Sequence[np.ndarray] = (), masks: np.ndarray | None = None,
-                      size: int = 200) -> np.ndarray:
+def draw_sample_sheet(
+    picture: np.ndarray,
+    texts: Sequence[str],
+    title: str,
+    segments: Sequence[np.ndarray] = (),
+    masks: np.ndarray | None = None,
+    size: int = 200,
+) -> np.ndarray:
     """Draw a picture, its masks and segments, and its captions.
 
     Args:
@@ -93,8 +103,9 @@ def draw_sample_sheet(picture: np.ndarray, texts: Sequence[str], title: str,
     for number, segment in enumerate(segments):
         corner = (left + number // 2 * (half + _MARGIN), top + number % 2 * half)
         canvas.paste(Image.fromarray(segment).resize((half - 2, half - 2)), corner)
-        draw.rectangle((*corner, corner[0] + half - 2, corner[1] + half - 2),
-                       outline=_colour(number), width=2)
+        draw.rectangle(
+            (*corner, corner[0] + half - 2, corner[1] + half - 2), outline=_colour(number), width=2
+        )
     for row, line in enumerate(lines):
         draw.text((_MARGIN, top + size + _MARGIN + row * _LINE), line, 'black', font)
     return np.asarray(canvas)

@@ -32,8 +32,9 @@ def write_recipes(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c')) -> Non
             (root / f'{source}_{split}.json').touch()
 
 
-def spec_of(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c'), **settings: object
-            ) -> MatrixSpec:
+def spec_of(
+    root: Path, domains: tuple[str, ...] = ('a', 'b', 'c'), **settings: object
+) -> MatrixSpec:
     """A matrix over the recipes, with one method unless settings say otherwise."""
     settings.setdefault('methods', {'plain': Recipe(f'{root}/{{source}}2{{target}}.py')})
     return MatrixSpec(domains, Recipe(f'{root}/{{source}}.py'), **settings)

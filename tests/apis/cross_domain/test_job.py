@@ -24,9 +24,11 @@ from urbancross_mm.apis.cross_domain import (
 )
 
 BUILD_RUNNER = 'urbancross_mm.apis.cross_domain.job.build_runner'
-SMALL = tuple(f'{phase}_dataloader.{setting}' for phase in ('train', 'val', 'test')
-              for setting in ('num_workers=0', 'batch_size=8', 'dataset.indices=16')) + (
-                  'train_cfg.max_epochs=2', 'train_cfg.val_interval=1')
+SMALL = tuple(
+    f'{phase}_dataloader.{setting}'
+    for phase in ('train', 'val', 'test')
+    for setting in ('num_workers=0', 'batch_size=8', 'dataset.indices=16')
+) + ('train_cfg.max_epochs=2', 'train_cfg.val_interval=1')
 
 
 def jobs_of_two_countries() -> dict[str, Job]:
@@ -52,8 +54,11 @@ def crashing(cfg: Config) -> Runner:
 
 @pytest.mark.slow
 def test_a_job_trains_tests_and_goes_on_after_a_crash(
-        in_sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture) -> None:
+    in_sample_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
     jobs = jobs_of_two_countries()
     source = jobs['source_finland_seed0']
     assert run_job(source, str(tmp_path / 'whole'), 'last') is None
@@ -76,8 +81,10 @@ def test_a_job_trains_tests_and_goes_on_after_a_crash(
     transfer = jobs['source-only_finland2germany_seed0']
     assert run_job(transfer, str(tmp_path / 'whole'), 'last') is None
     folder = JobFolder(tmp_path / 'whole', transfer)
-    assert folder.record()['tests']['source']['checkpoint'] \
+    assert (
+        folder.record()['tests']['source']['checkpoint']
         == whole.record()['tests']['source']['checkpoint']
+    )
     assert folder.metrics() != whole.metrics()
     assert not list(folder.path.glob('*.pth'))
 
@@ -97,8 +104,9 @@ class FakeRunner:
 
     def train(self) -> None:
         """Write the last checkpoint and the best ones of two metrics."""
-        write_checkpoints(self.cfg.work_dir, 'best_label_free_mmd_epoch_4',
-                          'best_retrieval_mR_epoch_3', 'epoch_5')
+        write_checkpoints(
+            self.cfg.work_dir, 'best_label_free_mmd_epoch_4', 'best_retrieval_mR_epoch_3', 'epoch_5'
+        )
 
     def test(self) -> dict[str, float]:
         """A score."""
@@ -125,7 +133,8 @@ def jobs(tmp_path: Path) -> dict[str, Job]:
 
 
 def test_an_adaptation_starts_from_the_best_of_its_source(
-        jobs: dict[str, Job], built: list[Config], tmp_path: Path) -> None:
+    jobs: dict[str, Job], built: list[Config], tmp_path: Path
+) -> None:
     for name in ('source_a_seed7', 'plain_a2b_seed7'):
         assert run_job(jobs[name], str(tmp_path / 'out'), 'last') is None
     # A folder with label-free scores is that of an adaptation: its last one counts.
@@ -141,20 +150,28 @@ def test_an_adaptation_starts_from_the_best_of_its_source(
 
 
 def test_another_selection_tests_without_training_again(
-        jobs: dict[str, Job], built: list[Config], tmp_path: Path) -> None:
+    jobs: dict[str, Job], built: list[Config], tmp_path: Path
+) -> None:
     run_job(jobs['source_a_seed7'], str(tmp_path / 'out'), 'last')
     for select in ('last', 'best', 'label_free', 'nothing'):
         error = run_job(jobs['plain_a2b_seed7'], str(tmp_path / 'out'), select)
     assert 'no checkpoint best_nothing*.pth' in error
     assert [Path(cfg.load_from).stem for cfg in built[3:]] == [
-        'epoch_5', 'best_retrieval_mR_epoch_3', 'best_label_free_mmd_epoch_4']
+        'epoch_5',
+        'best_retrieval_mR_epoch_3',
+        'best_label_free_mmd_epoch_4',
+    ]
     folder = tmp_path / 'out/plain_a2b_seed7'
     assert {file.name for file in folder.glob('metrics*')} == {
-        'metrics.json', 'metrics_best.json', 'metrics_label_free.json'}
+        'metrics.json',
+        'metrics_best.json',
+        'metrics_label_free.json',
+    }
 
 
 def test_a_half_trained_adaptation_resumes_instead_of_starting(
-        jobs: dict[str, Job], built: list[Config], tmp_path: Path) -> None:
+    jobs: dict[str, Job], built: list[Config], tmp_path: Path
+) -> None:
     run_job(jobs['source_a_seed7'], str(tmp_path / 'out'), 'last')
     folder = tmp_path / 'out/plain_a2b_seed7'
     folder.mkdir()
@@ -168,22 +185,34 @@ def test_a_half_trained_adaptation_resumes_instead_of_starting(
 
 
 def test_a_recipe_without_retrieval_metrics_fails(
-        jobs: dict[str, Job], built: list[Config], tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: dict[str, Job], built: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FakeRunner, 'test', lambda self: {'accuracy': 1})
     error = run_job(jobs['source_a_seed7'], str(tmp_path / 'out'), 'last')
     assert error.endswith('gives no retrieval/mR, but accuracy')
 
 
 def test_select_checkpoint(tmp_path: Path) -> None:
-    write_checkpoints(tmp_path, 'epoch_9', 'best_retrieval_mR_epoch_2', 'best_label_free_a_epoch_4',
-                      'best_label_free_b_epoch_1', 'epoch_10', 'best_retrieval_mR_epoch_7')
-    chosen = {select: Path(select_checkpoint(tmp_path, select)).stem
-              for select in ('last', 'best', 'label_free_a', 'label/free/b', 'source')}
+    write_checkpoints(
+        tmp_path,
+        'epoch_9',
+        'best_retrieval_mR_epoch_2',
+        'best_label_free_a_epoch_4',
+        'best_label_free_b_epoch_1',
+        'epoch_10',
+        'best_retrieval_mR_epoch_7',
+    )
+    chosen = {
+        select: Path(select_checkpoint(tmp_path, select)).stem
+        for select in ('last', 'best', 'label_free_a', 'label/free/b', 'source')
+    }
     assert chosen == {
-        'last': 'epoch_10', 'best': 'best_retrieval_mR_epoch_7',
-        'label_free_a': 'best_label_free_a_epoch_4', 'label/free/b': 'best_label_free_b_epoch_1',
-        'source': 'epoch_10'}
+        'last': 'epoch_10',
+        'best': 'best_retrieval_mR_epoch_7',
+        'label_free_a': 'best_label_free_a_epoch_4',
+        'label/free/b': 'best_label_free_b_epoch_1',
+        'source': 'epoch_10',
+    }
     with pytest.raises(ValueError, match='best_label_free_a, best_label_free_b'):
         select_checkpoint(tmp_path, 'label_free')
 

@@ -24,7 +24,8 @@ def test_a_finished_matrix_is_only_reported(tmp_path: Path) -> None:
     (tmp_path / 'out').mkdir()
     for job in jobs:
         fake_job(job, str(tmp_path / 'out'), 'last')
-    results, files = run_matrix(spec_of(tmp_path), tmp_path / 'out', 2, command='again',
-                                function=run_job)
+    results, files = run_matrix(
+        spec_of(tmp_path), tmp_path / 'out', 2, command='again', function=run_job
+    )
     assert len(order(tmp_path / 'out')) == len(jobs) == len(results.runs)
     assert results.failed.empty and '`again`' in files[0].read_text()

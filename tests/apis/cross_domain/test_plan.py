@@ -24,7 +24,11 @@ def test_every_domain_every_direction_every_seed(root: Path) -> None:
     jobs = plan(spec_of(root, seeds=(0, 1)))
     assert len(jobs) == 2 * (3 + 6 + 6) == len({job.name for job in jobs})
     assert [job.name for job in jobs[:4]] == [
-        'source_a_seed0', 'source_b_seed0', 'source_c_seed0', 'source-only_a2b_seed0']
+        'source_a_seed0',
+        'source_b_seed0',
+        'source_c_seed0',
+        'source-only_a2b_seed0',
+    ]
     assert sum(job.trains for job in jobs) == 2 * (3 + 6)
     assert {job.config['randomness']['seed'] for job in jobs if job.seed == 1} == {1}
     places = {job.name: place for place, job in enumerate(jobs)}
@@ -53,8 +57,10 @@ def test_a_transfer_tests_the_target_with_the_words_of_the_source(root: Path) ->
 def test_with_test_set_of_leaves_its_arguments_alone() -> None:
     def recipe(name: str) -> dict:
         step = dict(type='urbancross_mm.TokenizeText', tokenizer=name)
-        return dict(test_dataloader=dict(dataset=dict(datasets=[dict(pipeline=[step])])),
-                    test_evaluator=name)
+        return dict(
+            test_dataloader=dict(dataset=dict(datasets=[dict(pipeline=[step])])),
+            test_evaluator=name,
+        )
 
     source, target = recipe('s'), recipe('t')
     merged = with_test_set_of(source, target)
@@ -73,8 +79,9 @@ def test_features_are_looked_up_in_the_file_of_the_target() -> None:
 
 def test_options_and_placeholders_reach_the_config(root: Path) -> None:
     method = Recipe(f'{root}/{{source}}2{{target}}.py', ('model.note={target}_{seed}',))
-    spec = MatrixSpec(('a', 'b'), Recipe(f'{root}/{{source}}.py', ('epochs=1',)), {'m': method},
-                      seeds=(4,))
+    spec = MatrixSpec(
+        ('a', 'b'), Recipe(f'{root}/{{source}}.py', ('epochs=1',)), {'m': method}, seeds=(4,)
+    )
     jobs = by_name(spec)
     assert jobs['source_a_seed4'].config['epochs'] == 1
     assert jobs['m_a2b_seed4'].config['model']['note'] == 'b_4'
@@ -102,8 +109,7 @@ def test_a_changed_source_changes_what_starts_from_it(root: Path) -> None:
     (root / 'a.py').write_text((root / 'a.py').read_text().replace('epochs = 3', 'epochs = 4'))
     after = by_name(spec_of(root))
     changed = {name for name in before if before[name].fingerprint != after[name].fingerprint}
-    assert changed == {name for name in before
-                       if before[name].source == 'a'}
+    assert changed == {name for name in before if before[name].source == 'a'}
 
 
 def test_jobs_travel_between_processes(root: Path) -> None:
@@ -112,8 +118,9 @@ def test_jobs_travel_between_processes(root: Path) -> None:
 
 
 def test_numbers_of_different_test_data_are_not_compared(root: Path) -> None:
-    methods = {'m': Recipe(f'{root}/{{source}}2{{target}}.py',
-                           ('test_dataloader.dataset.indices=4',))}
+    methods = {
+        'm': Recipe(f'{root}/{{source}}2{{target}}.py', ('test_dataloader.dataset.indices=4',))
+    }
     with pytest.raises(ValueError, match=r'test data of .*a2b.py and of .*b.py differ.*items 4'):
         plan(spec_of(root, methods=methods))
     methods = {'m': Recipe(f'{root}/{{source}}2{{target}}.py', ('test_evaluator.ties=optimistic',))}
@@ -124,8 +131,10 @@ def test_numbers_of_different_test_data_are_not_compared(root: Path) -> None:
 def test_a_metric_beside_and_defaults_spelled_out_do_not_matter(root: Path) -> None:
     for name in ('a2b', 'b2a'):
         with open(root / f'{name}.py', 'a') as file:
-            file.write("test_evaluator = [dict(type='RecallAtK', ties='expected', topk=[1, 5, 10])"
-                       ", dict(type='LabelFreeMetric')]\n")
+            file.write(
+                "test_evaluator = [dict(type='RecallAtK', ties='expected', topk=[1, 5, 10])"
+                ", dict(type='LabelFreeMetric')]\n"
+            )
     assert plan(spec_of(root))
 
 
@@ -135,16 +144,19 @@ def test_a_missing_recipe_ends_the_plan(root: Path) -> None:
         plan(spec_of(root))
 
 
-@pytest.mark.parametrize(('settings', 'sentence'), [
-    (dict(domains=('a',)), 'at least two'),
-    (dict(domains=('a', 'a')), 'different'),
-    (dict(domains=('a', '../b')), 'letters'),
-    (dict(seeds=()), 'at least one'),
-    (dict(seeds=(1, 1)), 'different numbers'),
-    (dict(select='../x'), 'metric key'),
-    (dict(methods={'source-only': Recipe('{source}2{target}.py')}), 'name of the report'),
-    (dict(methods={'m': Recipe('a2{target}.py')}), r'needs \{source\}'),
-])
+@pytest.mark.parametrize(
+    ('settings', 'sentence'),
+    [
+        (dict(domains=('a',)), 'at least two'),
+        (dict(domains=('a', 'a')), 'different'),
+        (dict(domains=('a', '../b')), 'letters'),
+        (dict(seeds=()), 'at least one'),
+        (dict(seeds=(1, 1)), 'different numbers'),
+        (dict(select='../x'), 'metric key'),
+        (dict(methods={'source-only': Recipe('{source}2{target}.py')}), 'name of the report'),
+        (dict(methods={'m': Recipe('a2{target}.py')}), r'needs \{source\}'),
+    ],
+)
 def test_a_matrix_that_is_none(root: Path, settings: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         spec_of(root, **settings)

@@ -32,8 +32,9 @@ def run(jobs: Sequence[Job], out: Path, workers: int = 1, **kwargs: object) -> l
 
 
 @pytest.mark.parametrize('workers', [1, 3])
-def test_everything_runs_once_after_what_it_needs(jobs: list[Job], tmp_path: Path, workers: int
-                                                  ) -> None:
+def test_everything_runs_once_after_what_it_needs(
+    jobs: list[Job], tmp_path: Path, workers: int
+) -> None:
     out = tmp_path / 'out'
     assert run(jobs, out, workers) == []
     ran = order(out)
@@ -50,12 +51,12 @@ def test_a_later_call_does_what_is_missing(jobs: list[Job], tmp_path: Path) -> N
     assert order(out)[:5] == first and len(order(out)) == len(jobs)
     JobFolder(out, jobs[-1]).metrics_file.unlink()
     run(jobs, out)
-    assert order(out)[len(jobs):] == [jobs[-1].name]
+    assert order(out)[len(jobs) :] == [jobs[-1].name]
 
 
-def test_a_failure_is_recorded_and_the_rest_goes_on(jobs: list[Job], tmp_path: Path,
-                                                    monkeypatch: pytest.MonkeyPatch,
-                                                    capsys: pytest.CaptureFixture) -> None:
+def test_a_failure_is_recorded_and_the_rest_goes_on(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setenv('FAKE_FAILURE', 'source_b_seed0')
     failed = run(jobs, tmp_path / 'out', workers=2)
     assert set(failed) == {job.name for job in jobs if job.source == 'b'}
@@ -88,7 +89,7 @@ def test_force_does_again_only_what_changed(jobs: list[Job], tmp_path: Path) -> 
         run(changed, out)
     assert len(order(out)) == len(jobs)
     run(changed, out, force=True)
-    assert order(out)[len(jobs):] == ['plain_a2b_seed0']
+    assert order(out)[len(jobs) :] == ['plain_a2b_seed0']
 
 
 def test_two_calls_do_not_share_a_folder(jobs: list[Job], tmp_path: Path) -> None:
@@ -103,11 +104,13 @@ def test_at_least_one_worker(jobs: list[Job], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_takes_only_its_job_along(jobs: list[Job], tmp_path: Path,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_takes_only_its_job_along(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv('FAKE_DEATH', 'plain_a2b_seed0')
-    wanted = [job for job in jobs if job.name in ('source_a_seed0', 'plain_a2b_seed0',
-                                                  'plain_a2c_seed0')]
+    wanted = [
+        job for job in jobs if job.name in ('source_a_seed0', 'plain_a2b_seed0', 'plain_a2c_seed0')
+    ]
     assert run_jobs(wanted, tmp_path / 'out', function=fake_job) == ['plain_a2b_seed0']
     assert 'was killed' in JobFolder(tmp_path / 'out', wanted[1]).error
     assert JobFolder(tmp_path / 'out', wanted[2]).done
@@ -146,10 +149,14 @@ def test_ctrl_c_ends_the_workers_and_still_reports(tmp_path: Path) -> None:
     (tmp_path / 'script.py').write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, '-W', 'ignore', str(tmp_path / 'script.py'), str(tmp_path)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         # A test run in the background may ignore Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        env=dict(os.environ, PYTHONPATH=str(ROOT), FAKE_SLEEP='source_a_seed0'))
+        env=dict(os.environ, PYTHONPATH=str(ROOT), FAKE_SLEEP='source_a_seed0'),
+    )
     until = time.monotonic() + 200
     while len(order(tmp_path / 'out')) < 9 and time.monotonic() < until:
         time.sleep(0.2)
@@ -190,6 +197,8 @@ def test_nothing_outlives_a_matrix_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / 'script.py').write_text(KILLED)
     process = subprocess.Popen(
         [sys.executable, '-W', 'ignore', str(tmp_path / 'script.py'), str(tmp_path / 'begun')],
-        start_new_session=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+        start_new_session=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+    )
     assert process.wait(timeout=120) == -signal.SIGKILL
     assert group_ends(process.pid)

@@ -40,8 +40,11 @@ def test_another_setting_is_refused_and_named(job: Job, tmp_path: Path) -> None:
     recipe.write_text(recipe.read_text().replace('epochs = 3', 'epochs = 4'))
     new = JobFolder(tmp_path / 'out', next(iter(plan(spec_of(tmp_path)))))
     assert new.outdated
-    with pytest.raises(ValueError, match='source_a_seed0 was made with other settings '
-                                         r'\(config.epochs was 3 and is 4\).*--force'):
+    with pytest.raises(
+        ValueError,
+        match='source_a_seed0 was made with other settings '
+        r'\(config.epochs was 3 and is 4\).*--force',
+    ):
         new.check()
     new.clear()
     new.check()
@@ -73,10 +76,16 @@ def test_an_error_stands_until_the_next_attempt(job: Job, tmp_path: Path) -> Non
 
 def test_selections_lie_side_by_side(tmp_path: Path) -> None:
     adapted = first_job(tmp_path, 'plain_a2b_seed0')
-    names = {select: JobFolder(tmp_path, adapted, select).metrics_file.name
-             for select in ('last', 'best', 'label_free', 'target/mR')}
-    assert names == {'last': 'metrics.json', 'best': 'metrics_best.json',
-                     'label_free': 'metrics_label_free.json', 'target/mR': 'metrics_target_mR.json'}
+    names = {
+        select: JobFolder(tmp_path, adapted, select).metrics_file.name
+        for select in ('last', 'best', 'label_free', 'target/mR')
+    }
+    assert names == {
+        'last': 'metrics.json',
+        'best': 'metrics_best.json',
+        'label_free': 'metrics_label_free.json',
+        'target/mR': 'metrics_target_mR.json',
+    }
     # The source models and their tests do not depend on it.
     source = first_job(tmp_path, 'source-only_a2b_seed0')
     assert JobFolder(tmp_path, source, 'best').metrics_file.name == 'metrics.json'
@@ -86,4 +95,7 @@ def test_changed_settings_walks_lists_and_holes() -> None:
     old = dict(a=[1, dict(b=2)], c=None, same=[])
     new = dict(a=[1, dict(b=3)], d='x', same=[])
     assert changed_settings(old, new) == [
-        'a.1.b was 2 and is 3', "c was None and is 'nothing'", "d was 'nothing' and is 'x'"]
+        'a.1.b was 2 and is 3',
+        "c was None and is 'nothing'",
+        "d was 'nothing' and is 'x'",
+    ]

@@ -68,15 +68,19 @@ def test_a_gain_over_nothing_is_no_number(results: Results) -> None:
 def test_the_summary(results: Results) -> None:
     lines = summary(results).splitlines()
     assert lines[0] == '| source -> target | source-only | plain | in-target |'
-    assert lines[2] == ('| a -> b | 41.00 ± 1.41 | 43.00 ± 1.41 (+4.9 %) | '
-                        '51.00 ± 1.41 (+24.4 %) |')
+    assert lines[2] == (
+        '| a -> b | 41.00 ± 1.41 | 43.00 ± 1.41 (+4.9 %) | 51.00 ± 1.41 (+24.4 %) |'
+    )
     assert lines[-1] == lines[2].replace('a -> b', 'average')
     assert len(lines) == 2 + 6 + 1
 
 
 def test_holes_are_never_silent(tmp_path: Path) -> None:
-    results = finished(tmp_path, failed=('plain_a2b_seed0', 'plain_a2b_seed2'),
-                       without=('plain_c2a_seed0', 'plain_c2a_seed2'))
+    results = finished(
+        tmp_path,
+        failed=('plain_a2b_seed0', 'plain_a2b_seed2'),
+        without=('plain_c2a_seed0', 'plain_c2a_seed2'),
+    )
     text = summary(results)
     assert '| a -> b | 41.00 ± 1.41 | failed |' in text
     assert '| c -> a | 41.00 ± 1.41 | not run |' in text
@@ -94,11 +98,19 @@ def test_the_files(results: Results, tmp_path: Path) -> None:
     files = write_report(results, tmp_path / 'out', 'last', "python tool.py --out 'my runs'", 3700)
     assert [file.name for file in files] == ['matrix.md', 'runs.csv', 'matrix.png']
     report = files[0].read_text()
-    for part in ('## source-only', '| a | 51.00 ± 1.41 | 41.00 ± 1.41 | 41.00 ± 1.41 |',
-                 '## plain', '| a | - | 43.00 ± 1.41 | 43.00 ± 1.41 |', '- seeds: 0 2',
-                 'a 8 pictures and 40 captions', '- jobs: 30 done', "`python tool.py --out 'my",
-                 '- time: 18 min 30 s of jobs in all, 1 h 1 min this call', 'torch 2',
-                 'without a pair of the target'):
+    for part in (
+        '## source-only',
+        '| a | 51.00 ± 1.41 | 41.00 ± 1.41 | 41.00 ± 1.41 |',
+        '## plain',
+        '| a | - | 43.00 ± 1.41 | 43.00 ± 1.41 |',
+        '- seeds: 0 2',
+        'a 8 pictures and 40 captions',
+        '- jobs: 30 done',
+        "`python tool.py --out 'my",
+        '- time: 18 min 30 s of jobs in all, 1 h 1 min this call',
+        'torch 2',
+        'without a pair of the target',
+    ):
         assert part in report, part
     assert '## Failed' not in report
     table = pd.read_csv(files[1])

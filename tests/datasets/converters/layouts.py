@@ -29,17 +29,30 @@ def captions_of(name: str) -> list[str]:
     return [f'caption {k} of {name}' for k in range(5)]
 
 
-def write_list(root: Path, split: str, names: Sequence[str], tail: str = '', repeat: bool = False,
-               captions: Mapping[str, list[str]] | None = None) -> None:
+def write_list(
+    root: Path,
+    split: str,
+    names: Sequence[str],
+    tail: str = '',
+    repeat: bool = False,
+    captions: Mapping[str, list[str]] | None = None,
+) -> None:
     """One pair of text files: names once, or five times."""
     texts = [(captions or {}).get(name, captions_of(name)) for name in names]
     write_lines(root / f'{split}_caps{tail}.txt', [text for five in texts for text in five])
-    write_lines(root / f'{split}_filename{tail}.txt',
-                [name for name in names for _ in range(5 if repeat else 1)])
+    write_lines(
+        root / f'{split}_filename{tail}.txt',
+        [name for name in names for _ in range(5 if repeat else 1)],
+    )
 
 
-def write_precomp(root: Path, train: Sequence[str], test: Sequence[str],
-                  val: Sequence[str] | None = (), **kwargs: Any) -> Path:
+def write_precomp(
+    root: Path,
+    train: Sequence[str],
+    test: Sequence[str],
+    val: Sequence[str] | None = (),
+    **kwargs: Any,
+) -> Path:
     """A precomp folder with the published quirks; without ``val`` there are no verify files."""
     write_list(root, 'train', train, **kwargs)
     write_list(root, 'test', test, repeat=True, **kwargs)
@@ -59,8 +72,11 @@ def write_picture(path: Path, size: tuple[int, int] = (12, 16), seed: int | None
     return path
 
 
-def write_csv(path: Path, rows: Sequence[Sequence[Any]],
-              columns: Sequence[str] = ('image_name', 'description')) -> Path:
+def write_csv(
+    path: Path,
+    rows: Sequence[Sequence[Any]],
+    columns: Sequence[str] = ('image_name', 'description'),
+) -> Path:
     """A table of descriptions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, 'w', encoding='utf-8', newline='') as file:
@@ -70,8 +86,10 @@ def write_csv(path: Path, rows: Sequence[Sequence[Any]],
 
 def write_country(root: Path, count: int = 40) -> Path:
     """A country without pictures."""
-    write_csv(root / 'instructblip_generation_finland_refine.csv',
-              [(f'a{n}_FI_19.jpg', f'a view of place {n}') for n in range(count)])
+    write_csv(
+        root / 'instructblip_generation_finland_refine.csv',
+        [(f'a{n}_FI_19.jpg', f'a view of place {n}') for n in range(count)],
+    )
     return root
 
 

@@ -16,15 +16,22 @@ from urbancross_mm.datasets.converters.annotations import (
     refuse_overwrite,
 )
 
-METAINFO = dict(dataset='toy', domain='toy', split='train', generator='test.py', seed=0,
-                sources={}, counts={})
+METAINFO = dict(
+    dataset='toy', domain='toy', split='train', generator='test.py', seed=0, sources={}, counts={}
+)
 
 
 def test_a_record_leaves_out_empty_captions_and_unknown_fields():
     item = make_item('toy', 'town', 'a/b.jpg', ['one ', '', 'two'], label=None, lon=1.5)
 
-    assert item == dict(img_id='toy/a/b', img_path='a/b.jpg', captions=['one', 'two'],
-                        caption_ids=['toy/a/b#0', 'toy/a/b#2'], domain='town', lon=1.5)
+    assert item == dict(
+        img_id='toy/a/b',
+        img_path='a/b.jpg',
+        captions=['one', 'two'],
+        caption_ids=['toy/a/b#0', 'toy/a/b#2'],
+        domain='town',
+        lon=1.5,
+    )
 
 
 def test_counts_know_equal_captions():
@@ -35,8 +42,10 @@ def test_counts_know_equal_captions():
 
 @pytest.mark.parametrize('suffix', ['.json', '.parquet'])
 def test_what_is_written_is_read(tmp_path, suffix):
-    items = [make_item('toy', 'toy', 'a.jpg', ['one'], geo_tags=['road of service'], lat=60.5),
-             make_item('toy', 'toy', 'b.jpg', ['zwei ü'], label='beach')]
+    items = [
+        make_item('toy', 'toy', 'a.jpg', ['one'], geo_tags=['road of service'], lat=60.5),
+        make_item('toy', 'toy', 'b.jpg', ['zwei ü'], label='beach'),
+    ]
     path = tmp_path / f'toy{suffix}'
     path.write_bytes(encode_annotations(path, items, METAINFO))
 
@@ -81,18 +90,27 @@ def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
 @pytest.mark.parametrize('fields', [dict(score=float('nan')), dict(extra='\ud800')])
 def test_what_could_not_be_read_is_not_written(tmp_path, fields):
     with pytest.raises(ValueError, match=r'toy\.json would not be valid JSON'):
-        encode_annotations(tmp_path / 'toy.json', [make_item('t', 't', 'a.jpg', ['one'], **fields)],
-                           METAINFO)
+        encode_annotations(
+            tmp_path / 'toy.json', [make_item('t', 't', 'a.jpg', ['one'], **fields)], METAINFO
+        )
 
 
-@pytest.mark.parametrize('settings, message', [
-    (dict(name='a/b'), "plain name without folders, got 'a/b'"), (dict(name='../b'), 'plain name'),
-    (dict(name='a' + chr(92) + 'b'), 'plain name'), (dict(name=''), 'plain name'),
-    (dict(name='..'), 'plain name'),
-    (dict(name='a', seed=-1), '--seed must be at least 0, got -1')])
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(name='a/b'), "plain name without folders, got 'a/b'"),
+        (dict(name='../b'), 'plain name'),
+        (dict(name='a' + chr(92) + 'b'), 'plain name'),
+        (dict(name=''), 'plain name'),
+        (dict(name='..'), 'plain name'),
+        (dict(name='a', seed=-1), '--seed must be at least 0, got -1'),
+    ],
+)
 def test_names_that_lead_out_of_the_folder_and_seeds_below_0(settings, message):
     folder = Path('x')
-    for kind, more in ((options.Options, dict(root=folder)),
-                       (picture_folder.Options, dict(images=folder, texts=folder))):
+    for kind, more in (
+        (options.Options, dict(root=folder)),
+        (picture_folder.Options, dict(images=folder, texts=folder)),
+    ):
         with pytest.raises(ValueError, match=message):
             kind(out=folder, **more, **settings)

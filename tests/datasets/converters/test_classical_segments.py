@@ -15,8 +15,8 @@ from urbancross_mm.utils.classical_masks import color_masks, grid_masks
 def fields(height: int = 60, width: int = 90) -> np.ndarray:
     """Sea on the left, sand on the right, a red roof in the sand."""
     picture = np.empty((height, width, 3), dtype=np.uint8)
-    picture[:, :width // 3] = (20, 60, 140)
-    picture[:, width // 3:] = (210, 190, 140)
+    picture[:, : width // 3] = (20, 60, 140)
+    picture[:, width // 3 :] = (210, 190, 140)
     picture[20:40, 50:80] = (160, 40, 30)
     noise = np.random.default_rng(0).integers(-6, 7, picture.shape)
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
@@ -60,12 +60,14 @@ def test_same_seed_same_bytes_at_any_number_of_threads(tmp_path, method):
     for number in range(6):
         write_picture(tmp_path / f'images/x/{number}.png', (40, 50), number)
     for run, workers in enumerate((1, 1, 3)):
-        counts = convert(Options(tmp_path / 'images', tmp_path / str(run), method, min_area=0.0,
-                                 workers=workers))
+        counts = convert(
+            Options(tmp_path / 'images', tmp_path / str(run), method, min_area=0.0, workers=workers)
+        )
         assert counts['pictures'] == 6 and counts['segments'] > 0
     files = [sorted((tmp_path / str(run)).rglob('*.json')) for run in range(3)]
     assert [file.relative_to(tmp_path / '0').as_posix() for file in files[0]] == [
-        f'x/{number}.json' for number in range(6)]
+        f'x/{number}.json' for number in range(6)
+    ]
     texts = [[file.read_bytes() for file in one] for one in files]
     assert texts[0] == texts[1] == texts[2]
 
@@ -82,7 +84,7 @@ def test_large_pictures_are_stored_small(tmp_path):
 
 def test_unreadable_pictures_are_an_error_or_counted(tmp_path):
     whole = write_picture(tmp_path / 'images/a.jpg', (64, 64)).read_bytes()
-    (tmp_path / 'images/b.jpg').write_bytes(whole[:len(whole) // 2])
+    (tmp_path / 'images/b.jpg').write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(ValueError, match=r'b\.jpg cannot be decoded'):
         convert(Options(tmp_path / 'images', tmp_path / 'first', 'grid'))

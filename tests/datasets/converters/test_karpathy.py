@@ -20,14 +20,21 @@ def entry(name: str, split: str, **fields: Any) -> dict[str, Any]:
 
 def convert_entries(tmp_path: Path, entries: Any, **kwargs: Any) -> dict[str, dict[str, int]]:
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(dict(images=entries))])
-    return convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu',
-                           **kwargs))
+    return convert(
+        Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu', **kwargs)
+    )
 
 
 def test_splits_captions_and_labels(tmp_path):
-    counts = convert_entries(tmp_path, [
-        entry('airplane_001.jpg', 'train'), entry('airplane_002.jpg', 'restval'),
-        entry('beach_001.jpg', 'val'), entry('beach_002.jpg', 'test')])
+    counts = convert_entries(
+        tmp_path,
+        [
+            entry('airplane_001.jpg', 'train'),
+            entry('airplane_002.jpg', 'restval'),
+            entry('beach_001.jpg', 'val'),
+            entry('beach_002.jpg', 'test'),
+        ],
+    )
 
     assert {split: one['images'] for split, one in counts.items()} == dict(train=2, val=1, test=1)
     metainfo, (item,) = read(tmp_path / 'out/nwpu_test.json')
@@ -41,9 +48,14 @@ def test_folder_of_a_picture_and_segments_beside_it(tmp_path):
     write_picture(tmp_path / 'images/airplane/x1.jpg')
     write_picture(tmp_path / 'images/x2.jpg')
     write_lines(tmp_path / 'segments/airplane/x1.json', ['{}'])
-    convert_entries(tmp_path, [entry('x1.jpg', 'train', filepath='airplane'),
-                               entry('x2.jpg', 'test', filepath='elsewhere')],
-                    images=tmp_path / 'images')
+    convert_entries(
+        tmp_path,
+        [
+            entry('x1.jpg', 'train', filepath='airplane'),
+            entry('x2.jpg', 'test', filepath='elsewhere'),
+        ],
+        images=tmp_path / 'images',
+    )
 
     (first,), (second,) = (read(tmp_path / f'out/nwpu_{s}.json')[1] for s in ('train', 'test'))
     assert first['img_path'] == 'airplane/x1.jpg' and first['label'] == 'airplane'
@@ -62,26 +74,37 @@ def test_a_picture_in_two_splits_is_refused(tmp_path):
         convert_entries(tmp_path, [entry('a_1.jpg', 'train'), entry('a_1.jpg', 'test')])
 
 
-@pytest.mark.parametrize('broken, message', [
-    (dict(filename='a.jpg', split='train'), r'image 0: expected filename, split and sentences'),
-    (entry('a.jpg', 'holdout'), r"image 0: split must be one of .* got split 'holdout'"),
-    (entry('a.jpg', 'train', sentences=[dict(raw=None)]), r'image 0: .*must be text'),
-    (entry('../a.jpg', 'train'), r"'\.\./a\.jpg' must be relative.*image 0"),
-    ('a.jpg', r'image 0: expected filename'),
-])
+@pytest.mark.parametrize(
+    'broken, message',
+    [
+        (dict(filename='a.jpg', split='train'), r'image 0: expected filename, split and sentences'),
+        (entry('a.jpg', 'holdout'), r"image 0: split must be one of .* got split 'holdout'"),
+        (entry('a.jpg', 'train', sentences=[dict(raw=None)]), r'image 0: .*must be text'),
+        (entry('../a.jpg', 'train'), r"'\.\./a\.jpg' must be relative.*image 0"),
+        ('a.jpg', r'image 0: expected filename'),
+    ],
+)
 def test_broken_entries_are_named(tmp_path, broken, message):
     with pytest.raises(ValueError, match=message):
         convert_entries(tmp_path, [broken])
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{', r'dataset\.json is not valid JSON'), ('[]', r"has no list 'images' \(found: list"),
-    ('{"airplane": []}', r"found: \['airplane'\]"), ('{"images": []}', 'lists no picture'),
-    ('{"images": [], "images": []}', "not valid JSON: key 'images' stands twice"),
-    ('{"a": [{"raw": "x"}], "b": [3]}', "class 'b', image 0: expected an object"),
-    ('{"a": [{"raw": "x", "filename": "a.jpg", "split": "train", "raw_1": null}]}',
-     "class 'a', image 0: .*must be text"),
-    ('{"a": [{"raw": "x", "split": "train"}]}', "class 'a', image 0: .*must be text")])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{', r'dataset\.json is not valid JSON'),
+        ('[]', r"has no list 'images' \(found: list"),
+        ('{"airplane": []}', r"found: \['airplane'\]"),
+        ('{"images": []}', 'lists no picture'),
+        ('{"images": [], "images": []}', "not valid JSON: key 'images' stands twice"),
+        ('{"a": [{"raw": "x"}], "b": [3]}', "class 'b', image 0: expected an object"),
+        (
+            '{"a": [{"raw": "x", "filename": "a.jpg", "split": "train", "raw_1": null}]}',
+            "class 'a', image 0: .*must be text",
+        ),
+        ('{"a": [{"raw": "x", "split": "train"}]}', "class 'a', image 0: .*must be text"),
+    ],
+)
 def test_files_of_another_layout(tmp_path, text, message):
     write_lines(tmp_path / 'dataset.json', [text])
 
@@ -94,10 +117,21 @@ CLASSES = ('airplane', 'baseball_diamond')
 
 def by_class(**fields: Any) -> dict[str, list[dict[str, Any]]]:
     """NWPU-Captions as published, an image of each class in each split."""
-    return {label: [dict(
-        filename=f'{label}_{number:03d}.jpg', imgid=number, split=split, raw=f'{label} {number} 0',
-        sentids=0, **{f'raw_{k}': f'{label} {number} {k}' for k in range(1, 5)}, **fields)
-        for number, split in enumerate(('train', 'val', 'test'))] for label in CLASSES}
+    return {
+        label: [
+            dict(
+                filename=f'{label}_{number:03d}.jpg',
+                imgid=number,
+                split=split,
+                raw=f'{label} {number} 0',
+                sentids=0,
+                **{f'raw_{k}': f'{label} {number} {k}' for k in range(1, 5)},
+                **fields,
+            )
+            for number, split in enumerate(('train', 'val', 'test'))
+        ]
+        for label in CLASSES
+    }
 
 
 @pytest.mark.parametrize('folder', ['class', 'flat', None])
@@ -107,38 +141,57 @@ def test_the_layout_of_nwpu_captions(tmp_path, folder):
         for number in range(3):
             place = label if folder == 'class' else ''
             write_picture(tmp_path / 'images' / place / f'{label}_{number:03d}.jpg')
-    counts = convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu',
-                             images=tmp_path / 'images' if folder else None))
+    counts = convert(
+        Options(
+            root=tmp_path / 'dataset_nwpu.json',
+            out=tmp_path / 'out',
+            name='nwpu',
+            images=tmp_path / 'images' if folder else None,
+        )
+    )
 
     assert [counts[split]['images'] for split in ('train', 'val', 'test')] == [2, 2, 2]
     for number, split in enumerate(('train', 'val', 'test')):
         for label, item in zip(CLASSES, read(tmp_path / f'out/nwpu_{split}.json')[1]):
             stem = f'{label}_{number:03d}' if folder == 'flat' else f'{label}/{label}_{number:03d}'
             assert item == dict(
-                img_id=f'nwpu/{stem}', img_path=f'{stem}.jpg', domain='nwpu', label=label,
+                img_id=f'nwpu/{stem}',
+                img_path=f'{stem}.jpg',
+                domain='nwpu',
+                label=label,
                 captions=[f'{label} {number} {k}' for k in range(5)],
-                caption_ids=[f'nwpu/{stem}#{k}' for k in range(5)])
+                caption_ids=[f'nwpu/{stem}#{k}' for k in range(5)],
+            )
 
 
 def test_captions_of_nwpu_that_are_missing_empty_or_more(tmp_path):
     content = by_class(raw_10='ten', raw_9='', other='no caption')
     del content['airplane'][0]['raw_3']
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(content)])
-    counts = convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out',
-                             name='nwpu'))
+    counts = convert(
+        Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu')
+    )
 
     assert counts['train']['dropped_empty_captions'] == 2
     captions = [item['captions'] for item in read(tmp_path / 'out/nwpu_train.json')[1]]
-    assert captions == [[*(f'airplane 0 {k}' for k in (0, 1, 2, 4)), 'ten'],
-                        [*(f'baseball_diamond 0 {k}' for k in range(5)), 'ten']]
+    assert captions == [
+        [*(f'airplane 0 {k}' for k in (0, 1, 2, 4)), 'ten'],
+        [*(f'baseball_diamond 0 {k}' for k in range(5)), 'ten'],
+    ]
 
 
 def test_an_image_that_two_names_mean_is_refused(tmp_path):
     write_picture(tmp_path / 'images/port/a.jpg')
-    with pytest.raises(ValueError, match=r"'a\.tif' .*image 0.* and 'port/a\.tif' .*image 1.* are "
-                                         r'both found as port/a\.jpg'):
-        convert_entries(tmp_path, [entry('a.tif', 'train'), entry('port/a.tif', 'test')],
-                        images=tmp_path / 'images')
+    with pytest.raises(
+        ValueError,
+        match=r"'a\.tif' .*image 0.* and 'port/a\.tif' .*image 1.* are "
+        r'both found as port/a\.jpg',
+    ):
+        convert_entries(
+            tmp_path,
+            [entry('a.tif', 'train'), entry('port/a.tif', 'test')],
+            images=tmp_path / 'images',
+        )
     assert not (tmp_path / 'out').exists()
 
 
@@ -147,7 +200,7 @@ def test_images_without_caption_are_counted(tmp_path, capsys):
         write_picture(tmp_path / 'images' / name)
     convert_entries(tmp_path, [entry('b.jpg', 'train')], images=tmp_path / 'images')
 
-    assert "note: 2 of 3 images below" in capsys.readouterr().err
+    assert 'note: 2 of 3 images below' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('images', [False, True])
@@ -155,8 +208,11 @@ def test_two_images_with_one_id_are_refused(tmp_path, images):
     for name in ('a.jpg', 'a.png'):
         write_picture(tmp_path / 'images' / name)
     with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'nwpu/a'"):
-        convert_entries(tmp_path, [entry('a.jpg', 'train'), entry('a.png', 'test')],
-                        images=tmp_path / 'images' if images else None)
+        convert_entries(
+            tmp_path,
+            [entry('a.jpg', 'train'), entry('a.png', 'test')],
+            images=tmp_path / 'images' if images else None,
+        )
     assert not (tmp_path / 'out').exists()
 
 

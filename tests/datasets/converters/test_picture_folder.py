@@ -17,8 +17,17 @@ def options(tmp_path: Path, names: list[str], **kwargs) -> Options:
     for name in names:
         write_picture(tmp_path / 'images' / name)
     write_lines(tmp_path / 'texts.txt', ['\ufeff' + TEXTS[0], '', *TEXTS[1:]])
-    return Options(**{**dict(images=tmp_path / 'images', texts=tmp_path / 'texts.txt',
-                             out=tmp_path / 'out', name='c'), **kwargs})
+    return Options(
+        **{
+            **dict(
+                images=tmp_path / 'images',
+                texts=tmp_path / 'texts.txt',
+                out=tmp_path / 'out',
+                name='c',
+            ),
+            **kwargs,
+        }
+    )
 
 
 @pytest.mark.parametrize('count, val', [(2, 1), (3, 1), (5, 1), (9, 1), (14, 1), (16, 2), (20, 2)])
@@ -40,9 +49,13 @@ def test_converter_and_dataset_have_the_same_lines(tmp_path):
     assert direct.pool == sorted(TEXTS)
 
 
-@pytest.mark.parametrize('names, message', [
-    (['a.png'], '1 readable pictures: at least two'),
-    (['sub/a.png', 'sub/a.jpg', 'b.png'], r"would both have the id 'c/sub/a'")])
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        (['a.png'], '1 readable pictures: at least two'),
+        (['sub/a.png', 'sub/a.jpg', 'b.png'], r"would both have the id 'c/sub/a'"),
+    ],
+)
 def test_nothing_is_written_if_something_is_wrong(tmp_path, names, message):
     for seed in range(4):  # in one split, or in both
         with pytest.raises(ValueError, match=message):

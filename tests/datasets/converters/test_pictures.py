@@ -37,7 +37,13 @@ def test_a_missing_picture_moves_no_number(tmp_path):
     folder = PictureFolder(touch(tmp_path, *(n for n in names if n != 'a/a01.jpg')))
 
     assert [folder.find(f'{n}.tif') for n in (1, 2, 3, 5, 8, 9)] == [
-        'a/a00.jpg', None, 'a/a02.jpg', 'b/b00.jpg', 'b/b03.jpg', None]
+        'a/a00.jpg',
+        None,
+        'a/a02.jpg',
+        'b/b00.jpg',
+        'b/b03.jpg',
+        None,
+    ]
     folder.check_numbers(['8.tif', '1.tif'])
     with pytest.raises(ValueError, match='up to 12, .* make 8'):
         folder.check_numbers(['12.tif'])
@@ -80,8 +86,17 @@ def test_twins_are_equal_files_not_equal_sizes(tmp_path):
 
 
 def test_a_bare_name_is_looked_for_in_class_folders(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'port/port_1.jpg', 'port/port_2.JPG', 'port/x.jpg',
-                                 'beach/x.jpg', 'y.png', 'port/y.jpg'))
+    folder = PictureFolder(
+        touch(
+            tmp_path,
+            'port/port_1.jpg',
+            'port/port_2.JPG',
+            'port/x.jpg',
+            'beach/x.jpg',
+            'y.png',
+            'port/y.jpg',
+        )
+    )
 
     assert folder.find('port_1.jpg') == folder.find('port_1.tif') == 'port/port_1.jpg'
     assert folder.find('port_2.jpg') == folder.find('Port_2.tif') == 'port/port_2.JPG'
@@ -92,11 +107,16 @@ def test_a_bare_name_is_looked_for_in_class_folders(tmp_path):
 
 
 def test_case_decides_where_it_can(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'a.jpg', 'A.jpg', 'b.JPG', 'sub/C.jpg', 'd.jpg', 'D.png',
-                                 'e.jpg', 'E.jpg'))
+    folder = PictureFolder(
+        touch(tmp_path, 'a.jpg', 'A.jpg', 'b.JPG', 'sub/C.jpg', 'd.jpg', 'D.png', 'e.jpg', 'E.jpg')
+    )
 
     assert [folder.find(name) for name in ('a.jpg', 'A.jpg', 'a.tif', 'A.tif')] == [
-        'a.jpg', 'A.jpg', 'a.jpg', 'A.jpg']
+        'a.jpg',
+        'A.jpg',
+        'a.jpg',
+        'A.jpg',
+    ]
     assert folder.find('B.jpg') == 'b.JPG' and folder.find('SUB/c.TIF') == 'sub/C.jpg'
     for name, both in (('D.jpg', r'D\.png or d\.jpg'), ('E.JPG', r'E\.jpg or e\.jpg')):
         with pytest.raises(ValueError, match=f'{name} may be {both}'):

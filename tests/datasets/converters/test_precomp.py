@@ -86,8 +86,9 @@ def test_empty_captions_are_dropped_and_counted_and_leave_gaps(tmp_path):
 
 
 def test_an_empty_last_caption_is_a_line(tmp_path):
-    counts = convert(options(folder(tmp_path, captions={TEST[-1]: ['a', 'b', 'c', 'd', '']}),
-                             tmp_path))
+    counts = convert(
+        options(folder(tmp_path, captions={TEST[-1]: ['a', 'b', 'c', 'd', '']}), tmp_path)
+    )
 
     assert counts['test']['captions'] == 14
 
@@ -113,8 +114,11 @@ def test_line_counts_that_do_not_match_name_both_files(tmp_path):
     root = folder(tmp_path)
     write_lines(root / 'test_caps.txt', ['one'] * 13)
 
-    with pytest.raises(ValueError, match=r'test_caps\.txt has 13 lines and .*test_filename\.txt '
-                                         r'has 15'):
+    with pytest.raises(
+        ValueError,
+        match=r'test_caps\.txt has 13 lines and .*test_filename\.txt '
+        r'has 15',
+    ):
         convert(options(root, tmp_path))
     assert not (tmp_path / 'out').exists()
 
@@ -140,8 +144,11 @@ def test_a_name_used_twice_is_refused_with_both_lines(tmp_path):
     root = folder(tmp_path)
     write_list(root, 'test', [TEST[0], TEST[1], TEST[0]], repeat=True)
 
-    with pytest.raises(ValueError, match=r"line 11: picture 'airport_90\.jpg' was listed before "
-                                         r'\(.*line 1\)'):
+    with pytest.raises(
+        ValueError,
+        match=r"line 11: picture 'airport_90\.jpg' was listed before "
+        r'\(.*line 1\)',
+    ):
         convert(options(root, tmp_path))
 
 
@@ -192,8 +199,9 @@ def test_drawn_splits_are_seeded_and_disjoint(tmp_path, split):
 
 
 def test_stratified_keeps_the_share_of_every_class(tmp_path):
-    names = [f'{kind}_{n}.jpg' for kind, size in dict(a=50, b=10, c=15).items()
-             for n in range(size)]
+    names = [
+        f'{kind}_{n}.jpg' for kind, size in dict(a=50, b=10, c=15).items() for n in range(size)
+    ]
     root = write_precomp(tmp_path / 'toy', names, TEST, val=None)
     convert(options(root, tmp_path, split='stratified'))
 
@@ -229,8 +237,9 @@ def test_trainval_is_the_published_training_list(tmp_path):
 
 
 def test_names_follow_the_suffix_on_disk_and_find_what_lies_beside(tmp_path):
-    root = write_precomp(tmp_path / 'toy', ['port_1.tif', 'port_2.tif'], ['port_3.tif'],
-                         ['port_2.tif'])
+    root = write_precomp(
+        tmp_path / 'toy', ['port_1.tif', 'port_2.tif'], ['port_3.tif'], ['port_2.tif']
+    )
     for number in (1, 2, 3):
         write_picture(root / f'images/port_{number}.jpg')
     write_lines(root / 'segments/port_1.json', ['{}'])
@@ -249,8 +258,11 @@ def test_missing_pictures_are_an_error_or_counted(tmp_path):
         write_picture(root / 'images' / name)
     given = options(root, tmp_path, images=root / 'images')
 
-    with pytest.raises(FileNotFoundError, match=r'7 of 16 pictures are not below .*images, first '
-                                                r"'beach_2\.jpg' \(.*line \d+\).*--only-present"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'7 of 16 pictures are not below .*images, first '
+        r"'beach_2\.jpg' \(.*line \d+\).*--only-present",
+    ):
         convert(given)
     assert not (tmp_path / 'out').exists()
     counts = convert(dataclasses.replace(given, only_present=True))
@@ -258,18 +270,23 @@ def test_missing_pictures_are_an_error_or_counted(tmp_path):
 
 
 def test_ucm_numbers_are_pictures_of_classes_in_alphabetical_order(tmp_path):
-    root = write_precomp(tmp_path / 'ucm', [f'{n}.tif' for n in (1, 2, 4, 5)], ['3.tif', '6.tif'],
-                         val=None)
+    root = write_precomp(
+        tmp_path / 'ucm', [f'{n}.tif' for n in (1, 2, 4, 5)], ['3.tif', '6.tif'], val=None
+    )
     for label in ('beach', 'airplane'):
         for number in range(3):
             write_picture(root / f'images/{label}/{label}{number:02d}.jpg')
     given = options(root, tmp_path, images=root / 'images', split='random')
     convert(given)
 
-    found = {item['captions'][0]: (item['img_path'], item['label'])
-             for item in read(tmp_path / 'out/toy_test.json')[1]}
-    assert found == {'caption 0 of 3.tif': ('airplane/airplane02.jpg', 'airplane'),
-                     'caption 0 of 6.tif': ('beach/beach02.jpg', 'beach')}
+    found = {
+        item['captions'][0]: (item['img_path'], item['label'])
+        for item in read(tmp_path / 'out/toy_test.json')[1]
+    }
+    assert found == {
+        'caption 0 of 3.tif': ('airplane/airplane02.jpg', 'airplane'),
+        'caption 0 of 6.tif': ('beach/beach02.jpg', 'beach'),
+    }
 
 
 def test_an_incomplete_copy_is_not_numbered(tmp_path):
@@ -316,8 +333,11 @@ def test_another_number_of_captions_is_said(tmp_path, capsys):
     counts = convert(options(root, tmp_path))
 
     assert counts['test']['images'] == 4
-    assert re.search(r'note: 2 of 4 images of .*test_filename\.txt have another number of captions '
-                     r'than 5, the first in line 1', capsys.readouterr().err)
+    assert re.search(
+        r'note: 2 of 4 images of .*test_filename\.txt have another number of captions '
+        r'than 5, the first in line 1',
+        capsys.readouterr().err,
+    )
 
 
 def test_a_mark_at_the_start_changes_nothing(tmp_path):

@@ -17,8 +17,10 @@ from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 SIZE = (60, 80)
 SCORES = [0.9, 0.99, 0.95]
 ORDER = [1, 2, 0]
-HEADER = ('id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,'
-          'stability_score,crop_box_x0,crop_box_y0,crop_box_w,crop_box_h')
+HEADER = (
+    'id,area,bbox_x0,bbox_y0,bbox_w,bbox_h,point_input_x,point_input_y,predicted_iou,'
+    'stability_score,crop_box_x0,crop_box_y0,crop_box_w,crop_box_h'
+)
 
 
 def true_masks(size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -50,9 +52,17 @@ def records(masks: np.ndarray, plain: bool) -> list[dict]:
         code = coco.encode(np.asfortranarray(mask))
         edges = np.flatnonzero(np.diff(mask.T.reshape(-1), prepend=0, append=2))
         counts = np.diff(edges, prepend=0).tolist() if plain else code['counts'].decode()
-        found.append(dict(segmentation=dict(size=list(mask.shape), counts=counts), area=9,
-                          bbox=[0, 0, 9, 9], predicted_iou=score, stability_score=0.97,
-                          point_coords=[[5.0, 5.0]], crop_box=[0, 0, 80, 60]))
+        found.append(
+            dict(
+                segmentation=dict(size=list(mask.shape), counts=counts),
+                area=9,
+                bbox=[0, 0, 9, 9],
+                predicted_iou=score,
+                stability_score=0.97,
+                point_coords=[[5.0, 5.0]],
+                crop_box=[0, 0, 80, 60],
+            )
+        )
     return found
 
 
@@ -63,8 +73,10 @@ def write(root: Path, layout: str, stem: str = 'a', masks: np.ndarray | None = N
     content = records(masks, layout == 'plain')
     if layout == 'sa1b':
         height, width = masks.shape[1:]
-        content = dict(image=dict(image_id=1, width=width, height=height, file_name=f'{stem}.jpg'),
-                       annotations=[dict(one, id=number) for number, one in enumerate(content)])
+        content = dict(
+            image=dict(image_id=1, width=width, height=height, file_name=f'{stem}.jpg'),
+            annotations=[dict(one, id=number) for number, one in enumerate(content)],
+        )
     path = root / f'{stem}.json'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
@@ -83,8 +95,9 @@ def test_masks_and_scores_come_through(tmp_path: Path, layout: str, with_images:
     assert sidecar['image_size'] == sidecar['size'] == list(SIZE) and sidecar['source'] == 'sam'
     assert [one['score'] for one in sidecar['segments']] == [0.99, 0.95, 0.9]
     assert np.array_equal(decode_masks(sidecar), true_masks()[ORDER].astype(bool))
-    assert [one['area'] for one in sidecar['segments']] == \
-        true_masks()[ORDER].sum(axis=(1, 2)).tolist()
+    assert [one['area'] for one in sidecar['segments']] == true_masks()[ORDER].sum(
+        axis=(1, 2)
+    ).tolist()
 
 
 def test_stored_small_and_only_the_best(tmp_path: Path) -> None:
@@ -120,7 +133,7 @@ def _damage(content: list[dict], how: str) -> object:
     if how == 'short':
         one['segmentation']['counts'] = [900]
     elif how == 'huge':
-        one['segmentation'] = dict(size=[100_000, 100_000], counts=[10 ** 10])
+        one['segmentation'] = dict(size=[100_000, 100_000], counts=[10**10])
     elif how == 'polygon':
         one['segmentation'] = [[0, 0, 5, 0, 5, 5]]
     elif how == 'no score':
@@ -132,15 +145,18 @@ def _damage(content: list[dict], how: str) -> object:
     return dict(images=[]) if how == 'other' else content
 
 
-@pytest.mark.parametrize(('how', 'sentence'), [
-    ('short', r'a\.json holds a broken mask 1: the runs .* add up to 900'),
-    ('huge', r'mask 1 of .*a\.json has the size \[100000, 100000\]'),
-    ('polygon', r'mask 1 of .*a\.json must hold a segmentation of counts and size'),
-    ('no score', r'mask 1 of .*a\.json must hold .*predicted_iou'),
-    ('nan', r'mask 1 of .*a\.json must hold .*predicted_iou'),
-    ('number', r'mask 1 of .*a\.json must hold'),
-    ('other', r"a\.json must hold a list of masks, or one in 'annotations'"),
-])
+@pytest.mark.parametrize(
+    ('how', 'sentence'),
+    [
+        ('short', r'a\.json holds a broken mask 1: the runs .* add up to 900'),
+        ('huge', r'mask 1 of .*a\.json has the size \[100000, 100000\]'),
+        ('polygon', r'mask 1 of .*a\.json must hold a segmentation of counts and size'),
+        ('no score', r'mask 1 of .*a\.json must hold .*predicted_iou'),
+        ('nan', r'mask 1 of .*a\.json must hold .*predicted_iou'),
+        ('number', r'mask 1 of .*a\.json must hold'),
+        ('other', r"a\.json must hold a list of masks, or one in 'annotations'"),
+    ],
+)
 def test_broken_records_name_file_and_mask(tmp_path: Path, how: str, sentence: str) -> None:
     (tmp_path / 'sam').mkdir()
     content = _damage(records(true_masks(), False), how)
@@ -149,12 +165,18 @@ def test_broken_records_name_file_and_mask(tmp_path: Path, how: str, sentence: s
         convert(Options(tmp_path, tmp_path / 'sam'))
 
 
-@pytest.mark.parametrize(('old', 'new', 'sentence'), [
-    ('0.99', 'much', 'line 3 must hold'), ('0.99', '"0.99', 'cannot be read'),
-    ('\n1,', '\nx,', 'line 3 must hold'), (',0,0,80,60\n2', '\n2', 'line 3 must hold'),
-])
-def test_broken_tables_name_file_and_line(tmp_path: Path, old: str, new: str, sentence: str
-                                          ) -> None:
+@pytest.mark.parametrize(
+    ('old', 'new', 'sentence'),
+    [
+        ('0.99', 'much', 'line 3 must hold'),
+        ('0.99', '"0.99', 'cannot be read'),
+        ('\n1,', '\nx,', 'line 3 must hold'),
+        (',0,0,80,60\n2', '\n2', 'line 3 must hold'),
+    ],
+)
+def test_broken_tables_name_file_and_line(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
     table = write(tmp_path / 'sam', 'folder') / 'metadata.csv'
     table.write_text(table.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=rf'metadata\.csv.*{sentence}'):
@@ -192,7 +214,9 @@ def test_folders_are_walked_as_those_of_images(tmp_path: Path) -> None:
     (tmp_path / 'sam' / 'folder.json').mkdir()
     found = list_sam_files(tmp_path / 'sam')
     assert [path.relative_to(tmp_path / 'sam').as_posix() for path in found] == [
-        'a.json', 'linked/b.json']
+        'a.json',
+        'linked/b.json',
+    ]
 
 
 def test_upper_case_suffixes_are_read(tmp_path: Path) -> None:

@@ -25,8 +25,12 @@ def test_every_set_has_its_splits_and_its_pictures(sample_dir):
 
 
 def test_an_earlier_sample_without_features_or_city_is_not_finished(tmp_path):
-    files = ('vocab.json', 'rsicd/features.npz', 'ucm/features.npz',
-             'mycity/annotations/mycity_train.json')
+    files = (
+        'vocab.json',
+        'rsicd/features.npz',
+        'ucm/features.npz',
+        'mycity/annotations/mycity_train.json',
+    )
     for file in files:
         assert not is_converted(tmp_path)
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +45,8 @@ def test_countries_have_segments_tags_and_coordinates(sample_dir):
     assert all((root / 'segments' / item['segments']).is_file() for item in items)
     assert all(item['geo_tags'] and 59 < item['lat'] < 71 for item in items)
     assert not names_of(root / 'annotations/finland_test.json') & names_of(
-        root / 'annotations/finland_finetune.json')
+        root / 'annotations/finland_finetune.json'
+    )
 
 
 def test_numbered_pictures_have_the_captions_of_their_class(sample_dir):

@@ -106,8 +106,10 @@ def test_hidden_folders_are_no_pictures_and_links_are_followed(tmp_path):
 
     summary = convert(Options(tmp_path))
     assert (summary.pictures, summary.segments) == (2, 4)
-    assert sorted(path.relative_to(tmp_path / 'segments').as_posix()
-                  for path in (tmp_path / 'segments').rglob('*.json')) == ['a.json', 'city/b.json']
+    assert sorted(
+        path.relative_to(tmp_path / 'segments').as_posix()
+        for path in (tmp_path / 'segments').rglob('*.json')
+    ) == ['a.json', 'city/b.json']
 
 
 def test_an_empty_folder_gives_no_segment(tmp_path):
@@ -131,7 +133,7 @@ def test_truncated_segments_are_an_error_or_counted(tmp_path):
     folder = write_segments(tmp_path)
     write_segments(tmp_path, 'b')
     whole = (folder / 'a_0.jpg').read_bytes()
-    (folder / 'a_0.jpg').write_bytes(whole[:len(whole) // 2])
+    (folder / 'a_0.jpg').write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(ValueError, match=r'a_0\.jpg cannot be decoded'):
         convert(Options(tmp_path, out=tmp_path / 'first'))

@@ -26,8 +26,17 @@ def rows(tmp_path, content, names=()):
 
 def test_a_good_table_is_read_as_the_standard_library_reads_it(tmp_path):
     draw = random.Random(0)
-    cells = ['', 'plain', 'with, comma', 'a "quoted" word', "12' x 14\"", 'two\nlines, no row',
-             'ü \u2028 x', 'image a.jpg, and b.jpg', ' blanks ']
+    cells = [
+        '',
+        'plain',
+        'with, comma',
+        'a "quoted" word',
+        '12\' x 14"',
+        'two\nlines, no row',
+        'ü \u2028 x',
+        'image a.jpg, and b.jpg',
+        ' blanks ',
+    ]
     content = [[draw.choice(cells) for _ in range(3)] for _ in range(200)]
     content = [row for row in content if any(row)]
     for ending in ('\n', '\r\n'):
@@ -60,19 +69,28 @@ def test_a_quote_that_is_not_closed_names_its_line(tmp_path, where, closed):
         rows(tmp_path, HEADER + ''.join(lines))
 
 
-@pytest.mark.parametrize('content', [
-    'name,text\nx1,"One\nx2,Two\nx3,Three"\nx4,Four\n',
-    'text,name\n"One,x1\nTwo,x2\n",x3\nFour,x4\n'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        'name,text\nx1,"One\nx2,Two\nx3,Three"\nx4,Four\n',
+        'text,name\n"One,x1\nTwo,x2\n",x3\nFour,x4\n',
+    ],
+)
 def test_rows_within_a_cell_are_seen_by_known_names(tmp_path, content):
-    with pytest.raises(ValueError, match=r"line 2: '(text)' holds what looks like further rows, '.*"
-                                         r"x2"):
+    with pytest.raises(
+        ValueError,
+        match=r"line 2: '(text)' holds what looks like further rows, '.*"
+        r'x2',
+    ):
         rows(tmp_path, content, {'x1', 'x2'})
     assert len(rows(tmp_path, content)) == 2
 
 
 def test_rows_within_a_cell_are_seen_by_the_look_of_an_image_name(tmp_path):
-    for header, row in ((HEADER, 'a.png,"One\nsub/b_2.JPG,Two"\n'),
-                        ('description,image_name\n', '"One,a.png\nTwo,b.tif\nThree",c.png\n')):
+    for header, row in (
+        (HEADER, 'a.png,"One\nsub/b_2.JPG,Two"\n'),
+        ('description,image_name\n', '"One,a.png\nTwo,b.tif\nThree",c.png\n'),
+    ):
         with pytest.raises(ValueError, match='line 2: .* further rows'):
             rows(tmp_path, header + row)
     assert len(rows(tmp_path, HEADER + 'a.png,"One, see\nb.png and c.png, or d"\n')) == 1
@@ -84,25 +102,34 @@ def test_a_row_of_another_width_is_refused(tmp_path, row, cells):
         rows(tmp_path, HEADER + 'a.png,one\n' + row + '\nc.png,three\n')
 
 
-@pytest.mark.parametrize('content, message', [
-    ('', 'is empty'), ('\ufeff', 'is empty'), ('\n', 'is empty'),
-    ('image_name;description\na;b\n', 'is separated by semicolons'),
-    ('image_name\tdescription\na\tb\n', 'is separated by tabs'),
-    ('sep=;\nimage_name;description\n', 'is separated by semicolons'),
-    ('sep=\t\nimage_name\tdescription\n', 'is separated by tabs'),
-    ('a,b\n1,\0\n', 'line 2: holds a NUL'),
-    ('image_name,description\na,caf\u00e9\n'.encode('latin-1'), 'line 2: not UTF-8'),
-    ('image_name,description\n'.encode('utf-16'), 'is UTF-16 text')])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('', 'is empty'),
+        ('\ufeff', 'is empty'),
+        ('\n', 'is empty'),
+        ('image_name;description\na;b\n', 'is separated by semicolons'),
+        ('image_name\tdescription\na\tb\n', 'is separated by tabs'),
+        ('sep=;\nimage_name;description\n', 'is separated by semicolons'),
+        ('sep=\t\nimage_name\tdescription\n', 'is separated by tabs'),
+        ('a,b\n1,\0\n', 'line 2: holds a NUL'),
+        ('image_name,description\na,caf\u00e9\n'.encode('latin-1'), 'line 2: not UTF-8'),
+        ('image_name,description\n'.encode('utf-16'), 'is UTF-16 text'),
+    ],
+)
 def test_what_is_no_such_table(tmp_path, content, message):
     with pytest.raises(ValueError, match=rf'a\.csv.* ?{message}'):
         table(tmp_path, content)
 
 
-@pytest.mark.parametrize('odd', [
-    'a.png,one,\nb.png,two,,\n', 'a.png,one\n,\n   \nb.png,two\n,,,\n'])
+@pytest.mark.parametrize(
+    'odd', ['a.png,one,\nb.png,two,,\n', 'a.png,one\n,\n   \nb.png,two\n,,,\n']
+)
 def test_empty_cells_beyond_the_header_and_empty_rows_are_nothing(tmp_path, odd):
     assert [row for _, row in rows(tmp_path, HEADER + odd)] == [
-        dict(image_name='a.png', description='one'), dict(image_name='b.png', description='two')]
+        dict(image_name='a.png', description='one'),
+        dict(image_name='b.png', description='two'),
+    ]
 
 
 @pytest.mark.parametrize('quote', ['', '"'])

@@ -30,8 +30,11 @@ def options(root: Path, tmp_path: Path, **kwargs) -> Options:
 
 
 def split_names(out: Path) -> dict[str, set[str]]:
-    return {split: names_of(out / f'finland_{split}.json') for split in SPLITS
-            if (out / f'finland_{split}.json').is_file()}
+    return {
+        split: names_of(out / f'finland_{split}.json')
+        for split in SPLITS
+        if (out / f'finland_{split}.json').is_file()
+    }
 
 
 @pytest.mark.parametrize('seed', [0, 1, 2])
@@ -40,7 +43,8 @@ def test_nested_split_never_leaks(tmp_path, seed):
 
     parts = split_names(tmp_path / 'out')
     assert {split: len(names) for split, names in parts.items()} == dict(
-        train=35, val=5, test=10, finetune=10, finetune_val=5)
+        train=35, val=5, test=10, finetune=10, finetune_val=5
+    )
     assert not parts['test'] & (parts['train'] | parts['val'])
     assert not parts['test'] & (parts['finetune'] | parts['finetune_val'])
     assert not parts['train'] & parts['val'] and not parts['finetune'] & parts['finetune_val']
@@ -89,8 +93,11 @@ def test_lists_that_leak_are_refused_and_a_nested_split_is_offered(tmp_path):
     for split, number in dict(train=0, val=1, test=2, finetune=2).items():
         write_lines(root / f'{split}_list.txt', [name(number)])
 
-    with pytest.raises(ValueError, match=r"finetune_list\.txt and .*test_list\.txt share 1 .*"
-                                         r"'a2_FI_19\.jpg'.*--split nested"):
+    with pytest.raises(
+        ValueError,
+        match=r'finetune_list\.txt and .*test_list\.txt share 1 .*'
+        r"'a2_FI_19\.jpg'.*--split nested",
+    ):
         convert(options(root, tmp_path))
     convert(options(root, tmp_path, split='nested'))
     assert not split_names(tmp_path / 'out')['test'] & split_names(tmp_path / 'out')['finetune']
@@ -105,16 +112,34 @@ def test_half_the_lists_are_refused(tmp_path):
 
 
 def test_tags_and_coordinates(tmp_path):
-    rows = [(f'a{n}.jpg', f'text {n}', 'amenity of school, road of service; surrounded by land use '
-             'of forest, road of service;', '24.5', '' if n else '60.1') for n in range(20)]
-    write_csv(tmp_path / 'Finland' / CSV, rows,
-              ('image_name', 'description', 'title_multi_objects', 'lon', 'lat'))
+    rows = [
+        (
+            f'a{n}.jpg',
+            f'text {n}',
+            'amenity of school, road of service; surrounded by land use '
+            'of forest, road of service;',
+            '24.5',
+            '' if n else '60.1',
+        )
+        for n in range(20)
+    ]
+    write_csv(
+        tmp_path / 'Finland' / CSV,
+        rows,
+        ('image_name', 'description', 'title_multi_objects', 'lon', 'lat'),
+    )
     convert(options(tmp_path / 'Finland', tmp_path))
 
-    items = {item['img_path']: item for split in ('train', 'val', 'test')
-             for item in read(tmp_path / f'out/finland_{split}.json')[1]}
-    assert items['a0.jpg']['geo_tags'] == ['amenity of school', 'road of service',
-                                           'land use of forest']
+    items = {
+        item['img_path']: item
+        for split in ('train', 'val', 'test')
+        for item in read(tmp_path / f'out/finland_{split}.json')[1]
+    }
+    assert items['a0.jpg']['geo_tags'] == [
+        'amenity of school',
+        'road of service',
+        'land use of forest',
+    ]
     assert items['a0.jpg']['lon'] == 24.5 and items['a0.jpg']['lat'] == 60.1
     assert 'lat' not in items['a1.jpg']
     assert 'label' not in items['a0.jpg']
@@ -145,8 +170,11 @@ def test_an_image_twice_names_both_lines(tmp_path):
     # The quoted description runs over two lines, so rows and lines differ.
     write_csv(tmp_path / CSV, [('a.jpg', 'one\nmore'), ('b.jpg', 'two'), ('a.jpg', 'three')])
 
-    with pytest.raises(ValueError, match=r"line 5: picture 'a\.jpg' was listed before "
-                                         r'\(.*line 2\)'):
+    with pytest.raises(
+        ValueError,
+        match=r"line 5: picture 'a\.jpg' was listed before "
+        r'\(.*line 2\)',
+    ):
         convert(options(tmp_path, tmp_path))
 
 
@@ -243,8 +271,10 @@ def test_what_is_in_the_table_or_the_lists_alone_is_said(tmp_path, capsys):
 
 
 def test_skyscript_and_other_columns(tmp_path):
-    rows = [(f'images2/a{n}_US.jpg', f'road of service {n}', f'text {n}', 'road of service;')
-            for n in range(20)]
+    rows = [
+        (f'images2/a{n}_US.jpg', f'road of service {n}', f'text {n}', 'road of service;')
+        for n in range(20)
+    ]
     write_csv(tmp_path / 'SkyScript.csv', rows, ('filepath', 'title', 'long', TAG_COLUMN))
     given = options(tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv')
     convert(given)
@@ -253,12 +283,23 @@ def test_skyscript_and_other_columns(tmp_path):
     assert item['captions'] == [f'road of service {number}']
     assert item['geo_tags'] == ['road of service']
 
-    convert(options(tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv', caption_column='long',
-                    image_column='filepath', force=True))
+    convert(
+        options(
+            tmp_path,
+            tmp_path,
+            csv=tmp_path / 'SkyScript.csv',
+            caption_column='long',
+            image_column='filepath',
+            force=True,
+        )
+    )
     assert read(tmp_path / 'out/finland_test.json')[1][0]['captions'] == [f'text {number}']
     with pytest.raises(ValueError, match='has no column name; it has filepath, title, long'):
-        convert(options(tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv', image_column='name',
-                        force=True))
+        convert(
+            options(
+                tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv', image_column='name', force=True
+            )
+        )
 
 
 def test_all_outputs_or_none(tmp_path, monkeypatch):

@@ -12,7 +12,13 @@ CAPTIONS = ['A grey roof .', 'a green roof', 'A church']
 
 def test_frequent_words_come_first_and_unknown_last():
     assert build_vocabulary(CAPTIONS) == {
-        'a': 1, 'roof': 2, 'church': 3, 'green': 4, 'grey': 5, '<unk>': 6}
+        'a': 1,
+        'roof': 2,
+        'church': 3,
+        'green': 4,
+        'grey': 5,
+        '<unk>': 6,
+    }
 
 
 def test_rare_words_are_left_out():
@@ -24,6 +30,9 @@ def test_the_file_has_the_published_layout_and_the_tokenizer_reads_it(tmp_path):
     assert write_vocabulary(path, CAPTIONS, min_count=2) == 3
 
     content = json.loads(path.read_text())
-    assert content == dict(word2idx={'a': 1, 'roof': 2, '<unk>': 3},
-                           idx2word={'1': 'a', '2': 'roof', '3': '<unk>'}, idx=4)
+    assert content == dict(
+        word2idx={'a': 1, 'roof': 2, '<unk>': 3},
+        idx2word={'1': 'a', '2': 'roof', '3': '<unk>'},
+        idx=4,
+    )
     assert VocabTokenizer(str(path), max_length=4)(['a red roof']).tolist() == [[1, 3, 2, 0]]

@@ -38,8 +38,15 @@ def test_a_picture_under_its_name_is_the_one_that_was_encoded(tmp_path):
     paths = [tmp_path / name for name in 'ab']
     for path in paths:
         path.write_text(path.name)
-    write_features(tmp_path / 'f.npz', ['a', 'b'], FEATS, ['one'], SENTENCES[:1], {},
-                   [FileStamp.of(path) for path in paths])
+    write_features(
+        tmp_path / 'f.npz',
+        ['a', 'b'],
+        FEATS,
+        ['one'],
+        SENTENCES[:1],
+        {},
+        [FileStamp.of(path) for path in paths],
+    )
     transform = LoadFeatures(str(tmp_path / 'f.npz'))
     transform(dict(img_id='a', img_path=str(paths[0])))
     transform(dict(img_id='b', img_path=str(tmp_path / 'elsewhere')))
@@ -58,12 +65,15 @@ def test_through_a_data_set(file, tmp_path, captions):
     pipeline = [
         dict(type='LoadFeatures', file=file),
         dict(type='TokenizeText', tokenizer=dict(type='FeatureTokenizer', file=file)),
-        dict(type='PackRetrievalInputs')]
+        dict(type='PackRetrievalInputs'),
+    ]
     dataset = ImageTextDataset(**keywords, captions=captions, pipeline=pipeline)
     items = [dataset[place] for place in range(len(dataset))]
     owners, rows = ([0, 0, 1, 1], [0, 1, 1, 2]) if captions == 'each' else ([0, 1], [0, 1, 2])
     assert torch.stack([one['inputs']['image'] for one in items]).equal(
-        torch.from_numpy(FEATS[owners]))
+        torch.from_numpy(FEATS[owners])
+    )
     assert torch.cat([one['inputs']['text'] for one in items]).equal(
-        torch.from_numpy(SENTENCES[rows]))
+        torch.from_numpy(SENTENCES[rows])
+    )
     assert items[0]['data_samples'].img_id == 'tiny/a'

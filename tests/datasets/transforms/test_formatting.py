@@ -12,9 +12,15 @@ from urbancross_mm.structures import RetrievalDataSample
 
 def test_packs_tensors_and_the_record():
     results = dict(
-        img=picture(), text=torch.ones(2, 5, dtype=torch.long), num_segments=3,
-        segment_bits=np.full((40, 48, 2), 65535, np.uint16), img_id='a', text_ids=[3, 4],
-        img_shape=(40, 48), secret=1)
+        img=picture(),
+        text=torch.ones(2, 5, dtype=torch.long),
+        num_segments=3,
+        segment_bits=np.full((40, 48, 2), 65535, np.uint16),
+        img_id='a',
+        text_ids=[3, 4],
+        img_shape=(40, 48),
+        secret=1,
+    )
     packed = PackRetrievalInputs()(results)
     inputs, sample = packed['inputs'], packed['data_samples']
     assert inputs.keys() == {'image', 'text', 'segment_bits', 'segment_count'}
@@ -26,7 +32,10 @@ def test_packs_tensors_and_the_record():
     assert all(value.is_contiguous() for value in inputs.values())
     assert isinstance(sample, RetrievalDataSample)
     assert sample.metainfo_keys() and set(sample.metainfo_keys()) == {
-        'img_id', 'text_ids', 'img_shape'}
+        'img_id',
+        'text_ids',
+        'img_shape',
+    }
 
 
 def test_packs_what_is_there():
@@ -36,6 +45,7 @@ def test_packs_what_is_there():
     text = PackRetrievalInputs()(dict(text=torch.zeros(0, 5)))
     assert text['inputs'].keys() == {'text'}
     packed = PackRetrievalInputs(meta_keys=['label'])(
-        dict(segment_images=np.zeros((4, 8, 9, 3), np.uint8), num_segments=1, label='x', img_id=1))
+        dict(segment_images=np.zeros((4, 8, 9, 3), np.uint8), num_segments=1, label='x', img_id=1)
+    )
     assert packed['inputs']['segment_images'].shape == (4, 3, 8, 9)
     assert packed['data_samples'].metainfo_keys() == ['label']

@@ -17,9 +17,13 @@ from urbancross_mm.datasets.transforms import (
 from urbancross_mm.datasets.transforms.segments import pack_masks
 
 TRANSFORMS = [
-    ResizeImage(33), ResizeImage((70, 90), 'bilinear'), RandomRotate((0, 90)),
-    RandomRotate((-30, 30), 'nearest'), RandomCropImage((20, 31)),
-    RandomFlipImage(1, ['horizontal']), RandomFlipImage(1, ['vertical']),
+    ResizeImage(33),
+    ResizeImage((70, 90), 'bilinear'),
+    RandomRotate((0, 90)),
+    RandomRotate((-30, 30), 'nearest'),
+    RandomCropImage((20, 31)),
+    RandomFlipImage(1, ['horizontal']),
+    RandomFlipImage(1, ['vertical']),
     RandomFlipImage(0.5, ['diagonal']),
 ]
 IDS = [f'{type(t).__name__}{i}' for i, t in enumerate(TRANSFORMS)]
@@ -36,7 +40,7 @@ def test_bit_field_equals_mask_by_mask(transform, count):
     with cache_random_params(transform):
         moved = transform(dict(img=picture(), segment_bits=pack(masks)))['segment_bits']
         for k in range(count):
-            alone = transform(dict(img=picture(), segment_bits=masks[..., k:k + 1].copy()))
+            alone = transform(dict(img=picture(), segment_bits=masks[..., k : k + 1].copy()))
             expected = alone['segment_bits'][..., 0]
             assert np.array_equal((moved[..., k // 16] >> (k % 16)) & 1, expected), k
             assert expected.dtype == np.uint8
@@ -58,8 +62,10 @@ def test_mask_and_picture_move_alike(transform):
 
 
 def test_resize_is_antialiased_as_pil_does_it():
-    for name, filter_ in (('bicubic', Image.Resampling.BICUBIC),
-                          ('bilinear', Image.Resampling.BILINEAR)):
+    for name, filter_ in (
+        ('bicubic', Image.Resampling.BICUBIC),
+        ('bilinear', Image.Resampling.BILINEAR),
+    ):
         results = ResizeImage((20, 10), name)(dict(img=picture()))
         wanted = Image.fromarray(picture()).resize((20, 10), filter_)
         assert np.abs(results['img'].astype(int) - np.asarray(wanted)).max() <= 1
@@ -112,8 +118,11 @@ def test_crop_reaches_every_corner_and_refuses_small_pictures():
 
 def test_flip_directions():
     img = picture()
-    for direction, wanted in (('horizontal', img[:, ::-1]), ('vertical', img[::-1]),
-                              ('diagonal', img[::-1, ::-1])):
+    for direction, wanted in (
+        ('horizontal', img[:, ::-1]),
+        ('vertical', img[::-1]),
+        ('diagonal', img[::-1, ::-1]),
+    ):
         assert np.array_equal(RandomFlipImage(1, [direction])(dict(img=img))['img'], wanted)
     assert np.array_equal(RandomFlipImage(0)(dict(img=img))['img'], img)
 
@@ -128,13 +137,16 @@ def test_randomness_is_numpys_and_repeats():
         assert not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize('make, sentence', [
-    (lambda: ResizeImage(0), 'a size must be positive, got 0'),
-    (lambda: ResizeImage(8, 'area'), "interpolation must be one of .* got 'area'"),
-    (lambda: RandomRotate((5,)), r'degrees must be a range \(low, high\), got \(5,\)'),
-    (lambda: RandomFlipImage(2), 'prob must be between 0 and 1, got 2'),
-    (lambda: RandomFlipImage(directions=['up']), r"directions must be of .* got \['up'\]"),
-])
+@pytest.mark.parametrize(
+    'make, sentence',
+    [
+        (lambda: ResizeImage(0), 'a size must be positive, got 0'),
+        (lambda: ResizeImage(8, 'area'), "interpolation must be one of .* got 'area'"),
+        (lambda: RandomRotate((5,)), r'degrees must be a range \(low, high\), got \(5,\)'),
+        (lambda: RandomFlipImage(2), 'prob must be between 0 and 1, got 2'),
+        (lambda: RandomFlipImage(directions=['up']), r"directions must be of .* got \['up'\]"),
+    ],
+)
 def test_bad_arguments(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()

@@ -24,8 +24,10 @@ def test_lossless_formats_are_exact(tmp_path, suffix):
     assert results['ori_shape'] == results['img_shape'] == (40, 48)
 
 
-@pytest.mark.parametrize('mode, suffix', [
-    ('L', 'png'), ('1', 'png'), ('P', 'png'), ('LA', 'png'), ('RGBA', 'png'), ('CMYK', 'jpg')])
+@pytest.mark.parametrize(
+    'mode, suffix',
+    [('L', 'png'), ('1', 'png'), ('P', 'png'), ('LA', 'png'), ('RGBA', 'png'), ('CMYK', 'jpg')],
+)
 def test_other_modes_become_rgb(tmp_path, mode, suffix):
     image = Image.fromarray(picture()).convert(mode)
     image.save(tmp_path / f'a.{suffix}', **(dict(quality=98) if suffix == 'jpg' else {}))
@@ -57,7 +59,7 @@ def test_truncated_pictures_are_found(tmp_path, suffix, kept):
     noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     assert probe_image(str(path)) is None
-    path.write_bytes(path.read_bytes()[:int(path.stat().st_size * kept)])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(ValueError, match=rf'picture .*a\.{suffix} cannot be decoded') as caught:
         load(path)
     assert '\n' not in str(caught.value)

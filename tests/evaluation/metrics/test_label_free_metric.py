@@ -21,7 +21,7 @@ DISTANCES = {'a_distance_image', 'a_distance_text'}
 def evaluate(samples: list[RetrievalDataSample], batch_size: int = 4, **settings) -> dict:
     evaluator = Evaluator([dict(type='urbancross_mm.LabelFreeMetric', **settings)])
     for start in range(0, len(samples), batch_size):
-        evaluator.process(data_samples=samples[start:start + batch_size], data_batch=None)
+        evaluator.process(data_samples=samples[start : start + batch_size], data_batch=None)
     return evaluator.evaluate(len(samples))
 
 
@@ -36,8 +36,9 @@ def carry_elsewhere(samples: list[RetrievalDataSample]) -> list[RetrievalDataSam
         owner = torch.randint(len(inside), (len(ids),))
         for place, sample in enumerate(inside):
             mine = order[owner == place]
-            sample.set_metainfo(dict(text_ids=[ids[i] for i in mine], captions=['?'],
-                                     caption_text_ids=[-1, -2]))
+            sample.set_metainfo(
+                dict(text_ids=[ids[i] for i in mine], captions=['?'], caption_text_ids=[-1, -2])
+            )
             sample.text_embeds = embeds[mine]
     return dealt
 
@@ -52,9 +53,11 @@ def test_scores_are_those_of_the_functions_on_distinct_items() -> None:
         entropy_i2t=label_free.retrieval_entropy(images, texts, 20.0),
         entropy_t2i=label_free.retrieval_entropy(texts, images, 20.0),
         hubness_i2t=label_free.hubness(images, texts, 4),
-        hubness_t2i=label_free.hubness(texts, images, 4))
-    assert metrics == {f'label_free/{name}': pytest.approx(value, abs=1e-6)
-                       for name, value in expected.items()}
+        hubness_t2i=label_free.hubness(texts, images, 4),
+    )
+    assert metrics == {
+        f'label_free/{name}': pytest.approx(value, abs=1e-6) for name, value in expected.items()
+    }
 
 
 @pytest.mark.parametrize('target', [None, 'spain'])
@@ -78,7 +81,8 @@ def test_the_target_is_scored_alone_and_compared_with_the_rest() -> None:
     assert alone == evaluate(inside) == {name: metrics[name] for name in alone}
     rest = [sample for sample in samples if sample.domain != 'spain']
     assert metrics['label_free/a_distance_image'] == label_free.proxy_a_distance(
-        torch.stack([s.image_embeds for s in rest]), torch.stack([s.image_embeds for s in inside]))
+        torch.stack([s.image_embeds for s in rest]), torch.stack([s.image_embeds for s in inside])
+    )
     assert set(evaluate(samples)) == set(alone)
 
 
@@ -98,8 +102,10 @@ def test_a_text_of_both_domains_counts_in_both() -> None:
         sample.set_metainfo(dict(text_ids=[*sample.text_ids, 77]))
         sample.text_embeds = torch.cat([sample.text_embeds, shared])
     inside = [sample for sample in samples if sample.domain == 'spain']
-    assert evaluate(samples, target='spain')['label_free/entropy_i2t'] == evaluate(
-        inside)['label_free/entropy_i2t']
+    assert (
+        evaluate(samples, target='spain')['label_free/entropy_i2t']
+        == evaluate(inside)['label_free/entropy_i2t']
+    )
 
 
 def test_batches_order_and_padding_do_not_matter() -> None:
@@ -120,8 +126,10 @@ def test_collapsed_and_perfect_models() -> None:
 
 def test_what_was_scored_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
-    monkeypatch.setattr('urbancross_mm.evaluation.metrics.label_free_metric.print_log',
-                        lambda text, logger, level=logging.INFO: said.append(text))
+    monkeypatch.setattr(
+        'urbancross_mm.evaluation.metrics.label_free_metric.print_log',
+        lambda text, logger, level=logging.INFO: said.append(text),
+    )
     evaluate(world(), target='spain')
     assert len(said) == 1 and '8 pictures' in said[0] and 'target domain spain' in said[0]
 
@@ -132,11 +140,14 @@ def without_texts(samples: list[BaseDataElement]) -> None:
         sample.text_embeds = sample.text_embeds[:0]
 
 
-@pytest.mark.parametrize(('spoil', 'error', 'message'), [
-    (lambda s: s.clear(), ValueError, 'LabelFreeMetric collected no sample'),
-    (lambda s: s[1].pop('image_embeds'), KeyError, "'set/001' has no 'image_embeds'"),
-    (without_texts, ValueError, '13 pictures, but no text was encoded'),
-])
+@pytest.mark.parametrize(
+    ('spoil', 'error', 'message'),
+    [
+        (lambda s: s.clear(), ValueError, 'LabelFreeMetric collected no sample'),
+        (lambda s: s[1].pop('image_embeds'), KeyError, "'set/001' has no 'image_embeds'"),
+        (without_texts, ValueError, '13 pictures, but no text was encoded'),
+    ],
+)
 def test_bad_samples_are_named(spoil, error, message: str) -> None:
     samples = world()
     spoil(samples)
@@ -161,8 +172,9 @@ def test_an_absent_target_is_named() -> None:
         evaluate(world(), target='italy')
 
 
-@pytest.mark.parametrize('settings', [
-    dict(temperature=-1.0), dict(scale=0.0), dict(k=0), dict(max_items=2)])
+@pytest.mark.parametrize(
+    'settings', [dict(temperature=-1.0), dict(scale=0.0), dict(k=0), dict(max_items=2)]
+)
 def test_bad_settings_fail_before_training(settings: dict) -> None:
     with pytest.raises(ValueError, match=f'got .*{next(iter(settings.values()))}'):
         LabelFreeMetric(**settings)

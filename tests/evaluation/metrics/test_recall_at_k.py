@@ -18,8 +18,13 @@ from urbancross_mm.utils.ids import stable_id
 WIDTH = 16
 
 
-def world(num_images: int = 13, num_texts: int = 20, captions: int = 5, seed: int = 0,
-          model: str = 'random') -> list[RetrievalDataSample]:
+def world(
+    num_images: int = 13,
+    num_texts: int = 20,
+    captions: int = 5,
+    seed: int = 0,
+    model: str = 'random',
+) -> list[RetrievalDataSample]:
     """Samples as ``predict`` leaves them: a text is encoded with the first picture that has it."""
     generator = torch.Generator().manual_seed(seed)
     images = normalize(torch.randn(num_images, WIDTH, generator=generator))
@@ -34,10 +39,14 @@ def world(num_images: int = 13, num_texts: int = 20, captions: int = 5, seed: in
     for i, picked in enumerate(choice.tolist()):
         new = [t for t in dict.fromkeys(picked) if t not in encoded]
         encoded.update(new)
-        sample = RetrievalDataSample(metainfo=dict(
-            img_id=f'set/{i:03d}', domain='spain' if i % 3 else 'finland',
-            caption_text_ids=[stable_id(f'text {t}') for t in picked],
-            text_ids=[stable_id(f'text {t}') for t in new]))
+        sample = RetrievalDataSample(
+            metainfo=dict(
+                img_id=f'set/{i:03d}',
+                domain='spain' if i % 3 else 'finland',
+                caption_text_ids=[stable_id(f'text {t}') for t in picked],
+                text_ids=[stable_id(f'text {t}') for t in new],
+            )
+        )
         sample.image_embeds, sample.text_embeds = images[i], vectors[new]
         samples.append(sample)
     return samples
@@ -46,7 +55,7 @@ def world(num_images: int = 13, num_texts: int = 20, captions: int = 5, seed: in
 def evaluate(samples: list[RetrievalDataSample], batch_size: int = 4, **settings) -> dict:
     evaluator = Evaluator([dict(type='urbancross_mm.RecallAtK', **settings)])
     for start in range(0, len(samples), batch_size):
-        evaluator.process(data_samples=samples[start:start + batch_size], data_batch=None)
+        evaluator.process(data_samples=samples[start : start + batch_size], data_batch=None)
     return evaluator.evaluate(len(samples))
 
 
@@ -56,8 +65,12 @@ def naive(samples: list[RetrievalDataSample], equal_captions: bool) -> dict[str,
     rows = [(i, t) for i, s in enumerate(samples) for t in s.caption_text_ids]
     images = torch.stack([s.image_embeds for s in samples])
     scores = images @ torch.stack([vectors[t] for _, t in rows]).t()
-    right = torch.tensor([[i == j or (equal_captions and t in s.caption_text_ids)
-                           for j, t in rows] for i, s in enumerate(samples)])
+    right = torch.tensor(
+        [
+            [i == j or (equal_captions and t in s.caption_text_ids) for j, t in rows]
+            for i, s in enumerate(samples)
+        ]
+    )
     result = {}
     for side, matrix, mask in (('i2t', scores, right), ('t2i', scores.t(), right.t())):
         for k in (1, 5, 10):
@@ -83,9 +96,24 @@ def test_matches_the_naive_protocol(equal_captions: bool) -> None:
     for name, value in naive(samples, equal_captions).items():
         assert metrics[f'retrieval/{name}'] == pytest.approx(value, abs=1e-6), name
     assert (metrics['retrieval/num_images'], metrics['retrieval/num_texts']) == (13, 65)
-    assert set(metrics) == {f'retrieval/{name}' for name in (
-        'i2t_R@1', 'i2t_R@5', 'i2t_R@10', 't2i_R@1', 't2i_R@5', 't2i_R@10', 'mR', 'i2t_MedR',
-        'i2t_MeanR', 't2i_MedR', 't2i_MeanR', 'num_images', 'num_texts')}
+    assert set(metrics) == {
+        f'retrieval/{name}'
+        for name in (
+            'i2t_R@1',
+            'i2t_R@5',
+            'i2t_R@10',
+            't2i_R@1',
+            't2i_R@5',
+            't2i_R@10',
+            'mR',
+            'i2t_MedR',
+            'i2t_MeanR',
+            't2i_MedR',
+            't2i_MeanR',
+            'num_images',
+            'num_texts',
+        )
+    }
 
 
 def test_equal_captions_never_lower_a_score() -> None:
@@ -95,8 +123,7 @@ def test_equal_captions_never_lower_a_score() -> None:
     assert equal['retrieval/t2i_R@1'] > plain['retrieval/t2i_R@1']
 
 
-@pytest.mark.parametrize('settings', [
-    dict(batch_size=1), dict(batch_size=13), dict(chunk_size=3)])
+@pytest.mark.parametrize('settings', [dict(batch_size=1), dict(batch_size=13), dict(chunk_size=3)])
 def test_batches_and_chunks_do_not_matter(settings: dict) -> None:
     assert evaluate(world(), **settings) == evaluate(world())
 
@@ -164,11 +191,12 @@ def test_topk_sets_names_and_mean() -> None:
     assert 'val/i2t_R@1' not in metrics
 
 
-@pytest.mark.parametrize(('topk', 'names'), [
-    (5, ['5']), ([10, 1, 10], ['10', '1']), ((3, 500), ['3', '500'])])
+@pytest.mark.parametrize(
+    ('topk', 'names'), [(5, ['5']), ([10, 1, 10], ['10', '1']), ((3, 500), ['3', '500'])]
+)
 def test_topk_may_be_a_number_repeated_or_beyond_the_gallery(topk, names: list[str]) -> None:
     metrics = evaluate(world(), topk=topk, per_domain=False)
-    assert [name[len('retrieval/i2t_R@'):] for name in metrics if 'i2t_R' in name] == names
+    assert [name[len('retrieval/i2t_R@') :] for name in metrics if 'i2t_R' in name] == names
     expected = evaluate(world(), topk=tuple(map(int, names)), per_domain=False)
     assert metrics == expected and metrics.get('retrieval/t2i_R@500', 100) == 100
 
@@ -182,26 +210,34 @@ def test_ids_may_be_numbers_and_names() -> None:
 
 
 def test_images_without_captions_are_searched_and_are_no_queries(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     said = []
-    monkeypatch.setattr('urbancross_mm.evaluation.metrics.recall_at_k.print_log',
-                        lambda text, logger, level=logging.INFO: said.append(text))
+    monkeypatch.setattr(
+        'urbancross_mm.evaluation.metrics.recall_at_k.print_log',
+        lambda text, logger, level=logging.INFO: said.append(text),
+    )
     samples = world()
     alone = evaluate(samples, per_domain=False)
     more = [sample.clone() for sample in world(num_images=40, num_texts=3, seed=7)]
     for place, sample in enumerate(more):
-        sample.set_metainfo(dict(img_id=f'more/{place}', domain='elsewhere', caption_text_ids=[],
-                                 text_ids=[place]))  # a text that no image names
+        sample.set_metainfo(
+            dict(img_id=f'more/{place}', domain='elsewhere', caption_text_ids=[], text_ids=[place])
+        )  # a text that no image names
         sample.text_embeds = normalize(torch.randn(1, WIDTH))
     metrics = evaluate([*samples, *more])
     assert (metrics['retrieval/num_images'], metrics['retrieval/num_texts']) == (53, 65)
     vectors = {t: e for s in samples for t, e in zip(s.text_ids, s.text_embeds)}
     gallery = torch.stack([s.image_embeds for s in [*samples, *more]])
-    ranks = [int((gallery @ vectors[t] > s.image_embeds @ vectors[t] + 1e-6).sum()) + 1
-             for s in samples for t in s.caption_text_ids]
+    ranks = [
+        int((gallery @ vectors[t] > s.image_embeds @ vectors[t] + 1e-6).sum()) + 1
+        for s in samples
+        for t in s.caption_text_ids
+    ]
     for k in (1, 5, 10):
         assert metrics[f'retrieval/t2i_R@{k}'] == pytest.approx(
-            100 * sum(rank <= k for rank in ranks) / 65)
+            100 * sum(rank <= k for rank in ranks) / 65
+        )
         assert metrics[f'retrieval/i2t_R@{k}'] == alone[f'retrieval/i2t_R@{k}']
     assert '53 pictures (40 of them distractors without captions), 65 captions' in said[-1]
     assert not any('elsewhere' in name for name in metrics)
@@ -212,22 +248,33 @@ def test_mean_reciprocal_rank_and_average_precision() -> None:
 
     samples = world(num_texts=65)
     for place, sample in enumerate(samples):  # every caption another one, so that nothing ties
-        sample.set_metainfo(dict(text_ids=[*range(5 * place, 5 * place + 5)],
-                                 caption_text_ids=[*range(5 * place, 5 * place + 5)]))
+        sample.set_metainfo(
+            dict(
+                text_ids=[*range(5 * place, 5 * place + 5)],
+                caption_text_ids=[*range(5 * place, 5 * place + 5)],
+            )
+        )
         sample.text_embeds = normalize(torch.randn(5, WIDTH))
     metrics = evaluate(samples, extra=('MRR', 'mAP'), per_domain=False)
-    scores = (torch.stack([s.image_embeds for s in samples]).double()
-              @ torch.cat([s.text_embeds for s in samples]).double().t()).numpy()
+    scores = (
+        torch.stack([s.image_embeds for s in samples]).double()
+        @ torch.cat([s.text_embeds for s in samples]).double().t()
+    ).numpy()
     right = torch.eye(13).repeat_interleave(5, 1).numpy()
     assert metrics['retrieval/i2t_mAP'] == pytest.approx(100 * lrap(right, scores))
     assert metrics['retrieval/t2i_mAP'] == pytest.approx(100 * lrap(right.T, scores.T))
     assert metrics['retrieval/t2i_MRR'] == pytest.approx(metrics['retrieval/t2i_mAP'])
-    first = [min((scores[i] > scores[i, c]).sum() + 1 for c in range(5 * i, 5 * i + 5))
-             for i in range(13)]
+    first = [
+        min((scores[i] > scores[i, c]).sum() + 1 for c in range(5 * i, 5 * i + 5))
+        for i in range(13)
+    ]
     assert metrics['retrieval/i2t_MRR'] == pytest.approx(100 * sum(1 / r for r in first) / 13)
     plain = evaluate(samples, per_domain=False)
-    assert all(plain[name] == value for name, value in metrics.items()
-               if 'MRR' not in name and 'mAP' not in name)
+    assert all(
+        plain[name] == value
+        for name, value in metrics.items()
+        if 'MRR' not in name and 'mAP' not in name
+    )
 
 
 def test_near_collapse_is_ranked_by_the_last_digits() -> None:
@@ -241,20 +288,38 @@ def test_near_collapse_is_ranked_by_the_last_digits() -> None:
 
 def test_protocol_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
-    monkeypatch.setattr('urbancross_mm.evaluation.metrics.recall_at_k.print_log',
-                        lambda text, logger, level=logging.INFO: said.append(text))
+    monkeypatch.setattr(
+        'urbancross_mm.evaluation.metrics.recall_at_k.print_log',
+        lambda text, logger, level=logging.INFO: said.append(text),
+    )
     evaluate(world(), equal_captions=True)
     assert len(said) == 1
-    for part in ('13 pictures', '65 captions', 'distinct', 'ties expected', 'same caption',
-                 'finland, spain'):
+    for part in (
+        '13 pictures',
+        '65 captions',
+        'distinct',
+        'ties expected',
+        'same caption',
+        'finland, spain',
+    ):
         assert part in said[0]
 
 
 def test_collected_rows_do_not_drag_their_batch_along() -> None:
     batch = torch.randn(100, WIDTH, dtype=torch.bfloat16)
     metric = METRICS.build(dict(type='RecallAtK'))
-    metric.process(None, [dict(img_id='a', caption_text_ids=[1], text_ids=[1],
-                               image_embeds=batch[0], text_embeds=batch[1:2])])
+    metric.process(
+        None,
+        [
+            dict(
+                img_id='a',
+                caption_text_ids=[1],
+                text_ids=[1],
+                image_embeds=batch[0],
+                text_embeds=batch[1:2],
+            )
+        ],
+    )
     for name in ('image_embeds', 'text_embeds'):
         kept = metric.results[0][name]
         assert kept.dtype == torch.float32 and kept.untyped_storage().nbytes() == 4 * WIDTH
@@ -294,21 +359,41 @@ def opposite(sample: RetrievalDataSample) -> RetrievalDataSample:
     return again
 
 
-@pytest.mark.parametrize(('spoil', 'error', 'message'), [
-    (without_text, ValueError, "picture 'set/000' .* was never encoded"),
-    (spoil_nan, ValueError,
-     r'1 of 13 image embeddings hold NaN or infinity, first rows \[2\]: set/002'),
-    (spoil_text, ValueError, "1 of .* text embeddings hold NaN .*: text id [0-9]+ of 'set/000'"),
-    (lambda s: s.clear(), ValueError, 'collected no sample'),
-    (lambda s: s[1].pop('image_embeds'), KeyError, "'set/001' has no 'image_embeds'"),
-    (lambda s: s[1].set_metainfo(dict(text_ids=[1] * 9)), ValueError, 'has 9 text ids but'),
-    (lambda s: [x.set_metainfo(dict(caption_text_ids=[])) for x in s], ValueError,
-     'none of 13 images has a caption'),
-    (lambda s: s.append(other_captions(s[3])), ValueError, "'set/003' comes twice, with other"),
-    (lambda s: s.append(other_image(s[3])), ValueError,
-     "two images have the img_id 'set/003', a.png and b.png: ids must be unique"),
-    (lambda s: s.append(opposite(s[3])), ValueError, "two images have the img_id 'set/003': ids"),
-])
+@pytest.mark.parametrize(
+    ('spoil', 'error', 'message'),
+    [
+        (without_text, ValueError, "picture 'set/000' .* was never encoded"),
+        (
+            spoil_nan,
+            ValueError,
+            r'1 of 13 image embeddings hold NaN or infinity, first rows \[2\]: set/002',
+        ),
+        (
+            spoil_text,
+            ValueError,
+            "1 of .* text embeddings hold NaN .*: text id [0-9]+ of 'set/000'",
+        ),
+        (lambda s: s.clear(), ValueError, 'collected no sample'),
+        (lambda s: s[1].pop('image_embeds'), KeyError, "'set/001' has no 'image_embeds'"),
+        (lambda s: s[1].set_metainfo(dict(text_ids=[1] * 9)), ValueError, 'has 9 text ids but'),
+        (
+            lambda s: [x.set_metainfo(dict(caption_text_ids=[])) for x in s],
+            ValueError,
+            'none of 13 images has a caption',
+        ),
+        (lambda s: s.append(other_captions(s[3])), ValueError, "'set/003' comes twice, with other"),
+        (
+            lambda s: s.append(other_image(s[3])),
+            ValueError,
+            "two images have the img_id 'set/003', a.png and b.png: ids must be unique",
+        ),
+        (
+            lambda s: s.append(opposite(s[3])),
+            ValueError,
+            "two images have the img_id 'set/003': ids",
+        ),
+    ],
+)
 def test_bad_samples_are_named(spoil, error, message: str) -> None:
     samples = world()
     spoil(samples)
@@ -316,11 +401,21 @@ def test_bad_samples_are_named(spoil, error, message: str) -> None:
         evaluate(samples)
 
 
-@pytest.mark.parametrize(('settings', 'message'), [
-    (dict(topk=5.0), 'topk'), (dict(topk=None), 'topk'), (dict(extra=5), 'extra'),
-    (dict(topk=('5',)), 'topk'), (dict(topk=(1, 2.5)), 'topk'), (dict(topk=0), 'topk'),
-    (dict(extra='NDCG'), "of .'MRR', 'mAP'., got 'NDCG'"),
-    (dict(topk=()), 'topk'), (dict(topk=(0, 5)), 'topk'), (dict(ties='random'), "got 'random'")])
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(topk=5.0), 'topk'),
+        (dict(topk=None), 'topk'),
+        (dict(extra=5), 'extra'),
+        (dict(topk=('5',)), 'topk'),
+        (dict(topk=(1, 2.5)), 'topk'),
+        (dict(topk=0), 'topk'),
+        (dict(extra='NDCG'), "of .'MRR', 'mAP'., got 'NDCG'"),
+        (dict(topk=()), 'topk'),
+        (dict(topk=(0, 5)), 'topk'),
+        (dict(ties='random'), "got 'random'"),
+    ],
+)
 def test_bad_settings(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RecallAtK(**settings)
@@ -330,11 +425,14 @@ def on_a_rank(rank: int, uneven: bool) -> dict:
     """Share 13 pictures; the padding repeats pictures, or the ranks hold 4 and 9."""
     samples = world()
     order = [*range(13), 0] if not uneven else []
-    mine = [samples[i] for i in order[rank::2]] if order else (
-        samples[:4] if rank == 0 else samples[4:])
+    mine = (
+        [samples[i] for i in order[rank::2]]
+        if order
+        else (samples[:4] if rank == 0 else samples[4:])
+    )
     metric = RecallAtK()
     for start in range(0, len(mine), 4):
-        metric.process(None, [s.to_dict() for s in mine[start:start + 4]])
+        metric.process(None, [s.to_dict() for s in mine[start : start + 4]])
     return metric.evaluate(len(samples))
 
 

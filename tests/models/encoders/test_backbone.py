@@ -8,12 +8,20 @@ from mmengine.model import BaseModule
 
 from urbancross_mm.models import BackboneEncoder
 
-MIT = dict(type='mmseg.MixVisionTransformer', embed_dims=8, num_layers=[1] * 4,
-           num_heads=[1, 1, 2, 4])
-VIT = dict(type='mmpretrain.VisionTransformer', img_size=64, patch_size=16, arch=dict(
-    embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=24))
-SWIN = dict(type='mmpretrain.SwinTransformer', img_size=224, arch=dict(
-    embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 4]))
+MIT = dict(
+    type='mmseg.MixVisionTransformer', embed_dims=8, num_layers=[1] * 4, num_heads=[1, 1, 2, 4]
+)
+VIT = dict(
+    type='mmpretrain.VisionTransformer',
+    img_size=64,
+    patch_size=16,
+    arch=dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=24),
+)
+SWIN = dict(
+    type='mmpretrain.SwinTransformer',
+    img_size=224,
+    arch=dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 4]),
+)
 RESNET = dict(type='mmpretrain.ResNet', depth=18, base_channels=8)
 BACKBONES = {
     'resnet': (RESNET, 64, 64),
@@ -23,8 +31,11 @@ BACKBONES = {
     'vit-raw': ({**VIT, 'out_type': 'raw'}, 64, 24),
     'vit-map': ({**VIT, 'out_type': 'featmap'}, 64, 24),
     'mit': (MIT, 64, 32),
-    'resnet-v1c': (dict(type='mmseg.ResNetV1c', depth=18, base_channels=8, stem_channels=8),
-                   64, 64),
+    'resnet-v1c': (
+        dict(type='mmseg.ResNetV1c', depth=18, base_channels=8, stem_channels=8),
+        64,
+        64,
+    ),
     'timm': (dict(type='mmpretrain.TIMMBackbone', model_name='resnet18'), 64, 512),
 }
 
@@ -49,16 +60,19 @@ def test_backbones(name: str) -> None:
     out = encoder(torch.randn(2, 3, size, size))
     assert out.shape == (2, 12)
     out.sum().backward()
-    assert any(p.grad is not None and p.grad.abs().sum() > 0
-               for p in encoder.backbone.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.backbone.parameters())
 
 
 @pytest.mark.parametrize('pool', ['avg', 'max', 'gem', 'cls'])
 @pytest.mark.parametrize('kind', ['map', 'tokens'])
 def test_pooling(pool: str, kind: str) -> None:
     feats = torch.rand(2, 6, 4, 5) + 0.1
-    expected = dict(avg=feats.mean((2, 3)), max=feats.amax((2, 3)),
-                    gem=feats.pow(3).mean((2, 3)).pow(1 / 3), cls=feats[:, :, 0, 0])[pool]
+    expected = dict(
+        avg=feats.mean((2, 3)),
+        max=feats.amax((2, 3)),
+        gem=feats.pow(3).mean((2, 3)).pow(1 / 3),
+        cls=feats[:, :, 0, 0],
+    )[pool]
     shaped = feats if kind == 'map' else feats.flatten(2).transpose(1, 2)
     if (pool, kind) == ('cls', 'map'):
         with pytest.raises(ValueError, match=r"'cls'.*\(2, 6, 4, 5\)"):
@@ -100,8 +114,7 @@ def test_pretrained_backbone(tmp_path: Path) -> None:
     source = BackboneEncoder(RESNET, embed_dim=4, in_channels=64)
     state = {f'backbone.{k}': v + 1 for k, v in source.backbone.state_dict().items()}
     torch.save(dict(state_dict=state), tmp_path / 'weights.pth')
-    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'),
-                    prefix='backbone.')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'), prefix='backbone.')
     encoder = BackboneEncoder({**RESNET, 'init_cfg': init_cfg}, embed_dim=4, in_channels=64)
     encoder.init_weights()
     for key, value in encoder.backbone.state_dict().items():

@@ -51,7 +51,8 @@ def test_in_a_retriever() -> None:
     with DefaultScope.overwrite_default_scope('urbancross_mm'):
         model = CrossModalRetriever(
             image_encoder=dict(type='FeatureEncoder', in_channels=6, embed_dim=3),
-            text_encoder=dict(type='FeatureEncoder', in_channels=4, embed_dim=3))
+            text_encoder=dict(type='FeatureEncoder', in_channels=4, embed_dim=3),
+        )
     out = model(dict(image=torch.randn(2, 6), text=torch.randn(5, 4)))
     for name, size in (('image_embeds', 2), ('text_embeds', 5)):
         torch.testing.assert_close(out[name].norm(dim=1), torch.ones(size))

@@ -8,8 +8,14 @@ import transformers
 
 from urbancross_mm.models import HuggingFaceTextEncoder
 
-SMALL = dict(vocab_size=40, hidden_size=16, num_hidden_layers=3, num_attention_heads=2,
-             intermediate_size=16, max_position_embeddings=16)
+SMALL = dict(
+    vocab_size=40,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=16,
+    max_position_embeddings=16,
+)
 
 
 @pytest.fixture(scope='module')
@@ -62,8 +68,9 @@ def test_projection_and_frozen(bert: str) -> None:
 
 def test_trainable_layers(bert: str) -> None:
     encoder = HuggingFaceTextEncoder(bert, trainable_layers=1)
-    trained = {name.split('.')[2] for name, p in encoder.model.named_parameters()
-               if p.requires_grad}
+    trained = {
+        name.split('.')[2] for name, p in encoder.model.named_parameters() if p.requires_grad
+    }
     assert trained == {'2'}
     with pytest.raises(ValueError, match=r'\[0, 3\], got 4'):
         HuggingFaceTextEncoder(bert, trainable_layers=4)
@@ -78,8 +85,9 @@ def test_empty_text(bert: str) -> None:
 
 
 def test_encoder_of_t5(tmp_path: Path) -> None:
-    config = transformers.T5Config(vocab_size=40, d_model=16, d_kv=8, d_ff=16, num_layers=2,
-                                   num_heads=2)
+    config = transformers.T5Config(
+        vocab_size=40, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2
+    )
     transformers.T5Model(config).save_pretrained(tmp_path)
     encoder = HuggingFaceTextEncoder(str(tmp_path), embed_dim=6).eval()
     rows = tokens()
@@ -90,8 +98,14 @@ def test_encoder_of_t5(tmp_path: Path) -> None:
 def test_text_tower_of_clip(tmp_path: Path) -> None:
     """CLIP pads with its end token: the first one is the end, the others are padding."""
     text = dict(SMALL, eos_token_id=39, bos_token_id=38, pad_token_id=39)
-    vision = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                  intermediate_size=16, image_size=32, patch_size=16)
+    vision = dict(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=16,
+    )
     config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
     transformers.CLIPModel(config).save_pretrained(tmp_path)
     encoder = HuggingFaceTextEncoder(str(tmp_path), pool='pooler').eval()

@@ -20,18 +20,23 @@ from urbancross_mm.models import (
 from urbancross_mm.registry import MODELS
 
 PATCHES = {key: one for key, one in VISION.items() if key != 'image_size'}
-SWIN = dict(image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2],
-            window_size=4)
+SWIN = dict(
+    image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
+)
 ALONE = {
     'clip-vision': ('CLIPVisionModelWithProjection', dict(VISION, projection_dim=6)),
     'siglip-vision': ('SiglipVisionModel', VISION),
     'vit': ('ViTModel', VISION),
     'dinov2': ('Dinov2Model', VISION),
     'swin': ('SwinModel', SWIN),
-    'convnext': ('ConvNextModel', dict(hidden_sizes=[4, 8, 8, 12], depths=[1, 1, 1, 1],
-                                       image_size=64)),
-    'resnet': ('ResNetModel', dict(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1],
-                                   layer_type='basic')),
+    'convnext': (
+        'ConvNextModel',
+        dict(hidden_sizes=[4, 8, 8, 12], depths=[1, 1, 1, 1], image_size=64),
+    ),
+    'resnet': (
+        'ResNetModel',
+        dict(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type='basic'),
+    ),
 }
 TWO_TOWERS = ('clip', 'chinese-clip', 'altclip', 'siglip', 'siglip2', 'blip')
 
@@ -51,8 +56,9 @@ def own_feature(name: str, folder: str, image: torch.Tensor) -> torch.Tensor:
     if name in TWO_TOWERS:
         kind = getattr(transformers, FAMILIES[name].model)
         model = kind.from_pretrained(folder).eval()
-        return model.get_image_features(**siglip2_inputs(image) if name == 'siglip2'
-                                        else dict(pixel_values=image))
+        return model.get_image_features(
+            **siglip2_inputs(image) if name == 'siglip2' else dict(pixel_values=image)
+        )
     model = getattr(transformers, ALONE[name][0]).from_pretrained(folder).eval()
     out = model(pixel_values=image)
     return out.image_embeds if name == 'clip-vision' else out.pooler_output.flatten(1)
@@ -61,7 +67,8 @@ def own_feature(name: str, folder: str, image: torch.Tensor) -> torch.Tensor:
 def siglip2_inputs(image: torch.Tensor) -> dict[str, torch.Tensor]:
     """As SigLIP 2's own processor cuts an image of the right size into patches."""
     processor = transformers.Siglip2ImageProcessorFast(
-        do_resize=False, do_rescale=False, do_normalize=False, patch_size=16, max_num_patches=4)
+        do_resize=False, do_rescale=False, do_normalize=False, patch_size=16, max_num_patches=4
+    )
     return dict(processor(list(image), return_tensors='pt'))
 
 
@@ -82,10 +89,16 @@ def test_every_weight_that_trains_gets_a_gradient(folders: dict[str, str]) -> No
     for name, folder in folders.items():
         for pool in ('pooler', 'mean'):
             encoder = HuggingFaceImageEncoder(folder, embed_dim=4, pool=pool).train()
-            encoder(torch.rand(2, 3, 64, 64) if name in ('convnext', 'resnet')
-                    else torch.rand(2, 3, 32, 32)).sum().backward()
-            idle = [key for key, weight in encoder.named_parameters()
-                    if weight.requires_grad and weight.grad is None]
+            encoder(
+                torch.rand(2, 3, 64, 64)
+                if name in ('convnext', 'resnet')
+                else torch.rand(2, 3, 32, 32)
+            ).sum().backward()
+            idle = [
+                key
+                for key, weight in encoder.named_parameters()
+                if weight.requires_grad and weight.grad is None
+            ]
             assert not idle, (name, pool, idle)
 
 
@@ -99,7 +112,8 @@ def test_from_pixels_on(statistics: tuple[float, float], folders: dict[str, str]
     model = transformers.SiglipModel.from_pretrained(folders['siglip']).eval()
     wanted = model.get_image_features(**processor(list(pixels), return_tensors='pt'))
     preprocessor = RetrievalDataPreprocessor(
-        mean=[255 * one for one in mean], std=[255 * one for one in std])
+        mean=[255 * one for one in mean], std=[255 * one for one in std]
+    )
     images = [torch.from_numpy(one).permute(2, 0, 1) for one in pixels]
     inputs = preprocessor(dict(inputs=dict(image=images)), False)['inputs']
     encoder = HuggingFaceImageEncoder(folders['siglip']).eval()
@@ -112,7 +126,8 @@ def test_two_towers_of_one_folder(name: str, folders: dict[str, str]) -> None:
     """A retriever of both towers gives the similarities of the folder's own model."""
     towers: dict[str, Any] = dict(
         image_encoder=dict(type='HuggingFaceImageEncoder', path=folders[name]),
-        text_encoder=dict(type='HuggingFaceTextEncoder', path=folders[name], pool='pooler'))
+        text_encoder=dict(type='HuggingFaceTextEncoder', path=folders[name], pool='pooler'),
+    )
     retriever = CrossModalRetriever(**towers).eval()
     retriever.init_weights()
     image, text = torch.rand(2, 3, 32, 32), torch.randint(3, 9, (4, 24))
@@ -126,7 +141,9 @@ def test_frozen_and_blocks(folders: dict[str, str]) -> None:
     frozen = HuggingFaceImageEncoder(folders['clip'], embed_dim=4, frozen=True).train()
     assert not frozen.model.training
     assert [n for n, p in frozen.named_parameters() if p.requires_grad] == [
-        'projection.weight', 'projection.bias']
+        'projection.weight',
+        'projection.bias',
+    ]
     last = HuggingFaceImageEncoder(folders['clip'], trainable_layers=1)
     assert {n.split('.')[3] for n, p in last.named_parameters() if p.requires_grad} == {'1'}
 

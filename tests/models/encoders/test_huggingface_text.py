@@ -17,10 +17,28 @@ from urbancross_mm.models import HuggingFaceTextEncoder
 
 TEXTS = ['a red road', 'two boat near a river', 'tree', 'road road', 'a red roof near two road']
 FULL_ROWS = ('siglip', 'siglip2', 'siglip-text')
-PROJECTED = ('clip', 'clip-old-config', 'clip-text', 'chinese-clip', 'altclip', 'siglip', 'siglip2',
-             'x-clip', 'blip')
-POOLED = ('bert', 'fnet', 'mobilebert', 'albert', 'roberta', 'xlm-roberta', 'mpnet',
-          'clip-text-alone', 'siglip-text')
+PROJECTED = (
+    'clip',
+    'clip-old-config',
+    'clip-text',
+    'chinese-clip',
+    'altclip',
+    'siglip',
+    'siglip2',
+    'x-clip',
+    'blip',
+)
+POOLED = (
+    'bert',
+    'fnet',
+    'mobilebert',
+    'albert',
+    'roberta',
+    'xlm-roberta',
+    'mpnet',
+    'clip-text-alone',
+    'siglip-text',
+)
 
 
 @pytest.fixture(scope='module')
@@ -71,8 +89,10 @@ def test_features_of_every_family(name: str, folders: dict[str, str]) -> None:
                 HuggingFaceTextEncoder(folder, pool=pool)
             continue
         encoder = HuggingFaceTextEncoder(folder, pool=pool).eval()
-        rows = [dict(mean=states.mean(0), cls=states[0], pooler=feature)[pool]
-                for states, feature in wanted]
+        rows = [
+            dict(mean=states.mean(0), cls=states[0], pooler=feature)[pool]
+            for states, feature in wanted
+        ]
         tokens = HuggingFaceTokenizer(folder, max_length=16)(TEXTS)
         torch.testing.assert_close(encoder(tokens), torch.stack(rows), rtol=1e-5, atol=1e-5)
         assert encoder.embed_dim == rows[0].shape[0]
@@ -168,8 +188,9 @@ def test_frozen_takes_the_projection_with_it(folders: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize('part', ['model', 'tokenizer', 'pickle'])
-def test_code_in_a_folder_never_runs(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                                     ) -> None:
+def test_code_in_a_folder_never_runs(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither custom classes of a hub repository, nor a pickle; and nobody is asked about it."""
     folder, ran = FAMILIES['bert'].save(tmp_path / 'model'), tmp_path / 'ran'
     (tmp_path / 'model' / 'own.py').write_text(f'open({str(ran)!r}, "w")\nOwn = dict\n')
@@ -182,8 +203,12 @@ def test_code_in_a_folder_never_runs(part: str, tmp_path: Path, monkeypatch: pyt
         content = json.loads((tmp_path / 'model' / name).read_text())
         kinds = dict.fromkeys(('AutoConfig', 'AutoModel'), 'own.Own')
         kinds['AutoTokenizer'] = ['own.Own', None]
-        content.update(auto_map=kinds, model_type='own', architectures=['OwnModel'],
-                       tokenizer_class='OwnTokenizer')
+        content.update(
+            auto_map=kinds,
+            model_type='own',
+            architectures=['OwnModel'],
+            tokenizer_class='OwnTokenizer',
+        )
         (tmp_path / 'model' / name).write_text(json.dumps(content))
     with pytest.raises((ValueError, OSError)) as caught:
         HuggingFaceTokenizer(folder) if part == 'tokenizer' else HuggingFaceTextEncoder(folder)
@@ -201,10 +226,13 @@ class _Opener:
         return open, (self.path, 'w')
 
 
-@pytest.mark.parametrize('model, sizes', [
-    ('FunnelModel', dict(d_model=16, block_sizes=[1, 1], n_head=2, d_head=8, d_inner=24))])
+@pytest.mark.parametrize(
+    'model, sizes',
+    [('FunnelModel', dict(d_model=16, block_sizes=[1, 1], n_head=2, d_head=8, d_inner=24))],
+)
 def test_a_model_that_does_not_run_is_refused(
-        model: str, sizes: dict[str, Any], tmp_path: Path) -> None:
+    model: str, sizes: dict[str, Any], tmp_path: Path
+) -> None:
     folder = Family(model, sizes).save(tmp_path)
 
     with pytest.raises(ValueError, match=f'the {model} at .* cannot encode text of shape'):

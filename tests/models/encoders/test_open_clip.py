@@ -79,13 +79,16 @@ def test_frozen_and_checkpointing() -> None:
         torch.testing.assert_close(first.grad, second.grad)
 
 
-@pytest.mark.parametrize('kwargs, error, words', [
-    (dict(model_name='ViT-B-61'), ValueError, 'ViT-B-16'),
-    (dict(model_name=None), ValueError, 'neither'),
-    (dict(pretrained='laion9b'), ValueError, 'laion2b_s34b_b88k'),
-    (dict(pretrained='weights/none.pt'), FileNotFoundError, 'weights/none.pt'),
-    (dict(pretrained='tag', model_cfg=TINY_CLIP), ValueError, 'no file'),
-])
+@pytest.mark.parametrize(
+    'kwargs, error, words',
+    [
+        (dict(model_name='ViT-B-61'), ValueError, 'ViT-B-16'),
+        (dict(model_name=None), ValueError, 'neither'),
+        (dict(pretrained='laion9b'), ValueError, 'laion2b_s34b_b88k'),
+        (dict(pretrained='weights/none.pt'), FileNotFoundError, 'weights/none.pt'),
+        (dict(pretrained='tag', model_cfg=TINY_CLIP), ValueError, 'no file'),
+    ],
+)
 def test_wrong_names(kwargs: dict, error: type, words: str) -> None:
     with pytest.raises(error) as caught:
         OpenCLIPImageEncoder(**kwargs)

@@ -22,18 +22,25 @@ from urbancross_mm.datasets.tokenizers import OpenCLIPTokenizer
 from urbancross_mm.models import OpenCLIPImageEncoder, OpenCLIPTextEncoder
 from urbancross_mm.models.encoders.clip_factory import build_clip
 
-HF_FAMILIES = {'roberta-base': 'roberta', 'xlm-roberta-base': 'xlm-roberta',
-               'xlm-roberta-large': 'xlm-roberta', 'google/mt5-base': 'mt5',
-               'google/mt5-xl': 'mt5', 'facebook/nllb-200-distilled-600M': 'nllb',
-               'facebook/nllb-200-distilled-1.3B': 'nllb'}
+HF_FAMILIES = {
+    'roberta-base': 'roberta',
+    'xlm-roberta-base': 'xlm-roberta',
+    'xlm-roberta-large': 'xlm-roberta',
+    'google/mt5-base': 'mt5',
+    'google/mt5-xl': 'mt5',
+    'facebook/nllb-200-distilled-600M': 'nllb',
+    'facebook/nllb-200-distilled-1.3B': 'nllb',
+}
 # Ways to make the models of timm shallow; the first that a model takes.
 SHALLOW = (dict(depth=1), dict(depths=(1, 1, 1, 1)), {})
 TINY_COCA = dict(
     TINY_CLIP,
-    vision_cfg=dict(TINY_CLIP['vision_cfg'], attentional_pool=True, attn_pooler_heads=2,
-                    output_tokens=True),
+    vision_cfg=dict(
+        TINY_CLIP['vision_cfg'], attentional_pool=True, attn_pooler_heads=2, output_tokens=True
+    ),
     text_cfg=dict(TINY_CLIP['text_cfg'], embed_cls=True, output_tokens=True),
-    multimodal_cfg=dict(context_length=8, vocab_size=64, width=32, heads=2, layers=1))
+    multimodal_cfg=dict(context_length=8, vocab_size=64, width=32, heads=2, layers=1),
+)
 
 
 def shallow_model(create: Any, name: str, **kwargs: Any) -> torch.nn.Module:
@@ -55,15 +62,18 @@ def tiny(name: str, hf_folders: dict[str, str]) -> dict[str, Any]:
         vision['timm_model_pretrained'] = False
     text['layers'] = 2
     if 'hf_model_name' in text:
-        text.update(hf_model_name=hf_folders[HF_FAMILIES[text['hf_model_name']]],
-                    hf_model_pretrained=False)
+        text.update(
+            hf_model_name=hf_folders[HF_FAMILIES[text['hf_model_name']]], hf_model_pretrained=False
+        )
     return cfg
 
 
 @pytest.fixture(scope='module')
 def hf_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {family: FAMILIES[family].save(tmp_path_factory.mktemp(family))
-            for family in set(HF_FAMILIES.values())}
+    return {
+        family: FAMILIES[family].save(tmp_path_factory.mktemp(family))
+        for family in set(HF_FAMILIES.values())
+    }
 
 
 def test_every_name_builds(hf_folders: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,8 +98,14 @@ def test_every_name_builds(hf_folders: dict[str, str], monkeypatch: pytest.Monke
             assert model.text(text).shape == (2, width), name
 
 
-@pytest.mark.parametrize('name', [name for name in open_clip.list_models() if 'hf_model_name' in
-                                  open_clip.get_model_config(name)['text_cfg']])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name
+        for name in open_clip.list_models()
+        if 'hf_model_name' in open_clip.get_model_config(name)['text_cfg']
+    ],
+)
 def test_text_towers_of_the_hub_are_refused_without_network(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,14 +121,20 @@ def test_coca_gives_what_open_clip_gives(tmp_path: Path) -> None:
     model = open_clip.CoCa(**TINY_COCA).eval()
     torch.save(model.state_dict(), tmp_path / 'coca.pt')
     image, text = torch.randn(2, 3, 32, 32), torch.randint(1, 64, (3, 7))
-    for kind, inputs, encode in ((OpenCLIPImageEncoder, image, model.encode_image),
-                                 (OpenCLIPTextEncoder, text, model.encode_text)):
+    for kind, inputs, encode in (
+        (OpenCLIPImageEncoder, image, model.encode_image),
+        (OpenCLIPTextEncoder, text, model.encode_text),
+    ):
         encoder = kind(pretrained=str(tmp_path / 'coca.pt'), model_cfg=TINY_COCA).eval()
         torch.testing.assert_close(encoder(inputs), encode(inputs, normalize=False))
 
 
-def folder_of(path: Path, model: torch.nn.Module, weights: str = 'open_clip_model.safetensors',
-              cfg: dict[str, Any] = TINY_CLIP) -> str:
+def folder_of(
+    path: Path,
+    model: torch.nn.Module,
+    weights: str = 'open_clip_model.safetensors',
+    cfg: dict[str, Any] = TINY_CLIP,
+) -> str:
     path.mkdir(parents=True, exist_ok=True)
     content = dict(model_cfg=cfg, preprocess_cfg=dict(mean=[0.5] * 3, std=[0.5] * 3))
     (path / 'open_clip_config.json').write_text(json.dumps(content))
@@ -124,8 +146,9 @@ def folder_of(path: Path, model: torch.nn.Module, weights: str = 'open_clip_mode
 @pytest.mark.parametrize('schema', ['local-dir', 'hf-hub'])
 @pytest.mark.parametrize('weights', ['open_clip_model.safetensors', 'open_clip_pytorch_model.bin'])
 @torch.no_grad()
-def test_folders(schema: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-                 ) -> None:
+def test_folders(
+    schema: str, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An absolute folder, and a model of the hub as its cache keeps it."""
     model = open_clip.CLIP(**TINY_CLIP).eval()
     hub = tmp_path / 'models--org--tiny' / 'snapshots' / ('0' * 40)
@@ -160,8 +183,10 @@ def test_a_checkpoint_needs_no_weights_of_the_folder(tmp_path: Path) -> None:
 def test_checkpoints_of_a_training(wrap: str, tmp_path: Path) -> None:
     """What open_clip's own training saves, with its arguments beside the weights or not."""
     model = open_clip.CustomTextCLIP(**TINY_CLIP).eval()
-    state = {f'{"" if wrap == "training" else "module."}{key}': value
-             for key, value in model.state_dict().items()}
+    state = {
+        f'{"" if wrap == "training" else "module."}{key}': value
+        for key, value in model.state_dict().items()
+    }
     optimizer = torch.optim.AdamW(model.parameters()).state_dict()
     content: dict[str, Any] = dict(epoch=3, name='run', state_dict=state, optimizer=optimizer)
     if wrap == 'namespace':
@@ -199,23 +224,32 @@ def test_a_program_is_refused_and_its_weights_load(tmp_path: Path) -> None:
     torch.testing.assert_close(encoder(image), model.float().encode_image(image))
 
 
-@pytest.mark.parametrize('cfg, words', [
-    (dict(embed_dim=16), 'vision_cfg, text_cfg'),
-    (dict(TINY_CLIP, vision_cfg=dict(patches=3)), 'patches'),
-    (dict(TINY_CLIP, vision_cfg=dict(timm_model_name='nothing_16', image_size=32)), 'nothing_16'),
-])
+@pytest.mark.parametrize(
+    'cfg, words',
+    [
+        (dict(embed_dim=16), 'vision_cfg, text_cfg'),
+        (dict(TINY_CLIP, vision_cfg=dict(patches=3)), 'patches'),
+        (
+            dict(TINY_CLIP, vision_cfg=dict(timm_model_name='nothing_16', image_size=32)),
+            'nothing_16',
+        ),
+    ],
+)
 def test_configs_that_do_not_fit(cfg: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError) as caught:
         OpenCLIPImageEncoder(model_cfg=cfg)
     assert words in str(caught.value) and '\n' not in str(caught.value)
 
 
-@pytest.mark.parametrize('name, error, words', [
-    ('local-dir:/no/such/folder', FileNotFoundError, 'open_clip_config.json'),
-    ('local-dir:', ValueError, "'local-dir:'"),
-    ('hf-hub:org/none', FileNotFoundError, 'org/none'),
-    ('local-dir:{}', ValueError, 'cannot be read'),
-])
+@pytest.mark.parametrize(
+    'name, error, words',
+    [
+        ('local-dir:/no/such/folder', FileNotFoundError, 'open_clip_config.json'),
+        ('local-dir:', ValueError, "'local-dir:'"),
+        ('hf-hub:org/none', FileNotFoundError, 'org/none'),
+        ('local-dir:{}', ValueError, 'cannot be read'),
+    ],
+)
 def test_folders_that_are_none(
     name: str, error: type, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

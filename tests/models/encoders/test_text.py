@@ -28,7 +28,7 @@ def test_padding_changes_nothing(name: str) -> None:
         alone = encoder(torch.tensor([row]))
         padded = torch.zeros(len(words), 12, dtype=torch.long)
         for i, other in enumerate(words):
-            padded[i, :len(other)] = torch.tensor(other)
+            padded[i, : len(other)] = torch.tensor(other)
         together = encoder(padded)[words.index(row)]
         torch.testing.assert_close(together, alone[0], rtol=1e-4, atol=1e-6)
 
@@ -80,7 +80,8 @@ def test_vocabulary_of_the_tokenizer(kind: type) -> None:
     encoder = kind(dict(type='_TokenizerOfModelTests'), embed_dim=4, word_dim=4)
     assert encoder.words.num_embeddings == 17 and encoder.pad_id == 3
     torch.testing.assert_close(
-        encoder(torch.tensor([[1, 2]])), encoder(torch.tensor([[1, 2, 3, 3]])))
+        encoder(torch.tensor([[1, 2]])), encoder(torch.tensor([[1, 2, 3, 3]]))
+    )
 
 
 @pytest.mark.parametrize('kwargs', [{}, dict(vocab_size=4, tokenizer=dict(type='X'))])

@@ -8,8 +8,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from urbancross_mm.models import DomainAdversarialHead
 
 
-def gradients(head: DomainAdversarialHead, embeds: Tensor, modality: str, reverse: bool
-              ) -> tuple[Tensor, list[Tensor]]:
+def gradients(
+    head: DomainAdversarialHead, embeds: Tensor, modality: str, reverse: bool
+) -> tuple[Tensor, list[Tensor]]:
     """Gradients of a loss in the embeddings and in the discriminator."""
     network = head.discriminators['both' if head.shared else modality]
     embeds = embeds.clone().requires_grad_()
@@ -22,8 +23,9 @@ def gradients(head: DomainAdversarialHead, embeds: Tensor, modality: str, revers
 @pytest.mark.parametrize('coefficient', [0.0, 0.3, 1.0, -0.5])
 @pytest.mark.parametrize('shared', [False, True])
 @pytest.mark.parametrize('modality', ['image', 'text'])
-def test_the_embeddings_get_the_gradient_times_minus_c(coefficient: float, shared: bool,
-                                                       modality: str) -> None:
+def test_the_embeddings_get_the_gradient_times_minus_c(
+    coefficient: float, shared: bool, modality: str
+) -> None:
     """A negative coefficient gives the published sign: both minimise the same loss."""
     head = DomainAdversarialHead(8, shared=shared, coefficient=coefficient)
     embeds = torch.randn(5, 8)
@@ -54,7 +56,10 @@ def test_the_width_may_come_later_and_hidden_layers_are_as_wide() -> None:
     assert not list(head.parameters())
     head.set_embed_dim(6, ['text'])
     assert [tuple(layer.weight.shape) for layer in head.discriminators['text'][::2]] == [
-        (6, 6), (6, 6), (1, 6)]
+        (6, 6),
+        (6, 6),
+        (1, 6),
+    ]
     assert list(head.discriminators) == ['text']
 
 

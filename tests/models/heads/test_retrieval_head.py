@@ -51,7 +51,8 @@ def test_equal_sentences_of_different_pictures(equal_captions: bool) -> None:
     head = RetrievalHead(RANKING, equal_captions=equal_captions)
     loss = head.loss(images, texts, samples)['loss_image_text']
     expected = hinge_loop(
-        images, texts, lambda i, j: i == j or (equal_captions and (i, j) == (0, 2)))
+        images, texts, lambda i, j: i == j or (equal_captions and (i, j) == (0, 2))
+    )
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -59,8 +60,11 @@ def test_all_captions_at_once_equal_single_captions() -> None:
     """A picture with two texts stands once for each; one without a text is left out."""
     images, texts = random_batch(3)
     together = [sample('set/0', ['a', 'b']), sample('set/1', []), sample('set/2', ['c'])]
-    apart = [sample('set/0', ['a'], ['a', 'b']), sample('set/0', ['b'], ['a', 'b']),
-             sample('set/2', ['c'])]
+    apart = [
+        sample('set/0', ['a'], ['a', 'b']),
+        sample('set/0', ['b'], ['a', 'b']),
+        sample('set/2', ['c']),
+    ]
     head = RetrievalHead(RANKING)
     got = head.loss(images, texts, together, segment_embeds=images.flip(0))
     rows = [0, 0, 2]
@@ -83,7 +87,8 @@ def test_losses_and_diagnostics() -> None:
 def test_rows_that_do_not_match() -> None:
     with pytest.raises(ValueError, match='name 2 texts.* 1 image and 1 text'):
         RetrievalHead(RANKING).loss(
-            torch.ones(1, 2), torch.ones(1, 2), [sample('set/0', ['a', 'b'])])
+            torch.ones(1, 2), torch.ones(1, 2), [sample('set/0', ['a', 'b'])]
+        )
 
 
 class TwoTowers(nn.Module):
@@ -106,10 +111,11 @@ def whole_batch() -> tuple[torch.Tensor, torch.Tensor, list]:
     generator = torch.Generator().manual_seed(2)
     texts = ['a', 'b', 'c', 'd', 'a', 'e', 'f', 'g']
     keys = [0, 1, 2, 3, 4, 5, 1, 6]
-    samples = [sample(f'set/{key}', [text], [text, 'g'] if i > 5 else None)
-               for i, (key, text) in enumerate(zip(keys, texts))]
-    return (torch.randn(8, 5, generator=generator), torch.randn(8, 5, generator=generator),
-            samples)
+    samples = [
+        sample(f'set/{key}', [text], [text, 'g'] if i > 5 else None)
+        for i, (key, text) in enumerate(zip(keys, texts))
+    ]
+    return (torch.randn(8, 5, generator=generator), torch.randn(8, 5, generator=generator), samples)
 
 
 def results(model: nn.Module, inputs: tuple) -> dict[str, torch.Tensor]:
@@ -120,9 +126,11 @@ def results(model: nn.Module, inputs: tuple) -> dict[str, torch.Tensor]:
 
 
 def on_a_rank(rank: int) -> dict[str, dict[str, torch.Tensor]]:
-    half = tuple(part[rank * 4:rank * 4 + 4] for part in whole_batch())
-    return {loss: results(DistributedDataParallel(TwoTowers(loss)), half)
-            for loss in ('InfoNCELoss', 'PairwiseRankingLoss', 'SigLIPLoss')}
+    half = tuple(part[rank * 4 : rank * 4 + 4] for part in whole_batch())
+    return {
+        loss: results(DistributedDataParallel(TwoTowers(loss)), half)
+        for loss in ('InfoNCELoss', 'PairwiseRankingLoss', 'SigLIPLoss')
+    }
 
 
 def test_two_ranks_equal_one(tmp_path: Path) -> None:

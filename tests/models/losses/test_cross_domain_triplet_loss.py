@@ -32,8 +32,10 @@ def naive(batch: DomainBatch, negative: str, margin: float, weighted: bool) -> f
             negatives = [hardest(image, batch.target_text), hardest(text, batch.target_image)]
         else:
             wrong = ~batch.source_positives
-            negatives = [hardest(image, batch.source_text, wrong[j].tolist()),
-                         hardest(text, batch.source_image, wrong[:, j].tolist())]
+            negatives = [
+                hardest(image, batch.source_text, wrong[j].tolist()),
+                hardest(text, batch.source_image, wrong[:, j].tolist()),
+            ]
         weight = batch.w_source[j].item() if weighted else 1 / len(batch.source_image)
         result += weight * sum(max(0.0, own - other + margin) for other in negatives)
     return result
@@ -58,7 +60,8 @@ def test_the_curriculum_sets_the_margin() -> None:
     assert loss.margin == 0.5
     loss.set_stage(CurriculumStage(stage=3, ratio=0.8, margin=1.1))
     assert loss(batch)['loss_triplet'].item() == pytest.approx(
-        naive(batch, 'target', 1.1, True), rel=1e-4)
+        naive(batch, 'target', 1.1, True), rel=1e-4
+    )
 
 
 def test_a_sentence_that_is_right_is_no_negative() -> None:
@@ -69,7 +72,8 @@ def test_a_sentence_that_is_right_is_no_negative() -> None:
     right[0, 1] = right[1, 0] = True
     loss = CrossDomainTripletLoss('source', margin=0.3, weighted=False)
     assert loss(batch._replace(source_positives=right))['loss_triplet'].item() == pytest.approx(
-        naive(batch._replace(source_positives=right), 'source', 0.3, False), abs=2e-3)
+        naive(batch._replace(source_positives=right), 'source', 0.3, False), abs=2e-3
+    )
     as_negatives = loss(batch)['loss_triplet'].item()
     assert as_negatives > loss(batch._replace(source_positives=right))['loss_triplet'].item() + 0.1
 
@@ -95,12 +99,18 @@ def test_a_caption_of_the_image_is_no_negative_in_the_target_either() -> None:
     right[0, 0] = right[1, 1] = True
     masked = batch._replace(target_text_positives=right)
     loss = CrossDomainTripletLoss('target', margin=0.5, weighted=False)
-    others = [[distance(image, text) for text, hidden in zip(batch.target_text, row) if not hidden]
-              for image, row in zip(batch.source_image, right)]
-    expected = sum(
-        max(0.0, distance(image, text) - min(found) + 0.5)
-        + max(0.0, distance(image, text) - hardest(text, batch.target_image) + 0.5)
-        for image, text, found in zip(batch.source_image, batch.source_text, others)) / 4
+    others = [
+        [distance(image, text) for text, hidden in zip(batch.target_text, row) if not hidden]
+        for image, row in zip(batch.source_image, right)
+    ]
+    expected = (
+        sum(
+            max(0.0, distance(image, text) - min(found) + 0.5)
+            + max(0.0, distance(image, text) - hardest(text, batch.target_image) + 0.5)
+            for image, text, found in zip(batch.source_image, batch.source_text, others)
+        )
+        / 4
+    )
     assert loss(masked)['loss_triplet'].item() == pytest.approx(expected, rel=1e-5)
     assert loss(batch)['loss_triplet'] > loss(masked)['loss_triplet']
 
@@ -114,11 +124,16 @@ def test_close_vectors_keep_their_digits(spread: float) -> None:
         found = []
         for dtype in (torch.float32, torch.float64):
             leaves = [row.to(dtype, copy=True).requires_grad_() for row in rows]
-            batch = DomainBatch(*leaves, torch.eye(5, dtype=torch.bool),
-                                torch.full((5,), 0.2), torch.full((5,), 0.2))
+            batch = DomainBatch(
+                *leaves,
+                torch.eye(5, dtype=torch.bool),
+                torch.full((5,), 0.2),
+                torch.full((5,), 0.2),
+            )
             CrossDomainTripletLoss(negative, margin=2.0)(batch)['loss_triplet'].backward()
-            found.append(torch.cat([leaf.grad.double() for leaf in leaves
-                                    if leaf.grad is not None]))
+            found.append(
+                torch.cat([leaf.grad.double() for leaf in leaves if leaf.grad is not None])
+            )
         assert (found[0] - found[1]).norm() < 1e-4 * found[1].norm()
 
 
@@ -127,8 +142,14 @@ def test_the_gradient_is_finite_where_vectors_coincide(negative: str) -> None:
     """The square root in a distance has none at 0."""
     same = normalize(torch.randn(3, 16))
     leaves = [same.clone().requires_grad_() for _ in range(4)]
-    batch = domain_batch(3, 3, source_image=leaves[0], source_text=leaves[1],
-                         target_image=leaves[2], target_text=leaves[3])
+    batch = domain_batch(
+        3,
+        3,
+        source_image=leaves[0],
+        source_text=leaves[1],
+        target_image=leaves[2],
+        target_text=leaves[3],
+    )
     CrossDomainTripletLoss(negative)(batch)['loss_triplet'].backward()
     assert all(leaf.grad is None or torch.isfinite(leaf.grad).all() for leaf in leaves)
 
@@ -139,8 +160,9 @@ def test_a_step_pulls_pairs_together_and_pushes_the_target_away() -> None:
     loss(batch)['loss_triplet'].backward()
     image, text, target_image, target_text = (rows - 0.01 * rows.grad for rows in batch[:4])
     assert ((image * text).sum(1) > (batch.source_image * batch.source_text).sum(1)).all()
-    moved = batch._replace(source_image=image, source_text=text, target_image=target_image,
-                           target_text=target_text)
+    moved = batch._replace(
+        source_image=image, source_text=text, target_image=target_image, target_text=target_text
+    )
     assert loss(moved)['loss_triplet'] < loss(batch)['loss_triplet']
 
 

@@ -16,8 +16,9 @@ def test_a_term_for_each_modality(distance: str) -> None:
     scale = batch.source_image.shape[1] ** 0.5
     for modality in ('image', 'text'):
         source, target = (getattr(batch, f'{side}_{modality}') for side in ('source', 'target'))
-        torch.testing.assert_close(terms[f'loss_distance_{modality}'],
-                                   3 * function(scale * source, scale * target))
+        torch.testing.assert_close(
+            terms[f'loss_distance_{modality}'], 3 * function(scale * source, scale * target)
+        )
     total(terms).backward()
     assert all(rows.grad.abs().sum() > 0 for rows in batch[:4])
 

@@ -19,8 +19,9 @@ DIM = 16
 LOSSES = [OptimalTransportPairingLoss, PseudoPairLoss]
 
 
-def build(kind: type[BasePairingLoss] = OptimalTransportPairingLoss, **kwargs: Any
-          ) -> BasePairingLoss:
+def build(
+    kind: type[BasePairingLoss] = OptimalTransportPairingLoss, **kwargs: Any
+) -> BasePairingLoss:
     loss = kind(**{'memory_size': 20, 'min_items': 8, **kwargs})
     loss.set_embed_dim(DIM)
     return loss
@@ -50,8 +51,7 @@ def test_soft_cross_entropy_against_a_loop(empty: tuple[int, ...]) -> None:
 def test_certain_pairs_give_the_plain_cross_entropy() -> None:
     logits = torch.randn(4, 4)
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([2, 0, 3, 1]))
-    torch.testing.assert_close(
-        soft_cross_entropy(logits, 7 * torch.eye(4)[[2, 0, 3, 1]]), expected)
+    torch.testing.assert_close(soft_cross_entropy(logits, 7 * torch.eye(4)[[2, 0, 3, 1]]), expected)
 
 
 @pytest.mark.parametrize('kind', LOSSES)
@@ -102,8 +102,9 @@ def test_no_loss_before_there_are_enough_items(kind: type[BasePairingLoss]) -> N
 
 
 @pytest.mark.parametrize(('min_items', 'told'), [(24, False), (28, True)])
-def test_a_long_wait_is_told_once(min_items: int, told: bool, caplog: pytest.LogCaptureFixture
-                                  ) -> None:
+def test_a_long_wait_is_told_once(
+    min_items: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     """A small target could train to the end without ever being adapted to."""
     logger = MMLogger.get_instance(f'wait{min_items}', logger_name='wait')
     logger.addHandler(caplog.handler)
@@ -130,7 +131,8 @@ def test_the_loss_against_loops(kind: type[BasePairingLoss]) -> None:
     pairs, scores = loss.pairing(images @ texts.T), 5.0 * images @ texts.T
     assert pairs.shape == (15, 15) and (pairs >= 0).all()
     expected = naive_cross_entropy(scores[:6], pairs[:6]) + naive_cross_entropy(
-        scores[:, :6].T, pairs[:, :6].T)
+        scores[:, :6].T, pairs[:, :6].T
+    )
     assert got['loss_pairing'].item() == pytest.approx(expected, rel=1e-4)  # 2 * the mean of both
     shares = [max(row) / sum(row) if sum(row) else 0.0 for row in pairs[:6].tolist()]
     assert got['pairing_confidence'].item() == pytest.approx(sum(shares) / 6, rel=1e-4)
@@ -138,7 +140,8 @@ def test_the_loss_against_loops(kind: type[BasePairingLoss]) -> None:
 
 @pytest.mark.parametrize('kind', LOSSES)
 def test_the_gradient_passes_through_the_batch_and_not_through_the_guess(
-        kind: type[BasePairingLoss], monkeypatch: pytest.MonkeyPatch) -> None:
+    kind: type[BasePairingLoss], monkeypatch: pytest.MonkeyPatch
+) -> None:
     loss = build(kind)
     first, second = domain_batch(3, 9), domain_batch(3, 6)
     loss(first)
@@ -152,8 +155,10 @@ def test_the_gradient_passes_through_the_batch_and_not_through_the_guess(
     other = build(kind)
     other(first)
     monkeypatch.setattr(other, 'pairing', lambda _: constant)
-    fresh = second._replace(target_image=second.target_image.detach().requires_grad_(),
-                            target_text=second.target_text.detach().requires_grad_())
+    fresh = second._replace(
+        target_image=second.target_image.detach().requires_grad_(),
+        target_text=second.target_text.detach().requires_grad_(),
+    )
     other(fresh)['loss_pairing'].backward()
     torch.testing.assert_close(fresh.target_image.grad, second.target_image.grad)
     torch.testing.assert_close(fresh.target_text.grad, second.target_text.grad)
@@ -178,8 +183,9 @@ def test_steps_along_the_gradient_lower_the_loss(kind: type[BasePairingLoss]) ->
     values = []
     for _ in range(30):
         loss.filled.zero_()
-        value = loss(domain_batch(3, target_image=normalize(images),
-                                  target_text=normalize(texts)))['loss_pairing']
+        value = loss(domain_batch(3, target_image=normalize(images), target_text=normalize(texts)))[
+            'loss_pairing'
+        ]
         values.append(value.item())
         for leaf, grad in zip((images, texts), torch.autograd.grad(value, (images, texts))):
             leaf.data -= grad
@@ -188,8 +194,9 @@ def test_steps_along_the_gradient_lower_the_loss(kind: type[BasePairingLoss]) ->
 
 def test_the_plan_is_sinkhorns_with_the_options_given() -> None:
     scores = torch.rand(5, 5)
-    assert torch.equal(build(eps=0.3, iterations=4).pairing(scores),
-                       transport.sinkhorn(scores, 0.3, 4))
+    assert torch.equal(
+        build(eps=0.3, iterations=4).pairing(scores), transport.sinkhorn(scores, 0.3, 4)
+    )
 
 
 @pytest.mark.parametrize('neighbours', [0, 2])
@@ -207,14 +214,21 @@ def test_pseudo_pairs_are_the_most_confident_mutual_ones(neighbours: int) -> Non
         assert pairs.sum() == kept
 
 
-@pytest.mark.parametrize('kind, kwargs, words', [
-    (PseudoPairLoss, dict(min_items=21), r'min_items must lie in .* got 21 with memory_size=20'),
-    (PseudoPairLoss, dict(min_items=-1), 'got -1'),
-    (PseudoPairLoss, dict(share=0.0), 'got 10 and 0.0'),
-    (PseudoPairLoss, dict(neighbours=-1), 'got -1 and 1.0'),
-    (OptimalTransportPairingLoss, dict(eps=0.0), 'must be positive, got 0.0 and 30'),
-    (OptimalTransportPairingLoss, dict(iterations=0), 'got 0.05 and 0'),
-])
+@pytest.mark.parametrize(
+    'kind, kwargs, words',
+    [
+        (
+            PseudoPairLoss,
+            dict(min_items=21),
+            r'min_items must lie in .* got 21 with memory_size=20',
+        ),
+        (PseudoPairLoss, dict(min_items=-1), 'got -1'),
+        (PseudoPairLoss, dict(share=0.0), 'got 10 and 0.0'),
+        (PseudoPairLoss, dict(neighbours=-1), 'got -1 and 1.0'),
+        (OptimalTransportPairingLoss, dict(eps=0.0), 'must be positive, got 0.0 and 30'),
+        (OptimalTransportPairingLoss, dict(iterations=0), 'got 0.05 and 0'),
+    ],
+)
 def test_mistakes(kind: type[BasePairingLoss], kwargs: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build(kind, **kwargs)

@@ -7,10 +7,15 @@ from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import PairwiseRankingLoss
 
 
-@pytest.mark.parametrize('kwargs, expected', [
-    (dict(), 624.0), (dict(negatives='hardest'), 16.0), (dict(reduction='mean'), 0.2),
-    (dict(loss_weight=0.5), 312.0),
-])
+@pytest.mark.parametrize(
+    'kwargs, expected',
+    [
+        (dict(), 624.0),
+        (dict(negatives='hardest'), 16.0),
+        (dict(reduction='mean'), 0.2),
+        (dict(loss_weight=0.5), 312.0),
+    ],
+)
 def test_equal_embeddings_cost_the_margin_each(kwargs: dict, expected: float) -> None:
     ones = normalize(torch.ones(40, 8))
     assert PairwiseRankingLoss(margin=0.2, **kwargs)(ones, ones).item() == pytest.approx(expected)

@@ -20,8 +20,9 @@ def build(**kwargs: object) -> WeightedDomainAdversarialLoss:
     return loss
 
 
-def naive(loss: WeightedDomainAdversarialLoss, batch: DomainBatch, modality: str,
-          weighted: bool) -> float:
+def naive(
+    loss: WeightedDomainAdversarialLoss, batch: DomainBatch, modality: str, weighted: bool
+) -> float:
     """The formula, one row at a time, in double precision."""
     result = 0.0
     for domain, label in (('source', 1), ('target', 0)):
@@ -63,8 +64,10 @@ def test_every_ratio_of_the_published_batch(count: int) -> None:
 def test_the_size_of_a_domain_does_not_change_its_share() -> None:
     """Weights have sum 1 and are not averaged once more, as the published ones are."""
     small, loss = domain_batch(2, 3), build()
-    large = DomainBatch(*(rows.repeat(4, 1) for rows in small[:5]),
-                        *(weights.repeat(4) / 4 for weights in small[5:7]))
+    large = DomainBatch(
+        *(rows.repeat(4, 1) for rows in small[:5]),
+        *(weights.repeat(4) / 4 for weights in small[5:7]),
+    )
     for name, value in loss(small).items():
         torch.testing.assert_close(loss(large)[name], value)
 
@@ -77,10 +80,13 @@ def step(loss: WeightedDomainAdversarialLoss, batch: DomainBatch, lr: float) -> 
 
 
 @pytest.mark.parametrize('coefficient, confuses', [(1.0, True), (-1.0, False)])
-def test_encoders_confuse_the_discriminator_unless_published(coefficient: float, confuses: bool
-                                                             ) -> None:
-    loss, batch = build(head=dict(type='DomainAdversarialHead', coefficient=coefficient)), \
-        domain_batch()
+def test_encoders_confuse_the_discriminator_unless_published(
+    coefficient: float, confuses: bool
+) -> None:
+    loss, batch = (
+        build(head=dict(type='DomainAdversarialHead', coefficient=coefficient)),
+        domain_batch(),
+    )
     before = total(loss(batch)).item()
     assert (step(loss, batch, 0.5).item() > before) == confuses
 
@@ -124,8 +130,13 @@ def test_accuracy_is_the_mean_over_domains_and_modalities(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(weighted_domain_adversarial_loss, 'build_part', lambda *_: FirstNumber())
     batch = domain_batch(
-        4, 2, source_image=logits(1, 1, 1, -1), source_text=logits(-1, -1, -1, -1),
-        target_image=logits(-1, -1), target_text=logits(-1, 1))
+        4,
+        2,
+        source_image=logits(1, 1, 1, -1),
+        source_text=logits(-1, -1, -1, -1),
+        target_image=logits(-1, -1),
+        target_text=logits(-1, 1),
+    )
     loss = WeightedDomainAdversarialLoss(loss_weight=0.1)
     assert loss(batch)['domain_acc'].item() == pytest.approx((75 + 0 + 100 + 50) / 4)
 

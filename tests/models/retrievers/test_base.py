@@ -21,7 +21,10 @@ def test_predict_splits_texts_by_sample() -> None:
     out = model(inputs, samples, mode='predict')
     assert [s.img_id for s in out] == ['s/0', 's/1', 's/2']
     assert [tuple(s.text_embeds.shape) for s in out] == [
-        (2, EMBED_DIM), (0, EMBED_DIM), (1, EMBED_DIM)]
+        (2, EMBED_DIM),
+        (0, EMBED_DIM),
+        (1, EMBED_DIM),
+    ]
     embeds = model(inputs, mode='tensor')
     assert torch.equal(torch.cat([s.text_embeds for s in out]), embeds['text_embeds'])
     assert torch.equal(torch.stack([s.image_embeds for s in out]), embeds['image_embeds'])

@@ -34,8 +34,9 @@ from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalData
 from urbancross_mm.utils.checkpoints import refuse_other_model
 from urbancross_mm.utils.ids import stable_id
 
-PLAIN = dict(type='CrossModalRetriever', image_encoder=IMAGE_ENCODER, text_encoder=TEXT_ENCODER,
-             head=HEAD)
+PLAIN = dict(
+    type='CrossModalRetriever', image_encoder=IMAGE_ENCODER, text_encoder=TEXT_ENCODER, head=HEAD
+)
 SEGMENTS = dict(PLAIN, type='UrbanCross', segment_encoder=dict(mode='trainable'))
 ADVERSARIAL = dict(type='WeightedDomainAdversarialLoss')
 TRIPLET = dict(type='CrossDomainTripletLoss')
@@ -48,8 +49,9 @@ def build(retriever: dict = PLAIN, **kwargs: Any) -> DomainAdaptiveRetriever:
     return DomainAdaptiveRetriever(retriever, **{'target': 'spain', **kwargs})
 
 
-def domains(source: int = 6, target: int = 3, order: list[int] | None = None
-            ) -> tuple[dict[str, Tensor], list[RetrievalDataSample]]:
+def domains(
+    source: int = 6, target: int = 3, order: list[int] | None = None
+) -> tuple[dict[str, Tensor], list[RetrievalDataSample]]:
     """A batch whose first rows are of the source, unless in another order."""
     inputs, samples = batch(source + target)
     for row, sample in enumerate(samples):
@@ -62,12 +64,14 @@ def domains(source: int = 6, target: int = 3, order: list[int] | None = None
 
 @pytest.mark.parametrize('config, plain', WRAPPED, ids=['plain', 'segments'])
 @pytest.mark.parametrize('loader', ['torch', 'mmengine'])
-def test_checkpoints_are_those_of_the_plain_model(config: dict, plain: Callable, loader: str
-                                                 ) -> None:
+def test_checkpoints_are_those_of_the_plain_model(
+    config: dict, plain: Callable, loader: str
+) -> None:
     model, other = build(config, losses=[ADVERSARIAL]), plain()
     state = model.state_dict()
     assert [name for name in state if not name.startswith('adaptation.')] == list(
-        other.state_dict())
+        other.state_dict()
+    )
     assert 'adaptation.0.head.coefficient' in state
     if loader == 'torch':
         found = model.load_state_dict(other.state_dict(), strict=False)
@@ -78,13 +82,22 @@ def test_checkpoints_are_those_of_the_plain_model(config: dict, plain: Callable,
     else:
         load_state_dict(model, other.state_dict(), strict=False)
     expected = plain()
-    expected.load_state_dict({name: value for name, value in model.state_dict().items()
-                              if not name.startswith('adaptation.')})
-    assert all(torch.equal(value, model.retriever.state_dict()[name])
-               for name, value in expected.state_dict().items())
+    expected.load_state_dict(
+        {
+            name: value
+            for name, value in model.state_dict().items()
+            if not name.startswith('adaptation.')
+        }
+    )
+    assert all(
+        torch.equal(value, model.retriever.state_dict()[name])
+        for name, value in expected.state_dict().items()
+    )
     if loader == 'mmengine':
-        assert all(torch.equal(value, model.retriever.state_dict()[name])
-                   for name, value in other.state_dict().items())
+        assert all(
+            torch.equal(value, model.retriever.state_dict()[name])
+            for name, value in other.state_dict().items()
+        )
 
 
 def test_a_checkpoint_comes_back_whole() -> None:
@@ -98,8 +111,9 @@ def test_a_checkpoint_comes_back_whole() -> None:
 
 
 @pytest.mark.parametrize('config, plain', WRAPPED, ids=['plain', 'segments'])
-def test_the_guard_takes_checkpoints_without_segments_or_losses(config: dict, plain: Callable
-                                                                ) -> None:
+def test_the_guard_takes_checkpoints_without_segments_or_losses(
+    config: dict, plain: Callable
+) -> None:
     refuse_other_model(build(config, losses=[ADVERSARIAL]), cross_modal().state_dict(), 'x.pth')
     refuse_other_model(plain(), build(config, losses=[ADVERSARIAL]).state_dict(), 'x.pth')
     with pytest.raises(ValueError, match='another model'):
@@ -117,10 +131,14 @@ def test_it_encodes_as_the_wrapped_model(fusion: float) -> None:
     assert torch.equal(model.encode_text(inputs['text']), plain.encode_text(inputs['text']))
     for method in ('embed', 'embed_for_search'):
         expected = getattr(plain, method)(inputs)
-        assert all(torch.equal(value, expected[name])
-                   for name, value in getattr(model, method)(inputs).items())
-    for got, expected in zip(model(inputs, copy.deepcopy(samples), mode='predict'),
-                             plain(inputs, samples, mode='predict')):
+        assert all(
+            torch.equal(value, expected[name])
+            for name, value in getattr(model, method)(inputs).items()
+        )
+    for got, expected in zip(
+        model(inputs, copy.deepcopy(samples), mode='predict'),
+        plain(inputs, samples, mode='predict'),
+    ):
         assert torch.equal(got.image_embeds, expected.image_embeds)
         assert torch.equal(got.text_embeds, expected.text_embeds)
 
@@ -135,10 +153,17 @@ def test_the_terms_are_those_of_the_selected_pairs() -> None:
     chosen, w_source, w_target = select_similar(view[:6], view[6:], 0.5)
     assert len(chosen) == 3
     parts = DomainBatch(
-        embeds['image_embeds'][chosen], embeds['text_embeds'][chosen], embeds['image_embeds'][6:],
-        embeds['text_embeds'][6:], torch.eye(3, dtype=torch.bool), w_source, w_target)
+        embeds['image_embeds'][chosen],
+        embeds['text_embeds'][chosen],
+        embeds['image_embeds'][6:],
+        embeds['text_embeds'][6:],
+        torch.eye(3, dtype=torch.bool),
+        w_source,
+        w_target,
+    )
     expected = model.retriever.head.pair_losses(
-        *parts[:2], torch.eye(3, dtype=torch.bool), embeds['segment_embeds'][chosen])
+        *parts[:2], torch.eye(3, dtype=torch.bool), embeds['segment_embeds'][chosen]
+    )
     adversarial = model.adaptation[1]
     for loss in (CrossDomainTripletLoss(), adversarial, DomainDistanceLoss(loss_weight=2.0)):
         expected.update(loss(parts))
@@ -152,15 +177,17 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     inputs, samples = domains()
     expected = model.loss(inputs, samples)
     order = [8, 0, 3, 6, 1, 2, 7, 5, 4]
-    shuffled = model.loss({name: rows[order] for name, rows in inputs.items()},
-                          [samples[row] for row in order])
+    shuffled = model.loss(
+        {name: rows[order] for name, rows in inputs.items()}, [samples[row] for row in order]
+    )
     for name, value in expected.items():
         torch.testing.assert_close(shuffled[name], value)
 
 
 def test_without_a_selector_all_source_samples_count_alike() -> None:
-    weighted, uniform = (build(losses=[dict(TRIPLET, weighted=flag)], paired_loss=False)
-                         for flag in (True, False))
+    weighted, uniform = (
+        build(losses=[dict(TRIPLET, weighted=flag)], paired_loss=False) for flag in (True, False)
+    )
     uniform.load_state_dict(weighted.state_dict())
     inputs, samples = domains()
     first, second = (model.loss(inputs, samples) for model in (weighted, uniform))
@@ -219,8 +246,11 @@ def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
     for _ in range(4):  # a memory fills and then counts
         model.zero_grad()
         total(model(*domains(), mode='loss')).backward()
-        without = [name for name, weight in model.named_parameters()
-                   if weight.requires_grad and weight.grad is None]
+        without = [
+            name
+            for name, weight in model.named_parameters()
+            if weight.requires_grad and weight.grad is None
+        ]
         assert without == []
     towers = (model.retriever.image_encoder, model.retriever.text_encoder)
     assert all(any(p.grad.abs().sum() > 0 for p in tower.parameters()) for tower in towers)
@@ -272,8 +302,11 @@ def test_a_frozen_selection_does_not_follow_the_training(features: str, tmp_path
 
 def test_the_snapshot_is_no_part_of_the_model() -> None:
     model = build(losses=[TRIPLET], selector=dict(type='SimilarSourceSelector'))
-    names, weights, modules = (list(model.state_dict()), len(list(model.parameters())),
-                               len(list(model.modules())))
+    names, weights, modules = (
+        list(model.state_dict()),
+        len(list(model.parameters())),
+        len(list(model.modules())),
+    )
     model.loss(*domains())
     assert model._snapshot._model is not None
     assert list(model.state_dict()) == names
@@ -319,32 +352,42 @@ def test_two_texts_a_picture() -> None:
 
 @pytest.mark.parametrize('term', ['loss_domain_image', 'domain_acc'])
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_a_term_that_is_not_finite_is_named(term: str, value: float,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_term_that_is_not_finite_is_named(
+    term: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = build(losses=[ADVERSARIAL])
     compute = WeightedDomainAdversarialLoss.compute
-    monkeypatch.setattr(WeightedDomainAdversarialLoss, 'compute', lambda self, parts: {
-        **compute(self, parts), term: torch.tensor(value)})
+    monkeypatch.setattr(
+        WeightedDomainAdversarialLoss,
+        'compute',
+        lambda self, parts: {**compute(self, parts), term: torch.tensor(value)},
+    )
     with pytest.raises(FloatingPointError, match=f'{term}={value}: training diverged'):
         model.loss(*domains())
 
 
-@pytest.mark.parametrize('losses, term', [
-    ([ADVERSARIAL, dict(ADVERSARIAL, modalities=['text'])], 'domain_acc.*loss_domain_text'),
-    ([TRIPLET, TRIPLET], 'loss_triplet'),
-    ([dict(type='OptimalTransportPairingLoss'), dict(type='PseudoPairLoss')], 'loss_pairing'),
-])
+@pytest.mark.parametrize(
+    'losses, term',
+    [
+        ([ADVERSARIAL, dict(ADVERSARIAL, modalities=['text'])], 'domain_acc.*loss_domain_text'),
+        ([TRIPLET, TRIPLET], 'loss_triplet'),
+        ([dict(type='OptimalTransportPairingLoss'), dict(type='PseudoPairLoss')], 'loss_pairing'),
+    ],
+)
 def test_no_term_takes_the_place_of_another(losses: list[dict], term: str) -> None:
     with pytest.raises(ValueError, match=f'two losses have the same terms .*{term}'):
         build(losses=losses).loss(*domains())
 
 
-@pytest.mark.parametrize('kwargs, words', [
-    (dict(paired_loss=False), 'nothing to train on'),
-    (dict(losses=[dict(type='InfoNCELoss')]), 'InfoNCELoss is no adaptation loss'),
-    (dict(retriever={**PLAIN, 'head': None}), 'needs a retriever with a head'),
-    (dict(losses=[dict(type='Nope')]), 'Nope'),
-])
+@pytest.mark.parametrize(
+    'kwargs, words',
+    [
+        (dict(paired_loss=False), 'nothing to train on'),
+        (dict(losses=[dict(type='InfoNCELoss')]), 'InfoNCELoss is no adaptation loss'),
+        (dict(retriever={**PLAIN, 'head': None}), 'needs a retriever with a head'),
+        (dict(losses=[dict(type='Nope')]), 'Nope'),
+    ],
+)
 def test_mistakes(kwargs: dict, words: str) -> None:
     with pytest.raises((ValueError, KeyError), match=words):
         build(**kwargs)

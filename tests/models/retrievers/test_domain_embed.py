@@ -24,8 +24,12 @@ from urbancross_mm.models.retrievers.domain_embed import (
     statistics_kept,
 )
 
-BACKBONE = dict(type='BackboneEncoder', embed_dim=EMBED_DIM, in_channels=64,
-                backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8))
+BACKBONE = dict(
+    type='BackboneEncoder',
+    embed_dim=EMBED_DIM,
+    in_channels=64,
+    backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8),
+)
 IS_TARGET = torch.tensor([False, True, False, False, True, False, True, False])
 
 
@@ -73,10 +77,15 @@ def test_the_momentum_comes_back_also_after_an_error(momentum: float | None) -> 
     assert {layer.momentum for layer in batch_norms(model)} == {momentum}
 
 
-@pytest.mark.parametrize('build', [
-    cross_modal, lambda: with_norm().eval(),
-    lambda: cross_modal(image_encoder=dict(BACKBONE, norm_eval=True)).train()],
-    ids=['without', 'eval', 'norm_eval'])
+@pytest.mark.parametrize(
+    'build',
+    [
+        cross_modal,
+        lambda: with_norm().eval(),
+        lambda: cross_modal(image_encoder=dict(BACKBONE, norm_eval=True)).train(),
+    ],
+    ids=['without', 'eval', 'norm_eval'],
+)
 def test_without_batch_norm_in_training_the_domains_go_together(build) -> None:
     model, (inputs, _) = build(), batch(8)
     calls = []
@@ -108,24 +117,29 @@ def test_without_a_momentum_the_source_does_not_weigh_in() -> None:
     for _ in range(2):
         embed_domains(model, inputs, IS_TARGET)
         twin.embed({name: rows[IS_TARGET] for name, rows in inputs.items()})
-    assert all(torch.equal(rows, statistics(twin)[name])
-               for name, rows in statistics(model).items())
+    assert all(
+        torch.equal(rows, statistics(twin)[name]) for name, rows in statistics(model).items()
+    )
 
 
 def steps_on_a_rank(rank: int) -> list[dict[str, Tensor]]:
     """Two steps; rank 1 has target items in the first alone."""
     torch.manual_seed(rank)
     model = DomainAdaptiveRetriever(
-        dict(type='CrossModalRetriever', image_encoder=BACKBONE, text_encoder=TEXT_ENCODER,
-             head=HEAD), target='spain').train()
+        dict(
+            type='CrossModalRetriever', image_encoder=BACKBONE, text_encoder=TEXT_ENCODER, head=HEAD
+        ),
+        target='spain',
+    ).train()
     found = []
     for targets in (2, 2 if rank == 0 else 0):
         inputs, samples = batch(6)
         del inputs['segments'], inputs['segment_mask']
         for row, sample in enumerate(samples):
             is_target = row < targets
-            sample.set_metainfo(dict(img_id=f'{rank}/{row}',
-                                     domain='spain' if is_target else 'finland'))
+            sample.set_metainfo(
+                dict(img_id=f'{rank}/{row}', domain='spain' if is_target else 'finland')
+            )
             if is_target:
                 sample.set_metainfo(dict(caption_text_ids=[]))
         total(model.loss(inputs, samples)).backward()

@@ -10,8 +10,12 @@ from mmengine.runner.checkpoint import load_state_dict
 from tests.models.helpers import EMBED_DIM, IMAGE_ENCODER, batch, cross_modal, has_grad, total
 from tests.models.helpers import urbancross as build
 
-BACKBONE = dict(type='BackboneEncoder', embed_dim=EMBED_DIM, in_channels=64,
-                backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8))
+BACKBONE = dict(
+    type='BackboneEncoder',
+    embed_dim=EMBED_DIM,
+    in_channels=64,
+    backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8),
+)
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
@@ -94,12 +98,14 @@ def test_shared_tower_is_the_image_tower() -> None:
 @pytest.mark.parametrize('mode', ['frozen', 'trainable'])
 def test_tower_follows_pretrained_weights(mode: str, tmp_path: Path) -> None:
     """``init_cfg`` of a part of the image tower is loaded after the tower was copied."""
-    weights = {f'backbone.{key}': torch.randn(value.shape) if value.is_floating_point() else value
-               for key, value in build(image_encoder=BACKBONE).image_encoder.backbone.state_dict()
-               .items()}
+    weights = {
+        f'backbone.{key}': torch.randn(value.shape) if value.is_floating_point() else value
+        for key, value in build(image_encoder=BACKBONE).image_encoder.backbone.state_dict().items()
+    }
     torch.save(dict(state_dict=weights), tmp_path / 'pretrained.pth')
-    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'pretrained.pth'),
-                    prefix='backbone.')
+    init_cfg = dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'pretrained.pth'), prefix='backbone.'
+    )
     encoder = {**BACKBONE, 'backbone': {**BACKBONE['backbone'], 'init_cfg': init_cfg}}
     model = build(mode, image_encoder=encoder)
     model.init_weights()
@@ -114,8 +120,9 @@ def test_checkpoint_of_the_whole_model_wins_over_the_copy(tmp_path: Path) -> Non
     trained = build('frozen')
     step(trained)
     torch.save(dict(state_dict=trained.state_dict()), tmp_path / 'whole.pth')
-    model = build('frozen', init_cfg=dict(
-        type='Pretrained', checkpoint=str(tmp_path / 'whole.pth')))
+    model = build(
+        'frozen', init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
+    )
     model.init_weights()
     assert same(model, trained)
     again = build('frozen')
@@ -152,8 +159,10 @@ def test_fused_scores(alpha: float) -> None:
         parts = model.embed(inputs)
     texts = torch.cat([s.text_embeds for s in out])
     fused = torch.stack([s.image_embeds for s in out]) @ texts.T
-    torch.testing.assert_close(fused, alpha * parts['image_embeds'] @ texts.T
-                               + (1 - alpha) * parts['segment_embeds'] @ texts.T)
+    torch.testing.assert_close(
+        fused,
+        alpha * parts['image_embeds'] @ texts.T + (1 - alpha) * parts['segment_embeds'] @ texts.T,
+    )
     assert out[0].segment_embeds.shape == (EMBED_DIM,)
 
 
@@ -178,12 +187,15 @@ def test_unit_length_under_bf16() -> None:
     torch.testing.assert_close(pooled.norm(dim=-1), torch.ones(4))
 
 
-@pytest.mark.parametrize('kwargs, words', [
-    (dict(mode='free'), 'free'),
-    (dict(eval_fusion=1.5), '1.5'),
-    (dict(segment_encoder=dict(mode='shared', encoder=IMAGE_ENCODER)), 'no encoder of its own'),
-    (dict(segment_encoder=dict(encoder={**BACKBONE, 'embed_dim': 8})), '8 wide'),
-])
+@pytest.mark.parametrize(
+    'kwargs, words',
+    [
+        (dict(mode='free'), 'free'),
+        (dict(eval_fusion=1.5), '1.5'),
+        (dict(segment_encoder=dict(mode='shared', encoder=IMAGE_ENCODER)), 'no encoder of its own'),
+        (dict(segment_encoder=dict(encoder={**BACKBONE, 'embed_dim': 8})), '8 wide'),
+    ],
+)
 def test_bad_options(kwargs: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         build(**kwargs)

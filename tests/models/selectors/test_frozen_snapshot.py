@@ -11,8 +11,12 @@ from urbancross_mm.models.selectors import FrozenSnapshot, frozen_snapshot
 
 IDS = [f'set/{i}' for i in range(4)]
 # With BatchNorm, whose statistics move even where weights do not.
-BACKBONE = dict(type='BackboneEncoder', embed_dim=EMBED_DIM, in_channels=64,
-                backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8))
+BACKBONE = dict(
+    type='BackboneEncoder',
+    embed_dim=EMBED_DIM,
+    in_channels=64,
+    backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=8),
+)
 
 
 def save(model: nn.Module, folder: Path) -> str:
@@ -30,10 +34,18 @@ def train(model: nn.Module) -> None:
         optimizer.step()
 
 
-def views(snapshot: FrozenSnapshot, model: nn.Module, inputs: dict[str, Tensor],
-          text_ids: tuple[int, ...] = (1, 2, 3, 4)) -> Tensor:
-    return torch.cat([snapshot.encode_image(model, inputs['image'], IDS),
-                      snapshot.encode_text(model, inputs['text'], text_ids)])
+def views(
+    snapshot: FrozenSnapshot,
+    model: nn.Module,
+    inputs: dict[str, Tensor],
+    text_ids: tuple[int, ...] = (1, 2, 3, 4),
+) -> Tensor:
+    return torch.cat(
+        [
+            snapshot.encode_image(model, inputs['image'], IDS),
+            snapshot.encode_text(model, inputs['text'], text_ids),
+        ]
+    )
 
 
 @pytest.mark.parametrize('named', [True, False])
@@ -74,8 +86,10 @@ def test_the_source_may_have_had_segments_another_loss_and_an_adaptation(tmp_pat
     source = urbancross()
     state = dict(source.state_dict(), **{'adaptation.0.filled': torch.tensor(3)})
     torch.save(dict(state_dict=state), tmp_path / 'start.pth')
-    model, (inputs, _) = cross_modal(head=dict(
-        type='RetrievalHead', loss=dict(type='InfoNCELoss'))), batch()
+    model, (inputs, _) = (
+        cross_modal(head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss'))),
+        batch(),
+    )
     view = views(FrozenSnapshot(tmp_path / 'start.pth'), model, inputs)
     torch.testing.assert_close(view[:4], source.eval().encode_image(inputs['image']))
     assert model.head is not None
@@ -96,8 +110,11 @@ def test_weights_that_are_not_trained_are_not_kept_twice(frozen: str, tmp_path: 
     getattr(model, frozen).requires_grad_(False)
     snapshot = FrozenSnapshot(save(model, tmp_path))
     before = views(snapshot, model, inputs)
-    shared = {name for name, mine in snapshot._model.named_parameters()
-              if mine.data_ptr() == dict(model.named_parameters())[name].data_ptr()}
+    shared = {
+        name
+        for name, mine in snapshot._model.named_parameters()
+        if mine.data_ptr() == dict(model.named_parameters())[name].data_ptr()
+    }
     assert shared == {name for name, _ in model.named_parameters() if name.startswith(frozen)}
     train(model)
     snapshot.forget()
@@ -115,12 +132,20 @@ def test_frozen_weights_of_another_value_are_not_shared(tmp_path: Path) -> None:
 class Counted:
     """Counts the rows that an encoder is given."""
 
-    def __init__(self, snapshot: FrozenSnapshot, model: nn.Module, modality: str,
-                 monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        snapshot: FrozenSnapshot,
+        model: nn.Module,
+        modality: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         self.rows: list[int] = []
         encoder = getattr(snapshot._built(model), f'encode_{modality}')
-        monkeypatch.setattr(snapshot._model, f'encode_{modality}',
-                            lambda rows: self.rows.append(len(rows)) or encoder(rows))
+        monkeypatch.setattr(
+            snapshot._model,
+            f'encode_{modality}',
+            lambda rows: self.rows.append(len(rows)) or encoder(rows),
+        )
 
 
 def test_each_sentence_is_encoded_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,11 +175,18 @@ def test_pictures_are_cached_if_they_may_be(cache: bool, monkeypatch: pytest.Mon
     torch.testing.assert_close(again, first[[2, 0]])
 
 
-@pytest.mark.parametrize('change', [
-    lambda image: image + 0.01, lambda image: image.flip(-1), lambda image: image.flip(-2),
-    lambda image: image.rot90(2, (-2, -1)), lambda image: image.transpose(-1, -2),
-    lambda image: image.roll(1, -1),
-], ids=['brighter', 'mirrored', 'upside down', 'turned', 'transposed', 'moved'])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda image: image + 0.01,
+        lambda image: image.flip(-1),
+        lambda image: image.flip(-2),
+        lambda image: image.rot90(2, (-2, -1)),
+        lambda image: image.transpose(-1, -2),
+        lambda image: image.roll(1, -1),
+    ],
+    ids=['brighter', 'mirrored', 'upside down', 'turned', 'transposed', 'moved'],
+)
 def test_a_cached_picture_that_changes_is_an_error(change) -> None:
     model, (inputs, _) = cross_modal(), batch()
     snapshot = FrozenSnapshot(cache_images=True)

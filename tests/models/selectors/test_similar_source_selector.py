@@ -34,8 +34,9 @@ def test_the_modality_that_is_not_compared_is_not_needed() -> None:
 def test_the_curriculum_sets_ratio_and_window(mode: str) -> None:
     (source, _), (target, _) = embeds(20), embeds(5)
     selector = SimilarSourceSelector(mode=mode, ratio=0.5, floor=0.1)
-    assert torch.equal(selector.select(source, target).indices,
-                       select_similar(source, target, 0.5).indices)
+    assert torch.equal(
+        selector.select(source, target).indices, select_similar(source, target, 0.5).indices
+    )
     for stage, ratio in enumerate((0.2, 0.2, 0.4 if mode == 'cumulative' else 0.2)):
         selector.set_stage(CurriculumStage(stage, ratio, margin=0.5))
         expected = select_similar(source, target, ratio, mode, stage, floor=0.1)
@@ -53,14 +54,24 @@ def test_windows_of_different_sizes_would_overlap() -> None:
 def test_defaults_from_a_config() -> None:
     selector = MODELS.build(dict(type='SimilarSourceSelector'))
     assert (selector.features, selector.encoders, selector.mode, selector.ratio) == (
-        'fused', 'frozen', 'cumulative', 0.2)
+        'fused',
+        'frozen',
+        'cumulative',
+        0.2,
+    )
 
 
-@pytest.mark.parametrize('kwargs, words', [
-    (dict(features='audio'), "'audio' is not one of"), (dict(encoders='new'), "'new'"),
-    (dict(mode='random'), "'random'"), (dict(ratio=0.0), 'got 0.0 and 0.05'),
-    (dict(ratio=1.1), 'got 1.1'), (dict(floor=-0.1), 'got 0.2 and -0.1'),
-])
+@pytest.mark.parametrize(
+    'kwargs, words',
+    [
+        (dict(features='audio'), "'audio' is not one of"),
+        (dict(encoders='new'), "'new'"),
+        (dict(mode='random'), "'random'"),
+        (dict(ratio=0.0), 'got 0.0 and 0.05'),
+        (dict(ratio=1.1), 'got 1.1'),
+        (dict(floor=-0.1), 'got 0.2 and -0.1'),
+    ],
+)
 def test_mistakes(kwargs: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         SimilarSourceSelector(**kwargs)

@@ -32,10 +32,13 @@ def randomise_norms(model: torch.nn.Module) -> torch.nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize('name, backbone', [
-    ('mobilenet_v2', dict(type='mmpretrain.MobileNetV2')),
-    ('resnet18', dict(type='mmpretrain.ResNet', depth=18)),
-])
+@pytest.mark.parametrize(
+    'name, backbone',
+    [
+        ('mobilenet_v2', dict(type='mmpretrain.MobileNetV2')),
+        ('resnet18', dict(type='mmpretrain.ResNet', depth=18)),
+    ],
+)
 def test_features_agree(name: str, backbone: dict, tool: ModuleType, tmp_path: Path) -> None:
     model = randomise_norms(getattr(torchvision.models, name)(num_classes=5))
     converted = tool.convert(model.state_dict())

@@ -10,7 +10,19 @@ from urbancross_mm.apis.cross_domain.report import write_report
 from urbancross_mm.apis.cross_domain.results import Results
 
 __all__ = [
-    'IN_TARGET', 'Job', 'JobFolder', 'MatrixSpec', 'Recipe', 'Results', 'SOURCE_ONLY',
-    'parse_methods', 'parse_options', 'plan', 'run_job', 'run_jobs', 'run_matrix',
-    'select_checkpoint', 'write_report',
+    'IN_TARGET',
+    'Job',
+    'JobFolder',
+    'MatrixSpec',
+    'Recipe',
+    'Results',
+    'SOURCE_ONLY',
+    'parse_methods',
+    'parse_options',
+    'plan',
+    'run_job',
+    'run_jobs',
+    'run_matrix',
+    'select_checkpoint',
+    'write_report',
 ]

@@ -35,8 +35,11 @@ def run_job(job: Job, out: str, select: str) -> str | None:
     """
     folder = JobFolder(out, job, select)
     folder.begin()
-    with open(folder.path / CONSOLE, 'a', encoding='utf-8', buffering=1) as console, \
-            contextlib.redirect_stdout(console), contextlib.redirect_stderr(console):
+    with (
+        open(folder.path / CONSOLE, 'a', encoding='utf-8', buffering=1) as console,
+        contextlib.redirect_stdout(console),
+        contextlib.redirect_stderr(console),
+    ):
         forget_runs()
         try:
             if job.trains:
@@ -76,16 +79,16 @@ def _test(folder: JobFolder, out: str) -> None:
     began = time.monotonic()
     job = folder.job
     forget_runs()
-    checkpoint = select_checkpoint(folder.path, folder.select) if job.trains \
-        else start_of(job, out)
+    checkpoint = select_checkpoint(folder.path, folder.select) if job.trains else start_of(job, out)
     cfg = _config(job)
     cfg.work_dir = str(folder.path / 'test')
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.model = for_checkpoint(cfg.model.to_dict())
     metrics = build_runner(cfg).test()
     if 'retrieval/mR' not in metrics:
-        raise ValueError(f'the test of {job.recipe} gives no retrieval/mR, but '
-                         f'{", ".join(metrics) or "nothing"}')
+        raise ValueError(
+            f'the test of {job.recipe} gives no retrieval/mR, but {", ".join(metrics) or "nothing"}'
+        )
     folder.finish(metrics, checkpoint, time.monotonic() - began)
 
 
@@ -131,11 +134,14 @@ def select_checkpoint(folder: Path, select: str) -> str:
     files = sorted(folder.glob(f'best_{key}*.pth'), key=os.path.getmtime)
     metrics = sorted({file.stem.rpartition('_')[0].rpartition('_')[0] for file in files})
     if not files:
-        raise FileNotFoundError(f'no checkpoint best_{key}*.pth in {folder}: does the recipe\'s '
-                                'checkpoint hook save the best by that metric?')
+        raise FileNotFoundError(
+            f"no checkpoint best_{key}*.pth in {folder}: does the recipe's "
+            'checkpoint hook save the best by that metric?'
+        )
     if len(metrics) > 1:
-        raise ValueError(f'--select {select} fits several checkpoints in {folder}: '
-                         f'{", ".join(metrics)}')
+        raise ValueError(
+            f'--select {select} fits several checkpoints in {folder}: {", ".join(metrics)}'
+        )
     return str(files[-1])
 
 

@@ -17,8 +17,14 @@ from urbancross_mm.apis.runs import check_data
 from urbancross_mm.apis.sample import ensure_sample
 
 
-def run_matrix(spec: MatrixSpec, out: str | Path, workers: int = 1, force: bool = False,
-               command: str = '', function: JobFunction = run_job) -> tuple[Results, list[Path]]:
+def run_matrix(
+    spec: MatrixSpec,
+    out: str | Path,
+    workers: int = 1,
+    force: bool = False,
+    command: str = '',
+    function: JobFunction = run_job,
+) -> tuple[Results, list[Path]]:
     """Plan a matrix, run what is not done, and report everything that is.
 
     The report is also written when the run is interrupted; what is missing is named in it.
@@ -51,8 +57,9 @@ def run_matrix(spec: MatrixSpec, out: str | Path, workers: int = 1, force: bool 
     return _report(spec, jobs, out, command, began)
 
 
-def _report(spec: MatrixSpec, jobs: Sequence[Job], out: str | Path, command: str, began: float
-            ) -> tuple[Results, list[Path]]:
+def _report(
+    spec: MatrixSpec, jobs: Sequence[Job], out: str | Path, command: str, began: float
+) -> tuple[Results, list[Path]]:
     results = Results(jobs, out, spec.select)
     return results, write_report(results, out, spec.select, command, time.monotonic() - began)
 

@@ -53,8 +53,10 @@ class MatrixSpec:
         """Check what can be checked without reading a config."""
         bad = [name for name in self.domains if not _DOMAIN.fullmatch(name)]
         if bad or len(self.domains) < 2 or len(set(self.domains)) < len(self.domains):
-            raise ValueError('domains must be at least two different names of letters, digits '
-                             f'and . _ -, got {", ".join(self.domains)}')
+            raise ValueError(
+                'domains must be at least two different names of letters, digits '
+                f'and . _ -, got {", ".join(self.domains)}'
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f'seeds must be different numbers, at least one, got {self.seeds}')
         if not _SELECT.fullmatch(self.select):
@@ -64,8 +66,10 @@ class MatrixSpec:
                 raise ValueError(f'{name!r} is a name of the report; call the method otherwise')
             for part in ('{source}', '{target}'):
                 if part not in recipe.template:
-                    raise ValueError(f'the config of method {name!r} needs {part} in its name, '
-                                     f'got {recipe.template!r}')
+                    raise ValueError(
+                        f'the config of method {name!r} needs {part} in its name, '
+                        f'got {recipe.template!r}'
+                    )
 
     @property
     def directions(self) -> list[tuple[str, str]]:
@@ -173,20 +177,38 @@ class _Planner:
         if given is None:
             return Job(IN_TARGET, domain, domain, seed, path, config)
         start = fill(given, source=domain, seed=seed)
-        return Job(IN_TARGET, domain, domain, seed, path, config, trains=False, start=start,
-                   start_id=self._identify(resolve_checkpoint(start)))
+        return Job(
+            IN_TARGET,
+            domain,
+            domain,
+            seed,
+            path,
+            config,
+            trains=False,
+            start=start,
+            start_id=self._identify(resolve_checkpoint(start)),
+        )
 
     def _transfer(self, source: Job, target: Job) -> Job:
         config = with_test_set_of(source.config, target.config)
-        return Job(SOURCE_ONLY, source.source, target.target, source.seed, source.recipe, config,
-                   trains=False, **_start_of(source))
+        return Job(
+            SOURCE_ONLY,
+            source.source,
+            target.target,
+            source.seed,
+            source.recipe,
+            config,
+            trains=False,
+            **_start_of(source),
+        )
 
     def _adapt(self, method: str, recipe: Recipe, source: Job, target: Job) -> Job:
         names = dict(source=source.source, target=target.target)
         path, config = self._config(recipe, source.seed, **names)
         check_same_test_set(path, config, target.recipe, target.config)
-        return Job(method, **names, seed=source.seed, recipe=path, config=config,
-                   **_start_of(source))
+        return Job(
+            method, **names, seed=source.seed, recipe=path, config=config, **_start_of(source)
+        )
 
     def _config(self, recipe: Recipe, seed: int, **names: str) -> tuple[str, dict[str, Any]]:
         path, options = recipe.at(**names, seed=seed)

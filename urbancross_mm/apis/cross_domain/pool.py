@@ -38,9 +38,15 @@ def spawned_worker(threads: int | None = None) -> Executor:
     return ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), _begin_worker, (threads,))
 
 
-def run_jobs(jobs: Sequence[Job], out: str | Path, select: str = 'last', workers: int = 1,
-             force: bool = False, function: JobFunction = run_job,
-             make_worker: Callable[[int | None], Executor] = spawned_worker) -> list[str]:
+def run_jobs(
+    jobs: Sequence[Job],
+    out: str | Path,
+    select: str = 'last',
+    workers: int = 1,
+    force: bool = False,
+    function: JobFunction = run_job,
+    make_worker: Callable[[int | None], Executor] = spawned_worker,
+) -> list[str]:
     """Run what is not done yet, each job after the one that it needs.
 
     A job that fails is recorded and the others go on; what needs it fails too. Ctrl-C ends the
@@ -82,8 +88,15 @@ def run_jobs(jobs: Sequence[Job], out: str | Path, select: str = 'last', workers
 class _Crew:
     """The state of one call: what waits, what runs on which worker, what is done or failed."""
 
-    def __init__(self, jobs: Sequence[Job], out: str, select: str, function: JobFunction,
-                 make_worker: Callable[[int | None], Executor], workers: int) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        out: str,
+        select: str,
+        function: JobFunction,
+        make_worker: Callable[[int | None], Executor],
+        workers: int,
+    ) -> None:
         self.out, self.select, self.function = out, select, function
         self.new_worker = lambda: make_worker(1 if workers > 1 else None)
         self.finished = {job.name for job in jobs if JobFolder(out, job, select).done}
@@ -92,8 +105,15 @@ class _Crew:
         self.idle = [self.new_worker() for _ in range(min(workers, len(self.waiting)))]
         self.running: dict[Future, tuple[Job, Executor]] = {}
         self.children = set(multiprocessing.active_children())
-        self.bar = tqdm(total=len(jobs), initial=len(self.finished), desc='matrix', unit='job',
-                        smoothing=0, miniters=1, mininterval=0.1 if sys.stderr.isatty() else 10)
+        self.bar = tqdm(
+            total=len(jobs),
+            initial=len(self.finished),
+            desc='matrix',
+            unit='job',
+            smoothing=0,
+            miniters=1,
+            mininterval=0.1 if sys.stderr.isatty() else 10,
+        )
 
     def run(self) -> list[str]:
         """Run until nothing is left."""
@@ -150,8 +170,9 @@ class _Crew:
 
     def _show(self) -> None:
         names = ', '.join(job.name for job, _ in self.running.values())
-        self.bar.set_postfix_str(f'{len(self.failed)} failed; running {names or "nothing"}',
-                                 refresh=False)
+        self.bar.set_postfix_str(
+            f'{len(self.failed)} failed; running {names or "nothing"}', refresh=False
+        )
         self.bar.update(len(self.finished) + len(self.failed) - self.bar.n)
         if sys.stderr.isatty():
             self.bar.refresh()

@@ -38,8 +38,10 @@ class Recipe:
         Raises:
             ValueError: If there is a placeholder of another name.
         """
-        return (fill(self.template, **names),
-                tuple(fill(option, **names) for option in self.options))
+        return (
+            fill(self.template, **names),
+            tuple(fill(option, **names) for option in self.options),
+        )
 
 
 def fill(text: str, **names: Any) -> str:
@@ -55,6 +57,7 @@ def fill(text: str, **names: Any) -> str:
     Raises:
         ValueError: If there is a placeholder of another name.
     """
+
     def value(match: re.Match[str]) -> str:
         if match[1] not in names:
             known = ', '.join(f'{{{name}}}' for name in names)
@@ -79,8 +82,9 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     for option in options:
         if not option.partition('=')[0] or '=' not in option:
             raise ValueError(f'an option is KEY=VALUE, got {option!r}')
-    return {key: parse_value(value)
-            for key, _, value in (option.partition('=') for option in options)}
+    return {
+        key: parse_value(value) for key, _, value in (option.partition('=') for option in options)
+    }
 
 
 def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[str, Recipe]:
@@ -103,8 +107,10 @@ def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[s
         name, _, rest = entry.partition('=')
         template, *own = rest.split(';')
         if not _METHOD_NAME.fullmatch(name) or not template:
-            raise ValueError('a method is NAME=CONFIG or NAME=CONFIG;KEY=VALUE;..., the name of '
-                             f'letters, digits and . _ + -, got {entry!r}')
+            raise ValueError(
+                'a method is NAME=CONFIG or NAME=CONFIG;KEY=VALUE;..., the name of '
+                f'letters, digits and . _ + -, got {entry!r}'
+            )
         if name in recipes:
             raise ValueError(f'the method {name!r} stands twice')
         recipes[name] = Recipe(template, (*options, *filter(None, own)))

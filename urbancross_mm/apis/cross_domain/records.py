@@ -88,13 +88,17 @@ class JobFolder:
         if not record:
             strangers = [p.name for p in self.path.glob('*') if not p.name.startswith('.')]
             if strangers:
-                raise ValueError(f'{self.path} holds {strangers[0]} and no {RECORD}: it is not the '
-                                 'folder of a job, choose another --out')
+                raise ValueError(
+                    f'{self.path} holds {strangers[0]} and no {RECORD}: it is not the '
+                    'folder of a job, choose another --out'
+                )
         elif self.outdated:
             changes = changed_settings(record['settings'], self.job.settings)
-            raise ValueError(f'{self.path} was made with other settings ({"; ".join(changes[:3])}'
-                             f'{f" and {len(changes) - 3} more" if len(changes) > 3 else ""}): '
-                             'remove the folder, choose another --out, or rerun with --force')
+            raise ValueError(
+                f'{self.path} was made with other settings ({"; ".join(changes[:3])}'
+                f'{f" and {len(changes) - 3} more" if len(changes) > 3 else ""}): '
+                'remove the folder, choose another --out, or rerun with --force'
+            )
 
     def clear(self) -> None:
         """Remove the folder of a job, to do it again from the beginning."""
@@ -106,12 +110,29 @@ class JobFolder:
 
         if not self.record():
             job = self.job
-            atomic_write(self.path / RECORD, json.dumps(dict(
-                name=job.name, method=job.method, source=job.source, target=job.target,
-                seed=job.seed, recipe=job.recipe, hash=job.fingerprint,
-                versions=dict(urbancross_mm=__version__, torch=str(torch.__version__),
-                              python=platform.python_version()),
-                tests={}, settings=job.settings), indent=1) + '\n')
+            atomic_write(
+                self.path / RECORD,
+                json.dumps(
+                    dict(
+                        name=job.name,
+                        method=job.method,
+                        source=job.source,
+                        target=job.target,
+                        seed=job.seed,
+                        recipe=job.recipe,
+                        hash=job.fingerprint,
+                        versions=dict(
+                            urbancross_mm=__version__,
+                            torch=str(torch.__version__),
+                            python=platform.python_version(),
+                        ),
+                        tests={},
+                        settings=job.settings,
+                    ),
+                    indent=1,
+                )
+                + '\n',
+            )
         (self.path / ERROR).unlink(missing_ok=True)
 
     def update(self, **entries: Any) -> None:
@@ -131,11 +152,15 @@ class JobFolder:
             checkpoint (str): The file that was tested.
             seconds (float): What the test took.
         """
-        tests = {**self.record()['tests'],
-                 self.select: dict(checkpoint=str(checkpoint), seconds=round(seconds, 2))}
+        tests = {
+            **self.record()['tests'],
+            self.select: dict(checkpoint=str(checkpoint), seconds=round(seconds, 2)),
+        }
         self.update(tests=tests)
-        numbers = {name: value if isinstance(value, int) else float(value)
-                   for name, value in metrics.items()}
+        numbers = {
+            name: value if isinstance(value, int) else float(value)
+            for name, value in metrics.items()
+        }
         atomic_write(self.metrics_file, json.dumps(numbers, indent=2) + '\n')
 
     def fail(self, sentence: str) -> None:
@@ -172,14 +197,21 @@ def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str
     """
     before, after = dict(_leaves(old)), dict(_leaves(new))
     nothing = 'nothing'
-    return [f'{key} was {before.get(key, nothing)!r:.60} and is {after.get(key, nothing)!r:.60}'
-            for key in sorted({*before, *after})
-            if before.get(key, nothing) != after.get(key, nothing)]
+    return [
+        f'{key} was {before.get(key, nothing)!r:.60} and is {after.get(key, nothing)!r:.60}'
+        for key in sorted({*before, *after})
+        if before.get(key, nothing) != after.get(key, nothing)
+    ]
 
 
 def _leaves(node: Any, path: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    pairs = node.items() if isinstance(node, dict) else enumerate(node) \
-        if isinstance(node, list) else None
+    pairs = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else None
+    )
     if not pairs:
         yield '.'.join(path), node
         return

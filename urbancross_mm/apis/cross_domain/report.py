@@ -22,8 +22,9 @@ _SELECTIONS = {
 }
 
 
-def write_report(results: Results, out: str | Path, select: str, command: str, seconds: float
-                 ) -> list[Path]:
+def write_report(
+    results: Results, out: str | Path, select: str, command: str, seconds: float
+) -> list[Path]:
     """Write ``matrix.md``, ``runs.csv`` and ``matrix.png``.
 
     A selection other than ``'last'`` stands in the names of its files, beside those of others.
@@ -40,8 +41,11 @@ def write_report(results: Results, out: str | Path, select: str, command: str, s
     """
     end = '' if select == 'last' else f'_{slug(select)}'
     files = [Path(out) / name for name in (f'matrix{end}.md', f'runs{end}.csv', f'matrix{end}.png')]
-    contents = (to_markdown(results, select, command, seconds), results.runs.to_csv(index=False),
-                to_png(results))
+    contents = (
+        to_markdown(results, select, command, seconds),
+        results.runs.to_csv(index=False),
+        to_png(results),
+    )
     write_all(dict(zip(files, contents)))
     return files
 
@@ -65,7 +69,8 @@ def to_markdown(results: Results, select: str, command: str, seconds: float) -> 
         'to the source model without adaptation. Of a source model the best by validation on its '
         f'own domain is tested; of an adapted one {chosen}.\n',
         '## Summary\n\n' + summary(results),
-        *(f'## {name}\n\n' + matrix_table(results, name) for name in results.methods)]
+        *(f'## {name}\n\n' + matrix_table(results, name) for name in results.methods),
+    ]
     if len(results.failed):
         lines = [f'- {run.job}: {run.error}' for run in results.failed.itertuples()]
         parts.append('## Failed\n\n' + '\n'.join(lines) + '\n')
@@ -82,13 +87,15 @@ def summary(results: Results) -> str:
         str: A Markdown table; the last row is the average.
     """
     others = [*(name for name in results.methods if name != SOURCE_ONLY), IN_TARGET]
-    lines = [_line('source -> target', SOURCE_ONLY, *others),
-             '|---|' + '---|' * (len(others) + 1)]
+    lines = [_line('source -> target', SOURCE_ONLY, *others), '|---|' + '---|' * (len(others) + 1)]
     for source, target in results.directions:
-        cells = [_with_gain(results.cell(name, source, target),
-                            results.gain(name, source, target)) for name in others]
-        lines.append(_line(f'{source} -> {target}', results.cell(SOURCE_ONLY, source, target),
-                           *cells))
+        cells = [
+            _with_gain(results.cell(name, source, target), results.gain(name, source, target))
+            for name in others
+        ]
+        lines.append(
+            _line(f'{source} -> {target}', results.cell(SOURCE_ONLY, source, target), *cells)
+        )
     averages = [_with_gain(results.average(name), results.average_gain(name)) for name in others]
     lines.append(_line('average', results.average(SOURCE_ONLY), *averages))
     return '\n'.join(lines) + '\n'
@@ -105,8 +112,10 @@ def matrix_table(results: Results, method: str) -> str:
         str: A Markdown table.
     """
     lines = [_line('source \\ target', *results.domains), '|---|' + '---|' * len(results.domains)]
-    lines += [_line(source, *(results.cell(method, source, target) for target in results.domains))
-              for source in results.domains]
+    lines += [
+        _line(source, *(results.cell(method, source, target) for target in results.domains))
+        for source in results.domains
+    ]
     return '\n'.join(lines) + '\n'
 
 
@@ -119,13 +128,25 @@ def to_png(results: Results) -> bytes:
     Returns:
         bytes: A PNG file.
     """
-    cells = {name: [[results.cell(name, source, target) for target in results.domains]
-                    for source in results.domains] for name in results.methods}
+    cells = {
+        name: [
+            [results.cell(name, source, target) for target in results.domains]
+            for source in results.domains
+        ]
+        for name in results.methods
+    }
     sheet = draw_domain_matrix(
-        {name: np.array([[cell.mean for cell in row] for row in rows])
-         for name, rows in cells.items()},
-        {name: [[str(cell).replace(' (', '\n(') for cell in row] for row in rows]
-         for name, rows in cells.items()}, results.domains, label=f'{METRIC} in percent')
+        {
+            name: np.array([[cell.mean for cell in row] for row in rows])
+            for name, rows in cells.items()
+        },
+        {
+            name: [[str(cell).replace(' (', '\n(') for cell in row] for row in rows]
+            for name, rows in cells.items()
+        },
+        results.domains,
+        label=f'{METRIC} in percent',
+    )
     file = io.BytesIO()
     Image.fromarray(sheet).save(file, 'PNG')
     return file.getvalue()
@@ -146,16 +167,21 @@ def _footer(results: Results, command: str, seconds: float) -> str:
     counts = runs.status.value_counts()
     sizes = ', '.join(
         f'{target} {int(rows.num_images.iloc[0])} pictures and {int(rows.num_texts.iloc[0])} '
-        'captions' for target, rows in runs[runs.status == 'done'].groupby('target', sort=False))
+        'captions'
+        for target, rows in runs[runs.status == 'done'].groupby('target', sort=False)
+    )
     resumed = int(runs.resumed.sum())
-    return '\n'.join([
+    total, this_call = _duration(runs.seconds.sum()), _duration(seconds)
+    again = f'; of {_count(resumed, "resumed job")} only the last part counts' if resumed else ''
+    lines = [
         f'- seeds: {" ".join(map(str, results.seeds))}',
         f'- test sets: {sizes or "none yet"}',
         f'- jobs: {", ".join(f"{number} {status}" for status, number in counts.items())}',
-        f'- time: {_duration(runs.seconds.sum())} of jobs in all, {_duration(seconds)} this call'
-        + (f'; of {_count(resumed, "resumed job")} only the last part counts' if resumed else ''),
+        f'- time: {total} of jobs in all, {this_call} this call{again}',
         f'- command: `{command}`',
-        f'- urbancross_mm {__version__}, torch {torch.__version__}']) + '\n'
+        f'- urbancross_mm {__version__}, torch {torch.__version__}',
+    ]
+    return '\n'.join(lines) + '\n'
 
 
 def _count(number: int, noun: str) -> str:

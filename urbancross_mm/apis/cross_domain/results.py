@@ -13,9 +13,13 @@ from urbancross_mm.apis.cross_domain.plan import IN_TARGET, SOURCE_ONLY, Job
 from urbancross_mm.apis.cross_domain.records import JobFolder
 
 METRIC = 'mR'
-COLUMNS = [METRIC, *(f'{way}_R@{k}' for way in ('i2t', 't2i') for k in (1, 5, 10)),
-           *(f'{way}_{what}' for way in ('i2t', 't2i') for what in ('MedR', 'MeanR')),
-           'num_images', 'num_texts']
+COLUMNS = [
+    METRIC,
+    *(f'{way}_R@{k}' for way in ('i2t', 't2i') for k in (1, 5, 10)),
+    *(f'{way}_{what}' for way in ('i2t', 't2i') for what in ('MedR', 'MeanR')),
+    'num_images',
+    'num_texts',
+]
 _PREFIX = 'retrieval/'
 
 
@@ -44,8 +48,7 @@ class Cell:
         if len(self.values) > 1:
             text += f' ± {self.values.std():.2f}'
         if self.holes:
-            text += f' ({len(self.holes)} of {len(self.holes) + len(self.values)} ' \
-                    f'{self.holes[0]})'
+            text += f' ({len(self.holes)} of {len(self.holes) + len(self.values)} {self.holes[0]})'
         return text
 
 
@@ -66,8 +69,9 @@ class Results:
         self.runs = pd.DataFrame([_row(JobFolder(out, job, select)) for job in jobs])
         domains = [job.target for job in jobs if job.method == IN_TARGET]
         self.domains = list(dict.fromkeys(domains))
-        self.methods = [name for name in dict.fromkeys(job.method for job in jobs)
-                        if name != IN_TARGET]
+        self.methods = [
+            name for name in dict.fromkeys(job.method for job in jobs) if name != IN_TARGET
+        ]
         self.seeds = list(dict.fromkeys(job.seed for job in jobs))
 
     @property
@@ -94,8 +98,11 @@ class Results:
         """
         if method == IN_TARGET or (method == SOURCE_ONLY and source == target):
             method, source = IN_TARGET, target
-        rows = self.runs[(self.runs.method == method) & (self.runs.source == source)
-                         & (self.runs.target == target)]
+        rows = self.runs[
+            (self.runs.method == method)
+            & (self.runs.source == source)
+            & (self.runs.target == target)
+        ]
         done = rows.status == 'done'
         return Cell(rows[done].set_index('seed')[METRIC].astype(float), tuple(rows[~done].status))
 
@@ -149,9 +156,15 @@ def _row(folder: JobFolder) -> dict[str, Any]:
     status = 'done' if metrics is not None else 'failed' if folder.error else 'not run'
     test = record.get('tests', {}).get(folder.select, {})
     return dict(
-        method=job.method, source=job.source, target=job.target, seed=job.seed, status=status,
+        method=job.method,
+        source=job.source,
+        target=job.target,
+        seed=job.seed,
+        status=status,
         **{name: (metrics or {}).get(_PREFIX + name) for name in COLUMNS},
         checkpoint=test.get('checkpoint') or '',
         seconds=round(record.get('train_seconds', 0) + test.get('seconds', 0), 2),
-        resumed=bool(record.get('resumed')), job=job.name,
-        error='' if status == 'done' else folder.error or '')
+        resumed=bool(record.get('resumed')),
+        job=job.name,
+        error='' if status == 'done' else folder.error or '',
+    )

@@ -39,8 +39,9 @@ def with_test_set_of(source: Mapping[str, Any], target: Mapping[str, Any]) -> di
     return config
 
 
-def check_same_test_set(path: str, config: Mapping[str, Any], target_path: str,
-                        target: Mapping[str, Any]) -> None:
+def check_same_test_set(
+    path: str, config: Mapping[str, Any], target_path: str, target: Mapping[str, Any]
+) -> None:
     """Refuse to compare numbers of different test data.
 
     Args:
@@ -54,11 +55,14 @@ def check_same_test_set(path: str, config: Mapping[str, Any], target_path: str,
             metrics beside do not matter.
     """
     for what, mine, theirs in (
-            ('data', files_of_test(config), files_of_test(target)),
-            ('protocol', _protocols(config), _protocols(target))):
+        ('data', files_of_test(config), files_of_test(target)),
+        ('protocol', _protocols(config), _protocols(target)),
+    ):
         if mine != theirs:
-            raise ValueError(f'the test {what} of {path} and of {target_path} differ, so their '
-                             f'numbers cannot be compared: {mine} and {theirs}')
+            raise ValueError(
+                f'the test {what} of {path} and of {target_path} differ, so their '
+                f'numbers cannot be compared: {mine} and {theirs}'
+            )
 
 
 def files_of_test(config: Mapping[str, Any]) -> list[str]:
@@ -81,8 +85,14 @@ def files_of_test(config: Mapping[str, Any]) -> list[str]:
 
 def _protocols(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What decides the value of each RecallAtK, defaults filled in."""
-    defaults = {name: parameter.default
-                for name, parameter in inspect.signature(RecallAtK).parameters.items()}
-    return [{name: json.loads(json.dumps(metric.get(name, defaults[name])))
-             for name in ('topk', 'ties', 'equal_captions')}
-            for metric in nested_dicts(config.get('test_evaluator'), 'RecallAtK')]
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(RecallAtK).parameters.items()
+    }
+    return [
+        {
+            name: json.loads(json.dumps(metric.get(name, defaults[name])))
+            for name in ('topk', 'ties', 'equal_captions')
+        }
+        for metric in nested_dicts(config.get('test_evaluator'), 'RecallAtK')
+    ]

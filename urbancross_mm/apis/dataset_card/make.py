@@ -14,9 +14,17 @@ from urbancross_mm.datasets.leakage import check_duplicates, check_ids, compare
 from urbancross_mm.datasets.verification import check_companions, check_pictures
 
 
-def make_card(paths: Sequence[str | Path], data_root: str | Path,
-              manifest: str | Path | None = None, images: str = 'images', number: int = 6,
-              seed: int = 0, pixels: bool = True, workers: int = 1, distance: int = 2) -> Card:
+def make_card(
+    paths: Sequence[str | Path],
+    data_root: str | Path,
+    manifest: str | Path | None = None,
+    images: str = 'images',
+    number: int = 6,
+    seed: int = 0,
+    pixels: bool = True,
+    workers: int = 1,
+    distance: int = 2,
+) -> Card:
     """Describe a data set.
 
     Args:
@@ -49,38 +57,59 @@ def make_card(paths: Sequence[str | Path], data_root: str | Path,
         manifest = Path(data_root) / 'manifest'
     sources = read_sources(paths, manifest)
     sections = [
-        facts.sizes(sources), facts.captions(sources), facts.vocabulary(sources),
-        facts.tags(sources), facts.positions(sources),
+        facts.sizes(sources),
+        facts.captions(sources),
+        facts.vocabulary(sources),
+        facts.tags(sources),
+        facts.positions(sources),
         _findings(sources, data_root, images, pixels, workers, distance),
         curation_facts.stages(sources.manifests, sources.metainfo),
         curation_facts.scores(sources.manifests),
-        *samples(sources, data_root, images, number, seed), facts.origin(sources)]
-    return Card(facts.dataset_name(sources.metainfo),
-                [section for section in sections if section.blocks])
+        *samples(sources, data_root, images, number, seed),
+        facts.origin(sources),
+    ]
+    return Card(
+        facts.dataset_name(sources.metainfo), [section for section in sections if section.blocks]
+    )
 
 
-def _findings(sources: Sources, data_root: str | Path, images: str, pixels: bool, workers: int,
-              distance: int) -> Section:
+def _findings(
+    sources: Sources, data_root: str | Path, images: str, pixels: bool, workers: int, distance: int
+) -> Section:
     """What splits share, and what is damaged."""
     report, splits = sources.report, sources.splits
-    roots = {key: str(Path(data_root) / name) for key, name in dict(
-        img_path=images, segments='segments', seg_map_path='seg_maps').items()}
+    roots = {
+        key: str(Path(data_root) / name)
+        for key, name in dict(img_path=images, segments='segments', seg_map_path='seg_maps').items()
+    }
     prints = check_pictures(splits, roots['img_path'], report, workers, pixels)
     for split in splits:
-        split.prints = {item['img_path']: prints[item['img_path']] for item in split.items
-                        if item['img_path'] in prints}
+        split.prints = {
+            item['img_path']: prints[item['img_path']]
+            for item in split.items
+            if item['img_path'] in prints
+        }
         check_duplicates(split, report)
     check_companions(splits, roots, report, workers)
     check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
-    how = 'Every picture was decoded and compared with those of the other splits.' if pixels else \
-        'Pictures were looked for, but neither decoded nor compared.'
+    how = (
+        'Every picture was decoded and compared with those of the other splits.'
+        if pixels
+        else 'Pictures were looked for, but neither decoded nor compared.'
+    )
     blocks: list[Block] = [Text(how)]
     if report.findings:
-        blocks.append(Table(['', 'what', 'how often', 'first'], [
-            [one.level, one.what, one.count, _without(one.examples[0], sources, data_root)]
-            for one in report.findings]))
+        blocks.append(
+            Table(
+                ['', 'what', 'how often', 'first'],
+                [
+                    [one.level, one.what, one.count, _without(one.examples[0], sources, data_root)]
+                    for one in report.findings
+                ],
+            )
+        )
     verdict = 'There are errors.' if report.failed else 'No error was found.'
     return Section('Leakage and defects', [*blocks, Text(verdict)])
 

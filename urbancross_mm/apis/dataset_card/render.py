@@ -82,8 +82,10 @@ def format_of(out: str | Path, format: str | None = None) -> str:
     """
     suffix = Path(out).suffix[1:]
     if suffix not in FORMATS or format not in (None, suffix):
-        raise ValueError(f'a card is written to a file .html or .md of the same format, got {out}'
-                         f'{f" and {format}" if format else ""}')
+        raise ValueError(
+            f'a card is written to a file .html or .md of the same format, got {out}'
+            f'{f" and {format}" if format else ""}'
+        )
     return suffix
 
 
@@ -100,10 +102,13 @@ def to_html(card: Card) -> str:
     for section in card.sections:
         body.append(f'<h2>{html.escape(section.title)}</h2>')
         body += [_html_block(block) for block in section.blocks]
-    return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<title>{html.escape(card.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n'
-            + '\n'.join(body) + '\n</body>\n</html>\n')
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{html.escape(card.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n'
+        + '\n'.join(body)
+        + '\n</body>\n</html>\n'
+    )
 
 
 def to_markdown(card: Card, stem: str) -> tuple[str, dict[str, bytes]]:
@@ -132,56 +137,73 @@ def _html_block(block: Block) -> str:
     if isinstance(block, Table):
         return _html_table(block)
     if isinstance(block, Figure):
-        return f'<figure>{_html_image(block)}<figcaption>{html.escape(block.title)}</figcaption>' \
-               '</figure>'
+        return (
+            f'<figure>{_html_image(block)}<figcaption>{html.escape(block.title)}</figcaption>'
+            '</figure>'
+        )
     cells = []
     for sample in block.samples:
         lines = ''.join(f'<p dir="auto">{html.escape(line)}</p>' for line in sample.lines)
-        cells.append(f'<figure>{_html_image(sample.figure)}<figcaption>'
-                     f'{html.escape(sample.figure.title)}{lines}</figcaption></figure>')
+        cells.append(
+            f'<figure>{_html_image(sample.figure)}<figcaption>'
+            f'{html.escape(sample.figure.title)}{lines}</figcaption></figure>'
+        )
     return '<div class="gallery">' + '\n'.join(cells) + '</div>'
 
 
 def _html_table(table: Table) -> str:
-    numeric = [bool(table.rows) and all(not isinstance(row[place], str | Share)
-                                        for row in table.rows)
-               for place in range(len(table.columns))]
+    numeric = [
+        bool(table.rows) and all(not isinstance(row[place], str | Share) for row in table.rows)
+        for place in range(len(table.columns))
+    ]
     classes = [' class="number"' if number else '' for number in numeric]
-    head = ''.join(f'<th{kind}>{html.escape(name)}</th>'
-                   for kind, name in zip(classes, table.columns))
-    rows = [''.join(f'<td{kind}>{_html_value(value)}</td>' for kind, value in zip(classes, row))
-            for row in table.rows]
+    head = ''.join(
+        f'<th{kind}>{html.escape(name)}</th>' for kind, name in zip(classes, table.columns)
+    )
+    rows = [
+        ''.join(f'<td{kind}>{_html_value(value)}</td>' for kind, value in zip(classes, row))
+        for row in table.rows
+    ]
     return f'<table><tr>{head}</tr>\n' + '\n'.join(f'<tr>{row}</tr>' for row in rows) + '</table>'
 
 
 def _html_value(value: Value) -> str:
     if isinstance(value, Share):
-        return f'<span class="bar" style="width:{BAR_EM * value.value:.2f}em"></span>' \
-               f'{value_text(value)}'
+        return (
+            f'<span class="bar" style="width:{BAR_EM * value.value:.2f}em"></span>'
+            f'{value_text(value)}'
+        )
     return html.escape(value_text(value))
 
 
 def _html_image(figure: Figure) -> str:
     data = base64.b64encode(_png(figure)).decode('ascii')
     height, width = figure.pixels.shape[:2]
-    return f'<img alt="{html.escape(figure.title)}" width="{width}" height="{height}" ' \
-           f'src="data:image/png;base64,{data}">'
+    return (
+        f'<img alt="{html.escape(figure.title)}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{data}">'
+    )
 
 
 def _markdown_block(block: Block, stem: str) -> str:
     if isinstance(block, Text):
         return _escaped(block.text)
     if isinstance(block, Table):
-        lines = [[_escaped(name) or ' ' for name in block.columns], ['---'] * len(block.columns),
-                 *([_escaped(value_text(value)) for value in row] for row in block.rows)]
+        lines = [
+            [_escaped(name) or ' ' for name in block.columns],
+            ['---'] * len(block.columns),
+            *([_escaped(value_text(value)) for value in row] for row in block.rows),
+        ]
         return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     if isinstance(block, Figure):
         return _markdown_image(block, stem)
     parts = []
     for sample in block.samples:
         lines = '\n'.join(f'- {_escaped(line)}' for line in sample.lines)
-        parts.append(f'**{_escaped(sample.figure.title)}**\n\n'
-                     f'{_markdown_image(sample.figure, stem)}\n\n{lines}')
+        parts.append(
+            f'**{_escaped(sample.figure.title)}**\n\n'
+            f'{_markdown_image(sample.figure, stem)}\n\n{lines}'
+        )
     return '\n\n'.join(parts)
 
 

@@ -20,8 +20,9 @@ SIDE, CAPTIONS = 256, 5
 UNREADABLE = 200
 
 
-def samples(sources: Sources, data_root: str | Path, images: str, number: int, seed: int
-            ) -> list[Section]:
+def samples(
+    sources: Sources, data_root: str | Path, images: str, number: int, seed: int
+) -> list[Section]:
     """Draw some pictures of train, val and test, the same ones for the same seed.
 
     Args:
@@ -35,10 +36,21 @@ def samples(sources: Sources, data_root: str | Path, images: str, number: int, s
         list[Section]: One a split.
     """
     roots = dict(img_path=str(Path(data_root) / images), segments=str(Path(data_root) / 'segments'))
-    return [Section(f'Samples of {split.name}', [Gallery([
-        _sample(item, f'{split.name}-{place:02d}', roots)
-        for place, item in enumerate(_choose(split, number, seed))])])
-        for split in sources.whole if split.items and number]
+    return [
+        Section(
+            f'Samples of {split.name}',
+            [
+                Gallery(
+                    [
+                        _sample(item, f'{split.name}-{place:02d}', roots)
+                        for place, item in enumerate(_choose(split, number, seed))
+                    ]
+                )
+            ],
+        )
+        for split in sources.whole
+        if split.items and number
+    ]
 
 
 def _choose(split: Split, number: int, seed: int) -> list[dict[str, Any]]:
@@ -78,7 +90,9 @@ def _draw(item: dict[str, Any], roots: dict[str, str]) -> tuple[np.ndarray, str]
         masks = decode_masks(load_sidecar(path, (item['img_path'], pixels.shape[:2])))
     except (OSError, ValueError):
         return small, 'segments cannot be read'
-    resized = [np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-               for mask in masks]
-    return outline_masks(small, np.array(resized, dtype=bool)), \
-        f'{len(masks)} segments' if len(masks) else 'no segment'
+    resized = [
+        np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)) for mask in masks
+    ]
+    return outline_masks(small, np.array(resized, dtype=bool)), f'{len(masks)} segments' if len(
+        masks
+    ) else 'no segment'

@@ -17,8 +17,18 @@ from urbancross_mm.datasets.verification_report import Report
 SPLITS = ('train', 'val', 'trainval', 'test', 'finetune', 'finetune_val')
 WHOLE = ('train', 'val', 'test')
 SUFFIXES = ('.json', '.parquet')
-STAGES = ('tile', 'tag', 'caption', 'refine', 'deduplicate', 'score', 'filter', 'segment', 'split',
-          'export')
+STAGES = (
+    'tile',
+    'tag',
+    'caption',
+    'refine',
+    'deduplicate',
+    'score',
+    'filter',
+    'segment',
+    'split',
+    'export',
+)
 
 
 @dataclass
@@ -64,16 +74,28 @@ def find_annotations(folder: str | Path) -> list[Path]:
     """
     place = Path(folder) / 'annotations'
     if not place.is_dir():
-        begun = '; its curation has not come to the export, manifest/ and last_run.txt say why' \
-            if (Path(folder) / 'manifest').is_dir() else ''
-        raise FileNotFoundError(f'no folder {place}: a data set is named by the folder above '
-                                f'annotations/, or by its annotation files{begun}')
-    found = {(name, split): path for split in SPLITS for suffix in SUFFIXES[::-1]
-             for path in sorted(place.glob(f'*_{split}{suffix}'))
-             if not path.name.startswith('.') and (name := path.stem.removesuffix(f'_{split}'))}
+        begun = (
+            '; its curation has not come to the export, manifest/ and last_run.txt say why'
+            if (Path(folder) / 'manifest').is_dir()
+            else ''
+        )
+        raise FileNotFoundError(
+            f'no folder {place}: a data set is named by the folder above '
+            f'annotations/, or by its annotation files{begun}'
+        )
+    found = {
+        (name, split): path
+        for split in SPLITS
+        for suffix in SUFFIXES[::-1]
+        for path in sorted(place.glob(f'*_{split}{suffix}'))
+        if not path.name.startswith('.') and (name := path.stem.removesuffix(f'_{split}'))
+    }
     # '<name>_finetune_val' also ends in '_val'.
-    found = {(name, split): path for (name, split), path in found.items()
-             if not (split == 'val' and name.endswith('_finetune'))}
+    found = {
+        (name, split): path
+        for (name, split), path in found.items()
+        if not (split == 'val' and name.endswith('_finetune'))
+    }
     names = sorted({name for name, _ in found})
     if not names:
         raise FileNotFoundError(f'no annotations <name>_<split>.json or .parquet in {place}')
@@ -97,15 +119,20 @@ def read_sources(paths: Sequence[str | Path], manifest: str | Path | None = None
         ValueError: If a file cannot be read at all, or holds nothing sound.
     """
     read = [(str(path), *read_annotations(str(path))) for path in paths]
-    captioned = any(isinstance(item, dict) and item.get('captions')
-                    for _, _, items in read for item in items)
+    captioned = any(
+        isinstance(item, dict) and item.get('captions') for _, _, items in read for item in items
+    )
     report = Report()
     splits = [_split(path, metainfo, items, captioned, report) for path, metainfo, items in read]
     if not any(split.items for split in splits):
         raise ValueError(f'no sound item in {", ".join(str(path) for path in paths)}')
     _rename_repeated(splits)
-    return Sources(splits, [metainfo for _, metainfo, _ in read],
-                   read_manifests(manifest) if manifest is not None else {}, report)
+    return Sources(
+        splits,
+        [metainfo for _, metainfo, _ in read],
+        read_manifests(manifest) if manifest is not None else {},
+        report,
+    )
 
 
 def read_manifests(folder: str | Path) -> dict[str, dict[str, Record]]:
@@ -125,8 +152,10 @@ def read_manifests(folder: str | Path) -> dict[str, dict[str, Record]]:
     if not found:
         raise FileNotFoundError(f'no manifest <stage>.jsonl in {folder}')
     order = [stage for stage in STAGES if stage in found]
-    manifests = {stage: Manifest(found[stage]).read()
-                 for stage in [*order, *(stage for stage in found if stage not in STAGES)]}
+    manifests = {
+        stage: Manifest(found[stage]).read()
+        for stage in [*order, *(stage for stage in found if stage not in STAGES)]
+    }
     for stage, records in manifests.items():
         for record in records.values():
             _check_numbers(record, f'{found[stage]}, picture {record.picture!r}')
@@ -151,22 +180,28 @@ def _check_numbers(record: Record, where: str) -> None:
     scores = fields.get('segment_scores')
     if scores is not None and not isinstance(scores, list):
         raise ValueError(f"{where}: 'segment_scores' must be a list, got {scores!r:.80}")
-    for key, values in (('score', [fields.get('score')]), ('segment_scores', scores or []),
-                        ('num_segments', [fields.get('num_segments')])):
+    for key, values in (
+        ('score', [fields.get('score')]),
+        ('segment_scores', scores or []),
+        ('num_segments', [fields.get('num_segments')]),
+    ):
         for value in values:
-            if value is not None and not (
-                    isinstance(value, int | float) and math.isfinite(value)):
+            if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise ValueError(f'{where}: {key!r} must be a finite number, got {value!r:.80}')
 
 
-def _split(path: str, metainfo: dict[str, Any], items: list[Any], captioned: bool,
-           report: Report) -> Split:
+def _split(
+    path: str, metainfo: dict[str, Any], items: list[Any], captioned: bool, report: Report
+) -> Split:
     bad = set()
     for number, problem in item_problems(items, path, captioned):
         report.add('error', 'wrong item', problem)
         bad.add(number)
-    sound = [dict(item, captions=item.get('captions') or []) for number, item in enumerate(items)
-             if number not in bad]
+    sound = [
+        dict(item, captions=item.get('captions') or [])
+        for number, item in enumerate(items)
+        if number not in bad
+    ]
     return Split(path, str(metainfo.get('split') or Path(path).stem), sound)
 
 

@@ -28,8 +28,9 @@ def hash_file(path: str | Path) -> str:
         return 'sha256:' + hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def make_item(dataset: str, domain: str, img_path: str, captions: Sequence[str],
-              **fields: Any) -> Item:
+def make_item(
+    dataset: str, domain: str, img_path: str, captions: Sequence[str], **fields: Any
+) -> Item:
     """Make one record of the format.
 
     Args:
@@ -45,8 +46,13 @@ def make_item(dataset: str, domain: str, img_path: str, captions: Sequence[str],
     """
     img_id = f'{dataset}/{Path(img_path).with_suffix("").as_posix()}'
     kept = [(number, text.strip()) for number, text in enumerate(captions) if text.strip()]
-    item = dict(img_id=img_id, img_path=img_path, captions=[text for _, text in kept],
-                caption_ids=[f'{img_id}#{number}' for number, _ in kept], domain=domain)
+    item = dict(
+        img_id=img_id,
+        img_path=img_path,
+        captions=[text for _, text in kept],
+        caption_ids=[f'{img_id}#{number}' for number, _ in kept],
+        domain=domain,
+    )
     item.update({key: value for key, value in fields.items() if value is not None})
     return item
 
@@ -82,12 +88,15 @@ def check_distinct_ids(items: Iterable[Item], where: str | Path) -> None:
     for item in items:
         first = paths.setdefault(item['img_id'], item['img_path'])
         if first != item['img_path']:
-            raise ValueError(f'{where}: {first} and {item["img_path"]} would both have the id '
-                             f'{item["img_id"]!r}: rename one of them or move it to another folder')
+            raise ValueError(
+                f'{where}: {first} and {item["img_path"]} would both have the id '
+                f'{item["img_id"]!r}: rename one of them or move it to another folder'
+            )
 
 
-def encode_annotations(path: str | Path, items: list[Item], metainfo: Mapping[str, Any],
-                       captions_required: bool = True) -> bytes:
+def encode_annotations(
+    path: str | Path, items: list[Item], metainfo: Mapping[str, Any], captions_required: bool = True
+) -> bytes:
     """Content of one annotation file.
 
     Args:

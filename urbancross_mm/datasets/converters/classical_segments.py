@@ -62,11 +62,15 @@ def convert(options: Options) -> dict[str, int]:
         ValueError: If the method is unknown, or a picture cannot be decoded.
     """
     if options.method not in METHODS or options.num_segments < 1:
-        raise ValueError(f'method must be one of {sorted(METHODS)} and num_segments at least 1, '
-                         f'got {options.method!r} and {options.num_segments}')
+        raise ValueError(
+            f'method must be one of {sorted(METHODS)} and num_segments at least 1, '
+            f'got {options.method!r} and {options.num_segments}'
+        )
     if min(options.size, options.colors) < 1 or not 0 <= options.min_area < 1:
-        raise ValueError('size and colors must be at least 1 and min_area in [0, 1), got '
-                         f'{options.size}, {options.colors} and {options.min_area}')
+        raise ValueError(
+            'size and colors must be at least 1 and min_area in [0, 1), got '
+            f'{options.size}, {options.colors} and {options.min_area}'
+        )
     names = PictureFolder(options.images).names
     if not names:
         raise FileNotFoundError(f'no picture in {options.images}')
@@ -74,14 +78,19 @@ def convert(options: Options) -> dict[str, int]:
     for name in names:
         other = jobs[options.out / Path(name).with_suffix('.json')]
         if other != name:
-            raise ValueError(f'{name} and {other} in {options.images} would share one segment '
-                             'file: rename one of them')
+            raise ValueError(
+                f'{name} and {other} in {options.images} would share one segment '
+                'file: rename one of them'
+            )
     todo = unfinished([(name, target) for target, name in jobs.items()], options.force)
     work = partial(_convert_picture, options=options)
     counts = list(map_tracked(work, todo, options.method, options.workers))
-    return dict(pictures=sum(count is not None for count in counts),
-                segments=sum(count or 0 for count in counts), kept=len(names) - len(todo),
-                unreadable=counts.count(None))
+    return dict(
+        pictures=sum(count is not None for count in counts),
+        segments=sum(count or 0 for count in counts),
+        kept=len(names) - len(todo),
+        unreadable=counts.count(None),
+    )
 
 
 def _convert_picture(job: tuple[str, Path], options: Options) -> int | None:
@@ -106,5 +115,6 @@ def _convert_picture(job: tuple[str, Path], options: Options) -> int | None:
 METHODS: dict[str, Callable[[np.ndarray, Options], tuple[np.ndarray, np.ndarray]]] = {
     'grid': lambda picture, options: grid_masks(picture, options.num_segments),
     'color': lambda picture, options: color_masks(
-        picture, options.num_segments, options.colors, options.min_area, options.seed),
+        picture, options.num_segments, options.colors, options.min_area, options.seed
+    ),
 }

@@ -48,9 +48,17 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     if not splits:
         raise ValueError(f'{options.root} lists no picture')
     ordered = {split: splits[split] for split in SPLITS if split in splits}
-    return convert_splits(options, ordered, builder, problems, dict(
-        generator='karpathy.py', split_rule='published',
-        sources={options.root.name: hash_file(options.root)}))
+    return convert_splits(
+        options,
+        ordered,
+        builder,
+        problems,
+        dict(
+            generator='karpathy.py',
+            split_rule='published',
+            sources={options.root.name: hash_file(options.root)},
+        ),
+    )
 
 
 def read_entries(source: Path) -> list[tuple[str, Any]]:
@@ -68,14 +76,21 @@ def read_entries(source: Path) -> list[tuple[str, Any]]:
         ValueError: If it is no JSON, or has neither layout.
     """
     content = read_json(source)
-    if isinstance(content, dict) and isinstance(content.get('images'), list) \
-            and not _is_by_class(content):
-        return [(f'{source}, image {number}', _without_label(entry))
-                for number, entry in enumerate(content['images'])]
+    if (
+        isinstance(content, dict)
+        and isinstance(content.get('images'), list)
+        and not _is_by_class(content)
+    ):
+        return [
+            (f'{source}, image {number}', _without_label(entry))
+            for number, entry in enumerate(content['images'])
+        ]
     if not _is_by_class(content):
         found = list(content)[:5] if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{source} has no list 'images' (found: {found}), nor lists of images "
-                         "with 'raw' by class")
+        raise ValueError(
+            f"{source} has no list 'images' (found: {found}), nor lists of images "
+            "with 'raw' by class"
+        )
     return list(_entries_by_class(content, str(source)))
 
 
@@ -83,22 +98,34 @@ def _is_by_class(content: Any) -> bool:
     """Whether it is NWPU-Captions' layout, which has a list of pictures for each class."""
     if not isinstance(content, dict) or not all(isinstance(v, list) for v in content.values()):
         return False
-    return any(isinstance(entry, dict) and 'raw' in entry
-               for entries in content.values() for entry in entries)
+    return any(
+        isinstance(entry, dict) and 'raw' in entry
+        for entries in content.values()
+        for entry in entries
+    )
 
 
-def _entries_by_class(content: dict[str, list[Any]], source: str
-                      ) -> Iterator[tuple[str, Any]]:
+def _entries_by_class(content: dict[str, list[Any]], source: str) -> Iterator[tuple[str, Any]]:
     for label, entries in content.items():
         for number, entry in enumerate(entries):
             where = f'{source}, class {label!r}, image {number}'
             if not isinstance(entry, dict) or 'raw' not in entry:
-                raise ValueError(f'{where}: expected an object with filename, split and raw, got '
-                                 f'{entry!r:.80}')
-            keys = sorted((key for key in entry if re.fullmatch(r'raw(_\d+)?', key)),
-                          key=lambda key: int(key[4:] or 0))
-            yield where, dict(filename=entry.get('filename'), split=entry.get('split'),
-                              sentences=[dict(raw=entry[key]) for key in keys], label=label)
+                raise ValueError(
+                    f'{where}: expected an object with filename, split and raw, got {entry!r:.80}'
+                )
+            keys = sorted(
+                (key for key in entry if re.fullmatch(r'raw(_\d+)?', key)),
+                key=lambda key: int(key[4:] or 0),
+            )
+            yield (
+                where,
+                dict(
+                    filename=entry.get('filename'),
+                    split=entry.get('split'),
+                    sentences=[dict(raw=entry[key]) for key in keys],
+                    label=label,
+                ),
+            )
 
 
 def _without_label(entry: Any) -> Any:
@@ -114,11 +141,11 @@ def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]
         texts = [sentence['raw'] for sentence in entry['sentences']]
         label, folder = entry.get('label'), entry.get('filepath') or entry.get('label') or ''
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{where}: expected filename, split and sentences[].raw ({error!r})'
-                         ) from error
+        raise ValueError(
+            f'{where}: expected filename, split and sentences[].raw ({error!r})'
+        ) from error
     if split not in SPLITS:
-        raise ValueError(f'{where}: split must be one of {SPLITS} or restval, '
-                         f'got split {split!r}')
+        raise ValueError(f'{where}: split must be one of {SPLITS} or restval, got split {split!r}')
     for key, text in (('filename', name), ('filepath', folder), *(('raw', one) for one in texts)):
         if not isinstance(text, str):
             raise ValueError(f'{where}: {key} must be text, got {text!r:.80}')

@@ -74,22 +74,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', help='name of the data set (default: that of the source)')
-    parser.add_argument('--segments', type=given_path,
-                        help='default: segments/ beside the pictures')
-    parser.add_argument('--seg-maps', type=given_path,
-                        help='default: seg_maps/ beside the pictures')
-    parser.add_argument('--seed', type=int, default=0,
-                        help='of splits that are drawn; noted in the output (%(default)s)')
-    parser.add_argument('--only-present', action='store_true',
-                        help='leave out pictures that are not on disk, and count them')
-    parser.add_argument('--skip-bad', action='store_true',
-                        help='leave out lines with a file name that climbs out of its folder or '
-                        'comes twice, and count them')
-    parser.add_argument('--min-count', type=int, default=5,
-                        help='rarer words of the training captions are unknown to the vocabulary '
-                        '(%(default)s)')
-    parser.add_argument('--suffix', choices=['.json', '.parquet'], default='.json',
-                        help='format of the annotations (%(default)s)')
+    parser.add_argument(
+        '--segments', type=given_path, help='default: segments/ beside the pictures'
+    )
+    parser.add_argument(
+        '--seg-maps', type=given_path, help='default: seg_maps/ beside the pictures'
+    )
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of splits that are drawn; noted in the output (%(default)s)',
+    )
+    parser.add_argument(
+        '--only-present',
+        action='store_true',
+        help='leave out pictures that are not on disk, and count them',
+    )
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out lines with a file name that climbs out of its folder or '
+        'comes twice, and count them',
+    )
+    parser.add_argument(
+        '--min-count',
+        type=int,
+        default=5,
+        help='rarer words of the training captions are unknown to the vocabulary (%(default)s)',
+    )
+    parser.add_argument(
+        '--suffix',
+        choices=['.json', '.parquet'],
+        default='.json',
+        help='format of the annotations (%(default)s)',
+    )
     parser.add_argument('--force', action='store_true', help='overwrite')
 
 
@@ -100,6 +119,9 @@ def print_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
         counts (Mapping): Of each split, as the converters return them.
     """
     for split, numbers in counts.items():
-        shown = [f'{number} {what.replace("_", " ")}' for what, number in numbers.items()
-                 if number or what in ('images', 'captions')]
+        shown = [
+            f'{number} {what.replace("_", " ")}'
+            for what, number in numbers.items()
+            if number or what in ('images', 'captions')
+        ]
         print(f'{split}: ' + ', '.join(shown))

@@ -79,21 +79,41 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     if not texts:
         raise ValueError(f'{options.texts} holds no sentence')
     if options.images.resolve() != (options.out.parent / 'images').resolve():
-        print(f'note: configs look for the pictures in {options.out.parent / "images"}, beside '
-              f'{options.out.name}; {options.images} is another folder: link it there, or set '
-              'data_prefix=dict(img_path=...) of the data sets', file=sys.stderr)
+        print(
+            f'note: configs look for the pictures in {options.out.parent / "images"}, beside '
+            f'{options.out.name}; {options.images} is another folder: link it there, or set '
+            'data_prefix=dict(img_path=...) of the data sets',
+            file=sys.stderr,
+        )
     names, skipped = _readable(options)
     share = max(VAL_SHARE, 1 / len(names))
     splits = random_split(names, dict(val=share), 'train', options.seed)
-    items = {split: [make_item(options.name, options.name, name, []) for name in splits[split]]
-             for split in outputs}
+    items = {
+        split: [make_item(options.name, options.name, name, []) for name in splits[split]]
+        for split in outputs
+    }
     check_distinct_ids((item for one in items.values() for item in one), options.images)
-    counts = {split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
-              for split in outputs}
-    contents = {path: encode_annotations(path, items[split], dict(
-        dataset=options.name, domain=options.name, split=split, generator='picture_folder.py',
-        seed=options.seed, sources={options.texts.name: hash_file(options.texts)},
-        counts=counts[split]), captions_required=False) for split, path in outputs.items()}
+    counts = {
+        split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
+        for split in outputs
+    }
+    contents = {
+        path: encode_annotations(
+            path,
+            items[split],
+            dict(
+                dataset=options.name,
+                domain=options.name,
+                split=split,
+                generator='picture_folder.py',
+                seed=options.seed,
+                sources={options.texts.name: hash_file(options.texts)},
+                counts=counts[split],
+            ),
+            captions_required=False,
+        )
+        for split, path in outputs.items()
+    }
     write_all({**contents, texts_path: '\n'.join(texts) + '\n'})
     print(f'{len(texts)} captions of the domain are in {texts_path}; they belong to no image')
     return counts
@@ -105,15 +125,23 @@ def _readable(options: Options) -> tuple[list[str], int]:
     names = pictures.names
     if pictures.listing.remark:
         print(f'{options.images}: {pictures.listing.remark}')
-    problems = list(map_tracked(
-        probe_image, [str(options.images / name) for name in names],
-        f'look into {options.images.name}', options.workers))
+    problems = list(
+        map_tracked(
+            probe_image,
+            [str(options.images / name) for name in names],
+            f'look into {options.images.name}',
+            options.workers,
+        )
+    )
     bad = [problem for problem in problems if problem]
     if bad and not options.skip_bad:
-        raise ValueError(f'{len(bad)} of {len(names)} pictures cannot be read, first: {bad[0]}; '
-                         '--skip-bad leaves them out')
+        raise ValueError(
+            f'{len(bad)} of {len(names)} pictures cannot be read, first: {bad[0]}; '
+            '--skip-bad leaves them out'
+        )
     good = [name for name, problem in zip(names, problems) if not problem]
     if len(good) < 2:
-        raise ValueError(f'{options.images} holds {len(good)} readable pictures: at least two are '
-                         'needed')
+        raise ValueError(
+            f'{options.images} holds {len(good)} readable pictures: at least two are needed'
+        )
     return good, len(bad)

@@ -61,8 +61,10 @@ class PictureFolder:
         """
         found = self._named(name) or self._of_number(name)
         if len(found) > 1:
-            raise ValueError(f'{name} may be {" or ".join(found[:5])} in {self.folder}: keep the '
-                             'one that the captions describe, or name its path in the captions')
+            raise ValueError(
+                f'{name} may be {" or ".join(found[:5])} in {self.folder}: keep the '
+                'one that the captions describe, or name its path in the captions'
+            )
         return found[0] if found else None
 
     def _named(self, name: str) -> list[str]:
@@ -115,12 +117,16 @@ class PictureFolder:
             ValueError: If names are found by number, and the highest is not the number of classes
                 times the size of a class.
         """
-        numbers = [int(stem) for name, stem in ((name, _without_suffix(name)) for name in names)
-                   if stem.isdecimal() and not self._named(name)]
+        numbers = [
+            int(stem)
+            for name, stem in ((name, _without_suffix(name)) for name in names)
+            if stem.isdecimal() and not self._named(name)
+        ]
         if numbers and self._numbered and max(numbers) != self._capacity:
             raise ValueError(
                 f'captions number the pictures up to {max(numbers)}, but the class folders of '
-                f'{self.folder} make {self._capacity}: pictures cannot be told by number')
+                f'{self.folder} make {self._capacity}: pictures cannot be told by number'
+            )
 
     @staticmethod
     def _number_classes(found: list[Path]) -> tuple[dict[int, list[str]], int]:
@@ -151,8 +157,12 @@ class _Names:
         self._exact, self._stem, self._folded, self._loose = (defaultdict(list) for _ in range(4))
         for name, path in named:
             stem = _without_suffix(name)
-            for table, key in ((self._exact, name), (self._stem, stem),
-                               (self._folded, name.casefold()), (self._loose, stem.casefold())):
+            for table, key in (
+                (self._exact, name),
+                (self._stem, stem),
+                (self._folded, name.casefold()),
+                (self._loose, stem.casefold()),
+            ):
                 table[key].append(path)
 
     def find(self, name: str) -> list[str]:
@@ -160,8 +170,12 @@ class _Names:
         stem = _without_suffix(name)
         alike = {*self._stem.get(stem, ()), *self._folded.get(name.casefold(), ())}
         # What follows a dot need not be a suffix: scene_0.5 is scene_0.5.jpg.
-        return self._exact.get(name) or self._stem.get(name) or sorted(alike) \
+        return (
+            self._exact.get(name)
+            or self._stem.get(name)
+            or sorted(alike)
             or self._loose.get(stem.casefold(), [])
+        )
 
 
 def _without_suffix(name: str) -> str:

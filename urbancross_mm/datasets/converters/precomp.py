@@ -60,17 +60,27 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     problems = Problems(options.skip_bad)
     builder = RecordBuilder(options)
     train = read_split(root, 'train', problems)
-    splits = {**divide(root, train, options, builder, problems),
-              'test': read_split(root, 'test', problems)}
+    splits = {
+        **divide(root, train, options, builder, problems),
+        'test': read_split(root, 'test', problems),
+    }
     _check_disjoint(root, splits)
     if builder.pictures:
         names = [source.name for sources in splits.values() for source in sources]
         builder.pictures.check_numbers(names)
     if options.trainval:
         splits['trainval'] = train
-    return convert_splits(options, splits, builder, problems, dict(
-        generator='precomp.py', split_rule=options.split,
-        sources={path.name: hash_file(path) for path in sorted(root.glob('*.txt'))}))
+    return convert_splits(
+        options,
+        splits,
+        builder,
+        problems,
+        dict(
+            generator='precomp.py',
+            split_rule=options.split,
+            sources={path.name: hash_file(path) for path in sorted(root.glob('*.txt'))},
+        ),
+    )
 
 
 def find_folder(root: Path) -> Path:
@@ -119,21 +129,35 @@ def read_split(root: Path, split: str, problems: Problems, tail: str = '') -> li
     else:
         raise ValueError(
             f'{caps} has {len(captions)} lines and {names} has {len(files)}: expected one name a '
-            f'caption, or {CAPTIONS} captions a name')
+            f'caption, or {CAPTIONS} captions a name'
+        )
     audio = _read_audio(root, split, tail, len(captions))
     ends = [*starts[1:], len(captions)]
     odd = [line for line, start, end in zip(lines, starts, ends) if end - start != CAPTIONS]
     if odd:
-        print(f'note: {len(odd)} of {len(lines)} images of {names} have another number of captions '
-              f'than {CAPTIONS}, the first in line {odd[0] + 1}', file=sys.stderr)
+        print(
+            f'note: {len(odd)} of {len(lines)} images of {names} have another number of captions '
+            f'than {CAPTIONS}, the first in line {odd[0] + 1}',
+            file=sys.stderr,
+        )
     return problems.check(
-        Source(files[line], captions[start:end], f'{names}, line {line + 1}',
-               audio and audio[start:end])
-        for line, start, end in zip(lines, starts, ends))
+        Source(
+            files[line],
+            captions[start:end],
+            f'{names}, line {line + 1}',
+            audio and audio[start:end],
+        )
+        for line, start, end in zip(lines, starts, ends)
+    )
 
 
-def divide(root: Path, train: Sequence[Source], options: Options, builder: RecordBuilder,
-           problems: Problems) -> dict[str, list[Source]]:
+def divide(
+    root: Path,
+    train: Sequence[Source],
+    options: Options,
+    builder: RecordBuilder,
+    problems: Problems,
+) -> dict[str, list[Source]]:
     """Divide the training list into train and val.
 
     Args:
@@ -154,8 +178,10 @@ def divide(root: Path, train: Sequence[Source], options: Options, builder: Recor
         raise ValueError(f'split must be one of {SPLITS}, got {options.split!r}')
     if options.split == 'published':
         if not (root / 'val_filename_verify.txt').is_file():
-            raise ValueError(f'{root} has no val_filename_verify.txt, hence no published division '
-                             'into train and val: give --split stratified (or random)')
+            raise ValueError(
+                f'{root} has no val_filename_verify.txt, hence no published division '
+                'into train and val: give --split stratified (or random)'
+            )
         return {split: read_split(root, split, problems, '_verify') for split in ('train', 'val')}
     by_name = {source.name: source for source in train}
     fractions = dict(val=VAL_FRACTION)
@@ -163,11 +189,14 @@ def divide(root: Path, train: Sequence[Source], options: Options, builder: Recor
     if options.split == 'random':
         names = random_split(sorted(set(by_name) - set(twins)), fractions, 'train', options.seed)
     else:
-        labels = {name: builder.label(source) for name, source in by_name.items()
-                  if name not in twins}
+        labels = {
+            name: builder.label(source) for name, source in by_name.items() if name not in twins
+        }
         if not any(labels.values()):
-            raise ValueError(f'no picture of {root} has a class in its name: give --images, whose '
-                             'folders are classes, or --split random')
+            raise ValueError(
+                f'no picture of {root} has a class in its name: give --images, whose '
+                'folders are classes, or --split random'
+            )
         names = stratified_split(labels, fractions, 'train', options.seed)
     names = with_twins(names, twins)
     return {split: [by_name[name] for name in names[split]] for split in ('train', 'val')}
@@ -179,8 +208,10 @@ def _check_disjoint(root: Path, splits: dict[str, list[Source]]) -> None:
     for sources in splits.values():
         for source in sources:
             if source.name in seen:
-                raise ValueError(f'{source.where}: picture {source.name!r} is also in another '
-                                 f'split ({seen[source.name].where})')
+                raise ValueError(
+                    f'{source.where}: picture {source.name!r} is also in another '
+                    f'split ({seen[source.name].where})'
+                )
         seen.update({source.name: source for source in sources})
 
 

@@ -73,8 +73,11 @@ class RecordBuilder:
             items += [item] if item['captions'] else []
         self._refuse_missing(missing, len(sources))
         return items, counts_of(
-            items, dropped_empty_captions=empty, dropped_missing_pictures=len(missing),
-            dropped_pictures_without_caption=without)
+            items,
+            dropped_empty_captions=empty,
+            dropped_missing_pictures=len(missing),
+            dropped_pictures_without_caption=without,
+        )
 
     def find(self, name: str) -> str | None:
         """Path of a picture below the folder of pictures; the name itself without such a folder.
@@ -128,31 +131,43 @@ class RecordBuilder:
         return label_of(self.locate(source) or source.name)
 
     def _item(self, source: Source, path: str) -> Item:
-        fields = dict(source.fields, label=self.label(source), segments=self.segments.find(path),
-                      seg_map_path=self.seg_maps.find(path))
+        fields = dict(
+            source.fields,
+            label=self.label(source),
+            segments=self.segments.find(path),
+            seg_map_path=self.seg_maps.find(path),
+        )
         if source.audio is not None:
             fields['audio_paths'] = [
-                name for name, text in zip(source.audio, source.captions) if text.strip()]
+                name for name, text in zip(source.audio, source.captions) if text.strip()
+            ]
         return make_item(self.options.name, self.options.name, path, source.captions, **fields)
 
     def _refuse_shared(self, source: Source, path: str) -> None:
         """Refuse two names that are found as one picture, also in different splits."""
         first = self._sources.setdefault(path, source)
         if first.name != source.name:
-            raise ValueError(f'{first.name!r} ({first.where}) and {source.name!r} '
-                             f'({source.where}) are both found as {path}')
+            raise ValueError(
+                f'{first.name!r} ({first.where}) and {source.name!r} '
+                f'({source.where}) are both found as {path}'
+            )
 
     def _refuse_missing(self, missing: list[Source], total: int) -> None:
         if missing and not self.options.only_present:
             raise FileNotFoundError(
                 f'{len(missing)} of {total} pictures are not below {self.options.images}, first '
                 f'{missing[0].name!r} ({missing[0].where}): give --only-present to leave missing '
-                'pictures out and count them')
+                'pictures out and count them'
+            )
 
 
-def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
-                   builder: RecordBuilder, problems: Problems, metainfo: Mapping[str, Any]
-                   ) -> dict[str, dict[str, int]]:
+def convert_splits(
+    options: Options,
+    splits: Mapping[str, Sequence[Source]],
+    builder: RecordBuilder,
+    problems: Problems,
+    metainfo: Mapping[str, Any],
+) -> dict[str, dict[str, int]]:
     """Write the annotations of every split, and the vocabulary of the training captions.
 
     Everything is built and checked before the first file is written.
@@ -180,19 +195,34 @@ def convert_splits(options: Options, splits: Mapping[str, Sequence[Source]],
     if empty:
         raise ValueError(f'{options.root} leaves no picture for {" and ".join(empty)}')
     check_distinct_ids((item for items, _ in built.values() for item in items), options.root)
-    hashes = {split: split_hash([item['img_id'] for item in items])
-              for split, (items, _) in built.items()}
+    hashes = {
+        split: split_hash([item['img_id'] for item in items]) for split, (items, _) in built.items()
+    }
     contents: dict[Any, bytes | str] = {}
     for split, (items, counts) in built.items():
         counts['skipped_bad_lines'] = len(problems.found)
-        contents[files[split]] = encode_annotations(files[split], items, dict(
-            dataset=options.name, domain=options.name, split=split, seed=options.seed, **metainfo,
-            split_hashes=hashes, counts=counts))
+        contents[files[split]] = encode_annotations(
+            files[split],
+            items,
+            dict(
+                dataset=options.name,
+                domain=options.name,
+                split=split,
+                seed=options.seed,
+                **metainfo,
+                split_hashes=hashes,
+                counts=counts,
+            ),
+        )
     if 'train' in built:
         contents[vocabulary] = encode_vocabulary(
-            [text for item in built['train'][0] for text in item['captions']], options.min_count)
+            [text for item in built['train'][0] for text in item['captions']], options.min_count
+        )
     write_all(contents)
     if unused := builder.unused():
-        print(f'note: {len(unused)} of {len(builder.pictures.names)} images below '
-              f'{options.images} have no caption, first {unused[0]!r}', file=sys.stderr)
+        print(
+            f'note: {len(unused)} of {len(builder.pictures.names)} images below '
+            f'{options.images} have no caption, first {unused[0]!r}',
+            file=sys.stderr,
+        )
     return {split: counts for split, (_, counts) in built.items()}

@@ -81,8 +81,9 @@ def stem_below(path: Path, folder: Path) -> str:
     return (name if path.is_dir() else name.with_suffix('')).as_posix()
 
 
-def read_sam_masks(path: Path, image: tuple[Path, Size] | None, longest: int, limit: int | None
-                   ) -> tuple[np.ndarray, list[float], Size]:
+def read_sam_masks(
+    path: Path, image: tuple[Path, Size] | None, longest: int, limit: int | None
+) -> tuple[np.ndarray, list[float], Size]:
     """Read the masks of an image, best first.
 
     Args:
@@ -109,19 +110,26 @@ def read_sam_masks(path: Path, image: tuple[Path, Size] | None, longest: int, li
     masks, size = [], image and image[1]
     for number, mask in _decoded(path, records[:limit], image):
         if size is not None and mask.shape != tuple(size):
-            raise ValueError(f'mask of another size: mask {number} of {path} has {mask.shape[0]} x '
-                             f'{mask.shape[1]} pixels, its image {size[0]} x {size[1]}')
+            raise ValueError(
+                f'mask of another size: mask {number} of {path} has {mask.shape[0]} x '
+                f'{mask.shape[1]} pixels, its image {size[0]} x {size[1]}'
+            )
         size = mask.shape
-        masks.append(cv2.resize(mask, stored_size(size, longest)[::-1],
-                                interpolation=cv2.INTER_AREA))
+        masks.append(
+            cv2.resize(mask, stored_size(size, longest)[::-1], interpolation=cv2.INTER_AREA)
+        )
     if size is None:
         raise ValueError(f'{path} holds no mask and its image is not available: no size')
-    return np.array(masks, dtype=np.uint8).reshape(-1, *stored_size(size, longest)), \
-        [record['score'] for record in records[:limit]], (int(size[0]), int(size[1]))
+    return (
+        np.array(masks, dtype=np.uint8).reshape(-1, *stored_size(size, longest)),
+        [record['score'] for record in records[:limit]],
+        (int(size[0]), int(size[1])),
+    )
 
 
-def _decoded(path: Path, records: list[dict[str, Any]], image: tuple[Path, Size] | None
-             ) -> Iterator[tuple[str, np.ndarray]]:
+def _decoded(
+    path: Path, records: list[dict[str, Any]], image: tuple[Path, Size] | None
+) -> Iterator[tuple[str, np.ndarray]]:
     """Masks of zeros and ones, one in memory at a time."""
     for record in records:
         if 'file' in record:
@@ -129,8 +137,10 @@ def _decoded(path: Path, records: list[dict[str, Any]], image: tuple[Path, Size]
             continue
         number, size = record['number'], record['size']
         if image is not None and tuple(size) != image[1]:
-            raise ValueError(f'mask of another size: mask {number} of {path} has {size[0]} x '
-                             f'{size[1]} pixels, {image[0]} has {image[1][0]} x {image[1][1]}')
+            raise ValueError(
+                f'mask of another size: mask {number} of {path} has {size[0]} x '
+                f'{size[1]} pixels, {image[0]} has {image[1][0]} x {image[1][1]}'
+            )
         try:
             yield number, np.ascontiguousarray(decode_runs([record['counts']], size)[0])
         except ValueError as error:
@@ -145,10 +155,16 @@ def _table_of(folder: Path) -> list[dict[str, Any]]:
         with open(table, encoding='utf-8-sig', newline='') as file:
             for row in csv.DictReader(file, strict=True):
                 score = _score(row.get('predicted_iou'))
-                if None in row or None in row.values() or score is None \
-                        or not row.get('id', '').isdecimal():
-                    raise ValueError(f'line {len(records) + 2} must hold as many values as the '
-                                     'first, with a number id and a finite predicted_iou')
+                if (
+                    None in row
+                    or None in row.values()
+                    or score is None
+                    or not row.get('id', '').isdecimal()
+                ):
+                    raise ValueError(
+                        f'line {len(records) + 2} must hold as many values as the '
+                        'first, with a number id and a finite predicted_iou'
+                    )
                 records.append(dict(file=folder / f'{int(row["id"])}.png', score=score))
                 if records[-1]['file'] in [record['file'] for record in records[:-1]]:
                     raise ValueError(f'the id {row["id"]} stands twice')
@@ -172,14 +188,22 @@ def _records_of(path: Path) -> list[dict[str, Any]]:
 def _record(path: Path, number: int, record: Any) -> dict[str, Any]:
     record = record if isinstance(record, dict) else {}
     runs, score = record.get('segmentation'), _score(record.get('predicted_iou'))
-    if not isinstance(runs, dict) or score is None \
-            or not isinstance(runs.get('counts'), str | list):
-        raise ValueError(f'mask {number} of {path} must hold a segmentation of counts and size, '
-                         'and a finite predicted_iou')
+    if (
+        not isinstance(runs, dict)
+        or score is None
+        or not isinstance(runs.get('counts'), str | list)
+    ):
+        raise ValueError(
+            f'mask {number} of {path} must hold a segmentation of counts and size, '
+            'and a finite predicted_iou'
+        )
     size = runs.get('size')
-    if not isinstance(size, list) or len(size) != 2 \
-            or any(type(side) is not int or side < 1 for side in size) \
-            or size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or any(type(side) is not int or side < 1 for side in size)
+        or size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS
+    ):
         raise ValueError(f'mask {number} of {path} has the size {size}, which is none of an image')
     return dict(number=str(number), size=size, counts=runs['counts'], score=score)
 

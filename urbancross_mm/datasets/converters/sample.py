@@ -29,8 +29,11 @@ def is_converted(root: str | Path) -> bool:
         bool: The shared vocabulary is written last; a sample of an earlier version may lack the
         features or the city.
     """
-    files = [VOCABULARY, f'{CITY}/annotations/{CITY}_train.json',
-             *(f'{name}/{FILE}' for name in FEATURED)]
+    files = [
+        VOCABULARY,
+        f'{CITY}/annotations/{CITY}_train.json',
+        *(f'{name}/{FILE}' for name in FEATURED),
+    ]
     return all((Path(root) / file).is_file() for file in files)
 
 
@@ -47,19 +50,40 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
     root = Path(root)
     for country in COUNTRIES:
         folder = root / 'urbancross' / country
-        urbancross.convert(urbancross.Options(
-            root=folder, out=folder / 'annotations', name=country.lower(), min_count=1, seed=seed,
-            force=force))
+        urbancross.convert(
+            urbancross.Options(
+                root=folder,
+                out=folder / 'annotations',
+                name=country.lower(),
+                min_count=1,
+                seed=seed,
+                force=force,
+            )
+        )
     for name, split in PRECOMP.items():
         folder = root / name
-        precomp.convert(precomp.Options(
-            root=folder, out=folder / 'annotations', name=name, images=folder / 'images',
-            split=split, min_count=1, seed=seed, trainval=True, force=force))
+        precomp.convert(
+            precomp.Options(
+                root=folder,
+                out=folder / 'annotations',
+                name=name,
+                images=folder / 'images',
+                split=split,
+                min_count=1,
+                seed=seed,
+                trainval=True,
+                force=force,
+            )
+        )
     for name in FEATURED:
         write_sample_features(root / name)
     _make_city(root, seed, force)
-    captions = [text for path in sorted(root.rglob('annotations/*_train.json'))
-                for item in read_json(path)['data_list'] for text in item['captions']]
+    captions = [
+        text
+        for path in sorted(root.rglob('annotations/*_train.json'))
+        for item in read_json(path)['data_list']
+        for text in item['captions']
+    ]
     write_vocabulary(root / VOCABULARY, captions)
 
 
@@ -72,6 +96,13 @@ def _make_city(root: Path, seed: int, force: bool) -> None:
     train = read_json(country / 'annotations' / f'{CITY_OF.lower()}_train.json')
     sentences = sorted(text for item in train['data_list'] for text in item['captions'])
     (city / 'sentences.txt').write_text('\n'.join(sentences) + '\n', encoding='utf-8')
-    picture_folder.convert(picture_folder.Options(
-        images=city / 'images', texts=city / 'sentences.txt', out=city / 'annotations', name=CITY,
-        seed=seed, force=force))
+    picture_folder.convert(
+        picture_folder.Options(
+            images=city / 'images',
+            texts=city / 'sentences.txt',
+            out=city / 'annotations',
+            name=CITY,
+            seed=seed,
+            force=force,
+        )
+    )

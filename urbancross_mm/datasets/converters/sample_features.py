@@ -39,9 +39,13 @@ def write_sample_features(folder: str | Path) -> None:
             paths[item['img_id']] = folder / 'images' / item['img_path']
             captions.update(dict.fromkeys(item['captions']))
     write_features(
-        folder / FILE, list(paths), np.stack([picture_features(path) for path in paths.values()]),
-        list(captions), np.stack([sentence_features(text) for text in captions]),
-        dict(config='none: colours, gradients and words of the sample'))
+        folder / FILE,
+        list(paths),
+        np.stack([picture_features(path) for path in paths.values()]),
+        list(captions),
+        np.stack([sentence_features(text) for text in captions]),
+        dict(config='none: colours, gradients and words of the sample'),
+    )
 
 
 def picture_features(path: str | Path) -> np.ndarray:
@@ -61,13 +65,13 @@ def picture_features(path: str | Path) -> np.ndarray:
     image = image[:height, :width].astype(np.int64)
     shades = image * SHADES // 256
     codes = (shades[..., 0] * SHADES + shades[..., 1]) * SHADES + shades[..., 2]
-    histogram = np.bincount(codes.ravel(), minlength=SHADES ** 3) / codes.size
+    histogram = np.bincount(codes.ravel(), minlength=SHADES**3) / codes.size
     grey = image.sum(axis=2)
     steps = np.zeros_like(grey)
     steps[1:, 1:] = np.abs(grey[1:, 1:] - grey[:-1, 1:]) + np.abs(grey[1:, 1:] - grey[1:, :-1])
     layers = np.dstack([image, steps])  # (H, W, 4)
     grid = layers.reshape(CELLS, height // CELLS, CELLS, width // CELLS, 4).sum(axis=(1, 3))
-    cells = grid / (height * width // CELLS ** 2 * np.array([255, 255, 255, 2 * 3 * 255]))
+    cells = grid / (height * width // CELLS**2 * np.array([255, 255, 255, 2 * 3 * 255]))
     return np.concatenate([np.sqrt(histogram), cells.ravel()]).astype(np.float32)
 
 

@@ -62,11 +62,17 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.size < 1 or (self.limit is not None and self.limit < 1) \
-                or not 0 <= self.clean < 1 or not 0 <= self.white <= 255:
-            raise ValueError('size and limit must be at least 1, clean in [0, 1) and white from 0 '
-                             f'to 255, got {self.size}, {self.limit}, {self.clean} and '
-                             f'{self.white}')
+        if (
+            self.size < 1
+            or (self.limit is not None and self.limit < 1)
+            or not 0 <= self.clean < 1
+            or not 0 <= self.white <= 255
+        ):
+            raise ValueError(
+                'size and limit must be at least 1, clean in [0, 1) and white from 0 '
+                f'to 255, got {self.size}, {self.limit}, {self.clean} and '
+                f'{self.white}'
+            )
 
 
 @dataclass
@@ -181,8 +187,9 @@ def _innermost(folder: Path, above: frozenset[str]) -> Iterator[Path]:
         yield from inner or [path]
 
 
-def _convert_one(job: tuple[Path, Path], source: Path, pictures: PictureFolder | None,
-                 options: Options) -> tuple[int, list[Path], str | None]:
+def _convert_one(
+    job: tuple[Path, Path], source: Path, pictures: PictureFolder | None, options: Options
+) -> tuple[int, list[Path], str | None]:
     """Write one sidecar: its number of segments, ignored files, and what went wrong."""
     path, target = job
     files, ignored = ([], []) if options.sam else list_segments(path)
@@ -191,7 +198,7 @@ def _convert_one(job: tuple[Path, Path], source: Path, pictures: PictureFolder |
         if options.sam:
             masks, scores, size = read_sam_masks(path, image, options.size, options.limit)
         else:
-            masks, size = _read_masks(path, files[:options.limit], image, options)
+            masks, size = _read_masks(path, files[: options.limit], image, options)
             # No score is published. 1/rank keeps the order of the numbers, by falling area.
             scores = [1 / rank for rank in range(1, len(masks) + 1)]
     except (FileNotFoundError, ValueError) as error:
@@ -210,8 +217,9 @@ def _image_of(stem: str, pictures: PictureFolder | None) -> tuple[Path, tuple[in
     return pictures.folder / name, read_image(str(pictures.folder / name), draft=1)[1]
 
 
-def _read_masks(folder: Path, files: list[Path], image: tuple[Path, tuple[int, int]] | None,
-                options: Options) -> tuple[np.ndarray, tuple[int, int]]:
+def _read_masks(
+    folder: Path, files: list[Path], image: tuple[Path, tuple[int, int]] | None, options: Options
+) -> tuple[np.ndarray, tuple[int, int]]:
     import cv2
 
     size = image and image[1]
@@ -220,8 +228,10 @@ def _read_masks(folder: Path, files: list[Path], image: tuple[Path, tuple[int, i
         picture, found = read_image(str(path))
         size = size or found
         if found != size:
-            raise ValueError(f'mask of another size: {path} has {found[0]} x {found[1]} pixels, '
-                             f'its picture {size[0]} x {size[1]}')
+            raise ValueError(
+                f'mask of another size: {path} has {found[0]} x {found[1]} pixels, '
+                f'its picture {size[0]} x {size[1]}'
+            )
         target = stored_size(size, options.size)
         mask = mask_of(picture, options.white, round(options.clean * size[0] * size[1]))
         masks.append(cv2.resize(mask.astype(np.uint8), target[::-1], interpolation=cv2.INTER_AREA))

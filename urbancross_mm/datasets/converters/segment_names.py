@@ -35,8 +35,10 @@ def fill_segments(paths: Sequence[str | Path], folder: str | Path) -> dict[str, 
         raise FileNotFoundError(f'no folder of segments at {folder}')
     for path in paths:
         if Path(path).suffix != '.json':
-            raise ValueError(f'{path}: only .json annotations are filled in place; for another '
-                             'format run the caption converter again with --force')
+            raise ValueError(
+                f'{path}: only .json annotations are filled in place; for another '
+                'format run the caption converter again with --force'
+            )
     known, counts = Companions(folder, '.json'), {}
     for path in paths:
         metainfo, items = load_annotations(str(path))

@@ -70,8 +70,10 @@ class Problems:
                 self.report(str(error))
                 continue
             if source.name in seen:
-                self.report(f'{source.where}: picture {source.name!r} was listed before '
-                            f'({seen[source.name]})')
+                self.report(
+                    f'{source.where}: picture {source.name!r} was listed before '
+                    f'({seen[source.name]})'
+                )
                 continue
             seen[source.name] = source.where
             good.append(source)

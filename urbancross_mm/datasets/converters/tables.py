@@ -74,17 +74,21 @@ class Table:
             if not any(cell.strip() for cell in cells):
                 continue
             where = f'{self.path}, line {line}'
-            if not any(cells[len(self.columns):]):  # a comma ends each row
-                cells = cells[:len(self.columns)]
+            if not any(cells[len(self.columns) :]):  # a comma ends each row
+                cells = cells[: len(self.columns)]
             if len(cells) != len(self.columns):
-                raise ValueError(f'{where}: {len(cells)} cells, but the header has '
-                                 f'{len(self.columns)} ({", ".join(self.columns)}); a text with '
-                                 'commas stands in quotes')
+                raise ValueError(
+                    f'{where}: {len(cells)} cells, but the header has '
+                    f'{len(self.columns)} ({", ".join(self.columns)}); a text with '
+                    'commas stands in quotes'
+                )
             row = dict(zip(self.columns, cells))
             for column, text in row.items():
                 if swallowed := _row_inside(text, names):
-                    raise ValueError(f'{where}: {column!r} holds what looks like further rows, '
-                                     f'{swallowed[:60]!r}: is the quote that opens there closed?')
+                    raise ValueError(
+                        f'{where}: {column!r} holds what looks like further rows, '
+                        f'{swallowed[:60]!r}: is the quote that opens there closed?'
+                    )
             yield line, row
 
     def _skip_separator_line(self, lines: io.StringIO) -> int:
@@ -110,8 +114,10 @@ def _numbered(lines: io.StringIO, path: Path, skipped: int) -> Iterator[tuple[in
             yield start, cells
             start = skipped + reader.line_num + 1
     except csv.Error as error:
-        raise ValueError(f'{path}, line {start}: a quote that opens in this row is not closed as '
-                         f'it should be (line {skipped + reader.line_num}: {error})') from error
+        raise ValueError(
+            f'{path}, line {start}: a quote that opens in this row is not closed as '
+            f'it should be (line {skipped + reader.line_num}: {error})'
+        ) from error
 
 
 def _row_inside(text: str, names: Collection[str]) -> str:
@@ -123,8 +129,9 @@ def _row_inside(text: str, names: Collection[str]) -> str:
     return ''
 
 
-def choose_columns(table: Table, pairs: Sequence[tuple[str, str]], image: str | None,
-                   caption: str | None) -> tuple[str, str]:
+def choose_columns(
+    table: Table, pairs: Sequence[tuple[str, str]], image: str | None, caption: str | None
+) -> tuple[str, str]:
     """Find the columns of names and captions.
 
     Args:
@@ -142,9 +149,12 @@ def choose_columns(table: Table, pairs: Sequence[tuple[str, str]], image: str | 
     wanted = [(image or one, caption or other) for one, other in pairs]
     found = next((pair for pair in wanted if set(pair) <= set(table.columns)), None)
     if found is None:
-        missing = min(([name for name in pair if name not in table.columns] for pair in wanted),
-                      key=len)
-        raise ValueError(f'{table.path} has no column {" and ".join(missing)}; it has '
-                         f'{", ".join(table.columns)} (choose with --image-column and '
-                         '--caption-column)')
+        missing = min(
+            ([name for name in pair if name not in table.columns] for pair in wanted), key=len
+        )
+        raise ValueError(
+            f'{table.path} has no column {" and ".join(missing)}; it has '
+            f'{", ".join(table.columns)} (choose with --image-column and '
+            '--caption-column)'
+        )
     return found

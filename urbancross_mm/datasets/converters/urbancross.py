@@ -73,9 +73,14 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     builder = RecordBuilder(options, labels=False)
     lists = {} if options.split == 'nested' else read_lists(options.root)
     listed = {name for names in lists.values() for name in names}
-    rows = problems.check(read_rows(
-        table, options.image_column, options.caption_column,
-        listed.union(builder.pictures.names if builder.pictures else ())))
+    rows = problems.check(
+        read_rows(
+            table,
+            options.image_column,
+            options.caption_column,
+            listed.union(builder.pictures.names if builder.pictures else ()),
+        )
+    )
     described = {source.name: source for source in rows if source.captions[0].strip()}
     if not described:
         raise ValueError(f'{table} has no row with a caption')
@@ -83,13 +88,25 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     splits = lists or _draw(described, builder, options, table)
     # Pictures in the order of the CSV, as published.
     members = {split: set(names) for split, names in splits.items()}
-    sources = {split: [row for name, row in described.items() if name in members[split]]
-               for split in SPLITS if split in splits}
+    sources = {
+        split: [row for name, row in described.items() if name in members[split]]
+        for split in SPLITS
+        if split in splits
+    }
     files = [table, *sorted(options.root.glob('*_list.txt'))] if lists else [table]
-    return convert_splits(options, sources, builder, problems, dict(
-        generator='urbancross.py', split_rule='lists' if lists else 'nested',
-        rows_without_description=len(rows) - len(described), listed_without_row=unknown,
-        sources={path.name: hash_file(path) for path in files}))
+    return convert_splits(
+        options,
+        sources,
+        builder,
+        problems,
+        dict(
+            generator='urbancross.py',
+            split_rule='lists' if lists else 'nested',
+            rows_without_description=len(rows) - len(described),
+            listed_without_row=unknown,
+            sources={path.name: hash_file(path) for path in files},
+        ),
+    )
 
 
 def find_csv(root: Path) -> Path:
@@ -109,13 +126,19 @@ def find_csv(root: Path) -> Path:
     if not found:
         raise FileNotFoundError(f'no *refine*.csv in {root}: name the descriptions with --csv')
     if len(found) > 1:
-        raise ValueError(f'{root} has {len(found)} *refine*.csv files '
-                         f'({", ".join(p.name for p in found)}): choose one with --csv')
+        raise ValueError(
+            f'{root} has {len(found)} *refine*.csv files '
+            f'({", ".join(p.name for p in found)}): choose one with --csv'
+        )
     return found[0]
 
 
-def read_rows(path: Path, image_column: str | None = None, caption_column: str | None = None,
-              names: Collection[str] = ()) -> Iterator[Source]:
+def read_rows(
+    path: Path,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    names: Collection[str] = (),
+) -> Iterator[Source]:
     """Read the descriptions.
 
     Args:
@@ -138,8 +161,10 @@ def read_rows(path: Path, image_column: str | None = None, caption_column: str |
     table.check_once((image, caption, TAG_COLUMN, *BOUNDS))
     for line, row in table.rows(names):
         where = f'{path}, line {line}'
-        fields = dict(geo_tags=parse_tags(row.get(TAG_COLUMN, '')) or None,
-                      **{column: _coordinate(row, column, where) for column in BOUNDS})
+        fields = dict(
+            geo_tags=parse_tags(row.get(TAG_COLUMN, '')) or None,
+            **{column: _coordinate(row, column, where) for column in BOUNDS},
+        )
         yield Source(row[image].strip(), [row[caption]], where, fields=fields)
 
 
@@ -162,11 +187,18 @@ def read_lists(root: Path) -> dict[str, list[str]]:
         return {}
     absent = [files[split].name for split in ('train', 'val', 'test') if split not in present]
     if absent:
-        raise FileNotFoundError(f'{root} has {", ".join(p.name for p in present.values())} but no '
-                                f'{", ".join(absent)}: give --split nested')
-    splits = {split: [check_relative(name, f'{path}, line {number}')
-                      for number, name in enumerate(read_lines(path), 1) if name]
-              for split, path in present.items()}
+        raise FileNotFoundError(
+            f'{root} has {", ".join(p.name for p in present.values())} but no '
+            f'{", ".join(absent)}: give --split nested'
+        )
+    splits = {
+        split: [
+            check_relative(name, f'{path}, line {number}')
+            for number, name in enumerate(read_lines(path), 1)
+            if name
+        ]
+        for split, path in present.items()
+    }
     for split in present:
         _check_leak(present, splits, split, 'test')
     _check_leak(present, splits, 'train', 'val')
@@ -191,15 +223,19 @@ def check_lists(options: Options, listed: Collection[str], known: Collection[str
     """
     if not listed:
         if options.split == 'lists':
-            raise FileNotFoundError(f'no *_list.txt with a name in {options.root}: give --split '
-                                    'nested')
+            raise FileNotFoundError(
+                f'no *_list.txt with a name in {options.root}: give --split nested'
+            )
         return 0
     unknown, unlisted = set(listed) - set(known), set(known) - set(listed)
     if len(unknown) == len(listed):
-        raise ValueError(f'none of the {len(listed)} names in the lists of {options.root} has a '
-                         'row in the CSV')
-    for names, what in ((unknown, 'names in the lists have no row in the CSV'),
-                        (unlisted, 'rows of the CSV are in no list')):
+        raise ValueError(
+            f'none of the {len(listed)} names in the lists of {options.root} has a row in the CSV'
+        )
+    for names, what in (
+        (unknown, 'names in the lists have no row in the CSV'),
+        (unlisted, 'rows of the CSV are in no list'),
+    ):
         if names:
             print(f'note: {len(names)} {what}, first {min(names)!r}', file=sys.stderr)
     return len(unknown)
@@ -225,13 +261,15 @@ def _coordinate(row: dict[str, str], column: str, where: str) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not abs(value) <= BOUNDS[column]:
-        raise ValueError(f'{where}: {column} must lie within {BOUNDS[column]:g} degrees of 0, got '
-                         f'{text!r}')
+        raise ValueError(
+            f'{where}: {column} must lie within {BOUNDS[column]:g} degrees of 0, got {text!r}'
+        )
     return value
 
 
-def _draw(described: dict[str, Source], builder: RecordBuilder, options: Options, table: Path
-          ) -> dict[str, list[str]]:
+def _draw(
+    described: dict[str, Source], builder: RecordBuilder, options: Options, table: Path
+) -> dict[str, list[str]]:
     """The nested split; with ``only_present``, of the pictures that are on disk."""
     names = [name for name in described if not options.only_present or builder.find(name)]
     twins = builder.twins(names)
@@ -242,11 +280,12 @@ def _draw(described: dict[str, Source], builder: RecordBuilder, options: Options
     return with_twins(splits, twins)
 
 
-def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str
-                ) -> None:
+def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str) -> None:
     if one == other or one not in splits or other not in splits:
         return
     shared = set(splits[one]) & set(splits[other])
     if shared:
-        raise ValueError(f'{files[one]} and {files[other]} share {len(shared)} pictures, first '
-                         f'{min(shared)!r}: give --split nested for a split that does not leak')
+        raise ValueError(
+            f'{files[one]} and {files[other]} share {len(shared)} pictures, first '
+            f'{min(shared)!r}: give --split nested for a split that does not leak'
+        )

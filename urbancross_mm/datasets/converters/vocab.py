@@ -37,8 +37,9 @@ def encode_vocabulary(captions: Iterable[str], min_count: int = 1) -> str:
         str: Content of a ``.json`` file.
     """
     words = build_vocabulary(captions, min_count)
-    content = dict(word2idx=words, idx2word={str(n): word for word, n in words.items()},
-                   idx=len(words) + 1)
+    content = dict(
+        word2idx=words, idx2word={str(n): word for word, n in words.items()}, idx=len(words) + 1
+    )
     return json.dumps(content, ensure_ascii=False, indent=1) + '\n'
 
 

@@ -40,18 +40,27 @@ class Canvas:
         """A palette colour, lighter or darker."""
         return tuple(int(min(255, v * shade)) for v in self.country.palette[name])
 
-    def fill(self, outline: Outline, name: str, shade: float = 1.0,
-             material: int = textures.SMOOTH) -> None:
+    def fill(
+        self, outline: Outline, name: str, shade: float = 1.0, material: int = textures.SMOOTH
+    ) -> None:
         """Paint a polygon."""
         points = [self.points(outline)]
         cv2.fillPoly(self.colour, points, self.rgb(name, shade), shift=SHIFT)
         cv2.fillPoly(self.material, points, material, shift=SHIFT)
 
-    def line(self, path: Outline, name: str, width: float, shade: float = 1.0,
-             closed: bool = False) -> None:
+    def line(
+        self, path: Outline, name: str, width: float, shade: float = 1.0, closed: bool = False
+    ) -> None:
         """Paint a line ``width`` metres wide, one pixel at least."""
-        cv2.polylines(self.colour, [self.points(path)], closed, self.rgb(name, shade),
-                      max(1, round(width * self.scale)), cv2.LINE_AA, SHIFT)
+        cv2.polylines(
+            self.colour,
+            [self.points(path)],
+            closed,
+            self.rgb(name, shade),
+            max(1, round(width * self.scale)),
+            cv2.LINE_AA,
+            SHIFT,
+        )
 
     def mark(self, outline: Outline, number: int) -> None:
         """Record which item covers these pixels."""
@@ -76,8 +85,10 @@ class Canvas:
             there = self.points(outline + np.array(self.country.sun) * height)
             parts = [np.concatenate([here, there])]
             if not cv2.isContourConvex(here):  # planes, churches: every edge sweeps its own part
-                parts = [np.concatenate([np.roll(here, -k, 0)[:2], np.roll(there, -k, 0)[:2]])
-                         for k in range(len(here))]
+                parts = [
+                    np.concatenate([np.roll(here, -k, 0)[:2], np.roll(there, -k, 0)[:2]])
+                    for k in range(len(here))
+                ]
             for part in parts:
                 cv2.fillConvexPoly(mask, cv2.convexHull(part), 1, shift=SHIFT)
         dark = mask.astype(bool)
@@ -98,7 +109,7 @@ class Canvas:
         country = self.country
         tiles = textures.texture_tiles(self.width, self.scale, country.crown[1])
         top, left = rng.integers(0, textures.SPARE, 2)
-        row, column = np.ogrid[top:top + self.width, left:left + self.width]
+        row, column = np.ogrid[top : top + self.width, left : left + self.width]
         image = self.colour + tiles[self.material, row, column][..., None]
         image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         image = cv2.GaussianBlur(image, (0, 0), country.blur)

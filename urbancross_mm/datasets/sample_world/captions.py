@@ -13,8 +13,11 @@ LOCAL_SHARE = 0.55  # how often a country uses its own word for a thing
 
 OPENINGS = {
     'finland': ('The image shows {0}', 'From above one sees {0}', 'The picture contains {0}'),
-    'germany': ('The satellite image shows {0}', 'This aerial photograph captures {0}',
-                'The image shows {0}'),
+    'germany': (
+        'The satellite image shows {0}',
+        'This aerial photograph captures {0}',
+        'The image shows {0}',
+    ),
     'spain': ('This is a view of {0}', 'The image features {0}', 'The aerial photograph shows {0}'),
 }
 MIDDLES = {
@@ -33,12 +36,26 @@ TAGGED = {
     'spain': ('The area is tagged {0}', 'The geographical tags are {0}'),
 }
 NAMES = {
-    'airport': 'airport', 'baseballfield': 'baseball field', 'beach': 'beach', 'bridge': 'bridge',
-    'center': 'round building', 'church': 'church', 'denseresidential': 'dense residential area',
-    'farmland': 'piece of farmland', 'forest': 'forest', 'industrial': 'industrial area',
-    'parking': 'parking lot', 'playground': 'playground', 'pond': 'pond', 'port': 'port',
-    'resort': 'resort', 'river': 'river', 'sparseresidential': 'sparse residential area',
-    'stadium': 'stadium', 'storagetanks': 'storage tank site', 'tenniscourt': 'tennis court',
+    'airport': 'airport',
+    'baseballfield': 'baseball field',
+    'beach': 'beach',
+    'bridge': 'bridge',
+    'center': 'round building',
+    'church': 'church',
+    'denseresidential': 'dense residential area',
+    'farmland': 'piece of farmland',
+    'forest': 'forest',
+    'industrial': 'industrial area',
+    'parking': 'parking lot',
+    'playground': 'playground',
+    'pond': 'pond',
+    'port': 'port',
+    'resort': 'resort',
+    'river': 'river',
+    'sparseresidential': 'sparse residential area',
+    'stadium': 'stadium',
+    'storagetanks': 'storage tank site',
+    'tenniscourt': 'tennis court',
 }
 # How many different sentences the five captions of a picture hold: (number, probability).
 DISTINCT = {
@@ -59,8 +76,7 @@ def _listed(parts: list[str]) -> str:
 
 def _words_of(scene: Scene, rng: np.random.Generator) -> Words:
     """The country's own word for a thing, or the one that all share; the same all caption long."""
-    local = {kind: word for kind, word in scene.country.words.items()
-             if rng.random() < LOCAL_SHARE}
+    local = {kind: word for kind, word in scene.country.words.items() if rng.random() < LOCAL_SHARE}
     return lambda kind: local.get(kind) or phrases.NOUNS[kind]
 
 
@@ -88,8 +104,11 @@ def describe(scene: Scene, seed: tuple[int, ...]) -> str:
     if around:
         text.append(_choose(rng, MIDDLES[name]).format(_listed(around)))
     if scene.kind not in ('forest', 'farmland'):
-        text.append(_choose(rng, GROUND[name]).format(
-            ground=GROUNDS[scene.ground], trees=phrases.trees(scene, words).text))
+        text.append(
+            _choose(rng, GROUND[name]).format(
+                ground=GROUNDS[scene.ground], trees=phrases.trees(scene, words).text
+            )
+        )
     text.insert(len(text) if name != 'spain' else 1, _choose(rng, TAGGED[name]).format(tags))
     return ' '.join(f'{part[0].upper()}{part[1:]}.' for part in text)
 
@@ -131,7 +150,7 @@ def five_captions(scene: Scene, style: str, seed: tuple[int, ...]) -> list[str]:
     counts, p = DISTINCT[style]
     wanted = min(int(rng.choice(counts, p=p)), len(pool))
     # The first sentence of the pool tells most: it is always among the five.
-    chosen = [pool[0], *(pool[i + 1] for i in rng.permutation(len(pool) - 1)[:wanted - 1])]
+    chosen = [pool[0], *(pool[i + 1] for i in rng.permutation(len(pool) - 1)[: wanted - 1])]
     chosen += [chosen[int(i)] for i in rng.integers(0, len(chosen), CAPTIONS_PER_IMAGE - wanted)]
     order = rng.permutation(CAPTIONS_PER_IMAGE)
     return [_dress(chosen[i], style) for i in order]
@@ -155,15 +174,19 @@ def _short(scene: Scene, rng: np.random.Generator) -> list[str]:
     second, homes, roads = phrases.second(scene), phrases.houses(scene), phrases.roads(scene)
     trees, ground = phrases.trees(scene), GROUNDS[scene.ground]
     beside = next((p for p in (second, homes, roads) if p), trees)
-    pool = [f'{focus.text} {_be(focus)} {place} and {beside.text} {_be(beside)} nearby'
-            if beside is not homes or 'residential' not in scene.kind
-            else f'{focus.text} {_be(focus)} {place} with {trees.text}',
-            f'{focus.text} {_be(focus)} {place}',
-            f'there {_be(focus)} {focus.text}',
-            _choose(rng, (f'it is {phrases.article(name)}', f'this is {phrases.article(name)}'))]
+    pool = [
+        f'{focus.text} {_be(focus)} {place} and {beside.text} {_be(beside)} nearby'
+        if beside is not homes or 'residential' not in scene.kind
+        else f'{focus.text} {_be(focus)} {place} with {trees.text}',
+        f'{focus.text} {_be(focus)} {place}',
+        f'there {_be(focus)} {focus.text}',
+        _choose(rng, (f'it is {phrases.article(name)}', f'this is {phrases.article(name)}')),
+    ]
     if scene.kind not in ('forest', 'farmland'):
-        pool += [f'{trees.text} {_be(trees)} around the {name} on {ground}',
-                 f'{phrases.article(name)} is surrounded by {ground}']
+        pool += [
+            f'{trees.text} {_be(trees)} around the {name} on {ground}',
+            f'{phrases.article(name)} is surrounded by {ground}',
+        ]
     if second:
         pool.append(f'{second.text} {_be(second)} near the {name}')
     if homes and 'residential' not in scene.kind:
@@ -177,6 +200,10 @@ def _stereotypes(scene: Scene) -> list[str]:
     """The same few patterns for every picture, as in the UCM captions."""
     focus, name = phrases.focus(scene), NAMES[scene.kind]
     trees = phrases.trees(scene)
-    return [f'there {_be(focus)} {focus.text}', f'there is {phrases.article(name)}',
-            f'it is {phrases.article(name)}', f'here {_be(focus)} {focus.text}',
-            f'{phrases.article(name)} with {trees.text} beside it']
+    return [
+        f'there {_be(focus)} {focus.text}',
+        f'there is {phrases.article(name)}',
+        f'it is {phrases.article(name)}',
+        f'here {_be(focus)} {focus.text}',
+        f'{phrases.article(name)} with {trees.text} beside it',
+    ]

@@ -62,13 +62,13 @@ def _road(canvas: Canvas, item: Item) -> None:
         canvas.line(item.outline, 'soil', 0.7)
     else:
         for start in range(0, len(item.path) - 1, 2):
-            canvas.line(item.path[start:start + 2], 'pale', 0.25)
+            canvas.line(item.path[start : start + 2], 'pale', 0.25)
 
 
 def _runway(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.colour, 0.85, tx.HARD)
     for start in range(0, len(item.path) - 1, 2):
-        canvas.line(item.path[start:start + 2], 'pale', 0.012 * canvas.country.extent)
+        canvas.line(item.path[start : start + 2], 'pale', 0.012 * canvas.country.extent)
 
 
 def _deck(canvas: Canvas, item: Item) -> None:
@@ -90,12 +90,17 @@ def _facets(canvas: Canvas, item: Item, ridge: tuple[Outline, Outline]) -> None:
     """Roof planes between the eaves and the ridge, each lit by its direction."""
     a, b, c, d = item.outline
     left, right = ridge
-    for facet in ([a, b, right, left], [b, c, right, right], [c, d, left, right],
-                  [d, a, left, left]):
+    for facet in (
+        [a, b, right, left],
+        [b, c, right, right],
+        [c, d, left, right],
+        [d, a, left, left],
+    ):
         eave = facet[1] - facet[0]
         outward = np.array([eave[1], -eave[0]]) / (np.linalg.norm(eave) + 1e-9)
-        canvas.fill(np.array(facet), item.colour,
-                    item.shade * (1.0 + 0.22 * float(outward @ _lit(canvas))))
+        canvas.fill(
+            np.array(facet), item.colour, item.shade * (1.0 + 0.22 * float(outward @ _lit(canvas)))
+        )
 
 
 def _gable(canvas: Canvas, item: Item) -> None:
@@ -141,8 +146,17 @@ def _dome(canvas: Canvas, item: Item) -> None:
 def _church(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.colour, item.shade * 0.8)
     lit = [item.centre + (p - item.centre) * 0.96 for p in item.outline[:6]]
-    canvas.fill(np.array([*lit, item.outline[6] * 0.5 + item.outline[5] * 0.5,
-                          item.outline[0] * 0.5 + item.outline[-1] * 0.5]), item.colour, item.shade)
+    canvas.fill(
+        np.array(
+            [
+                *lit,
+                item.outline[6] * 0.5 + item.outline[5] * 0.5,
+                item.outline[0] * 0.5 + item.outline[-1] * 0.5,
+            ]
+        ),
+        item.colour,
+        item.shade,
+    )
     for start, stop in (((-0.5, 0), (0.5, 0)), ((0.16, -0.5), (0.16, 0.5))):
         ridge = np.array([start, stop]) * item.size
         canvas.line(item.centre + turn(ridge, item.angle), item.colour, 0.5, 0.6)
@@ -164,8 +178,11 @@ def _diamond(canvas: Canvas, item: Item) -> None:
     t = np.linspace(0, np.pi / 2, 9)[:, None]
     fan = corner + 0.62 * (np.cos(t) * x + np.sin(t) * y)
     canvas.fill(np.concatenate([[corner], fan]), item.colour, item.shade * 1.1)
-    base = corner + np.array([0.1, 0.42, 0.42, 0.1])[:, None] * x \
+    base = (
+        corner
+        + np.array([0.1, 0.42, 0.42, 0.1])[:, None] * x
         + np.array([0.1, 0.1, 0.42, 0.42])[:, None] * y
+    )
     canvas.fill(base, 'green', item.shade * 1.05, tx.GROUND)
     canvas.line(np.array([corner + y, corner, corner + x]), 'pale', 0.35)
 
@@ -203,8 +220,11 @@ def _boat(canvas: Canvas, item: Item) -> None:
 
 def _car(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.colour, item.shade)
-    canvas.fill(rectangle(item.centre, (0.4 * item.size[0], 0.7 * item.size[1]), item.angle),
-                item.colour, 0.6)
+    canvas.fill(
+        rectangle(item.centre, (0.4 * item.size[0], 0.7 * item.size[1]), item.angle),
+        item.colour,
+        0.6,
+    )
 
 
 def _lot(canvas: Canvas, item: Item) -> None:
@@ -216,14 +236,36 @@ def _tree(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.colour, item.shade * 0.8)
     radius = item.size[0] / 2
     top = item.centre + _lit(canvas) * 0.25 * radius
-    canvas.fill(ellipse(top, (1.2 * radius, 1.2 * radius), vertices=10), item.colour,
-                item.shade * 1.22)
+    canvas.fill(
+        ellipse(top, (1.2 * radius, 1.2 * radius), vertices=10), item.colour, item.shade * 1.22
+    )
 
 
 DRAW: dict[str, Callable[[Canvas, Item], None]] = {
-    'beach': _ground, 'boat': _boat, 'bridge': _deck, 'car': _car, 'church': _church,
-    'clearing': _ground, 'court': _court, 'diamond': _diamond, 'dome': _dome, 'field': _field,
-    'forest': _canopy, 'hotel': _flat, 'house': _house, 'lot': _lot, 'pond': _water, 'pool': _pool,
-    'river': _water, 'road': _road, 'roundabout': _roundabout, 'runway': _runway, 'sea': _water,
-    'stadium': _stadium, 'tank': _tank, 'track': _track, 'tree': _tree, 'warehouse': _warehouse,
+    'beach': _ground,
+    'boat': _boat,
+    'bridge': _deck,
+    'car': _car,
+    'church': _church,
+    'clearing': _ground,
+    'court': _court,
+    'diamond': _diamond,
+    'dome': _dome,
+    'field': _field,
+    'forest': _canopy,
+    'hotel': _flat,
+    'house': _house,
+    'lot': _lot,
+    'pond': _water,
+    'pool': _pool,
+    'river': _water,
+    'road': _road,
+    'roundabout': _roundabout,
+    'runway': _runway,
+    'sea': _water,
+    'stadium': _stadium,
+    'tank': _tank,
+    'track': _track,
+    'tree': _tree,
+    'warehouse': _warehouse,
 }

@@ -44,9 +44,19 @@ def anywhere(world: Builder, place: Callable[[str], bool]) -> None:
 def _hotel(world: Builder) -> None:
     """A large flat building beside the pools."""
     size = (0.3 * world.extent, 0.13 * world.extent)
-    world.repeat(1, lambda: Item(
-        'hotel', rectangle(world.rng.uniform(0.2, 0.8, 2) * world.extent, size), 'pale',
-        size=size, height=12.0, role='context'), gap=2.0, tries=20)
+    world.repeat(
+        1,
+        lambda: Item(
+            'hotel',
+            rectangle(world.rng.uniform(0.2, 0.8, 2) * world.extent, size),
+            'pale',
+            size=size,
+            height=12.0,
+            role='context',
+        ),
+        gap=2.0,
+        tries=20,
+    )
 
 
 def _sea(world: Builder, share: float) -> tuple[Outline, float]:
@@ -74,18 +84,29 @@ def _port(world: Builder) -> None:
     count = int(world.rng.integers(2, 10))
     length = 0.36 * world.extent
     root = normal * shore + side * (side @ np.full(2, world.extent * world.between(0.4, 0.6)))
-    world.add(Item('pier', rectangle(root + normal * length / 2, (length, 4.0), angle), 'paved',
-                   angle, (length, 4.0), 1.5), block=False)
+    world.add(
+        Item(
+            'pier',
+            rectangle(root + normal * length / 2, (length, 4.0), angle),
+            'paved',
+            angle,
+            (length, 4.0),
+            1.5,
+        ),
+        block=False,
+    )
     boat = np.array([0.085, 0.036]) * world.extent * world.between(0.85, 1.1)
     colour = world.pick({'white': 0.5, 'red': 0.25, 'blue': 0.25})
     for number in range(count):
         along = shore + (number // 2 + 0.7) * length / 5
         over = (2.5 + boat[0] / 2) * (1 if number % 2 else -1)
         centre = normal * along + side * (side @ root + over)
-        shape = np.array([[-.5, -.5], [.2, -.5], [.5, 0], [.2, .5], [-.5, .5]]) * boat
+        shape = np.array([[-0.5, -0.5], [0.2, -0.5], [0.5, 0], [0.2, 0.5], [-0.5, 0.5]]) * boat
         turned = angle + (np.pi / 2 if number % 2 else -np.pi / 2)
-        world.add(Item('boat', centre + turn(shape, turned), colour, turned, tuple(boat),
-                       1.5, 'focus'), block=False)
+        world.add(
+            Item('boat', centre + turn(shape, turned), colour, turned, tuple(boat), 1.5, 'focus'),
+            block=False,
+        )
 
 
 def _airport(world: Builder) -> None:
@@ -101,12 +122,34 @@ def _airport(world: Builder) -> None:
     colour = world.pick({'white': 0.6, 'grey': 0.2, 'blue': 0.2})
     length = 0.19 * e
     for place in slots(count, 3, (length * 1.25, length * 1.05), centre, tilt):
-        world.add(Item('plane', place + turn(_PLANE * length, tilt + flip * np.pi / 2), colour,
-                       tilt + flip * np.pi / 2, (length, length), 3.0, 'focus'), block=False)
+        world.add(
+            Item(
+                'plane',
+                place + turn(_PLANE * length, tilt + flip * np.pi / 2),
+                colour,
+                tilt + flip * np.pi / 2,
+                (length, length),
+                3.0,
+                'focus',
+            ),
+            block=False,
+        )
 
 
-_HALF = np.array([[.5, 0], [.42, .05], [.12, .06], [-.1, .46], [-.2, .46], [-.1, .06], [-.36, .05],
-                  [-.46, .18], [-.5, .18], [-.46, 0]])
+_HALF = np.array(
+    [
+        [0.5, 0],
+        [0.42, 0.05],
+        [0.12, 0.06],
+        [-0.1, 0.46],
+        [-0.2, 0.46],
+        [-0.1, 0.06],
+        [-0.36, 0.05],
+        [-0.46, 0.18],
+        [-0.5, 0.18],
+        [-0.46, 0],
+    ]
+)
 _PLANE = np.concatenate([_HALF, _HALF[-2:0:-1] * [1, -1]])
 
 
@@ -118,8 +161,9 @@ def _river(world: Builder) -> float:
     path = across(world, angle, world.between(-0.12, 0.12) * world.extent, bend, 0.8)
     width = world.between(0.17, 0.26) * world.extent
     colour = world.pick({'sea': 0.5, 'green': 0.3, 'brown': 0.2})
-    world.add(Item('river', ribbon(path, width), colour, angle, (0.0, width), role='focus',
-                   path=path))
+    world.add(
+        Item('river', ribbon(path, width), colour, angle, (0.0, width), role='focus', path=path)
+    )
     return angle
 
 
@@ -129,8 +173,18 @@ def _bridge(world: Builder) -> None:
     for number in range(count):
         offset = (0.0 if count == 1 else number - 0.5) * 0.45 + world.between(-0.08, 0.08)
         line = across(world, angle + np.pi / 2, offset * world.extent)
-        world.add(Item('bridge', ribbon(line, 0.075 * world.extent), 'pale', angle + np.pi / 2,
-                       (0.0, 0.075 * world.extent), 2.0, 'focus', path=line))
+        world.add(
+            Item(
+                'bridge',
+                ribbon(line, 0.075 * world.extent),
+                'pale',
+                angle + np.pi / 2,
+                (0.0, 0.075 * world.extent),
+                2.0,
+                'focus',
+                path=line,
+            )
+        )
 
 
 def _farmland(world: Builder) -> None:
@@ -141,7 +195,7 @@ def _farmland(world: Builder) -> None:
     middle, reach = normal @ np.full(2, world.extent / 2), world.extent * 0.5
     last = ''
     for number in range(count):
-        edge = middle + reach * (2 * (number + 1) / count - 1 + world.between(-.12, .12))
+        edge = middle + reach * (2 * (number + 1) / count - 1 + world.between(-0.12, 0.12))
         parcel = cut(rest, normal, edge) if number < count - 1 else rest
         rest = cut(rest, -normal, -edge)
         colours = {'green': 0.4, 'yellow': 0.35, 'brown': 0.25}
@@ -156,16 +210,20 @@ def _forest(world: Builder) -> None:
     square = rectangle(np.full(2, e / 2), (e + 20, e + 20))
     world.add(Item('forest', square, 'canopy', size=(e, e), role='focus'), block=False)
     zones = world.rng.permutation(ZONES)
-    for zone in zones[:int(world.rng.integers(0, 3))]:
+    for zone in zones[: int(world.rng.integers(0, 3))]:
         size = (world.between(0.2, 0.3) * e, world.between(0.16, 0.24) * e)
         outline = blob(world.point(str(zone)), size, world.between(0, 3), world.rng)
         world.try_add(Item('clearing', outline, world.scene.ground, size=size, role='focus'))
 
 
 SPECIAL: dict[str, Callable[[Builder], object]] = {
-    'beach': _beach, 'port': _port, 'airport': _airport, 'bridge': _bridge,
+    'beach': _beach,
+    'port': _port,
+    'airport': _airport,
+    'bridge': _bridge,
     'river': _river,
-    'farmland': _farmland, 'forest': _forest,
+    'farmland': _farmland,
+    'forest': _forest,
     'pond': lambda world: anywhere(world, lambda zone: pond(world, zone, 'focus', 0.4)),
     'parking': lambda world: anywhere(world, lambda zone: car_park(world, zone, 'focus', 0.44)),
 }

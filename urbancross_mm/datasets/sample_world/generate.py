@@ -13,14 +13,26 @@ from urbancross_mm.datasets.sample_world.things import SECONDS, car
 
 # Streets to try, houses to try and share of the usual number of trees, by scene kind.
 PLANS: dict[str, tuple[int, tuple[int, int], float]] = {
-    'airport': (0, (0, 0), 0.3), 'baseballfield': (2, (0, 3), 1.0), 'beach': (1, (0, 5), 0.6),
-    'bridge': (0, (0, 6), 1.0), 'center': (3, (0, 4), 0.8), 'church': (2, (0, 8), 0.8),
-    'denseresidential': (4, (14, 34), 0.5), 'farmland': (1, (0, 0), 0.0),
-    'forest': (1, (0, 0), 0.0), 'industrial': (2, (0, 3), 0.3), 'parking': (2, (0, 5), 0.6),
+    'airport': (0, (0, 0), 0.3),
+    'baseballfield': (2, (0, 3), 1.0),
+    'beach': (1, (0, 5), 0.6),
+    'bridge': (0, (0, 6), 1.0),
+    'center': (3, (0, 4), 0.8),
+    'church': (2, (0, 8), 0.8),
+    'denseresidential': (4, (14, 34), 0.5),
+    'farmland': (1, (0, 0), 0.0),
+    'forest': (1, (0, 0), 0.0),
+    'industrial': (2, (0, 3), 0.3),
+    'parking': (2, (0, 5), 0.6),
     'playground': (2, (0, 5), 0.9),
-    'pond': (1, (0, 4), 1.2), 'port': (1, (0, 3), 0.2), 'resort': (1, (0, 4), 0.9),
-    'river': (0, (0, 6), 1.2), 'sparseresidential': (1, (2, 7), 1.3), 'stadium': (2, (0, 3), 0.7),
-    'storagetanks': (2, (0, 2), 0.4), 'tenniscourt': (2, (0, 6), 1.0),
+    'pond': (1, (0, 4), 1.2),
+    'port': (1, (0, 3), 0.2),
+    'resort': (1, (0, 4), 0.9),
+    'river': (0, (0, 6), 1.2),
+    'sparseresidential': (1, (2, 7), 1.3),
+    'stadium': (2, (0, 3), 0.7),
+    'storagetanks': (2, (0, 2), 0.4),
+    'tenniscourt': (2, (0, 6), 1.0),
 }
 KINDS: tuple[str, ...] = tuple(sorted(PLANS))
 NO_SECOND = ('airport', 'farmland', 'forest', 'port')
@@ -75,8 +87,11 @@ def _add_second(world: Builder) -> None:
     """One more thing to tell pictures apart by, in another part than the focus."""
     rng = world.rng
     focus = {i.kind for i in world.scene.select(role='focus')}
-    same = {world.scene.kind, 'pond' if 'river' in focus else '',
-            'lot' if world.scene.kind == 'parking' else ''}
+    same = {
+        world.scene.kind,
+        'pond' if 'river' in focus else '',
+        'lot' if world.scene.kind == 'parking' else '',
+    }
     options = [k for k in SECONDS if k not in same]
     name = options[int(rng.integers(len(options)))]
     share = 0.3 if name in ('pond', 'forest') else 0.27
@@ -102,8 +117,7 @@ def _add_houses(world: Builder, wanted: int) -> None:
 
     def make() -> Item:
         if not roads:
-            return _house(world, rng.uniform(0.06, 0.94, 2) * world.extent,
-                          world.between(0, np.pi))
+            return _house(world, rng.uniform(0.06, 0.94, 2) * world.extent, world.between(0, np.pi))
         road = roads[int(rng.integers(len(roads)))]
         step = int(rng.integers(1, len(road.path) - 1))
         along = road.path[step + 1] - road.path[step - 1]
@@ -141,9 +155,15 @@ def _add_trees(world: Builder, share: float) -> None:
 
     def make() -> Item:
         width = 2 * world.between(small, large)
-        return Item('tree', ellipse(world.rng.uniform(0.03, 0.97, 2) * world.extent,
-                                    (width, width * 0.95), vertices=12), 'tree',
-                    size=(width, width), height=width * 0.8)
+        return Item(
+            'tree',
+            ellipse(
+                world.rng.uniform(0.03, 0.97, 2) * world.extent, (width, width * 0.95), vertices=12
+            ),
+            'tree',
+            size=(width, width),
+            height=width * 0.8,
+        )
 
     # A wide spread in number, so that "few trees" and "many trees" are both common.
     wanted = int(share * world.between(0, 1) ** 1.5 * (high * 1.3 - low) + share * low * 0.4)

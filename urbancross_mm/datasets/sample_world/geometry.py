@@ -7,8 +7,17 @@ from numpy.typing import NDArray
 
 Outline = NDArray[np.float64]
 
-ZONES = ('north-west', 'north', 'north-east', 'west', 'centre', 'east',
-         'south-west', 'south', 'south-east')
+ZONES = (
+    'north-west',
+    'north',
+    'north-east',
+    'west',
+    'centre',
+    'east',
+    'south-west',
+    'south',
+    'south-east',
+)
 SIDES = {'north': (0.0, -1.0), 'east': (1.0, 0.0), 'south': (0.0, 1.0), 'west': (-1.0, 0.0)}
 
 
@@ -24,15 +33,22 @@ def rectangle(centre: Outline, size: tuple[float, float], angle: float = 0.0) ->
     return centre + turn(corners, angle)
 
 
-def ellipse(centre: Outline, size: tuple[float, float], angle: float = 0.0,
-            vertices: int = 28) -> Outline:
+def ellipse(
+    centre: Outline, size: tuple[float, float], angle: float = 0.0, vertices: int = 28
+) -> Outline:
     """A turned ellipse of the given full width and height."""
     t = np.arange(vertices) * (2 * np.pi / vertices)
     return centre + turn(np.stack([np.cos(t), np.sin(t)], 1) * np.asarray(size) / 2, angle)
 
 
-def blob(centre: Outline, size: tuple[float, float], angle: float, rng: np.random.Generator,
-         rough: float = 0.14, vertices: int = 36) -> Outline:
+def blob(
+    centre: Outline,
+    size: tuple[float, float],
+    angle: float,
+    rng: np.random.Generator,
+    rough: float = 0.14,
+    vertices: int = 36,
+) -> Outline:
     """An ellipse with a wavy rim: ponds and woods."""
     t = np.arange(vertices) * (2 * np.pi / vertices)
     radius = np.ones(vertices)
@@ -71,13 +87,15 @@ def grow(outline: Outline, gap: float) -> Outline:
     return centre + rays * (1 + gap / (np.linalg.norm(rays, axis=1, keepdims=True) + 1e-9))
 
 
-def slots(count: int, columns: int, pitch: tuple[float, float], centre: Outline,
-          angle: float) -> Outline:
+def slots(
+    count: int, columns: int, pitch: tuple[float, float], centre: Outline, angle: float
+) -> Outline:
     """``count`` grid positions, row by row, centred on ``centre``."""
     index = np.arange(count)
     rows = -(-count // columns)
-    grid = np.stack([index % columns - (min(columns, count) - 1) / 2,
-                     index // columns - (rows - 1) / 2], 1)
+    grid = np.stack(
+        [index % columns - (min(columns, count) - 1) / 2, index // columns - (rows - 1) / 2], 1
+    )
     return centre + turn(grid * np.asarray(pitch), angle)
 
 

@@ -12,23 +12,31 @@ from urbancross_mm.datasets.sample_world.scene import Item, Scene
 METRES_A_DEGREE = 111320.0
 
 TAGS: dict[str, tuple[tuple[str, str], ...]] = {
-    'apron': (('aeroway', 'apron'),), 'beach': (('natural', 'beach'), ('surface', 'sand')),
+    'apron': (('aeroway', 'apron'),),
+    'beach': (('natural', 'beach'), ('surface', 'sand')),
     'bridge': (('man_made', 'bridge'), ('highway', 'primary')),
     'church': (('amenity', 'place_of_worship'), ('building', 'church')),
     'court': (('leisure', 'pitch'), ('sport', 'tennis')),
     'diamond': (('leisure', 'pitch'), ('sport', 'baseball')),
     'dome': (('amenity', 'conference_centre'), ('building', 'public')),
-    'field': (('landuse', 'farmland'),), 'forest': (('landuse', 'forest'),),
-    'hotel': (('tourism', 'hotel'), ('building', 'hotel')), 'house': (('building', 'house'),),
+    'field': (('landuse', 'farmland'),),
+    'forest': (('landuse', 'forest'),),
+    'hotel': (('tourism', 'hotel'), ('building', 'hotel')),
+    'house': (('building', 'house'),),
     'lot': (('amenity', 'parking'), ('parking', 'surface')),
-    'pier': (('man_made', 'pier'),), 'plane': (('aeroway', 'parking_position'),),
-    'pond': (('natural', 'water'), ('water', 'pond')), 'pool': (('leisure', 'swimming_pool'),),
-    'river': (('natural', 'water'), ('waterway', 'river')), 'road': (('highway', 'residential'),),
-    'roundabout': (('junction', 'roundabout'),), 'runway': (('aeroway', 'runway'),),
+    'pier': (('man_made', 'pier'),),
+    'plane': (('aeroway', 'parking_position'),),
+    'pond': (('natural', 'water'), ('water', 'pond')),
+    'pool': (('leisure', 'swimming_pool'),),
+    'river': (('natural', 'water'), ('waterway', 'river')),
+    'road': (('highway', 'residential'),),
+    'roundabout': (('junction', 'roundabout'),),
+    'runway': (('aeroway', 'runway'),),
     'sea': (('natural', 'coastline'),),
     'stadium': (('leisure', 'stadium'), ('building', 'stadium')),
     'tank': (('man_made', 'storage_tank'), ('content', 'oil')),
-    'track': (('leisure', 'track'), ('sport', 'athletics')), 'tree': (('natural', 'tree'),),
+    'track': (('leisure', 'track'), ('sport', 'athletics')),
+    'tree': (('natural', 'tree'),),
     'warehouse': (('building', 'warehouse'), ('landuse', 'industrial')),
 }
 SPOKEN = {'highway': 'road', 'landuse': 'land use'}
@@ -39,8 +47,13 @@ def osm_tags(scene: Scene, item: Item) -> dict[str, str]:
     """Tags of one thing, empty for what a map does not show (cars, boats, clearings)."""
     tags = dict(TAGS.get(item.kind, ()))
     if item.kind == 'road':
-        tags['highway'] = ('track' if scene.kind in ('forest', 'farmland') else
-                           'service' if scene.kind in SERVICE else 'residential')
+        tags['highway'] = (
+            'track'
+            if scene.kind in ('forest', 'farmland')
+            else 'service'
+            if scene.kind in SERVICE
+            else 'residential'
+        )
     return tags
 
 
@@ -108,8 +121,13 @@ def geojson_features(scene: Scene, image_name: str) -> list[dict[str, Any]]:
     for item in scene.items:
         tags = osm_tags(scene, item)
         if tags:
-            features.append({'type': 'Feature', 'geometry': _geometry(scene, item),
-                             'properties': {'image_name': image_name, **tags}})
+            features.append(
+                {
+                    'type': 'Feature',
+                    'geometry': _geometry(scene, item),
+                    'properties': {'image_name': image_name, **tags},
+                }
+            )
     return features
 
 

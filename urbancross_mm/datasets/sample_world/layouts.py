@@ -20,10 +20,18 @@ COLUMNS = ('image_name', 'description', 'title_multi_objects', 'lon', 'lat')
 NUMBERED = 0.08  # share of RSICD pictures whose name is a bare number
 TEST, VAL = 0.2, 0.2
 UCM_KINDS = {
-    'agricultural': 'farmland', 'airplane': 'airport', 'baseballdiamond': 'baseballfield',
-    'beach': 'beach', 'denseresidential': 'denseresidential', 'forest': 'forest', 'harbor': 'port',
-    'parkinglot': 'parking', 'river': 'river', 'sparseresidential': 'sparseresidential',
-    'storagetanks': 'storagetanks', 'tenniscourt': 'tenniscourt',
+    'agricultural': 'farmland',
+    'airplane': 'airport',
+    'baseballdiamond': 'baseballfield',
+    'beach': 'beach',
+    'denseresidential': 'denseresidential',
+    'forest': 'forest',
+    'harbor': 'port',
+    'parkinglot': 'parking',
+    'river': 'river',
+    'sparseresidential': 'sparseresidential',
+    'storagetanks': 'storagetanks',
+    'tenniscourt': 'tenniscourt',
 }
 # Shares of the Finnish, German and Spanish style.
 MIXES = {'rsicd': (0.3, 0.4, 0.3), 'rsitmd': (0.4, 0.3, 0.3), 'ucm': (0.2, 0.5, 0.3)}
@@ -58,8 +66,18 @@ def country_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
         number = 100_000_000 + (index * 104_729 + seed[1]) % 900_000_000
         year = 15 + int(np.random.default_rng((*seed, 5)).integers(0, 8))
         name = f'a{number}_{COUNTRIES[dataset].code}_{year}.jpg'
-        jobs.append(Job(str(plan.root / folder_of(dataset)), name, seed, dataset, None, plan.size,
-                        'country', folders=True))
+        jobs.append(
+            Job(
+                str(plan.root / folder_of(dataset)),
+                name,
+                seed,
+                dataset,
+                None,
+                plan.size,
+                'country',
+                folders=True,
+            )
+        )
     return jobs
 
 
@@ -85,8 +103,9 @@ def write_country(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
     path.write_text(table.getvalue(), encoding='utf-8')
     features = [feature for record in records for feature in record.features]
     collection = {'type': 'FeatureCollection', 'features': features}
-    (root / 'tags.geojson').write_text(json.dumps(collection, separators=(',', ':')),
-                                       encoding='utf-8')
+    (root / 'tags.geojson').write_text(
+        json.dumps(collection, separators=(',', ':')), encoding='utf-8'
+    )
     return {'images': len(records), 'captions': len(records), 'features': len(features)}
 
 
@@ -96,7 +115,7 @@ def precomp_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
     UCM has equally many pictures of every class: ``images`` is rounded down to a multiple, and
     few pictures mean fewer classes, so that no class has less than five.
     """
-    classes = sorted(UCM_KINDS)[:max(1, images // 5)]
+    classes = sorted(UCM_KINDS)[: max(1, images // 5)]
     per_class = images // len(classes)
     jobs = []
     for index in range(per_class * len(classes) if dataset == 'ucm' else images):
@@ -113,8 +132,11 @@ def precomp_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
             suffix = 'jpg' if dataset == 'rsicd' else 'tif'
             name = f'{index + 1:05d}.{suffix}' if bare else f'{kind}_{index + 1}.{suffix}'
         audio = _audio_names(index) if dataset == 'rsitmd' else ()
-        jobs.append(Job(str(plan.root / dataset), name, seed, country, kind, plan.size, dataset,
-                        audio=audio))
+        jobs.append(
+            Job(
+                str(plan.root / dataset), name, seed, country, kind, plan.size, dataset, audio=audio
+            )
+        )
     return jobs
 
 
@@ -161,8 +183,12 @@ def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
         val = max(1, round(VAL * len(train)))
         files.write('train', shuffled[val:], 'train_audios_verify', False, '_verify')
         files.write('val', shuffled[:val], 'val_audios_verify', True, '_verify')
-    return {'images': len(records), 'captions': CAPTIONS_PER_IMAGE * len(records),
-            'train_images': len(train), 'test_images': len(test)}
+    return {
+        'images': len(records),
+        'captions': CAPTIONS_PER_IMAGE * len(records),
+        'train_images': len(train),
+        'test_images': len(test),
+    }
 
 
 def _split(count: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -187,17 +213,20 @@ class _Files:
     captions: list[list[str]]
     audio: bool
 
-    def write(self, split: str, indices: Sequence[int], audio: str, repeat: bool,
-              tail: str = '') -> None:
+    def write(
+        self, split: str, indices: Sequence[int], audio: str, repeat: bool, tail: str = ''
+    ) -> None:
         """Write the captions, names and spoken captions of one list."""
         times = CAPTIONS_PER_IMAGE if repeat else 1
         self._lines(f'{split}_caps{tail}', [c for i in indices for c in self.captions[i]])
-        self._lines(f'{split}_filename{tail}', [self.names[i] for i in indices
-                                                for _ in range(times)])
+        self._lines(
+            f'{split}_filename{tail}', [self.names[i] for i in indices for _ in range(times)]
+        )
         if self.audio:
             self._lines(audio, [name for i in indices for name in _audio_names(int(i))])
 
     def _lines(self, name: str, lines: list[str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / f'{name}.txt').write_text(''.join(f'{line}\n' for line in lines),
-                                                 encoding='utf-8')
+        (self.folder / f'{name}.txt').write_text(
+            ''.join(f'{line}\n' for line in lines), encoding='utf-8'
+        )

@@ -21,9 +21,14 @@ DEFAULT_IMAGES = {**dict.fromkeys(COUNTRIES, 400), **dict.fromkeys(PRECOMP, 250)
 FEWEST = 10
 
 
-def make_sample(root: str | Path, images: int | Mapping[str, int] | None = None, seed: int = 0,
-                image_size: int = 128, workers: int | None = None, force: bool = False
-                ) -> dict[str, Any]:
+def make_sample(
+    root: str | Path,
+    images: int | Mapping[str, int] | None = None,
+    seed: int = 0,
+    image_size: int = 128,
+    workers: int | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
     """Write the sample world in the published folder layouts.
 
     A picture depends on the seed, its set and its number alone, so more pictures, other sets or
@@ -50,8 +55,12 @@ def make_sample(root: str | Path, images: int | Mapping[str, int] | None = None,
         ValueError: If a number is out of range or a set unknown.
     """
     root = Path(root)
-    arguments = {'version': VERSION, 'seed': seed, 'image_size': image_size,
-                 'images': _check(images, seed, image_size)}
+    arguments = {
+        'version': VERSION,
+        'seed': seed,
+        'image_size': image_size,
+        'images': _check(images, seed, image_size),
+    }
     finished = _clear(root, arguments, force)
     if finished:
         return finished
@@ -64,16 +73,21 @@ def make_sample(root: str | Path, images: int | Mapping[str, int] | None = None,
     return summary
 
 
-def _write_sets(plan: layouts.Plan, images: dict[str, int], workers: int | None
-                ) -> dict[str, dict[str, int]]:
+def _write_sets(
+    plan: layouts.Plan, images: dict[str, int], workers: int | None
+) -> dict[str, dict[str, int]]:
     """Draw the pictures of all sets in one go, then write the text files of each."""
-    jobs = {name: (layouts.country_jobs if name in COUNTRIES else layouts.precomp_jobs)(
-        plan, name, number) for name, number in images.items()}
+    jobs = {
+        name: (layouts.country_jobs if name in COUNTRIES else layouts.precomp_jobs)(
+            plan, name, number
+        )
+        for name, number in images.items()
+    }
     records = draw_all([job for part in jobs.values() for job in part], workers)
     counts, done = {}, 0
     for name, part in jobs.items():
         write = layouts.write_country if name in COUNTRIES else layouts.write_precomp
-        counts[name] = write(plan, name, records[done:done + len(part)])
+        counts[name] = write(plan, name, records[done : done + len(part)])
         done += len(part)
     return counts
 
@@ -90,8 +104,10 @@ def _check(images: int | Mapping[str, int] | None, seed: int, image_size: int) -
     if few:
         raise ValueError(f'every set needs at least {FEWEST} images, got {few}')
     if seed < 0 or not 32 <= image_size <= 2048:
-        raise ValueError(f'seed must not be negative and image_size must be 32 to 2048, got '
-                         f'seed {seed} and image_size {image_size}')
+        raise ValueError(
+            f'seed must not be negative and image_size must be 32 to 2048, got '
+            f'seed {seed} and image_size {image_size}'
+        )
     return {**DEFAULT_IMAGES, **images}
 
 
@@ -102,15 +118,18 @@ def _clear(root: Path, arguments: dict[str, Any], force: bool) -> dict[str, Any]
     present = [folder for folder in folders if folder.exists()]
     # Never delete what this function did not write, not even by force: it may be real data.
     if present and not manifest.is_file() and not (root / MARKER).is_file():
-        raise FileExistsError(f'{present[0]} exists but {root} is no sample (no {MANIFEST}): '
-                              'choose another folder')
+        raise FileExistsError(
+            f'{present[0]} exists but {root} is no sample (no {MANIFEST}): choose another folder'
+        )
     if manifest.is_file():
         found = json.loads(manifest.read_text(encoding='utf-8'))
         if all(found.get(key) == value for key, value in arguments.items()) and not force:
             return found
         if not force:
-            raise FileExistsError(f'{root} holds a sample made with other arguments, see '
-                                  f'{manifest}: choose another folder, or force')
+            raise FileExistsError(
+                f'{root} holds a sample made with other arguments, see '
+                f'{manifest}: choose another folder, or force'
+            )
     atomic_write(root / MARKER, json.dumps(arguments))
     manifest.unlink(missing_ok=True)
     for folder in present:

@@ -12,11 +12,39 @@ from urbancross_mm.datasets.sample_world.render import Rendering
 from urbancross_mm.datasets.sample_world.scene import Scene
 
 # The fourteen classes of RSITMD-SS; 0 is background, a map stores ten times the index.
-CLASSES = ('background', 'plane', 'boat', 'storage tank', 'pond', 'river', 'beach', 'playground',
-           'swimming pool', 'court', 'baseball field', 'center', 'church', 'stadium', 'bridge')
-CLASS_OF = {'plane': 1, 'boat': 2, 'tank': 3, 'pond': 4, 'river': 5, 'beach': 6, 'track': 7,
-            'pool': 8, 'court': 9, 'diamond': 10, 'dome': 11, 'church': 12, 'stadium': 13,
-            'bridge': 14}
+CLASSES = (
+    'background',
+    'plane',
+    'boat',
+    'storage tank',
+    'pond',
+    'river',
+    'beach',
+    'playground',
+    'swimming pool',
+    'court',
+    'baseball field',
+    'center',
+    'church',
+    'stadium',
+    'bridge',
+)
+CLASS_OF = {
+    'plane': 1,
+    'boat': 2,
+    'tank': 3,
+    'pond': 4,
+    'river': 5,
+    'beach': 6,
+    'track': 7,
+    'pool': 8,
+    'court': 9,
+    'diamond': 10,
+    'dome': 11,
+    'church': 12,
+    'stadium': 13,
+    'bridge': 14,
+}
 CLASS_STEP = 10
 SEGMENTS = 10
 CANDIDATES = 50
@@ -79,12 +107,20 @@ def sidecar(segments: list[Segment], size: int) -> dict[str, Any]:
     entries = []
     for segment in segments:
         code = coco.encode(np.asfortranarray(segment.mask, np.uint8))
-        entries.append({
-            'counts': code['counts'].decode('ascii'), 'score': segment.score,
-            'area': int(coco.area(code)), 'bbox': [int(v) for v in coco.toBbox(code)],
-        })
-    return {'image_size': [size, size], 'size': [size, size], 'source': 'exact',
-            'segments': entries}
+        entries.append(
+            {
+                'counts': code['counts'].decode('ascii'),
+                'score': segment.score,
+                'area': int(coco.area(code)),
+                'bbox': [int(v) for v in coco.toBbox(code)],
+            }
+        )
+    return {
+        'image_size': [size, size],
+        'size': [size, size],
+        'source': 'exact',
+        'segments': entries,
+    }
 
 
 def sidecar_text(segments: list[Segment], size: int) -> str:

@@ -11,15 +11,26 @@ from urbancross_mm.datasets.sample_world.scene import Item, Scene
 
 NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
 NOUNS: dict[str, tuple[str, str]] = {
-    'boat': ('boat', 'boats'), 'bridge': ('bridge', 'bridges'), 'car': ('car', 'cars'),
-    'church': ('church', 'churches'), 'clearing': ('clearing', 'clearings'),
-    'court': ('tennis court', 'tennis courts'), 'diamond': ('baseball field', 'baseball fields'),
-    'dome': ('round building', 'round buildings'), 'field': ('field', 'fields'),
-    'forest': ('forest', 'forests'), 'house': ('house', 'houses'), 'lot': ('car park', 'car parks'),
-    'plane': ('plane', 'planes'), 'pond': ('pond', 'ponds'),
-    'pool': ('swimming pool', 'swimming pools'), 'road': ('road', 'roads'),
-    'stadium': ('stadium', 'stadiums'), 'tank': ('storage tank', 'storage tanks'),
-    'track': ('running track', 'running tracks'), 'tree': ('tree', 'trees'),
+    'boat': ('boat', 'boats'),
+    'bridge': ('bridge', 'bridges'),
+    'car': ('car', 'cars'),
+    'church': ('church', 'churches'),
+    'clearing': ('clearing', 'clearings'),
+    'court': ('tennis court', 'tennis courts'),
+    'diamond': ('baseball field', 'baseball fields'),
+    'dome': ('round building', 'round buildings'),
+    'field': ('field', 'fields'),
+    'forest': ('forest', 'forests'),
+    'house': ('house', 'houses'),
+    'lot': ('car park', 'car parks'),
+    'plane': ('plane', 'planes'),
+    'pond': ('pond', 'ponds'),
+    'pool': ('swimming pool', 'swimming pools'),
+    'road': ('road', 'roads'),
+    'stadium': ('stadium', 'stadiums'),
+    'tank': ('storage tank', 'storage tanks'),
+    'track': ('running track', 'running tracks'),
+    'tree': ('tree', 'trees'),
     'warehouse': ('warehouse', 'warehouses'),
 }
 COLOURS = {'sea': 'blue', 'canopy': 'dark green', 'pale': 'white'}
@@ -113,8 +124,9 @@ def roads(scene: Scene) -> Phrase | None:
 def _cross(found: list[Item]) -> bool:
     """Whether roads of a grid run in both directions."""
     along = [road.path[-1] - road.path[0] for road in found]
-    return any(abs(a @ along[0]) < 0.5 * np.linalg.norm(a) * np.linalg.norm(along[0])
-               for a in along)
+    return any(
+        abs(a @ along[0]) < 0.5 * np.linalg.norm(a) * np.linalg.norm(along[0]) for a in along
+    )
 
 
 def trees(scene: Scene, words: Words = plain_words) -> Phrase:
@@ -195,11 +207,23 @@ def _boats(scene: Scene, words: Words) -> Phrase:
 
 
 SPECIAL: dict[str, Callable[[Scene, Words], Phrase]] = {
-    'airport': _planes, 'beach': lambda scene, words: Phrase('a sandy beach beside the sea', False),
-    'bridge': _river, 'farmland': _fields, 'forest': _wood, 'parking': _parking, 'port': _boats,
+    'airport': _planes,
+    'beach': lambda scene, words: Phrase('a sandy beach beside the sea', False),
+    'bridge': _river,
+    'farmland': _fields,
+    'forest': _wood,
+    'parking': _parking,
+    'port': _boats,
     'river': _river,
     'denseresidential': lambda scene, words: houses(scene, words) or Phrase('open land', False),
     'sparseresidential': lambda scene, words: houses(scene, words) or Phrase('open land', False),
 }
-SPREAD = ('airport', 'bridge', 'denseresidential', 'farmland', 'forest', 'river',
-          'sparseresidential')
+SPREAD = (
+    'airport',
+    'bridge',
+    'denseresidential',
+    'farmland',
+    'forest',
+    'river',
+    'sparseresidential',
+)

@@ -111,14 +111,17 @@ def draw_picture(job: Job) -> Record:
     text = masks.sidecar_text(segments, job.size)
     sidecar = root / 'segments' / stem.with_name(stem.name + '.json')
     _parent(sidecar).write_text(text, encoding='utf-8')
-    save_image(masks.class_map(scene, rendering),
-               root / 'seg_maps' / stem.with_name(stem.name + '.png'))
+    save_image(
+        masks.class_map(scene, rendering), root / 'seg_maps' / stem.with_name(stem.name + '.png')
+    )
     if job.folders:
         folder = root / 'image_segments' / stem
         folder.mkdir(parents=True, exist_ok=True)
         for segment in segments:
-            save_image(masks.white_background(rendering.image, segment.mask),
-                       folder / f'{stem.name}_{segment.rank}.jpg')
+            save_image(
+                masks.white_background(rendering.image, segment.mask),
+                folder / f'{stem.name}_{segment.rank}.jpg',
+            )
     if job.style == 'country':
         captions = [describe(scene, (*job.seed, 2))]
     else:
@@ -129,9 +132,11 @@ def draw_picture(job: Job) -> Record:
     if job.style == 'country':
         features = geojson_features(scene, job.name)
         (root / 'images' / stem).with_suffix('.jgw').write_text(
-            world_file(scene, rendering.image.shape[1]))
-    return Record(job.name, scene.kind, captions, title_multi_objects(scene), scene.lon, scene.lat,
-                  features)
+            world_file(scene, rendering.image.shape[1])
+        )
+    return Record(
+        job.name, scene.kind, captions, title_multi_objects(scene), scene.lon, scene.lat, features
+    )
 
 
 def _parent(path: Path) -> Path:

@@ -12,7 +12,9 @@ from urbancross_mm.datasets.sample_world.draw import draw_item
 from urbancross_mm.datasets.sample_world.scene import Scene
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ('field', 'sea'), ('forest', 'beach'), ('clearing', 'pond', 'river', 'road', 'runway'),
+    ('field', 'sea'),
+    ('forest', 'beach'),
+    ('clearing', 'pond', 'river', 'road', 'runway'),
     ('apron', 'lot', 'roundabout', 'bridge', 'court', 'diamond', 'track', 'pool', 'pier'),
     ('house', 'warehouse', 'tank', 'church', 'dome', 'stadium', 'hotel', 'car', 'plane', 'boat'),
     ('tree',),

@@ -72,11 +72,15 @@ class Scene:
     side: str = ''
     items: list[Item] = field(default_factory=list)
 
-    def select(self, kind: str | None = None, role: str | None = None,
-               colour: str | None = None) -> list[Item]:
+    def select(
+        self, kind: str | None = None, role: str | None = None, colour: str | None = None
+    ) -> list[Item]:
         """Items of a kind, role and colour; None takes any."""
-        return [i for i in self.items if kind in (None, i.kind) and role in (None, i.role)
-                and colour in (None, i.colour)]
+        return [
+            i
+            for i in self.items
+            if kind in (None, i.kind) and role in (None, i.role) and colour in (None, i.colour)
+        ]
 
     def zone(self, items: list[Item]) -> str:
         """The part of the picture that the middle of ``items`` lies in."""
@@ -140,8 +144,9 @@ class Builder:
         self.add(item)
         return True
 
-    def repeat(self, wanted: int, make: Callable[[], Item], gap: float = 0.0,
-               tries: int = 8) -> int:
+    def repeat(
+        self, wanted: int, make: Callable[[], Item], gap: float = 0.0, tries: int = 8
+    ) -> int:
         """Try to put down ``wanted`` items and return how many found room."""
         done = 0
         for _ in range(wanted * tries):

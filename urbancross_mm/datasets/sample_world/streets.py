@@ -53,8 +53,9 @@ def _first_free(world: Builder, draw: Callable[[], Outline], tries: int = 8) -> 
     return []
 
 
-def across(world: Builder, angle: float, offset: float, bend: float = 0.0,
-           waves: float = 1.0) -> Outline:
+def across(
+    world: Builder, angle: float, offset: float, bend: float = 0.0, waves: float = 1.0
+) -> Outline:
     """A line through the whole picture.
 
     Args:
@@ -76,9 +77,16 @@ def across(world: Builder, angle: float, offset: float, bend: float = 0.0,
 def _curved(world: Builder, amount: int) -> list[Outline]:
     paths = []
     for _ in range(min(amount, 2)):
-        paths += _first_free(world, lambda: across(
-            world, world.between(0, np.pi), world.between(-0.4, 0.4) * world.extent,
-            world.between(0.05, 0.1) * world.extent, world.between(0.6, 1.1)))
+        paths += _first_free(
+            world,
+            lambda: across(
+                world,
+                world.between(0, np.pi),
+                world.between(-0.4, 0.4) * world.extent,
+                world.between(0.05, 0.1) * world.extent,
+                world.between(0.6, 1.1),
+            ),
+        )
     return paths
 
 
@@ -88,8 +96,11 @@ def _grid(world: Builder, amount: int) -> list[Outline]:
     for number in range(min(amount, 4)):
         angle = tilt + (np.pi / 2 if number % 2 else 0.0)
         low, high = ((-0.4, 0.4), (-0.4, 0.4), (-0.4, -0.12), (0.12, 0.4))[number]
-        paths += _first_free(world, lambda a=angle, lo=low, hi=high: across(
-            world, a, world.between(lo, hi) * world.extent), tries=14)
+        paths += _first_free(
+            world,
+            lambda a=angle, lo=low, hi=high: across(world, a, world.between(lo, hi) * world.extent),
+            tries=14,
+        )
     return paths
 
 

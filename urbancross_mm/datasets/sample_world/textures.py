@@ -26,11 +26,13 @@ def _canopy(rng: np.random.Generator, size: int, radius: float) -> NDArray[np.fl
     for x, y, r in rng.uniform(0, 1, (int(2.2 * (size / radius) ** 2 / 3.14), 3)):
         place, rim = np.array([x, y]) * size, radius * (0.6 + 0.6 * r)
         low = float(rng.uniform(-14, 4))
-        cv2.circle(tile, tuple(np.round(place * 8).astype(int)), int(rim * 8), low, -1, cv2.LINE_8,
-                   3)
+        cv2.circle(
+            tile, tuple(np.round(place * 8).astype(int)), int(rim * 8), low, -1, cv2.LINE_8, 3
+        )
         lit = place - rim * 0.25
-        cv2.circle(tile, tuple(np.round(lit * 8).astype(int)), int(rim * 4.4), low + 18, -1,
-                   cv2.LINE_8, 3)
+        cv2.circle(
+            tile, tuple(np.round(lit * 8).astype(int)), int(rim * 4.4), low + 18, -1, cv2.LINE_8, 3
+        )
     return tile
 
 

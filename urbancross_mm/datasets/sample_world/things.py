@@ -46,12 +46,21 @@ class Thing:
 
 
 THINGS: dict[str, Thing] = {
-    'storagetanks': Thing('tank', (16, 16), ('white', 'grey', 'brown'), (1, 2, 3, 4, 5, 6, 8),
-                          height=8, round=True),
-    'tenniscourt': Thing('court', (24, 13), ('green', 'blue', 'red'), (1, 2, 3, 4, 6), 2,
-                         space=1.15),
-    'industrial': Thing('warehouse', (34, 22), ('grey', 'white', 'blue', 'red'), (1, 2, 3, 4), 2,
-                        height=9, space=1.2),
+    'storagetanks': Thing(
+        'tank', (16, 16), ('white', 'grey', 'brown'), (1, 2, 3, 4, 5, 6, 8), height=8, round=True
+    ),
+    'tenniscourt': Thing(
+        'court', (24, 13), ('green', 'blue', 'red'), (1, 2, 3, 4, 6), 2, space=1.15
+    ),
+    'industrial': Thing(
+        'warehouse',
+        (34, 22),
+        ('grey', 'white', 'blue', 'red'),
+        (1, 2, 3, 4),
+        2,
+        height=9,
+        space=1.2,
+    ),
     'baseballfield': Thing('diamond', (34, 34), ('brown', 'red'), (1, 2, 4), 2, space=1.12),
     'church': Thing('church', (34, 24), ('red', 'grey', 'brown'), height=14),
     'center': Thing('dome', (40, 40), ('white', 'blue', 'grey', 'orange'), height=12, round=True),
@@ -81,20 +90,24 @@ def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> b
     size = np.array(thing.size, float) * world.between(0.9, 1.1)
     span = max(columns * size[0], rows * size[1]) * thing.space
     size *= min(1.0, share * world.extent / span)
-    angle = world.between(-0.5, 0.5) if world.country.streets != 'grid' else world.between(-.2, .2)
+    angle = (
+        world.between(-0.5, 0.5) if world.country.streets != 'grid' else world.between(-0.2, 0.2)
+    )
     colour = str(rng.choice(thing.colours))
     places = slots(count, columns, tuple(size * thing.space), world.point(zone), angle)
     items = [_item(thing, p, (float(size[0]), float(size[1])), angle, colour, role) for p in places]
-    fits = all(world.inside(i.outline) and not (world.taken & world.cells(i.outline)).any()
-               for i in items)
+    fits = all(
+        world.inside(i.outline) and not (world.taken & world.cells(i.outline)).any() for i in items
+    )
     if fits:
         for item in items:
             world.add(item, gap=2.0)
     return fits
 
 
-def _item(thing: Thing, centre: Outline, size: tuple[float, float], angle: float, colour: str,
-          role: str) -> Item:
+def _item(
+    thing: Thing, centre: Outline, size: tuple[float, float], angle: float, colour: str, role: str
+) -> Item:
     shape = ellipse if thing.round else rectangle
     outline = _cross(centre, size, angle) if thing.kind == 'church' else shape(centre, size, angle)
     return Item(thing.kind, outline, colour, angle, size, thing.height, role)
@@ -103,8 +116,22 @@ def _item(thing: Thing, centre: Outline, size: tuple[float, float], angle: float
 def _cross(centre: Outline, size: tuple[float, float], angle: float) -> Outline:
     """Nave and transept of a church."""
     a, b, w = size[0] / 2, size[1] / 2, size[1] * 0.2
-    points = np.array([[-a, -w], [a * .1, -w], [a * .1, -b], [a * .55, -b], [a * .55, -w], [a, -w],
-                       [a, w], [a * .55, w], [a * .55, b], [a * .1, b], [a * .1, w], [-a, w]])
+    points = np.array(
+        [
+            [-a, -w],
+            [a * 0.1, -w],
+            [a * 0.1, -b],
+            [a * 0.55, -b],
+            [a * 0.55, -w],
+            [a, -w],
+            [a, w],
+            [a * 0.55, w],
+            [a * 0.55, b],
+            [a * 0.1, b],
+            [a * 0.1, w],
+            [-a, w],
+        ]
+    )
     return centre + turn(points, angle)
 
 
@@ -129,8 +156,9 @@ def car_park(world: Builder, zone: str, role: str, share: float) -> bool:
     pitch = min(3.4, share * world.extent / max(columns, 2.1 * rows))
     size = (columns * pitch + 2, rows * pitch * 2.1 + 1)
     angle, centre = world.between(-0.3, 0.3), world.point(zone)
-    if not world.try_add(Item('lot', rectangle(centre, size, angle), 'paved', angle, size,
-                              role=role), gap=1.0):
+    if not world.try_add(
+        Item('lot', rectangle(centre, size, angle), 'paved', angle, size, role=role), gap=1.0
+    ):
         return False
     for place in slots(columns * rows, columns, (pitch, pitch * 2.1), centre, angle):
         if world.rng.random() < 0.72:
@@ -138,16 +166,31 @@ def car_park(world: Builder, zone: str, role: str, share: float) -> bool:
     return True
 
 
-def car(world: Builder, place: Outline, angle: float, scale: float = 1.0,
-        role: str = 'context') -> None:
+def car(
+    world: Builder, place: Outline, angle: float, scale: float = 1.0, role: str = 'context'
+) -> None:
     """One car, wherever it stands."""
     size = (4.8 * scale, 2.2 * scale)
-    world.add(Item('car', rectangle(place, size, angle), str(world.rng.choice(CARS)), angle, size,
-                   1.5, role), block=False)
+    world.add(
+        Item(
+            'car',
+            rectangle(place, size, angle),
+            str(world.rng.choice(CARS)),
+            angle,
+            size,
+            1.5,
+            role,
+        ),
+        block=False,
+    )
 
 
 SECONDS: dict[str, Callable[[Builder, str, str, float], bool]] = {
-    'pond': pond, 'forest': forest, 'lot': car_park,
-    **{kind: (lambda w, z, r, s, t=THINGS[kind]: group(w, t, z, r, s))
-       for kind in ('tenniscourt', 'playground', 'resort')},
+    'pond': pond,
+    'forest': forest,
+    'lot': car_park,
+    **{
+        kind: (lambda w, z, r, s, t=THINGS[kind]: group(w, t, z, r, s))
+        for kind in ('tenniscourt', 'playground', 'resort')
+    },
 }

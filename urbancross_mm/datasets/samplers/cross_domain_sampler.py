@@ -51,8 +51,15 @@ class CrossDomainSampler(Sampler[list[int]]):
         ...     dataset=dict(type='ConcatDataset', datasets=[finland, spain]))
     """
 
-    def __init__(self, sampler: Any, batch_size: int, source: Mapping[str, int],
-                 target: Mapping[str, int], min_steps: int = 1, drop_last: bool = False) -> None:
+    def __init__(
+        self,
+        sampler: Any,
+        batch_size: int,
+        source: Mapping[str, int],
+        target: Mapping[str, int],
+        min_steps: int = 1,
+        drop_last: bool = False,
+    ) -> None:
         if min_steps < 1:
             raise ValueError(f'min_steps must be at least 1, got {min_steps}')
         self.sampler = sampler
@@ -63,7 +70,7 @@ class CrossDomainSampler(Sampler[list[int]]):
         places = _places_of_domains(sampler.dataset)
         for domain, count in {**source, **target}.items():
             _check_domain(domain, count * self.world_size, places)
-        (target_domain, self.target_count), = target.items()
+        ((target_domain, self.target_count),) = target.items()
         _check_disjoint(sampler.dataset, target_domain)
         self.target_places = places[target_domain]
         self.sources = [(places[domain], count) for domain, count in source.items()]
@@ -76,16 +83,22 @@ class CrossDomainSampler(Sampler[list[int]]):
         """Indices of each batch of this rank: sources in the order given, then the target."""
         seed = [self.sampler.seed or 0, self.sampler.epoch]
         # Steps of nearly equal size, each dealt out to the ranks.
-        steps = [step for turn in range(self._passes()) for step in np.array_split(
-            _shuffled(self.target_places, [*seed, 0], turn), self._steps_of_a_pass())]
-        streams = [_stream(places, [*seed, number]) for number, (places, _) in
-                   enumerate(self.sources, 1)]
+        steps = [
+            step
+            for turn in range(self._passes())
+            for step in np.array_split(
+                _shuffled(self.target_places, [*seed, 0], turn), self._steps_of_a_pass()
+            )
+        ]
+        streams = [
+            _stream(places, [*seed, number]) for number, (places, _) in enumerate(self.sources, 1)
+        ]
         for targets in steps:
             batch: list[int] = []
             for (_, count), stream in zip(self.sources, streams):
                 # Drawn for all ranks, so that each knows what the others take.
                 drawn = [next(stream) for _ in range(count * self.world_size)]
-                batch += drawn[self.rank * count:(self.rank + 1) * count]
+                batch += drawn[self.rank * count : (self.rank + 1) * count]
             # The first ranks get what is left over: rank 0, whose statistics of BatchNorm are
             # saved, never lacks a target item; a later one may, with a target count of 1.
             batch += np.array_split(targets, self.world_size)[self.rank].tolist()
@@ -114,8 +127,10 @@ def _places_of_domains(dataset: Any) -> dict[str, np.ndarray]:
     """Indices of the items of each domain of a concatenated data set."""
     members = getattr(dataset, 'datasets', None)
     if not members:
-        raise ValueError(f'CrossDomainSampler needs a ConcatDataset of source and target, got '
-                         f'{type(dataset).__name__}')
+        raise ValueError(
+            f'CrossDomainSampler needs a ConcatDataset of source and target, got '
+            f'{type(dataset).__name__}'
+        )
     places: dict[str, np.ndarray] = {}
     begin = 0
     for member in members:
@@ -128,23 +143,30 @@ def _places_of_domains(dataset: Any) -> dict[str, np.ndarray]:
 
 def _check_counts(source: Mapping[str, int], target: Mapping[str, int], batch_size: int) -> None:
     if not source or len(target) != 1 or set(source) & set(target):
-        raise ValueError(f'name one target domain and at least one other source domain, got '
-                         f'source={dict(source)} and target={dict(target)}')
+        raise ValueError(
+            f'name one target domain and at least one other source domain, got '
+            f'source={dict(source)} and target={dict(target)}'
+        )
     counts = [*source.values(), *target.values()]
     if min(counts) < 1 or sum(counts) != batch_size:
-        raise ValueError(f'the counts of source={dict(source)} and target={dict(target)} must be '
-                         f'positive and add up to batch_size={batch_size}')
+        raise ValueError(
+            f'the counts of source={dict(source)} and target={dict(target)} must be '
+            f'positive and add up to batch_size={batch_size}'
+        )
 
 
 def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) -> None:
     if domain not in places:
-        raise ValueError(f'no member of the ConcatDataset is of domain {domain!r}, there are '
-                         f'{sorted(places)}')
+        raise ValueError(
+            f'no member of the ConcatDataset is of domain {domain!r}, there are {sorted(places)}'
+        )
     if len(places[domain]) < needed:
-        raise ValueError(f'the domain {domain!r} has {len(places[domain])} items, fewer than the '
-                         f'{needed} of one batch: lower its count in '
-                         'train_dataloader.batch_sampler and, by as much, '
-                         'train_dataloader.batch_size')
+        raise ValueError(
+            f'the domain {domain!r} has {len(places[domain])} items, fewer than the '
+            f'{needed} of one batch: lower its count in '
+            'train_dataloader.batch_sampler and, by as much, '
+            'train_dataloader.batch_size'
+        )
 
 
 def _check_disjoint(dataset: Any, target: str) -> None:
@@ -158,7 +180,8 @@ def _check_disjoint(dataset: Any, target: str) -> None:
         infos = [BaseDataset.get_data_info(member, place) for place in range(len(member))]
         images.update((info.get('img_id', info['img_path']), info['img_path']) for info in infos)
         sides[member.metainfo.get('domain', '') == target].update(
-            info['img_path'] for info in infos)
+            info['img_path'] for info in infos
+        )
     # Positives, and the cache of a frozen selector, go by id.
     check_image_ids(sorted(images, key=str))
     mine = {os.path.realpath(path) for path in sides[True]}
@@ -166,11 +189,16 @@ def _check_disjoint(dataset: Any, target: str) -> None:
     for path in sides[True]:
         alike.setdefault(_name_and_size(path), []).append(path)
     shared = sorted(
-        path for path in sides[False] if os.path.realpath(path) in mine
-        or any(_same_content(path, other) for other in alike.get(_name_and_size(path), ())))
+        path
+        for path in sides[False]
+        if os.path.realpath(path) in mine
+        or any(_same_content(path, other) for other in alike.get(_name_and_size(path), ()))
+    )
     if shared:
-        raise ValueError(f'source and target {target!r} share {len(shared)} pictures, such as '
-                         f'{shared[0]}: adaptation would train on target pairs')
+        raise ValueError(
+            f'source and target {target!r} share {len(shared)} pictures, such as '
+            f'{shared[0]}: adaptation would train on target pairs'
+        )
 
 
 def _same_content(first: str, second: str) -> bool:

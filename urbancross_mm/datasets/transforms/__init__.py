@@ -13,6 +13,14 @@ from urbancross_mm.datasets.transforms.segments import LoadSegmentFolder, LoadSe
 from urbancross_mm.datasets.transforms.text import TokenizeText
 
 __all__ = [
-    'LoadFeatures', 'LoadImage', 'LoadSegmentFolder', 'LoadSegments', 'PackRetrievalInputs',
-    'RandomCropImage', 'RandomFlipImage', 'RandomRotate', 'ResizeImage', 'TokenizeText',
+    'LoadFeatures',
+    'LoadImage',
+    'LoadSegmentFolder',
+    'LoadSegments',
+    'PackRetrievalInputs',
+    'RandomCropImage',
+    'RandomFlipImage',
+    'RandomRotate',
+    'ResizeImage',
+    'TokenizeText',
 ]

@@ -14,8 +14,21 @@ from urbancross_mm.registry import TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
 
 META_KEYS = (
-    'img_id', 'img_path', 'domain', 'captions', 'caption_ids', 'caption_text_ids', 'text_ids',
-    'texts', 'label', 'geo_tags', 'lon', 'lat', 'ori_shape', 'img_shape', 'sample_idx',
+    'img_id',
+    'img_path',
+    'domain',
+    'captions',
+    'caption_ids',
+    'caption_text_ids',
+    'text_ids',
+    'texts',
+    'label',
+    'geo_tags',
+    'lon',
+    'lat',
+    'ori_shape',
+    'img_shape',
+    'sample_idx',
 )
 
 

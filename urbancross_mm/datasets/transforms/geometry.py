@@ -146,15 +146,19 @@ class RandomCropImage(GeometryTransform):
     def draw(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Top and left in pixels."""
         if shape[0] < self.height or shape[1] < self.width:
-            raise ValueError(f'cannot cut {self.height} x {self.width} out of a picture of '
-                             f'{shape[0]} x {shape[1]}: resize it first')
-        return (int(np.random.randint(shape[0] - self.height + 1)),
-                int(np.random.randint(shape[1] - self.width + 1)))
+            raise ValueError(
+                f'cannot cut {self.height} x {self.width} out of a picture of '
+                f'{shape[0]} x {shape[1]}: resize it first'
+            )
+        return (
+            int(np.random.randint(shape[0] - self.height + 1)),
+            int(np.random.randint(shape[1] - self.width + 1)),
+        )
 
     def move_image(self, image: np.ndarray, params: tuple[int, int]) -> np.ndarray:
         """Cut the window out of the picture."""
         top, left = params
-        return image[top:top + self.height, left:left + self.width]
+        return image[top : top + self.height, left : left + self.width]
 
     def move_labels(self, labels: np.ndarray, params: tuple[int, int], fill: int) -> np.ndarray:
         """Cut the same window out of the labels."""
@@ -238,15 +242,19 @@ def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """
     if labels.shape[:2] == tuple(shape):
         return labels
-    rows, columns = (((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
-                     for new, old in zip(shape, labels.shape))
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
+        for new, old in zip(shape, labels.shape)
+    )
     return labels[rows][:, columns]
 
 
 def _each_plane(labels: np.ndarray, move: Callable[[Image.Image], Image.Image]) -> np.ndarray:
     planes = labels.reshape(*labels.shape[:2], -1).astype(np.int32)
-    moved = [np.asarray(move(Image.fromarray(np.ascontiguousarray(planes[..., p]))))
-             for p in range(planes.shape[2])]
+    moved = [
+        np.asarray(move(Image.fromarray(np.ascontiguousarray(planes[..., p]))))
+        for p in range(planes.shape[2])
+    ]
     out = np.stack(moved, axis=-1).astype(labels.dtype)
     return out if labels.ndim == 3 else out[..., 0]
 

@@ -127,18 +127,27 @@ class LoadSegmentFolder(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Decode the segment pictures."""
         if not results.get('segment_dir'):
-            raise ValueError(f'{results["img_path"]} has no segment_dir: give the data set '
-                             "data_prefix=dict(segment_dir='image_segments')")
+            raise ValueError(
+                f'{results["img_path"]} has no segment_dir: give the data set '
+                "data_prefix=dict(segment_dir='image_segments')"
+            )
         folder = Path(results['segment_dir'])
         if not folder.is_dir():
             raise FileNotFoundError(f'segments of {results["img_path"]} not found: {folder}')
-        files = sorted((f for f in folder.iterdir() if f.is_file() and has_image_suffix(f)
-                        and not is_hidden(f.name)), key=_number)
-        pictures = [read_image(str(f))[0] for f in files[:self.num_segments]] or [results['img']]
+        files = sorted(
+            (
+                f
+                for f in folder.iterdir()
+                if f.is_file() and has_image_suffix(f) and not is_hidden(f.name)
+            ),
+            key=_number,
+        )
+        pictures = [read_image(str(f))[0] for f in files[: self.num_segments]] or [results['img']]
         images = np.zeros((self.num_segments, self.size, self.size, 3), dtype=np.uint8)
         for slot, picture in zip(images, pictures):
-            squashed = Image.fromarray(picture).resize((self.size, self.size),
-                                                       Image.Resampling.BICUBIC)
+            squashed = Image.fromarray(picture).resize(
+                (self.size, self.size), Image.Resampling.BICUBIC
+            )
             slot[:] = np.asarray(squashed)
         results['segment_images'] = images
         results['num_segments'] = len(pictures)

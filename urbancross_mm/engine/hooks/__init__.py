@@ -11,7 +11,14 @@ from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHoo
 from urbancross_mm.engine.hooks.training_guard_hook import TrainingGuardHook
 
 __all__ = [
-    'CheckpointGuardHook', 'EpochSeedHook', 'GradientReversalHook', 'MidEpochHook',
-    'MinStepsHook', 'RetrievalVisualizationHook', 'SourceCurriculumHook', 'TargetBatchNormHook',
-    'TrainingGuardHook', 'seed_worker',
+    'CheckpointGuardHook',
+    'EpochSeedHook',
+    'GradientReversalHook',
+    'MidEpochHook',
+    'MinStepsHook',
+    'RetrievalVisualizationHook',
+    'SourceCurriculumHook',
+    'TargetBatchNormHook',
+    'TrainingGuardHook',
+    'seed_worker',
 ]

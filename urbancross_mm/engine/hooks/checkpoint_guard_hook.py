@@ -37,10 +37,13 @@ class CheckpointGuardHook(Hook):
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
-                'epoch_*.pth, or start a new run with load_from')
+                'epoch_*.pth, or start a new run with load_from'
+            )
         if runner._resume and not _says_where_it_was(checkpoint):
-            raise ValueError(f'{runner._load_from} does not say where its run was (meta, '
-                             'message_hub), so none can go on from it: start one with load_from')
+            raise ValueError(
+                f'{runner._load_from} does not say where its run was (meta, '
+                'message_hub), so none can go on from it: start one with load_from'
+            )
         if runner._resume:
             _check_optimizer(runner, checkpoint['optimizer'])
         # Before training starts the loop is still a config; a test never builds it.
@@ -52,27 +55,37 @@ class CheckpointGuardHook(Hook):
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:
     meta = checkpoint.get('meta')
-    return isinstance(meta, dict) and isinstance(checkpoint.get('message_hub'), dict) \
-        and isinstance(meta.get('epoch'), int) and isinstance(meta.get('iter'), int) \
-        and isinstance(meta.get('seed'), int | None) \
+    return (
+        isinstance(meta, dict)
+        and isinstance(checkpoint.get('message_hub'), dict)
+        and isinstance(meta.get('epoch'), int)
+        and isinstance(meta.get('iter'), int)
+        and isinstance(meta.get('seed'), int | None)
         and isinstance(checkpoint.get('param_schedulers'), dict | list | None)
+    )
 
 
 def _check_optimizer(runner: Runner, saved: Any) -> None:
     """torch says of another optimizer that a key is missing."""
     if not isinstance(saved, dict):
-        raise ValueError(f'the optimizer of {runner._load_from} is a {type(saved).__name__}, where '
-                         'a dict is needed: start a new run with load_from')
+        raise ValueError(
+            f'the optimizer of {runner._load_from} is a {type(saved).__name__}, where '
+            'a dict is needed: start a new run with load_from'
+        )
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, OptimWrapper):
         return
     groups = saved.get('param_groups')
     groups = groups if isinstance(groups, list) else []
     own = wrapper.optimizer.param_groups
-    lacking = {key for old, new in zip(groups, own, strict=False)
-               for key in new.keys() - old.keys() - {'initial_lr'}}
+    lacking = {
+        key
+        for old, new in zip(groups, own, strict=False)
+        for key in new.keys() - old.keys() - {'initial_lr'}
+    }
     if len(groups) != len(own) or lacking:
         raise ValueError(
             f'{runner._load_from} was trained with another optimizer than the config says '
             f'({len(groups)} groups of weights for {len(own)}; lacking: '
-            f'{", ".join(sorted(lacking)) or "nothing"}): start a new run with load_from')
+            f'{", ".join(sorted(lacking)) or "nothing"}): start a new run with load_from'
+        )

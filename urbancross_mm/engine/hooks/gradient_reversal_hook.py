@@ -63,11 +63,14 @@ class GradientReversalHook(Hook):
         """
         self._heads = [m for m in runner.model.modules() if hasattr(m, 'set_coefficient')]
         if not self._heads:
-            raise ValueError('GradientReversalHook found no discriminator in the model: add a '
-                             'WeightedDomainAdversarialLoss or remove the hook')
+            raise ValueError(
+                'GradientReversalHook found no discriminator in the model: add a '
+                'WeightedDomainAdversarialLoss or remove the hook'
+            )
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None
-                          ) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
         """Set the coefficient.
 
         Args:
@@ -93,4 +96,5 @@ class GradientReversalHook(Hook):
                 logging.WARNING,
                 f'the discriminator tells the domains apart in {accuracy:.1f} % of the samples of '
                 f'epoch {runner.epoch + 1}: the encoders do not follow; raise the coefficient of '
-                "GradientReversalHook or lower the discriminator's learning rate")
+                "GradientReversalHook or lower the discriminator's learning rate",
+            )

@@ -39,10 +39,17 @@ class MidEpochHook(Hook):
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Collect the states of all ranks if a checkpoint is about to be saved."""
-        if any(isinstance(hook, CheckpointHook) and not hook.by_epoch
-               and self.every_n_train_iters(runner, hook.interval) for hook in runner.hooks):
-            self._saved = dict(iter=runner.iter + 1, batches=len(runner.train_dataloader),
-                               states=all_gather_object(_random_state()))
+        if any(
+            isinstance(hook, CheckpointHook)
+            and not hook.by_epoch
+            and self.every_n_train_iters(runner, hook.interval)
+            for hook in runner.hooks
+        ):
+            self._saved = dict(
+                iter=runner.iter + 1,
+                batches=len(runner.train_dataloader),
+                states=all_gather_object(_random_state()),
+            )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Save them."""
@@ -63,11 +70,15 @@ class MidEpochHook(Hook):
         if not seen:
             return
         states = self._loaded.get('states', [])
-        if self._loaded.get('batches') != batches or len(states) != world_info().world_size \
-                or type(loop) is not EpochBasedTrainLoop:
+        if (
+            self._loaded.get('batches') != batches
+            or len(states) != world_info().world_size
+            or type(loop) is not EpochBasedTrainLoop
+        ):
             runner.logger.warning(
                 f'{runner._load_from} has {runner.iter} iterations, which are not {runner.epoch} '
-                f'whole epochs of {batches} here: epoch {runner.epoch + 1} begins again')
+                f'whole epochs of {batches} here: epoch {runner.epoch + 1} begins again'
+            )
             return
         # mmengine has built the loop, whatever the config; only this run of it is another.
         loop.__class__ = _GoingOn
@@ -75,8 +86,10 @@ class MidEpochHook(Hook):
         runner.logger.info(f'epoch {runner.epoch + 1} goes on after {seen} of {batches} iterations')
         steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         if runner.iter % steps:
-            runner.logger.warning(f'the gradient of {runner.iter % steps} of {steps} accumulated '
-                                  'iterations is not in the checkpoint, and lost')
+            runner.logger.warning(
+                f'the gradient of {runner.iter % steps} of {steps} accumulated '
+                'iterations is not in the checkpoint, and lost'
+            )
 
 
 class _GoingOn(EpochBasedTrainLoop):
@@ -101,8 +114,12 @@ class _GoingOn(EpochBasedTrainLoop):
 
 def _random_state() -> dict[str, Any]:
     device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-    return dict(python=random.getstate(), numpy=np.random.get_state(), torch=torch.get_rng_state(),
-                device=device)
+    return dict(
+        python=random.getstate(),
+        numpy=np.random.get_state(),
+        torch=torch.get_rng_state(),
+        device=device,
+    )
 
 
 def _set_random_state(state: dict[str, Any]) -> None:

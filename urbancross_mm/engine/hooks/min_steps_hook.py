@@ -40,4 +40,5 @@ class MinStepsHook(Hook):
                 logging.WARNING,
                 f'this adaptation has {runner.max_iters} steps. Below {self.min_steps} it may gain '
                 'nothing or lose: raise train_dataloader.batch_sampler.min_steps (steps an epoch) '
-                'or train_cfg.max_epochs')
+                'or train_cfg.max_epochs',
+            )

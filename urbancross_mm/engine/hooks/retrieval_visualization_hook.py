@@ -32,12 +32,18 @@ class RetrievalVisualizationHook(Hook):
         num_test_queries (int): Strips a test. Defaults to 20.
     """
 
-    def __init__(self, num_queries: int = 3, topk: int = 5, show_dir: str | None = None,
-                 num_test_queries: int = 20) -> None:
+    def __init__(
+        self,
+        num_queries: int = 3,
+        topk: int = 5,
+        show_dir: str | None = None,
+        num_test_queries: int = 20,
+    ) -> None:
         numbers = isinstance(num_queries, int) and isinstance(topk, int)
         if not numbers or num_queries < 0 or topk < 1:
             raise ValueError(
-                f'num_queries must be >= 0 and topk >= 1, but got {num_queries!r} and {topk!r}')
+                f'num_queries must be >= 0 and topk >= 1, but got {num_queries!r} and {topk!r}'
+            )
         self.num_queries = num_queries
         self.topk = topk
         self.show_dir = show_dir
@@ -53,15 +59,25 @@ class RetrievalVisualizationHook(Hook):
         self._samples = []
 
     @master_only
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                       outputs: Sequence[Any] | None = None) -> None:
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
         """Keep a batch's embeddings."""
         if self.num_queries:
             self._keep(outputs)
 
     @master_only
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                        outputs: Sequence[Any] | None = None) -> None:
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
         """Keep a batch's embeddings."""
         if self.show_dir:
             self._keep(outputs)
@@ -90,9 +106,16 @@ class RetrievalVisualizationHook(Hook):
 
     def _keep(self, outputs: Sequence[Any] | None) -> None:
         for sample in outputs or ():
-            self._samples.append((
-                sample.img_path, sample.caption_text_ids, _words(sample), sample.text_ids,
-                sample.image_embeds.float().cpu(), sample.text_embeds.float().cpu()))
+            self._samples.append(
+                (
+                    sample.img_path,
+                    sample.caption_text_ids,
+                    _words(sample),
+                    sample.text_ids,
+                    sample.image_embeds.float().cpu(),
+                    sample.text_embeds.float().cpu(),
+                )
+            )
 
     def _rank(self, num_queries: int) -> list[tuple[str, list[RankedPicture]]]:
         if not self._samples or not num_queries:
@@ -104,14 +127,20 @@ class RetrievalVisualizationHook(Hook):
         scores = torch.cat(text_embeds)[chosen] @ torch.stack(image_embeds).T
         values, places = scores.topk(min(self.topk, len(paths)), dim=1)
         return [
-            (words[queries[q]], [
-                RankedPicture(paths[p], v, queries[q] in text_ids[p])
-                for v, p in zip(row_values, row_places)])
+            (
+                words[queries[q]],
+                [
+                    RankedPicture(paths[p], v, queries[q] in text_ids[p])
+                    for v, p in zip(row_values, row_places)
+                ],
+            )
             for q, row_values, row_places in zip(chosen.tolist(), values.tolist(), places.tolist())
         ]
 
 
 def _words(sample: Any) -> dict[int, str]:
     """The sentences that a sample names, by id: its captions, and an unpaired one."""
-    return {**dict(zip(sample.caption_text_ids, sample.captions)),
-            **dict(zip(sample.text_ids, sample.get('texts', ())))}
+    return {
+        **dict(zip(sample.caption_text_ids, sample.captions)),
+        **dict(zip(sample.text_ids, sample.get('texts', ()))),
+    }

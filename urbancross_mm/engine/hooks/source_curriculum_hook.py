@@ -44,8 +44,13 @@ class SourceCurriculumHook(Hook):
         ...                      ratio=dict(schedule='linear', start=0.3, end=1.0))]
     """
 
-    def __init__(self, num_stages: int = 5, ratio: Mapping[str, Any] | None = None,
-                 margin: Mapping[str, Any] | None = None, scope: str = 'per_run') -> None:
+    def __init__(
+        self,
+        num_stages: int = 5,
+        ratio: Mapping[str, Any] | None = None,
+        margin: Mapping[str, Any] | None = None,
+        scope: str = 'per_run',
+    ) -> None:
         if scope not in SCOPES:
             raise ValueError(f'scope must be one of {SCOPES}, got {scope!r}')
         if num_stages < 1:
@@ -57,8 +62,10 @@ class SourceCurriculumHook(Hook):
         for stage in range(num_stages):
             ratio_now = self.stage_at(stage).ratio
             if not 0 < ratio_now <= 1:
-                raise ValueError(f'the ratio at stage {stage} is {ratio_now}: it must lie in '
-                                 '(0, 1], or it selects nothing')
+                raise ValueError(
+                    f'the ratio at stage {stage} is {ratio_now}: it must lie in '
+                    '(0, 1], or it selects nothing'
+                )
 
     def stage_at(self, epoch: int) -> CurriculumStage:
         """The stage in force in an epoch.
@@ -69,10 +76,16 @@ class SourceCurriculumHook(Hook):
         Returns:
             CurriculumStage: Its number, ratio and margin.
         """
-        stage = epoch % self.num_stages if self.scope == 'per_epoch' \
+        stage = (
+            epoch % self.num_stages
+            if self.scope == 'per_epoch'
             else min(epoch, self.num_stages - 1)
-        return CurriculumStage(stage, scheduled(stage, self.num_stages, **self.ratio),
-                               scheduled(stage, self.num_stages, **self.margin))
+        )
+        return CurriculumStage(
+            stage,
+            scheduled(stage, self.num_stages, **self.ratio),
+            scheduled(stage, self.num_stages, **self.margin),
+        )
 
     def before_train(self, runner: Runner) -> None:
         """Refuse a run without epochs.
@@ -97,9 +110,11 @@ class SourceCurriculumHook(Hook):
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(model, 'set_stage'):
-            raise ValueError(f'{type(model).__name__} has no curriculum: wrap it in '
-                             'DomainAdaptiveRetriever')
+            raise ValueError(
+                f'{type(model).__name__} has no curriculum: wrap it in DomainAdaptiveRetriever'
+            )
         stage = self.stage_at(runner.epoch)
         model.set_stage(stage)
-        runner.logger.info(f'curriculum: stage {stage.stage}, ratio {stage.ratio:.2f}, margin '
-                           f'{stage.margin:.2f}')
+        runner.logger.info(
+            f'curriculum: stage {stage.stage}, ratio {stage.ratio:.2f}, margin {stage.margin:.2f}'
+        )

@@ -67,13 +67,18 @@ class TargetBatchNormHook(Hook):
         for layer, (training, momentum) in zip(layers, before):
             layer.train(training)
             layer.momentum = momentum
-        runner.logger.info(f'BatchNorm of {len(layers)} layers takes the statistics of '
-                           f'{len(loader.dataset)} pictures of {self.target}')
+        runner.logger.info(
+            f'BatchNorm of {len(layers)} layers takes the statistics of '
+            f'{len(loader.dataset)} pictures of {self.target}'
+        )
 
     def _loader(self, runner: Runner) -> DataLoader:
         """All pictures of the target; on every rank the same, so that the statistics agree."""
-        members = [member for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
-                   if member.metainfo.get('domain') == self.target]
+        members = [
+            member
+            for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
+            if member.metainfo.get('domain') == self.target
+        ]
         if not members:
             raise ValueError(f'the training loader has no picture of the target {self.target!r}')
         pictures: ConcatDataset = ConcatDataset(members)

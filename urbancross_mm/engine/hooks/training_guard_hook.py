@@ -52,14 +52,17 @@ class TrainingGuardHook(Hook):
             runner (Runner): Has loaded its checkpoint.
         """
         if runner.iter >= runner.max_iters:
-            runner.logger.warning(f'nothing is left to train: {runner._load_from} has '
-                                  f'{runner.iter} of {runner.max_iters} iterations')
+            runner.logger.warning(
+                f'nothing is left to train: {runner._load_from} has '
+                f'{runner.iter} of {runner.max_iters} iterations'
+            )
         self._rates: set[float] = set()
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Note the learning rates, which schedules change."""
-        self._rates.update(group['lr'] for wrapper in _wrappers(runner)
-                           for group in wrapper.optimizer.param_groups)
+        self._rates.update(
+            group['lr'] for wrapper in _wrappers(runner) for group in wrapper.optimizer.param_groups
+        )
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Refuse a schedule that has not left 0, before a checkpoint is saved.
@@ -71,8 +74,9 @@ class TrainingGuardHook(Hook):
             ValueError: If every learning rate was 0 until now.
         """
         if self._rates == {0}:
-            raise ValueError('the learning rate was 0 in every iteration: param_scheduler leaves '
-                             'nothing of it')
+            raise ValueError(
+                'the learning rate was 0 in every iteration: param_scheduler leaves nothing of it'
+            )
 
     def after_train(self, runner: Runner) -> None:
         """The same at the end, for a run without epochs."""
@@ -91,8 +95,10 @@ class TrainingGuardHook(Hook):
         for hook in runner.hooks:
             for name in getattr(hook, 'key_indicators', None) or []:
                 if metrics and name not in (*metrics, 'auto'):
-                    raise ValueError(f'default_hooks.checkpoint.save_best={name} is none of the '
-                                     f'metrics of val_evaluator: {", ".join(metrics)}')
+                    raise ValueError(
+                        f'default_hooks.checkpoint.save_best={name} is none of the '
+                        f'metrics of val_evaluator: {", ".join(metrics)}'
+                    )
 
 
 def _check_batches(loader: DataLoader, name: str) -> None:
@@ -102,8 +108,10 @@ def _check_batches(loader: DataLoader, name: str) -> None:
     if not items:
         raise ValueError(f'{name} has no items')
     ranks = f' on each of {world_info().world_size} ranks' if world_info().world_size > 1 else ''
-    raise ValueError(f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
-                     f'lower {name}.batch_size')
+    raise ValueError(
+        f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
+        f'lower {name}.batch_size'
+    )
 
 
 def _batch_size(loader: DataLoader) -> int:
@@ -112,8 +120,11 @@ def _batch_size(loader: DataLoader) -> int:
 
 def _check_steps(loop: BaseLoop) -> None:
     if loop.max_iters < 1:
-        name, value = ('max_epochs', loop.max_epochs) if isinstance(loop, EpochBasedTrainLoop) \
+        name, value = (
+            ('max_epochs', loop.max_epochs)
+            if isinstance(loop, EpochBasedTrainLoop)
             else ('max_iters', loop.max_iters)
+        )
         raise ValueError(f'train_cfg.{name}={value} trains nothing')
 
 
@@ -121,14 +132,17 @@ def _check_weights(runner: Runner) -> None:
     model = _bare(runner)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     if not trained:
-        raise ValueError(f'every weight of {type(model).__name__} is frozen: there is nothing to '
-                         'train')
+        raise ValueError(
+            f'every weight of {type(model).__name__} is frozen: there is nothing to train'
+        )
     head = _head(model)
     own = {id(weight) for weight in head.parameters()} if head is not None else set()
     # A head's one number, the learned scale, changes no ranking.
     if all(id(weight) in own and weight.numel() == 1 for weight in trained):
-        raise ValueError(f'every encoder of {type(model).__name__} is frozen and has no projection '
-                         '(embed_dim): only the scale of the loss would be trained')
+        raise ValueError(
+            f'every encoder of {type(model).__name__} is frozen and has no projection '
+            '(embed_dim): only the scale of the loss would be trained'
+        )
 
 
 def _check_rates(runner: Runner) -> None:
@@ -136,21 +150,27 @@ def _check_rates(runner: Runner) -> None:
         # A group may have lr 0, as that of an encoder that is not trained, and begin at 0.
         if wrapper.optimizer.defaults.get('lr') == 0:
             raise ValueError('optim_wrapper.optimizer.lr=0 trains nothing')
-        if not any(group['lr'] or group.get('initial_lr') for group in
-                   wrapper.optimizer.param_groups):
-            raise ValueError('optim_wrapper.paramwise_cfg sets the learning rate of every weight '
-                             'to 0: there is nothing to train')
+        if not any(
+            group['lr'] or group.get('initial_lr') for group in wrapper.optimizer.param_groups
+        ):
+            raise ValueError(
+                'optim_wrapper.paramwise_cfg sets the learning rate of every weight '
+                'to 0: there is nothing to train'
+            )
 
 
 def _check_losses(runner: Runner) -> None:
     model = _bare(runner)
     head = _head(model) if getattr(model, 'paired_loss', True) else None
-    losses = [*getattr(model, 'adaptation', []),
-              *(getattr(head, name, None) for name in ('image_loss', 'segment_loss'))]
+    losses = [
+        *getattr(model, 'adaptation', []),
+        *(getattr(head, name, None) for name in ('image_loss', 'segment_loss')),
+    ]
     factors = [getattr(loss, 'loss_weight', 1) for loss in losses if loss is not None]
     if factors and not any(factors):
-        raise ValueError(f'every loss of {type(model).__name__} has loss_weight=0: there is '
-                         'nothing to learn')
+        raise ValueError(
+            f'every loss of {type(model).__name__} has loss_weight=0: there is nothing to learn'
+        )
 
 
 def _check_negatives(runner: Runner) -> None:

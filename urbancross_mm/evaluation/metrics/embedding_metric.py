@@ -28,8 +28,9 @@ class EmbeddingMetric(BaseMetric):
 
     extra_fields: tuple[str, ...] = ()
 
-    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None,
-                 collect_dir: str | None = None) -> None:
+    def __init__(
+        self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -47,17 +48,26 @@ class EmbeddingMetric(BaseMetric):
         for sample in data_samples:
             for name in ('image_embeds', 'text_embeds'):
                 if name not in sample:
-                    raise KeyError(f'data sample {sample.get("img_id")!r} has no {name!r}: does '
-                                   "the model's predict set it?")
+                    raise KeyError(
+                        f'data sample {sample.get("img_id")!r} has no {name!r}: does '
+                        "the model's predict set it?"
+                    )
             if len(sample['text_ids']) != len(sample['text_embeds']):
-                raise ValueError(f'data sample {sample["img_id"]!r} has {len(sample["text_ids"])} '
-                                 f'text ids but {len(sample["text_embeds"])} text embeddings')
-            self.results.append(dict(
-                {name: list(sample[name]) for name in self.extra_fields},
-                img_id=sample['img_id'], img_path=sample.get('img_path'),
-                domain=sample.get('domain') or '',
-                image_embeds=_own(sample['image_embeds']),
-                text_ids=list(sample['text_ids']), text_embeds=_own(sample['text_embeds'])))
+                raise ValueError(
+                    f'data sample {sample["img_id"]!r} has {len(sample["text_ids"])} '
+                    f'text ids but {len(sample["text_embeds"])} text embeddings'
+                )
+            self.results.append(
+                dict(
+                    {name: list(sample[name]) for name in self.extra_fields},
+                    img_id=sample['img_id'],
+                    img_path=sample.get('img_path'),
+                    domain=sample.get('domain') or '',
+                    image_embeds=_own(sample['image_embeds']),
+                    text_ids=list(sample['text_ids']),
+                    text_embeds=_own(sample['text_embeds']),
+                )
+            )
 
     def evaluate(self, size: int) -> dict:
         """Collect from all ranks and compute; see :meth:`mmengine.evaluator.BaseMetric.evaluate`.
@@ -85,10 +95,10 @@ class EmbeddingMetric(BaseMetric):
                 finite.
         """
         if not results:
-            raise ValueError(
-                f'{type(self).__name__} collected no sample: is the data set empty?')
-        results = sorted(results, key=lambda result: (
-            isinstance(result['img_id'], str), result['img_id']))
+            raise ValueError(f'{type(self).__name__} collected no sample: is the data set empty?')
+        results = sorted(
+            results, key=lambda result: (isinstance(result['img_id'], str), result['img_id'])
+        )
         check_image_ids((result['img_id'], result['img_path']) for result in results)
         _check_unlocated(results)
         _check_finite(results)
@@ -105,21 +115,28 @@ def _check_unlocated(results: list[dict]) -> None:
             continue
         # Another batch may round an embedding differently, to 1e-3 in half precision.
         if (one - other).norm() > 0.02 * one.norm():
-            raise ValueError(f'two images have the img_id {result["img_id"]!r}: ids must be unique '
-                             'over all annotation files that are loaded together')
+            raise ValueError(
+                f'two images have the img_id {result["img_id"]!r}: ids must be unique '
+                'over all annotation files that are loaded together'
+            )
 
 
 def _check_finite(results: list[dict]) -> None:
     images = {result['img_id']: result['image_embeds'] for result in results}
-    texts = {f'text id {text_id} of {result["img_id"]!r}': embeds for result in results
-             for text_id, embeds in zip(result['text_ids'], result['text_embeds'])}
+    texts = {
+        f'text id {text_id} of {result["img_id"]!r}': embeds
+        for result in results
+        for text_id, embeds in zip(result['text_ids'], result['text_embeds'])
+    }
     for name, embeds in (('image', images), ('text', texts)):
         finite = torch.stack(list(embeds.values())).isfinite().all(dim=1) if embeds else ()
         broken = [row for row, is_finite in enumerate(finite) if not is_finite]
         if broken:
             shown = ', '.join(str(list(embeds)[row]) for row in broken[:5])
-            raise ValueError(f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or '
-                             f'infinity, first rows {broken[:5]}: {shown}')
+            raise ValueError(
+                f'{len(broken)} of {len(embeds)} {name} embeddings hold NaN or '
+                f'infinity, first rows {broken[:5]}: {shown}'
+            )
 
 
 def _own(embeds: Tensor) -> Tensor:

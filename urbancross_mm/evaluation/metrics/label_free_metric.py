@@ -51,13 +51,23 @@ class LabelFreeMetric(EmbeddingMetric):
 
     default_prefix = 'label_free'
 
-    def __init__(self, target: str | None = None, temperature: float = 0.0, scale: float = 100.0,
-                 k: int = 10, max_items: int = 2000, collect_device: str = 'cpu',
-                 prefix: str | None = None, collect_dir: str | None = None) -> None:
+    def __init__(
+        self,
+        target: str | None = None,
+        temperature: float = 0.0,
+        scale: float = 100.0,
+        k: int = 10,
+        max_items: int = 2000,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         if temperature < 0 or scale <= 0 or k < 1 or max_items < 3:
-            raise ValueError('temperature must be at least 0, scale positive, k at least 1 and '
-                             f'max_items at least 3, got {temperature}, {scale}, {k}, {max_items}')
+            raise ValueError(
+                'temperature must be at least 0, scale positive, k at least 1 and '
+                f'max_items at least 3, got {temperature}, {scale}, {k}, {max_items}'
+            )
         self.target = target
         self.temperature = temperature
         self.scale = scale
@@ -82,23 +92,33 @@ class LabelFreeMetric(EmbeddingMetric):
         others = [result for result in results if self.target not in (None, result['domain'])]
         if not mine:
             domains = sorted({result['domain'] for result in results})
-            raise ValueError(f'no sample is of the target domain {self.target!r}; the samples are '
-                             f'of {", ".join(map(repr, domains))}')
+            raise ValueError(
+                f'no sample is of the target domain {self.target!r}; the samples are '
+                f'of {", ".join(map(repr, domains))}'
+            )
         images, texts = _distinct(mine)
         metrics = self._score(images, texts)
         if others:
             other_images, other_texts = _distinct(others)
-            for name, source, target in (('image', other_images, images),
-                                         ('text', other_texts, texts)):
+            for name, source, target in (
+                ('image', other_images, images),
+                ('text', other_texts, texts),
+            ):
                 metrics[f'a_distance_{name}'] = label_free.proxy_a_distance(source, target)
         shown = 'all domains' if self.target is None else f'target domain {self.target}'
-        print_log(f'LabelFreeMetric: {len(images)} pictures, {len(texts)} distinct texts of '
-                  f'{shown}; no pair is read', logger='current')
+        print_log(
+            f'LabelFreeMetric: {len(images)} pictures, {len(texts)} distinct texts of '
+            f'{shown}; no pair is read',
+            logger='current',
+        )
         return metrics
 
     def _score(self, images: Tensor, texts: Tensor) -> dict[str, float]:
-        metrics = dict(agreement=label_free.structure_agreement(
-            images, texts, self.temperature, self.max_items))
+        metrics = dict(
+            agreement=label_free.structure_agreement(
+                images, texts, self.temperature, self.max_items
+            )
+        )
         for side, queries, gallery in (('i2t', images, texts), ('t2i', texts, images)):
             metrics[f'entropy_{side}'] = label_free.retrieval_entropy(queries, gallery, self.scale)
             metrics[f'hubness_{side}'] = label_free.hubness(queries, gallery, self.k)
@@ -108,9 +128,14 @@ class LabelFreeMetric(EmbeddingMetric):
 def _distinct(results: list[dict]) -> tuple[Tensor, Tensor]:
     """Each picture and each distinct text once, in the order of their ids."""
     images = {result['img_id']: result['image_embeds'] for result in results}
-    texts = {text_id: embeds for result in results
-             for text_id, embeds in zip(result['text_ids'], result['text_embeds'])}
+    texts = {
+        text_id: embeds
+        for result in results
+        for text_id, embeds in zip(result['text_ids'], result['text_embeds'])
+    }
     if not texts:
         raise ValueError(f'{len(images)} pictures, but no text was encoded')
-    return (torch.stack(list(images.values())),
-            torch.stack([texts[text_id] for text_id in sorted(texts)]))
+    return (
+        torch.stack(list(images.values())),
+        torch.stack([texts[text_id] for text_id in sorted(texts)]),
+    )

@@ -75,10 +75,18 @@ class RecallAtK(EmbeddingMetric):
     default_prefix = 'retrieval'
     extra_fields = ('caption_text_ids',)
 
-    def __init__(self, topk: int | Sequence[int] = (1, 5, 10), ties: str = 'expected',
-                 equal_captions: bool = False, per_domain: bool = True, chunk_size: int = 1024,
-                 collect_device: str = 'cpu', prefix: str | None = None,
-                 collect_dir: str | None = None, extra: str | Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        topk: int | Sequence[int] = (1, 5, 10),
+        ties: str = 'expected',
+        equal_captions: bool = False,
+        per_domain: bool = True,
+        chunk_size: int = 1024,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+        extra: str | Sequence[str] = (),
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.topk = tuple(topk) if isinstance(topk, Iterable) else (topk,)
         if not self.topk or not all(map(_is_length, self.topk)):
@@ -114,18 +122,26 @@ class RecallAtK(EmbeddingMetric):
             for domain in domains:
                 inside = _only(galleries, domain)
                 if len(inside.caption_text):
-                    metrics.update({f'{domain}/{name}': value
-                                    for name, value in self._rank(inside).items()})
+                    metrics.update(
+                        {f'{domain}/{name}': value for name, value in self._rank(inside).items()}
+                    )
         self._log_protocol(galleries, domains)
         return metrics
 
     def _rank(self, data: _Galleries) -> dict[str, float]:
-        gallery = (data.image_embeds, data.text_embeds[data.caption_text],
-                   *self._right_pairs(data), self.chunk_size)
+        gallery = (
+            data.image_embeds,
+            data.text_embeds[data.caption_text],
+            *self._right_pairs(data),
+            self.chunk_size,
+        )
         i2t, t2i = ranking.bidirectional_ranks(*gallery, distractors=True)
         sides = {'i2t': i2t, 't2i': t2i}
-        metrics = {f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
-                   for side, ranks in sides.items() for k in self.topk}
+        metrics = {
+            f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
+            for side, ranks in sides.items()
+            for k in self.topk
+        }
         metrics['mR'] = sum(metrics.values()) / len(metrics)
         for side, ranks in sides.items():
             values = ranking.rank_values(ranks, self.ties)
@@ -136,8 +152,9 @@ class RecallAtK(EmbeddingMetric):
                 metrics[f'{side}_MRR'] = 100 * float(means.mean())
         if 'mAP' in self.extra:
             both = average_precision.average_precisions(*gallery, ties=self.ties)
-            metrics.update({f'{side}_mAP': 100 * float(values.mean())
-                            for side, values in zip(sides, both)})
+            metrics.update(
+                {f'{side}_mAP': 100 * float(values.mean()) for side, values in zip(sides, both)}
+            )
         metrics['num_images'] = len(data.image_embeds)
         metrics['num_texts'] = len(data.caption_text)
         return metrics
@@ -158,7 +175,9 @@ class RecallAtK(EmbeddingMetric):
         print_log(
             f'RecallAtK: {len(data.image_embeds)} pictures{distractors}, {len(data.caption_text)} '
             f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
-            f'right for a caption is {right}, ties {self.ties}', logger='current')
+            f'right for a caption is {right}, ties {self.ties}',
+            logger='current',
+        )
 
 
 def _is_length(k: object) -> bool:
@@ -172,8 +191,10 @@ def _assemble(results: list[dict]) -> _Galleries:
     for result in results:
         known = images.setdefault(result['img_id'], result)
         if sorted(known['caption_text_ids']) != sorted(result['caption_text_ids']):
-            raise ValueError(f'image {result["img_id"]!r} comes twice, with other captions: each '
-                             'image belongs in one annotation file, with all its captions')
+            raise ValueError(
+                f'image {result["img_id"]!r} comes twice, with other captions: each '
+                'image belongs in one annotation file, with all its captions'
+            )
         for text_id, embeds in zip(result['text_ids'], result['text_embeds']):
             texts.setdefault(text_id, embeds)
     row_of_text = {text_id: row for row, text_id in enumerate(texts)}
@@ -181,17 +202,24 @@ def _assemble(results: list[dict]) -> _Galleries:
     for row, (img_id, image) in enumerate(images.items()):
         for text_id in image['caption_text_ids']:
             if text_id not in row_of_text:
-                raise ValueError(f'a caption of picture {img_id!r} (text id {text_id}) was never '
-                                 'encoded: no sample carries it in text_ids')
+                raise ValueError(
+                    f'a caption of picture {img_id!r} (text id {text_id}) was never '
+                    'encoded: no sample carries it in text_ids'
+                )
             caption_image.append(row)
             caption_text.append(row_of_text[text_id])
     if not caption_image:
-        raise ValueError(f'none of {len(images)} images has a caption, so nothing can be ranked: '
-                         'load them with ImageTextDataset')
+        raise ValueError(
+            f'none of {len(images)} images has a caption, so nothing can be ranked: '
+            'load them with ImageTextDataset'
+        )
     return _Galleries(
         torch.stack([image['image_embeds'] for image in images.values()]),
-        [image['domain'] for image in images.values()], torch.stack(list(texts.values())),
-        torch.tensor(caption_image), torch.tensor(caption_text))
+        [image['domain'] for image in images.values()],
+        torch.stack(list(texts.values())),
+        torch.tensor(caption_image),
+        torch.tensor(caption_text),
+    )
 
 
 def _only(data: _Galleries, domain: str) -> _Galleries:
@@ -199,5 +227,10 @@ def _only(data: _Galleries, domain: str) -> _Galleries:
     inside = torch.tensor([name == domain for name in data.image_domains])
     kept = inside[data.caption_image]
     new_row = inside.long().cumsum(0) - 1
-    return _Galleries(data.image_embeds[inside], [domain] * int(inside.sum()), data.text_embeds,
-                      new_row[data.caption_image[kept]], data.caption_text[kept])
+    return _Galleries(
+        data.image_embeds[inside],
+        [domain] * int(inside.sum()),
+        data.text_embeds,
+        new_row[data.caption_image[kept]],
+        data.caption_text[kept],
+    )

@@ -10,7 +10,14 @@ from urbancross_mm.models.encoders.segment_tower import SegmentTower
 from urbancross_mm.models.encoders.text import GRUTextEncoder, TextCNNEncoder
 
 __all__ = [
-    'BackboneEncoder', 'BaseEncoder', 'FeatureEncoder', 'GRUTextEncoder',
-    'HuggingFaceImageEncoder', 'HuggingFaceTextEncoder', 'OpenCLIPImageEncoder',
-    'OpenCLIPTextEncoder', 'SegmentTower', 'TextCNNEncoder',
+    'BackboneEncoder',
+    'BaseEncoder',
+    'FeatureEncoder',
+    'GRUTextEncoder',
+    'HuggingFaceImageEncoder',
+    'HuggingFaceTextEncoder',
+    'OpenCLIPImageEncoder',
+    'OpenCLIPTextEncoder',
+    'SegmentTower',
+    'TextCNNEncoder',
 ]

@@ -14,7 +14,14 @@ from urbancross_mm.models.encoders.clip_weights import SCHEMAS, find_weights, lo
 CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
 # What open_clip, timm and transformers raise where a config does not fit.
 BUILD_ERRORS = (
-    OSError, RuntimeError, KeyError, TypeError, AttributeError, AssertionError, ValueError)
+    OSError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ValueError,
+)
 
 
 def build_clip(
@@ -84,7 +91,8 @@ def model_config(model_name: str | None, model_cfg: dict[str, Any] | None) -> di
     lacking = [key for key in CONFIG_KEYS if key not in cfg]
     if lacking:
         raise ValueError(
-            f"{what} has no {', '.join(lacking)}; it holds {', '.join(cfg) or 'nothing'}")
+            f'{what} has no {", ".join(lacking)}; it holds {", ".join(cfg) or "nothing"}'
+        )
     return cfg
 
 
@@ -106,7 +114,8 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
     named = tag and not os.path.isfile(tag)
     found = open_clip.get_pretrained_cfg(name.replace('/', '-'), tag) if named else {}
     return {
-        **cfg, 'pretrained': None,
+        **cfg,
+        'pretrained': None,
         'force_quick_gelu': bool(cfg.get('force_quick_gelu') or found.get('quick_gelu')),
     }
 
@@ -118,11 +127,13 @@ def _named_config(model_name: str | None) -> dict[str, Any]:
         raise ValueError('an open_clip encoder needs model_name or model_cfg, got neither')
     try:
         cfg = open_clip.get_model_config(
-            model_name if model_name.startswith(SCHEMAS) else model_name.replace('/', '-'))
+            model_name if model_name.startswith(SCHEMAS) else model_name.replace('/', '-')
+        )
     except OSError as error:
         raise FileNotFoundError(
             f'no open_clip_config.json of the open_clip model {model_name!r} ({reason(error)}): '
-            'give a folder that holds it, or connect once') from error
+            'give a folder that holds it, or connect once'
+        ) from error
     except (ValueError, AttributeError) as error:
         raise ValueError(
             f'the open_clip_config.json of {model_name!r} cannot be read: {reason(error)}'
@@ -130,8 +141,10 @@ def _named_config(model_name: str | None) -> dict[str, Any]:
     if not isinstance(cfg, dict):
         raise ValueError(_unknown_name(model_name))
     # The weights come from the file of the whole model alone.
-    for tower, key, switch in (('vision_cfg', 'timm_model_name', 'timm_model_pretrained'),
-                               ('text_cfg', 'hf_model_name', 'hf_model_pretrained')):
+    for tower, key, switch in (
+        ('vision_cfg', 'timm_model_name', 'timm_model_pretrained'),
+        ('text_cfg', 'hf_model_name', 'hf_model_pretrained'),
+    ):
         if cfg.get(tower, {}).get(key):
             cfg[tower][switch] = False
     return cfg
@@ -148,7 +161,8 @@ def _build(cfg: dict[str, Any], what: str) -> nn.Module:
         return open_clip.CustomTextCLIP(**options)
     except BUILD_ERRORS as error:
         raise ValueError(
-            f'open_clip cannot build {what}: {type(error).__name__}: {reason(error)}') from error
+            f'open_clip cannot build {what}: {type(error).__name__}: {reason(error)}'
+        ) from error
 
 
 def _check_text_tower(hf_name: str | None, what: str) -> None:
@@ -160,13 +174,16 @@ def _check_text_tower(hf_name: str | None, what: str) -> None:
     try:
         AutoConfig.from_pretrained(hf_name, trust_remote_code=False)
     except ValueError as error:
-        raise ValueError(f'the text tower {hf_name!r} of the open_clip model {what} cannot be '
-                         f'used: {reason(error)}') from error
+        raise ValueError(
+            f'the text tower {hf_name!r} of the open_clip model {what} cannot be '
+            f'used: {reason(error)}'
+        ) from error
     except OSError as error:
         raise FileNotFoundError(
             f'the text tower of the open_clip model {what} is {hf_name!r} of the Hugging Face hub, '
             f'which is not on this machine ({reason(error)}): connect once, or give a model_cfg '
-            'whose hf_model_name is a local folder; --sample runs without it') from error
+            'whose hf_model_name is a local folder; --sample runs without it'
+        ) from error
 
 
 def _unknown_name(model_name: str) -> str:

@@ -17,9 +17,14 @@ SCHEMAS = ('hf-hub:', 'local-dir:')
 WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
 # Under which open_clip saves into a folder, best first.
 FOLDER_WEIGHTS = (
-    'open_clip_model.safetensors', 'open_clip_pytorch_model.safetensors',
-    'open_clip_pytorch_model.bin', 'open_clip_pytorch_model.pth', 'model.safetensors',
-    'pytorch_model.bin', 'pytorch_model.pth', 'model.pth',
+    'open_clip_model.safetensors',
+    'open_clip_pytorch_model.safetensors',
+    'open_clip_pytorch_model.bin',
+    'open_clip_pytorch_model.pth',
+    'model.safetensors',
+    'pytorch_model.bin',
+    'pytorch_model.pth',
+    'model.pth',
 )
 # Of both towers together; and what OpenAI's models say about themselves among their weights.
 JOINT = ('logit_scale', 'logit_bias')
@@ -110,9 +115,13 @@ def _converted(model: nn.Module, weights: dict[str, Any]) -> dict[str, Any]:
         weights = convert_to_custom_text_state_dict(weights)
     own = model.state_dict()
     # CoCa's decoder is not part of the towers; transformers used to save its position ids.
-    weights = {name: one for name, one in weights.items()
-               if name not in NO_WEIGHTS and not name.startswith('text_decoder.')
-               and (name in own or not name.endswith('.position_ids'))}
+    weights = {
+        name: one
+        for name, one in weights.items()
+        if name not in NO_WEIGHTS
+        and not name.startswith('text_decoder.')
+        and (name in own or not name.endswith('.position_ids'))
+    }
     resize_pos_embed(weights, model)
     resize_text_pos_embed(weights, model)
     return {**weights, **{name: own[name] for name in JOINT if name in own}}
@@ -122,17 +131,25 @@ def _folder_weights(model_name: str) -> str | None:
     schema, _, place = model_name.partition(':')
     if schema == 'hf-hub':
         return _download_folder(model_name, place)
-    names = sorted(path.name for path in Path(place).iterdir()
-                   if path.suffix in WEIGHT_SUFFIXES and path.is_file())
+    names = sorted(
+        path.name
+        for path in Path(place).iterdir()
+        if path.suffix in WEIGHT_SUFFIXES and path.is_file()
+    )
     named = [name for name in FOLDER_WEIGHTS if name in names]
     if not names:
-        print_log(f'{place!r} holds no weights: {model_name!r} starts from random ones',
-                  logger='current', level=logging.WARNING)
+        print_log(
+            f'{place!r} holds no weights: {model_name!r} starts from random ones',
+            logger='current',
+            level=logging.WARNING,
+        )
         return None
     if not named and len(names) > 1:
-        raise ValueError(f'the folder of {model_name!r} holds several weights files '
-                         f'({", ".join(names[:4])}), none under a name of open_clip '
-                         f'({FOLDER_WEIGHTS[0]}): set pretrained to one of them')
+        raise ValueError(
+            f'the folder of {model_name!r} holds several weights files '
+            f'({", ".join(names[:4])}), none under a name of open_clip '
+            f'({FOLDER_WEIGHTS[0]}): set pretrained to one of them'
+        )
     return os.path.join(place, (named or names)[0])
 
 
@@ -145,7 +162,8 @@ def _download_folder(model_name: str, repository: str) -> str:
         raise FileNotFoundError(
             f'the weights of {model_name!r} are not on this machine and could not be downloaded '
             f'({reason(error)}): connect once, or set pretrained to a local .pt or '
-            '.safetensors file; --sample runs without weights') from error
+            '.safetensors file; --sample runs without weights'
+        ) from error
 
 
 def _download(model_name: str, tag: str) -> tuple[str, bool]:

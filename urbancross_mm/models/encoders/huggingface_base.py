@@ -18,8 +18,16 @@ POOLS = ('mean', 'cls', 'pooler')
 # Models of one tower that AutoModel would fill up to two, or rob of its projection.
 OWN_CLASSES = ('EncoderModel', 'WithProjection')
 LOAD_ERRORS = (
-    OSError, ValueError, TypeError, AttributeError, RuntimeError, KeyError, ImportError, EOFError,
-    pickle.UnpicklingError, SafetensorError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    KeyError,
+    ImportError,
+    EOFError,
+    pickle.UnpicklingError,
+    SafetensorError,
 )
 
 
@@ -51,16 +59,22 @@ class HuggingFaceEncoder(BaseEncoder):
         self.model = self._tower(model)
         self.inputs = tuple(inspect.signature(self.model.forward).parameters)
         if self.input_name not in self.inputs:
-            raise ValueError(f'the transformers model at {path!r} is a {type(model).__name__}, '
-                             f'which reads no {self.modality}')
+            raise ValueError(
+                f'the transformers model at {path!r} is a {type(model).__name__}, '
+                f'which reads no {self.modality}'
+            )
         self.model.is_init = True  # mmengine's init_weights must not draw new weights
         head = getattr(model, self.head_name, None) if pool == 'pooler' else None
         self.head = nn.Identity() if head is None else head
-        self._projects_first = head is not None and \
-            model.config.model_type in self.first_token_families
+        self._projects_first = (
+            head is not None and model.config.model_type in self.first_token_families
+        )
         mine = {id(weight) for weight in self.parameters()}
-        self._missing = {name: weight for name, weight in model.named_parameters()
-                         if name in missing and id(weight) in mine}
+        self._missing = {
+            name: weight
+            for name, weight in model.named_parameters()
+            if name in missing and id(weight) in mine
+        }
 
     def _tower(self, model: nn.Module) -> nn.Module:
         return getattr(model, self.tower_name, model)
@@ -86,15 +100,19 @@ class HuggingFaceEncoder(BaseEncoder):
         do not train; those that they depend on must come from the folder.
         """
         missing, self._missing = self._missing, {}
-        asked = [weight for weight in (missing.values() if frozen else self.parameters())
-                 if weight.requires_grad]
+        asked = [
+            weight
+            for weight in (missing.values() if frozen else self.parameters())
+            if weight.requires_grad
+        ]
         feats, used = self._first_pass(probe, asked)
         unused = {id(weight) for weight in asked if id(weight) not in used}
         lost = [name for name, weight in missing.items() if id(weight) not in unused]
         if lost:
             raise ValueError(
                 f'the folder {self.path!r} lacks {len(lost)} weights that pool={self.pool!r} '
-                f'needs: {", ".join(lost[:3])}')
+                f'needs: {", ".join(lost[:3])}'
+            )
         for weight in asked:
             weight.requires_grad_(id(weight) not in unused)
         return feats.shape[-1]
@@ -114,7 +132,8 @@ class HuggingFaceEncoder(BaseEncoder):
         except (TypeError, RuntimeError, AssertionError, IndexError) as error:
             raise ValueError(
                 f'the {type(self.model).__name__} at {self.path!r} cannot encode {self.modality} '
-                f'of shape {tuple(probe.shape)}: {_first_line(error)}') from error
+                f'of shape {tuple(probe.shape)}: {_first_line(error)}'
+            ) from error
 
     def _own_feature(self, out: Any) -> Tensor:
         """The feature that the model was trained to give, projection included."""
@@ -124,7 +143,8 @@ class HuggingFaceEncoder(BaseEncoder):
         if feats is None:
             raise ValueError(
                 f"pool='pooler' takes the model's own feature, and the {type(self.model).__name__} "
-                f"at {self.path!r} has none: set pool to 'mean' or 'cls'")
+                f"at {self.path!r} has none: set pool to 'mean' or 'cls'"
+            )
         return self.head(feats.flatten(1))
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -166,7 +186,8 @@ def load_model(path: str, allow_download: bool) -> tuple[nn.Module, set[str]]:
     try:
         config, _ = transformers.PretrainedConfig.get_config_dict(path, **options)
         model, info = _class_for(config).from_pretrained(
-            path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **options)
+            path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **options
+        )
         return model, set(info['missing_keys'])
     except LOAD_ERRORS as error:
         reason = _first_line(error)
@@ -203,6 +224,6 @@ def _train_last(model: nn.Module, count: int) -> None:
     if not 0 <= count <= len(blocks):
         raise ValueError(f'trainable_layers must lie in [0, {len(blocks)}], got {count}')
     earlier = [p for p in model.parameters() if p.requires_grad]
-    kept = {id(p) for block in blocks[len(blocks) - count:] for p in block.parameters()}
+    kept = {id(p) for block in blocks[len(blocks) - count :] for p in block.parameters()}
     for weight in earlier:
         weight.requires_grad_(id(weight) in kept)

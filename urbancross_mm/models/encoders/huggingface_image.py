@@ -73,8 +73,9 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
         Returns:
             Tensor: One vector an image.
         """
-        out = self.model(**self._patches(image) if self._reads_patches
-                         else dict(pixel_values=image))
+        out = self.model(
+            **self._patches(image) if self._reads_patches else dict(pixel_values=image)
+        )
         if self.pool == 'pooler':
             return self._own_feature(out)
         states = out.last_hidden_state  # (N, L, C), of convolutions (N, C, H, W)
@@ -92,5 +93,7 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
         tiles = image.unflatten(3, (grid[1], side)).unflatten(2, (grid[0], side))
         rows = tiles.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
         return dict(
-            pixel_values=rows, attention_mask=torch.ones_like(rows[..., 0], dtype=torch.long),
-            spatial_shapes=torch.tensor([grid] * len(image), device=image.device))
+            pixel_values=rows,
+            attention_mask=torch.ones_like(rows[..., 0], dtype=torch.long),
+            spatial_shapes=torch.tensor([grid] * len(image), device=image.device),
+        )

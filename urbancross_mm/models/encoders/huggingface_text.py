@@ -135,13 +135,16 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             return self._pool(tokens, mask)
         lengths, order = mask.sum(dim=1).sort(stable=True)
         sizes = lengths.unique_consecutive(return_counts=True)[1].tolist()
-        parts = [self._pool(tokens[rows, :length], mask[rows, :length])
-                 for rows, length in zip(order.split(sizes), lengths.unique().tolist())]
+        parts = [
+            self._pool(tokens[rows, :length], mask[rows, :length])
+            for rows, length in zip(order.split(sizes), lengths.unique().tolist())
+        ]
         return torch.cat(parts)[order.argsort()]
 
     def _pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        attended = {} if self._unmasked or not self._takes_mask else \
-            dict(attention_mask=mask.long())
+        attended = (
+            {} if self._unmasked or not self._takes_mask else dict(attention_mask=mask.long())
+        )
         out = self.model(input_ids=tokens, **attended, **self._segments(tokens))
         if self.pool == 'pooler':
             return self._own_feature(out)
@@ -159,7 +162,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         """
         longest = min(6, self.max_tokens or 6)
         rows = torch.full((2, longest), int(self.pad_id == 0))
-        rows[0, longest // 2:] = self.pad_id
+        rows[0, longest // 2 :] = self.pad_id
         alone, padded = self.pooled(rows[:1])[0], self.pooled(rows)[0]
         return not bool((alone - padded).norm() <= 1e-4 * alone.norm())
 
@@ -181,8 +184,10 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         mask = self.attention_mask(tokens)
         length = int(mask.sum(dim=1).max()) if len(mask) else 1
         if self.max_tokens is not None and length > self.max_tokens:
-            raise ValueError(f'the text model at {self.path!r} reads {self.max_tokens} tokens, got '
-                             f'{length}: set max_length of its tokenizer')
+            raise ValueError(
+                f'the text model at {self.path!r} reads {self.max_tokens} tokens, got '
+                f'{length}: set max_length of its tokenizer'
+            )
         if self._unmasked:
             missing = max(self.max_tokens - tokens.shape[1], 0)
             tokens = nn.functional.pad(tokens, (0, missing), value=self.pad_id)
@@ -206,8 +211,11 @@ def _max_tokens(model: nn.Module) -> int | None:
     """How many tokens the model has a table of positions for, None for any number."""
     count = getattr(model.config, 'max_position_embeddings', None) or 0
     # Rotary and relative positions have no table; BART's has two rows more.
-    tables = [part for part in model.modules() if isinstance(part, nn.Embedding)
-              and 0 < count <= part.num_embeddings <= count + 2]
+    tables = [
+        part
+        for part in model.modules()
+        if isinstance(part, nn.Embedding) and 0 < count <= part.num_embeddings <= count + 2
+    ]
     if not tables:
         return None
     # RoBERTa and MPNet count positions from behind their padding id.

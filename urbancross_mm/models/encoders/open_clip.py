@@ -79,8 +79,14 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            model_name, pretrained, model_cfg, frozen, grad_checkpointing, init_cfg,
-            force_quick_gelu=force_quick_gelu, image_size=image_size,
+            model_name,
+            pretrained,
+            model_cfg,
+            frozen,
+            grad_checkpointing,
+            init_cfg,
+            force_quick_gelu=force_quick_gelu,
+            image_size=image_size,
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -126,8 +132,14 @@ class OpenCLIPTextEncoder(_OpenCLIPEncoder):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            model_name, pretrained, model_cfg, frozen, grad_checkpointing, init_cfg,
-            force_quick_gelu=force_quick_gelu, context_length=context_length,
+            model_name,
+            pretrained,
+            model_cfg,
+            frozen,
+            grad_checkpointing,
+            init_cfg,
+            force_quick_gelu=force_quick_gelu,
+            context_length=context_length,
         )
 
     def forward(self, text: Tensor) -> Tensor:

@@ -130,8 +130,10 @@ class GRUTextEncoder(_WordEncoder):
             Tensor: One vector a text.
         """
         packed = pack_padded_sequence(
-            self.dropout(self.words(tokens)), self.lengths(tokens).cpu(),
-            batch_first=True, enforce_sorted=False,
+            self.dropout(self.words(tokens)),
+            self.lengths(tokens).cpu(),
+            batch_first=True,
+            enforce_sorted=False,
         )
         states, last = self.gru(packed)
         return self._pool(states, last)
@@ -208,7 +210,9 @@ class TextCNNEncoder(_WordEncoder):
         # texts have as many windows as words whatever the padding.
         feats = [
             conv(nn.functional.pad(words, (0, size - 1)))
-            .relu().masked_fill(beyond.unsqueeze(1), 0.0).amax(dim=-1)
+            .relu()
+            .masked_fill(beyond.unsqueeze(1), 0.0)
+            .amax(dim=-1)
             for conv, size in zip(self.convs, self.kernel_sizes)
         ]
         return torch.cat(feats, dim=-1)

@@ -10,5 +10,12 @@ from urbancross_mm.models.heads.retrieval_head import (
     select_ids,
 )
 
-__all__ = ['BatchIds', 'DomainAdversarialHead', 'RetrievalHead', 'batch_ids', 'gather_ids',
-           'positives', 'select_ids']
+__all__ = [
+    'BatchIds',
+    'DomainAdversarialHead',
+    'RetrievalHead',
+    'batch_ids',
+    'gather_ids',
+    'positives',
+    'select_ids',
+]

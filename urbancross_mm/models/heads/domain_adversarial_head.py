@@ -58,8 +58,12 @@ class DomainAdversarialHead(BaseModule):
         hidden = self.hidden_dim or embed_dim
         for modality in ('both',) if self.shared else modalities:
             self.discriminators[modality] = nn.Sequential(
-                nn.Linear(embed_dim, hidden), nn.ReLU(),
-                nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+                nn.Linear(embed_dim, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, 1),
+            )
 
     def set_coefficient(self, coefficient: float) -> None:
         """Change the factor of the reversed gradient.

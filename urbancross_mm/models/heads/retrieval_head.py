@@ -99,8 +99,11 @@ class RetrievalHead(BaseModule):
         _check_rows(image_embeds, text_embeds, ids, len(data_samples))
         segments = None if segment_embeds is None else self._gathered(segment_embeds[ids.owners])
         return self.pair_losses(
-            self._gathered(image_embeds[ids.owners]), self._gathered(text_embeds),
-            positives(gather_ids(ids) if self.gather else ids, self.equal_captions), segments)
+            self._gathered(image_embeds[ids.owners]),
+            self._gathered(text_embeds),
+            positives(gather_ids(ids) if self.gather else ids, self.equal_captions),
+            segments,
+        )
 
     def pair_losses(
         self,
@@ -135,8 +138,7 @@ class RetrievalHead(BaseModule):
         return all_gather(embeds, with_grad=True) if self.gather else embeds
 
 
-def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | None = None
-              ) -> Tensor:
+def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | None = None) -> Tensor:
     """Which texts are right for which pictures.
 
     Args:
@@ -154,7 +156,8 @@ def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | Non
     if not equal_captions:
         return contrastive.positive_mask(ids.image_keys, texts.image_keys)
     return contrastive.positive_mask(
-        ids.image_keys, texts.image_keys, ids.caption_ids, texts.text_ids)
+        ids.image_keys, texts.image_keys, ids.caption_ids, texts.text_ids
+    )
 
 
 def select_ids(ids: BatchIds, rows: Tensor) -> BatchIds:
@@ -223,7 +226,8 @@ def gather_ids(ids: BatchIds) -> BatchIds:
     widths = all_gather(ids.owners.new_tensor([ids.caption_ids.shape[1]]))
     width = int(widths.max())
     captions = pad(ids.caption_ids, (0, width - ids.caption_ids.shape[1]), value=-1)
-    columns = all_gather_rows(torch.cat(
-        [ids.image_keys[:, None], ids.text_ids[:, None], captions], dim=1))
+    columns = all_gather_rows(
+        torch.cat([ids.image_keys[:, None], ids.text_ids[:, None], captions], dim=1)
+    )
     owners = torch.arange(len(columns), device=columns.device)
     return BatchIds(owners, columns[:, 0], columns[:, 1], columns[:, 2:])

@@ -13,7 +13,14 @@ from urbancross_mm.models.losses.weighted_domain_adversarial_loss import (
 )
 
 __all__ = [
-    'BaseAdaptationLoss', 'BaseRetrievalLoss', 'CrossDomainTripletLoss', 'DomainDistanceLoss',
-    'InfoNCELoss', 'OptimalTransportPairingLoss', 'PairwiseRankingLoss', 'PseudoPairLoss',
-    'SigLIPLoss', 'WeightedDomainAdversarialLoss',
+    'BaseAdaptationLoss',
+    'BaseRetrievalLoss',
+    'CrossDomainTripletLoss',
+    'DomainDistanceLoss',
+    'InfoNCELoss',
+    'OptimalTransportPairingLoss',
+    'PairwiseRankingLoss',
+    'PseudoPairLoss',
+    'SigLIPLoss',
+    'WeightedDomainAdversarialLoss',
 ]

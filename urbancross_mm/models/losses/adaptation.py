@@ -45,5 +45,7 @@ class BaseAdaptationLoss(BaseModule):
         """
         with torch.autocast(batch.source_image.device.type, enabled=False):
             terms = self.compute(batch)
-        return {name: self.loss_weight * value if 'loss' in name else value
-                for name, value in terms.items()}
+        return {
+            name: self.loss_weight * value if 'loss' in name else value
+            for name, value in terms.items()
+        }

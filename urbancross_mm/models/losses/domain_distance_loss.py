@@ -40,6 +40,7 @@ class DomainDistanceLoss(BaseAdaptationLoss):
         return {
             f'loss_distance_{modality}': self.distance(
                 scale * getattr(batch, f'source_{modality}'),
-                scale * getattr(batch, f'target_{modality}'))
+                scale * getattr(batch, f'target_{modality}'),
+            )
             for modality in ('image', 'text')
         }

@@ -25,9 +25,7 @@ class _ClampAbove(torch.autograd.Function):
         return x.clamp(max=bound)
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, grad: Tensor
-    ) -> tuple[Tensor, None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         return torch.where((x <= ctx.bound) | (grad > 0), grad, torch.zeros_like(grad)), None
 
@@ -65,9 +63,7 @@ class InfoNCELoss(BaseRetrievalLoss):
                 f'init_scale must lie in (0, max_scale], got {init_scale} with {max_scale}'
             )
         self.log_bound = math.log(max_scale)
-        self.logit_scale = nn.Parameter(
-            torch.tensor(math.log(init_scale)), requires_grad=learnable
-        )
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)), requires_grad=learnable)
 
     @property
     def scale(self) -> Tensor:

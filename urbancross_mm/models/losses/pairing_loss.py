@@ -50,8 +50,10 @@ class BasePairingLoss(BaseAdaptationLoss):
     ) -> None:
         super().__init__(loss_weight)
         if not 0 <= min_items <= memory_size:
-            raise ValueError(f'min_items must lie in [0, memory_size], got {min_items} with '
-                             f'memory_size={memory_size}')
+            raise ValueError(
+                f'min_items must lie in [0, memory_size], got {min_items} with '
+                f'memory_size={memory_size}'
+            )
         self.memory_size = memory_size
         self.min_items = min_items
         self.scale = scale
@@ -82,22 +84,28 @@ class BasePairingLoss(BaseAdaptationLoss):
         with torch.no_grad():
             pairs = self.pairing(inner_product(all_images, all_texts))  # (N, M)
         count = len(images)
-        loss = (soft_cross_entropy(self.scale * by_image, pairs[:count])
-                + soft_cross_entropy(self.scale * by_text, pairs[:, :len(texts)].t())) / 2
+        loss = (
+            soft_cross_entropy(self.scale * by_image, pairs[:count])
+            + soft_cross_entropy(self.scale * by_text, pairs[:, : len(texts)].t())
+        ) / 2
         mass = pairs[:count] / pairs[:count].sum(dim=1, keepdim=True).clamp(min=1e-30)
         return {'loss_pairing': loss, 'pairing_confidence': mass.amax(dim=1).mean()}
 
     def _tell_the_wait(self, count: int) -> None:
         steps = -(-self.min_items // count)
         if steps > PATIENCE:
-            print_log(f'{type(self).__name__} is 0 for the first {steps} steps, until '
-                      f'min_items={self.min_items} are remembered, {count} a step: a run of no '
-                      'more steps does not adapt', 'current', logging.WARNING)
+            print_log(
+                f'{type(self).__name__} is 0 for the first {steps} steps, until '
+                f'min_items={self.min_items} are remembered, {count} a step: a run of no '
+                'more steps does not adapt',
+                'current',
+                logging.WARNING,
+            )
 
     def _remember(self, images: Tensor, texts: Tensor) -> None:
         """Newest first; a view never changes under a graph, since the memory has none."""
         for memory, new in ((self.images, images), (self.texts, texts)):
-            memory.copy_(torch.cat([new.to(memory), memory])[:self.memory_size])
+            memory.copy_(torch.cat([new.to(memory), memory])[: self.memory_size])
         self.filled.fill_(min(int(self.filled) + len(images), self.memory_size))
 
 
@@ -153,8 +161,9 @@ class PseudoPairLoss(BasePairingLoss):
     def __init__(self, neighbours: int = 10, share: float = 1.0, **kwargs: float) -> None:
         super().__init__(**kwargs)
         if neighbours < 0 or not 0 < share <= 1:
-            raise ValueError(f'neighbours must be at least 0 and share in (0, 1], got '
-                             f'{neighbours} and {share}')
+            raise ValueError(
+                f'neighbours must be at least 0 and share in (0, 1], got {neighbours} and {share}'
+            )
         self.neighbours = neighbours
         self.share = share
 

@@ -41,9 +41,7 @@ class SigLIPLoss(BaseRetrievalLoss):
         super().__init__(loss_weight)
         if init_scale <= 0:
             raise ValueError(f'init_scale must be positive, got {init_scale}')
-        self.logit_scale = nn.Parameter(
-            torch.tensor(math.log(init_scale)), requires_grad=learnable
-        )
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)), requires_grad=learnable)
         self.logit_bias = nn.Parameter(torch.tensor(float(init_bias)), requires_grad=learnable)
 
     def diagnostics(self) -> dict[str, Tensor]:

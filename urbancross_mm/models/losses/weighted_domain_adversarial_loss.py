@@ -68,9 +68,9 @@ class WeightedDomainAdversarialLoss(BaseAdaptationLoss):
         for modality in self.modalities:
             source = self.head(getattr(batch, f'source_{modality}'), modality)
             target = self.head(getattr(batch, f'target_{modality}'), modality)
-            terms[f'loss_domain_{modality}'] = (
-                self._cross_entropy(source, torch.ones_like(source), batch.w_source)
-                + self._cross_entropy(target, torch.zeros_like(target), batch.w_target))
+            terms[f'loss_domain_{modality}'] = self._cross_entropy(
+                source, torch.ones_like(source), batch.w_source
+            ) + self._cross_entropy(target, torch.zeros_like(target), batch.w_target)
             accuracies += [(source > 0).float().mean(), (target < 0).float().mean()]
         terms['domain_acc'] = 100 * torch.stack(accuracies).mean()
         return terms

@@ -29,8 +29,7 @@ class BaseRetriever(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any
-                              ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """An adapted checkpoint is one of the plain recipe: its losses' weights are passed over."""
         if not hasattr(self, 'adaptation'):
             for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
@@ -134,9 +133,7 @@ class BaseRetriever(BaseModel):
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
 
-def split_texts(
-    text_embeds: Tensor, data_samples: list[RetrievalDataSample]
-) -> tuple[Tensor, ...]:
+def split_texts(text_embeds: Tensor, data_samples: list[RetrievalDataSample]) -> tuple[Tensor, ...]:
     """Cut the texts of a batch into those of each sample.
 
     Args:

@@ -79,7 +79,8 @@ class DomainAdaptiveRetriever(BaseRetriever):
         self.target = target
         self.paired_loss = paired_loss
         self.adaptation = torch.nn.ModuleList(
-            build_part(loss, 'adaptation loss') for loss in losses)
+            build_part(loss, 'adaptation loss') for loss in losses
+        )
         for loss in self.adaptation:
             if not isinstance(loss, BaseAdaptationLoss):
                 raise ValueError(f'{type(loss).__name__} is no adaptation loss')
@@ -87,8 +88,7 @@ class DomainAdaptiveRetriever(BaseRetriever):
         self.selector = None if selector is None else MODELS.build(selector)
         self._snapshot = FrozenSnapshot(start, getattr(self.selector, 'cache_images', False))
         # The source may have had another loss, so its head is not needed either.
-        self.optional_prefixes = (
-            EXTRA, 'head.', *getattr(self.retriever, 'optional_prefixes', ()))
+        self.optional_prefixes = (EXTRA, 'head.', *getattr(self.retriever, 'optional_prefixes', ()))
         if not paired_loss:
             for name in UNUSED_WITHOUT_PAIRS:
                 # DistributedDataParallel stops at weights that get no gradient.
@@ -161,8 +161,10 @@ class DomainAdaptiveRetriever(BaseRetriever):
         device = next(iter(inputs.values())).device
         ids = batch_ids(data_samples, device)
         if len(ids.owners) != len(data_samples):
-            raise ValueError(f'adaptation needs one text a picture, got {len(ids.owners)} texts '
-                             f'for {len(data_samples)} pictures')
+            raise ValueError(
+                f'adaptation needs one text a picture, got {len(ids.owners)} texts '
+                f'for {len(data_samples)} pictures'
+            )
         check_pairs(data_samples, self.target)
         mine = torch.tensor([s.domain == self.target for s in data_samples], device=device)
         local = embed_domains(self.retriever, inputs, mine, segments=self.paired_loss)
@@ -171,8 +173,9 @@ class DomainAdaptiveRetriever(BaseRetriever):
         is_target = self._gather_domains(mine, data_samples)
         return self._terms(embeds, view, gather_ids(ids), is_target)
 
-    def _terms(self, embeds: dict[str, Tensor], view: Tensor, ids: BatchIds, is_target: Tensor
-               ) -> dict[str, Tensor]:
+    def _terms(
+        self, embeds: dict[str, Tensor], view: Tensor, ids: BatchIds, is_target: Tensor
+    ) -> dict[str, Tensor]:
         """Losses over all ranks."""
         source, target = (~is_target).nonzero()[:, 0], is_target.nonzero()[:, 0]
         rows, w_source, w_target = self._select(view[source], view[target])
@@ -181,23 +184,39 @@ class DomainAdaptiveRetriever(BaseRetriever):
         equal_captions = head is None or head.equal_captions
         pairs = positives(select_ids(ids, chosen), equal_captions)
         batch = DomainBatch(
-            embeds['image_embeds'][chosen], embeds['text_embeds'][chosen],
-            embeds['image_embeds'][target], embeds['text_embeds'][target], pairs, w_source,
-            w_target, positives(select_ids(ids, chosen), equal_captions, select_ids(ids, target)))
+            embeds['image_embeds'][chosen],
+            embeds['text_embeds'][chosen],
+            embeds['image_embeds'][target],
+            embeds['text_embeds'][target],
+            pairs,
+            w_source,
+            w_target,
+            positives(select_ids(ids, chosen), equal_captions, select_ids(ids, target)),
+        )
         terms: dict[str, Tensor] = {}
         if self.paired_loss:
             segments = embeds.get('segment_embeds')
-            terms.update(head.pair_losses(
-                batch.source_image, batch.source_text, pairs,
-                None if segments is None else segments[chosen]))
+            terms.update(
+                head.pair_losses(
+                    batch.source_image,
+                    batch.source_text,
+                    pairs,
+                    None if segments is None else segments[chosen],
+                )
+            )
         for loss in self.adaptation:
             add_terms(terms, loss(batch))
         add_terms(terms, dict(source_ratio=view.new_tensor(len(chosen) / len(source))))
         check_finite(terms)
         return terms
 
-    def _view(self, inputs: dict[str, Tensor], local: dict[str, Tensor], ids: BatchIds,
-              data_samples: list[RetrievalDataSample]) -> Tensor:
+    def _view(
+        self,
+        inputs: dict[str, Tensor],
+        local: dict[str, Tensor],
+        ids: BatchIds,
+        data_samples: list[RetrievalDataSample],
+    ) -> Tensor:
         """What the selector compares, (B, D)."""
         if self.selector is None:
             return local['image_embeds'].detach()
@@ -206,10 +225,10 @@ class DomainAdaptiveRetriever(BaseRetriever):
         image = text = None
         if self.selector.features != 'text':
             image = self._snapshot.encode_image(
-                self.retriever, inputs['image'], [sample.img_id for sample in data_samples])
+                self.retriever, inputs['image'], [sample.img_id for sample in data_samples]
+            )
         if self.selector.features != 'image':
-            text = self._snapshot.encode_text(
-                self.retriever, inputs['text'], ids.text_ids.tolist())
+            text = self._snapshot.encode_text(self.retriever, inputs['text'], ids.text_ids.tolist())
         return self.selector.view(image, text)
 
     def _select(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -217,8 +236,9 @@ class DomainAdaptiveRetriever(BaseRetriever):
         if self.selector is not None:
             return self.selector.select(source, target)
         rows = torch.arange(len(source), device=source.device)
-        return rows, *(domain.new_full((len(domain),), 1 / len(domain))
-                       for domain in (source, target))
+        return rows, *(
+            domain.new_full((len(domain),), 1 / len(domain)) for domain in (source, target)
+        )
 
     def _gather_domains(self, mine: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
@@ -227,24 +247,24 @@ class DomainAdaptiveRetriever(BaseRetriever):
             raise ValueError(
                 f'a batch needs samples of the target {self.target!r} and of a source, got the '
                 f'domains {sorted({sample.domain for sample in data_samples})}: use '
-                'CrossDomainSampler with the same names')
+                'CrossDomainSampler with the same names'
+            )
         return flags
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Weights are named as in the wrapped retriever."""
         for name in [name for name in state_dict if name.startswith(prefix)]:
-            rest = name[len(prefix):]
+            rest = name[len(prefix) :]
             if not rest.startswith((INNER, EXTRA, 'data_preprocessor.')):
                 state_dict[f'{prefix}{INNER}{rest}'] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _strip_inner(module: torch.nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
-                 ) -> None:
+def _strip_inner(
+    module: torch.nn.Module, state_dict: dict[str, Tensor], prefix: str, *args: Any
+) -> None:
     """Name the weights as in the wrapped retriever."""
     begin = prefix + INNER
     for name in list(state_dict):
         value = state_dict.pop(name)  # popped and put back, so that the order stays
-        state_dict[prefix + name[len(begin):] if name.startswith(begin) else name] = value
+        state_dict[prefix + name[len(begin) :] if name.startswith(begin) else name] = value

@@ -23,12 +23,16 @@ def check_pairs(data_samples: Sequence[RetrievalDataSample], target: str) -> Non
     """
     for sample in data_samples:
         if bool(sample.caption_text_ids) == (sample.domain == target):
-            role, want, has = ('target', 'UnpairedDataset', 'with') if sample.domain == target \
+            role, want, has = (
+                ('target', 'UnpairedDataset', 'with')
+                if sample.domain == target
                 else ('source', 'ImageTextDataset', 'without')
+            )
             raise ValueError(
                 f'model.target={target!r}, and so {sample.img_id} of the domain '
                 f'{sample.domain!r} is of the {role}, but it comes {has} its captions: name the '
-                f'same target in model and sampler, and load the {role} with {want}')
+                f'same target in model and sampler, and load the {role} with {want}'
+            )
 
 
 def add_terms(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
@@ -43,8 +47,10 @@ def add_terms(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
     """
     twice = sorted(terms.keys() & more.keys())
     if twice:
-        raise ValueError(f'two losses have the same terms {twice}: the second would replace the '
-                         'first, so name each kind of loss once')
+        raise ValueError(
+            f'two losses have the same terms {twice}: the second would replace the '
+            'first, so name each kind of loss once'
+        )
     terms.update(more)
 
 
@@ -62,4 +68,5 @@ def check_finite(terms: dict[str, Tensor]) -> None:
         bad = [name for name, value in terms.items() if not torch.isfinite(value)]
         raise FloatingPointError(
             f'{", ".join(f"{name}={terms[name].item()}" for name in bad)}: training diverged; '
-            'lower the learning rate or the loss weight, or clip the gradient')
+            'lower the learning rate or the loss weight, or clip the gradient'
+        )

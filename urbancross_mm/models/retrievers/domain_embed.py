@@ -12,8 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from urbancross_mm.models.retrievers.base import BaseRetriever
 
 
-def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target: Tensor,
-                  segments: bool = True) -> dict[str, Tensor]:
+def embed_domains(
+    retriever: BaseRetriever, inputs: dict[str, Tensor], is_target: Tensor, segments: bool = True
+) -> dict[str, Tensor]:
     """Embed the samples of both domains, row by row as they came.
 
     BatchNorm would give both domains the statistics of their mixture, and keep those for the test,
@@ -50,12 +51,15 @@ def embed_domains(retriever: BaseRetriever, inputs: dict[str, Tensor], is_target
     return {name: torch.cat([source[name], target[name]])[order] for name in source}
 
 
-def _embed(retriever: BaseRetriever, inputs: dict[str, Tensor], segments: bool
-           ) -> dict[str, Tensor]:
+def _embed(
+    retriever: BaseRetriever, inputs: dict[str, Tensor], segments: bool
+) -> dict[str, Tensor]:
     if segments:
         return retriever.embed(inputs)
-    return dict(image_embeds=retriever.encode_image(inputs['image']),
-                text_embeds=retriever.encode_text(inputs['text']))
+    return dict(
+        image_embeds=retriever.encode_image(inputs['image']),
+        text_embeds=retriever.encode_text(inputs['text']),
+    )
 
 
 def batch_norms(module: nn.Module) -> list[_BatchNorm]:
@@ -82,8 +86,11 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
     for layer in layers:
         layer.momentum = 0.0
     # Without a momentum the number of batches is the weight of what is remembered.
-    counts = {layer: layer.num_batches_tracked.clone() for layer, momentum in zip(layers, before)
-              if momentum is None and layer.num_batches_tracked is not None}
+    counts = {
+        layer: layer.num_batches_tracked.clone()
+        for layer, momentum in zip(layers, before)
+        if momentum is None and layer.num_batches_tracked is not None
+    }
     try:
         yield
     finally:

@@ -127,14 +127,12 @@ class UrbanCross(CrossModalRetriever):
             )
         return embeds
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """A checkpoint saved without segments starts the segment tower from its image tower."""
         image, segment = f'{prefix}image_encoder.', f'{prefix}segment_encoder.encoder.'
         if self.segment_encoder.copies_image_tower and not any(
             key.startswith(segment) for key in state_dict
         ):
             for key in [key for key in state_dict if key.startswith(image)]:
-                state_dict[segment + key[len(image):]] = state_dict[key]
+                state_dict[segment + key[len(image) :]] = state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -63,8 +63,10 @@ class FrozenSnapshot:
         for img_id, checksum in zip(img_ids, _checksums(image)):
             first = self._checksums.setdefault(img_id, checksum)
             if not math.isclose(first, checksum, rel_tol=1e-9, abs_tol=1e-6):
-                raise ValueError(f'cache_images=True, but the picture {img_id} changes between '
-                                 'epochs: the pipeline augments it, so set cache_images=False')
+                raise ValueError(
+                    f'cache_images=True, but the picture {img_id} changes between '
+                    'epochs: the pipeline augments it, so set cache_images=False'
+                )
         return _through(self._images, image, img_ids, encode)
 
     @torch.no_grad()
@@ -98,9 +100,12 @@ class FrozenSnapshot:
             snapshot = deepcopy(model)
             snapshot.head = None  # embedding needs no loss, and the source may have had another
             if self.start is None:
-                print_log('FrozenSnapshot: no starting checkpoint is named (config key `start`), '
-                          'so it takes the present weights; a resumed run will not have them',
-                          'current', logging.WARNING)
+                print_log(
+                    'FrozenSnapshot: no starting checkpoint is named (config key `start`), '
+                    'so it takes the present weights; a resumed run will not have them',
+                    'current',
+                    logging.WARNING,
+                )
             else:
                 weights = read_state_dict(self.start)
                 refuse_other_model(snapshot, weights, self.start)
@@ -141,8 +146,9 @@ def _checksums(image: Tensor) -> list[float]:
     return sums.tolist()
 
 
-def _through(cache: dict, rows: Tensor, keys: Sequence, encode: Callable[[Tensor], Tensor]
-             ) -> Tensor:
+def _through(
+    cache: dict, rows: Tensor, keys: Sequence, encode: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Encode the rows whose keys are new, each key once, and look the others up."""
     new = {key: place for place, key in enumerate(keys) if key not in cache}
     if new:

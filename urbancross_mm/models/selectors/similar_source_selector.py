@@ -53,8 +53,9 @@ class SimilarSourceSelector:
             if value not in known:
                 raise ValueError(f'SimilarSourceSelector: {value!r} is not one of {known}')
         if not 0 < ratio <= 1 or not 0 <= floor <= 1:
-            raise ValueError(f'ratio must lie in (0, 1] and floor in [0, 1], got {ratio} and '
-                             f'{floor}')
+            raise ValueError(
+                f'ratio must lie in (0, 1] and floor in [0, 1], got {ratio} and {floor}'
+            )
         self.features = features
         self.encoders = encoders
         self.mode = mode
@@ -73,9 +74,11 @@ class SimilarSourceSelector:
             ValueError: If the ratio changes between windows.
         """
         if self.mode == 'window' and stage.stage > 0 and stage.ratio != self.ratio:
-            raise ValueError(f"mode='window' needs one ratio for all stages, got {stage.ratio} "
-                             f'after {self.ratio}: set the ratio of SourceCurriculumHook to '
-                             "dict(schedule='table', table=[0.2])")
+            raise ValueError(
+                f"mode='window' needs one ratio for all stages, got {stage.ratio} "
+                f'after {self.ratio}: set the ratio of SourceCurriculumHook to '
+                "dict(schedule='table', table=[0.2])"
+            )
         self.stage, self.ratio = stage.stage, stage.ratio
 
     def view(self, image_embeds: Tensor | None, text_embeds: Tensor | None) -> Tensor:
@@ -111,4 +114,5 @@ class SimilarSourceSelector:
             Selection: Indices (k,), ``w_source`` (k,) and ``w_target`` (T,).
         """
         return selection.select_similar(
-            source, target, self.ratio, self.mode, self.stage, self.floor)
+            source, target, self.ratio, self.mode, self.stage, self.floor
+        )
