@@ -24,7 +24,6 @@ import timing  # before torch: it pins the threads, and finds the package
 from mmengine.config import Config
 from PIL import Image
 
-from urbancross_mm.apis.curation_export import ExportStage
 from urbancross_mm.curation import (
     BaseStage,
     CaptionStage,
@@ -39,9 +38,10 @@ from urbancross_mm.curation import (
     Workplace,
     run_stage,
 )
-from urbancross_mm.curation.segment_choice import on_white
-from urbancross_mm.datasets.sample_world import make_sample
+from urbancross_mm.curation.segments.segment_choice import on_white
+from urbancross_mm.curation.stages.export_stage import ExportStage
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.toy.world import make_sample
 from urbancross_mm.utils.images import read_image
 
 RECIPE = Path(__file__).resolve().parents[1] / 'configs' / 'curation' / 'urbancross.py'

@@ -63,9 +63,9 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small converted sample world in ``data/sample``, one for all workers."""
     from tests.runs import ROOT
     from urbancross_mm.apis import load_config
-    from urbancross_mm.apis.curation import run_curation
-    from urbancross_mm.datasets.converters import convert_sample
-    from urbancross_mm.datasets.sample_world import make_sample
+    from urbancross_mm.curation.core.run import run_curation
+    from urbancross_mm.toy.convert import convert_sample
+    from urbancross_mm.toy.world import make_sample
 
     folder = tmp_path_factory.getbasetemp() / 'sample_world'
     root = folder / 'data' / 'sample'

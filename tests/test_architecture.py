@@ -9,21 +9,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'urbancross_mm'
-LAYERS = {
-    'utils': 0,
-    'registry': 0,
-    'version': 0,
-    'functional': 1,
-    'structures': 1,
-    'engine': 2,
-    'datasets': 2,
-    'models': 2,
-    'evaluation': 2,
-    'search': 2,
-    'visualization': 2,
-    'curation': 2,
-    'apis': 3,
-}
+LAYERS = [  # from the bottom up; a part imports itself and what stands below its layer
+    {'registry', 'utils', 'version'},
+    {'functional', 'structures'},
+    {'engine', 'datasets', 'models', 'evaluation', 'visualization'},
+    {'inference', 'toy'},
+    {'apis', 'curation', 'serving'},
+    {'experiments'},
+]
+LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 ALLOWED_IN_FUNCTIONAL = {
     'torch',
     'numpy',
@@ -78,7 +72,7 @@ def test_imports_point_down(path: Path) -> None:
         if names[0] != 'urbancross_mm' or len(names) == 1:
             continue
         other = names[1]
-        lower = LAYERS[other] < LAYERS[part]
+        lower = LAYER_OF[other] < LAYER_OF[part]
         assert other == part or lower, f'{path.relative_to(ROOT)} imports {module}'
 
 
@@ -132,10 +126,37 @@ def test_no_file_is_a_stub() -> None:
         ), path
 
 
-def test_every_tool_puts_the_clone_on_the_path_first() -> None:
-    for path in (ROOT / 'tools').rglob('*.py'):
-        text = path.read_text()
-        insert = text.find('sys.path.insert(0, str(Path(__file__)')
-        assert 0 < insert < text.find('urbancross_mm import') or insert > 0, path
-        depth = len(path.relative_to(ROOT).parts) - 1
-        assert f'.parents[{depth}]' in text, path
+def test_every_part_has_a_layer() -> None:
+    parts = {part_of(path) for path in FILES} - {'__init__'}
+    assert parts <= LAYER_OF.keys(), sorted(parts - LAYER_OF.keys())
+
+
+def test_one_utils_only() -> None:
+    strays = [path for path in FILES if path.name in ('utils.py', 'helpers.py', 'common.py')]
+    assert not strays
+
+
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'tools').rglob('*.py')), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_tool_puts_the_clone_on_the_path_before_it_imports(path: Path) -> None:
+    nodes = ast.parse(path.read_text()).body
+    depth = len(path.relative_to(ROOT).parts) - 1
+    inserts = [
+        node.lineno
+        for node in nodes
+        if ast.unparse(node)
+        == f'sys.path.insert(0, str(Path(__file__).resolve().parents[{depth}]))'
+    ]
+    imports = [
+        node.lineno
+        for node in nodes
+        for name in [getattr(node, 'module', None) or '', *(a.name for a in _aliases(node))]
+        if name.split('.')[0] == 'urbancross_mm'
+    ]
+    assert inserts, f'{path} does not put its clone on the path'
+    assert not imports or inserts[0] < min(imports)
+
+
+def _aliases(node: ast.stmt) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.Import) else []

@@ -73,7 +73,7 @@ def main() -> int:
         int: 1 if a picture failed; a dropped one is no failure.
     """
     args = parse_args()
-    from urbancross_mm.apis.curation import load_curation, run_curation
+    from urbancross_mm.curation.core.run import load_curation, run_curation
 
     reports = run_curation(
         load_curation(args.config, args.cfg_options),

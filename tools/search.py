@@ -20,7 +20,7 @@ from urbancross_mm.apis import (  # noqa: E402
     read_query,
     resolve_checkpoint,
 )
-from urbancross_mm.apis.pictures import find_images  # noqa: E402
+from urbancross_mm.inference.image_files import find_images  # noqa: E402
 from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402

@@ -24,7 +24,7 @@ from urbancross_mm.apis import (  # noqa: E402
     resolve_checkpoint,
     use_bfloat16,
 )
-from urbancross_mm.apis.config import model_of  # noqa: E402
+from urbancross_mm.inference.config import model_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 

@@ -21,7 +21,7 @@ from urbancross_mm.apis import (  # noqa: E402
     set_resume,
     use_bfloat16,
 )
-from urbancross_mm.apis.config import nested_dicts  # noqa: E402
+from urbancross_mm.inference.config import nested_dicts  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 
 

@@ -112,7 +112,7 @@ WEIGHT_INITIALIZERS = _child('weight initializer', MMENGINE_WEIGHT_INITIALIZERS,
 EVALUATORS = _child('evaluator', MMENGINE_EVALUATORS, 'evaluation')
 VISBACKENDS = _child('vis_backend', MMENGINE_VISBACKENDS, 'visualization')
 TOKENIZERS = Registry('tokenizer', scope=SCOPE, locations=[f'{SCOPE}.datasets'])
-INDEXES = Registry('index', scope=SCOPE, locations=[f'{SCOPE}.search'])
+INDEXES = Registry('index', scope=SCOPE, locations=[f'{SCOPE}.inference.index'])
 CURATION = Registry('curation part', scope=SCOPE, locations=[f'{SCOPE}.curation'])
 
 __all__ = [

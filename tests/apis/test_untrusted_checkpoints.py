@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from tests.carriers import Carrier
 from tests.runs import forget_runs, run, small_config
 from urbancross_mm.apis import RetrievalInferencer, build_runner, resolve_start, set_resume
-from urbancross_mm.curation.scorers import RetrieverScorer
-from urbancross_mm.models.selectors.frozen_snapshot import FrozenSnapshot
+from urbancross_mm.curation.captions.scorers import RetrieverScorer
+from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
 
 RECIPE = 'urbancross_finland_no-segments.py'
 

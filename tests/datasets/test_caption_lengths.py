@@ -19,7 +19,7 @@ from urbancross_mm.datasets.tokenizers import (
     VocabTokenizer,
 )
 from urbancross_mm.datasets.transforms.text import TokenizeText
-from urbancross_mm.datasets.verification import verify
+from urbancross_mm.datasets.verification.verify import verify
 
 WORDS = ['road', 'red', 'a', 'greenhouse', 'Ä', '!', '🛰', 'x-ray']
 

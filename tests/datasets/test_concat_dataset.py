@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import ConcatDataset, ImageTextDataset, UnpairedDataset
 from urbancross_mm.datasets.concat_dataset import check_unique_ids
-from urbancross_mm.datasets.verification import verify
+from urbancross_mm.datasets.verification.verify import verify
 from urbancross_mm.registry import DATASETS
 
 IGNORED = ['dataset', 'domain', 'split']

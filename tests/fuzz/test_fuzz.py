@@ -23,20 +23,20 @@ from PIL import Image
 from tests.fuzz import sound
 from tests.fuzz.mutate import mutate
 from urbancross_mm.apis import load_config
-from urbancross_mm.curation.map_files import MapThings, read_map_file
-from urbancross_mm.curation.rasters import Raster
-from urbancross_mm.curation.records import Manifest, Record
+from urbancross_mm.curation.core.records import Manifest, Record
+from urbancross_mm.curation.geo.map_files import MapThings, read_map_file
+from urbancross_mm.curation.geo.rasters import Raster
 from urbancross_mm.datasets import ImageTextDataset, VocabTokenizer
 from urbancross_mm.datasets.converters import (
+    image_folder,
     karpathy,
-    picture_folder,
     precomp,
     segment_folders,
     urbancross,
 )
 from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.feature_file import open_features
-from urbancross_mm.datasets.verification import verify
+from urbancross_mm.datasets.verification.verify import verify
 from urbancross_mm.structures import Gallery
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 from urbancross_mm.utils.checkpoints import read_checkpoint
@@ -125,8 +125,8 @@ def convert_karpathy(path: Path) -> None:
 
 
 def convert_folder(path: Path) -> None:
-    counts = picture_folder.convert(
-        picture_folder.Options(
+    counts = image_folder.convert(
+        image_folder.Options(
             images=path.parent / 'images', texts=path, out=path.parent / 'out', name='x', force=True
         )
     )

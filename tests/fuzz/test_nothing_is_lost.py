@@ -12,11 +12,11 @@ import pytest
 
 from tests.datasets.converters.layouts import captions_of, write_precomp
 from tests.fuzz.mutate import mutate_bytes, mutate_json
-from urbancross_mm.datasets.annotation_file import load_annotations
 from urbancross_mm.datasets.converters import karpathy, precomp
 from urbancross_mm.datasets.converters.sources import Problems
 from urbancross_mm.datasets.converters.urbancross import read_rows
 from urbancross_mm.datasets.tokenizers import VocabTokenizer
+from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.utils.error_sentence import sentence_of
 from urbancross_mm.utils.text_files import parse_json
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apis.curated import curate, make_pictures
+from tests.curation.curated import curate, make_pictures
 
 
 @pytest.fixture

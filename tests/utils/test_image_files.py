@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from urbancross_mm.apis import list_pictures
-from urbancross_mm.curation.tile_sources import picture_files
-from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.curation.geo.tile_sources import picture_files
+from urbancross_mm.datasets.converters.images import PictureFolder
 from urbancross_mm.utils import image_files
 from urbancross_mm.utils.image_files import has_image_suffix, list_image_files
 

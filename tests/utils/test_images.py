@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from urbancross_mm.datasets.fingerprints import fingerprint
+from urbancross_mm.datasets.verification.fingerprints import fingerprint
 from urbancross_mm.utils.images import probe_image, read_class_map, read_image
 
 DEEP = 'has more than 8 bits a channel .*rescale it'

@@ -98,8 +98,8 @@ def main() -> int:
     """
     args = parse_args()
     # --help and a wrong word answer before the libraries take seconds to load.
-    from urbancross_mm.apis.cross_domain import MatrixSpec, Recipe, parse_methods, run_matrix
-    from urbancross_mm.apis.cross_domain.report import summary
+    from urbancross_mm.experiments import MatrixSpec, Recipe, parse_methods, run_matrix
+    from urbancross_mm.experiments.report import summary
 
     spec = MatrixSpec(
         tuple(args.domains),

@@ -32,7 +32,7 @@ from urbancross_mm.apis import (  # noqa: E402
     load_config,
     resolve_checkpoint,
 )
-from urbancross_mm.apis.cross_domain.testing_data import with_test_set_of  # noqa: E402
+from urbancross_mm.experiments.testing_data import with_test_set_of  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs, write_all  # noqa: E402

@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Describe."""
     args = parse_args()
-    from urbancross_mm.apis.dataset_card import (
+    from urbancross_mm.curation.card import (
         find_annotations,
         format_of,
         make_card,

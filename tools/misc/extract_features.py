@@ -21,7 +21,7 @@ from urbancross_mm.apis import (  # noqa: E402
     load_config,
     resolve_checkpoint,
 )
-from urbancross_mm.apis.features import extract_features  # noqa: E402
+from urbancross_mm.inference.feature_extraction import extract_features  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs  # noqa: E402

@@ -39,8 +39,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Make the sample and convert it."""
-    from urbancross_mm.datasets.converters import convert_sample
-    from urbancross_mm.datasets.sample_world import make_sample
+    from urbancross_mm.toy.convert import convert_sample
+    from urbancross_mm.toy.world import make_sample
 
     args = parse_args()
     summary = make_sample(

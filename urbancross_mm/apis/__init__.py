@@ -1,8 +1,5 @@
 """What a program calls: configs, runs, and inference."""
 
-from urbancross_mm.apis.config import apply_overlay, for_checkpoint, load_config, test_pipeline_of
-from urbancross_mm.apis.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
-from urbancross_mm.apis.pictures import list_pictures, read_query
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer
 from urbancross_mm.apis.runs import (
     add_common_arguments,
@@ -14,8 +11,16 @@ from urbancross_mm.apis.runs import (
     set_resume,
     use_bfloat16,
 )
-from urbancross_mm.apis.sample import SAMPLE_ROOT, ensure_sample
 from urbancross_mm.apis.work_dir import claim_work_dir
+from urbancross_mm.inference.config import (
+    apply_overlay,
+    for_checkpoint,
+    load_config,
+    test_pipeline_of,
+)
+from urbancross_mm.inference.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
+from urbancross_mm.inference.image_files import list_pictures, read_query
+from urbancross_mm.toy.ensure import SAMPLE_ROOT, ensure_sample
 
 __all__ = [
     'DomainEmbeds',

@@ -18,21 +18,21 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from urbancross_mm.apis.config import for_checkpoint, load_config, model_of, test_pipeline_of
-from urbancross_mm.apis.gallery_update import Reuse, encode_files
-from urbancross_mm.apis.image_metadata import join_metadata
-from urbancross_mm.apis.pictures import (
+from urbancross_mm.apis.runs import resolve_checkpoint
+from urbancross_mm.inference.config import for_checkpoint, load_config, model_of, test_pipeline_of
+from urbancross_mm.inference.gallery_update import Reuse, encode_files
+from urbancross_mm.inference.image_files import (
     PictureFiles,
     collate_pictures,
     find_images,
     picture_record,
 )
-from urbancross_mm.apis.runs import resolve_checkpoint
-from urbancross_mm.curation.weights import name_files
+from urbancross_mm.inference.image_metadata import join_metadata
 from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
 from urbancross_mm.structures import Gallery
 from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
 from urbancross_mm.utils.devices import usable_device
+from urbancross_mm.utils.weights import name_files
 
 
 class RetrievalInferencer:

@@ -14,11 +14,11 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from urbancross_mm.apis.config import LOADERS, load_config, model_of, nested_dicts
 from urbancross_mm.apis.run_settings import check_settings
-from urbancross_mm.apis.sample import ensure_sample
-from urbancross_mm.datasets.annotation_file import missing_data_message
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
+from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
+from urbancross_mm.structures.annotations import missing_data_message
+from urbancross_mm.toy.ensure import ensure_sample
 from urbancross_mm.utils.checkpoints import add_trust_argument, check_checkpoint, read_checkpoint
 from urbancross_mm.utils.options import ConfigOptions
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline

@@ -1,32 +1,40 @@
 """Making a data set from tiles: every stage, and their pipeline."""
 
-from urbancross_mm.curation.caption_stage import CaptionStage
-from urbancross_mm.curation.captioners import BaseCaptioner, TemplateCaptioner
-from urbancross_mm.curation.deduplicate_stage import DeduplicateStage
-from urbancross_mm.curation.filter_stage import FilterStage
-from urbancross_mm.curation.pipeline import run_stage
-from urbancross_mm.curation.records import DROPPED, FAILED, KEPT, Manifest, Outcome, Picture, Record
-from urbancross_mm.curation.refine_stage import RefineStage
-from urbancross_mm.curation.report import Report
-from urbancross_mm.curation.score_stage import ScoreStage
-from urbancross_mm.curation.scorers import BaseScorer, RetrieverScorer
-from urbancross_mm.curation.segment_stage import SegmentStage
-from urbancross_mm.curation.segmenters import (
+from urbancross_mm.curation.captions.captioners import BaseCaptioner, TemplateCaptioner
+from urbancross_mm.curation.captions.scorers import BaseScorer, RetrieverScorer
+from urbancross_mm.curation.captions.token_counters import (
+    BaseTokenCounter,
+    CLIPTokenCounter,
+    HuggingFaceTokenCounter,
+)
+from urbancross_mm.curation.captions.transformers_captioner import TransformersCaptioner
+from urbancross_mm.curation.core.pipeline import run_stage
+from urbancross_mm.curation.core.records import (
+    DROPPED,
+    FAILED,
+    KEPT,
+    Manifest,
+    Outcome,
+    Picture,
+    Record,
+)
+from urbancross_mm.curation.core.report import Report
+from urbancross_mm.curation.core.stage import BaseStage, CollectionStage, PictureStage, Workplace
+from urbancross_mm.curation.segments.segmenters import (
     BaseSegmenter,
     ColorSegmenter,
     GridSegmenter,
     SamSegmenter,
 )
-from urbancross_mm.curation.split_stage import SplitStage
-from urbancross_mm.curation.stage import BaseStage, CollectionStage, PictureStage, Workplace
-from urbancross_mm.curation.tag_stage import TagStage
-from urbancross_mm.curation.tile_stage import TileStage
-from urbancross_mm.curation.token_counters import (
-    BaseTokenCounter,
-    CLIPTokenCounter,
-    HuggingFaceTokenCounter,
-)
-from urbancross_mm.curation.transformers_captioner import TransformersCaptioner
+from urbancross_mm.curation.stages.caption_stage import CaptionStage
+from urbancross_mm.curation.stages.deduplicate_stage import DeduplicateStage
+from urbancross_mm.curation.stages.filter_stage import FilterStage
+from urbancross_mm.curation.stages.refine_stage import RefineStage
+from urbancross_mm.curation.stages.score_stage import ScoreStage
+from urbancross_mm.curation.stages.segment_stage import SegmentStage
+from urbancross_mm.curation.stages.split_stage import SplitStage
+from urbancross_mm.curation.stages.tag_stage import TagStage
+from urbancross_mm.curation.stages.tile_stage import TileStage
 
 __all__ = [
     'BaseCaptioner',

@@ -12,10 +12,10 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from urbancross_mm.datasets.annotation_file import load_annotations, missing_data_message
 from urbancross_mm.datasets.caption_lengths import remark_on_cut
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
+from urbancross_mm.structures.annotations import load_annotations, missing_data_message
 from urbancross_mm.utils.ids import stable_id
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.paths import safe_join

@@ -1,5 +1,16 @@
 """Retrievers and their parts."""
 
+from urbancross_mm.models.adaptation import (
+    BaseAdaptationLoss,
+    CrossDomainTripletLoss,
+    DomainAdaptiveRetriever,
+    DomainAdversarialHead,
+    DomainDistanceLoss,
+    OptimalTransportPairingLoss,
+    PseudoPairLoss,
+    SimilarSourceSelector,
+    WeightedDomainAdversarialLoss,
+)
 from urbancross_mm.models.build import build_part
 from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
 from urbancross_mm.models.encoders import (
@@ -14,27 +25,15 @@ from urbancross_mm.models.encoders import (
     SegmentTower,
     TextCNNEncoder,
 )
-from urbancross_mm.models.heads import DomainAdversarialHead, RetrievalHead
+from urbancross_mm.models.heads import RetrievalHead
 from urbancross_mm.models.losses import (
-    BaseAdaptationLoss,
     BaseRetrievalLoss,
-    CrossDomainTripletLoss,
-    DomainDistanceLoss,
     InfoNCELoss,
-    OptimalTransportPairingLoss,
     PairwiseRankingLoss,
-    PseudoPairLoss,
     SigLIPLoss,
-    WeightedDomainAdversarialLoss,
 )
 from urbancross_mm.models.necks import MaskedSegmentPool
-from urbancross_mm.models.retrievers import (
-    BaseRetriever,
-    CrossModalRetriever,
-    DomainAdaptiveRetriever,
-    UrbanCross,
-)
-from urbancross_mm.models.selectors import SimilarSourceSelector
+from urbancross_mm.models.retrievers import BaseRetriever, CrossModalRetriever, UrbanCross
 
 __all__ = [
     'BackboneEncoder',

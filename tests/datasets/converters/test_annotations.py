@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from urbancross_mm.datasets.annotation_file import load_annotations
-from urbancross_mm.datasets.converters import options, picture_folder
+from urbancross_mm.datasets.converters import image_folder, options
 from urbancross_mm.datasets.converters.annotations import (
     check_distinct_ids,
     counts_of,
@@ -15,6 +14,7 @@ from urbancross_mm.datasets.converters.annotations import (
     make_item,
     refuse_overwrite,
 )
+from urbancross_mm.structures.annotations import load_annotations
 
 METAINFO = dict(
     dataset='toy', domain='toy', split='train', generator='test.py', seed=0, sources={}, counts={}
@@ -110,7 +110,7 @@ def test_names_that_lead_out_of_the_folder_and_seeds_below_0(settings, message):
     folder = Path('x')
     for kind, more in (
         (options.Options, dict(root=folder)),
-        (picture_folder.Options, dict(images=folder, texts=folder)),
+        (image_folder.Options, dict(images=folder, texts=folder)),
     ):
         with pytest.raises(ValueError, match=message):
             kind(out=folder, **more, **settings)

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.datasets.converters.layouts import write_lines, write_picture
+from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.datasets.converters.classical_segments import Options, convert
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
-from urbancross_mm.utils.classical_masks import color_masks, grid_masks
 
 
 def fields(height: int = 60, width: int = 90) -> np.ndarray:

@@ -19,9 +19,9 @@ from tests.datasets.converters.layouts import (
     write_picture,
     write_precomp,
 )
-from urbancross_mm.datasets.annotation_file import load_annotations
 from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.precomp import Options, convert
+from urbancross_mm.structures.annotations import load_annotations
 
 TRAIN = [f'{kind}_{n}.jpg' for kind in ('airport', 'beach') for n in range(10)]
 TEST = ['airport_90.jpg', 'beach_91.jpg', '00013.jpg']

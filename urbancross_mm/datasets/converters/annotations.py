@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.datasets.annotation_file import SCHEMA, check_items
+from urbancross_mm.structures.annotations import SCHEMA, check_items
 from urbancross_mm.utils.files import check_outputs
 from urbancross_mm.version import __version__
 

@@ -15,12 +15,12 @@ from urbancross_mm.datasets.converters import options as common
 from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.utils.paths import check_relative
-from urbancross_mm.utils.splits import (
+from urbancross_mm.datasets.splits import (
     random_split,
     stratified_split,
     with_twins,
 )
+from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.text_files import read_lines
 
 CAPTIONS = 5

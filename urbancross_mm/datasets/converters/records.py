@@ -14,14 +14,14 @@ from urbancross_mm.datasets.converters.annotations import (
     make_item,
     refuse_overwrite,
 )
+from urbancross_mm.datasets.converters.images import Companions, PictureFolder, sibling
 from urbancross_mm.datasets.converters.options import Options
-from urbancross_mm.datasets.converters.pictures import Companions, PictureFolder, sibling
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
+from urbancross_mm.datasets.splits import split_hash
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
-from urbancross_mm.utils.splits import split_hash
 
 
 class RecordBuilder:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from urbancross_mm.datasets.converters.pictures import PictureFolder
+from urbancross_mm.datasets.converters.images import PictureFolder
 from urbancross_mm.datasets.converters.sam_masks import SOURCE as SAM
 from urbancross_mm.datasets.converters.sam_masks import (
     list_sam_files,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from urbancross_mm.datasets.annotation_file import load_annotations
-from urbancross_mm.datasets.converters.pictures import Companions
+from urbancross_mm.datasets.converters.images import Companions
+from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.utils.files import atomic_write
 
 Job = TypeVar('Job')

@@ -14,8 +14,8 @@ from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.datasets.converters.tables import Table, choose_columns
+from urbancross_mm.datasets.splits import country_split, with_twins
 from urbancross_mm.utils.paths import check_relative
-from urbancross_mm.utils.splits import country_split, with_twins
 from urbancross_mm.utils.text_files import read_lines
 
 SPLITS = ('train', 'val', 'test', 'finetune', 'finetune_val')

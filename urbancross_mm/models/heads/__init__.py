@@ -1,6 +1,5 @@
 """Heads: losses of a retriever."""
 
-from urbancross_mm.models.heads.domain_adversarial_head import DomainAdversarialHead
 from urbancross_mm.models.heads.retrieval_head import (
     BatchIds,
     RetrievalHead,
@@ -12,7 +11,6 @@ from urbancross_mm.models.heads.retrieval_head import (
 
 __all__ = [
     'BatchIds',
-    'DomainAdversarialHead',
     'RetrievalHead',
     'batch_ids',
     'gather_ids',

@@ -2,7 +2,6 @@
 
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
-from urbancross_mm.models.retrievers.domain_adaptive import DomainAdaptiveRetriever
 from urbancross_mm.models.retrievers.urbancross import UrbanCross
 
-__all__ = ['BaseRetriever', 'CrossModalRetriever', 'DomainAdaptiveRetriever', 'UrbanCross']
+__all__ = ['BaseRetriever', 'CrossModalRetriever', 'UrbanCross']

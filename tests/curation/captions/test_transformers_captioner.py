@@ -1,0 +1,242 @@
+"""Captions by random InstructBLIP, BLIP-2 and LLaVA models that were saved to disk."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.curation.captions import tiny_captioners as tiny
+from tests.curation.geo.places import make_place
+from urbancross_mm.curation import (
+    DROPPED,
+    FAILED,
+    CaptionStage,
+    Outcome,
+    TransformersCaptioner,
+    run_stage,
+)
+
+PICTURES = {
+    'a.png': dict(
+        focus=['amenity of school'],
+        around=['road of service', 'road of residential'],
+        label='airport',
+    ),
+    'b.png': dict(focus=[], around=[], label='parking_field'),
+    'c.png': dict(focus=['road of {service}'], around=[], label=None),
+}
+MAKERS = dict(instructblip=tiny.make_instructblip, blip2=tiny.make_blip2, llava=tiny.make_llava)
+PROMPTS = dict(
+    prompt='describe the tags : {geo_tags} in detail', prompt_without_tags='describe the image'
+)
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: make(tmp_path_factory.mktemp(name) / 'model') for name, make in MAKERS.items()}
+
+
+def captioner(folder: Path, **options) -> dict:
+    return {
+        **dict(
+            type='TransformersCaptioner',
+            path=str(folder),
+            chat=folder.parent.name.startswith('llava'),
+            generation=dict(num_beams=2, max_new_tokens=10),
+        ),
+        **PROMPTS,
+        **options,
+    }
+
+
+def captions(stage: CaptionStage, pictures, place) -> dict[str, list[str]]:
+    shutil.rmtree(place.out / 'manifest', ignore_errors=True)
+    stage.check(place)
+    kept, _ = run_stage(stage, pictures, place)
+    return {picture.name: picture.fields['captions'] for picture in kept}
+
+
+@pytest.mark.parametrize('kind', MAKERS)
+def test_a_batch_gets_the_captions_of_single_pictures(folders, kind: str, tmp_path: Path) -> None:
+    place, pictures = make_place(tmp_path, PICTURES)
+    whole = captions(CaptionStage(captioner(folders[kind]), 3), pictures, place)
+    assert whole == captions(CaptionStage(captioner(folders[kind]), 1), pictures, place)
+    words = {word for texts in whole.values() for text in texts for word in text.split()}
+    # Words, no marks of the tokenizer; and not the prompt said once more.
+    assert words <= set(tiny.WORDS) and not any('describe the' in one[0] for one in whole.values())
+    assert all(len(texts) == 1 and len(texts[0].split()) <= 10 for texts in whole.values())
+    assert len(set(map(tuple, whole.values()))) > 1
+
+
+def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, pictures, place, **options) -> list[str]:
+    """What the processor is given to read."""
+    stage, seen = CaptionStage(captioner(folder, **options), 3), []
+    stage.begin(place, [])
+    processor = stage.captioner.processor
+
+    def spy(images, text, **rest):
+        seen.extend(text)
+        return processor(images=images, text=text, **rest)
+
+    stage.captioner.processor, spy.apply_chat_template = spy, processor.apply_chat_template
+    stage.process(pictures, place)
+    return seen
+
+
+def test_the_prompt_carries_the_tags(folders, monkeypatch, tmp_path: Path) -> None:
+    place, pictures = make_place(tmp_path, PICTURES)
+    plain = asked(folders['instructblip'], monkeypatch, pictures, place)
+    assert plain == [
+        'describe the tags : amenity of school; surrounded by road of service, road of residential '
+        'in detail',
+        'describe the image',
+        'describe the tags : road of {service} in detail',
+    ]
+    chat = asked(
+        folders['llava'],
+        monkeypatch,
+        pictures,
+        place,
+        prompt='{label} : {geo_tags}',
+        prompt_without_tags='label {label}',
+    )
+    assert chat[0].startswith('USER: <image> airport : amenity of school; surrounded')
+    assert chat[1] == 'USER: <image> label parking field ASSISTANT:'
+
+
+def test_tags_and_pixels_change_the_caption(folders, tmp_path: Path) -> None:
+    place, pictures = make_place(
+        tmp_path,
+        {'a.png': PICTURES['a.png'], 'b.png': PICTURES['a.png'], 'c.png': PICTURES['b.png']},
+    )
+    shutil.copy(place.image_path(pictures[0]), place.image_path(pictures[2]))
+    found = captions(CaptionStage(captioner(folders['instructblip']), 3), pictures, place)
+    assert len({texts[0] for texts in found.values()}) == 3
+
+
+def test_what_a_caption_depends_on_stands_in_the_settings(folders, tmp_path: Path) -> None:
+    folder = folders['instructblip']
+    place, _ = make_place(tmp_path, {})
+
+    def settings(**options) -> dict:
+        return CaptionStage(captioner(folder, **options)).settings(place)
+
+    other = tiny.make_instructblip(tmp_path / 'other', seed=1)
+    twin = shutil.copytree(folder, tmp_path / 'twin')
+    assert settings() == settings(path=str(twin)) and str(folder) not in str(settings())
+    changes = [
+        dict(prompt='{geo_tags}'),
+        dict(prompt_without_tags='x'),
+        dict(path=str(other)),
+        dict(generation=dict(num_beams=1)),
+        dict(dtype='bfloat16'),
+        dict(chat=True),
+    ]
+    assert len({str(settings(**change)) for change in [{}, *changes]}) == 7
+    assert settings(seed=1) == settings()
+    assert CaptionStage(captioner(folder)).reads == ('sha', 'focus', 'around')
+    assert 'label' in CaptionStage(captioner(folder, prompt='{label}')).reads
+    hub = CaptionStage(captioner(folder, path='lab/model', revision='v2')).settings(place)
+    assert hub['weights'] == 'lab/model@v2'
+
+
+def test_sampling_is_repeatable(folders, tmp_path: Path) -> None:
+    place, pictures = make_place(tmp_path, PICTURES)
+    sampled = dict(
+        generation=dict(
+            do_sample=True, max_new_tokens=10, temperature=2.0, num_beams=1, num_return_sequences=2
+        )
+    )
+    stages = [
+        CaptionStage(captioner(folders['instructblip'], **sampled, seed=seed), 3)
+        for seed in (0, 0, 1)
+    ]
+    first, again, other = (captions(stage, pictures, place) for stage in stages)
+    assert first == again and first != other
+    assert all(len(texts) == 2 for texts in first.values())
+    state = torch.get_rng_state()
+    stages[0].process(pictures, place)
+    assert torch.get_rng_state().equal(state)
+    assert stages[0].settings(place) != stages[2].settings(place)
+    assert stages[0].settings(place)['batch_size'] == 3
+
+
+def test_a_torn_picture_does_not_spoil_its_batch(folders, tmp_path: Path) -> None:
+    place, pictures = make_place(tmp_path, PICTURES)
+    whole = captions(CaptionStage(captioner(folders['instructblip']), 3), pictures, place)
+    place.image_path(pictures[1]).write_bytes(b'no picture')
+    stage = CaptionStage(captioner(folders['instructblip']), 3)
+    shutil.rmtree(place.out / 'manifest')
+    kept, report = run_stage(stage, pictures, place)
+    assert {picture.name: picture.fields['captions'] for picture in kept} == {
+        name: whole[name] for name in ('a.png', 'c.png')
+    }
+    assert report.counts[FAILED] == 1 and 'b.png cannot be decoded' in str(report)
+
+
+def test_silence_is_dropped(folders, tmp_path: Path, monkeypatch) -> None:
+    place, pictures = make_place(tmp_path, PICTURES)
+    monkeypatch.setattr(TransformersCaptioner, 'begin', lambda *_: None)
+    monkeypatch.setattr(
+        TransformersCaptioner,
+        'caption',
+        lambda self, batch, images: [Outcome(dict(captions=[' ']))] * len(batch),
+    )
+    _, report = run_stage(CaptionStage(captioner(folders['blip2'])), pictures, place)
+    assert report.reasons[DROPPED, 'the captioner wrote nothing'] == 3
+
+
+def test_a_model_that_is_not_there_is_named_before_anything_runs(tmp_path: Path) -> None:
+    place, _ = make_place(tmp_path, {})
+    for path in (str(tmp_path / 'none'), 'weights/none', 'some-lab/some-model'):
+        with pytest.raises(FileNotFoundError, match=f'no model folder .{path}.: it shall ') as info:
+            CaptionStage(captioner(tmp_path, path=path)).check(place)
+        assert 'allow_download=True' in str(info.value) and '\n' not in str(info.value)
+
+
+def test_a_folder_that_does_not_fit_is_named_before_anything_runs(folders, tmp_path: Path) -> None:
+    from transformers import BertConfig
+
+    place, _ = make_place(tmp_path, {})
+    bare = shutil.copytree(
+        folders['llava'], tmp_path / 'bare', ignore=shutil.ignore_patterns('*.safetensors')
+    )
+    with pytest.raises(FileNotFoundError, match='holds a config, but no weights'):
+        CaptionStage(captioner(bare)).check(place)
+    BertConfig().save_pretrained(tmp_path / 'bert')
+    with pytest.raises(ValueError, match='holds a BertConfig, no model that turns an image'):
+        CaptionStage(captioner(tmp_path / 'bert')).check(place)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='the folder .*empty. holds no config.json'):
+        CaptionStage(captioner(tmp_path / 'empty')).check(place)
+    (tmp_path / 'empty' / 'config.json').write_text('{')
+    with pytest.raises(ValueError, match='the model folder .*empty. cannot be loaded'):
+        CaptionStage(captioner(tmp_path / 'empty')).check(place)
+    with pytest.raises(ValueError, match='chat=True, and the processor .* no chat template'):
+        CaptionStage(captioner(folders['blip2'], chat=True)).begin(place, [])
+
+
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(dtype='half'), "dtype must be one of .* got 'half'"),
+        (dict(prompt='{tags}'), r"prompt may hold \{geo_tags\}, \{label\} and got \['tags'\]"),
+        (dict(prompt_without_tags='{geo_tags}'), r'prompt_without_tags may hold \{label\}'),
+        (dict(generation=dict(max_tokens=3)), r"generation holds \['max_tokens'\]"),
+    ],
+)
+def test_wrong_options_are_named(folders, tmp_path: Path, options: dict, sentence: str) -> None:
+    place, _ = make_place(tmp_path, {})
+    with pytest.raises(ValueError, match=sentence):
+        CaptionStage(captioner(folders['blip2'], **options)).check(place)
+
+
+def test_a_cpu_computes_in_full_precision(folders, tmp_path: Path) -> None:
+    place, pictures = make_place(tmp_path, PICTURES)
+    stages = [
+        CaptionStage(captioner(folders['instructblip'], dtype=dtype), 3)
+        for dtype in ('float16', 'float32')
+    ]
+    half, full = (captions(stage, pictures, place) for stage in stages)
+    assert half == full and stages[0].captioner.model.dtype == torch.float32

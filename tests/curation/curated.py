@@ -1,0 +1,80 @@
+"""A small curated data set, for the tests of the export and of the data set card."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.datasets import tiny
+from urbancross_mm.curation import Outcome, Picture, PictureStage, Workplace, run_stage
+from urbancross_mm.curation.geo.positions import METRES_A_DEGREE, describe_bounds
+from urbancross_mm.curation.stages.export_stage import ExportStage
+from urbancross_mm.curation.stages.segment_stage import SegmentStage
+from urbancross_mm.curation.stages.split_stage import SplitStage
+
+CAPTIONS = (
+    'A school beside a road.',
+    'Ein Wald; zwei Wege, "alt".',
+    '一所学校，有树。',
+    'Пруд <b>',
+)
+
+
+class Told(PictureStage):
+    """Writes the captions that it is given; stands for captioner, scorer and filter."""
+
+    name = 'score'
+    reads = ('sha', 'captions')
+
+    def settings(self, place: Workplace) -> dict[str, Any]:
+        return dict(model='told')
+
+    def process(self, pictures: list[Picture], place: Workplace) -> list[Outcome]:
+        return [
+            Outcome(dict(score=round(0.2 + int(picture.fields['sha']) / 200, 6)))
+            for picture in pictures
+        ]
+
+
+def make_pictures(out: Path, count: int = 24) -> list[Picture]:
+    """Tiles side by side, six a row, with captions in four scripts."""
+    (out / 'images/city').mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for n in range(count):
+        name = f'city/tile_{n:02d}.png'
+        Image.fromarray(tiny.picture(seed=n)).save(out / 'images' / name)
+        step = 100 / METRES_A_DEGREE
+        west, south = n % 6 * step, n // 6 * step
+        pictures.append(
+            Picture(
+                name,
+                dict(
+                    sha=str(n),
+                    width=48,
+                    height=40,
+                    label='school' if n % 2 else None,
+                    source='city.tif',
+                    focus=['amenity of school'] if n % 2 else [],
+                    around=['road of service, paved'],
+                    captions=[CAPTIONS[n % 4], f'Place {n}.'],
+                    **describe_bounds([west, south, west + step, south + step]),
+                ),
+            )
+        )
+    return pictures
+
+
+def curate(
+    out: Path, pictures: list[Picture], split: dict[str, Any] | None = None, **export: Any
+) -> list[Picture]:
+    """Segment, score, divide and export."""
+    place = Workplace(out, out)
+    stages = [
+        Told(),
+        SegmentStage(dict(type='ColorSegmenter'), area=0.02, size=32),
+        SplitStage(**(split or dict(block_metres=100))),
+        ExportStage(**{**dict(name='mycity', min_count=1), **export}),
+    ]
+    for stage in stages:
+        pictures, _ = run_stage(stage, pictures, place)
+    return pictures

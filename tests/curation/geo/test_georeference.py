@@ -1,0 +1,203 @@
+"""Positions of pictures on the globe."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tests.curation.stages.test_tile_stage import (
+    METRE,
+    noise,
+    outcomes,
+    place,
+    write_picture,
+    write_raster,
+)
+from urbancross_mm.curation import Outcome, Workplace, run_stage
+from urbancross_mm.curation.geo.georeference import check_crs, place_on_globe
+from urbancross_mm.curation.geo.positions import (
+    covered_pixels,
+    describe_points,
+    metres_of_a_degree,
+    tile_windows,
+)
+from urbancross_mm.curation.stages.tile_stage import TileStage
+
+rasterio = pytest.importorskip('rasterio')
+__all__ = ['place']  # a fixture
+SITE = 'LOCAL_CS["site",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+
+
+def only(place: Workplace, **options: object) -> Outcome:
+    found = outcomes(place, **options)
+    assert len(found) == 1
+    return next(iter(found.values()))
+
+
+@pytest.mark.parametrize('origin', [(600000.0, 5800000.0), (780000.0, 6900000.0)])
+def test_neighbours_do_not_overlap_off_the_central_meridian(
+    place: Workplace, origin: tuple[float, float]
+) -> None:
+    write_raster(place.source / 'a.tif', noise(96, 96), origin=origin)
+    found = outcomes(place, size=32)
+    fields = [
+        [found[f'a/r{row:06d}_c{column:06d}.png'].fields for column in (0, 32, 64)]
+        for row in (0, 32, 64)
+    ]
+    limit = 0.002 if origin[0] == 600000 else 0.005  # the further off, the more is it turned
+    for line in fields:
+        for left, right in pairwise(line):
+            (west, _, east, _), (start, *_) = left['bounds'], right['bounds']
+            assert abs(east - start) < limit * (east - west)
+    for upper, lower in pairwise(line[0] for line in fields):
+        (_, south, _, north), (*_, top) = upper['bounds'], lower['bounds']
+        assert abs(top - south) < limit * (north - south)
+    assert fields[1][1]['metres'] == pytest.approx([32 * METRE] * 2, rel=0.005)
+    centre = rasterio.warp.transform(
+        'EPSG:32633', 'EPSG:4326', [origin[0] + 48 * METRE], [origin[1] - 48 * METRE]
+    )
+    assert [fields[1][1]['lon'], fields[1][1]['lat']] == pytest.approx(
+        [centre[0][0], centre[1][0]], abs=1e-6
+    )
+
+
+def test_metres_are_those_on_the_ground() -> None:
+    # Web Mercator stretches by 1 / cos(lat); at 60 degrees a metre of its units is half a metre.
+    x, y = (value[0] for value in rasterio.warp.transform('EPSG:4326', 'EPSG:3857', [10], [60]))
+    found = place_on_globe([x - 100, y - 100, x + 100, y + 100], 'EPSG:3857')
+    assert found['metres'] == pytest.approx([100, 100], rel=0.005)
+    # US survey feet.
+    found = place_on_globe([3e5 * 3.28, 3e4, 3e5 * 3.28 + 1000, 3e4 + 1000], 'EPSG:2263')
+    assert found['metres'] == pytest.approx([304.8, 304.8], rel=0.005)
+    assert metres_of_a_degree(0) == pytest.approx((111319.49, 110574.28), abs=0.1)
+    assert metres_of_a_degree(60) == pytest.approx((55800, 111412), abs=1)
+
+
+def test_longitudes_up_to_360_are_turned_back() -> None:
+    found = place_on_globe([289.99, 10, 290.01, 10.02], 'EPSG:4326')
+    assert found['bounds'] == [-70.01, 10, -69.99, 10.02] and found['lon'] == -70
+    assert place_on_globe([-180, -90, 180, 90], 'EPSG:4326')['lon'] == 0
+    assert describe_points([190, 189.9, 190.1, 190, 190], [0, 0, 0, -0.1, 0.1])['lon'] == -170
+
+
+@pytest.mark.parametrize(
+    'points',
+    [
+        ([179.99, 179.95, -179.97, 179.99, 179.99], [0, 0, 0, -1, 1]),  # over the date line
+        ([0, -1, 1, 0, 0], [90, 90, 90, 89, 89]),
+        ([0, -1, 1, 0, float('inf')], [0] * 5),
+        ([500, 499, 501, 500, 500], [0, 0, 0, -1, 1]),
+    ],
+)
+def test_there_are_places_that_no_box_describes(points: tuple) -> None:
+    with pytest.raises(ValueError, match='globe'):
+        describe_points(*points)
+
+
+@pytest.mark.parametrize(
+    ('crs', 'origin'),
+    [(SITE, (0, 0)), ('EPSG:32633', (5e9, 1e9)), ('EPSG:4326', (400, 10)), ('EPSG:4326', (10, 99))],
+)
+def test_a_raster_nowhere_on_the_globe_is_kept_with_a_remark(
+    place: Workplace, crs: str, origin: tuple[float, float]
+) -> None:
+    write_raster(place.source / 'a.tif', noise(32, 32), crs=crs, origin=origin)
+    found = only(place, size=32)
+    assert (found.status, 'bounds' in found.fields) == ('kept', False)
+    assert found.reason.startswith('no position: ') and 'globe' in found.reason
+
+
+def test_a_turned_raster_has_no_position(place: Workplace) -> None:
+    turned = (
+        rasterio.Affine.translation(5e5, 58e5)
+        @ rasterio.Affine.rotation(30)
+        @ rasterio.Affine.scale(METRE, -METRE)
+    )
+    write_raster(place.source / 'a.tif', noise(32, 32), transform=turned)
+    found = only(place, size=32)
+    assert found.status == 'kept' and 'bounds' not in found.fields
+    assert found.reason == 'no position: only rasters with north up are understood'
+
+
+def test_a_crs_without_coordinates_is_no_position(place: Workplace) -> None:
+    write_raster(place.source / 'a.tif', noise(32, 32), transform=rasterio.Affine.identity())
+    found = only(place, size=32)
+    assert found.status == 'kept' and 'bounds' not in found.fields
+    assert found.reason == 'no position: the raster names a CRS and no coordinates'
+
+
+def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
+    write_picture(place.source / 'a.png')
+    (place.source / 'a.pgw').write_text('1 0 0 -1 1e12 1e12')
+    for crs in ('EPSG:4326', 'EPSG:32633'):
+        found = only(place, crs=crs)
+        assert found.status == 'kept' and 'globe' in found.reason
+
+
+@pytest.mark.parametrize(
+    ('picture', 'world'),
+    [
+        ('X.JPG', 'X.JGW'),
+        ('X.JPG', 'X.jgw'),
+        ('x.jpg', 'x.JGW'),
+        ('X.TIF', 'X.TFW'),
+        ('x.jpeg', 'x.jgw'),
+        ('x.png', 'x.pngw'),
+        ('x.bmp', 'x.wld'),
+    ],
+)
+def test_world_files_in_any_letters(place: Workplace, picture: str, world: str) -> None:
+    write_picture(place.source / picture)
+    (place.source / world).write_text('0.001 0 0 -0.001 10.0005 49.9995')
+    assert only(place).fields['bounds'] == pytest.approx([10, 49.968, 10.032, 50])
+
+
+def test_another_world_file_makes_the_picture_again(place: Workplace) -> None:
+    write_picture(place.source / 'a.png')
+    assert 'bounds' not in only(place).fields
+    for west in (10, 20, 30):
+        (place.source / 'a.pgw').write_text(f'0.001 0 0 -0.001 {west}.0005 49.9995')
+        assert only(place).fields['bounds'][0] == west
+    (place.source / 'a.pgw').unlink()
+    assert 'bounds' not in only(place).fields
+
+
+def test_the_crs_is_looked_at_before_anything_runs(place: Workplace) -> None:
+    write_picture(place.source / 'a.png')
+    for crs in ('EPSG:999999', 'nonsense', SITE):
+        with pytest.raises(ValueError, match='CRS'):
+            TileStage(crs=crs).check(place)
+    check_crs('EPSG:25833')
+
+
+def test_a_narrow_raster_is_cut_along_its_length(place: Workplace) -> None:
+    assert tile_windows(20, 100, 32, 32) == [(0, row, 20, 32) for row in (0, 32, 64)]
+    assert tile_windows(100, 20, 32, 64) == [(0, 0, 32, 20), (64, 0, 32, 20)]
+    assert tile_windows(20, 10, 32, 32) == [(0, 0, 20, 10)]
+    write_raster(place.source / 'a.tif', noise(64, 20))
+    assert [one.fields['width'] for one in outcomes(place, size=32).values()] == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ('width', 'height', 'size', 'stride'),
+    [(100, 70, 32, 32), (100, 70, 32, 10), (100, 70, 32, 40), (20, 70, 32, 32), (5, 5, 32, 8)],
+)
+def test_covered_pixels_are_those_of_the_windows(
+    width: int, height: int, size: int, stride: int
+) -> None:
+    seen = np.zeros((height, width), bool)
+    for column, row, across, down in tile_windows(width, height, size, stride):
+        seen[row : row + down, column : column + across] = True
+    assert covered_pixels(width, height, size, stride) == seen.sum()
+
+
+def test_the_report_says_what_no_tile_covers(place: Workplace) -> None:
+    write_raster(place.source / 'a.tif', noise(40, 64))
+    write_raster(place.source / 'b.tif', noise(32, 32))
+    stage = TileStage(size=32)
+    _, report = run_stage(stage, stage.discover(place), place)
+    assert report.remarks == (
+        '14.3% of the rasters is not covered by whole tiles; a smaller size or stride covers more',
+    )
+    stage = TileStage(size=8)
+    assert run_stage(stage, stage.discover(place), place)[1].remarks == ()

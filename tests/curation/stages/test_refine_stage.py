@@ -1,0 +1,103 @@
+"""The stage that cleans captions, with the vocabulary of CLIP."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.curation.captions import tiny_captioners as tiny
+from urbancross_mm.curation import DROPPED, Picture, RefineStage, Workplace, run_stage
+from urbancross_mm.curation.captions.token_counters import CLIPTokenCounter
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path, tmp_path / 'out')
+
+
+def refine(place: Workplace, captions: dict[str, list[str] | None], **options):
+    pictures = [Picture(name, dict(captions=texts)) for name, texts in captions.items()]
+    return run_stage(RefineStage(**options), pictures, place)
+
+
+def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
+    import open_clip
+
+    words = ' '.join(f'roof{i} beside trees,' for i in range(700))
+    texts = {
+        'sentences': 'A red roof near a road. ' * 3
+        + ' '.join(f'House number {i} stands there, in the shade of trees.' for i in range(40)),
+        'words': words,
+        'run': 'x' * 5000,
+        'chinese': '学校旁边有一条路和很多树' * 100,
+        'arabic': 'مدرسة بجانب الطريق. ' * 3,
+        'hindi': 'स्कूल के पास सड़क है।',
+    }
+    kept, _ = refine(place, {name: [text] for name, text in texts.items()})
+    found = {picture.name: picture.fields['captions'][0] for picture in kept}
+    assert list(found) == list(texts)
+    counter = CLIPTokenCounter()
+    counter.begin()
+    counts = {name: counter(text) for name, text in found.items()}
+    assert all(count <= 77 for count in counts.values())
+    # What CLIP reads is what stands there: nothing is cut off by the model itself.
+    tokens = open_clip.get_tokenizer('ViT-B-16')(list(found.values()))
+    assert [int((row != 0).sum()) for row in tokens] == list(counts.values())
+    assert found['sentences'].endswith('trees.') and found['sentences'].count('red roof') == 1
+    assert counts['words'] > 70 and words.startswith(found['words'])
+    assert counts['run'] > 70 and counts['chinese'] > 70
+    assert texts['chinese'].startswith(found['chinese'])
+    assert found['arabic'] == 'مدرسة بجانب الطريق.' and found['hindi'] == texts['hindi']
+
+
+def test_a_picture_without_captions_goes_with_the_last_reason(place: Workplace) -> None:
+    kept, report = refine(
+        place,
+        {
+            'a': ['', 'As an AI, I cannot.'],
+            'b': ['As an AI, I cannot.', ' '],
+            'c': None,
+            'd': ['', 'A road.'],
+        },
+    )
+    assert [picture.name for picture in kept] == ['d'] and kept[0].fields['captions'] == ['A road.']
+    assert report.reasons == {
+        (DROPPED, "refusal: 'As an AI, I cannot.'"): 1,
+        (DROPPED, 'empty caption'): 1,
+        (DROPPED, 'no caption'): 1,
+    }
+
+
+def test_a_tokenizer_of_ones_own(place: Workplace, tmp_path: Path) -> None:
+    tiny.tokenizer().save_pretrained(tmp_path / 'tokens')
+    counter = dict(type='HuggingFaceTokenCounter', path=str(tmp_path / 'tokens'))
+    # A begin token and three words.
+    kept, _ = refine(place, {'a': ['a big red roof and trees']}, max_tokens=4, tokenizer=counter)
+    assert kept[0].fields['captions'] == ['a big red']
+    other = RefineStage(tokenizer=dict(counter, path=str(tmp_path / 'none')))
+    with pytest.raises(FileNotFoundError, match='no tokenizer at .*none'):
+        other.check(place)
+
+
+def test_every_option_that_counts_makes_captions_anew(place: Workplace) -> None:
+    options = [
+        {},
+        dict(max_tokens=20),
+        dict(refusals=['x']),
+        dict(tokenizer=dict(type='HuggingFaceTokenCounter', path='lab/tokens')),
+    ]
+    assert len({str(RefineStage(**one).settings(place)) for one in options}) == 4
+    assert RefineStage(batch_size=3).settings(place) == RefineStage().settings(place)
+
+
+@pytest.mark.parametrize(
+    'options, sentence',
+    [
+        (dict(max_tokens=2), 'max_tokens must be at least 3.*got 2'),
+        (dict(refusals='sorry'), "refusals must be a list of regular expressions, got 'sorry'"),
+        (dict(refusals=['(']), r"refusals holds '\(', no regular expression"),
+        (dict(batch_size=0), 'batch_size must be at least 1'),
+    ],
+)
+def test_wrong_options_are_named(options: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        RefineStage(**options)

@@ -1,0 +1,327 @@
+"""Segments of pictures, from the masks of a segmenter to files that training reads."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.curation.geo.places import make_place
+from tests.curation.segments.tiny_sam import OPTIONS, SIZES, save_tiny_sam
+from tests.datasets import tiny
+from urbancross_mm.curation import FAILED, KEPT, Picture, Workplace, run_stage
+from urbancross_mm.curation.captions.scorers import BaseScorer
+from urbancross_mm.curation.segments.segmenters import BaseSegmenter
+from urbancross_mm.curation.stages.segment_stage import SegmentStage
+from urbancross_mm.datasets.transforms.segments import LoadSegments
+from urbancross_mm.registry import CURATION
+from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.utils.files import atomic_write
+
+SIZE = (60, 80)
+COLOURS = dict(red=(200, 0, 0), green=(0, 200, 0), blue=(0, 0, 200))
+
+
+class Stripes(BaseSegmenter):
+    """Three stripes of falling quality; counts the pictures that it is given."""
+
+    source = 'stripes'
+    calls = 0
+
+    def __init__(self, count: int = 3) -> None:
+        self.count = count
+
+    def settings(self) -> dict[str, Any]:
+        return dict(type='Stripes', count=self.count)
+
+    def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        Stripes.calls += 1
+        masks = np.zeros((3, *SIZE), dtype=bool)
+        masks[0, :20], masks[1, 20:40], masks[2, 40:, :60] = True, True, True
+        return masks[: self.count], np.array([0.9, 0.8, 0.7])[: self.count]
+
+
+class ByColour(BaseScorer):
+    """A scorer that sees the mean colour of what is not white, and reads its name."""
+
+    def __init__(self, version: int = 1) -> None:
+        self.version, self.device = version, ''
+        self.seen: list[np.ndarray] = []
+
+    def settings(self) -> dict[str, Any]:
+        return dict(type='ByColour', version=self.version)
+
+    def begin(self, device: str) -> None:
+        self.device = device
+
+    def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
+        assert self.device == 'cpu' and all(one.shape == (*SIZE, 3) for one in images)
+        self.seen += images
+        rows = np.array([one[(one < 255).any(axis=2)].mean(axis=0) for one in images])
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def encode_texts(self, texts: list[str]) -> np.ndarray:
+        rows = np.array([[name in text for name in COLOURS] for text in texts], dtype=float)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def _parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for part in (Stripes, ByColour):
+        monkeypatch.setitem(CURATION.module_dict, part.__name__, part)
+    Stripes.calls = 0
+    yield
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path, tmp_path / 'out')
+
+
+def picture(place: Workplace, name: str = 'a/tile.png', **fields: Any) -> Picture:
+    """A picture of a red, a green and a blue stripe."""
+    pixels = np.zeros((*SIZE, 3), dtype=np.uint8)
+    pixels[:20], pixels[20:40], pixels[40:] = COLOURS.values()
+    path = place.out / 'images' / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return Picture(name, dict(sha=name, captions=['green fields'], **fields))
+
+
+def stage(**options: Any) -> SegmentStage:
+    return SegmentStage(**{**dict(segmenter=dict(type='Stripes'), area=1000), **options})
+
+
+def areas(place: Workplace, name: str = 'a/tile') -> list[int]:
+    return [
+        one['area'] for one in read_sidecar(place.out / 'segments' / f'{name}.json')['segments']
+    ]
+
+
+def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
+    one = picture(place)
+    kept, _ = run_stage(stage(area=1500, topk=1), [one], place)
+    assert kept[0].fields['segments'] == 'a/tile.json'
+    assert kept[0].fields['num_segments'] == 1 and kept[0].fields['segment_scores'] == [0.9]
+    sidecar = read_sidecar(place.out / 'segments/a/tile.json')
+    assert sidecar['source'] == 'stripes' and sidecar['segments'][0]['bbox'] == [0, 0, 80, 20]
+    loaded = LoadSegments(4).transform(
+        dict(
+            segments_path=str(place.out / 'segments/a/tile.json'),
+            img_path='a/tile.png',
+            ori_shape=SIZE,
+            img_shape=SIZE,
+        )
+    )
+    assert loaded['num_segments'] == 1 and (loaded['segment_bits'][:20] == 1).all()
+
+
+@pytest.mark.parametrize(('caption', 'first'), [('green fields', 1), ('blue lake, blue sea', 2)])
+def test_the_caption_decides_with_a_scorer(place: Workplace, caption: str, first: int) -> None:
+    one = picture(place).plus(dict(captions=[caption]))
+    kept, _ = run_stage(stage(scorer=dict(type='ByColour')), [one], place)
+    assert kept[0].fields['segment_scores'] == [1.0, 0.0, 0.0]
+    sidecar = read_sidecar(place.out / 'segments/a/tile.json')
+    assert sidecar['segments'][0]['quality'] == pytest.approx(0.9 - 0.1 * first)
+    assert decode_masks(sidecar)[0][20 * first + 5, 5]
+
+
+def test_a_segment_is_scored_on_white_at_full_size(place: Workplace) -> None:
+    made = stage(scorer=dict(type='ByColour'))
+    run_stage(made, [picture(place)], place)
+    red = made.scorer.seen[0]
+    assert (red[:20] == COLOURS['red']).all() and (red[20:] == 255).all()
+
+
+def test_only_the_largest_are_scored(place: Workplace) -> None:
+    made = stage(scorer=dict(type='ByColour'), max_candidates=2)
+    kept, _ = run_stage(made, [picture(place)], place)
+    assert len(made.scorer.seen) == 2 and areas(place) == [1600, 1600]
+    assert kept[0].fields['num_segments'] == 2
+
+
+def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> None:
+    one = picture(place)
+    run_stage(stage(scorer=dict(type='ByColour')), [one], place)
+    first = (place.out / 'segments/a/tile.json').read_bytes()
+    changed = one.plus(dict(captions=['red roofs']))
+    _, report = run_stage(stage(scorer=dict(type='ByColour')), [changed], place)
+    assert report.made == 1 and (place.out / 'segments/a/tile.json').read_bytes() != first
+    for options in (
+        dict(scorer=dict(type='ByColour', version=2)),
+        dict(topk=2),
+        dict(area=1500),
+        dict(size=40),
+    ):
+        assert run_stage(stage(**options), [changed], place)[1].made == 1
+    assert Stripes.calls == 1
+    run_stage(stage(segmenter=dict(type='Stripes', count=2)), [changed], place)
+    assert Stripes.calls == 2 and areas(place) == [1600, 1600]
+    run_stage(stage(), [changed.plus(dict(sha='other pixels'))], place)
+    assert Stripes.calls == 3
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda found: found['segments'][0].update(counts=[9]),
+        lambda found: found['segments'][0].pop('bbox'),
+        lambda found: found.update(size=[90_000, 120_000], image_size=[90_000, 120_000]),
+    ],
+)
+def test_damaged_candidates_are_made_again(place: Workplace, change: Any) -> None:
+    one = picture(place)
+    run_stage(stage(), [one], place)
+    whole = (place.out / 'segments/a/tile.json').read_bytes()
+    path = place.out / 'cache/candidates/a/tile.json'
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+    (place.out / 'segments/a/tile.json').unlink()
+    run_stage(stage(), [one], place)
+    assert Stripes.calls == 2 and (place.out / 'segments/a/tile.json').read_bytes() == whole
+
+
+def test_a_second_run_makes_nothing_but_lost_files(place: Workplace) -> None:
+    pictures = [picture(place, f'{number}.png') for number in range(3)]
+    run_stage(stage(), pictures, place)
+    content = (place.out / 'segments/1.json').read_bytes()
+    assert run_stage(stage(), pictures, place)[1].made == 0
+    (place.out / 'segments/1.json').unlink()
+    (place.out / 'cache/candidates/1.json').write_text('{"torn')
+    assert run_stage(stage(), pictures, place)[1].made == 1
+    assert (place.out / 'segments/1.json').read_bytes() == content and Stripes.calls == 4
+    (place.out / 'segments/1.json').write_bytes(content[:-9])
+    assert run_stage(stage(), pictures, place)[1].made == 1
+    assert (place.out / 'segments/1.json').read_bytes() == content
+
+
+def test_a_record_of_other_options_needs_its_own_file(place: Workplace) -> None:
+    pictures = [picture(place, f'{number}.png') for number in range(3)]
+    run_stage(stage(), pictures, place)
+    content = (place.out / 'segments/1.json').read_bytes()
+    run_stage(stage(size=40), pictures[:2], place)
+    # The same segments and scores, but masks of another size.
+    assert (place.out / 'segments/1.json').read_bytes() != content
+    assert run_stage(stage(), pictures, place)[1].made == 2
+    assert (place.out / 'segments/1.json').read_bytes() == content
+
+
+def test_a_full_disk_concerns_one_picture(place: Workplace, monkeypatch) -> None:
+    def write(path: Path, content: str) -> None:
+        if 'segments' in path.parts and path.name == '1.json':
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        atomic_write(path, content)
+
+    pictures = [picture(place, f'{number}.png') for number in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr('urbancross_mm.structures.segment_sidecar.atomic_write', write)
+        kept, report = run_stage(stage(), pictures, place)
+    assert [one.name for one in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
+    assert 'No space left on device' in str(report)
+    kept, report = run_stage(stage(), pictures, place)
+    assert len(kept) == 3 and report.made == 1
+
+
+def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:
+    one = picture(place)
+    run_stage(stage(), [one], place)
+    assert run_stage(stage(), [one.plus(dict(captions=['x']))], place)[1].made == 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        (dict(segmenter=dict(type='Stripes', count=0)), 'no mask found'),
+        (dict(area=1600), 'no mask larger than 1600 px'),
+        (dict(area=0.5, scorer=dict(type='ByColour')), 'no mask larger than 0.5 of the picture'),
+    ],
+)
+def test_a_picture_without_masks_is_kept(place: Workplace, options: dict, reason: str) -> None:
+    kept, report = run_stage(stage(**options), [picture(place)], place)
+    assert kept[0].fields['num_segments'] == 0 and kept[0].fields['segment_scores'] == []
+    assert report.reasons == {(KEPT, reason): 1}
+    loaded = LoadSegments(4).transform(
+        dict(
+            segments_path=str(place.out / 'segments/a/tile.json'),
+            img_path='a/tile.png',
+            ori_shape=SIZE,
+            img_shape=SIZE,
+        )
+    )
+    assert loaded['num_segments'] == 1 and (loaded['segment_bits'] == 1).all()
+
+
+def test_bad_pictures_fail_alone(place: Workplace) -> None:
+    good, corrupt, silent = (picture(place, f'{name}.png') for name in 'abc')
+    place.image_path(corrupt).write_bytes(b'no picture')
+    silent = silent.plus(dict(captions=[]))
+    kept, report = run_stage(stage(scorer=dict(type='ByColour')), [good, corrupt, silent], place)
+    assert [one.name for one in kept] == ['a.png'] and report.counts[FAILED] == 2
+    text = str(report)
+    assert 'cannot be decoded' in text and 'no caption to score' in text
+
+
+def test_non_latin_captions_are_scored(place: Workplace) -> None:
+    one = picture(place).plus(dict(captions=['green 绿色的田野，森林。', 'blue Озеро']))
+    kept, _ = run_stage(stage(scorer=dict(type='ByColour')), [one], place)
+    # The mean over the captions.
+    assert kept[0].fields['segment_scores'] == [0.5, 0.5, 0.0]
+
+
+def test_sam_by_config(place: Workplace, tmp_path: Path) -> None:
+    weights = save_tiny_sam(tmp_path / 'tiny.pth')
+    made = stage(
+        area=20,
+        topk=4,
+        segmenter=dict(
+            type='SamSegmenter', checkpoint=str(weights), model_type='tiny', model=SIZES, **OPTIONS
+        ),
+    )
+    made.check(place)
+    path = place.out / 'images/a.png'
+    path.parent.mkdir(parents=True)
+    Image.fromarray(tiny.picture(*SIZE)).save(path)
+    kept, report = run_stage(made, [Picture('a.png', dict(sha='a'))], place)
+    assert kept[0].fields['num_segments'] == 4, report
+    line = (place.out / 'manifest/segment.jsonl').read_text()
+    assert '"model_type": "tiny"' in line and '"weights": "' in line and str(tmp_path) not in line
+    assert read_sidecar(place.out / 'segments/a.json')['source'] == 'sam:tiny'
+
+
+def test_missing_weights_stop_before_any_work(place: Workplace) -> None:
+    with pytest.raises(FileNotFoundError, match='none.pth'):
+        stage(segmenter=dict(type='SamSegmenter', checkpoint='none.pth')).check(place)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(area=-1),
+        dict(topk=0),
+        dict(size=0),
+        dict(max_candidates=0),
+        dict(segmenter=dict(type='ByColour')),
+    ],
+)
+def test_wrong_options(options: dict) -> None:
+    with pytest.raises(ValueError, match='got|no segmenter'):
+        stage(**options)
+
+
+def test_threads_change_nothing(tmp_path: Path) -> None:
+    results = []
+    for workers in (1, 4):
+        place, pictures = make_place(tmp_path / str(workers), {f'{n}.png': {} for n in range(9)})
+        place = replace(place, workers=workers)
+        run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), pictures, place)
+        results.append(
+            {path.name: path.read_bytes() for path in (place.out / 'segments').glob('*.json')}
+        )
+    assert len(results[0]) == 9 and results[0] == results[1]

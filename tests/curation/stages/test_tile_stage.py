@@ -1,0 +1,270 @@
+"""Tiles out of folders and GeoTIFFs, whatever is wrong with some of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from urbancross_mm.curation import Outcome, Picture, Workplace, run_stage
+from urbancross_mm.curation.stages.tile_stage import TileStage
+
+rasterio = pytest.importorskip('rasterio')
+
+UTM, ORIGIN, METRE = 'EPSG:32633', (500000.0, 5800000.0), 0.5
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    (tmp_path / 'in').mkdir()
+    return Workplace(tmp_path / 'in', tmp_path / 'out')
+
+
+def write_raster(
+    path: Path,
+    pixels: np.ndarray,
+    crs: str | None = UTM,
+    origin: tuple[float, float] = ORIGIN,
+    transform: object = None,
+    **profile: object,
+) -> None:
+    """(bands, H, W), north-west corner at the origin, pixels of METRE."""
+    bands, height, width = pixels.shape
+    transform = transform or rasterio.transform.from_origin(*origin, METRE, METRE)
+    with rasterio.open(
+        path,
+        'w',
+        driver='GTiff',
+        count=bands,
+        height=height,
+        width=width,
+        dtype=pixels.dtype,
+        crs=crs,
+        transform=transform,
+        **profile,
+    ) as file:
+        file.write(pixels)
+
+
+def write_picture(path: Path, side: int = 32) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise(side, side).transpose(1, 2, 0)).save(path)
+    return path.read_bytes()
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 256, (3, height, width), dtype=np.uint8)
+
+
+def outcomes(place: Workplace, **options: object) -> dict[str, Outcome]:
+    """What became of each picture."""
+    from urbancross_mm.curation import Manifest
+
+    stage = TileStage(**options)
+    stage.check(place)
+    run_stage(stage, stage.discover(place), place)
+    records = Manifest(place.out / 'manifest/tile.jsonl').read()
+    return {name: record.outcome for name, record in records.items()}
+
+
+def test_a_raster_is_cut_into_the_pixels_it_holds(place: Workplace) -> None:
+    pixels = noise(70, 100)
+    write_raster(place.source / 'city.tif', pixels)
+    found = outcomes(place, size=32)
+    assert list(found) == [
+        f'city/r{row:06d}_c{column:06d}.png' for row in (0, 32) for column in (0, 32, 64)
+    ]
+    name = 'city/r000032_c000064.png'
+    with Image.open(place.out / 'images' / name) as tile:
+        assert np.array_equal(np.array(tile), pixels[:, 32:64, 64:96].transpose(1, 2, 0))
+    fields = found[name].fields
+    assert (fields['width'], fields['height']) == (32, 32)
+    lon, lat = rasterio.warp.transform(
+        UTM, 'EPSG:4326', [ORIGIN[0] + 80 * METRE], [ORIGIN[1] - 48 * METRE]
+    )
+    assert fields['lon'] == pytest.approx(lon[0], abs=1e-6)
+    assert fields['lat'] == pytest.approx(lat[0], abs=1e-6)
+    assert fields['metres'] == pytest.approx([16, 16], rel=0.02)
+    west, south, east, north = fields['bounds']
+    assert west < fields['lon'] < east and south < fields['lat'] < north
+
+
+def test_tiles_may_overlap_and_a_small_raster_is_one_tile(place: Workplace) -> None:
+    write_raster(place.source / 'a.tif', noise(32, 64))
+    write_raster(place.source / 'b.tif', noise(20, 24))
+    assert list(outcomes(place, size=32, stride=16)) == [
+        'a/r000000_c000000.png',
+        'a/r000000_c000016.png',
+        'a/r000000_c000032.png',
+        'b/r000000_c000000.png',
+    ]
+
+
+def test_tiles_without_data_are_dropped_and_holes_are_black(place: Workplace) -> None:
+    pixels = noise(32, 64)
+    pixels[:, :, 40:] = 0
+    pixels[:, :4, :4] = 0
+    write_raster(place.source / 'a.tif', pixels, nodata=0)
+    found = outcomes(place, size=32)
+    assert found['a/r000000_c000000.png'].status == 'kept'
+    empty = found['a/r000000_c000032.png']
+    assert (empty.status, empty.reason) == ('dropped', 'less than 50% has data')
+    assert not (place.out / 'images/a/r000000_c000032.png').exists()
+
+
+def test_deep_values_are_stretched_over_the_whole_raster(place: Workplace) -> None:
+    values = np.linspace(1000, 3000, 32 * 64, dtype=np.uint16).reshape(1, 32, 64)
+    write_raster(place.source / 'a.tif', np.concatenate([values] * 3))
+    outcomes(place, size=32)
+    tiles = [
+        np.array(Image.open(place.out / f'images/a/r000000_c0000{column}.png'))
+        for column in ('00', '32')
+    ]
+    # A stretch of each tile by itself would make both use all of 0..255 in every row.
+    assert tiles[0].min() == 0 and tiles[1].max() == 255
+    assert np.abs(tiles[0][:, -1].astype(int) - tiles[1][:, 0].astype(int)).max() <= 1
+    outcomes(place, size=32, value_range=(0, 65535))
+    assert np.array(Image.open(place.out / 'images/a/r000000_c000032.png')).max() <= 12
+
+
+def test_a_raster_without_crs_has_no_position(place: Workplace) -> None:
+    write_raster(place.source / 'a.tif', noise(32, 32), crs=None)
+    found = outcomes(place, size=32)['a/r000000_c000000.png']
+    assert found.status == 'kept' and 'bounds' not in found.fields
+    assert found.reason == 'no position: the raster names no CRS'
+
+
+def test_plain_pictures_pass_through_bit_by_bit(place: Workplace) -> None:
+    (place.source / 'harbor').mkdir()
+    path = place.source / 'harbor/x.jpg'
+    Image.fromarray(noise(40, 48).transpose(1, 2, 0)).save(path)
+    path.with_suffix('.jgw').write_text('0.001\n0\n0\n-0.002\n10.0005\n49.999\n')
+    found = outcomes(place)['harbor/x.jpg']
+    assert (place.out / 'images/harbor/x.jpg').read_bytes() == path.read_bytes()
+    assert found.fields['label'] == 'harbor'
+    assert found.fields['bounds'] == pytest.approx([10, 49.92, 10.048, 50])
+
+
+def test_bad_pictures_are_dropped_with_a_reason_and_the_others_stay(place: Workplace) -> None:
+    for name in ('a.jpg', 'a.png', 'b.jpg', 'small.png'):
+        side = 8 if name == 'small.png' else 32
+        Image.fromarray(noise(side, side).transpose(1, 2, 0)).save(place.source / name)
+    whole = (place.source / 'a.jpg').read_bytes()
+    (place.source / 'torn.jpg').write_bytes(whole[:-40])
+    (place.source / 'half.tif').write_bytes(b'II*\0nothing')
+    (place.source / 'text.png').write_text('no picture')
+    (place.source / 'b.jgw').write_text('1 2 3')
+    found = outcomes(place)
+    assert {name: outcome.status for name, outcome in found.items()} == {
+        'a.jpg': 'kept',
+        'a.png': 'dropped',
+        'b.jpg': 'kept',
+        'half.tif': 'dropped',
+        'small.png': 'dropped',
+        'text.png': 'dropped',
+        'torn.jpg': 'dropped',
+    }
+    assert found['a.png'].reason == 'same name as another picture'
+    assert found['a.png'].fields == {'same_as': 'a.jpg'}
+    assert found['small.png'].reason == 'shorter than 16 px'
+    assert found['torn.jpg'].reason == 'cannot be decoded: image file is truncated'
+    # Equal troubles are counted together, so no file is named.
+    assert (
+        found['text.png'].reason
+        == found['half.tif'].reason
+        == 'cannot be decoded: cannot identify image file'
+    )
+    assert found['b.jpg'].reason.startswith('no position: a world file holds six numbers')
+
+
+def test_a_changed_or_lost_file_is_made_again_and_no_other(place: Workplace) -> None:
+    for name in 'abc':
+        Image.fromarray(noise(32, 32).transpose(1, 2, 0)).save(place.source / f'{name}.png')
+    first = outcomes(place)
+    Image.fromarray(noise(32, 32, seed=1).transpose(1, 2, 0)).save(place.source / 'b.png')
+    (place.out / 'images/c.png').unlink()
+    stage = TileStage()
+    stage.batch_size = 1
+    _, report = run_stage(stage, stage.discover(place), place)
+    assert report.made == 2 and (place.out / 'images/c.png').is_file()
+    second = outcomes(place)
+    assert {n for n in first if first[n].fields['sha'] != second[n].fields['sha']} == {'b.png'}
+
+
+def test_threads_change_nothing(place: Workplace, tmp_path: Path) -> None:
+    write_raster(place.source / 'a.tif', noise(64, 64))
+    one = outcomes(place, size=16)
+    many = outcomes(Workplace(place.source, tmp_path / 'other', workers=4), size=16)
+    assert one == many
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (dict(size=0), 'size and stride'),
+        (dict(bands=(1, 2)), 'bands'),
+        (dict(bands=(0,)), 'bands'),
+        (dict(value_range=(5, 5)), 'black'),
+        (dict(label='x'), 'label'),
+        (dict(min_valid=2), '2'),
+    ],
+)
+def test_wrong_options(options: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        TileStage(**options)
+
+
+def test_nothing_to_do_is_an_error_at_the_start(place: Workplace) -> None:
+    with pytest.raises(FileNotFoundError, match='no picture'):
+        TileStage().check(place)
+    with pytest.raises(FileNotFoundError, match='no folder'):
+        TileStage().check(Workplace(place.source / 'x', place.out))
+
+
+def test_a_turned_picture_has_no_position(place: Workplace) -> None:
+    Image.fromarray(noise(32, 32).transpose(1, 2, 0)).save(place.source / 'a.png')
+    (place.source / 'a.pgw').write_text('1 0.2 0.2 -1 0 0')
+    assert 'north up' in outcomes(place)['a.png'].reason
+    assert Picture('a.png').fields == {}
+
+
+def test_tiles_of_one_colour_are_empty(place: Workplace) -> None:
+    pixels = noise(32, 64)
+    pixels[:, :, 32:] = 0  # a border, and no word of nodata in the file
+    write_raster(place.source / 'a.tif', pixels)
+    Image.new('RGB', (32, 32), (9, 9, 9)).save(place.source / 'flat.png')
+    Image.new('RGBA', (32, 32), (0, 0, 0, 0)).save(place.source / 'clear.png')
+    found = {name: (one.status, one.reason) for name, one in outcomes(place, size=32).items()}
+    blank = ('dropped', 'one colour only')
+    assert found == {
+        'a/r000000_c000000.png': ('kept', ''),
+        'a/r000000_c000032.png': blank,
+        'flat.png': blank,
+        'clear.png': blank,
+    }
+
+
+def test_a_picture_that_was_damaged_since_is_put_back(place: Workplace) -> None:
+    content = write_picture(place.source / 'a.png')
+    outcomes(place)
+    (place.out / 'images/a.png').unlink()  # it is a link to the source
+    (place.out / 'images/a.png').write_text('junk')
+    outcomes(place)
+    assert (place.out / 'images/a.png').read_bytes() == content
+
+
+def test_what_is_not_taken_is_counted(place: Workplace) -> None:
+    write_picture(place.source / 'a.png')
+    for name in ('x.jp2', 'deep/y.jp2', 'z.gif', 'notes.txt', '.ipynb_checkpoints/a.png'):
+        (place.source / name).parent.mkdir(exist_ok=True)
+        (place.source / name).write_bytes(b'')
+    (place.source / 'lost.jpg').symlink_to('nowhere.jpg')
+    stage = TileStage()
+    _, report = run_stage(stage, stage.discover(place), place)
+    assert report.remarks == ('passed over: 1 .gif, 2 .jp2, 1 broken links, 1 hidden',)
+
+
+def test_a_name_that_leaves_no_room_is_refused(place: Workplace) -> None:
+    write_picture(place.source / ('a' * 240 + '.png'))
+    (found,) = outcomes(place).values()
+    assert (found.status, found.reason) == ('dropped', 'its name is longer than 230 bytes')

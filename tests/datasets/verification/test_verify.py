@@ -1,0 +1,250 @@
+"""Verification finds each kind of damage, and nothing in sound data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.datasets import tiny
+from urbancross_mm.datasets.verification.verify import verify
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two sound splits: two pictures with a segment file each."""
+    for start, split in enumerate(('train', 'test')):
+        items = [
+            tiny.item(f'{split}{n}', [f'{split} {n}', 'a place'], segments=f'{split}{n}.json')
+            for n in range(2)
+        ]
+        tiny.write(tmp_path, items, pictures=False, split=split)
+        (tmp_path / 'annotations/tiny.json').rename(tmp_path / f'annotations/{split}.json')
+        for n, item in enumerate(items):
+            seed = 2 * start + n
+            Image.fromarray(tiny.picture(seed=seed)).save(tmp_path / 'images' / item['img_path'])
+            made = tiny.sidecar(tiny.random_masks(2, seed=seed), [0.3, 0.9], (40, 48))
+            (tmp_path / 'segments' / item['segments']).write_text(json.dumps(made))
+    return tmp_path
+
+
+def _check(root, names=('train', 'test'), **options):
+    report = verify(
+        [str(root / f'annotations/{name}.json') for name in names], str(root), **options
+    )
+    found = {(one.level, one.what): one for one in report.findings}
+    assert report.failed == any(level == 'error' for level, _ in found)
+    return report, found
+
+
+def _edit(root, split, change):
+    path = root / f'annotations/{split}.json'
+    content = json.loads(path.read_text())
+    change(content['data_list'])
+    path.write_text(json.dumps(content))
+
+
+def _only_error(root, **options):
+    report, found = _check(root, **options)
+    errors = [one for one in report.findings if one.level == 'error']
+    assert len(errors) == 1, report.to_text()
+    return errors[0]
+
+
+def test_sound_data(root):
+    report, found = _check(root)
+    assert not report.failed
+    assert list(found) == [('info', 'captions that a training split has too')]
+    assert '2 of 4 captions of test (50.0 %) are in train' in report.to_text()
+    row = report.rows[0]
+    assert (row['pictures'], row['captions'], row['distinct'], row['segments']) == (2, 4, 3, 2)
+    assert row['of several pictures'] == '50.0 %' and row['words mean/max'] == '2.00/2'
+    assert row['size'] == '40 x 48'
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_missing_and_truncated_pictures(root, workers):
+    (root / 'images/train0.png').unlink()
+    data = (root / 'images/test1.png').read_bytes()
+    (root / 'images/test1.png').write_bytes(data[: len(data) // 2])
+    _, found = _check(root, workers=workers)
+    assert 'train0.png' in found['error', 'missing picture'].examples[0]
+    assert 'test1.png' in found['error', 'unreadable picture'].examples[0]
+
+
+def test_no_pixels_looks_for_files_only(root):
+    (root / 'images/test1.png').write_bytes(b'no picture')
+    assert not _check(root, pixels=False)[0].failed
+    (root / 'images/test1.png').unlink()
+    (root / 'segments/train1.json').unlink()
+    _, found = _check(root, pixels=False)
+    assert {what for level, what in found if level == 'error'} == {
+        'missing picture',
+        'segment file missing, broken or of another size',
+    }
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda items: items[1]['captions'].__setitem__(0, ' '), 'caption 0 is empty'),
+        (lambda items: items[1].update(img_id=items[0]['img_id']), "'tiny/train0' is used twice"),
+        (lambda items: items[1].update(captions='text'), 'non-empty list'),
+        (lambda items: items[1]['caption_ids'].pop(), '2 captions but caption_ids'),
+        (lambda items: items[1].update(img_path='../x.png'), r"'../x.png' must be relative"),
+        (lambda items: items[1].pop('img_path'), "'img_path' must be"),
+    ],
+)
+def test_wrong_items(root, change, words):
+    _edit(root, 'train', change)
+    error = _only_error(root)
+    assert error.what == 'wrong item' and error.count == 1
+    assert words in error.examples[0] and 'train.json, item 1' in error.examples[0]
+
+
+def test_every_wrong_item_is_found(root):
+    _edit(root, 'train', lambda items: [item.update(captions=[]) for item in items])
+    error = _only_error(root, shown=1)
+    assert error.count == 2 and len(error.examples) == 1
+
+
+def test_picture_listed_twice(root):
+    _edit(
+        root,
+        'train',
+        lambda items: items.append({**tiny.item('again', ['another']), 'img_path': 'train0.png'}),
+    )
+    assert _only_error(root).what == 'picture listed twice'
+
+
+def test_segments_of_another_size(root):
+    made = tiny.sidecar(tiny.random_masks(1, 20, 20), [0.3], (20, 20))
+    (root / 'segments/test0.json').write_text(json.dumps(made))
+    error = _only_error(root)
+    assert 'mask of another size' in error.examples[0] and 'test0.json' in error.examples[0]
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"image_size": [40, 48], "size": [40, 48]}'])
+def test_broken_segment_file(root, text):
+    (root / 'segments/test0.json').write_text(text)
+    assert 'test0.json' in _only_error(root).examples[0]
+
+
+@pytest.mark.parametrize('counts', [[900], 'P' * 8, [1920, 5], '0' * 9, [[1920]]])
+def test_masks_that_no_decoder_should_trust(root, counts):
+    path = root / 'segments/test0.json'
+    content = json.loads(path.read_text())
+    content['segments'][1]['counts'] = counts
+    path.write_text(json.dumps(content))
+    error = _only_error(root).examples[0]
+    assert 'hold a broken mask' in error and 'test0.json' in error
+
+
+def test_masks_that_ask_for_more_than_their_image(root):
+    path = root / 'segments/test0.json'
+    content = json.loads(path.read_text())
+    for size in ([40_000, 48_000], [80, 96]):
+        for image_size in (size, [40, 48]):
+            path.write_text(json.dumps({**content, 'size': size, 'image_size': image_size}))
+            assert 'test0.json' in _only_error(root).examples[0]
+
+
+def test_images_that_training_refuses(root):
+    deep = np.random.default_rng(0).integers(0, 4096, (40, 48, 3), dtype=np.uint16)
+    cv2.imwrite(str(root / 'images/test0.png'), deep)
+    error = _only_error(root)
+    assert error.what == 'unreadable picture'
+    assert 'test0.png has more than 8 bits a channel' in error.examples[0]
+
+
+@pytest.mark.parametrize(
+    ('pixels', 'kept', 'sentence'),
+    [
+        (np.zeros((40, 48), np.uint8), 0.6, 'cannot be decoded'),
+        (np.zeros((40, 48), np.uint16), 1, 'more than 8 bits'),
+        (np.zeros((40, 48, 3), np.uint8), 1, 'one number of 8 bits a pixel'),
+    ],
+)
+def test_class_maps_are_decoded(root, pixels, kept, sentence):
+    (root / 'seg_maps').mkdir()
+    path = root / 'seg_maps/a.png'
+    cv2.imwrite(str(path), pixels)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    _edit(root, 'train', lambda items: items[0].update(seg_map_path='a.png'))
+    assert sentence in _only_error(root).examples[0]
+
+
+def test_class_map_of_another_size(root):
+    (root / 'seg_maps').mkdir()
+    Image.fromarray(np.zeros((10, 10), dtype=np.uint8)).save(root / 'seg_maps/a.png')
+    _edit(root, 'train', lambda items: items[0].update(seg_map_path='a.png'))
+    error = _only_error(root)
+    assert 'class map' in error.what and '(10, 10)' in error.examples[0]
+
+
+def test_copy_across_splits_is_an_error_and_within_one_a_warning(root):
+    shutil.copy(root / 'images/train0.png', root / 'images/train1.png')
+    report, found = _check(root)
+    assert ('warning', 'identical files within a split') in found and not report.failed
+    shutil.copy(root / 'images/train0.png', root / 'images/test0.png')
+    assert _only_error(root).what == 'identical file in two splits'
+
+
+def test_lookalike_across_splits_is_a_warning(root):
+    Image.open(root / 'images/train0.png').save(root / 'images/test0.png', compress_level=0)
+    report, found = _check(root)
+    example = found['warning', 'pictures that look alike in two splits'].examples[0]
+    assert not report.failed and 'train0.png ~ test0.png' in example
+
+
+@pytest.mark.parametrize(
+    ('other', 'wrong'),
+    [
+        ('trainval', False),
+        ('finetune', False),
+        ('finetune_val', False),
+        ('val', True),
+        ('test', True),
+    ],
+)
+def test_which_splits_may_share_pictures(root, other, wrong):
+    content = json.loads((root / 'annotations/train.json').read_text())
+    content['metainfo']['split'] = other
+    (root / 'annotations/other.json').write_text(json.dumps(content))
+    report, found = _check(root, ('train', 'other'))
+    assert report.failed == wrong
+    assert {what for level, what in found if level == 'error'} == (
+        {'picture in two splits'} if wrong else set()
+    )
+
+
+@pytest.mark.parametrize('split', ['finetune', 'finetune_val', 'trainval'])
+def test_test_pictures_are_never_trained_on(root, split):
+    content = json.loads((root / 'annotations/test.json').read_text())
+    content['metainfo']['split'] = split
+    (root / 'annotations/other.json').write_text(json.dumps(content))
+    report, _ = _check(root, ('test', 'other'))
+    assert report.failed
+
+
+def test_unreadable_annotations_and_data_root(root):
+    with pytest.raises(FileNotFoundError, match=r'nothing\.json'):
+        _check(root, ('nothing',))
+    with pytest.raises(FileNotFoundError, match='no folder of pictures'):
+        verify([str(root / 'annotations/train.json')], str(root / 'elsewhere'))
+    (root / 'annotations/train.json').write_text('{"data_list": []}')
+    with pytest.raises(ValueError, match=r'train\.json'):
+        _check(root)
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_images_without_captions_are_distractors_of_a_gallery_alone(root, split):
+    _edit(root, split, lambda items: items[0].update(captions=[], caption_ids=[]))
+    report, found = _check(root)
+    assert report.failed == (split == 'train')
+    distractors = ('warning', 'images without captions: distractors, which are no queries')
+    assert (distractors in found) == (split == 'test')

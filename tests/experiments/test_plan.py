@@ -1,0 +1,170 @@
+"""The plan: which jobs there are, what they start from, and what they test on."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.fakes import spec_of, write_recipes
+from urbancross_mm.experiments import MatrixSpec, Recipe, plan
+from urbancross_mm.experiments.testing_data import files_of_test, with_test_set_of
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_recipes(tmp_path)
+    return tmp_path
+
+
+def by_name(spec: MatrixSpec) -> dict:
+    return {job.name: job for job in plan(spec)}
+
+
+def test_every_domain_every_direction_every_seed(root: Path) -> None:
+    jobs = plan(spec_of(root, seeds=(0, 1)))
+    assert len(jobs) == 2 * (3 + 6 + 6) == len({job.name for job in jobs})
+    assert [job.name for job in jobs[:4]] == [
+        'source_a_seed0',
+        'source_b_seed0',
+        'source_c_seed0',
+        'source-only_a2b_seed0',
+    ]
+    assert sum(job.trains for job in jobs) == 2 * (3 + 6)
+    assert {job.config['randomness']['seed'] for job in jobs if job.seed == 1} == {1}
+    places = {job.name: place for place, job in enumerate(jobs)}
+    for job in jobs:
+        assert job.needs is None or places[job.needs] < places[job.name]
+
+
+def test_an_adaptation_starts_from_the_source_model_of_its_seed(root: Path) -> None:
+    jobs = by_name(spec_of(root, seeds=(0, 1)))
+    job = jobs['plain_a2b_seed1']
+    assert job.adapts and job.trains and job.start == job.needs == 'source_a_seed1'
+    assert job.start_id == jobs['source_a_seed1'].fingerprint
+    # The recipe's own start and work directory give way to the matrix's.
+    assert 'start' not in job.config and 'work_dir' not in job.config
+
+
+def test_a_transfer_tests_the_target_with_the_words_of_the_source(root: Path) -> None:
+    job = by_name(spec_of(root))['source-only_a2c_seed0']
+    assert not job.trains and not job.adapts and job.needs == 'source_a_seed0'
+    assert job.config['model']['words'] == 'a'
+    assert files_of_test(job.config) == [f'{root}/c_test.json']
+    steps = job.config['test_dataloader']['dataset']['pipeline']
+    assert steps[1] == dict(type='TokenizeText', tokenizer=dict(vocab='a'))
+
+
+def test_with_test_set_of_leaves_its_arguments_alone() -> None:
+    def recipe(name: str) -> dict:
+        step = dict(type='urbancross_mm.TokenizeText', tokenizer=name)
+        return dict(
+            test_dataloader=dict(dataset=dict(datasets=[dict(pipeline=[step])])),
+            test_evaluator=name,
+        )
+
+    source, target = recipe('s'), recipe('t')
+    merged = with_test_set_of(source, target)
+    assert merged['test_dataloader'] == source['test_dataloader']
+    assert merged['test_evaluator'] == 't'
+    assert (source, target) == (recipe('s'), recipe('t'))
+
+
+def test_features_are_looked_up_in_the_file_of_the_target() -> None:
+    def recipe(file: str) -> dict:
+        step = dict(type='TokenizeText', tokenizer=dict(type='FeatureTokenizer', file=file))
+        return dict(test_dataloader=dict(dataset=dict(pipeline=[step])), test_evaluator={})
+
+    assert with_test_set_of(recipe('s.npz'), recipe('t.npz')) == recipe('t.npz')
+
+
+def test_options_and_placeholders_reach_the_config(root: Path) -> None:
+    method = Recipe(f'{root}/{{source}}2{{target}}.py', ('model.note={target}_{seed}',))
+    spec = MatrixSpec(
+        ('a', 'b'), Recipe(f'{root}/{{source}}.py', ('epochs=1',)), {'m': method}, seeds=(4,)
+    )
+    jobs = by_name(spec)
+    assert jobs['source_a_seed4'].config['epochs'] == 1
+    assert jobs['m_a2b_seed4'].config['model']['note'] == 'b_4'
+    assert jobs['m_a2b_seed4'].config['epochs'] == 3
+
+
+def test_given_source_models_are_tested_and_not_trained(root: Path) -> None:
+    for name in 'abc':
+        (root / f'{name}_0.pth').write_text(name)
+    template = f'{root}/{{source}}_{{seed}}.pth'
+    jobs = by_name(spec_of(root, source_checkpoint=template))
+    for name in ('source_a_seed0', 'source-only_a2b_seed0', 'plain_a2b_seed0'):
+        assert jobs[name].start == f'{root}/a_0.pth' and jobs[name].needs is None
+        assert jobs[name].trains == name.startswith('plain')
+    (root / 'a_0.pth').write_text('other weights')
+    again = by_name(spec_of(root, source_checkpoint=template))
+    assert again['plain_a2b_seed0'].fingerprint != jobs['plain_a2b_seed0'].fingerprint
+    assert again['plain_b2a_seed0'].fingerprint == jobs['plain_b2a_seed0'].fingerprint
+    with pytest.raises(FileNotFoundError, match='a_1.pth'):
+        plan(spec_of(root, source_checkpoint=template, seeds=(1,)))
+
+
+def test_a_changed_source_changes_what_starts_from_it(root: Path) -> None:
+    before = by_name(spec_of(root))
+    (root / 'a.py').write_text((root / 'a.py').read_text().replace('epochs = 3', 'epochs = 4'))
+    after = by_name(spec_of(root))
+    changed = {name for name in before if before[name].fingerprint != after[name].fingerprint}
+    assert changed == {name for name in before if before[name].source == 'a'}
+
+
+def test_jobs_travel_between_processes(root: Path) -> None:
+    for job in plan(spec_of(root)):
+        assert pickle.loads(pickle.dumps(job)).fingerprint == job.fingerprint
+
+
+def test_numbers_of_different_test_data_are_not_compared(root: Path) -> None:
+    methods = {
+        'm': Recipe(f'{root}/{{source}}2{{target}}.py', ('test_dataloader.dataset.indices=4',))
+    }
+    with pytest.raises(ValueError, match=r'test data of .*a2b.py and of .*b.py differ.*items 4'):
+        plan(spec_of(root, methods=methods))
+    methods = {'m': Recipe(f'{root}/{{source}}2{{target}}.py', ('test_evaluator.ties=optimistic',))}
+    with pytest.raises(ValueError, match=r'test protocol of .*a2b.py.*optimistic'):
+        plan(spec_of(root, methods=methods))
+
+
+def test_a_metric_beside_and_defaults_spelled_out_do_not_matter(root: Path) -> None:
+    for name in ('a2b', 'b2a'):
+        with open(root / f'{name}.py', 'a') as file:
+            file.write(
+                "test_evaluator = [dict(type='RecallAtK', ties='expected', topk=[1, 5, 10])"
+                ", dict(type='LabelFreeMetric')]\n"
+            )
+    assert plan(spec_of(root))
+
+
+def test_a_missing_recipe_ends_the_plan(root: Path) -> None:
+    (root / 'c2a.py').unlink()
+    with pytest.raises(FileNotFoundError, match='c2a.py'):
+        plan(spec_of(root))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'sentence'),
+    [
+        (dict(domains=('a',)), 'at least two'),
+        (dict(domains=('a', 'a')), 'different'),
+        (dict(domains=('a', '../b')), 'letters'),
+        (dict(seeds=()), 'at least one'),
+        (dict(seeds=(1, 1)), 'different numbers'),
+        (dict(select='../x'), 'metric key'),
+        (dict(methods={'source-only': Recipe('{source}2{target}.py')}), 'name of the report'),
+        (dict(methods={'m': Recipe('a2{target}.py')}), r'needs \{source\}'),
+    ],
+)
+def test_a_matrix_that_is_none(root: Path, settings: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        spec_of(root, **settings)
+
+
+def test_two_jobs_never_share_a_folder(tmp_path: Path) -> None:
+    domains = ('a', 'a2b', 'b2a')
+    write_recipes(tmp_path, domains)
+    # "a2b2a": a -> b2a, or a2b -> a.
+    with pytest.raises(ValueError, match='share the folder source-only_a2b2a_seed0'):
+        plan(spec_of(tmp_path, domains, methods={}))

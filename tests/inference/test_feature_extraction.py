@@ -1,0 +1,121 @@
+"""A file of features holds what the encoders of a recipe give one by one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from tests.runs import CONFIGS, forget_runs
+from urbancross_mm.apis import RetrievalInferencer, load_config
+from urbancross_mm.datasets.feature_file import open_features
+from urbancross_mm.inference.feature_extraction import extract_features, recipe_items
+from urbancross_mm.inference.image_files import picture_record
+from urbancross_mm.structures.annotations import load_annotations
+
+ROOT = Path('data/sample/ucm')
+
+
+@pytest.fixture
+def cfg(in_sample_dir: Path) -> Config:
+    forget_runs()
+    return load_config(CONFIGS / 'baselines/mobilenet-v2_minilm_ucm.py', sample=True)
+
+
+def items(*splits: str) -> list[dict]:
+    return [
+        item
+        for split in splits
+        for item in load_annotations(str(ROOT / f'annotations/ucm_{split}.json'))[1]
+    ]
+
+
+def test_equals_the_encoders_one_by_one(cfg: Config, tmp_path: Path) -> None:
+    model = RetrievalInferencer(cfg, device='cpu').model
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'weights.pth')
+    out = str(tmp_path / 'features.npz')
+    counts = extract_features(cfg, out, tmp_path / 'weights.pth', 'cpu', batch_size=7)
+    features, inferencer = (
+        open_features(out),
+        RetrievalInferencer(cfg, tmp_path / 'weights.pth', 'cpu'),
+    )
+    every = items('train', 'val', 'test')
+    captions = {caption for item in every for caption in item['captions']}
+    assert counts == dict(images=len(every), texts=len(captions), image_width=256, text_width=256)
+    model = inferencer.model
+    for item in every[::9]:
+        record = picture_record(str(ROOT / 'images' / item['img_path']))
+        image = inferencer.pipeline(record)['inputs']['image']
+        inputs = model.data_preprocessor(dict(inputs=dict(image=[image])))['inputs']
+        with torch.no_grad():
+            feats = model.image_encoder.pooled(inputs['image'])[0].numpy()
+            words = model.text_encoder.pooled(inferencer.tokenizer(item['captions'])).numpy()
+        np.testing.assert_allclose(features.image(item['img_id']), feats, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(features.texts(item['captions']), words, rtol=1e-4, atol=1e-5)
+
+
+def test_it_says_where_the_features_come_from(cfg: Config, tmp_path: Path) -> None:
+    model = RetrievalInferencer(cfg, device='cpu').model
+    found = []
+    for number, part in enumerate(('text_encoder.projection', 'text_encoder.gru', None)):
+        torch.save(dict(state_dict=model.state_dict()), tmp_path / f'{number}.pth')
+        out = str(tmp_path / f'{number}.npz')
+        extract_features(cfg, out, tmp_path / f'{number}.pth', 'cpu')
+        found.append(open_features(out).metadata)
+        if part:
+            with torch.no_grad():
+                next(model.get_submodule(part).parameters()).add_(1)
+    assert found[0]['config'] == 'mobilenet-v2_minilm_ucm.py'
+    assert found[0]['checkpoint'] == '0.pth' and found[0]['version']
+    assert found[0]['pipeline'][0] == dict(type='LoadImage')
+    # The projection takes no part in the features, the rest does.
+    assert found[0]['weights'] == found[1]['weights'] != found[2]['weights']
+
+
+def test_items_of_wrapped_and_cut_data_sets(cfg: Config) -> None:
+    train = dict(cfg.train_dataloader.dataset, indices=3)
+    val = dict(cfg.val_dataloader.dataset)
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset',
+        datasets=[
+            train,
+            dict(type='mmpretrain.KFoldDataset', dataset=dict(val, captions='sample')),
+        ],
+    )
+    cfg.val_dataloader = None
+    pictures, captions = recipe_items(cfg)
+    every = items('train', 'val', 'test')
+    assert sorted(pictures) == sorted(item['img_id'] for item in every)
+    assert set(captions) == {caption for item in every for caption in item['captions']}
+
+
+def test_sentences_of_an_unlabelled_target_are_among_them(cfg: Config) -> None:
+    cfg.train_dataloader.dataset = dict(
+        type='UnpairedDataset', data_root=str(ROOT), ann_file='annotations/ucm_train.json'
+    )
+    assert set(recipe_items(cfg)[1]) >= {
+        caption for item in items('train') for caption in item['captions']
+    }
+
+
+def test_one_id_for_two_pictures_is_refused(cfg: Config, tmp_path: Path) -> None:
+    cfg.test_dataloader.dataset.data_prefix = dict(img_path='seg_maps')
+    cfg.test_dataloader.dataset.ann_file = cfg.val_dataloader.dataset.ann_file = (
+        'annotations/ucm_train.json'
+    )
+    cfg.test_dataloader.dataset.data_root = str(tmp_path)
+    (tmp_path / 'annotations').symlink_to((ROOT / 'annotations').resolve())
+    (tmp_path / 'seg_maps').mkdir()
+    with pytest.raises(ValueError, match="two pictures have the id 'ucm/"):
+        recipe_items(cfg)
+
+
+def test_what_cannot_be_extracted(cfg: Config, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='no annotation file'):
+        recipe_items(Config(dict(test_dataloader=None)))
+    out = tmp_path / 'f.npz'
+    cfg.model = dict(type='MaskedSegmentPool')
+    with pytest.raises(ValueError, match='MaskedSegmentPool has not'):
+        extract_features(cfg, out)
+    assert not out.exists()

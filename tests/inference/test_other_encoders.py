@@ -1,0 +1,59 @@
+"""Encoders of other packages in a whole run: train, validate, save, and load the checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.models.encoders.tiny_transformers import FAMILIES
+from tests.runs import run, small_config, weights
+from urbancross_mm.inference.config import for_checkpoint, nested_dicts
+from urbancross_mm.registry import MODELS
+
+UNET = dict(
+    type='BackboneEncoder',
+    embed_dim=256,
+    probe_size=32,
+    backbone=dict(type='mmseg.UNet', base_channels=2),
+)
+
+
+def with_encoders(cfg: Any, image: dict, text: dict | None, tokenizer: dict | None) -> Any:
+    """The config with other towers, and pictures of 32 pixels."""
+    cfg.model.image_encoder = image
+    if text is not None:
+        cfg.model.text_encoder = text
+    for phase in ('train', 'val', 'test'):
+        loader = cfg[f'{phase}_dataloader']
+        for step in nested_dicts(loader):
+            if step.get('type') in ('ResizeImage', 'RandomCropImage'):
+                step['scale' if 'scale' in step else 'size'] = 32
+            if step.get('type') == 'TokenizeText' and tokenizer is not None:
+                step['tokenizer'] = tokenizer
+    return cfg
+
+
+@pytest.mark.parametrize('kind', ['unet', 'clip', 'siglip'])
+def test_a_run(kind: str, in_sample_dir: Path, tmp_path: Path) -> None:
+    cfg = small_config('urbancross_finland_no-segments.py', tmp_path / 'run')
+    if kind == 'unet':
+        towers = [UNET, None, None]
+    else:
+        folder = FAMILIES[kind].save(tmp_path / kind)
+        towers = [
+            dict(type='HuggingFaceImageEncoder', path=folder),
+            dict(type='HuggingFaceTextEncoder', path=folder, pool='pooler', trainable_layers=1),
+            dict(type='HuggingFaceTokenizer', path=folder, max_length=20),
+        ]
+    cfg = with_encoders(cfg, *towers)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
+    runner = run(cfg)
+    (path,) = (tmp_path / 'run').glob('epoch_1.pth')
+    model = MODELS.build(for_checkpoint(cfg.model.to_dict()))
+    found = weights(path)
+    model.load_state_dict(found)
+    for name, weight in runner.model.state_dict().items():
+        assert torch.equal(weight.cpu(), found[name]), name

@@ -1,0 +1,67 @@
+"""The sample world, converted as a user converts the real data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.datasets.converters.layouts import names_of, read
+from urbancross_mm.datasets.tokenizers import VocabTokenizer
+from urbancross_mm.structures.annotations import load_annotations
+from urbancross_mm.toy.convert import is_converted
+
+COUNTRIES = ('urbancross/Finland', 'urbancross/Germany', 'urbancross/Spain')
+
+
+def test_every_set_has_its_splits_and_its_pictures(sample_dir):
+    root = sample_dir / 'data/sample'
+    assert is_converted(root)
+    for folder in (*COUNTRIES, 'rsicd', 'rsitmd', 'ucm'):
+        name = Path(folder).name.lower()
+        splits = ['train', 'val', 'test']
+        splits += ['finetune', 'finetune_val'] if folder in COUNTRIES else []
+        for split in splits:
+            _, items = load_annotations(str(root / folder / f'annotations/{name}_{split}.json'))
+            assert all((root / folder / 'images' / item['img_path']).is_file() for item in items)
+
+
+def test_an_earlier_sample_without_features_or_city_is_not_finished(tmp_path):
+    files = (
+        'vocab.json',
+        'rsicd/features.npz',
+        'ucm/features.npz',
+        'mycity/annotations/mycity_train.json',
+    )
+    for file in files:
+        assert not is_converted(tmp_path)
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert is_converted(tmp_path)
+
+
+def test_countries_have_segments_tags_and_coordinates(sample_dir):
+    root = sample_dir / 'data/sample/urbancross/Finland'
+    _, items = read(root / 'annotations/finland_train.json')
+
+    assert all((root / 'segments' / item['segments']).is_file() for item in items)
+    assert all(item['geo_tags'] and 59 < item['lat'] < 71 for item in items)
+    assert not names_of(root / 'annotations/finland_test.json') & names_of(
+        root / 'annotations/finland_finetune.json'
+    )
+
+
+def test_numbered_pictures_have_the_captions_of_their_class(sample_dir):
+    root = sample_dir / 'data/sample/ucm'
+    _, items = read(root / 'annotations/ucm_train.json')
+
+    assert all(item['img_path'].startswith(f'{item["label"]}/{item["label"]}') for item in items)
+
+
+def test_one_vocabulary_knows_the_words_of_all_sets(sample_dir):
+    tokenizer = VocabTokenizer(str(sample_dir / 'data/sample/vocab.json'))
+    unknown = tokenizer(['xyzzy'])[0, 0]
+
+    for folder in (*COUNTRIES, 'ucm'):
+        name = Path(folder).name.lower()
+        path = sample_dir / f'data/sample/{folder}/annotations/{name}_train.json'
+        texts = [text for item in read(path)[1] for text in item['captions']]
+        assert not (tokenizer(texts) == unknown).any()

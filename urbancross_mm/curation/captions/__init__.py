@@ -1,0 +1,1 @@
+"""Captions: how they are written, refined and scored."""

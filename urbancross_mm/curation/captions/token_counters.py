@@ -1,0 +1,89 @@
+"""How many tokens a text is."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.hf_tokenizers import load_tokenizer
+from urbancross_mm.utils.weights import folder_digest
+
+
+class BaseTokenCounter(ABC):
+    """Counts the tokens of a text as a model would see it, without cutting it."""
+
+    def check(self) -> None:  # noqa: B027
+        """Look for the files that are needed."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the counts depend on; short, plain JSON."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Load the vocabulary."""
+
+    @abstractmethod
+    def __call__(self, text: str) -> int:
+        """Tokens of a text, begin and end tokens included."""
+
+
+@CURATION.register_module()
+class CLIPTokenCounter(BaseTokenCounter):
+    """The byte-pair vocabulary of CLIP, which comes with open_clip."""
+
+    def settings(self) -> dict[str, Any]:
+        """Its name."""
+        return dict(tokenizer='clip')
+
+    def begin(self) -> None:
+        """Load the vocabulary."""
+        from open_clip.tokenizer import SimpleTokenizer
+
+        self._encode = SimpleTokenizer().encode
+
+    def __call__(self, text: str) -> int:
+        """Tokens of a text, begin and end tokens included."""
+        return len(self._encode(text)) + 2
+
+
+@CURATION.register_module()
+class HuggingFaceTokenCounter(BaseTokenCounter):
+    """The tokenizer of a transformers model.
+
+    Args:
+        path (str): Local folder, or a hub id that is in the local cache.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = str(path)
+
+    def check(self) -> None:
+        """Load it: it is small, and a wrong path shows at once.
+
+        Raises:
+            FileNotFoundError: If there is no such tokenizer on this machine.
+        """
+        self.begin()
+
+    def settings(self) -> dict[str, Any]:
+        """Hash of its folder, or its hub id."""
+        local = os.path.isdir(self.path)
+        return dict(tokenizer=folder_digest(self.path) if local else self.path)
+
+    def begin(self) -> None:
+        """Load the vocabulary."""
+        try:
+            self._tokenizer = load_tokenizer(self.path, local=True)
+        except (OSError, ValueError) as error:
+            reason = ' '.join(str(error).split())[:200]
+            raise FileNotFoundError(
+                f'no tokenizer at {self.path!r} ({reason}): give a local '
+                'folder with tokenizer files'
+            ) from error
+
+    def __call__(self, text: str) -> int:
+        """Tokens of a text, begin and end tokens included."""
+        return len(self._tokenizer(text, truncation=False, verbose=False)['input_ids'])

@@ -1,0 +1,98 @@
+"""Some pictures of a data set, with their segments outlined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from urbancross_mm.curation.card.blocks import Figure, Gallery, Sample, Section
+from urbancross_mm.curation.card.sources import Sources
+from urbancross_mm.datasets.verification.leakage import Split
+from urbancross_mm.structures.segment_sidecar import decode_masks, load_sidecar
+from urbancross_mm.utils.images import read_image
+from urbancross_mm.utils.paths import safe_join
+from urbancross_mm.visualization import outline_masks
+
+SIDE, CAPTIONS = 256, 5
+UNREADABLE = 200
+
+
+def samples(
+    sources: Sources, data_root: str | Path, images: str, number: int, seed: int
+) -> list[Section]:
+    """Draw some pictures of train, val and test, the same ones for the same seed.
+
+    Args:
+        sources (Sources): The data set.
+        data_root (str | Path): Folder of the data.
+        images (str): Folder of pictures below it.
+        number (int): Pictures a split.
+        seed (int): Of the choice.
+
+    Returns:
+        list[Section]: One a split.
+    """
+    roots = dict(img_path=str(Path(data_root) / images), segments=str(Path(data_root) / 'segments'))
+    return [
+        Section(
+            f'Samples of {split.name}',
+            [
+                Gallery(
+                    [
+                        _sample(item, f'{split.name}-{place:02d}', roots)
+                        for place, item in enumerate(_choose(split, number, seed))
+                    ]
+                )
+            ],
+        )
+        for split in sources.whole
+        if split.items and number
+    ]
+
+
+def _choose(split: Split, number: int, seed: int) -> list[dict[str, Any]]:
+    items = sorted(split.items, key=lambda item: item['img_id'])
+    chosen = np.random.default_rng(seed).permutation(len(items))[:number]
+    return [items[place] for place in sorted(chosen)]
+
+
+def _sample(item: dict[str, Any], name: str, roots: dict[str, str]) -> Sample:
+    pixels, problem = _draw(item, roots)
+    lines = list(item['captions'][:CAPTIONS])
+    if len(item['captions']) > CAPTIONS:
+        lines.append(f'… and {len(item["captions"]) - CAPTIONS} more')
+    if item.get('geo_tags'):
+        lines.append(f'tags: {"; ".join(item["geo_tags"])}')
+    if item.get('label'):
+        lines.append(f'class: {item["label"]}')
+    if problem:
+        lines.append(f'({problem})')
+    return Sample(Figure(f'sample-{name}', pixels, item['img_id']), lines)
+
+
+def _draw(item: dict[str, Any], roots: dict[str, str]) -> tuple[np.ndarray, str]:
+    """The picture with its segments, and what is wrong with either."""
+    try:
+        pixels, _ = read_image(safe_join(roots['img_path'], item['img_path']))
+    except (OSError, ValueError):
+        # Where it was looked for stands in the findings, and is no matter of the card.
+        return np.full((SIDE, SIDE, 3), UNREADABLE, dtype=np.uint8), 'picture cannot be read'
+    scale = SIDE / max(pixels.shape[:2])
+    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    if not item.get('segments'):
+        return small, ''
+    try:
+        path = safe_join(roots['segments'], item['segments'])
+        masks = decode_masks(load_sidecar(path, (item['img_path'], pixels.shape[:2])))
+    except (OSError, ValueError):
+        return small, 'segments cannot be read'
+    resized = [
+        np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)) for mask in masks
+    ]
+    return outline_masks(small, np.array(resized, dtype=bool)), f'{len(masks)} segments' if len(
+        masks
+    ) else 'no segment'

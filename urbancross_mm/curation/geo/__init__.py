@@ -1,0 +1,1 @@
+"""Where tiles lie and what the map says there."""

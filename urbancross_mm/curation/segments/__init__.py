@@ -1,0 +1,1 @@
+"""Segments of an image: how they are made and chosen."""

@@ -1,0 +1,64 @@
+"""The stage that writes captions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from urbancross_mm.curation.captions.captioners import BaseCaptioner
+from urbancross_mm.curation.core.records import DROPPED, KEPT, Outcome, Picture
+from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.registry import CURATION
+
+
+@CURATION.register_module()
+class CaptionStage(PictureStage):
+    """Writes ``captions`` of every picture, as they come out of the captioner.
+
+    Args:
+        captioner (dict): Config of the captioner.
+        batch_size (int): Pictures that the captioner describes at once. Defaults to 1.
+
+    Raises:
+        ValueError: If an option of the captioner is wrong.
+    """
+
+    name = 'caption'
+
+    def __init__(self, captioner: Mapping[str, Any], batch_size: int = 1) -> None:
+        super().__init__(batch_size)
+        self.captioner: BaseCaptioner = CURATION.build(dict(captioner))
+        pixels = ('sha',) if self.captioner.needs_pixels else ()
+        self.reads = (*pixels, *self.captioner.reads)
+        self.batch_matters = self.captioner.batched or self.captioner.batch_matters
+        self.libraries = self.captioner.libraries
+
+    def check(self, place: Workplace) -> None:
+        """Look for the captioner's model."""
+        self.captioner.check()
+
+    def settings(self, place: Workplace) -> dict[str, Any]:
+        """Those of the captioner; a sampled caption depends on its batch, too."""
+        size = dict(batch_size=self.batch_size) if self.captioner.batch_matters else {}
+        return {**self.captioner.settings(), **size}
+
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+        """Load the captioner's model."""
+        self.captioner.begin(place.device)
+
+    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+        """Describe a batch; a picture that gets no text at all is dropped."""
+        images = place.pixels(pictures) if self.captioner.needs_pixels else []
+        outcomes = self.captioner.caption(pictures, images)
+        return [_checked(outcome) for outcome in outcomes]
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    if outcome.status != KEPT:
+        return outcome
+    # Half a character, as of an emoji cut in two, can be written to no file.
+    captions = [text.encode('utf-8', 'replace').decode() for text in outcome.fields['captions']]
+    if not any(text.strip() for text in captions):
+        return Outcome(status=DROPPED, reason='the captioner wrote nothing')
+    return replace(outcome, fields={**outcome.fields, 'captions': captions})

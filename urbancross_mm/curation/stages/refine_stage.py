@@ -1,0 +1,91 @@
+"""The stage that cleans captions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from urbancross_mm.curation.captions.refine import REFUSALS, refine_captions
+from urbancross_mm.curation.captions.token_counters import BaseTokenCounter
+from urbancross_mm.curation.core.records import DROPPED, Outcome, Picture, digest
+from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.registry import CURATION
+
+
+@CURATION.register_module()
+class RefineStage(PictureStage):
+    """Cleans ``captions``: white space, refusals, repeated sentences, length.
+
+    A caption with a refusal in it goes as a whole. A picture without any caption left is dropped,
+    with the reason of its last one.
+
+    Args:
+        max_tokens (int): Longer captions end at a sentence. Begin and end tokens count.
+            Defaults to 77, the context of CLIP.
+        refusals (Sequence[str]): Regular expressions, in lower case, for the start of a sentence.
+            Defaults to the common ones in English.
+        tokenizer (Mapping, optional): Config of the token counter. Defaults to None,
+            ``dict(type='CLIPTokenCounter')``.
+        batch_size (int): Pictures a batch. Defaults to 64.
+
+    Raises:
+        ValueError: If nothing can fit, or an expression is none.
+    """
+
+    name = 'refine'
+    reads = ('captions',)
+    libraries = ('open-clip-torch', 'transformers')
+
+    def __init__(
+        self,
+        max_tokens: int = 77,
+        refusals: Sequence[str] = REFUSALS,
+        tokenizer: Mapping[str, Any] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        super().__init__(batch_size)
+        if max_tokens < 3:
+            raise ValueError(
+                f'max_tokens must be at least 3, a begin token, a word and an end '
+                f'token, got {max_tokens}'
+            )
+        if isinstance(refusals, str):
+            raise ValueError(f'refusals must be a list of regular expressions, got {refusals!r}')
+        for pattern in refusals:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f'refusals holds {pattern!r}, no regular expression: {error}'
+                ) from error
+        self.max_tokens, self.refusals = max_tokens, tuple(refusals)
+        self.counter: BaseTokenCounter = CURATION.build(
+            dict(tokenizer or dict(type='CLIPTokenCounter'))
+        )
+
+    def check(self, place: Workplace) -> None:
+        """Look for the files of the tokenizer."""
+        self.counter.check()
+
+    def settings(self, place: Workplace) -> dict[str, Any]:
+        """The length, the tokenizer and a hash of the refusals."""
+        return dict(
+            max_tokens=self.max_tokens, refusals=digest(self.refusals), **self.counter.settings()
+        )
+
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+        """Load the vocabulary."""
+        self.counter.begin()
+
+    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+        """Clean the captions of a batch."""
+        return [self._refine(picture) for picture in pictures]
+
+    def _refine(self, picture: Picture) -> Outcome:
+        captions, reason = refine_captions(
+            picture.fields.get('captions') or (), self.counter, self.max_tokens, self.refusals
+        )
+        return (
+            Outcome(dict(captions=captions)) if captions else Outcome(status=DROPPED, reason=reason)
+        )

@@ -1,0 +1,107 @@
+"""The stage that scores how well captions describe their picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from urbancross_mm.curation.captions.scorers import BaseScorer
+from urbancross_mm.curation.core.records import DROPPED, FAILED, Outcome, Picture
+from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.registry import CURATION
+
+# Vectors of texts that are remembered: 100 MB at a width of 512.
+CACHE_SIZE = 50_000
+
+
+@CURATION.register_module()
+class ScoreStage(PictureStage):
+    """Writes ``score``, the cosine of picture and caption; of several captions, the mean.
+
+    With several captions ``caption_scores`` has that of each.
+
+    Args:
+        scorer (Mapping): Config of the scorer.
+        batch_size (int): Pictures a batch. Defaults to 32.
+
+    Raises:
+        ValueError: If an option of the scorer is wrong.
+    """
+
+    name = 'score'
+    reads = ('sha', 'captions')
+    batch_matters = True
+    libraries = ('numpy', 'pillow', 'torch', 'open-clip-torch')
+
+    def __init__(self, scorer: Mapping[str, Any], batch_size: int = 32) -> None:
+        super().__init__(batch_size)
+        self.scorer: BaseScorer = CURATION.build(dict(scorer))
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def check(self, place: Workplace) -> None:
+        """Look for the scorer's files."""
+        self.scorer.check()
+
+    def settings(self, place: Workplace) -> dict[str, Any]:
+        """Those of the scorer."""
+        return self.scorer.settings()
+
+    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+        """Load the scorer's model."""
+        self._vectors.clear()
+        self.scorer.begin(place.device)
+
+    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+        """Score a batch; a picture without captions is dropped."""
+        captions = [list(picture.fields.get('captions') or ()) for picture in pictures]
+        outcomes = [Outcome(status=DROPPED, reason='no caption to score') for _ in pictures]
+        told = [i for i, texts in enumerate(captions) if texts]
+        if not told:
+            return outcomes
+        images = place.pixels([pictures[i] for i in told])
+        vectors = self._encode([text for texts in captions for text in texts])
+        for i, row in zip(told, self.scorer.encode_images(images), strict=True):
+            outcomes[i] = _outcome([_cosine(row, vectors[text]) for text in captions[i]])
+        return outcomes
+
+    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+        """How many captions the scorer does not read to their end."""
+        texts = {text for picture in pictures for text in picture.fields.get('captions') or ()}
+        cut = self.scorer.count_cut(texts)
+        return (
+            [
+                f'{cut} of {len(texts)} distinct captions are longer than the scorer reads: what '
+                'is cut has no part in their score'
+            ]
+            if cut
+            else []
+        )
+
+    def _encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Vectors by text; each text is encoded once, however many pictures share it."""
+        found = {text: self._vectors[text] for text in texts if text in self._vectors}
+        new = [text for text in dict.fromkeys(texts) if text not in found]
+        if new:
+            found.update(zip(new, self.scorer.encode_texts(new), strict=True))
+        for text in new[: max(0, CACHE_SIZE - len(self._vectors))]:
+            self._vectors[text] = found[text]
+        return found
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """Of unit vectors, summed in double precision."""
+    return float(np.dot(one.astype(np.float64), other.astype(np.float64)))
+
+
+def _outcome(scores: Sequence[float]) -> Outcome:
+    mean = math.fsum(scores) / len(scores)
+    if not math.isfinite(mean):
+        return Outcome(status=FAILED, reason='the score is not a finite number')
+    # Plus 0.0: a rounded -0.0 is 0.0.
+    fields: dict[str, Any] = dict(score=round(mean, 6) + 0.0)
+    if len(scores) > 1:
+        fields['caption_scores'] = [round(score, 6) + 0.0 for score in scores]
+    return Outcome(fields)

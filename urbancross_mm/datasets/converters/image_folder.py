@@ -1,0 +1,147 @@
+"""A folder of pictures without captions, as the target of an adaptation."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from urbancross_mm.datasets.converters.annotations import (
+    check_distinct_ids,
+    counts_of,
+    encode_annotations,
+    hash_file,
+    make_item,
+    refuse_overwrite,
+)
+from urbancross_mm.datasets.converters.images import PictureFolder
+from urbancross_mm.datasets.converters.options import check_name_and_seed
+from urbancross_mm.datasets.splits import random_split
+from urbancross_mm.utils.files import write_all
+from urbancross_mm.utils.images import probe_image
+from urbancross_mm.utils.progress import map_tracked
+from urbancross_mm.utils.text_files import read_lines
+
+VAL_SHARE = 0.1
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What the command line decides.
+
+    Attributes:
+        images (Path): Folder of pictures, searched with its subfolders.
+        texts (Path): Text file, one sentence a line.
+        out (Path): Folder for the annotations and the sentences.
+        name (str): Of the data set, its domain and the files.
+        seed (int): Of the pictures that are kept aside for choosing a checkpoint.
+        skip_bad (bool): Leave out unreadable pictures, and count them.
+        workers (int): Threads that look into the pictures.
+        force (bool): Overwrite.
+    """
+
+    images: Path
+    texts: Path
+    out: Path
+    name: str
+    seed: int = 0
+    skip_bad: bool = False
+    workers: int = 1
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        check_name_and_seed(self.name, self.seed)
+
+
+def convert(options: Options) -> dict[str, dict[str, int]]:
+    """Write ``<name>_train.json``, ``<name>_val.json`` and ``<name>_texts.txt``.
+
+    A tenth of the pictures, at least one, drawn by the seed, is kept aside for choosing a
+    checkpoint without labels. The pictures have no captions, so nothing says which sentence
+    belongs to which.
+
+    Args:
+        options (Options): See there.
+
+    Returns:
+        dict[str, dict[str, int]]: Counts of each split.
+
+    Raises:
+        FileNotFoundError: If the folder, a picture in it or the text file is missing.
+        FileExistsError: If an output exists and ``force`` is off.
+        ValueError: If there are fewer than two pictures, no sentence, an unreadable picture, or
+            two with one id.
+    """
+    outputs = {split: options.out / f'{options.name}_{split}.json' for split in ('train', 'val')}
+    texts_path = options.out / f'{options.name}_texts.txt'
+    refuse_overwrite([*outputs.values(), texts_path], options.force)
+    texts = [line for line in read_lines(options.texts) if line]
+    if not texts:
+        raise ValueError(f'{options.texts} holds no sentence')
+    if options.images.resolve() != (options.out.parent / 'images').resolve():
+        print(
+            f'note: configs look for the pictures in {options.out.parent / "images"}, beside '
+            f'{options.out.name}; {options.images} is another folder: link it there, or set '
+            'data_prefix=dict(img_path=...) of the data sets',
+            file=sys.stderr,
+        )
+    names, skipped = _readable(options)
+    share = max(VAL_SHARE, 1 / len(names))
+    splits = random_split(names, dict(val=share), 'train', options.seed)
+    items = {
+        split: [make_item(options.name, options.name, name, []) for name in splits[split]]
+        for split in outputs
+    }
+    check_distinct_ids((item for one in items.values() for item in one), options.images)
+    counts = {
+        split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
+        for split in outputs
+    }
+    contents = {
+        path: encode_annotations(
+            path,
+            items[split],
+            dict(
+                dataset=options.name,
+                domain=options.name,
+                split=split,
+                generator='image_folder.py',
+                seed=options.seed,
+                sources={options.texts.name: hash_file(options.texts)},
+                counts=counts[split],
+            ),
+            captions_required=False,
+        )
+        for split, path in outputs.items()
+    }
+    write_all({**contents, texts_path: '\n'.join(texts) + '\n'})
+    print(f'{len(texts)} captions of the domain are in {texts_path}; they belong to no image')
+    return counts
+
+
+def _readable(options: Options) -> tuple[list[str], int]:
+    """Names of the pictures that can be decoded, relative to the folder, and how many cannot."""
+    pictures = PictureFolder(options.images)
+    names = pictures.names
+    if pictures.listing.remark:
+        print(f'{options.images}: {pictures.listing.remark}')
+    problems = list(
+        map_tracked(
+            probe_image,
+            [str(options.images / name) for name in names],
+            f'look into {options.images.name}',
+            options.workers,
+        )
+    )
+    bad = [problem for problem in problems if problem]
+    if bad and not options.skip_bad:
+        raise ValueError(
+            f'{len(bad)} of {len(names)} pictures cannot be read, first: {bad[0]}; '
+            '--skip-bad leaves them out'
+        )
+    good = [name for name, problem in zip(names, problems) if not problem]
+    if len(good) < 2:
+        raise ValueError(
+            f'{options.images} holds {len(good)} readable pictures: at least two are needed'
+        )
+    return good, len(bad)

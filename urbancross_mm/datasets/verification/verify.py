@@ -1,0 +1,224 @@
+"""Checking converted data before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from urbancross_mm.datasets.caption_lengths import remark_on_words
+from urbancross_mm.datasets.verification.fingerprints import Fingerprint, fingerprint
+from urbancross_mm.datasets.verification.leakage import (
+    FITTED,
+    Split,
+    check_duplicates,
+    check_ids,
+    compare,
+)
+from urbancross_mm.datasets.verification.report import Report
+from urbancross_mm.structures.annotations import item_problems, read_annotations
+from urbancross_mm.structures.segment_sidecar import read_sidecar
+from urbancross_mm.utils.images import read_class_map
+from urbancross_mm.utils.paths import safe_join
+from urbancross_mm.utils.progress import map_tracked
+
+
+def verify(
+    paths: Sequence[str],
+    data_root: str,
+    folders: dict[str, str] | None = None,
+    workers: int = 1,
+    distance: int = 2,
+    shown: int = 5,
+    pixels: bool = True,
+) -> Report:
+    """Check annotation files and everything they name.
+
+    Errors: whatever the data set would refuse (a missing field, an empty caption, an id used
+    twice, a name that leaves its folder), pictures that are missing or cannot be decoded to the
+    end, the same picture in two splits that must not share one, segment files or class maps that
+    are missing, broken or of another size than their picture. Warnings: identical files within a
+    split, pictures that look alike across splits. Captions shared by splits are information.
+
+    Args:
+        paths (Sequence[str]): Annotation files of one data set.
+        data_root (str): Folder of the data.
+        folders (dict | None): Folders below it by field. Defaults to None: ``images``,
+            ``segments`` and ``seg_maps``.
+        workers (int): Threads that decode. Defaults to 1.
+        distance (int): Bits of a 64-bit difference hash that may differ between pictures that look
+            alike. Defaults to 2.
+        shown (int): Examples of each finding to keep. Defaults to 5.
+        pixels (bool): Decode pictures and masks; else they are only looked for. Defaults to True.
+
+    Returns:
+        Report: The findings.
+
+    Raises:
+        FileNotFoundError: If an annotation file or the folder of pictures is not there.
+        ValueError: If an annotation file cannot be read at all.
+    """
+    folders = {
+        **dict(img_path='images', segments='segments', seg_map_path='seg_maps'),
+        **(folders or {}),
+    }
+    roots = {key: str(Path(data_root) / name) for key, name in folders.items()}
+    if not Path(roots['img_path']).is_dir():
+        raise FileNotFoundError(f'no folder of pictures at {roots["img_path"]}')
+    report = Report(shown)
+    splits = [_read(path, report) for path in paths]
+    prints = check_pictures(splits, roots['img_path'], report, workers, pixels)
+    for split in splits:
+        split.prints = {
+            item['img_path']: prints[item['img_path']]
+            for item in split.items
+            if item['img_path'] in prints
+        }
+        check_duplicates(split, report)
+        if remark := remark_on_words(text for item in split.items for text in item['captions']):
+            report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
+        report.rows.append(_row(split))
+    check_companions(splits, roots, report, workers)
+    check_ids(splits, report)
+    for first, second in combinations(splits, 2):
+        compare(first, second, distance, report)
+    return report
+
+
+def check_pictures(
+    splits: Iterable[Split], root: str, report: Report, workers: int = 1, pixels: bool = True
+) -> dict[str, Fingerprint]:
+    """Decode every picture once, whatever number of splits it is in.
+
+    Args:
+        splits (Iterable[Split]): The splits.
+        root (str): Folder of the pictures.
+        report (Report): Takes the findings.
+        workers (int): Threads. Defaults to 1.
+        pixels (bool): Decode; else only look for the file. Defaults to True.
+
+    Returns:
+        dict[str, Fingerprint]: Of every readable picture by its path; empty without ``pixels``.
+    """
+    where = {
+        item['img_path']: f'{split.path} ({item["img_id"]})'
+        for split in splits
+        for item in split.items
+    }
+
+    def read(name: str) -> Fingerprint | Exception | None:
+        try:
+            return fingerprint(safe_join(root, name)) if pixels else _look_for(root, name)
+        except (OSError, ValueError) as error:
+            return error
+
+    prints = {}
+    for name, result in zip(where, map_tracked(read, list(where), 'pictures', workers)):
+        if isinstance(result, Fingerprint):
+            prints[name] = result
+        elif result is not None:
+            kind = 'missing' if isinstance(result, FileNotFoundError) else 'unreadable'
+            report.add('error', f'{kind} picture', f'{where[name]}: {result}')
+    return prints
+
+
+def check_companions(
+    splits: Iterable[Split], roots: dict[str, str], report: Report, workers: int = 1
+) -> None:
+    """Check segment files and class maps as training will read them.
+
+    Args:
+        splits (Iterable[Split]): The splits, with the fingerprints of their pictures.
+        roots (dict[str, str]): Folders by field.
+        report (Report): Takes the findings.
+        workers (int): Threads. Defaults to 1.
+    """
+    jobs = {
+        (key, item[key], item['img_path']): (split.path, split.prints.get(item['img_path']))
+        for split in splits
+        for item in split.items
+        for key in ('segments', 'seg_map_path')
+        if item.get(key) is not None
+    }
+    work = partial(_companion_problem, roots=roots)
+    problems = map_tracked(work, list(jobs.items()), 'masks', workers)
+    for (key, _, _), (path, _), problem in zip(jobs, jobs.values(), problems):
+        if problem:
+            what = 'segment file' if key == 'segments' else 'class map'
+            report.add('error', f'{what} missing, broken or of another size', f'{path}: {problem}')
+
+
+def _look_for(root: str, name: str) -> None:
+    if not Path(safe_join(root, name)).is_file():
+        raise FileNotFoundError(f'picture not found: {safe_join(root, name)}')
+
+
+def _companion_problem(
+    job: tuple[tuple[str, str, str], tuple[str, Fingerprint | None]], roots: dict[str, str]
+) -> str | None:
+    """What is wrong with a segment file or class map, or None."""
+    (key, name, img_path), (_, found) = job
+    path = safe_join(roots[key], name)
+    if not Path(path).is_file():
+        return f'{path} of {img_path} not found'
+    if found is None:
+        return None  # not decoded, or reported already
+    try:
+        if key == 'segments':
+            read_sidecar(path, (img_path, found.size))
+            return None
+        size = read_class_map(path).shape
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None if size == found.size else f'{path} is {size}, {img_path} is {found.size}'
+
+
+def _read(path: str, report: Report) -> Split:
+    """Read a file, report the items that a data set would refuse, and keep the others."""
+    metainfo, items = read_annotations(path)
+    name = str(metainfo.get('split') or Path(path).stem)
+    bad = set()
+    for number, problem in item_problems(items, path, captions_required=name in FITTED):
+        report.add('error', 'wrong item', problem)
+        bad.add(number)
+    sound = [
+        dict(item, captions=item.get('captions') or [])
+        for number, item in enumerate(items)
+        if number not in bad
+    ]
+    if without := sum(not item['captions'] for item in sound):
+        report.add(
+            'warning',
+            'images without captions: distractors, which are no queries',
+            f'{path}: {without} of {len(sound)}',
+        )
+    for image, count in Counter(item['img_path'] for item in sound).items():
+        if count > 1:
+            report.add('error', 'picture listed twice', f'{path}: {image} ({count} times)')
+    return Split(path, name, sound)
+
+
+def _row(split: Split) -> dict[str, Any]:
+    owners: dict[str, set[str]] = defaultdict(set)
+    texts = [(text, item['img_id']) for item in split.items for text in item['captions']]
+    for text, img_id in texts:
+        owners[text].add(img_id)
+    shared = sum(len(owners[text]) > 1 for text, _ in texts)
+    words = [len(text.split()) for text, _ in texts] or [0]
+    sizes = Counter(one.size for one in split.prints.values())
+    usual = sizes.most_common(1)[0][0] if sizes else ('?', '?')
+    return {
+        'file': Path(split.path).name,
+        'split': split.name,
+        'pictures': len(split.items),
+        'captions': len(texts),
+        'distinct': len(owners),
+        'of several pictures': f'{100 * shared / max(1, len(texts)):.1f} %',
+        'words mean/max': f'{sum(words) / len(words):.2f}/{max(words)}',
+        'segments': sum(item.get('segments') is not None for item in split.items),
+        'size': f'{usual[0]} x {usual[1]}'
+        + (f' (+{len(sizes) - 1} others)' if len(sizes) > 1 else ''),
+    }

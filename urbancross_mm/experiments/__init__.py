@@ -1,0 +1,28 @@
+"""Every domain against every other: source models, adaptation methods, and their report."""
+
+from urbancross_mm.experiments.job import run_job, select_checkpoint
+from urbancross_mm.experiments.matrix import run_matrix
+from urbancross_mm.experiments.methods import Recipe, parse_methods, parse_options
+from urbancross_mm.experiments.plan import IN_TARGET, SOURCE_ONLY, Job, MatrixSpec, plan
+from urbancross_mm.experiments.pool import run_jobs
+from urbancross_mm.experiments.records import JobFolder
+from urbancross_mm.experiments.report import write_report
+from urbancross_mm.experiments.results import Results
+
+__all__ = [
+    'IN_TARGET',
+    'Job',
+    'JobFolder',
+    'MatrixSpec',
+    'Recipe',
+    'Results',
+    'SOURCE_ONLY',
+    'parse_methods',
+    'parse_options',
+    'plan',
+    'run_job',
+    'run_jobs',
+    'run_matrix',
+    'select_checkpoint',
+    'write_report',
+]

@@ -1,0 +1,161 @@
+"""One job of a matrix, run in this process: train if need be, test, record."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import time
+import traceback
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
+
+from urbancross_mm.apis.runs import build_runner, resolve_checkpoint, resolve_start, set_resume
+from urbancross_mm.engine import find_resumable
+from urbancross_mm.experiments.plan import Job
+from urbancross_mm.experiments.records import CONSOLE, JobFolder, slug
+from urbancross_mm.inference.config import for_checkpoint
+from urbancross_mm.utils.run_state import forget_runs
+
+
+def run_job(job: Job, out: str, select: str) -> str | None:
+    """Do what is left of a job; whatever it prints goes to its ``console.log``.
+
+    Args:
+        job (Job): The job.
+        out (str): Folder of the matrix.
+        select (str): Which adapted checkpoint is tested.
+
+    Returns:
+        str | None: Why it failed, in one sentence. It is no exception because not every exception
+        survives the way back from another process.
+    """
+    folder = JobFolder(out, job, select)
+    folder.begin()
+    with (
+        open(folder.path / CONSOLE, 'a', encoding='utf-8', buffering=1) as console,
+        contextlib.redirect_stdout(console),
+        contextlib.redirect_stderr(console),
+    ):
+        forget_runs()
+        try:
+            if job.trains:
+                _train(folder, out)
+            _test(folder, out)
+            return None
+        except Exception as error:  # one bad job must not end the other ninety-nine
+            traceback.print_exc()
+            sentence = _sentence(error)
+        finally:
+            # Its loggers write to the console file, which closes now.
+            forget_runs()
+            gc.collect()
+    folder.fail(sentence)
+    return sentence
+
+
+def _train(folder: JobFolder, out: str) -> None:
+    """Train, or go on with a training that was interrupted."""
+    if 'train_seconds' in folder.record():
+        return
+    began = time.monotonic()
+    cfg = _config(folder.job)
+    cfg.work_dir = str(folder.path)
+    set_resume(cfg, 'auto')
+    if folder.job.start is not None:
+        cfg.start = start_of(folder.job, out)
+        resolve_start(cfg)
+    if cfg.resume:
+        folder.update(resumed=True)
+    build_runner(cfg).train()
+    folder.update(train_seconds=round(time.monotonic() - began, 2))
+
+
+def _test(folder: JobFolder, out: str) -> None:
+    """Test on the test split of the target."""
+    began = time.monotonic()
+    job = folder.job
+    forget_runs()
+    checkpoint = select_checkpoint(folder.path, folder.select) if job.trains else start_of(job, out)
+    cfg = _config(job)
+    cfg.work_dir = str(folder.path / 'test')
+    cfg.load_from, cfg.resume = checkpoint, False
+    cfg.model = for_checkpoint(cfg.model.to_dict())
+    metrics = build_runner(cfg).test()
+    if 'retrieval/mR' not in metrics:
+        raise ValueError(
+            f'the test of {job.recipe} gives no retrieval/mR, but {", ".join(metrics) or "nothing"}'
+        )
+    folder.finish(metrics, checkpoint, time.monotonic() - began)
+
+
+def start_of(job: Job, out: str) -> str:
+    """Find the source model of a job.
+
+    Args:
+        job (Job): It has a start.
+        out (str): Folder of the matrix.
+
+    Returns:
+        str: A file: the best by validation on the source domain, else the latest.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    return resolve_checkpoint(os.path.join(out, job.start) if job.needs else str(job.start))
+
+
+def select_checkpoint(folder: Path, select: str) -> str:
+    """Choose the checkpoint of a finished training that is tested.
+
+    Args:
+        folder (Path): Its work directory.
+        select (str): ``'source'``: the best by validation on its own domain; ``'last'``;
+            ``'best'``: the best mR by target pairs; else a metric key or its beginning.
+
+    Returns:
+        str: A file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If several metrics begin with the key.
+    """
+    if select == 'source':
+        return resolve_checkpoint(str(folder))
+    if select == 'last':
+        found = find_resumable(folder)
+        if found is None:
+            raise FileNotFoundError(f'no checkpoint (epoch_*.pth, iter_*.pth) in {folder}')
+        return found
+    key = slug('retrieval/mR' if select == 'best' else select)
+    files = sorted(folder.glob(f'best_{key}*.pth'), key=os.path.getmtime)
+    metrics = sorted({file.stem.rpartition('_')[0].rpartition('_')[0] for file in files})
+    if not files:
+        raise FileNotFoundError(
+            f"no checkpoint best_{key}*.pth in {folder}: does the recipe's "
+            'checkpoint hook save the best by that metric?'
+        )
+    if len(metrics) > 1:
+        raise ValueError(
+            f'--select {select} fits several checkpoints in {folder}: {", ".join(metrics)}'
+        )
+    return str(files[-1])
+
+
+def _config(job: Job) -> Config:
+    """The recipe, as if it had just been read from its file."""
+    cfg = Config(deepcopy(dict(job.config)), filename=job.recipe)
+    if cfg.get('custom_imports'):
+        import_modules_from_strings(**cfg.custom_imports)
+    return cfg
+
+
+def _sentence(error: Exception) -> str:
+    """An exception as one line, with its type unless it is a user's mistake."""
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = ' '.join(str(message).split())
+    plain = isinstance(error, ValueError | FileNotFoundError) and text
+    return text if plain else f'{type(error).__name__}: {text}'

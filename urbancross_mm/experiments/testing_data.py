@@ -1,0 +1,98 @@
+"""Which data a config tests on, and testing one domain's model on another's."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from urbancross_mm.evaluation import RecallAtK
+from urbancross_mm.inference.config import nested_dicts
+
+
+def with_test_set_of(source: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
+    """Test a source's model on the test split of a target.
+
+    Test data, their pipeline and the metric are the target's. The tokenizer stays the source's:
+    a vocabulary that was built from the target's captions would mean other words to its model.
+    Features that were computed beforehand are data, though, looked up in the target's file.
+
+    Args:
+        source (Mapping): The recipe of the model.
+        target (Mapping): The recipe of the data.
+
+    Returns:
+        dict[str, Any]: The source's recipe with another test set; the arguments are left alone.
+    """
+    own = next(nested_dicts(source.get('test_dataloader'), 'TokenizeText'), None)
+    config = dict(source)
+    for key in ('test_dataloader', 'test_evaluator'):
+        config[key] = deepcopy(target.get(key))
+    if own is None or next(nested_dicts(own, 'FeatureTokenizer'), None):
+        return config
+    for step in nested_dicts(config['test_dataloader'], 'TokenizeText'):
+        step.clear()
+        step.update(deepcopy(own))
+    return config
+
+
+def check_same_test_set(
+    path: str, config: Mapping[str, Any], target_path: str, target: Mapping[str, Any]
+) -> None:
+    """Refuse to compare numbers of different test data.
+
+    Args:
+        path (str): Adaptation recipe.
+        config (Mapping): Its content.
+        target_path (str): Source recipe of its target domain.
+        target (Mapping): Its content.
+
+    Raises:
+        ValueError: If they test on different files or items, or count hits differently. Other
+            metrics beside do not matter.
+    """
+    for what, mine, theirs in (
+        ('data', files_of_test(config), files_of_test(target)),
+        ('protocol', _protocols(config), _protocols(target)),
+    ):
+        if mine != theirs:
+            raise ValueError(
+                f'the test {what} of {path} and of {target_path} differ, so their '
+                f'numbers cannot be compared: {mine} and {theirs}'
+            )
+
+
+def files_of_test(config: Mapping[str, Any]) -> list[str]:
+    """Name the data that a config tests on.
+
+    Args:
+        config (Mapping): A recipe.
+
+    Returns:
+        list[str]: The annotation file of each data set, and which of its items are used.
+    """
+    files = []
+    for node in nested_dicts(config.get('test_dataloader')):
+        if 'ann_file' in node:
+            path = os.path.join(node.get('data_root') or '', node['ann_file'])
+            items = node.get('indices')
+            files.append(path if items is None else f'{path} (items {items})')
+    return files
+
+
+def _protocols(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What decides the value of each RecallAtK, defaults filled in."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(RecallAtK).parameters.items()
+    }
+    return [
+        {
+            name: json.loads(json.dumps(metric.get(name, defaults[name])))
+            for name in ('topk', 'ties', 'equal_captions')
+        }
+        for metric in nested_dicts(config.get('test_evaluator'), 'RecallAtK')
+    ]

@@ -1,0 +1,1 @@
+"""Build, load and encode in one place."""

@@ -1,0 +1,27 @@
+"""What adds an unpaired target to a retriever."""
+
+from urbancross_mm.models.adaptation.adaptation import DomainAdaptiveRetriever
+from urbancross_mm.models.adaptation.adversarial_head import DomainAdversarialHead
+from urbancross_mm.models.adaptation.losses import (
+    BaseAdaptationLoss,
+    CrossDomainTripletLoss,
+    DomainDistanceLoss,
+    OptimalTransportPairingLoss,
+    PseudoPairLoss,
+    WeightedDomainAdversarialLoss,
+)
+from urbancross_mm.models.adaptation.selector import SimilarSourceSelector
+from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
+
+__all__ = [
+    'BaseAdaptationLoss',
+    'CrossDomainTripletLoss',
+    'DomainAdaptiveRetriever',
+    'DomainAdversarialHead',
+    'DomainDistanceLoss',
+    'FrozenSnapshot',
+    'OptimalTransportPairingLoss',
+    'PseudoPairLoss',
+    'SimilarSourceSelector',
+    'WeightedDomainAdversarialLoss',
+]

@@ -1,0 +1,201 @@
+"""Losses that pair the pictures and sentences of an unpaired target."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from urbancross_mm.functional import transport
+from urbancross_mm.functional.similarity import inner_product
+from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
+from urbancross_mm.registry import MODELS
+from urbancross_mm.structures import CurriculumStage, DomainBatch
+
+# Steps without the loss that nobody needs to hear of: two at the usual 64 items a step.
+PATIENCE = 4
+
+
+class BasePairingLoss(BaseAdaptationLoss):
+    """Template of a contrastive loss whose pairs are guessed; a subclass writes ``pairing``.
+
+    A batch of a target is too small to hold the sentence of each of its pictures, so the last
+    embeddings of both modalities are remembered, without gradient. The memory is in the
+    checkpoints: a resumed run goes on with it.
+
+    Args:
+        memory_size (int): Embeddings to remember in each modality. Defaults to 512.
+        min_items (int): The loss is 0 until so many are remembered. Defaults to 128.
+        scale (float): Factor of the cosines. Defaults to 1 / 0.07.
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+
+    Raises:
+        ValueError: If the memory cannot hold ``min_items``.
+    """
+
+    images: Tensor
+    texts: Tensor
+    filled: Tensor
+
+    def __init__(
+        self,
+        memory_size: int = 512,
+        min_items: int = 128,
+        scale: float = 1 / 0.07,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(loss_weight)
+        if not 0 <= min_items <= memory_size:
+            raise ValueError(
+                f'min_items must lie in [0, memory_size], got {min_items} with '
+                f'memory_size={memory_size}'
+            )
+        self.memory_size = memory_size
+        self.min_items = min_items
+        self.scale = scale
+        self.register_buffer('filled', torch.tensor(0))
+
+    def set_embed_dim(self, embed_dim: int) -> None:
+        """Make room for the memory."""
+        for name in ('images', 'texts'):
+            self.register_buffer(name, torch.zeros(self.memory_size, embed_dim))
+
+    @abstractmethod
+    def pairing(self, scores: Tensor) -> Tensor:
+        """How much each sentence belongs to each picture: (N, M) cosines -> (N, M), from 0."""
+
+    def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
+        """``loss_pairing`` and ``pairing_confidence``, the mean share of a best sentence."""
+        images, texts = batch.target_image, batch.target_text
+        known = int(self.filled)
+        all_images = torch.cat([images, self.images[:known]])  # (N, D)
+        all_texts = torch.cat([texts, self.texts[:known]])  # (M, D)
+        by_image = inner_product(images, all_texts)  # (T, M)
+        by_text = inner_product(texts, all_images)  # (T, N)
+        if not known:
+            self._tell_the_wait(len(images))
+        self._remember(images.detach(), texts.detach())
+        if known < self.min_items:
+            return {'loss_pairing': 0 * (by_image.sum() + by_text.sum())}
+        with torch.no_grad():
+            pairs = self.pairing(inner_product(all_images, all_texts))  # (N, M)
+        count = len(images)
+        loss = (
+            soft_cross_entropy(self.scale * by_image, pairs[:count])
+            + soft_cross_entropy(self.scale * by_text, pairs[:, : len(texts)].t())
+        ) / 2
+        mass = pairs[:count] / pairs[:count].sum(dim=1, keepdim=True).clamp(min=1e-30)
+        return {'loss_pairing': loss, 'pairing_confidence': mass.amax(dim=1).mean()}
+
+    def _tell_the_wait(self, count: int) -> None:
+        steps = -(-self.min_items // count)
+        if steps > PATIENCE:
+            print_log(
+                f'{type(self).__name__} is 0 for the first {steps} steps, until '
+                f'min_items={self.min_items} are remembered, {count} a step: a run of no '
+                'more steps does not adapt',
+                'current',
+                logging.WARNING,
+            )
+
+    def _remember(self, images: Tensor, texts: Tensor) -> None:
+        """Newest first; a view never changes under a graph, since the memory has none."""
+        for memory, new in ((self.images, images), (self.texts, texts)):
+            memory.copy_(torch.cat([new.to(memory), memory])[: self.memory_size])
+        self.filled.fill_(min(int(self.filled) + len(images), self.memory_size))
+
+
+@MODELS.register_module()
+class OptimalTransportPairingLoss(BasePairingLoss):
+    """Contrastive loss towards the entropic transport plan between target pictures and sentences.
+
+    The plan moves every picture's mass to the sentences so that each sentence gets its share: no
+    sentence can attract all pictures, as in a nearest-neighbour guess. Sentences are drawn as often
+    as they occur, so equal masses of draws are masses by frequency. The plan is computed anew at
+    every step and has no gradient.
+
+    Args:
+        eps (float): Temperature of the plan in cosine; too large gives every sentence to every
+            picture. Defaults to 0.05.
+        iterations (int): Of Sinkhorn's algorithm. Defaults to 30.
+        **kwargs: Of :class:`BasePairingLoss`.
+
+    Reference:
+        Sinkhorn distances (https://arxiv.org/abs/1306.0895); the use of a plan as soft labels as
+        in SwAV (https://arxiv.org/abs/2006.09882).
+    """
+
+    def __init__(self, eps: float = 0.05, iterations: int = 30, **kwargs: float) -> None:
+        super().__init__(**kwargs)
+        if eps <= 0 or iterations < 1:
+            raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
+        self.eps = eps
+        self.iterations = iterations
+
+    def pairing(self, scores: Tensor) -> Tensor:
+        """The transport plan."""
+        return transport.sinkhorn(scores, self.eps, self.iterations)
+
+
+@MODELS.register_module()
+class PseudoPairLoss(BasePairingLoss):
+    """Contrastive loss on mutual nearest neighbours of target pictures and sentences.
+
+    The most confident share of the pairs counts: the curriculum's ratio, so that less confident
+    ones join later.
+
+    Args:
+        neighbours (int): k of CSLS; 0 compares plain cosines. Defaults to 10.
+        share (float): Share of the mutual pairs, until a curriculum sets another one.
+            Defaults to 1.0.
+        **kwargs: Of :class:`BasePairingLoss`.
+
+    Reference:
+        Conneau et al. (https://arxiv.org/abs/1710.04087) for CSLS and mutual neighbours.
+    """
+
+    def __init__(self, neighbours: int = 10, share: float = 1.0, **kwargs: float) -> None:
+        super().__init__(**kwargs)
+        if neighbours < 0 or not 0 < share <= 1:
+            raise ValueError(
+                f'neighbours must be at least 0 and share in (0, 1], got {neighbours} and {share}'
+            )
+        self.neighbours = neighbours
+        self.share = share
+
+    def set_stage(self, stage: CurriculumStage) -> None:
+        """Take the ratio of the curriculum as the share."""
+        self.share = stage.ratio
+
+    def pairing(self, scores: Tensor) -> Tensor:
+        """1 where picture and sentence chose each other and are confident, else 0."""
+        if self.neighbours:
+            scores = transport.csls(scores, self.neighbours)
+        found = transport.mutual_nearest(scores)
+        kept = max(1, round(self.share * len(found.rows)))
+        pairs = torch.zeros_like(scores)
+        pairs[found.rows[:kept], found.columns[:kept]] = 1
+        return pairs
+
+
+def soft_cross_entropy(logits: Tensor, mass: Tensor) -> Tensor:
+    """Mean over the rows that have any mass of the cross-entropy towards it.
+
+    Args:
+        logits (Tensor): Scaled cosines.
+        mass (Tensor): From 0, of any row sum.
+
+    Shape:
+        - logits, mass: ``(N, M)``; output: a scalar.
+
+    Returns:
+        Tensor: The loss; 0 if no row has mass.
+    """
+    total = mass.sum(dim=1)
+    target = mass / total.clamp(min=1e-30)[:, None]
+    rows = -(target * log_softmax(logits, dim=1)).sum(dim=1)
+    return (rows * (total > 0)).sum() / (total > 0).sum().clamp(min=1)

@@ -1,0 +1,1 @@
+"""The toy world: generated data that every config runs on."""

@@ -1,0 +1,52 @@
+"""The sample world, ready to train on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+SAMPLE_ROOT = 'data/sample'
+
+
+def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
+    """Generate and convert the sample world if it is not there yet.
+
+    Args:
+        root (str | Path): Where the ``--sample`` overlay looks for it. Defaults to 'data/sample'.
+
+    Raises:
+        FileNotFoundError: If it is missing in a run of several processes, which would write it
+            over each other.
+    """
+    from urbancross_mm.toy.convert import convert_sample, is_converted
+    from urbancross_mm.toy.world import make_sample
+    from urbancross_mm.toy.world.make import MANIFEST, VERSION
+
+    drawn = (Path(root) / MANIFEST).is_file()
+    if drawn and (found := _version_of(Path(root) / MANIFEST)) != VERSION:
+        print(
+            f'note: the sample at {root} is of version {found!r}, this code draws version '
+            f'{VERSION}: python tools/misc/make_sample.py --root {root} --force draws it again',
+            file=sys.stderr,
+        )
+    if drawn and is_converted(root):
+        return
+    if max(int(os.environ.get(name) or 1) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1:
+        raise FileNotFoundError(
+            f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first'
+        )
+    if not drawn:
+        print(
+            f'drawing the sample in {Path(root).absolute()}, once: a minute or two', file=sys.stderr
+        )
+        make_sample(root)
+    convert_sample(root)
+
+
+def _version_of(manifest: Path) -> object:
+    try:
+        return json.loads(manifest.read_text(encoding='utf-8')).get('version')
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f'{manifest} is no JSON object: {error}') from error

@@ -1,0 +1,182 @@
+"""One picture with everything that belongs to it, drawn and written by any process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from urbancross_mm.toy.world import masks
+from urbancross_mm.toy.world.audio import spoken_caption
+from urbancross_mm.toy.world.captions import describe, five_captions
+from urbancross_mm.toy.world.countries import COUNTRIES
+from urbancross_mm.toy.world.generate import build_scene
+from urbancross_mm.toy.world.geotags import (
+    geojson_features,
+    title_multi_objects,
+    world_file,
+)
+from urbancross_mm.toy.world.render import render
+from urbancross_mm.utils.ids import stable_id
+
+QUALITY = 90
+FEW = 64  # so many pictures are drawn sooner than a worker process starts
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to draw and where to write it.
+
+    Args:
+        root (str): Folder of the set.
+        name (str): Picture below ``images``, with suffix.
+        seed (tuple[int, ...]): Of the sample, the set and the picture.
+        country (str): Style.
+        kind (str | None): Scene kind; None draws one.
+        size (int): Picture width in pixels.
+        style (str): ``country`` for one description, else the style of five captions.
+        folders (bool): Also write the published JPEG of every segment. Defaults to False.
+        audio (tuple[str, ...]): Names of the spoken captions, none to leave them out.
+    """
+
+    root: str
+    name: str
+    seed: tuple[int, ...]
+    country: str
+    kind: str | None
+    size: int
+    style: str
+    folders: bool = False
+    audio: tuple[str, ...] = ()
+
+
+@dataclass
+class Record:
+    """What the text files of a set say about one picture.
+
+    Args:
+        name (str): Picture below ``images``.
+        kind (str): Scene kind.
+        captions (list[str]): One or five.
+        title (str): Geo-tags in one line.
+        lon (float): Degrees.
+        lat (float): Degrees.
+        features (list): GeoJSON features.
+    """
+
+    name: str
+    kind: str
+    captions: list[str]
+    title: str
+    lon: float
+    lat: float
+    features: list[dict[str, Any]] = field(default_factory=list)
+
+
+def picture_seed(seed: int, dataset: str, index: int) -> tuple[int, ...]:
+    """Seed of one picture: the same whatever else is drawn.
+
+    Args:
+        seed (int): Of the sample.
+        dataset (str): Name of the set.
+        index (int): Position of the picture in the set.
+
+    Returns:
+        tuple[int, ...]: For ``numpy.random.default_rng``.
+    """
+    return seed, stable_id(dataset) & 0xFFFFFFFF, index
+
+
+def draw_picture(job: Job) -> Record:
+    """Draw one picture and write it with its segments, class map and spoken captions.
+
+    Args:
+        job (Job): What and where.
+
+    Returns:
+        Record: For the text files of the set.
+    """
+    scene = build_scene(COUNTRIES[job.country], job.seed, job.kind)
+    rendering = render(scene, job.size)
+    root, stem = Path(job.root), Path(job.name).with_suffix('')
+    save_image(rendering.image, root / 'images' / job.name)
+    segments = masks.segments_of(scene, rendering)
+    text = masks.sidecar_text(segments, job.size)
+    sidecar = root / 'segments' / stem.with_name(stem.name + '.json')
+    _parent(sidecar).write_text(text, encoding='utf-8')
+    save_image(
+        masks.class_map(scene, rendering), root / 'seg_maps' / stem.with_name(stem.name + '.png')
+    )
+    if job.folders:
+        folder = root / 'image_segments' / stem
+        folder.mkdir(parents=True, exist_ok=True)
+        for segment in segments:
+            save_image(
+                masks.white_background(rendering.image, segment.mask),
+                folder / f'{stem.name}_{segment.rank}.jpg',
+            )
+    if job.style == 'country':
+        captions = [describe(scene, (*job.seed, 2))]
+    else:
+        captions = five_captions(scene, job.style, (*job.seed, 3))
+    for number, (name, caption) in enumerate(zip(job.audio, captions)):
+        save_image(spoken_caption(caption, (*job.seed, 4, number)), root / 'audio' / name)
+    features = []
+    if job.style == 'country':
+        features = geojson_features(scene, job.name)
+        (root / 'images' / stem).with_suffix('.jgw').write_text(
+            world_file(scene, rendering.image.shape[1])
+        )
+    return Record(
+        job.name, scene.kind, captions, title_multi_objects(scene), scene.lon, scene.lat, features
+    )
+
+
+def _parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def save_image(image: NDArray[np.uint8], path: Path) -> None:
+    """Write a grey or RGB picture; the suffix decides the format."""
+    options = {'quality': QUALITY} if path.suffix == '.jpg' else {}
+    Image.fromarray(image).save(_parent(path), **options)
+
+
+def draw_all(jobs: list[Job], workers: int | None = None) -> list[Record]:
+    """Draw many pictures, in processes of their own if there are enough of them.
+
+    Args:
+        jobs (list[Job]): Independent of each other.
+        workers (int | None): Processes; 0 or 1 draws here, None takes one a core.
+
+    Returns:
+        list[Record]: In the order of the jobs, the same for any number of workers.
+    """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers <= 1 or len(jobs) <= FEW:
+        return list(_progress(map(draw_picture, jobs), len(jobs)))
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Forking a process that has run OpenCV or torch threads can hang; spawned ones start clean.
+    with ProcessPoolExecutor(workers, get_context('spawn'), _one_thread) as pool:
+        return list(_progress(pool.map(draw_picture, jobs, chunksize=16), len(jobs)))
+
+
+def _progress(records: Iterable[Record], total: int) -> Iterator[Record]:
+    # Shown on a terminal only: in a log every step would be a line.
+    return iter(tqdm(records, desc='sample', total=total, unit='picture', disable=None))
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(0)

@@ -1,0 +1,229 @@
+"""Noun phrases that say truly what is in a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from urbancross_mm.toy.world.scene import Item, Scene
+
+NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten')
+NOUNS: dict[str, tuple[str, str]] = {
+    'boat': ('boat', 'boats'),
+    'bridge': ('bridge', 'bridges'),
+    'car': ('car', 'cars'),
+    'church': ('church', 'churches'),
+    'clearing': ('clearing', 'clearings'),
+    'court': ('tennis court', 'tennis courts'),
+    'diamond': ('baseball field', 'baseball fields'),
+    'dome': ('round building', 'round buildings'),
+    'field': ('field', 'fields'),
+    'forest': ('forest', 'forests'),
+    'house': ('house', 'houses'),
+    'lot': ('car park', 'car parks'),
+    'plane': ('plane', 'planes'),
+    'pond': ('pond', 'ponds'),
+    'pool': ('swimming pool', 'swimming pools'),
+    'road': ('road', 'roads'),
+    'stadium': ('stadium', 'stadiums'),
+    'tank': ('storage tank', 'storage tanks'),
+    'track': ('running track', 'running tracks'),
+    'tree': ('tree', 'trees'),
+    'warehouse': ('warehouse', 'warehouses'),
+}
+COLOURS = {'sea': 'blue', 'canopy': 'dark green', 'pale': 'white'}
+GROUNDS = {'grass': 'green grass', 'dry': 'dry grass', 'soil': 'bare soil'}
+PARTS = {'church': 'roof', 'dome': 'dome', 'stadium': 'stands', 'diamond': 'sand'}
+UNCOLOURED = ('forest', 'lot', 'clearing', 'beach', 'bridge')
+
+Words = Callable[[str], tuple[str, str]]  # kind -> (singular, plural)
+
+
+class Phrase(NamedTuple):
+    """Words for one or more things.
+
+    Args:
+        text (str): Without a full stop, beginning in lower case.
+        plural (bool): Whether a verb takes ``are``.
+    """
+
+    text: str
+    plural: bool
+
+
+def plain_words(kind: str) -> tuple[str, str]:
+    """Singular and plural in the wording that all countries share."""
+    return NOUNS[kind]
+
+
+def article(text: str) -> str:
+    """Put ``a`` or ``an`` in front."""
+    return f'{"an" if text[0] in "aeiou" else "a"} {text}'
+
+
+def number(count: int) -> str:
+    """``two`` to ``ten``, then ``many``."""
+    return NUMBERS[count] if count < len(NUMBERS) else 'many'
+
+
+def counted(count: int, kind: str, words: Words, colour: str = '') -> Phrase:
+    """``a red car``, ``three red cars``, ``many red cars``."""
+    singular, plural = words(kind)
+    colour = f'{COLOURS.get(colour, colour)} ' if colour else ''
+    if count == 1:
+        return Phrase(article(colour + singular), False)
+    return Phrase(f'{number(count)} {colour}{plural}', True)
+
+
+def things(items: list[Item], words: Words = plain_words) -> Phrase:
+    """Equal things by number and colour; buildings by the colour of their roof."""
+    kind, colour = items[0].kind, items[0].colour
+    if kind in UNCOLOURED:
+        return counted(len(items), kind, words)
+    if kind in PARTS:
+        base = counted(len(items), kind, words)
+        part = f'{COLOURS.get(colour, colour)} {PARTS[kind]}'
+        part = part if kind in ('stadium', 'diamond') else article(part)
+        return Phrase(f'{base.text} with {part}', base.plural)
+    return counted(len(items), kind, words, colour)
+
+
+def houses(scene: Scene, words: Words = plain_words) -> Phrase | None:
+    """Number of houses and the colour of their roofs."""
+    found = scene.select('house')
+    if not found:
+        return None
+    base = counted(len(found), 'house', words)
+    colours = [item.colour for item in found]
+    main = max(sorted(set(colours)), key=colours.count)
+    if colours.count(main) * 2 <= len(colours):
+        return Phrase(f'{base.text} with roofs of several colours', base.plural)
+    if len(found) == 1:
+        return Phrase(f'{base.text} with {article(main)} roof', False)
+    mostly = '' if colours.count(main) == len(colours) else 'mostly '
+    return Phrase(f'{base.text} with {mostly}{main} roofs', True)
+
+
+def roads(scene: Scene) -> Phrase | None:
+    """Number and course of the roads."""
+    found = scene.select('road')
+    if not found:
+        return None
+    course = {'curved': 'curved ', 'grid': 'straight ', 'radial': ''}[scene.country.streets]
+    text = f'a {course}road' if len(found) == 1 else f'{number(len(found))} {course}roads'
+    if scene.country.streets == 'radial' and len(found) > 1:
+        node = 'a roundabout' if scene.select('roundabout') else 'a junction'
+        text += f' meeting at {node}'
+    elif scene.country.streets == 'grid' and _cross(found):
+        text += ' crossing each other'
+    return Phrase(text, len(found) > 1)
+
+
+def _cross(found: list[Item]) -> bool:
+    """Whether roads of a grid run in both directions."""
+    along = [road.path[-1] - road.path[0] for road in found]
+    return any(
+        abs(a @ along[0]) < 0.5 * np.linalg.norm(a) * np.linalg.norm(along[0]) for a in along
+    )
+
+
+def trees(scene: Scene, words: Words = plain_words) -> Phrase:
+    """How many single trees, in words."""
+    count = len(scene.select('tree'))
+    singular, plural = words('tree')
+    if count < 2:
+        return Phrase(article(f'single {singular}') if count else f'no {plural}', count == 0)
+    amount = 'a few' if count < 7 else 'some' if count < 16 else 'many'
+    return Phrase(f'{amount} {plural}', True)
+
+
+def focus(scene: Scene, words: Words = plain_words) -> Phrase:
+    """What the picture is about, without its place."""
+    if scene.kind in SPECIAL:
+        return SPECIAL[scene.kind](scene, words)
+    return things(scene.select(role='focus'), words)
+
+
+def place(scene: Scene) -> str:
+    """Where the focus lies, or nothing where it fills the picture."""
+    if scene.kind in SPREAD:
+        return ''
+    if scene.side:
+        return f'in the {scene.side}'
+    zone = scene.zone(scene.select(role='focus'))
+    return f'in the {zone}'
+
+
+def second(scene: Scene, words: Words = plain_words) -> Phrase | None:
+    """The other thing and its place."""
+    found = scene.select(role='second')
+    if not found:
+        return None
+    base = things(found, words)
+    return Phrase(f'{base.text} in the {scene.zone(found)}', base.plural)
+
+
+def _river(scene: Scene, words: Words) -> Phrase:
+    river = scene.select('river')[0]
+    way = 'from north to south' if abs(np.sin(river.angle)) > 0.7 else 'from west to east'
+    colour = COLOURS.get(river.colour, river.colour)
+    if scene.kind == 'bridge':
+        over = things(scene.select('bridge'), words)
+        return Phrase(f'{over.text} over {article(colour)} river running {way}', over.plural)
+    return Phrase(f'a winding {colour} river running {way}', False)
+
+
+def _fields(scene: Scene, words: Words) -> Phrase:
+    found = scene.select('field')
+    colours = list(dict.fromkeys(item.colour for item in found))
+    listed = ', '.join(colours[:-1]) + f' and {colours[-1]}' if len(colours) > 1 else colours[0]
+    return Phrase(f'{number(len(found))} {listed} {words("field")[1]}', True)
+
+
+def _wood(scene: Scene, words: Words) -> Phrase:
+    found = scene.select('clearing')
+    text = f'dense {words("forest")[0]} everywhere'
+    if found:
+        text += f' with {counted(len(found), "clearing", words).text}'
+        text += f' in the {scene.zone(found)}' if len(found) == 1 else ''
+    return Phrase(text, False)
+
+
+def _parking(scene: Scene, words: Words) -> Phrase:
+    parked = len(scene.select('car', role='parked'))
+    return Phrase(f'{article(words("lot")[0])} with {number(parked)} parked cars', False)
+
+
+def _planes(scene: Scene, words: Words) -> Phrase:
+    base = things(scene.select('plane'), words)
+    return Phrase(f'{base.text} on an apron beside a runway', base.plural)
+
+
+def _boats(scene: Scene, words: Words) -> Phrase:
+    base = things(scene.select('boat'), words)
+    return Phrase(f'{base.text} at a pier', base.plural)
+
+
+SPECIAL: dict[str, Callable[[Scene, Words], Phrase]] = {
+    'airport': _planes,
+    'beach': lambda scene, words: Phrase('a sandy beach beside the sea', False),
+    'bridge': _river,
+    'farmland': _fields,
+    'forest': _wood,
+    'parking': _parking,
+    'port': _boats,
+    'river': _river,
+    'denseresidential': lambda scene, words: houses(scene, words) or Phrase('open land', False),
+    'sparseresidential': lambda scene, words: houses(scene, words) or Phrase('open land', False),
+}
+SPREAD = (
+    'airport',
+    'bridge',
+    'denseresidential',
+    'farmland',
+    'forest',
+    'river',
+    'sparseresidential',
+)
