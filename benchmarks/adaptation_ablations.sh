@@ -15,7 +15,7 @@ exec python tools/analysis_tools/cross_domain_matrix.py --domains rsicd ucm \
     --source 'configs/baselines/linear_{source}.py' \
     --method "as-published=$C;model.losses.0.negative=target_image;model.losses.0.weighted=False;model.selector.features=text;model.selector.encoders=live;model.losses.1.modalities=[image];custom_hooks.4.maximum=-0.1" \
     --method "triplet=$C" \
-    --method "triplet-picture-negatives=$C;model.losses.0.negative=target_image" \
+    --method "triplet-image-negatives=$C;model.losses.0.negative=target_image" \
     --method "triplet-source-negatives=$C;model.losses.0.negative=source" \
     --method "infonce=$N" \
     --method "infonce-no-weights=$N;model.losses.1.weighted=False" \

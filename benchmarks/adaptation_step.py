@@ -1,8 +1,8 @@
 """A step of adaptation against a plain step on the same encoders and batch.
 
-96 pictures and sentences of two domains in memory; forward, backward and the optimizer's step, in
+96 images and sentences of two domains in memory; forward, backward and the optimizer's step, in
 the model's own ``train_step``. The frozen snapshot may cost its own forward pass and no more, and
-nothing where the pictures are not augmented and its embeddings are kept.
+nothing where the images are not augmented and its embeddings are kept.
 
 ``python benchmarks/adaptation_step.py [--repeats 7] [--pixels 64] [--channels 32]``
 """
@@ -31,13 +31,13 @@ VOCABULARY, LENGTH, WIDTH = 500, 20, 256
 SOURCE, TARGET = 80, 16
 FROZEN = dict(type='SimilarSourceSelector', ratio=1.0)
 ADVERSARIAL = dict(type='WeightedDomainAdversarialLoss')
-RECIPES = {
+CONFIGS = {
     'source loss alone, no selection': dict(),
     'live selector, adversarial loss': dict(
         selector=dict(FROZEN, encoders='live'), losses=[ADVERSARIAL]
     ),
     'frozen selector, adversarial loss': dict(selector=FROZEN, losses=[ADVERSARIAL]),
-    'frozen selector, pictures kept': dict(
+    'frozen selector, images kept': dict(
         selector=dict(FROZEN, cache_images=True), losses=[ADVERSARIAL]
     ),
     'optimal transport': dict(losses=[dict(type='OptimalTransportPairingLoss', min_items=16)]),
@@ -48,7 +48,7 @@ def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--repeats', type=int, default=7, help='rounds')
-    parser.add_argument('--pixels', type=int, default=64, help='side of a picture')
+    parser.add_argument('--pixels', type=int, default=64, help='side of an image')
     parser.add_argument('--channels', type=int, default=32, help='width of the ResNet-18')
     args = parser.parse_args()
     init_default_scope('urbancross_mm')
@@ -61,7 +61,7 @@ def main() -> None:
                 dict(type='DomainAdaptiveRetriever', retriever=plain, target='target', **options),
                 batch,
             )
-            for name, options in RECIPES.items()
+            for name, options in CONFIGS.items()
         }
     )
     timings = compare(steps, repeats=args.repeats, warmup=2)
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def retriever_config(channels: int) -> dict:
-    """A dual encoder without BatchNorm in training, so that all recipes do the same passes."""
+    """A dual encoder without BatchNorm in training, so that all configs do the same passes."""
     return dict(
         type='CrossModalRetriever',
         data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),

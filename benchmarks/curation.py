@@ -1,12 +1,12 @@
-"""Pictures a second of each curation stage, redundant encodings, and bytes a picture.
+"""Images a second of each curation stage, redundant encodings, and bytes an image.
 
 Tiles and map are those of the sample world. The scorer is CLIP ViT-B/32 with random weights, which
-takes as long as a trained one. Captions come from templates, segments from colours or a SAM with
+takes as long as a trained one. Captions come from templates, segments from colors or a SAM with
 random weights, which finds fewer masks than a trained one. A second run shows what a resumed one
 costs.
 
-    python benchmarks/curation.py --pictures 100 --size 512
-    python benchmarks/curation.py --pictures 10 --size 512 --sam vit_b
+    python benchmarks/curation.py --images 100 --size 512
+    python benchmarks/curation.py --images 10 --size 512 --sam vit_b
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from PIL import Image
 from urbancross_mm.curation import (
     BaseStage,
     CaptionStage,
-    Picture,
+    ImageRecord,
     RefineStage,
     RetrieverScorer,
     ScoreStage,
@@ -44,7 +44,7 @@ from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 from urbancross_mm.toy.world import make_sample
 from urbancross_mm.utils.images import read_image
 
-RECIPE = Path(__file__).resolve().parents[1] / 'configs' / 'curation' / 'urbancross.py'
+CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'curation' / 'urbancross.py'
 JPEG_QUALITY = 75
 
 
@@ -56,42 +56,42 @@ def main() -> None:
         make_sample(
             root / 'sample',
             dict.fromkeys(('germany', 'spain', 'rsicd', 'rsitmd', 'ucm'), 10)
-            | dict(finland=args.pictures),
+            | dict(finland=args.images),
             image_size=args.size,
             workers=1,
         )
         place = Workplace(root / 'sample/urbancross/Finland/images', root / 'out')
         seen = count_encodings()
         segmenter = sam(args.sam, root) if args.sam else dict(type='ColorSegmenter')
-        first, pictures = run(place, args.scorer, segmenter)
+        first, images = run(place, args.scorer, segmenter)
         again, _ = run(place, args.scorer, segmenter)
         print(
             timing.settings(
-                pictures=args.pictures,
+                images=args.images,
                 size=args.size,
                 scorer=args.scorer,
-                segmenter=args.sam or 'colour',
+                segmenter=args.sam or 'color',
             )
             + '\n'
         )
         print(
             timing.markdown(
-                ['stage', 'pictures/s', 'pictures/s, nothing to do'],
+                ['stage', 'images/s', 'images/s, nothing to do'],
                 [
-                    [name, f'{args.pictures / seconds:.3g}', f'{args.pictures / again[name]:.0f}']
+                    [name, f'{args.images / seconds:.3g}', f'{args.images / again[name]:.0f}']
                     for name, seconds in first.items()
                 ],
             )
             + '\n'
         )
-        print(encodings(seen, pictures) + '\n')
-        print(storage(place, pictures))
+        print(encodings(seen, images) + '\n')
+        print(storage(place, images))
 
 
 def run(
     place: Workplace, scorer: bool, segmenter: dict[str, Any]
-) -> tuple[dict[str, float], list[Picture]]:
-    """Run every stage: CPU seconds of each, and the pictures at the end."""
+) -> tuple[dict[str, float], list[ImageRecord]]:
+    """Run every stage: CPU seconds of each, and the images at the end."""
     with_scorer: dict[str, Any] = dict(scorer=clip_scorer()) if scorer else {}
     stages: list[BaseStage] = [
         TileStage(),
@@ -100,16 +100,16 @@ def run(
         RefineStage(),
         *([ScoreStage(**with_scorer)] if scorer else []),
         SegmentStage(segmenter, area=0.005, **with_scorer),
-        SplitStage(block_metres=0),
+        SplitStage(block_meters=0),
         ExportStage('bench', min_count=1),
     ]
-    pictures = stages[0].discover(place)  # type: ignore[attr-defined]
+    images = stages[0].discover(place)  # type: ignore[attr-defined]
     seconds = {}
     for stage in stages:
         start = time.process_time()
-        pictures, _ = run_stage(stage, pictures, place)
+        images, _ = run_stage(stage, images, place)
         seconds[stage.name] = time.process_time() - start
-    return seconds, pictures
+    return seconds, images
 
 
 def sam(model_type: str, folder: Path) -> dict[str, Any]:
@@ -124,8 +124,8 @@ def sam(model_type: str, folder: Path) -> dict[str, Any]:
 
 
 def clip_scorer() -> dict[str, Any]:
-    """The scorer of UrbanCross's recipe, without its weights."""
-    scorer = Config.fromfile(RECIPE).scorer.to_dict()
+    """The scorer of UrbanCross's config, without its weights."""
+    scorer = Config.fromfile(CONFIG).scorer.to_dict()
     for tower in ('image_encoder', 'text_encoder'):
         scorer['model'][tower]['pretrained'] = None
     return scorer
@@ -133,30 +133,30 @@ def clip_scorer() -> dict[str, Any]:
 
 def count_encodings() -> dict[str, list[bytes]]:
     """Watch what the scorer encodes; of each, a hash."""
-    seen: dict[str, list[bytes]] = dict(pictures=[], texts=[])
-    images, texts = RetrieverScorer.encode_images, RetrieverScorer.encode_texts
+    seen: dict[str, list[bytes]] = dict(images=[], texts=[])
+    images_of, texts_of = RetrieverScorer.encode_images, RetrieverScorer.encode_texts
 
-    def encode_images(self: RetrieverScorer, pictures: list[np.ndarray]) -> np.ndarray:
-        seen['pictures'] += [_hash(picture.tobytes()) for picture in pictures]
-        return images(self, pictures)
+    def encode_images(self: RetrieverScorer, images: list[np.ndarray]) -> np.ndarray:
+        seen['images'] += [_hash(image.tobytes()) for image in images]
+        return images_of(self, images)
 
     def encode_texts(self: RetrieverScorer, some: list[str]) -> np.ndarray:
         seen['texts'] += [_hash(text.encode()) for text in some]
-        return texts(self, some)
+        return texts_of(self, some)
 
     RetrieverScorer.encode_images = encode_images  # type: ignore[method-assign]
     RetrieverScorer.encode_texts = encode_texts  # type: ignore[method-assign]
     return seen
 
 
-def encodings(seen: dict[str, list[bytes]], pictures: list[Picture]) -> str:
+def encodings(seen: dict[str, list[bytes]], images: list[ImageRecord]) -> str:
     """How often the scorer has encoded what it had encoded before, over both runs."""
     rows = [
         [what, str(len(some)), str(len(set(some))), str(len(some) - len(set(some)))]
         for what, some in seen.items()
     ]
     return timing.markdown(
-        [f'encoded for {len(pictures)} pictures', 'in all', 'distinct', 'redundant'], rows
+        [f'encoded for {len(images)} images', 'in all', 'distinct', 'redundant'], rows
     )
 
 
@@ -164,21 +164,21 @@ def _hash(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def storage(place: Workplace, pictures: list[Picture]) -> str:
-    """Bytes of the segments of a picture: as run-length masks, and as a JPEG a segment."""
+def storage(place: Workplace, images: list[ImageRecord]) -> str:
+    """Bytes of the segments of an image: as run-length masks, and as a JPEG a segment."""
     ours = theirs = count = 0
-    for picture in pictures:
-        path = place.out / 'segments' / picture.fields['segments']
-        image, _ = read_image(str(place.image_path(picture)))
+    for image in images:
+        path = place.out / 'segments' / image.fields['segments']
+        pixels, _ = read_image(str(place.image_path(image)))
         masks = decode_masks(read_sidecar(path))
         for mask in masks:
             buffer = io.BytesIO()
-            Image.fromarray(on_white(image, mask)).save(buffer, 'jpeg', quality=JPEG_QUALITY)
+            Image.fromarray(on_white(pixels, mask)).save(buffer, 'jpeg', quality=JPEG_QUALITY)
             theirs += len(buffer.getvalue())
         ours, count = ours + path.stat().st_size, count + len(masks)
-    share = len(pictures)
+    share = len(images)
     return timing.markdown(
-        ['segments', 'a picture', 'ratio'],
+        ['segments', 'an image', 'ratio'],
         [
             ['in number', f'{count / share:.1f}', ''],
             ['JPEG a segment (published layout)', f'{theirs / share / 1000:.1f} kB', '1.00'],
@@ -192,7 +192,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--pictures', type=int, default=100)
+    parser.add_argument('--images', type=int, default=100)
     parser.add_argument('--size', type=int, default=512, help='of a tile in pixels')
     parser.add_argument(
         '--scorer',

@@ -1,6 +1,6 @@
 """Evaluating a test set by encoding it once, against encoding it again for every block of scores.
 
-The published evaluation cuts the score matrix into shards and encodes the pictures and the texts
+The published evaluation cuts the score matrix into shards and encodes the images and the texts
 of every shard anew. Encoding once and ranking the embeddings gives the same numbers.
 """
 
@@ -68,13 +68,13 @@ def encode_once(model: Towers, images: Tensor, tokens: Tensor, batch: int) -> li
 
 @torch.no_grad()
 def encode_shards(model: Towers, images: Tensor, tokens: Tensor, batch: int) -> list[float]:
-    """Encode pictures and texts of every shard of the score matrix, then sort whole rows.
+    """Encode images and texts of every shard of the score matrix, then sort whole rows.
 
     Args:
         model (Towers): The encoders.
         images (Tensor): ``(N, 3, H, W)``.
         tokens (Tensor): ``(N, L)``.
-        batch (int): Pictures and texts of a shard.
+        batch (int): Images and texts of a shard.
 
     Returns:
         list[float]: R@1, 5, 10 both ways.
@@ -116,7 +116,7 @@ def main() -> None:
     difference = max(abs(a - b) for a, b in zip(encode_once(*work), encode_shards(*work)))
     print(timing.settings())
     print(
-        f'\n{args.pairs} pairs, pictures of {args.size} px, batches and shards of {args.batch}, '
+        f'\n{args.pairs} pairs, images of {args.size} px, batches and shards of {args.batch}, '
         f'median of {args.repeats}; largest difference in R@K {difference:.4f}\n'
     )
     print(

@@ -1,4 +1,4 @@
-"""Ranking N pictures against 5 N captions, both ways, against the bare matrix product.
+"""Ranking N images against 5 N captions, both ways, against the bare matrix product.
 
 The bare product computes the same scores in the same tiles and looks at none of them: no ranking
 can be faster. Near collapse, where all embeddings have a cosine of 0.99999 and the last digits
@@ -19,7 +19,7 @@ from urbancross_mm.functional.similarity import normalize
 
 
 def embeddings(num_images: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw pictures, five captions near each, and the picture of each caption.
+    """Draw images, five captions near each, and the image of each caption.
 
     Args:
         num_images (int): N.
@@ -68,7 +68,7 @@ def mmpretrain_recall(images: Tensor, captions: Tensor, owner: Tensor) -> list[f
     Args:
         images (Tensor): ``(N, D)``.
         captions (Tensor): ``(M, D)``.
-        owner (Tensor): ``(M,)`` picture of each caption.
+        owner (Tensor): ``(M,)`` image of each caption.
 
     Returns:
         list[float]: Six percentages.
@@ -90,7 +90,7 @@ def our_recall(images: Tensor, captions: Tensor, owner: Tensor, chunk_size: int)
     Args:
         images (Tensor): ``(N, D)``.
         captions (Tensor): ``(M, D)``.
-        owner (Tensor): ``(M,)`` picture of each caption.
+        owner (Tensor): ``(M,)`` image of each caption.
         chunk_size (int): Rows and columns of a tile.
 
     Returns:
@@ -132,7 +132,7 @@ def measure(num_images: int, width: int, chunk_size: int, repeats: int, mmpretra
             )
     memory = {name: timing.peak_memory(function) for name, function in candidates.items()}
     print(
-        f'\n{num_images:,} pictures x {5 * num_images:,} captions x {width}, both directions, '
+        f'\n{num_images:,} images x {5 * num_images:,} captions x {width}, both directions, '
         f'tiles of {chunk_size} x {chunk_size}, median of {repeats}\n'
     )
     print(timing.timing_table(timing.compare(candidates, repeats), memory))
@@ -141,9 +141,9 @@ def measure(num_images: int, width: int, chunk_size: int, repeats: int, mmpretra
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--images', type=int, default=10_000, help='pictures of the large run')
+    parser.add_argument('--images', type=int, default=10_000, help='images of the large run')
     parser.add_argument(
-        '--small', type=int, default=1_000, help="pictures of the run with mmpretrain's metric"
+        '--small', type=int, default=1_000, help="images of the run with mmpretrain's metric"
     )
     parser.add_argument('--width', type=int, default=512)
     parser.add_argument('--chunk-size', type=int, default=1024)

@@ -1,12 +1,12 @@
 """Samples a second of the segment pipeline, against one JPEG decode a segment.
 
-Both sides read the same generated pictures and give normalised float batches on one CPU thread:
+Both sides read the same generated images and give normalized float batches on one CPU thread:
 
-- ours: one picture and one RLE sidecar a sample; masks move as a bit field, the segments are
+- ours: one image and one RLE sidecar a sample; masks move as a bit field, the segments are
   composed on the batch by ``RetrievalDataPreprocessor`` (here on the CPU; with a GPU that part
   leaves the CPU, so loading alone is timed too);
-- published layout: one picture and K segment pictures a sample, each decoded, resized, turned
-  into a float tensor and normalised on its own.
+- published layout: one image and K segment images a sample, each decoded, resized, turned
+  into a float tensor and normalized on its own.
 
     python benchmarks/segment_pipeline.py --sizes 224 256 512
 
@@ -34,11 +34,11 @@ from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
 
 TRAIN_SIZE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CAPTION = 'several buildings with grey roofs stand along a road beside a green sports field'
+CAPTION = 'several buildings with gray roofs stand along a road beside a green sports field'
 
 
 def main() -> None:
-    """Measure every picture size and print one table."""
+    """Measure every image size and print one table."""
     args = parse_args()
     torch.set_num_threads(1)
     rows = []
@@ -78,7 +78,7 @@ def main() -> None:
     print()
     print(
         timing.markdown(
-            ['pictures', 'layout', 'samples a CPU second', 'speed', 'on disk a picture'], rows
+            ['images', 'layout', 'samples a CPU second', 'speed', 'on disk an image'], rows
         )
     )
 
@@ -91,7 +91,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         nargs='+',
         default=[224, 256, 512],
-        help='sides of the pictures on disk, in pixels',
+        help='sides of the images on disk, in pixels',
     )
     parser.add_argument('--segments', type=int, default=10, help='K')
     parser.add_argument('--samples', type=int, default=20, help='samples a batch')
@@ -107,18 +107,18 @@ def parse_args() -> argparse.Namespace:
 
 
 def scene(size: int, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A textured picture, and the masks ``(K, H, W)`` of its largest regions, which cover most.
+    """A textured image, and the masks ``(K, H, W)`` of its largest regions, which cover most.
 
-    The texture is such that a JPEG is as large as one of a real aerial picture of that size.
+    The texture is such that a JPEG is as large as one of a real aerial image of that size.
     """
     num_regions = count + 2
     region = np.stack([noise(size, rng, 6) for _ in range(num_regions)]).argmax(axis=0)
-    colours = rng.integers(40, 216, (num_regions, 3))
+    colors = rng.integers(40, 216, (num_regions, 3))
     texture = sum(noise(size, rng, cells) * scale for cells, scale in ((12, 20), (60, 14)))
     grain = rng.normal(0, 4, (size, size, 1))
-    picture = np.clip(colours[region] + texture[..., None] + grain, 0, 255).astype(np.uint8)
+    image = np.clip(colors[region] + texture[..., None] + grain, 0, 255).astype(np.uint8)
     largest = np.argsort(-np.bincount(region.ravel(), minlength=num_regions))[:count]
-    return picture, region == largest[:, None, None]
+    return image, region == largest[:, None, None]
 
 
 def noise(size: int, rng: np.random.Generator, cells: int) -> np.ndarray:
@@ -128,16 +128,16 @@ def noise(size: int, rng: np.random.Generator, cells: int) -> np.ndarray:
 
 
 def write_data(root: Path, size: int, args: argparse.Namespace) -> tuple[float, float]:
-    """Write both layouts; returns bytes a picture of ours and of the published one."""
+    """Write both layouts; returns bytes an image of ours and of the published one."""
     rng = np.random.default_rng(0)
     items, ours, published = [], 0, 0
     for name in ('images', 'segments', 'image_segments', 'annotations'):
         (root / name).mkdir()
     for index in range(args.samples):
-        picture, masks = scene(size, args.segments, rng)
+        image, masks = scene(size, args.segments, rng)
         path = root / 'images' / f'{index}.jpg'
-        Image.fromarray(picture).save(path, quality=args.quality)
-        files = write_published(root / 'image_segments' / str(index), picture, masks, args.quality)
+        Image.fromarray(image).save(path, quality=args.quality)
+        files = write_published(root / 'image_segments' / str(index), image, masks, args.quality)
         sidecar = root / 'segments' / f'{index}.json'
         sidecar.write_text(json.dumps(make_sidecar(masks, args.mask_size)))
         ours += path.stat().st_size + sidecar.stat().st_size
@@ -157,14 +157,12 @@ def write_data(root: Path, size: int, args: argparse.Namespace) -> tuple[float, 
     return ours / args.samples, published / args.samples
 
 
-def write_published(
-    folder: Path, picture: np.ndarray, masks: np.ndarray, quality: int
-) -> list[Path]:
-    """The picture once a mask, white outside."""
+def write_published(folder: Path, image: np.ndarray, masks: np.ndarray, quality: int) -> list[Path]:
+    """The image once a mask, white outside."""
     folder.mkdir()
     files = [folder / f'{folder.name}_{k}.jpg' for k in range(len(masks))]
     for file, mask in zip(files, masks):
-        painted = np.where(mask[..., None], picture, 255).astype(np.uint8)
+        painted = np.where(mask[..., None], image, 255).astype(np.uint8)
         Image.fromarray(painted).save(file, quality=quality)
     return files
 
@@ -193,7 +191,7 @@ def make_sidecar(masks: np.ndarray, mask_size: int) -> dict[str, Any]:
 
 
 class Ours:
-    """The pipeline of the recipes and the data preprocessor."""
+    """The pipeline of the configs and the data preprocessor."""
 
     def __init__(self, root: Path, num_segments: int) -> None:
         self.dataset = ImageTextDataset(
@@ -221,7 +219,7 @@ class Ours:
 
 
 class Published:
-    """One decode a segment, with the transforms of the published recipe."""
+    """One decode a segment, with the transforms of the published config."""
 
     def __init__(self, root: Path, num_segments: int) -> None:
         from torchvision import transforms
@@ -237,16 +235,16 @@ class Published:
         )
         self.plain = transforms.Compose([transforms.Resize((TRAIN_SIZE, TRAIN_SIZE)), *tensor])
         self.tokenizer = OpenCLIPTokenizer()
-        self.pictures = sorted((root / 'images').iterdir(), key=lambda file: int(file.stem))
+        self.images = sorted((root / 'images').iterdir(), key=lambda file: int(file.stem))
         self.root, self.num_segments = root, num_segments
 
     def batch(self) -> dict[str, torch.Tensor]:
         """Load and prepare every sample once."""
-        samples = [self.sample(file) for file in self.pictures]
+        samples = [self.sample(file) for file in self.images]
         return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
 
     def sample(self, file: Path) -> dict[str, torch.Tensor]:
-        """One picture and its segments."""
+        """One image and its segments."""
         folder = self.root / 'image_segments' / file.stem
         segments = [
             self.plain(Image.open(folder / f'{file.stem}_{k}.jpg').convert('RGB'))

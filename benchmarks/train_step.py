@@ -1,6 +1,6 @@
 """A training step inside mmengine's Runner against the bare PyTorch loop on the same model.
 
-Both get batches that are already in memory. The bare loop stacks and normalises pictures, calls
+Both get batches that are already in memory. The bare loop stacks and normalizes images, calls
 the two encoders, and applies the loss to the diagonal, as a plain script would; the Runner adds
 hooks, the data preprocessor, data samples and positives by id.
 
@@ -84,7 +84,7 @@ def make_batch(size: int, pixels: int) -> dict:
 
 
 def make_runner(channels: int, work_dir: str) -> Runner:
-    """A Runner with the hooks of our recipes, whose loop is stepped by hand."""
+    """A Runner with the hooks of our configs, whose loop is stepped by hand."""
     return Runner(
         model=model_config(channels),
         work_dir=work_dir,
@@ -116,9 +116,9 @@ class BareLoop:
 
     def step(self, images: list[Tensor], texts: list[Tensor]) -> None:
         """One step."""
-        picture = (torch.stack(images).float() - self.mean) / self.std
+        image = (torch.stack(images).float() - self.mean) / self.std
         loss = info_nce(
-            normalize(self.image_encoder(picture)),
+            normalize(self.image_encoder(image)),
             normalize(self.text_encoder(torch.cat(texts))),
             self.scale.exp(),
         )

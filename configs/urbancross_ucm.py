@@ -1,4 +1,4 @@
-# UrbanCross with segments on UCM Captions (not in the paper: RSICD's recipe).
+# UrbanCross with segments on UCM Captions (not in the paper: RSICD's config).
 _base_ = [
     './_base_/models/urbancross_vit-b-16.py', './_base_/datasets/ucm.py',
     './_base_/schedules/urbancross.py', './_base_/default_runtime.py'

@@ -27,7 +27,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: no need to look through it whenever a data set collects garbage."""
+    """What was imported stays: no need to look through it whenever a dataset collects garbage."""
     gc.freeze()
 
 

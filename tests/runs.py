@@ -1,4 +1,4 @@
-"""Small runs of whole recipes, for the tests."""
+"""Small runs of whole configs, for the tests."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ CONFIGS = ROOT / 'configs'
 
 
 def datasets_of(dataloader: dict) -> list[dict]:
-    """The image-text data sets below a dataloader's config."""
+    """The image-text datasets below a dataloader's config."""
     dataset = dataloader['dataset']
     while 'dataset' in dataset:
         dataset = dataset['dataset']
@@ -25,7 +25,7 @@ def datasets_of(dataloader: dict) -> list[dict]:
 def small_config(
     name: str, work_dir: Path, items: int = 16, batch: int = 8, **options: Any
 ) -> Config:
-    """A recipe under ``--sample``, cut down to a few iterations."""
+    """A config under ``--sample``, cut down to a few iterations."""
     cfg = load_config(CONFIGS / name, options, sample=True)
     for phase, size in (('train', items), ('val', 8), ('test', 8)):
         loader = cfg[f'{phase}_dataloader']

@@ -24,7 +24,7 @@ def run(
 def test_ranking(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ['--images', '60', '--small', '30', '--width', '8', '--chunk-size', '16']
     text = run('ranking.py', sizes, monkeypatch, capsys)
-    assert '60 pictures x 300 captions x 8' in text
+    assert '60 images x 300 captions x 8' in text
     assert 'largest difference in R@K: 0.0000' in text
     assert all(name in text for name in ('bare matrix', 'functional.ranking', 'RetrievalRecall'))
 
@@ -40,7 +40,7 @@ def test_adaptation_step(
 ) -> None:
     monkeypatch.syspath_prepend(str(FOLDER.parent))
     text = run('adaptation_step.py', ['--pixels', '32', '--channels', '4'], monkeypatch, capsys)
-    assert '| plain step |' in text and '| frozen selector, pictures kept |' in text
+    assert '| plain step |' in text and '| frozen selector, images kept |' in text
 
 
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -
 def test_curation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setattr(
-        sys, 'argv', ['curation.py', '--pictures', '12', '--size', '64', '--no-scorer']
+        sys, 'argv', ['curation.py', '--images', '12', '--size', '64', '--no-scorer']
     )
     runpy.run_path(str(FOLDER / 'curation.py'), run_name='__main__')
     text = capsys.readouterr().out

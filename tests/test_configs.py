@@ -1,4 +1,4 @@
-"""Recipes build, train two iterations and validate under ``--sample``."""
+"""Configs build, train two iterations and validate under ``--sample``."""
 
 import inspect
 import re
@@ -57,7 +57,7 @@ def test_every_pair_and_every_method_is_trained() -> None:
 
 
 @pytest.mark.parametrize('name', trained())
-def test_recipe_trains_and_validates_on_the_sample(
+def test_config_trains_and_validates_on_the_sample(
     name: str, in_sample_dir: Path, tmp_path: Path
 ) -> None:
     items = 24 if 'fold' in name else 16  # a third of the folds' items validates
@@ -83,7 +83,7 @@ def test_leaf_is_short_and_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', COUNTRIES)
-def test_both_variants_exist_with_the_published_recipe(name: str) -> None:
+def test_both_variants_exist_with_the_published_config(name: str) -> None:
     with_segments = load_config(CONFIGS / f'urbancross_{name}.py')
     without = load_config(CONFIGS / f'urbancross_{name}_no-segments.py')
     assert with_segments.model.type == 'UrbanCross'
@@ -95,7 +95,7 @@ def test_both_variants_exist_with_the_published_recipe(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', LEAVES)
-def test_the_learning_rate_scales_from_the_recipe_s_own_batch(name: str) -> None:
+def test_the_learning_rate_scales_from_the_config_s_own_batch(name: str) -> None:
     cfg = load_config(CONFIGS / name)
     assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size
 
@@ -128,7 +128,7 @@ def test_published_numbers(name: str) -> None:
 
 @pytest.mark.parametrize('name', ADAPTING)
 def test_an_adaptation_names_its_domains_everywhere(name: str) -> None:
-    """Pairs of the source; pictures and sentences of the target; scores on the target."""
+    """Pairs of the source; images and sentences of the target; scores on the target."""
     family, source, target, variant = ADAPTING[name]
     cfg = load_config(CONFIGS / name)
     assert cfg.start == f'work_dirs/{family}_{source}'
@@ -181,7 +181,7 @@ def components(node: object) -> Iterator[dict]:
 
 
 @pytest.mark.parametrize('name', LEAVES)
-def test_every_argument_of_the_real_recipe_exists(name: str) -> None:
+def test_every_argument_of_the_real_config_exists(name: str) -> None:
     """``--sample`` replaces the encoders, so their real settings are checked by signature."""
     registries = (TRANSFORMS, TOKENIZERS, DATASETS, MODELS, METRICS, HOOKS)
     checked = set()
@@ -192,7 +192,7 @@ def test_every_argument_of_the_real_recipe_exists(name: str) -> None:
             given = {key: value for key, value in component.items() if key != 'type'}
             inspect.signature(found).bind_partial(**given)
             checked.add(kind)
-    # A recipe reads pictures, or features of them that were computed beforehand.
+    # A config reads images, or features of them that were computed beforehand.
     assert {'LoadImage', 'LoadFeatures'} & checked
     # It is judged by pairs, or without where a city has none.
     assert {'RecallAtK', 'LabelFreeMetric'} & checked

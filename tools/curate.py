@@ -1,9 +1,9 @@
-"""Make a data set from tiles: captions, segments and splits, with every decision on record.
+"""Make a dataset from tiles: captions, segments and splits, with every decision on record.
 
     python tools/curate.py configs/curation/no-weights.py --in tiles/ --out data/mycountry
 
 runs the stages of the config and writes ``images/``, ``segments/``, ``annotations/`` and, for each
-stage, ``manifest/<stage>.jsonl`` with a line a picture. Called again, it does what is missing or
+stage, ``manifest/<stage>.jsonl`` with a line an image. Called again, it does what is missing or
 what a change of the config, the model or the prompt touches.
 """
 
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         metavar='DIR',
         help='folder of tiles and GeoTIFFs, searched with its subfolders',
     )
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the data set')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the dataset')
     parser.add_argument(
         '--stages',
         nargs='+',
@@ -44,11 +44,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--device', default='cpu', help='of the models: cpu, cuda, cuda:1, ...')
     add_trust_argument(parser)
-    parser.add_argument('--workers', type=int, default=1, help='threads for pictures')
+    parser.add_argument('--workers', type=int, default=1, help='threads for images')
     parser.add_argument(
         '--limit',
         type=int,
-        help='only the first pictures, to try a config; refused where a larger set lies',
+        help='only the first images, to try a config; refused where a larger set lies',
     )
     parser.add_argument(
         '--cfg-options',
@@ -70,7 +70,7 @@ def main() -> int:
     """Run.
 
     Returns:
-        int: 1 if a picture failed; a dropped one is no failure.
+        int: 1 if an image failed; a dropped one is no failure.
     """
     args = parse_args()
     from urbancross_mm.curation.core.run import load_curation, run_curation

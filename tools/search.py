@@ -1,4 +1,4 @@
-"""Ask a folder of pictures: ``python tools/search.py CONFIG CKPT --images DIR "a sentence"``."""
+"""Ask a folder of images: ``python tools/search.py CONFIG CKPT --images DIR "a sentence"``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from urbancross_mm.apis import (  # noqa: E402
     resolve_checkpoint,
 )
 from urbancross_mm.inference.image_files import find_images  # noqa: E402
-from urbancross_mm.structures import Gallery, RankedPicture  # noqa: E402
+from urbancross_mm.structures import Gallery, SearchHit  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs  # noqa: E402
@@ -35,18 +35,18 @@ def parse_args() -> argparse.Namespace:
     add_trust_argument(parser)
     parser.add_argument('checkpoint', help='checkpoint file, work directory, or "none": zero-shot')
     parser.add_argument(
-        'query', nargs='+', help='one or more sentences, or paths of pictures to search by'
+        'query', nargs='+', help='one or more sentences, or paths of images to search by'
     )
-    parser.add_argument('--images', required=True, help='folder of pictures to search')
+    parser.add_argument('--images', required=True, help='folder of images to search')
     parser.add_argument('--topk', type=int, default=5, help='results a query (default: 5)')
-    parser.add_argument('--out', help='draw the results to this picture (.png)')
+    parser.add_argument('--out', help='draw the results to this image (.png)')
     parser.add_argument(
         '--gallery',
-        help='keep the encoded pictures in this file; another time '
+        help='keep the encoded images in this file; another time '
         'only what is new or has changed is encoded',
     )
     parser.add_argument(
-        '--skip-bad', action='store_true', help='leave out unreadable pictures, and say how many'
+        '--skip-bad', action='store_true', help='leave out unreadable images, and say how many'
     )
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
@@ -70,7 +70,7 @@ def check_files(args: argparse.Namespace) -> None:
 
 
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
-    """Load the model and the pictures; what a saved gallery knows is not encoded again."""
+    """Load the model and the images; what a saved gallery knows is not encoded again."""
     if args.sample:
         ensure_sample()
     find_images(args.images)  # a folder without images is refused before a model is loaded
@@ -117,9 +117,7 @@ def draw(strips: list[tuple[str | Path, list[dict]]], out: str) -> None:
     visualizer = RetrievalVisualizer()
     drawn = [
         Image.fromarray(
-            visualizer.draw_strip(
-                query, [RankedPicture(r['img_path'], r['score']) for r in results]
-            )
+            visualizer.draw_strip(query, [SearchHit(r['img_path'], r['score']) for r in results])
         )
         for query, results in strips
     ]

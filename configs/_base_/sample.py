@@ -1,9 +1,9 @@
-# The overlay behind --sample: any recipe of this tree on generated data with small encoders.
-# Read by urbancross_mm.apis.load_config; it is not a recipe of its own.
+# The overlay behind --sample: any config of this tree on generated data with small encoders.
+# Read by urbancross_mm.apis.load_config; it is not a config of its own.
 #   data_root  the prefix of every path to data, and what takes its place
 #   replace    a component of this type, wherever it stands, becomes that one
 #   update     a component of this type keeps its own settings but for these
-#   merge      merged into the top level of the config, merge_adaptation into that of a recipe
+#   merge      merged into the top level of the config, merge_adaptation into that of a config
 #              that adapts a trained model (it has `start`)
 _vocabulary = dict(type='VocabTokenizer', vocab_file='data/sample/vocab.json', max_length=64)
 _image_encoder = dict(
@@ -35,7 +35,7 @@ sample = dict(
         FeatureEncoder=dict(in_channels=128),
         CrossDomainSampler=dict(min_steps=1),
         # From scratch, a frozen copy of the image tower would be a random network; a shared tower
-        # would mix the BatchNorm statistics of pictures and of segments on white.
+        # would mix the BatchNorm statistics of images and of segments on white.
         UrbanCross=dict(segment_encoder=dict(mode='trainable')),
         Adam=dict(lr=1e-3),
     ),

@@ -11,7 +11,7 @@ pipeline = [
     dict(type='TokenizeText', tokenizer=dict(type='FeatureTokenizer', file=features)),
     dict(type='PackRetrievalInputs')
 ]
-# Every caption of a picture in every epoch ('each'), and no dropout, overfits within five epochs.
+# Every caption of an image in every epoch ('each'), and no dropout, overfits within five epochs.
 train_dataloader = dict(
     batch_size=256, num_workers=0, dataset=dict(captions='sample', pipeline=pipeline))
 val_dataloader = dict(num_workers=0, dataset=dict(pipeline=pipeline))

@@ -1,4 +1,4 @@
-# With three segments a picture through the image tower itself, on RSICD.
+# With three segments an image through the image tower itself, on RSICD.
 _base_ = ['./mobilenet-v2_minilm_ucm_segments.py']
 root = dict(data_root='data/rsicd')
 train_dataloader = dict(dataset=dict(**root, ann_file='annotations/rsicd_train.json'))

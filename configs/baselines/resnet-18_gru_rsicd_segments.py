@@ -1,4 +1,4 @@
-# From scratch with three segments a picture through a tower of their own, on RSICD.
+# From scratch with three segments an image through a tower of their own, on RSICD.
 _base_ = ['./resnet-18_gru_rsicd.py']
 train_pipeline = [
     dict(type='LoadImage'),

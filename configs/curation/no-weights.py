@@ -1,4 +1,4 @@
-# Without any trained model: captions from templates, segments by colour. --in holds the tiles, the
+# Without any trained model: captions from templates, segments by color. --in holds the tiles, the
 # map lies beside that folder.
 stages = [
     dict(type='TileStage'),

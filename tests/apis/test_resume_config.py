@@ -27,7 +27,7 @@ def test_auto_takes_the_last_whole_checkpoint_and_removes_leftovers(tmp_path: Pa
     assert not list(tmp_path.glob('.*.tmp'))
 
 
-def test_auto_without_a_checkpoint_starts_from_what_the_recipe_names(
+def test_auto_without_a_checkpoint_starts_from_what_the_config_names(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     cfg = config(tmp_path)

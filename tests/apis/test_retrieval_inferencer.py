@@ -36,7 +36,7 @@ def test_results_are_ranked_and_equal_the_plain_products(inferencer: RetrievalIn
     assert [r['img_path'] for r in results] == [paths[i] for i in scores[0].topk(4).indices]
 
 
-def test_a_picture_finds_itself_first(inferencer: RetrievalInferencer) -> None:
+def test_an_image_finds_itself_first(inferencer: RetrievalInferencer) -> None:
     inferencer.build_index(IMAGES, progress=False)
     path = sorted(str(p) for p in IMAGES.iterdir())[5]
     best = inferencer.search(image=path, topk=1)[0]
@@ -78,7 +78,7 @@ def count_encoded(inferencer: RetrievalInferencer, monkeypatch) -> list[int]:
     return counts
 
 
-def test_a_replaced_picture_is_encoded_again(
+def test_a_replaced_image_is_encoded_again(
     inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     folder = copy_images(tmp_path / 'tiles')
@@ -88,20 +88,18 @@ def test_a_replaced_picture_is_encoded_again(
     counts = count_encoded(inferencer, monkeypatch)
     assert inferencer.build_index(folder, gallery=old).is_same(old) and not counts
     assert capsys.readouterr().out == ''
-    # Another picture under the same name, of the same size and time if anybody wants.
+    # Another image under the same name, of the same size and time if anybody wants.
     times = (folder / names[1]).stat()
     turned = Image.open(folder / names[1]).transpose(Image.Transpose.ROTATE_180)
     turned.save(folder / names[1], quality=95)
     os.utime(folder / names[1], ns=(times.st_atime_ns, times.st_mtime_ns))
     (folder / names[2]).unlink()
     shutil.copy(sorted(IMAGES.glob('*.jpg'))[9], folder / 'new.jpg')
-    with pytest.raises(ValueError, match=f'1 of its 4 pictures have changed since.*{names[1]}'):
+    with pytest.raises(ValueError, match=f'1 of its 4 images have changed since.*{names[1]}'):
         inferencer.use_gallery(old)
     updated = inferencer.build_index(folder, gallery=old, progress=False)
     assert sum(counts) == 2
-    assert (
-        '1 of 4 pictures are new, 1 have changed and 1 are gone: 2 are' in capsys.readouterr().out
-    )
+    assert '1 of 4 images are new, 1 have changed and 1 are gone: 2 are' in capsys.readouterr().out
     fresh = inferencer.build_index(folder, progress=False)
     torch.testing.assert_close(updated.embeds, fresh.embeds, rtol=1e-4, atol=1e-5)
     assert updated.ids == fresh.ids == sorted(map(str, folder.iterdir()))
@@ -114,8 +112,8 @@ def test_bytes_decide_not_size_and_time(
 ) -> None:
     folder = tmp_path / 'tiles'
     folder.mkdir()
-    for name, colour in (('a.bmp', 'red'), ('b.bmp', 'blue')):
-        Image.new('RGB', (40, 40), colour).save(folder / name)
+    for name, color in (('a.bmp', 'red'), ('b.bmp', 'blue')):
+        Image.new('RGB', (40, 40), color).save(folder / name)
     gallery = inferencer.build_index(folder, progress=False)
     times = (folder / 'b.bmp').stat()
     Image.new('RGB', (40, 40 + size), 'white').save(folder / 'b.bmp')
@@ -152,7 +150,7 @@ def test_a_folder_is_the_same_by_another_path(
     monkeypatch.chdir('tiles')
     assert inferencer.build_index('.', gallery=old).ids == old.names
     assert not counts
-    # A gallery serves without its pictures, too.
+    # A gallery serves without its images, too.
     shutil.rmtree(tmp_path / 'copy')
     inferencer.use_gallery(old)
     assert len(inferencer.search('a road', topk=99)) == 4
@@ -174,12 +172,12 @@ def test_a_gallery_of_another_folder_is_not_replaced(
     gallery = inferencer.build_index(copy_images(tmp_path / 'tiles'), progress=False)
     (tmp_path / 'others').mkdir()
     Image.new('RGB', (40, 40)).save(tmp_path / 'others/x.png')
-    with pytest.raises(ValueError, match='other pictures than .*others holds now: none of its 4'):
+    with pytest.raises(ValueError, match='other images than .*others holds now: none of its 4'):
         inferencer.build_index(tmp_path / 'others', gallery=gallery)
     assert inferencer.gallery is gallery
 
 
-def test_unreadable_pictures_are_tried_again(
+def test_unreadable_images_are_tried_again(
     inferencer: RetrievalInferencer, tmp_path: Path, capsys
 ) -> None:
     folder = copy_images(tmp_path / 'tiles', 2)
@@ -187,14 +185,14 @@ def test_unreadable_pictures_are_tried_again(
     gallery = inferencer.build_index(folder, skip_bad=True, progress=False)
     again = inferencer.build_index(folder, skip_bad=True, progress=False, gallery=gallery)
     assert again.is_same(gallery) and torch.equal(again.embeds, gallery.embeds)
-    assert capsys.readouterr().out.count('1 of 3 pictures could not be read') == 2
+    assert capsys.readouterr().out.count('1 of 3 images could not be read') == 2
     with pytest.raises(ValueError, match=r'bad\.jpg'):
         inferencer.build_index(folder, progress=False, gallery=gallery)
     shutil.copy(IMAGES / Path(gallery.ids[0]).name, folder / 'bad.jpg')
     assert len(inferencer.build_index(folder, progress=False, gallery=gallery)) == 3
 
 
-def test_a_picture_that_is_written_while_it_is_read(
+def test_an_image_that_is_written_while_it_is_read(
     inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch
 ) -> None:
     folder = copy_images(tmp_path / 'tiles', 1)
@@ -243,15 +241,15 @@ def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Pa
         resolve_checkpoint(str(tmp_path / 'nowhere.pth'))
 
 
-def test_bad_pictures_and_bad_queries(
+def test_bad_images_and_bad_queries(
     inferencer: RetrievalInferencer, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     Image.new('RGB', (64, 64), 'red').save(tmp_path / 'good.png')
-    (tmp_path / 'bad.jpg').write_bytes(b'no picture')
+    (tmp_path / 'bad.jpg').write_bytes(b'no image')
     with pytest.raises(ValueError, match=r'bad\.jpg'):
         inferencer.build_index(tmp_path, progress=False)
     assert len(inferencer.build_index(tmp_path, skip_bad=True, progress=False).ids) == 1
-    assert '1 of 2 pictures could not be read' in capsys.readouterr().out
+    assert '1 of 2 images could not be read' in capsys.readouterr().out
     for query in (dict(), dict(text='a', image='b'), dict(text=' ')):
         with pytest.raises(ValueError):
             inferencer.search(**query)

@@ -10,7 +10,7 @@ from tests.runs import CONFIGS
 from urbancross_mm.apis import load_config
 from urbancross_mm.apis.run_settings import check_settings
 
-RECIPE = CONFIGS / 'baselines' / 'linear_ucm.py'
+CONFIG = CONFIGS / 'baselines' / 'linear_ucm.py'
 WRONG: dict[str, tuple[Any, ...]] = {
     'train_dataloader': ('abc', 5),
     'train_dataloader.dataset': ('abc', [1]),
@@ -63,11 +63,11 @@ WRONG: dict[str, tuple[Any, ...]] = {
     ('key', 'value'), [(key, one) for key, all in WRONG.items() for one in all]
 )
 def test_a_wrong_kind_is_named(key: str, value: Any) -> None:
-    cfg = load_config(RECIPE, sample=True)
+    cfg = load_config(CONFIG, sample=True)
     cfg.merge_from_dict({key: value})
     with pytest.raises(ValueError, match='must be') as info:
         check_settings(cfg)
-    assert str(info.value).startswith(f'{RECIPE}: {key} must be ')
+    assert str(info.value).startswith(f'{CONFIG}: {key} must be ')
     assert str(info.value).endswith(f', got {value!r}')
 
 
@@ -77,7 +77,7 @@ def test_a_wrong_kind_in_a_list() -> None:
         'param_scheduler.0.by_epoch': 'abc',
         'custom_hooks.1.priority': 'x',
     }.items():
-        cfg = load_config(RECIPE, sample=True)
+        cfg = load_config(CONFIG, sample=True)
         cfg.merge_from_dict({key: value})
         with pytest.raises(ValueError, match=rf'{key} must be .*, got {value!r}'):
             check_settings(cfg)
@@ -87,14 +87,14 @@ def test_a_wrong_kind_in_a_list() -> None:
     'key', ['val_cfg', 'val_evaluator', 'val_dataloader', 'test_cfg', 'train_cfg', 'optim_wrapper']
 )
 def test_what_belongs_together(key: str) -> None:
-    cfg = load_config(RECIPE, sample=True)
+    cfg = load_config(CONFIG, sample=True)
     cfg[key] = None
     with pytest.raises(ValueError, match=f'belong together: {key} is missing'):
         check_settings(cfg)
 
 
 def test_a_loop_has_a_type_or_a_unit() -> None:
-    cfg = load_config(RECIPE, {'train_cfg.type': 'IterBasedTrainLoop'}, sample=True)
+    cfg = load_config(CONFIG, {'train_cfg.type': 'IterBasedTrainLoop'}, sample=True)
     with pytest.raises(ValueError, match='train_cfg has both type=IterBasedTrainLoop and by_epoch'):
         check_settings(cfg)
 
@@ -112,7 +112,7 @@ def test_every_config_is_right(path: Path) -> None:
 def test_what_a_program_may_set() -> None:
     check_settings(Config(dict(work_dir='x', load_from=None, visualizer=None, resume=False)))
     cfg = load_config(
-        RECIPE,
+        CONFIG,
         {
             'train_cfg.max_epochs': 2.0,
             'randomness.seed': None,
@@ -127,7 +127,7 @@ def test_what_a_program_may_set() -> None:
 
 
 def test_a_loader_has_a_dataset() -> None:
-    cfg = load_config(RECIPE, sample=True)
+    cfg = load_config(CONFIG, sample=True)
     del cfg.val_dataloader['dataset']
     with pytest.raises(ValueError, match='val_dataloader has no dataset'):
         check_settings(cfg)

@@ -22,7 +22,7 @@ def config(start: Path | str | None, **fields: object) -> Config:
     )
 
 
-def test_a_recipe_without_a_start_stays_as_it_is() -> None:
+def test_a_config_without_a_start_stays_as_it_is() -> None:
     cfg = config(None)
     resolve_start(cfg)
     assert cfg.load_from is None and 'start' not in cfg.model

@@ -14,7 +14,7 @@ from urbancross_mm.apis import RetrievalInferencer, build_runner, resolve_start,
 from urbancross_mm.curation.captions.scorers import RetrieverScorer
 from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
 
-RECIPE = 'urbancross_finland_no-segments.py'
+CONFIG = 'urbancross_finland_no-segments.py'
 
 
 @pytest.fixture(scope='module')
@@ -23,12 +23,12 @@ def trained(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp('trained')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(sample_dir)
-        run(recipe(folder))
+        run(config(folder))
     return torch.load(folder / 'epoch_1.pth', weights_only=False)
 
 
-def recipe(work_dir: Path) -> Config:
-    return small_config(RECIPE, work_dir, **{'train_cfg.max_epochs': 1})
+def config(work_dir: Path) -> Config:
+    return small_config(CONFIG, work_dir, **{'train_cfg.max_epochs': 1})
 
 
 def start(cfg: Config, train: bool) -> None:
@@ -38,19 +38,19 @@ def start(cfg: Config, train: bool) -> None:
 
 
 def load_from(path: Path) -> None:
-    cfg = recipe(path.parent / 'work')
+    cfg = config(path.parent / 'work')
     cfg.load_from = str(path)
     start(cfg, train=True)
 
 
 def resume(path: Path) -> None:
-    cfg = recipe(path.parent / 'work')
+    cfg = config(path.parent / 'work')
     set_resume(cfg, str(path))
     start(cfg, train=True)
 
 
 def resume_folder(path: Path) -> None:
-    cfg = recipe(path.parent)
+    cfg = config(path.parent)
     path.rename(path.parent / 'epoch_1.pth')
     try:
         set_resume(cfg, 'auto')
@@ -60,7 +60,7 @@ def resume_folder(path: Path) -> None:
 
 
 def test(path: Path) -> None:
-    cfg = recipe(path.parent / 'work')
+    cfg = config(path.parent / 'work')
     cfg.load_from = str(path)
     start(cfg, train=False)
 
@@ -70,7 +70,7 @@ test.__test__ = False
 
 def by_the_runner_alone(path: Path) -> None:
     """As a program of one's own does."""
-    cfg = recipe(path.parent / 'work')
+    cfg = config(path.parent / 'work')
     cfg.load_from = str(path)
     forget_runs()
     Runner.from_cfg(cfg).test()
@@ -94,17 +94,17 @@ def snapshot(path: Path) -> None:
 
 
 def init_cfg(path: Path) -> None:
-    cfg = recipe(path.parent / 'work')
+    cfg = config(path.parent / 'work')
     cfg.model.image_encoder.init_cfg = dict(type='Pretrained', checkpoint=str(path))
     start(cfg, train=True)
 
 
 def inferencer(path: Path) -> None:
-    RetrievalInferencer(recipe(path.parent / 'work'), path, device='cpu')
+    RetrievalInferencer(config(path.parent / 'work'), path, device='cpu')
 
 
 def scorer(path: Path) -> None:
-    cfg = recipe(path.parent / 'work')
+    cfg = config(path.parent / 'work')
     RetrieverScorer(
         cfg.model.to_dict(), cfg.test_dataloader.dataset.pipeline, checkpoint=str(path)
     ).begin('cpu')
@@ -148,7 +148,7 @@ def test_an_old_config_in_a_checkpoint_is_not_run(
     mark = tmp_path / 'mark'
     code = f'x = open({str(mark)!r}, "w").close()'
     torch.save({**trained, 'meta': {**trained['meta'], 'config': code}}, tmp_path / 'epoch_1.pth')
-    cfg = recipe(tmp_path)
+    cfg = config(tmp_path)
     cfg.train_cfg.max_epochs = 2
     set_resume(cfg, 'auto')
     start(cfg, train=True)
@@ -158,7 +158,7 @@ def test_an_old_config_in_a_checkpoint_is_not_run(
 def test_a_missing_checkpoint_is_said_before_a_model_is_built(
     in_sample_dir: Path, tmp_path: Path
 ) -> None:
-    cfg = recipe(tmp_path)
+    cfg = config(tmp_path)
     cfg.load_from, cfg.model.type = 'nothing.pth', 'Nothing'
     with pytest.raises(FileNotFoundError, match='no checkpoint at nothing.pth'):
         build_runner(cfg)

@@ -1,4 +1,4 @@
-"""A small curated data set, for the tests of the export and of the data set card."""
+"""A small curated dataset, for the tests of the export and of the dataset card."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from PIL import Image
 
 from tests.datasets import tiny
-from urbancross_mm.curation import Outcome, Picture, PictureStage, Workplace, run_stage
-from urbancross_mm.curation.geo.positions import METRES_A_DEGREE, describe_bounds
+from urbancross_mm.curation import ImageRecord, ImageStage, Outcome, Workplace, run_stage
+from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.stages.export_stage import ExportStage
 from urbancross_mm.curation.stages.segment_stage import SegmentStage
 from urbancross_mm.curation.stages.split_stage import SplitStage
@@ -20,7 +20,7 @@ CAPTIONS = (
 )
 
 
-class Told(PictureStage):
+class Told(ImageStage):
     """Writes the captions that it is given; stands for captioner, scorer and filter."""
 
     name = 'score'
@@ -29,24 +29,23 @@ class Told(PictureStage):
     def settings(self, place: Workplace) -> dict[str, Any]:
         return dict(model='told')
 
-    def process(self, pictures: list[Picture], place: Workplace) -> list[Outcome]:
+    def process(self, images: list[ImageRecord], place: Workplace) -> list[Outcome]:
         return [
-            Outcome(dict(score=round(0.2 + int(picture.fields['sha']) / 200, 6)))
-            for picture in pictures
+            Outcome(dict(score=round(0.2 + int(image.fields['sha']) / 200, 6))) for image in images
         ]
 
 
-def make_pictures(out: Path, count: int = 24) -> list[Picture]:
+def make_images(out: Path, count: int = 24) -> list[ImageRecord]:
     """Tiles side by side, six a row, with captions in four scripts."""
     (out / 'images/city').mkdir(parents=True, exist_ok=True)
-    pictures = []
+    images = []
     for n in range(count):
         name = f'city/tile_{n:02d}.png'
-        Image.fromarray(tiny.picture(seed=n)).save(out / 'images' / name)
-        step = 100 / METRES_A_DEGREE
+        Image.fromarray(tiny.image(seed=n)).save(out / 'images' / name)
+        step = 100 / METERS_A_DEGREE
         west, south = n % 6 * step, n // 6 * step
-        pictures.append(
-            Picture(
+        images.append(
+            ImageRecord(
                 name,
                 dict(
                     sha=str(n),
@@ -61,20 +60,20 @@ def make_pictures(out: Path, count: int = 24) -> list[Picture]:
                 ),
             )
         )
-    return pictures
+    return images
 
 
 def curate(
-    out: Path, pictures: list[Picture], split: dict[str, Any] | None = None, **export: Any
-) -> list[Picture]:
+    out: Path, images: list[ImageRecord], split: dict[str, Any] | None = None, **export: Any
+) -> list[ImageRecord]:
     """Segment, score, divide and export."""
     place = Workplace(out, out)
     stages = [
         Told(),
         SegmentStage(dict(type='ColorSegmenter'), area=0.02, size=32),
-        SplitStage(**(split or dict(block_metres=100))),
+        SplitStage(**(split or dict(block_meters=100))),
         ExportStage(**{**dict(name='mycity', min_count=1), **export}),
     ]
     for stage in stages:
-        pictures, _ = run_stage(stage, pictures, place)
-    return pictures
+        images, _ = run_stage(stage, images, place)
+    return images

@@ -1,4 +1,4 @@
-"""Members of a data set may share images, never ids of different images."""
+"""Members of a dataset may share images, never ids of different images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ IGNORED = ['dataset', 'domain', 'split']
 
 
 def write_two(root: Path, second: str = 'b') -> tuple[dict, dict]:
-    """Two data sets with equal ids: 'a' and 'b' in the first, and ``second`` in the other."""
+    """Two datasets with equal ids: 'a' and 'b' in the first, and ``second`` in the other."""
     first = write(root / 'one', [item('a', ['red', 'blue']), item('b', ['green'])])
-    other = item(second, ['grey'])
+    other = item(second, ['gray'])
     return first, write(root / 'two', [dict(other, img_path='c.png'), item('d', ['white'])])
 
 
@@ -91,12 +91,12 @@ def test_verification_finds_it(tmp_path: Path) -> None:
     files = [str(tmp_path / f'annotations/{name}.json') for name in ('first', 'tiny')]
     report = verify(files, str(tmp_path))
     # c.png is a copy of b.png: both are the second of their file.
-    assert 'one id for different pictures' not in [one.what for one in report.findings]
+    assert 'one id for different images' not in [one.what for one in report.findings]
     write(tmp_path, [dict(item('b', ['blue']), img_path='c.png')], split='test')
     (found,) = (
         one
         for one in verify(files, str(tmp_path)).findings
-        if one.what == 'one id for different pictures'
+        if one.what == 'one id for different images'
     )
     assert found.level == 'error' and found.count == 1
     assert found.examples == ['tiny/b: b.png (test) and c.png (test)']

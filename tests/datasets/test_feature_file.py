@@ -72,17 +72,17 @@ def test_two_files_of_one_relative_name(tmp_path, monkeypatch):
         assert np.array_equal(open_features('f.npz').image('ucm/a'), IMAGE_FEATS[0] + number)
 
 
-def test_a_replaced_picture_is_noticed(tmp_path):
+def test_a_replaced_image_is_noticed(tmp_path):
     paths = [tmp_path / one[-1] for one in IDS]
     for path in paths:
-        path.write_text(f'picture {path.name}')
+        path.write_text(f'image {path.name}')
     path = str(tmp_path / 'f.npz')
     write_features(path, IDS, IMAGE_FEATS, TEXTS, TEXT_FEATS, {}, [FileStamp.of(p) for p in paths])
     features = FeatureFile(path)
     for img_id, one in zip(IDS, paths):
         features.check_image(img_id, str(one))
     os.utime(paths[0], ns=(1, 1))
-    paths[1].write_text('picture z')
+    paths[1].write_text('image z')
     paths[2].unlink()
     features.check_image(IDS[1], str(paths[1]))  # looked at already by this process
     features = FeatureFile(path)
@@ -90,7 +90,7 @@ def test_a_replaced_picture_is_noticed(tmp_path):
     features.check_image(IDS[2], str(paths[2]))
     with pytest.raises(ValueError, match=f'{paths[1]} is not the one whose .*f.npz.*extract_feat'):
         features.check_image(IDS[1], str(paths[1]))
-    with pytest.raises(ValueError, match='2 stamps for 3 pictures'):
+    with pytest.raises(ValueError, match='2 stamps for 3 images'):
         write_features(path, IDS, IMAGE_FEATS, TEXTS, TEXT_FEATS, {}, [FileStamp.of(paths[0])] * 2)
 
 
@@ -106,7 +106,7 @@ def test_what_is_handed_out_is_the_reader_s_own(file):
 def test_what_is_not_there_is_named(file, tmp_path):
     features = FeatureFile(file)
     with pytest.raises(
-        ValueError, match=f"picture 'ucm/d' among the 3 .*extract_features.py CONFIG --out {file}"
+        ValueError, match=f"image 'ucm/d' among the 3 .*extract_features.py CONFIG --out {file}"
     ):
         features.image('ucm/d')
     with pytest.raises(ValueError, match="sentence 'a river' among the 2 .*extract_features.py"):
@@ -172,9 +172,9 @@ def test_pickles_and_lone_arrays_are_refused(tmp_path):
 @pytest.mark.parametrize(
     'ids, feats, sentence',
     [
-        (['a', 'b', 'a'], IMAGE_FEATS, r'2 distinct of 3 pictures for features of shape \(3, 4\)'),
-        (IDS, IMAGE_FEATS[:2], '3 distinct of 3 pictures'),
-        (IDS, IMAGE_FEATS * np.nan, 'pictures are not all finite'),
+        (['a', 'b', 'a'], IMAGE_FEATS, r'2 distinct of 3 images for features of shape \(3, 4\)'),
+        (IDS, IMAGE_FEATS[:2], '3 distinct of 3 images'),
+        (IDS, IMAGE_FEATS * np.nan, 'images are not all finite'),
     ],
 )
 def test_nothing_wrong_is_written(ids, feats, sentence, tmp_path):

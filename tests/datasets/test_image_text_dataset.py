@@ -105,7 +105,7 @@ def test_concat_keeps_ownership_of_each_member(tiny, tmp_path):
     assert sorted(texts) == sorted([*TEXTS, 'a road', 'snow'])
 
 
-def test_folds_share_no_picture(tiny):
+def test_folds_share_no_image(tiny):
     from mmpretrain.datasets import KFoldDataset
 
     config = dict(type='urbancross_mm.ImageTextDataset', **tiny)
@@ -120,7 +120,7 @@ def test_folds_share_no_picture(tiny):
         texts = [t for i in range(len(val)) for t in val.get_data_info(i)['texts']]
         assert len(texts) == len(set(texts))
     assert len(seen) == 4
-    with pytest.raises(ValueError, match="folds would share pictures: use captions='sample'"):
+    with pytest.raises(ValueError, match="folds would share images: use captions='sample'"):
         KFoldDataset(dict(config, captions='each'), num_splits=2, seed=1)
 
 
@@ -221,7 +221,7 @@ def test_missing_data_says_what_where_and_how(tiny, tmp_path):
         ImageTextDataset(**dict(tiny, ann_file='none.json'))
     with pytest.raises(FileNotFoundError, match=r'annotation file not found.*urbancross\.py'):
         ImageTextDataset(ann_file='x.json', data_root=str(tmp_path / 'urbancross' / 'Spain'))
-    with pytest.raises(FileNotFoundError, match=r'folder of pictures not found: .*nowhere'):
+    with pytest.raises(FileNotFoundError, match=r'folder of images not found: .*nowhere'):
         ImageTextDataset(**tiny, data_prefix=dict(img_path='nowhere'))
     with pytest.raises(ValueError, match="captions must be one of .* got 'some'"):
         ImageTextDataset(**tiny, captions='some')
@@ -229,19 +229,19 @@ def test_missing_data_says_what_where_and_how(tiny, tmp_path):
 
 @pytest.fixture
 def damaged(tiny, tmp_path):
-    """Picture b is cut short, d is gone."""
+    """Image b is cut short, d is gone."""
     path = tmp_path / 'images' / 'b.png'
     path.write_bytes(path.read_bytes()[:200])
     (tmp_path / 'images' / 'd.png').unlink()
     return tiny
 
 
-def test_bad_pictures_are_errors(damaged):
+def test_bad_images_are_errors(damaged):
     dataset = ImageTextDataset(**damaged, captions='all', pipeline=PIPELINE)
     assert len(dataset) == 4
-    with pytest.raises(ValueError, match=r'picture .*b\.png cannot be decoded'):
+    with pytest.raises(ValueError, match=r'image .*b\.png cannot be decoded'):
         dataset[1]
-    with pytest.raises(FileNotFoundError, match=r'picture not found: .*d\.png'):
+    with pytest.raises(FileNotFoundError, match=r'image not found: .*d\.png'):
         dataset[3]
 
 
@@ -256,8 +256,8 @@ def test_skip_bad_counts_once_and_tells(damaged, captions, length, monkeypatch):
     assert len(dataset) == length
     assert [Path(path).name for path in dataset.skipped] == ['b.png', 'd.png']
     lines = [line for line in lines if line.startswith('skip_bad')]
-    assert len(lines) == 1 and '2 of 4 pictures' in lines[0] and 'b.png' in lines[0]
-    assert ('the gallery shrinks to 2 pictures' in lines[0]) == (captions == 'all')
+    assert len(lines) == 1 and '2 of 4 images' in lines[0] and 'b.png' in lines[0]
+    assert ('the gallery shrinks to 2 images' in lines[0]) == (captions == 'all')
     assert len([dataset[i] for i in range(length)]) == length
 
 

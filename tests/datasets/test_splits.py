@@ -29,7 +29,7 @@ def test_the_order_of_the_names_does_not_matter_but_the_seed_does():
 
 
 def test_nothing_left_is_refused():
-    with pytest.raises(ValueError, match='2 pictures are too few'):
+    with pytest.raises(ValueError, match='2 images are too few'):
         random_split(NAMES[:2], dict(val=0.5, test=0.5), 'train', 0)
 
 

@@ -1,4 +1,4 @@
-"""No item of an unpaired data set knows which sentences were written for its picture."""
+"""No item of an unpaired dataset knows which sentences were written for its image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tiny(tmp_path: Path) -> dict[str, str]:
 
 
 def change(tiny: dict[str, str], captions: list[Any]) -> None:
-    """Give the pictures other captions, with ids of their own."""
+    """Give the images other captions, with ids of their own."""
     path = Path(tiny['data_root'], tiny['ann_file'])
     content = json.loads(path.read_text())
     for one, new in zip(content['data_list'], captions):
@@ -52,7 +52,7 @@ PERMUTATIONS = [
 
 @pytest.mark.parametrize('captions', PERMUTATIONS)
 @pytest.mark.parametrize('options', [dict(), dict(indices=[2, 0]), dict(serialize_data=False)])
-def test_captions_may_change_pictures_unnoticed(tiny, captions, options) -> None:
+def test_captions_may_change_images_unnoticed(tiny, captions, options) -> None:
     before = UnpairedDataset(**tiny, **options)
     first = [epoch(before, seed) for seed in range(3)]
     change(tiny, captions)
@@ -63,7 +63,7 @@ def test_captions_may_change_pictures_unnoticed(tiny, captions, options) -> None
 
 def test_an_item_has_a_sentence_and_no_caption(tiny) -> None:
     dataset = UnpairedDataset(**tiny)
-    assert len(dataset) == 3  # pictures, not captions
+    assert len(dataset) == 3  # images, not captions
     for info in epoch(dataset):
         assert info['captions'] == info['caption_ids'] == info['caption_text_ids'] == []
         assert info['texts'][0] in POOL and info['text_ids'] == [stable_id(info['texts'][0])]
@@ -80,11 +80,11 @@ def test_what_the_model_gets_names_no_caption(tiny) -> None:
     assert len(sample.text_ids) == 1 and sample.img_id == 'tiny/a'
 
 
-def test_sentences_are_drawn_as_often_as_they_occur_for_any_picture(tiny) -> None:
+def test_sentences_are_drawn_as_often_as_they_occur_for_any_image(tiny) -> None:
     dataset = UnpairedDataset(**tiny)
     np.random.seed(0)
-    for picture in range(3):
-        draws = Counter(dataset.get_data_info(picture)['texts'][0] for _ in range(1200))
+    for image in range(3):
+        draws = Counter(dataset.get_data_info(image)['texts'][0] for _ in range(1200))
         for text, count in Counter(POOL).items():
             assert draws[text] / 1200 == pytest.approx(count / 6, abs=0.05)
 
@@ -98,7 +98,7 @@ def test_epochs_draw_anew_and_a_seed_repeats_them(tiny) -> None:
 @pytest.mark.parametrize('captions', PERMUTATIONS)
 @pytest.mark.parametrize('indices', [None, [2, 0]])
 def test_without_training_the_sentences_are_dealt_out(tiny, captions, indices) -> None:
-    """To be encoded once each; which picture they come with tells nothing, as in training."""
+    """To be encoded once each; which image they come with tells nothing, as in training."""
     dataset = UnpairedDataset(**tiny, test_mode=True, indices=indices)
     first = epoch(dataset)
     assert sorted(text for info in first for text in info['texts']) == POOL
@@ -116,7 +116,7 @@ def test_a_text_file_takes_the_place_of_the_captions(tiny, tmp_path) -> None:
 
 
 @pytest.mark.parametrize('captions', [[None, None, None], [[], None, []]])
-def test_pictures_need_no_captions(tiny, tmp_path, captions) -> None:
+def test_images_need_no_captions(tiny, tmp_path, captions) -> None:
     change(tiny, captions)
     (tmp_path / 'words.txt').write_text('snow\n')
     assert [info['texts'] for info in epoch(UnpairedDataset(**tiny, text_file='words.txt'))] == [
@@ -126,7 +126,7 @@ def test_pictures_need_no_captions(tiny, tmp_path, captions) -> None:
         UnpairedDataset(**tiny)
 
 
-def test_some_pictures_have_captions(tiny) -> None:
+def test_some_images_have_captions(tiny) -> None:
     change(tiny, [None, ['water'], []])
     dataset = UnpairedDataset(**tiny)
     assert len(dataset) == 3 and dataset.pool == ['water']

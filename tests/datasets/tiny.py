@@ -1,4 +1,4 @@
-"""A data set of a few small pictures, for the tests of the data path."""
+"""A dataset of a few small images, for the tests of the data path."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 
-def picture(height: int = 40, width: int = 48, seed: int = 0) -> np.ndarray:
-    """A smooth random RGB picture."""
+def image(height: int = 40, width: int = 48, seed: int = 0) -> np.ndarray:
+    """A smooth random RGB image."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
@@ -52,17 +52,17 @@ def item(name: str, captions: list[str], **more: Any) -> dict[str, Any]:
 
 
 def write(
-    root: Path, items: list[dict[str, Any]], pictures: bool = True, **metainfo: Any
+    root: Path, items: list[dict[str, Any]], images: bool = True, **metainfo: Any
 ) -> dict[str, str]:
-    """Write annotations, pictures and one sidecar; returns keywords for ImageTextDataset."""
+    """Write annotations, images and one sidecar; returns keywords for ImageTextDataset."""
     meta = dict(schema=1, dataset='tiny', domain='tiny', split='train', seed=0, sources={})
     (root / 'annotations').mkdir(parents=True, exist_ok=True)
     (root / 'images').mkdir(exist_ok=True)
     (root / 'segments').mkdir(exist_ok=True)
     content = dict(metainfo={**meta, **metainfo}, data_list=items)
     (root / 'annotations' / 'tiny.json').write_text(json.dumps(content))
-    for index, one in enumerate(items if pictures else []):
-        Image.fromarray(picture(seed=index)).save(root / 'images' / one['img_path'])
+    for index, one in enumerate(items if images else []):
+        Image.fromarray(image(seed=index)).save(root / 'images' / one['img_path'])
         if one.get('segments'):
             made = sidecar(random_masks(3, seed=index), [0.3, 0.9, 0.6], (40, 48))
             (root / 'segments' / one['segments']).write_text(json.dumps(made))

@@ -46,7 +46,7 @@ class InterruptHook(Hook):
 
 @pytest.fixture(scope='module')
 def start(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a run of the source recipe leaves: a model with segments and another loss."""
+    """What a run of the source config leaves: a model with segments and another loss."""
     folder = tmp_path_factory.mktemp('source')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(sample_dir)
@@ -61,7 +61,7 @@ def start(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def recipe(
+def config(
     work_dir: Path,
     start: str,
     name: str = CURRICULUM,
@@ -106,19 +106,19 @@ def test_train_and_resume_is_bit_equal(
     in_sample_dir: Path, tmp_path: Path, start: str, name: str
 ) -> None:
     """In the middle of a curriculum, of a ramp, and of a memory."""
-    whole = trained(recipe(tmp_path / 'whole', start, name, epochs=4))
-    cfg = recipe(tmp_path / 'parts', start, name, epochs=4)
+    whole = trained(config(tmp_path / 'whole', start, name, epochs=4))
+    cfg = config(tmp_path / 'parts', start, name, epochs=4)
     cfg.custom_hooks.append(dict(type='InterruptHook', epoch=2))
     with pytest.raises(Killed):
         run(cfg)
-    parts = trained(recipe(tmp_path / 'parts', start, name, resume=True, epochs=4))
+    parts = trained(config(tmp_path / 'parts', start, name, resume=True, epochs=4))
     assert changed(whole, parts) == []
     assert changed(whole, weights(tmp_path / 'whole' / 'epoch_3.pth'))
 
 
 @DATASETS.register_module(force=True)
-class TextByPicture(UnpairedDataset):
-    """Draws the same sentence for a picture on whatever rank it is loaded."""
+class TextByImage(UnpairedDataset):
+    """Draws the same sentence for an image on whatever rank it is loaded."""
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         np.random.seed(idx)
@@ -134,8 +134,8 @@ def deterministic(cfg: Config) -> Config:
 
 def without_chance(work_dir: Path, start: str, name: str, ranks: int = 1) -> Config:
     """Nor with batch statistics: only the sharding differs between ranks."""
-    cfg = deterministic(recipe(work_dir, start, name, epochs=2, batch=8 // ranks))
-    cfg.train_dataloader.dataset.datasets[1].type = 'TextByPicture'
+    cfg = deterministic(config(work_dir, start, name, epochs=2, batch=8 // ranks))
+    cfg.train_dataloader.dataset.datasets[1].type = 'TextByImage'
     cfg.model.retriever.image_encoder.norm_eval = True
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.03)
     cfg.train_cfg.val_interval = 9
@@ -188,7 +188,7 @@ def own_sample(in_sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def rotate_captions(path: Path) -> None:
-    """Hand the captions of each picture to the next."""
+    """Hand the captions of each image to the next."""
     content = json.loads(path.read_text())
     items = content['data_list']
     captions = [item['captions'] for item in items]
@@ -200,16 +200,16 @@ def rotate_captions(path: Path) -> None:
 
 @pytest.mark.parametrize('name', [CURRICULUM, TRANSPORT])
 def test_no_pair_of_the_target_is_learned_from(own_sample: Path, start: str, name: str) -> None:
-    before = trained(recipe(own_sample / 'before', start, name))
+    before = trained(config(own_sample / 'before', start, name))
     rotate_captions(SPAIN / 'spain_train.json')
-    assert changed(before, trained(recipe(own_sample / 'after', start, name))) == []
+    assert changed(before, trained(config(own_sample / 'after', start, name))) == []
     rotate_captions(FINLAND / 'finland_train.json')  # but those of the source are
-    assert changed(before, trained(recipe(own_sample / 'source', start, name)))
+    assert changed(before, trained(config(own_sample / 'source', start, name)))
 
 
 def test_the_test_split_of_the_target_is_not_read(own_sample: Path, start: str) -> None:
     (SPAIN / 'spain_test.json').write_text('poison')
-    cfg = recipe(own_sample / 'work', start)
+    cfg = config(own_sample / 'work', start)
     runner = run(cfg)
     assert runner.iter == 2
     with pytest.raises(ValueError, match=r'spain_test\.json is not valid JSON'):
@@ -221,7 +221,7 @@ def test_clipping_acts_after_backward(
     in_sample_dir: Path, tmp_path: Path, start: str, wrapper: str
 ) -> None:
     """The published code clips before there is a gradient."""
-    cfg = recipe(tmp_path, start, TRANSPORT, **{'optim_wrapper.type': wrapper})
+    cfg = config(tmp_path, start, TRANSPORT, **{'optim_wrapper.type': wrapper})
     cfg.param_scheduler = []
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=1.0)
     cfg.optim_wrapper.clip_grad = dict(max_norm=1e-3)
@@ -244,11 +244,11 @@ def test_a_start_without_some_weight_is_refused(
     del state['text_encoder.projection.bias']
     torch.save(dict(state_dict=state, meta={}), tmp_path / 'part.pth')
     with pytest.raises(ValueError, match=r'another model.*text_encoder\.projection\.bias'):
-        run(recipe(tmp_path / 'work', str(tmp_path / 'part.pth')))
+        run(config(tmp_path / 'work', str(tmp_path / 'part.pth')))
 
 
 def test_the_curriculum_advances(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
-    cfg = recipe(tmp_path, start, epochs=3)
+    cfg = config(tmp_path, start, epochs=3)
     cfg.default_hooks.logger.interval = 1
     scalars = run(cfg).message_hub.log_scalars
     ratios = scalars['train/source_ratio'].data[0]
@@ -262,10 +262,10 @@ def test_the_curriculum_advances(in_sample_dir: Path, tmp_path: Path, start: str
     } <= set(scalars)
 
 
-def test_an_adapted_checkpoint_is_one_of_the_plain_recipe(
+def test_an_adapted_checkpoint_is_one_of_the_plain_config(
     in_sample_dir: Path, tmp_path: Path, start: str
 ) -> None:
-    cfg = recipe(tmp_path, start)
+    cfg = config(tmp_path, start)
     adapted = run(cfg)
     score = adapted.message_hub.log_scalars['val/retrieval/mR'].current()
     plain = small_config('urbancross_spain_no-segments.py', tmp_path / 'plain')
@@ -278,9 +278,9 @@ def test_an_adapted_checkpoint_is_one_of_the_plain_recipe(
 def first_norm(runner: Runner, domain: int, batches: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of what the first BatchNorm sees of a domain, averaged over batches."""
     part, model = runner.train_dataloader.dataset.datasets[domain], runner.model
-    pictures = torch.stack([part[place]['inputs']['image'] for place in range(4)])
+    images = torch.stack([part[place]['inputs']['image'] for place in range(4)])
     seen = []
-    for chunk in pictures.chunk(batches):
+    for chunk in images.chunk(batches):
         image = model.data_preprocessor(dict(inputs=dict(image=list(chunk))))['inputs']['image']
         with torch.no_grad():
             maps = model.retriever.image_encoder.backbone.conv1(image)
@@ -300,8 +300,8 @@ def test_batch_norm_takes_the_statistics_of_the_target(
     batches: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(target_batch_norm_hook, 'PICTURES_A_BATCH', size)
-    cfg = deterministic(recipe(tmp_path, start, TRANSPORT))
+    monkeypatch.setattr(target_batch_norm_hook, 'IMAGES_PER_BATCH', size)
+    cfg = deterministic(config(tmp_path, start, TRANSPORT))
     cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='spain'))
     runner = run(cfg)
     layer = runner.model.retriever.image_encoder.backbone.bn1
@@ -316,8 +316,8 @@ def test_batch_norm_takes_the_statistics_of_the_target(
     assert layer.momentum == 0.1
 
 
-def test_a_domain_without_pictures(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
-    cfg = recipe(tmp_path, start, TRANSPORT)
+def test_a_domain_without_images(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
+    cfg = config(tmp_path, start, TRANSPORT)
     cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='germany'))
-    with pytest.raises(ValueError, match="no picture of the target 'germany'"):
+    with pytest.raises(ValueError, match="no image of the target 'germany'"):
         run(cfg)

@@ -120,7 +120,7 @@ def test_ranking_of_the_strips(tmp_path: Path) -> None:
     assert (query, other) == ('text 1', 'text 2')
     assert [Path(r.img_path).name for r in first] == ['a.png', 'b.png']
     assert [r.right for r in first] == [True, False]
-    # text 2 was encoded with picture a, but belongs to b as well
+    # text 2 was encoded with image a, but belongs to b as well
     assert [Path(r.img_path).name for r in second] == ['b.png', 'a.png']
     assert [r.right for r in second] == [True, True]
 

@@ -65,13 +65,13 @@ def test_epochs_draw_different_augmentations(in_sample_dir: Path, tmp_path: Path
     forget_runs()
     runner = Runner.from_cfg(cfg)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
-    pictures = []
+    images = []
     for epoch in (0, 1, 0):
         runner.train_loop._epoch = epoch
         EpochSeedHook().before_train_epoch(runner)
-        pictures.append(next(iter(loader))['inputs']['image'][0])
-    assert torch.equal(pictures[0], pictures[2])
-    assert not torch.equal(pictures[0], pictures[1])
+        images.append(next(iter(loader))['inputs']['image'][0])
+    assert torch.equal(images[0], images[2])
+    assert not torch.equal(images[0], images[1])
 
 
 DYING = """
@@ -102,8 +102,8 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(
         tmp_path / 'work',
         **{'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1},
     )
-    cfg.dump(tmp_path / 'recipe.py')
-    command = [sys.executable, '-W', 'ignore', '-c', DYING, str(tmp_path / 'recipe.py')]
+    cfg.dump(tmp_path / 'config.py')
+    command = [sys.executable, '-W', 'ignore', '-c', DYING, str(tmp_path / 'config.py')]
     done = subprocess.run(
         command,
         capture_output=True,

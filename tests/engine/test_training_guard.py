@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from tests.runs import forget_runs, small_config
 from urbancross_mm.apis import build_runner
 
-RECIPE = 'urbancross_finland_no-segments.py'
+CONFIG = 'urbancross_finland_no-segments.py'
 
 
 @MODELS.register_module(force=True)
@@ -146,8 +146,8 @@ def test_a_schedule_of_nothing_saves_nothing(loop: dict, tmp_path: Path) -> None
 
 @pytest.mark.parametrize('paired', [True, False])
 def test_losses_of_nothing(paired: bool, in_sample_dir: Path, tmp_path: Path) -> None:
-    recipe = RECIPE if paired else 'adaptation/linear_rsicd2ucm_coral.py'
-    cfg = small_config(recipe, tmp_path)
+    name = CONFIG if paired else 'adaptation/linear_rsicd2ucm_coral.py'
+    cfg = small_config(name, tmp_path)
     if paired:
         cfg.model.head.loss.loss_weight = 0
     else:
@@ -168,7 +168,7 @@ def test_a_frozen_encoder_without_projection(tmp_path: Path) -> None:
 def test_the_best_checkpoint_needs_a_metric_that_is_there(
     in_sample_dir: Path, tmp_path: Path
 ) -> None:
-    cfg = small_config(RECIPE, tmp_path)
+    cfg = small_config(CONFIG, tmp_path)
     cfg.default_hooks.checkpoint.save_best = 'nope'
     cfg.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
     with pytest.raises(ValueError, match='save_best=nope is none .*: retrieval/i2t_R@1'):
@@ -220,12 +220,12 @@ def test_a_finished_run_that_is_resumed_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_a_whole_recipe(in_sample_dir: Path, tmp_path: Path) -> None:
+def test_a_whole_config(in_sample_dir: Path, tmp_path: Path) -> None:
     for options, sentence in (
         (dict(items=6, batch=7), '6 items make no batch of 7'),
         (dict(items=6, batch=1), 'single pair'),
     ):
-        cfg = small_config(RECIPE, tmp_path)
+        cfg = small_config(CONFIG, tmp_path)
         cfg.train_dataloader.batch_size = options['batch']
         cfg.train_dataloader.dataset.indices = options['items']
         with pytest.raises(ValueError, match=sentence):

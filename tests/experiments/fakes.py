@@ -1,10 +1,10 @@
-"""Recipes of a few lines, and jobs that train nothing."""
+"""Configs of a few lines, and jobs that train nothing."""
 
 import os
 import time
 from pathlib import Path
 
-from urbancross_mm.experiments import Job, JobFolder, MatrixSpec, Recipe
+from urbancross_mm.experiments import Job, JobFolder, MatrixSpec, Template
 
 SOURCE = """
 epochs = 3
@@ -20,8 +20,8 @@ default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
 METHOD = SOURCE + "start = 'work_dirs/{source}'\nwork_dir = 'elsewhere'\n"
 
 
-def write_recipes(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c')) -> None:
-    """A source recipe for every domain, and an adaptation recipe for every direction."""
+def write_configs(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c')) -> None:
+    """A source config for every domain, and an adaptation config for every direction."""
     for source in domains:
         for target in domains:
             text = (SOURCE if source == target else METHOD).replace('{root}', str(root))
@@ -35,9 +35,9 @@ def write_recipes(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c')) -> Non
 def spec_of(
     root: Path, domains: tuple[str, ...] = ('a', 'b', 'c'), **settings: object
 ) -> MatrixSpec:
-    """A matrix over the recipes, with one method unless settings say otherwise."""
-    settings.setdefault('methods', {'plain': Recipe(f'{root}/{{source}}2{{target}}.py')})
-    return MatrixSpec(domains, Recipe(f'{root}/{{source}}.py'), **settings)
+    """A matrix over the configs, with one method unless settings say otherwise."""
+    settings.setdefault('methods', {'plain': Template(f'{root}/{{source}}2{{target}}.py')})
+    return MatrixSpec(domains, Template(f'{root}/{{source}}.py'), **settings)
 
 
 def score(job: Job) -> float:

@@ -10,14 +10,14 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tests.experiments.fakes import spec_of, write_recipes
+from tests.experiments.fakes import spec_of, write_configs
 from tests.runs import CONFIGS
 from urbancross_mm.apis import build_runner
 from urbancross_mm.experiments import (
     Job,
     JobFolder,
     MatrixSpec,
-    Recipe,
+    Template,
     plan,
     run_job,
     select_checkpoint,
@@ -33,7 +33,7 @@ SMALL = tuple(
 
 def jobs_of_two_countries() -> dict[str, Job]:
     template = str(CONFIGS / 'urbancross_{source}_no-segments.py')
-    spec = MatrixSpec(('finland', 'germany'), Recipe(template, SMALL), sample=True)
+    spec = MatrixSpec(('finland', 'germany'), Template(template, SMALL), sample=True)
     return {job.name: job for job in plan(spec)}
 
 
@@ -128,7 +128,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> dict[str, Job]:
-    write_recipes(tmp_path)
+    write_configs(tmp_path)
     return {job.name: job for job in plan(spec_of(tmp_path, seeds=(7,)))}
 
 
@@ -184,7 +184,7 @@ def test_a_half_trained_adaptation_resumes_instead_of_starting(
     assert not list(folder.glob('.*.tmp'))
 
 
-def test_a_recipe_without_retrieval_metrics_fails(
+def test_a_config_without_retrieval_metrics_fails(
     jobs: dict[str, Job], built: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeRunner, 'test', lambda self: {'accuracy': 1})

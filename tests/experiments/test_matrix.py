@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.fakes import fake_job, order, spec_of, write_recipes
+from tests.experiments.fakes import fake_job, order, spec_of, write_configs
 from urbancross_mm.experiments import plan, run_job, run_matrix
 from urbancross_mm.experiments.matrix import check_all_data
 
 
 def test_missing_data_ends_the_matrix_before_any_job(tmp_path: Path) -> None:
-    write_recipes(tmp_path)
+    write_configs(tmp_path)
     check_all_data(plan(spec_of(tmp_path)))
     (tmp_path / 'b_test.json').unlink()
     with pytest.raises(FileNotFoundError, match='b_test.json'):
@@ -19,7 +19,7 @@ def test_missing_data_ends_the_matrix_before_any_job(tmp_path: Path) -> None:
 
 
 def test_a_finished_matrix_is_only_reported(tmp_path: Path) -> None:
-    write_recipes(tmp_path)
+    write_configs(tmp_path)
     jobs = plan(spec_of(tmp_path))
     (tmp_path / 'out').mkdir()
     for job in jobs:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from urbancross_mm.experiments import Recipe, parse_methods, parse_options
+from urbancross_mm.experiments import Template, parse_methods, parse_options
 from urbancross_mm.experiments.methods import fill
 
 
 def test_placeholders_are_filled_and_other_braces_stay() -> None:
-    recipe = Recipe('configs/{source}2{target}.py', ('start=runs/{source}_{seed}', 'a={}'))
-    path, options = recipe.at(source='rsicd', target='ucm', seed=3)
+    template = Template('configs/{source}2{target}.py', ('start=runs/{source}_{seed}', 'a={}'))
+    path, options = template.at(source='rsicd', target='ucm', seed=3)
     assert path == 'configs/rsicd2ucm.py'
     assert options == ('start=runs/rsicd_3', 'a={}')
 
@@ -47,7 +47,7 @@ def test_methods_carry_their_options() -> None:
         ['epochs=2', 'batch=4'],
     )
     assert list(methods) == ['ot-eps0.1', 'plain']
-    assert methods['ot-eps0.1'] == Recipe(
+    assert methods['ot-eps0.1'] == Template(
         'x_{source}2{target}.py', ('epochs=2', 'batch=4', 'model.losses.0.eps=0.1', 'lr=1')
     )
     assert parse_options(methods['plain'].options) == {'epochs': 3, 'batch': 4}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.fakes import spec_of, write_recipes
-from urbancross_mm.experiments import MatrixSpec, Recipe, plan
+from tests.experiments.fakes import spec_of, write_configs
+from urbancross_mm.experiments import MatrixSpec, Template, plan
 from urbancross_mm.experiments.testing_data import files_of_test, with_test_set_of
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    write_recipes(tmp_path)
+    write_configs(tmp_path)
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def test_an_adaptation_starts_from_the_source_model_of_its_seed(root: Path) -> N
     job = jobs['plain_a2b_seed1']
     assert job.adapts and job.trains and job.start == job.needs == 'source_a_seed1'
     assert job.start_id == jobs['source_a_seed1'].fingerprint
-    # The recipe's own start and work directory give way to the matrix's.
+    # The config's own start and work directory give way to the matrix's.
     assert 'start' not in job.config and 'work_dir' not in job.config
 
 
@@ -55,32 +55,35 @@ def test_a_transfer_tests_the_target_with_the_words_of_the_source(root: Path) ->
 
 
 def test_with_test_set_of_leaves_its_arguments_alone() -> None:
-    def recipe(name: str) -> dict:
+    def config(name: str) -> dict:
         step = dict(type='urbancross_mm.TokenizeText', tokenizer=name)
         return dict(
             test_dataloader=dict(dataset=dict(datasets=[dict(pipeline=[step])])),
             test_evaluator=name,
         )
 
-    source, target = recipe('s'), recipe('t')
+    source, target = config('s'), config('t')
     merged = with_test_set_of(source, target)
     assert merged['test_dataloader'] == source['test_dataloader']
     assert merged['test_evaluator'] == 't'
-    assert (source, target) == (recipe('s'), recipe('t'))
+    assert (source, target) == (config('s'), config('t'))
 
 
 def test_features_are_looked_up_in_the_file_of_the_target() -> None:
-    def recipe(file: str) -> dict:
+    def config(file: str) -> dict:
         step = dict(type='TokenizeText', tokenizer=dict(type='FeatureTokenizer', file=file))
         return dict(test_dataloader=dict(dataset=dict(pipeline=[step])), test_evaluator={})
 
-    assert with_test_set_of(recipe('s.npz'), recipe('t.npz')) == recipe('t.npz')
+    assert with_test_set_of(config('s.npz'), config('t.npz')) == config('t.npz')
 
 
 def test_options_and_placeholders_reach_the_config(root: Path) -> None:
-    method = Recipe(f'{root}/{{source}}2{{target}}.py', ('model.note={target}_{seed}',))
+    method = Template(f'{root}/{{source}}2{{target}}.py', ('model.note={target}_{seed}',))
     spec = MatrixSpec(
-        ('a', 'b'), Recipe(f'{root}/{{source}}.py', ('epochs=1',)), {'m': method}, seeds=(4,)
+        ('a', 'b'),
+        Template(f'{root}/{{source}}.py', ('epochs=1',)),
+        {'m': method},
+        seeds=(4,),
     )
     jobs = by_name(spec)
     assert jobs['source_a_seed4'].config['epochs'] == 1
@@ -119,11 +122,13 @@ def test_jobs_travel_between_processes(root: Path) -> None:
 
 def test_numbers_of_different_test_data_are_not_compared(root: Path) -> None:
     methods = {
-        'm': Recipe(f'{root}/{{source}}2{{target}}.py', ('test_dataloader.dataset.indices=4',))
+        'm': Template(f'{root}/{{source}}2{{target}}.py', ('test_dataloader.dataset.indices=4',))
     }
     with pytest.raises(ValueError, match=r'test data of .*a2b.py and of .*b.py differ.*items 4'):
         plan(spec_of(root, methods=methods))
-    methods = {'m': Recipe(f'{root}/{{source}}2{{target}}.py', ('test_evaluator.ties=optimistic',))}
+    methods = {
+        'm': Template(f'{root}/{{source}}2{{target}}.py', ('test_evaluator.ties=optimistic',))
+    }
     with pytest.raises(ValueError, match=r'test protocol of .*a2b.py.*optimistic'):
         plan(spec_of(root, methods=methods))
 
@@ -138,7 +143,7 @@ def test_a_metric_beside_and_defaults_spelled_out_do_not_matter(root: Path) -> N
     assert plan(spec_of(root))
 
 
-def test_a_missing_recipe_ends_the_plan(root: Path) -> None:
+def test_a_missing_config_ends_the_plan(root: Path) -> None:
     (root / 'c2a.py').unlink()
     with pytest.raises(FileNotFoundError, match='c2a.py'):
         plan(spec_of(root))
@@ -153,8 +158,11 @@ def test_a_missing_recipe_ends_the_plan(root: Path) -> None:
         (dict(seeds=()), 'at least one'),
         (dict(seeds=(1, 1)), 'different numbers'),
         (dict(select='../x'), 'metric key'),
-        (dict(methods={'source-only': Recipe('{source}2{target}.py')}), 'name of the report'),
-        (dict(methods={'m': Recipe('a2{target}.py')}), r'needs \{source\}'),
+        (
+            dict(methods={'source-only': Template('{source}2{target}.py')}),
+            'name of the report',
+        ),
+        (dict(methods={'m': Template('a2{target}.py')}), r'needs \{source\}'),
     ],
 )
 def test_a_matrix_that_is_none(root: Path, settings: dict, sentence: str) -> None:
@@ -164,7 +172,7 @@ def test_a_matrix_that_is_none(root: Path, settings: dict, sentence: str) -> Non
 
 def test_two_jobs_never_share_a_folder(tmp_path: Path) -> None:
     domains = ('a', 'a2b', 'b2a')
-    write_recipes(tmp_path, domains)
+    write_configs(tmp_path, domains)
     # "a2b2a": a -> b2a, or a2b -> a.
     with pytest.raises(ValueError, match='share the folder source-only_a2b2a_seed0'):
         plan(spec_of(tmp_path, domains, methods={}))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.fakes import fake_job, order, spec_of, write_recipes
+from tests.experiments.fakes import fake_job, order, spec_of, write_configs
 from tests.runs import ROOT
 from urbancross_mm.experiments import Job, JobFolder, plan, run_jobs
 from urbancross_mm.experiments.pool import only_one
@@ -19,7 +19,7 @@ from urbancross_mm.experiments.pool import only_one
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> list[Job]:
-    write_recipes(tmp_path)
+    write_configs(tmp_path)
     return plan(spec_of(tmp_path))
 
 
@@ -82,8 +82,8 @@ def test_an_exception_of_a_job_is_its_failure(jobs: list[Job], tmp_path: Path) -
 def test_force_does_again_only_what_changed(jobs: list[Job], tmp_path: Path) -> None:
     out = tmp_path / 'out'
     run(jobs, out)
-    recipe = tmp_path / 'a2b.py'
-    recipe.write_text(recipe.read_text() + 'note = 1\n')
+    config = tmp_path / 'a2b.py'
+    config.write_text(config.read_text() + 'note = 1\n')
     changed = plan(spec_of(tmp_path))
     with pytest.raises(ValueError, match='plain_a2b_seed0 was made with other settings'):
         run(changed, out)
@@ -145,7 +145,7 @@ def group_ends(group: int, seconds: float = 20) -> bool:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_still_reports(tmp_path: Path) -> None:
-    write_recipes(tmp_path)
+    write_configs(tmp_path)
     (tmp_path / 'script.py').write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, '-W', 'ignore', str(tmp_path / 'script.py'), str(tmp_path)],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.fakes import fake_job, spec_of, write_recipes
+from tests.experiments.fakes import fake_job, spec_of, write_configs
 from urbancross_mm.experiments import Job, JobFolder, plan
 from urbancross_mm.experiments.records import changed_settings
 
@@ -16,7 +16,7 @@ def job(tmp_path: Path) -> Job:
 
 
 def first_job(root: Path, name: str = 'source_a_seed0') -> Job:
-    write_recipes(root)
+    write_configs(root)
     return next(job for job in plan(spec_of(root)) if job.name == name)
 
 
@@ -36,8 +36,8 @@ def test_a_finished_job_says_what_it_was_and_what_it_tested(job: Job, tmp_path: 
 
 def test_another_setting_is_refused_and_named(job: Job, tmp_path: Path) -> None:
     fake_job(job, str(tmp_path / 'out'), 'last')
-    recipe = tmp_path / 'a.py'
-    recipe.write_text(recipe.read_text().replace('epochs = 3', 'epochs = 4'))
+    config = tmp_path / 'a.py'
+    config.write_text(config.read_text().replace('epochs = 3', 'epochs = 4'))
     new = JobFolder(tmp_path / 'out', next(iter(plan(spec_of(tmp_path)))))
     assert new.outdated
     with pytest.raises(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.experiments.fakes import fake_job, spec_of, write_recipes
+from tests.experiments.fakes import fake_job, spec_of, write_configs
 from urbancross_mm.experiments import JobFolder, Results, plan, write_report
 from urbancross_mm.experiments.report import summary, to_png
 from urbancross_mm.experiments.results import Cell
@@ -22,7 +22,7 @@ def results(tmp_path: Path) -> Results:
 
 def finished(root: Path, without: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> Results:
     """A matrix of two seeds, with holes where asked."""
-    write_recipes(root)
+    write_configs(root)
     jobs = plan(spec_of(root, seeds=(0, 2)))
     for job in jobs:
         if job.name in failed:
@@ -104,7 +104,7 @@ def test_the_files(results: Results, tmp_path: Path) -> None:
         '## plain',
         '| a | - | 43.00 ± 1.41 | 43.00 ± 1.41 |',
         '- seeds: 0 2',
-        'a 8 pictures and 40 captions',
+        'a 8 images and 40 captions',
         '- jobs: 30 done',
         "`python tool.py --out 'my",
         '- time: 18 min 30 s of jobs in all, 1 h 1 min this call',
@@ -129,7 +129,7 @@ def test_another_selection_is_reported_beside_the_last(results: Results, tmp_pat
     assert '| a | 51.00 ± 1.41 | 41.00 ± 1.41 | 41.00 ± 1.41 |' in report
 
 
-def test_the_picture_has_a_panel_a_method(results: Results) -> None:
-    picture = Image.open(io.BytesIO(to_png(results)))
-    assert picture.width > 1.5 * picture.height
-    assert len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 50
+def test_the_image_has_a_panel_a_method(results: Results) -> None:
+    image = Image.open(io.BytesIO(to_png(results)))
+    assert image.width > 1.5 * image.height
+    assert len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 50

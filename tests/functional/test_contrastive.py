@@ -130,7 +130,7 @@ def test_info_nce_with_several_positives_matches_loops() -> None:
     texts = normalize(torch.randn(8, 5, dtype=torch.float64)).requires_grad_()
     scale = torch.tensor(7.0, dtype=torch.float64, requires_grad=True)
     positives = torch.rand(6, 8) < 0.3
-    positives[2] = False  # a picture without a text serves as a negative only
+    positives[2] = False  # an image without a text serves as a negative only
     positives[0, 0] = True
     same_value_and_gradient(
         contrastive.info_nce(images, texts, scale, positives),
@@ -192,13 +192,13 @@ def test_siglip_matches_double_loop() -> None:
     ],
 )
 def test_embedding_losses_refuse(loss) -> None:
-    with pytest.raises(ValueError, match='3 pictures and 4 texts'):
+    with pytest.raises(ValueError, match='3 images and 4 texts'):
         loss(torch.eye(3, 5), torch.eye(4, 5))
     with pytest.raises(ValueError, match=r'positives must be bool of shape \(3, 4\)'):
         loss(torch.eye(3, 5), torch.eye(4, 5), torch.ones(4, 3, dtype=torch.bool))
 
 
-def test_positive_mask_by_picture_and_by_equal_caption() -> None:
+def test_positive_mask_by_image_and_by_equal_caption() -> None:
     keys, owners = torch.tensor([10, 20, 30]), torch.tensor([10, 20, 10, 40])
     assert contrastive.positive_mask(keys, owners).tolist() == [
         [True, False, True, False],

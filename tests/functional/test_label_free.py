@@ -107,9 +107,9 @@ def test_any_floating_type_and_autocast(score, dtype: torch.dtype) -> None:
 
 def test_agreement_sees_right_and_scrambled_assignments() -> None:
     images = torch.randn(60, 16)
-    # A perfect model: the text of each picture lies on it.
+    # A perfect model: the text of each image lies on it.
     assert label_free.structure_agreement(images, images[torch.randperm(60)]) > 0.999
-    # Nearest texts whose own geometry has nothing to do with that of the pictures.
+    # Nearest texts whose own geometry has nothing to do with that of the images.
     images = torch.cat([normalize(images), torch.zeros(60, 60)], dim=1)
     tags = torch.cat([torch.zeros(60, 16), torch.eye(60)], dim=1)
     other = torch.cat([torch.randn(60, 16), torch.zeros(60, 60)], dim=1)
@@ -117,7 +117,7 @@ def test_agreement_sees_right_and_scrambled_assignments() -> None:
     assert abs(scrambled) < 0.5
 
 
-def test_agreement_of_many_pictures_is_that_of_evenly_spaced_ones() -> None:
+def test_agreement_of_many_images_is_that_of_evenly_spaced_ones() -> None:
     images, texts = world(images=41)
     value = label_free.structure_agreement(images, texts, max_items=21)
     assert value == pytest.approx(label_free.structure_agreement(images[::2], texts), abs=1e-6)

@@ -32,7 +32,7 @@ def as_tuples(ranks: PositiveRanks) -> list[tuple[int, int, int]]:
 
 
 def five_captions(num_images: int, width: int = 16, distinct: int = 12):
-    """Pictures with five captions each, drawn from few distinct texts, so that ties abound."""
+    """Images with five captions each, drawn from few distinct texts, so that ties abound."""
     images = normalize(torch.randn(num_images, width))
     texts = normalize(torch.randn(distinct, width))
     text_of_caption = torch.randint(distinct, (5 * num_images,))

@@ -68,7 +68,7 @@ def test_compose_crop_equals_cutting_and_resizing_one_by_one(size) -> None:
             torch.testing.assert_close(crops[b, k].float(), expected, rtol=0, atol=0.51)
 
 
-def test_an_empty_or_full_mask_gives_the_picture() -> None:
+def test_an_empty_or_full_mask_gives_the_image() -> None:
     image = torch.randint(256, (1, 3, 6, 8), dtype=torch.uint8)
     masks = torch.stack([torch.zeros(6, 8), torch.ones(6, 8)]).bool()[None]
     for crop in segments.compose_crop(image, masks)[0]:

@@ -66,7 +66,7 @@ def test_a_constant_changes_nothing(eps: float) -> None:
     torch.testing.assert_close(sinkhorn(scores + 50, eps), sinkhorn(scores, eps), rtol=1e-6, atol=0)
 
 
-def test_masses_need_not_be_normalised() -> None:
+def test_masses_need_not_be_normalized() -> None:
     scores, columns = torch.rand(3, 4), torch.tensor([1, 2, 3, 4])
     plan = sinkhorn(scores, columns=columns)
     torch.testing.assert_close(plan, sinkhorn(scores, columns=columns / 10))
@@ -97,14 +97,14 @@ def test_a_small_eps_gives_the_best_assignment() -> None:
         itertools.permutations(range(6)),
         key=lambda columns: sum(scores[i, j].item() for i, j in enumerate(columns)),
     )
-    assert list(best) != scores.argmax(1).tolist()  # no matter of nearest neighbours
+    assert list(best) != scores.argmax(1).tolist()  # no matter of nearest neighbors
     plan = sinkhorn(scores, 2e-3, 3000)
     torch.testing.assert_close(
         plan * 6, torch.eye(6, dtype=torch.float64)[list(best)], rtol=0, atol=0.05
     )
 
 
-def test_no_sentence_attracts_all_pictures() -> None:
+def test_no_sentence_attracts_all_images() -> None:
     """A hub: column 0 is everyone's nearest, but gets no more than its share."""
     scores = 0.8 * torch.eye(5)
     scores[:, 0] = 0.9
@@ -142,14 +142,14 @@ def test_mistakes(args: tuple, words: str) -> None:
         sinkhorn(*args)
 
 
-@pytest.mark.parametrize('neighbours', [1, 3, 50])
-def test_csls_against_a_loop(neighbours: int) -> None:
+@pytest.mark.parametrize('neighbors', [1, 3, 50])
+def test_csls_against_a_loop(neighbors: int) -> None:
     scores = torch.rand(6, 4, dtype=torch.float64)
-    got = csls(scores, neighbours)
+    got = csls(scores, neighbors)
     for i in range(6):
         for j in range(4):
-            row = sorted(scores[i].tolist(), reverse=True)[:neighbours]
-            column = sorted(scores[:, j].tolist(), reverse=True)[:neighbours]
+            row = sorted(scores[i].tolist(), reverse=True)[:neighbors]
+            column = sorted(scores[:, j].tolist(), reverse=True)[:neighbors]
             crowds = math.fsum(row) / len(row) + math.fsum(column) / len(column)
             assert got[i, j].item() == pytest.approx(2 * scores[i, j].item() - crowds)
 

@@ -56,7 +56,7 @@ def class_map(root: Path) -> Path:
 def image(root: Path, suffix: str = '.png') -> Path:
     """One image in the format of the suffix."""
     path = root / f'p{suffix}'
-    Image.fromarray(tiny.picture()).save(path)
+    Image.fromarray(tiny.image()).save(path)
     return path
 
 
@@ -67,7 +67,7 @@ def country(root: Path) -> Path:
     table = csv.writer(text)
     table.writerow(['image_name', 'description', 'title_multi_objects', 'lon', 'lat'])
     for number in range(10):
-        Image.fromarray(tiny.picture(8, 8, number)).save(root / 'images' / f'{number}.png')
+        Image.fromarray(tiny.image(8, 8, number)).save(root / 'images' / f'{number}.png')
         table.writerow([f'{number}.png', f'a "street", number {number}', 'road of x;', 25.1, 60.2])
     (root / 'x_refine.csv').write_text(text.getvalue())
     return root / 'x_refine.csv'
@@ -109,7 +109,7 @@ def sentences(root: Path) -> Path:
     """A text file and the images that it is drawn for."""
     (root / 'images').mkdir()
     for number in range(4):
-        Image.fromarray(tiny.picture(8, 8, number)).save(root / 'images' / f'{number}.png')
+        Image.fromarray(tiny.image(8, 8, number)).save(root / 'images' / f'{number}.png')
     path = root / 'sentences.txt'
     path.write_text('a road\na river\na house\n', encoding='utf-8')
     return path
@@ -179,7 +179,7 @@ def geotiff(root: Path) -> Path:
         crs='EPSG:4326',
         transform=from_origin(25, 60, 1e-4, 1e-4),
     ) as file:
-        file.write(tiny.picture().transpose(2, 0, 1))
+        file.write(tiny.image().transpose(2, 0, 1))
     return path
 
 
@@ -238,7 +238,7 @@ def sam_masks(root: Path) -> Path:
 def manifest(root: Path) -> Path:
     """Records of a curation."""
     line = json.dumps(
-        dict(picture='a.png', status='kept', reason='', fields=dict(lon=1.0), made_by={}, key='k')
+        dict(image='a.png', status='kept', reason='', fields=dict(lon=1.0), made_by={}, key='k')
     )
     (root / 'tile.jsonl').write_text(f'{line}\n{line.replace("a.png", "b.png")}\n')
     return root / 'tile.jsonl'

@@ -187,7 +187,7 @@ def convert_masks(path: Path) -> None:
 
 def read_manifest(path: Path) -> None:
     assert all(
-        isinstance(one, Record) and isinstance(one.picture, str) for one in Manifest(path).records()
+        isinstance(one, Record) and isinstance(one.image, str) for one in Manifest(path).records()
     )
 
 

@@ -1,4 +1,4 @@
-"""The sample overlay turns any recipe into a small one, and nothing else."""
+"""The sample overlay turns any config into a small one, and nothing else."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from urbancross_mm.inference.config import apply_overlay, load_config
 
 
 def test_overlay_rules() -> None:
-    recipe = dict(
+    config = dict(
         model=dict(type='A', encoder=dict(type='Big', width=9), others=[dict(type='Big')]),
         data=dict(type='Set', data_root='data/x', keep=1),
         elsewhere=dict(type='Set', data_root='/mnt/data/x'),
@@ -25,13 +25,13 @@ def test_overlay_rules() -> None:
         update=dict(Set=dict(extra=2), A=dict(encoder=dict(depth=1))),
         merge=dict(epochs=2),
     )
-    small = apply_overlay(recipe, overlay)
+    small = apply_overlay(config, overlay)
     assert small['model']['encoder'] == dict(type='Small', depth=1)
     assert small['model']['others'] == [dict(type='Small')]
     assert small['data'] == dict(type='Set', data_root='data/sample/x', keep=1, extra=2)
     assert small['elsewhere']['data_root'] == '/mnt/data/x'
-    assert small['epochs'] == 2 and recipe['epochs'] == 100
-    assert recipe['model']['encoder'] == dict(type='Big', width=9)
+    assert small['epochs'] == 2 and config['epochs'] == 100
+    assert config['model']['encoder'] == dict(type='Big', width=9)
 
 
 def test_options_win_over_the_overlay() -> None:
@@ -40,7 +40,7 @@ def test_options_win_over_the_overlay() -> None:
     assert cfg.model.image_encoder.type == 'BackboneEncoder'
 
 
-def test_a_missing_config_names_its_neighbours(tmp_path: Path) -> None:
+def test_a_missing_config_names_its_neighbors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match='did you mean .*urbancross_finland.py'):
         load_config('configs/urbancross_finnland.py')
     broken = tmp_path / 'broken.py'

@@ -1,4 +1,4 @@
-"""A file of features holds what the encoders of a recipe give one by one."""
+"""A file of features holds what the encoders of a config give one by one."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from mmengine.config import Config
 from tests.runs import CONFIGS, forget_runs
 from urbancross_mm.apis import RetrievalInferencer, load_config
 from urbancross_mm.datasets.feature_file import open_features
-from urbancross_mm.inference.feature_extraction import extract_features, recipe_items
-from urbancross_mm.inference.image_files import picture_record
+from urbancross_mm.inference.feature_extraction import config_items, extract_features
+from urbancross_mm.inference.image_files import image_record
 from urbancross_mm.structures.annotations import load_annotations
 
 ROOT = Path('data/sample/ucm')
@@ -45,7 +45,7 @@ def test_equals_the_encoders_one_by_one(cfg: Config, tmp_path: Path) -> None:
     assert counts == dict(images=len(every), texts=len(captions), image_width=256, text_width=256)
     model = inferencer.model
     for item in every[::9]:
-        record = picture_record(str(ROOT / 'images' / item['img_path']))
+        record = image_record(str(ROOT / 'images' / item['img_path']))
         image = inferencer.pipeline(record)['inputs']['image']
         inputs = model.data_preprocessor(dict(inputs=dict(image=[image])))['inputs']
         with torch.no_grad():
@@ -84,22 +84,22 @@ def test_items_of_wrapped_and_cut_data_sets(cfg: Config) -> None:
         ],
     )
     cfg.val_dataloader = None
-    pictures, captions = recipe_items(cfg)
+    images, captions = config_items(cfg)
     every = items('train', 'val', 'test')
-    assert sorted(pictures) == sorted(item['img_id'] for item in every)
+    assert sorted(images) == sorted(item['img_id'] for item in every)
     assert set(captions) == {caption for item in every for caption in item['captions']}
 
 
-def test_sentences_of_an_unlabelled_target_are_among_them(cfg: Config) -> None:
+def test_sentences_of_an_unlabeled_target_are_among_them(cfg: Config) -> None:
     cfg.train_dataloader.dataset = dict(
         type='UnpairedDataset', data_root=str(ROOT), ann_file='annotations/ucm_train.json'
     )
-    assert set(recipe_items(cfg)[1]) >= {
+    assert set(config_items(cfg)[1]) >= {
         caption for item in items('train') for caption in item['captions']
     }
 
 
-def test_one_id_for_two_pictures_is_refused(cfg: Config, tmp_path: Path) -> None:
+def test_one_id_for_two_images_is_refused(cfg: Config, tmp_path: Path) -> None:
     cfg.test_dataloader.dataset.data_prefix = dict(img_path='seg_maps')
     cfg.test_dataloader.dataset.ann_file = cfg.val_dataloader.dataset.ann_file = (
         'annotations/ucm_train.json'
@@ -107,13 +107,13 @@ def test_one_id_for_two_pictures_is_refused(cfg: Config, tmp_path: Path) -> None
     cfg.test_dataloader.dataset.data_root = str(tmp_path)
     (tmp_path / 'annotations').symlink_to((ROOT / 'annotations').resolve())
     (tmp_path / 'seg_maps').mkdir()
-    with pytest.raises(ValueError, match="two pictures have the id 'ucm/"):
-        recipe_items(cfg)
+    with pytest.raises(ValueError, match="two images have the id 'ucm/"):
+        config_items(cfg)
 
 
 def test_what_cannot_be_extracted(cfg: Config, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='no annotation file'):
-        recipe_items(Config(dict(test_dataloader=None)))
+        config_items(Config(dict(test_dataloader=None)))
     out = tmp_path / 'f.npz'
     cfg.model = dict(type='MaskedSegmentPool')
     with pytest.raises(ValueError, match='MaskedSegmentPool has not'):

@@ -22,7 +22,7 @@ UNET = dict(
 
 
 def with_encoders(cfg: Any, image: dict, text: dict | None, tokenizer: dict | None) -> Any:
-    """The config with other towers, and pictures of 32 pixels."""
+    """The config with other towers, and images of 32 pixels."""
     cfg.model.image_encoder = image
     if text is not None:
         cfg.model.text_encoder = text

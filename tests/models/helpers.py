@@ -55,7 +55,7 @@ def sample(img_id: str, texts: list[str], captions: list[str] | None = None) -> 
 
 
 def batch(size: int = 4, segments: int = 3) -> tuple[dict[str, Tensor], list]:
-    """Random pictures with one text each; picture i has 1 to ``segments`` segments."""
+    """Random images with one text each; image i has 1 to ``segments`` segments."""
     count = torch.arange(size) % segments + 1
     inputs = dict(
         image=torch.randn(size, 3, 32, 32),

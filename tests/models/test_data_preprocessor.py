@@ -1,4 +1,4 @@
-"""Composition and normalisation against plain loops, and odd batches."""
+"""Composition and normalization against plain loops, and odd batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from torch.nn.functional import interpolate
 from torch.utils.data import default_collate
 
-from tests.datasets.tiny import picture, random_masks
+from tests.datasets.tiny import image, random_masks
 from urbancross_mm.datasets import PackRetrievalInputs
 from urbancross_mm.datasets.transforms.segments import pack_masks
 from urbancross_mm.models.data_preprocessor import STATISTICS, RetrievalDataPreprocessor
@@ -19,7 +19,7 @@ from urbancross_mm.structures import RetrievalDataSample
 
 def packed(seed: int, num_texts: int = 1, masks: np.ndarray | None = None) -> dict:
     results = dict(
-        img=picture(seed=seed),
+        img=image(seed=seed),
         img_id=str(seed),
         text_ids=list(range(num_texts)),
         text=torch.full((num_texts, 4), seed),
@@ -29,15 +29,15 @@ def packed(seed: int, num_texts: int = 1, masks: np.ndarray | None = None) -> di
     return PackRetrievalInputs()(results)
 
 
-def normalised(image: np.ndarray, stats: str = 'clip') -> torch.Tensor:
+def normalized(image: np.ndarray, stats: str = 'clip') -> torch.Tensor:
     mean, std = np.array(STATISTICS[stats])
     return torch.from_numpy(((image - mean) / std).transpose(2, 0, 1)).float()
 
 
-def test_pictures_and_texts_of_an_uneven_batch():
+def test_images_and_texts_of_an_uneven_batch():
     batch = [packed(0, 2), packed(1, 0), packed(2, 1)]
     out = RetrievalDataPreprocessor(stats='imagenet')(pseudo_collate(batch))
-    wanted = torch.stack([normalised(picture(seed=k), 'imagenet') for k in range(3)])
+    wanted = torch.stack([normalized(image(seed=k), 'imagenet') for k in range(3)])
     torch.testing.assert_close(out['inputs']['image'], wanted)
     assert out['inputs']['text'].tolist() == [[0] * 4, [0] * 4, [2] * 4]
     assert out['inputs'].keys() == {'image', 'text'}
@@ -55,20 +55,20 @@ def test_white_segments_equal_painting_each_mask(size):
     assert out['segments'].dtype == torch.float32
     for b, mask in enumerate(masks):
         for k in range(min(4, mask.shape[2])):
-            image, one = picture(seed=b), mask[..., k]
-            if size:  # picture and mask are resized, then composed
+            base, one = image(seed=b), mask[..., k]
+            if size:  # image and mask are resized, then composed
                 small = interpolate(
-                    torch.from_numpy(image).permute(2, 0, 1)[None].float(),
+                    torch.from_numpy(base).permute(2, 0, 1)[None].float(),
                     size,
                     mode='bilinear',
                     antialias=True,
                 )[0]
-                image = small.round().permute(1, 2, 0).numpy()
+                base = small.round().permute(1, 2, 0).numpy()
                 one = interpolate(torch.from_numpy(one)[None, None], size, mode='nearest-exact')[
                     0, 0
                 ].numpy()
-            painted = np.where(one[..., None] > 0, image, 255)
-            torch.testing.assert_close(out['segments'][b, k], normalised(painted))
+            painted = np.where(one[..., None] > 0, base, 255)
+            torch.testing.assert_close(out['segments'][b, k], normalized(painted))
 
 
 def test_composition_does_not_depend_on_the_chunk(monkeypatch):
@@ -86,14 +86,14 @@ def test_crop_segments_show_the_box():
     out = model(pseudo_collate([packed(0, masks=mask)]))['inputs']
     assert out['segments'].shape == (1, 2, 3, 10, 10)
     torch.testing.assert_close(
-        out['segments'][0, 0], normalised(picture()[10:20, 4:14]), atol=0.02, rtol=0
+        out['segments'][0, 0], normalized(image()[10:20, 4:14]), atol=0.02, rtol=0
     )
     assert out['segment_mask'].tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize('mode', ['white', 'crop'])
 def test_segments_cut_away_count_as_none(mode):
-    """An empty mask would be encoded as a white picture; a sample without any is itself."""
+    """An empty mask would be encoded as a white image; a sample without any is itself."""
     some = random_masks(3)
     some[..., 1] = 0
     none = np.zeros((40, 48, 3), np.uint8)
@@ -102,24 +102,24 @@ def test_segments_cut_away_count_as_none(mode):
     assert out['segment_mask'].tolist() == [[True, False, True], [True, False, False]]
     torch.testing.assert_close(
         out['segments'][1, 0],
-        normalised(picture(seed=1)),
+        normalized(image(seed=1)),
         atol=0.02 if mode == 'crop' else 1e-5,
         rtol=0,
     )
 
 
-def test_published_segment_pictures():
-    images = np.stack([picture(seed=k) for k in range(4)])
+def test_published_segment_images():
+    images = np.stack([image(seed=k) for k in range(4)])
     batch = [
-        PackRetrievalInputs()(dict(img=picture(), segment_images=images, num_segments=n))
+        PackRetrievalInputs()(dict(img=image(), segment_images=images, num_segments=n))
         for n in (2, 4)
     ]
     out = RetrievalDataPreprocessor(num_segments=3)(pseudo_collate(batch))['inputs']
     assert out['segment_mask'].tolist() == [[True, True, False], [True] * 3]
-    torch.testing.assert_close(out['segments'][1, 2], normalised(picture(seed=2)))
+    torch.testing.assert_close(out['segments'][1, 2], normalized(image(seed=2)))
 
 
-def test_pictures_alone_and_texts_alone():
+def test_images_alone_and_texts_alone():
     model = RetrievalDataPreprocessor()
     alone = model(dict(inputs=dict(image=[torch.zeros(3, 4, 4, dtype=torch.uint8)] * 2)))
     assert alone['inputs'].keys() == {'image'} and alone['data_samples'] is None
@@ -176,10 +176,10 @@ def test_uneven_sizes_are_named():
     ):
         RetrievalDataPreprocessor()(dict(inputs=dict(image=images)))
     small = packed(0, masks=random_masks(2, 20, 24))
-    with pytest.raises(ValueError, match=r'masks of \(20, 24\) for pictures of \(40, 48\)'):
+    with pytest.raises(ValueError, match=r'masks of \(20, 24\) for images of \(40, 48\)'):
         RetrievalDataPreprocessor()(pseudo_collate([small]))
     bits = dict(inputs=dict(segment_bits=[torch.zeros(1, 4, 4, dtype=torch.int32)]))
-    with pytest.raises(ValueError, match='without their pictures'):
+    with pytest.raises(ValueError, match='without their images'):
         RetrievalDataPreprocessor()(bits)
 
 

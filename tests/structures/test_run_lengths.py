@@ -150,7 +150,7 @@ def test_a_size_that_nobody_has_allocates_nothing(size):
 @pytest.mark.parametrize(
     ('fields', 'sentence'),
     [
-        (dict(image_size=(20, 22)), 'larger than their picture'),
+        (dict(image_size=(20, 22)), 'larger than their image'),
         (dict(size=(15, 33), image_size=SIZE), 'another aspect'),
         (dict(size=(30.0, 34)), "'size'"),
         (dict(size=(True, 34)), "'size'"),

@@ -33,7 +33,7 @@ def test_what_is_written_is_read_best_score_first(tmp_path):
     assert (decode_masks(sidecar) == masks()[[1, 0]]).all()
 
 
-def test_area_and_box_are_in_pixels_of_the_picture():
+def test_area_and_box_are_in_pixels_of_the_image():
     (best, other) = encode_masks(masks(), [1, 0.5, 0.1], (60, 80), 'test')['segments']
 
     assert best['area'] == 800 and best['bbox'] == [20, 10, 40, 20]

@@ -13,8 +13,8 @@ from tests.datasets.converters.layouts import (
     names_of,
     read,
     write_country,
+    write_image,
     write_lines,
-    write_picture,
     write_precomp,
 )
 
@@ -80,10 +80,10 @@ def test_precomp_mistakes_are_one_sentence(tmp_path):
     )
 
 
-def test_urbancross_takes_name_and_pictures_from_the_folder(tmp_path):
+def test_urbancross_takes_name_and_images_from_the_folder(tmp_path):
     root = write_country(tmp_path / 'Finland', 10)
     for number in range(10):
-        write_picture(root / f'images/a{number}_FI_19.jpg')
+        write_image(root / f'images/a{number}_FI_19.jpg')
     done = run('urbancross', 'Finland', '--out', 'Finland/annotations', cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
@@ -133,7 +133,7 @@ def test_a_mask_beside_its_image_is_one_sentence(tmp_path):
     write_precomp(tmp_path / 'd', ['p1.tif', 'p2.tif'], ['p3.tif'], ['p2.tif'])
     for number in (1, 2, 3):
         for suffix in ('jpg', 'png'):
-            write_picture(tmp_path / f'd/images/p{number}.{suffix}')
+            write_image(tmp_path / f'd/images/p{number}.{suffix}')
     done = run('precomp', 'd', '--images', 'd/images', '--out', 'out', cwd=tmp_path)
 
     assert done.returncode == 2 and done.stderr.count('\n') == 1

@@ -1,15 +1,15 @@
-"""The data set card as a command."""
+"""The dataset card as a command."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.curation.curated import curate, make_pictures
+from tests.curation.curated import curate, make_images
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    curate(tmp_path / 'data', make_pictures(tmp_path / 'data', 12), dict(block_metres=0))
+    curate(tmp_path / 'data', make_images(tmp_path / 'data', 12), dict(block_meters=0))
     return tmp_path / 'data'
 
 
@@ -40,7 +40,7 @@ def test_card_by_command(call_tool, data: Path, tmp_path: Path) -> None:
         '--format',
         'md',
     )
-    assert code == 0 and 'pictures beside it' in text and (tmp_path / 'card_map.png').is_file()
+    assert code == 0 and 'images beside it' in text and (tmp_path / 'card_map.png').is_file()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_card_by_command(call_tool, data: Path, tmp_path: Path) -> None:
         (['nowhere', '--out', 'card.html'], 'no folder or file nowhere'),
         (['.', '--out', 'card.html'], 'no folder annotations'),
         (['DATA', '--out', 'card.html', '--manifest', 'none'], 'no manifest'),
-        (['DATA', '--out', 'card.html', '--images', 'pictures'], 'no folder of pictures'),
+        (['DATA', '--out', 'card.html', '--images', 'images'], 'no folder of images'),
         (['DATA', '--out', 'card.txt'], 'card.txt'),
     ],
 )

@@ -1,4 +1,4 @@
-"""The map of two domains, from trained checkpoints to picture and numbers."""
+"""The map of two domains, from trained checkpoints to image and numbers."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_a_panel_a_checkpoint_and_numbers_beside(call, tmp_path: Path) -> None:
             tmp_path / 'run' / 'epoch_1.pth',
         )
         assert code == 0, text
-        assert text.count('A-distance: picture') == 2 and 'run/epoch_1.pth' in text
+        assert text.count('A-distance: image') == 2 and 'run/epoch_1.pth' in text
         assert Image.open(out).width == 1200
         content = json.loads(out.with_suffix('.json').read_text())
         assert (content['method'], content['split'], content['seed']) == (method, 'val', 3)
         first, second = content['maps']
-        assert first['source'] == dict(domain='finland', pictures=4, sentences=4)
+        assert first['source'] == dict(domain='finland', images=4, sentences=4)
         assert first['target']['domain'] == 'spain'
         assert {name: first[name] for name in NUMBERS} == {name: second[name] for name in NUMBERS}
         assert 0 <= first['a_distance_image'] <= 2

@@ -1,4 +1,4 @@
-"""From a recipe's pictures to a trained linear head, by command line."""
+"""From a config's images to a trained linear head, by command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def extract(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> C
 def test_features_train_a_linear_head(extract: Callable, tmp_path: Path) -> None:
     out = tmp_path / 'features.npz'
     code, printed = extract('--out', out, '--device', 'cpu', '--batch-size', '16')
-    assert code == 0 and 'pictures (256 wide)' in printed and 'captions (256 wide)' in printed
+    assert code == 0 and 'images (256 wide)' in printed and 'captions (256 wide)' in printed
     before = out.read_bytes()
     code, printed = extract('--out', out)
     assert code == 2 and 'features.npz exists; --force replaces it' in printed

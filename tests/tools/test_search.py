@@ -60,7 +60,7 @@ def test_a_kept_gallery_answers_as_a_fresh_one(
     first, second, _ = sorted(path.name for path in tiles.glob('*.jpg'))
     Image.open(tiles / first).transpose(Image.Transpose.ROTATE_90).save(tiles / second)
     code, printed = search(*kept)
-    assert '0 of 3 pictures are new, 1 have changed and 0 are gone: 1 are encoded' in printed
+    assert '0 of 3 images are new, 1 have changed and 0 are gone: 1 are encoded' in printed
     scores = [line.split()[1:] for line in lines_of(search('--images', tiles, 'a road')[1])]
     for (score, path), line in zip(scores, lines_of(printed), strict=True):
         assert line.split()[2] == path and abs(float(line.split()[1]) - float(score)) < 2e-4
@@ -97,7 +97,7 @@ def test_a_gallery_that_cannot_be_written_still_serves(
         (['a', '--gallery', '{}/file/g'], 'cannot write'),
         (['a', '--out', '{}/file/deep/x.png'], 'cannot write'),
         (['a', '--gallery', '{}/file'], 'is no gallery or is damaged'),
-        (['a', '--images', '{}/empty'], 'no picture ('),
+        (['a', '--images', '{}/empty'], 'no image ('),
     ],
 )
 def test_refused_before_the_work(
@@ -111,7 +111,7 @@ def test_refused_before_the_work(
     assert 'Traceback' not in printed
 
 
-def test_long_sentences_and_more_results_than_pictures(
+def test_long_sentences_and_more_results_than_images(
     search: Callable, tiles: Path, tmp_path: Path
 ) -> None:
     query = 'a river with two bridges and a road beside it, ' * 6

@@ -39,11 +39,11 @@ def run(monkeypatch, capsys):
 
 @pytest.fixture
 def root(tmp_path):
-    """Three pictures with annotations that name no segments."""
+    """Three images with annotations that name no segments."""
     items = [tiny.item(f'p{n}', [f'place {n}']) for n in range(3)]
-    tiny.write(tmp_path, items, pictures=False, split='train')
+    tiny.write(tmp_path, items, images=False, split='train')
     for n, item in enumerate(items):
-        Image.fromarray(tiny.picture(*SIZE, seed=n)).save(tmp_path / 'images' / item['img_path'])
+        Image.fromarray(tiny.image(*SIZE, seed=n)).save(tmp_path / 'images' / item['img_path'])
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def test_classical_segments_then_verify(run, root, method):
         '--annotations',
         root / 'annotations/tiny.json',
     )
-    assert code == 0 and '3 pictures, ' in text and '3 of 3 pictures have a segment file' in text
+    assert code == 0 and '3 images, ' in text and '3 of 3 images have a segment file' in text
     for item in _items(root):
         sidecar = read_sidecar(root / 'segments' / item.pop('segments'))
         masks = decode_masks(sidecar)
@@ -95,14 +95,14 @@ def test_an_interrupted_run_goes_on_and_force_starts_over(run, root):
     (root / 'segments/p0.json').write_text('mine')
     (root / 'segments/p1.json').unlink()
     code, text = run(*command)
-    assert code == 0 and '1 pictures, ' in text and '2 files of an earlier run kept' in text
+    assert code == 0 and '1 images, ' in text and '2 files of an earlier run kept' in text
     assert (root / 'segments/p0.json').read_text() == 'mine'
     assert run(*command, '--force')[0] == 0
     assert (root / 'segments/p0.json').read_bytes() == first
 
 
-def test_unreadable_picture(run, root):
-    (root / 'images/p1.png').write_bytes(b'no picture')
+def test_unreadable_image(run, root):
+    (root / 'images/p1.png').write_bytes(b'no image')
     command = (
         'dataset_converters/classical_segments',
         root / 'images',
@@ -115,12 +115,12 @@ def test_unreadable_picture(run, root):
     assert code == 2 and 'p1.png cannot be decoded' in text and 'Traceback' not in text
     assert not any('segments' in item for item in _items(root))
     code, text = run(*command, '--skip-bad')
-    assert code == 0 and '1 unreadable pictures left out' in text and '2 of 3 pictures' in text
+    assert code == 0 and '1 unreadable images left out' in text and '2 of 3 images' in text
     assert [item.get('segments') for item in _items(root)] == ['p0.json', None, 'p2.json']
 
 
 def _publish(root, name, masks):
-    """Write segments as UrbanCross does: the picture on white, one JPEG a mask."""
+    """Write segments as UrbanCross does: the image on white, one JPEG a mask."""
     pixels = np.minimum(np.asarray(Image.open(root / f'images/{name}.png')), 200)
     folder = root / 'image_segments' / name
     folder.mkdir(parents=True)
@@ -146,7 +146,7 @@ def test_segment_folders(run, root):
         '--annotations',
         root / 'annotations/tiny.json',
     )
-    assert code == 0 and '3 pictures, 9 segments' in text and '3 of 3 pictures' in text
+    assert code == 0 and '3 images, 9 segments' in text and '3 of 3 images' in text
     found = decode_masks(read_sidecar(root / 'segments/p1.json'))
     overlap = (found & _squares()).sum(axis=(1, 2)) / (found | _squares()).sum(axis=(1, 2))
     # In the order of their numbers, 11 after 4; borders are off by what JPEG blurs.
@@ -171,7 +171,7 @@ def test_masks_of_sam(run, root):
         '--annotations',
         root / 'annotations/tiny.json',
     )
-    assert code == 0 and '3 pictures, 3 segments' in text and '3 of 3 pictures' in text
+    assert code == 0 and '3 images, 3 segments' in text and '3 of 3 images' in text
     code, text = run('misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root)
     assert code == 0
     (root / 'sam/p1.json').write_text(json.dumps(masks).replace(f'[0, {n + 1}', f'[0, {n}'))
@@ -185,7 +185,7 @@ def test_segment_folders_of_another_size(run, root):
     code, text = run('dataset_converters/segment_folders', root)
     assert code == 2 and 'mask of another size' in text and 'p0_1.jpg' in text
     code, text = run('dataset_converters/segment_folders', root, '--skip-bad')
-    assert code == 0 and '1 pictures left out' in text
+    assert code == 0 and '1 images left out' in text
 
 
 def test_missing_folders(run, root):
@@ -205,7 +205,7 @@ def test_verify_exit_code_and_json_report(run, root):
         '--out',
         root / 'report.json',
     )
-    assert code == 1 and 'missing picture' in text and 'p2.png' in text
+    assert code == 1 and 'missing image' in text and 'p2.png' in text
     report = json.loads((root / 'report.json').read_text())
-    assert report['findings'][0]['level'] == 'error' and report['files'][0]['pictures'] == 3
+    assert report['findings'][0]['level'] == 'error' and report['files'][0]['images'] == 3
     assert run('misc/verify_dataset', root / 'none.json', '--data-root', root)[0] == 2

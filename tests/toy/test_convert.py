@@ -12,7 +12,7 @@ from urbancross_mm.toy.convert import is_converted
 COUNTRIES = ('urbancross/Finland', 'urbancross/Germany', 'urbancross/Spain')
 
 
-def test_every_set_has_its_splits_and_its_pictures(sample_dir):
+def test_every_set_has_its_splits_and_its_images(sample_dir):
     root = sample_dir / 'data/sample'
     assert is_converted(root)
     for folder in (*COUNTRIES, 'rsicd', 'rsitmd', 'ucm'):
@@ -49,7 +49,7 @@ def test_countries_have_segments_tags_and_coordinates(sample_dir):
     )
 
 
-def test_numbered_pictures_have_the_captions_of_their_class(sample_dir):
+def test_numbered_images_have_the_captions_of_their_class(sample_dir):
     root = sample_dir / 'data/sample/ucm'
     _, items = read(root / 'annotations/ucm_train.json')
 

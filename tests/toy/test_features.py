@@ -1,4 +1,4 @@
-"""The sample's features: the same bytes, and they tell pictures and sentences apart."""
+"""The sample's features: the same bytes, and they tell images and sentences apart."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.datasets.converters.layouts import read
 from urbancross_mm.datasets.feature_file import open_features
 from urbancross_mm.toy.features import (
     WIDTH,
-    picture_features,
+    image_features,
     sentence_features,
     write_sample_features,
 )
 
 
-def test_every_picture_and_caption_of_the_sample_has_some(sample_dir, tmp_path):
+def test_every_image_and_caption_of_the_sample_has_some(sample_dir, tmp_path):
     for name in ('rsicd', 'ucm'):
         folder = sample_dir / 'data/sample' / name
         features = open_features(str(folder / 'features.npz'))
@@ -35,12 +35,12 @@ def test_same_data_same_bytes(sample_dir, tmp_path):
     assert again == (source / 'features.npz').read_bytes()
 
 
-def test_pictures(tmp_path):
+def test_images(tmp_path):
     stripes = np.zeros((10, 13, 3), np.uint8)
     stripes[:, ::2, 0] = 255
     Image.fromarray(stripes).save(tmp_path / 'stripes.png')
     Image.new('RGB', (13, 10), (0, 0, 255)).save(tmp_path / 'blue.png')
-    feats = {name: picture_features(tmp_path / f'{name}.png') for name in ('stripes', 'blue')}
+    feats = {name: image_features(tmp_path / f'{name}.png') for name in ('stripes', 'blue')}
     assert all(one.shape == (WIDTH,) and one.dtype == np.float32 for one in feats.values())
     assert all(one.min() >= 0 and one.max() <= 1 for one in feats.values())
     blue = np.zeros(WIDTH)

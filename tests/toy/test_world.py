@@ -25,7 +25,7 @@ from urbancross_mm.toy.world import (
     render,
     spoken_caption,
 )
-from urbancross_mm.toy.world import images as pictures
+from urbancross_mm.toy.world import images as images
 from urbancross_mm.toy.world.geometry import zone_of
 from urbancross_mm.toy.world.geotags import (
     geo_tags,
@@ -62,7 +62,7 @@ def sample(tmp_path_factory):
 # ---------------------------------------------------------------- determinism
 
 
-def test_equal_seeds_give_equal_pictures_and_words():
+def test_equal_seeds_give_equal_images_and_words():
     for scene, again in zip(scenes(6), scenes(6)):
         np.testing.assert_array_equal(render(scene).image, render(again).image)
         assert describe(scene, (1,)) == describe(again, (1,))
@@ -70,7 +70,7 @@ def test_equal_seeds_give_equal_pictures_and_words():
     assert (one != other).mean() > 0.5
 
 
-def test_sample_is_the_same_bytes_and_pictures_do_not_depend_on_their_number(sample, tmp_path):
+def test_sample_is_the_same_bytes_and_images_do_not_depend_on_their_number(sample, tmp_path):
     make_sample(
         tmp_path / 'b',
         dict.fromkeys(DEFAULT_IMAGES, IMAGES) | {'finland': 15},
@@ -89,14 +89,14 @@ def test_sample_is_the_same_bytes_and_pictures_do_not_depend_on_their_number(sam
 
 
 def test_processes_draw_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, 'FEW', 0)
+    monkeypatch.setattr(images, 'FEW', 0)
     roots = [tmp_path / name for name in ('one', 'two')]
     for workers, root in zip((0, 2), roots):
         jobs = [
-            pictures.Job(str(root), f'{i}.jpg', (1, i), 'spain', None, 64, 'country', True)
+            images.Job(str(root), f'{i}.jpg', (1, i), 'spain', None, 64, 'country', True)
             for i in range(4)
         ]
-        records = pictures.draw_all(jobs, workers)
+        records = images.draw_all(jobs, workers)
         assert [r.name for r in records] == [j.name for j in jobs]
     assert digests(roots[0]) == digests(roots[1])
 
@@ -118,14 +118,14 @@ def agrees(word: str, count: int) -> bool:
 
 
 @pytest.mark.parametrize('kind', [*sorted(THINGS), 'airport', 'port'])
-def test_number_and_colour_of_the_focus_are_true(kind):
+def test_number_and_color_of_the_focus_are_true(kind):
     for index in range(6):
         scene = build_scene(STYLES[index % 3], (11, index), kind)
         items = scene.select(role='focus')
         assert len({i.kind for i in items}) == 1
-        assert len({i.colour for i in items}) == 1
-        colour = phrases.COLOURS.get(items[0].colour, items[0].colour)
-        assert colour in phrases.focus(scene).text
+        assert len({i.color for i in items}) == 1
+        color = phrases.COLORS.get(items[0].color, items[0].color)
+        assert color in phrases.focus(scene).text
         assert agrees(said(phrases.focus(scene).text, phrases.NOUNS[items[0].kind]), len(items))
 
 
@@ -144,16 +144,16 @@ def test_descriptions_count_houses_roads_and_cars_truly():
     assert checked > 50
 
 
-def test_roof_colours_are_those_of_the_houses():
+def test_roof_colors_are_those_of_the_houses():
     for scene in scenes(60, 200):
         told = phrases.houses(scene)
-        colours = {item.colour for item in scene.select('house')}
+        colors = {item.color for item in scene.select('house')}
         if told is None:
-            assert not colours
-        elif len(colours) == 1:
-            assert f'{colours.pop()} roof' in told.text and 'mostly' not in told.text
+            assert not colors
+        elif len(colors) == 1:
+            assert f'{colors.pop()} roof' in told.text and 'mostly' not in told.text
         else:
-            assert 'mostly' in told.text or 'several colours' in told.text
+            assert 'mostly' in told.text or 'several colors' in told.text
 
 
 def test_places_are_where_the_pixels_are():
@@ -163,14 +163,14 @@ def test_places_are_where_the_pixels_are():
         if scene.kind in phrases.SPREAD or scene.side or not numbers:
             continue
         y, x = np.nonzero(np.isin(render(scene).ids, numbers))
-        centre = (np.array([x.mean(), y.mean()]) + 0.5) / 128
-        if min(abs(centre - edge).min() for edge in (0.375, 0.625)) > 0.03:
-            assert phrases.place(scene) == f'in the {zone_of(centre, 1.0)}'
+        center = (np.array([x.mean(), y.mean()]) + 0.5) / 128
+        if min(abs(center - edge).min() for edge in (0.375, 0.625)) > 0.03:
+            assert phrases.place(scene) == f'in the {zone_of(center, 1.0)}'
             checked += 1
     assert checked > 20
 
 
-def test_descriptions_fit_the_text_encoder_and_tell_pictures_apart():
+def test_descriptions_fit_the_text_encoder_and_tell_images_apart():
     import open_clip
 
     tokenizer = open_clip.get_tokenizer('ViT-B-16')
@@ -182,7 +182,7 @@ def test_descriptions_fit_the_text_encoder_and_tell_pictures_apart():
         assert 25 < np.mean([len(text.split()) for text in texts]) < 55
 
 
-def test_five_captions_repeat_within_and_between_pictures():
+def test_five_captions_repeat_within_and_between_images():
     blocks = [five_captions(build_scene(STYLES[i % 3], (2, i)), 'rsicd', (i,)) for i in range(60)]
     assert all(len(block) == 5 and all(block) for block in blocks)
     assert any(len(set(block)) < 5 for block in blocks)
@@ -190,7 +190,7 @@ def test_five_captions_repeat_within_and_between_pictures():
     for number, block in enumerate(blocks):
         for text in set(block):
             owners.setdefault(text, set()).add(number)
-    assert any(len(pictures_) > 1 for pictures_ in owners.values())
+    assert any(len(images_) > 1 for images_ in owners.values())
     assert all(text == text.lower() and text.endswith(' .') for text in owners)
     with pytest.raises(ValueError, match="unknown caption style 'nwpu'"):
         five_captions(build_scene(STYLES[0], (0,)), 'nwpu', (0,))
@@ -270,24 +270,24 @@ def test_geo_tags_are_key_of_value_in_the_right_country():
         assert west <= scene.lon <= east and south <= scene.lat <= north
 
 
-def test_map_features_lie_on_the_picture():
+def test_map_features_lie_on_the_image():
     scene = build_scene(COUNTRIES['finland'], (1, 2), 'storagetanks')
     features = geojson_features(scene, 'x.jpg')
     tanks = [f for f in features if f['properties'].get('man_made') == 'storage_tank']
     assert len(tanks) == len(scene.select('tank'))
     ring = np.array(tanks[0]['geometry']['coordinates'][0])
     np.testing.assert_array_equal(ring[0], ring[-1])
-    metres = (ring.mean(0) - [scene.lon, scene.lat]) * 111320 * [
+    meters = (ring.mean(0) - [scene.lon, scene.lat]) * 111320 * [
         np.cos(np.radians(scene.lat)),
         -1,
     ] + scene.country.extent / 2
-    np.testing.assert_allclose(metres, scene.select('tank')[0].centre, atol=1.0)
+    np.testing.assert_allclose(meters, scene.select('tank')[0].center, atol=1.0)
 
 
 # ---------------------------------------------------------------- the gap
 
 
-def test_countries_differ_in_colour_scale_and_words_but_not_in_things():
+def test_countries_differ_in_color_scale_and_words_but_not_in_things():
     means, sizes, words, kinds = {}, {}, {}, {}
     for name, country in COUNTRIES.items():
         world = [build_scene(country, (4, i)) for i in range(40)]
@@ -297,9 +297,9 @@ def test_countries_differ_in_colour_scale_and_words_but_not_in_things():
         )
         words[name] = {w for i, s in enumerate(world) for w in describe(s, (i,)).split()}
         kinds[name] = {i.kind for s in world for i in s.items}
-    centres = np.stack([means[name].mean(0) for name in COUNTRIES])
+    centers = np.stack([means[name].mean(0) for name in COUNTRIES])
     for number, name in enumerate(COUNTRIES):
-        nearest = np.linalg.norm(means[name][:, None] - centres, axis=2).argmin(1)
+        nearest = np.linalg.norm(means[name][:, None] - centers, axis=2).argmin(1)
         assert (nearest == number).mean() > 0.6
     assert sizes['finland'] < 0.9 * sizes['germany'] < 0.8 * sizes['spain']
     assert 'cottages' in words['finland'] and 'cottages' not in words['spain'] | words['germany']
@@ -423,14 +423,14 @@ def test_finished_sample_is_left_alone_and_others_are_refused(sample):
 
 def test_interrupted_sample_is_made_anew(sample, tmp_path, monkeypatch):
     root = tmp_path / 'sample'
-    original = pictures.draw_picture
+    original = images.draw_image
 
-    def stop(job: pictures.Job):
+    def stop(job: images.Job):
         if job.name.endswith('.tif'):
             raise KeyboardInterrupt
         return original(job)
 
-    monkeypatch.setattr(pictures, 'draw_picture', stop)
+    monkeypatch.setattr(images, 'draw_image', stop)
     with pytest.raises(KeyboardInterrupt):
         make_sample(root, IMAGES, seed=3, image_size=64, workers=0)
     assert not (root / 'sample.json').exists()

@@ -34,7 +34,7 @@ class TwoTowers(nn.Module):
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Eight pairs; one picture appears on both halves."""
+    """Eight pairs; one image appears on both halves."""
     generator = torch.Generator().manual_seed(4)
     return (
         torch.randn(8, 6, generator=generator),

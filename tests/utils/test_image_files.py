@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from urbancross_mm.apis import list_pictures
-from urbancross_mm.curation.geo.tile_sources import picture_files
-from urbancross_mm.datasets.converters.images import PictureFolder
+from urbancross_mm.apis import list_images
+from urbancross_mm.curation.geo.tile_sources import tile_names
+from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.utils import image_files
 from urbancross_mm.utils.image_files import has_image_suffix, list_image_files
 
@@ -70,8 +70,8 @@ def test_every_part_of_the_project_lists_the_same(folder: Path) -> None:
     listing = list_image_files(folder)
     assert listing.names == names
     assert listing.passed_over == {'hidden': 1} and listing.remark == 'passed over: 1 hidden'
-    assert PictureFolder(folder).names == picture_files(folder) == names
-    assert list_pictures(folder) == listing.paths == [str(folder / name) for name in names]
+    assert ImageFolder(folder).names == tile_names(folder) == names
+    assert list_images(folder) == listing.paths == [str(folder / name) for name in names]
 
 
 def test_links_are_followed_once_and_loops_end(folder: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_file_keeps_the_name_that_is_its_own(tmp_path: Path) -> None:
     assert listing.second_names == ['a.jpg', 'm.jpg']
     assert listing.passed_over == {'second names': 2, 'links to a folder that is listed already': 1}
     # A caption file may know an image by any of its names.
-    assert PictureFolder(root).find('m.jpg') == 'm.jpg'
-    assert PictureFolder(root).names == listing.names
+    assert ImageFolder(root).find('m.jpg') == 'm.jpg'
+    assert ImageFolder(root).names == listing.names
 
 
 def test_hard_links_are_files_of_their_own(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch) -> None:
     assert listing.names == ['a.jpg'] and listing.passed_over == {'unreadable folders': 1}
     with pytest.raises(PermissionError):
         list_image_files(tmp_path / 'closed')
-    with pytest.raises(FileNotFoundError, match='no folder of pictures at .*nowhere'):
+    with pytest.raises(FileNotFoundError, match='no folder of images at .*nowhere'):
         list_image_files(tmp_path / 'nowhere')
 
 

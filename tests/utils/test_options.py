@@ -17,7 +17,7 @@ def read(*entries: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ('text', 'value'),
     [
-        ('Describe this picture, shortly.', 'Describe this picture, shortly.'),
+        ('Describe this image, shortly.', 'Describe this image, shortly.'),
         ("['Seen from space: {label} scene.', 'b']", ['Seen from space: {label} scene.', 'b']),
         ("['../my maps/x.geojson']", ['../my maps/x.geojson']),
         ('../my maps/x.geojson', '../my maps/x.geojson'),

@@ -44,19 +44,19 @@ def test_map_shows_every_group() -> None:
         val=np.zeros((0, 2)),
     )
     drawn = draw_tile_map(groups)
-    colours = {tuple(pixel) for pixel in drawn.reshape(-1, 3)}
-    assert len(colours) > 50 and (draw_tile_map(groups) == drawn).all()
+    colors = {tuple(pixel) for pixel in drawn.reshape(-1, 3)}
+    assert len(colors) > 50 and (draw_tile_map(groups) == drawn).all()
     assert draw_tile_map(dict(one=np.array([[0.0, 90.0]]))).shape == drawn.shape
 
 
 def test_outlines_follow_the_border_and_leave_the_rest() -> None:
-    picture = np.full((20, 30, 3), 7, dtype=np.uint8)
+    image = np.full((20, 30, 3), 7, dtype=np.uint8)
     masks = np.zeros((2, 20, 30), dtype=bool)
     masks[0, 4:14, 5:20], masks[1, 4:14, 19:25] = True, True
-    drawn = outline_masks(picture, masks, width=2)
+    drawn = outline_masks(image, masks, width=2)
     changed = (drawn != 7).any(axis=2)
     assert not changed[~masks.any(axis=0)].any() and not changed[6:12, 7:18].any()
     assert changed[4:6, 5:20].all() and changed[4:14, 5:7].all()
     # The first mask is on top where both have a border.
     assert (drawn[8, 19] == drawn[4, 5]).all() and (drawn[8, 23] != drawn[4, 5]).any()
-    assert (outline_masks(picture, masks[:0]) == picture).all() and (picture == 7).all()
+    assert (outline_masks(image, masks[:0]) == image).all() and (image == 7).all()

@@ -8,7 +8,7 @@ from urbancross_mm.visualization import draw_domain_matrix
 from urbancross_mm.visualization.domain_matrix import _common_scale, _readable
 
 
-def colours(sheet: np.ndarray) -> set[tuple[int, ...]]:
+def colors(sheet: np.ndarray) -> set[tuple[int, ...]]:
     return set(map(tuple, sheet.reshape(-1, 3).tolist()))
 
 
@@ -32,7 +32,7 @@ def test_panels_share_one_scale() -> None:
     assert (left == viridis(1.0)).all(-1).sum() == 0
 
 
-def test_what_is_no_number_is_grey() -> None:
+def test_what_is_no_number_is_gray() -> None:
     values = np.array([[1.0, np.nan], [np.nan, 2.0]])
     sheet = draw_domain_matrix({'m': values}, {'m': [['1', 'failed'], ['-', '2']]}, ['a', 'b'])
     assert (sheet == 224).all(-1).sum() > 1000
@@ -52,10 +52,10 @@ def test_many_panels_and_domains_get_rows() -> None:
 @pytest.mark.parametrize('values', [np.full((2, 2), np.nan), np.full((2, 2), 5.0)])
 def test_one_value_or_none_is_drawn(values: np.ndarray) -> None:
     sheet = draw_domain_matrix({'m': values}, {'m': texts_of(values)}, ['a', 'b'])
-    assert len(colours(sheet)) > 10
+    assert len(colors(sheet)) > 10
 
 
-def test_text_is_readable_on_every_colour() -> None:
+def test_text_is_readable_on_every_color() -> None:
     scale = _common_scale({'m': np.array([[0.0, 1.0]])})
     assert _readable(scale, 0.0) == 'white' and _readable(scale, 1.0) == 'black'
 

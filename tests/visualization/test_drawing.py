@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from urbancross_mm.structures import RankedPicture
+from urbancross_mm.structures import SearchHit
 from urbancross_mm.visualization import RetrievalVisualizer, draw_sample_sheet, overlay_masks
 
 
@@ -16,17 +16,15 @@ def test_strip_frames_right_in_green_and_wrong_in_red(tmp_path: Path) -> None:
     strip = RetrievalVisualizer(thumb_size=60).draw_strip(
         'a query',
         [
-            RankedPicture(path, 0.5, True),
-            RankedPicture(path, 0.4, False),
-            RankedPicture(path, 0.3, None),
+            SearchHit(path, 0.5, True),
+            SearchHit(path, 0.4, False),
+            SearchHit(path, 0.3, None),
         ],
     )
-    colours = {tuple(c) for c in strip.reshape(-1, 3)}
-    assert {(34, 139, 34), (200, 40, 40), (120, 120, 120), (77, 77, 77)} <= colours
-    with_picture = RetrievalVisualizer(thumb_size=60).draw_strip(
-        Path(path), [RankedPicture(path, 0.5)]
-    )
-    assert (with_picture == 77).all(axis=2).sum() == 2 * 52 * 52
+    colors = {tuple(c) for c in strip.reshape(-1, 3)}
+    assert {(34, 139, 34), (200, 40, 40), (120, 120, 120), (77, 77, 77)} <= colors
+    with_image = RetrievalVisualizer(thumb_size=60).draw_strip(Path(path), [SearchHit(path, 0.5)])
+    assert (with_image == 77).all(axis=2).sum() == 2 * 52 * 52
 
 
 def test_empty_strip_is_an_error() -> None:
@@ -35,20 +33,20 @@ def test_empty_strip_is_an_error() -> None:
 
 
 def test_overlay_touches_the_mask_only() -> None:
-    picture = np.full((4, 4, 3), 100, np.uint8)
+    image = np.full((4, 4, 3), 100, np.uint8)
     masks = np.zeros((1, 4, 4), bool)
     masks[0, 1, 2] = True
-    drawn = overlay_masks(picture, masks)
-    changed = (drawn != picture).any(axis=2)
+    drawn = overlay_masks(image, masks)
+    changed = (drawn != image).any(axis=2)
     assert changed.tolist() == masks[0].tolist()
 
 
-def test_sheet_holds_picture_segments_and_captions() -> None:
-    picture = np.full((10, 10, 3), 50, np.uint8)
+def test_sheet_holds_image_segments_and_captions() -> None:
+    image = np.full((10, 10, 3), 50, np.uint8)
     segment = np.full((10, 10, 3), 90, np.uint8)
-    bare = draw_sample_sheet(picture, ['one'], 'title')
+    bare = draw_sample_sheet(image, ['one'], 'title')
     sheet = draw_sample_sheet(
-        picture, ['one', 'two ' * 60], 'title', [segment] * 3, np.ones((1, 10, 10), bool)
+        image, ['one', 'two ' * 60], 'title', [segment] * 3, np.ones((1, 10, 10), bool)
     )
     assert (bare == 50).all(axis=2).sum() == 200 * 200
     assert (sheet == 90).all(axis=2).any() and sheet.shape[0] > bare.shape[0]

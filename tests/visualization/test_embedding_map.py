@@ -1,4 +1,4 @@
-"""Maps: every group keeps its points, its colour and its marker."""
+"""Maps: every group keeps its points, its color and its marker."""
 
 import sys
 
@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from urbancross_mm.visualization import draw_embedding_map, project_2d
-from urbancross_mm.visualization.embedding_map import _COLOURS, _look
+from urbancross_mm.visualization.embedding_map import _COLORS, _look
 
-KEYS = [(domain, modality) for domain in ('north', 'south') for modality in ('picture', 'sentence')]
+KEYS = [(domain, modality) for domain in ('north', 'south') for modality in ('image', 'sentence')]
 
 
 def groups(rows: int = 9) -> dict[tuple[str, str], torch.Tensor]:
@@ -23,9 +23,9 @@ def test_groups_far_apart_stay_apart(method: str) -> None:
     assert {key: value.shape for key, value in points.items()} == {
         key: (len(value), 2) for key, value in embeds.items()
     }
-    centres = np.stack([value.mean(axis=0) for value in points.values()])
+    centers = np.stack([value.mean(axis=0) for value in points.values()])
     for place, value in enumerate(points.values()):
-        distances = np.linalg.norm(value[:, None] - centres[None], axis=2)
+        distances = np.linalg.norm(value[:, None] - centers[None], axis=2)
         assert (distances.argmin(axis=1) == place).all()
 
 
@@ -47,13 +47,13 @@ def test_pca_finds_the_two_long_axes() -> None:
         assert abs(np.corrcoef(points[:, axis], rows[:, axis])[0, 1]) > 0.98
 
 
-def test_colour_is_the_domain_and_marker_the_modality() -> None:
-    colours, markers = zip(*(_look(key, KEYS) for key in KEYS))
-    assert colours == (*_COLOURS[:1] * 2, *_COLOURS[1:2] * 2)
+def test_color_is_the_domain_and_marker_the_modality() -> None:
+    colors, markers = zip(*(_look(key, KEYS) for key in KEYS))
+    assert colors == (*_COLORS[:1] * 2, *_COLORS[1:2] * 2)
     assert markers[0] == markers[2] != markers[1] == markers[3]
 
 
-def test_panels_stand_side_by_side_in_the_colours_of_both_domains() -> None:
+def test_panels_stand_side_by_side_in_the_colors_of_both_domains() -> None:
     points = {key: np.random.default_rng(0).normal(size=(200, 2)) for key in KEYS}
     one, two = draw_embedding_map([('a', points)]), draw_embedding_map([('a', points)] * 2)
     assert one.dtype == np.uint8 and one.shape[2] == 3

@@ -1,10 +1,10 @@
-"""Draw where a model puts the pictures and sentences of two domains, for each checkpoint.
+"""Draw where a model puts the images and sentences of two domains, for each checkpoint.
 
 ``python tools/analysis_tools/embedding_map.py CONFIG BEFORE AFTER --source-config SOURCE_CONFIG
 --out map.png`` embeds the test set of CONFIG, the target, and that of SOURCE_CONFIG, the source,
-with every checkpoint, and draws one panel each: colour is the domain, marker the modality. Titles
+with every checkpoint, and draws one panel each: color is the domain, marker the modality. Titles
 show the proxy A-distance of the domains (0: not to be told apart, 2: separable) and the hubness of
-the target; the same numbers go to a .json beside the picture. The model and its tokenizer are those
+the target; the same numbers go to a .json beside the image. The model and its tokenizer are those
 of SOURCE_CONFIG, which checkpoints from before and after an adaptation fit alike.
 """
 
@@ -51,15 +51,15 @@ def parse_args() -> argparse.Namespace:
         metavar='checkpoint',
         help='checkpoint file or work directory, or "none": zero-shot',
     )
-    parser.add_argument('--source-config', required=True, help='recipe of the source domain')
+    parser.add_argument('--source-config', required=True, help='config of the source domain')
     parser.add_argument(
         '--source-options',
         nargs='+',
         action=ConfigOptions,
         metavar='KEY=VALUE',
-        help='as --cfg-options, for the recipe of the source',
+        help='as --cfg-options, for the config of the source',
     )
-    parser.add_argument('--out', required=True, help='the picture (.png)')
+    parser.add_argument('--out', required=True, help='the image (.png)')
     parser.add_argument(
         '--method',
         choices=['tsne', 'pca'],
@@ -70,7 +70,7 @@ def parse_args() -> argparse.Namespace:
         '--max-items',
         type=int,
         default=500,
-        help='pictures, and sentences, of a domain at most (default: 500)',
+        help='images, and sentences, of a domain at most (default: 500)',
     )
     parser.add_argument('--seed', type=int, default=0, help='of the choice and of the map')
     parser.add_argument('--split', choices=['test', 'val'], default='test')
@@ -83,7 +83,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def load_configs(args: argparse.Namespace) -> tuple[Config, Config]:
-    """Read the source's recipe, and the same with the target's test set."""
+    """Read the source's config, and the same with the target's test set."""
     source = load_config(args.source_config, args.source_options, args.sample)
     target = load_config(args.config, args.cfg_options, args.sample)
     for cfg in (source, target):
@@ -103,9 +103,9 @@ def embed(
     groups, sizes = {}, {}
     for role, domain in zip(('source', 'target'), domains):
         label = f'{role} {domain.name}'
-        groups[label, 'picture'], groups[label, 'sentence'] = domain[1:]
+        groups[label, 'image'], groups[label, 'sentence'] = domain[1:]
         sizes[role] = dict(
-            domain=domain.name, pictures=len(domain.image_embeds), sentences=len(domain.text_embeds)
+            domain=domain.name, images=len(domain.image_embeds), sentences=len(domain.text_embeds)
         )
     return groups, dict(checkpoint=str(weights or checkpoint), **compare_domains(*domains), **sizes)
 
@@ -115,7 +115,7 @@ def title_of(numbers: dict) -> str:
     name = '/'.join(Path(numbers['checkpoint']).parts[-2:])
     return (
         f'{name}\n'
-        f'A-distance: picture {numbers["a_distance_image"]:.2f}, '
+        f'A-distance: image {numbers["a_distance_image"]:.2f}, '
         f'sentence {numbers["a_distance_text"]:.2f}\n'
         f'hubness: i2t {numbers["hubness_i2t"]:.2f}, t2i {numbers["hubness_t2i"]:.2f}'
     )

@@ -1,8 +1,8 @@
-"""Segment pictures cheaply, for data without SAM masks.
+"""Segment images cheaply, for data without SAM masks.
 
 ``python tools/dataset_converters/classical_segments.py data/ucm/images --out data/ucm/segments``
-writes one run-length sidecar a picture. ``--method grid`` cuts cells; ``--method color`` takes
-connected regions of one colour (k-means in Lab and position), scored by area times compactness.
+writes one run-length sidecar an image. ``--method grid`` cuts cells; ``--method color`` takes
+connected regions of one color (k-means in Lab and position), scored by area times compactness.
 Run it before the caption converter, which names in the annotations what it finds in ``segments/``,
 or give ``--annotations data/ucm/annotations/ucm_{train,val,test}.json`` to name them there now.
 Files that exist are kept, so an interrupted run goes on where it was.
@@ -30,21 +30,21 @@ from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 def main() -> None:
     """Segment."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('images', type=given_path, help='folder of pictures')
+    parser.add_argument('images', type=given_path, help='folder of images')
     parser.add_argument('--out', type=given_path, required=True, help='folder for the masks')
     parser.add_argument('--method', default='color', choices=sorted(METHODS))
-    parser.add_argument('--num-segments', type=int, default=10, help='most segments a picture')
+    parser.add_argument('--num-segments', type=int, default=10, help='most segments an image')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--colors', type=int, default=8, help='clusters of --method color')
     parser.add_argument(
         '--min-area',
         type=float,
         default=0.01,
-        help='--method color drops regions below this part of the picture',
+        help='--method color drops regions below this part of the image',
     )
     parser.add_argument('--seed', type=int, default=0, help='of the starts of --method color')
     parser.add_argument(
-        '--skip-bad', action='store_true', help='leave out unreadable pictures, and count them'
+        '--skip-bad', action='store_true', help='leave out unreadable images, and count them'
     )
     parser.add_argument('--workers', type=int, default=2, help='threads')
     parser.add_argument('--force', action='store_true', help='make files again that exist')
@@ -58,14 +58,14 @@ def main() -> None:
     args = vars(parser.parse_args())
     annotations = args.pop('annotations')
     counts = convert(Options(**args))
-    print(f'{counts["pictures"]} pictures, {counts["segments"]} segments')
+    print(f'{counts["images"]} images, {counts["segments"]} segments')
     if counts['kept']:
         print(f'{counts["kept"]} files of an earlier run kept (--force makes them again)')
     if counts['unreadable']:
-        print(f'{counts["unreadable"]} unreadable pictures left out')
+        print(f'{counts["unreadable"]} unreadable images left out')
     if annotations:
         for path, (found, total) in fill_segments(annotations, args['out']).items():
-            print(f'{path}: {found} of {total} pictures have a segment file')
+            print(f'{path}: {found} of {total} images have a segment file')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Make the unlabelled target of an adaptation from a folder of pictures and a file of sentences.
+"""Make the unlabeled target of an adaptation from a folder of images and a file of sentences.
 
 ``python tools/dataset_converters/image_folder.py tiles/ --texts sentences.txt --name mycity
 --out data/mycity/annotations``
@@ -23,16 +23,16 @@ def main() -> None:
     """Convert."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'images', type=given_path, help='folder of pictures, searched with subfolders'
+        'images', type=given_path, help='folder of images, searched with subfolders'
     )
     parser.add_argument(
         '--texts',
         type=given_path,
         required=True,
-        help='text file, one sentence a line, about such pictures',
+        help='text file, one sentence a line, about such images',
     )
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
-    parser.add_argument('--name', required=True, help='of the data set and its domain')
+    parser.add_argument('--name', required=True, help='of the dataset and its domain')
     parser.add_argument(
         '--seed',
         type=int,
@@ -40,7 +40,7 @@ def main() -> None:
         help='of the tenth that is kept aside for choosing a checkpoint',
     )
     parser.add_argument(
-        '--skip-bad', action='store_true', help='leave out unreadable pictures, and count them'
+        '--skip-bad', action='store_true', help='leave out unreadable images, and count them'
     )
     parser.add_argument('--workers', type=int, default=2, help='threads (%(default)s)')
     parser.add_argument('--force', action='store_true', help='overwrite')

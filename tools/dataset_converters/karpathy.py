@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         '--images',
         type=given_path,
-        help='folder of pictures; without it names are taken as they are',
+        help='folder of images; without it names are taken as they are',
     )
     add_arguments(parser)
     args = parser.parse_args()

@@ -3,7 +3,7 @@
 ``python tools/dataset_converters/precomp.py data/rsicd --images data/rsicd/images --out
 data/rsicd/annotations`` writes ``rsicd_train.json``, ``_val.json``, ``_test.json`` and
 ``rsicd_vocab.json`` (the words of the training captions). UCM has no published division into train
-and val and names its pictures by number: give ``--split stratified`` and ``--images``.
+and val and names its images by number: give ``--split stratified`` and ``--images``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument(
         '--images',
         type=given_path,
-        help='folder of pictures; without it names are taken as they are',
+        help='folder of images; without it names are taken as they are',
     )
     parser.add_argument(
         '--split',

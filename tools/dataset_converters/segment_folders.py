@@ -52,7 +52,7 @@ def main() -> None:
         '--clean',
         type=float,
         default=0.001,
-        help='repair specks and holes below this part of the picture',
+        help='repair specks and holes below this part of the image',
     )
     parser.add_argument(
         '--limit', type=int, help='keep only the first segments, by number (of SAM: the best)'
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument(
         '--skip-bad',
         action='store_true',
-        help='leave out pictures with an unreadable segment, and count them',
+        help='leave out images with an unreadable segment, and count them',
     )
     parser.add_argument('--workers', type=int, default=2, help='threads')
     parser.add_argument(
@@ -81,20 +81,20 @@ def main() -> None:
     args.pop('seed')
     annotations = args.pop('annotations')
     summary = convert(Options(**args))
-    print(f'{summary.pictures} pictures, {summary.segments} segments')
+    print(f'{summary.images} images, {summary.segments} segments')
     if summary.kept:
         print(f'{summary.kept} files of an earlier run kept (--force makes them again)')
     if summary.ignored:
         print(
-            f'{len(summary.ignored)} files ignored that are no <stem>_<number> picture, first: '
+            f'{len(summary.ignored)} files ignored that are no <stem>_<number> image, first: '
             f'{summary.ignored[0]}'
         )
     if summary.bad:
-        print(f'{len(summary.bad)} pictures left out, first: {summary.bad[0]}')
+        print(f'{len(summary.bad)} images left out, first: {summary.bad[0]}')
     if annotations:
         folder = args['out'] or args['root'] / 'segments'
         for path, (found, total) in fill_segments(annotations, folder).items():
-            print(f'{path}: {found} of {total} pictures have a segment file')
+            print(f'{path}: {found} of {total} images have a segment file')
 
 
 if __name__ == '__main__':

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument(
         '--images',
         type=given_path,
-        help='folder of pictures (default: ROOT/images, if it is there)',
+        help='folder of images (default: ROOT/images, if it is there)',
     )
     parser.add_argument('--csv', type=given_path, help='descriptions (default: the *refine*.csv)')
     parser.add_argument(

@@ -1,10 +1,10 @@
-"""Describe a data set on one page: ``python tools/misc/dataset_card.py DATA --out card.html``.
+"""Describe a dataset on one page: ``python tools/misc/dataset_card.py DATA --out card.html``.
 
-DATA is the folder of one data set, with ``annotations/``, ``images/`` and perhaps ``segments/`` and
+DATA is the folder of one dataset, with ``annotations/``, ``images/`` and perhaps ``segments/`` and
 ``manifest/`` (the record of its curation); or annotation files, with --data-root. The page shows
-counts, captions, words, tags, a map of the tiles, samples with their segments, scores, why pictures
+counts, captions, words, tags, a map of the tiles, samples with their segments, scores, why images
 were dropped, and what splits share that they should not. ``--out card.md`` writes Markdown with its
-pictures beside it.
+images beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from urbancross_mm.utils.files import check_outputs  # noqa: E402
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('data', nargs='+', help='folder of a data set, or annotation files')
+    parser.add_argument('data', nargs='+', help='folder of a dataset, or annotation files')
     parser.add_argument('--out', required=True, help='file to write, .html or .md')
     parser.add_argument('--format', choices=['html', 'md'], help='default: as --out says')
     parser.add_argument(
@@ -32,27 +32,27 @@ def parse_args() -> argparse.Namespace:
         help='folder with images/ and segments/, for annotation '
         'files (default: the folder above theirs)',
     )
-    parser.add_argument('--images', default='images', help='folder of pictures below it')
+    parser.add_argument('--images', default='images', help='folder of images below it')
     parser.add_argument(
         '--manifest',
         help='records of the curation (default: manifest/ in the '
         'folder of the data, if it is there)',
     )
     parser.add_argument(
-        '--samples', type=int, default=6, help='pictures of each split to show (%(default)s)'
+        '--samples', type=int, default=6, help='images of each split to show (%(default)s)'
     )
     parser.add_argument('--seed', type=int, default=0, help='of their choice (%(default)s)')
     parser.add_argument(
         '--distance',
         type=int,
         default=2,
-        help='bits of a 64-bit difference hash that may differ between pictures '
+        help='bits of a 64-bit difference hash that may differ between images '
         'that look alike (%(default)s)',
     )
     parser.add_argument(
         '--no-pixels',
         action='store_true',
-        help='do not decode every picture: quick, but repeated pictures are not found',
+        help='do not decode every image: quick, but repeated images are not found',
     )
     parser.add_argument('--workers', type=int, default=2, help='threads that decode')
     return parser.parse_args()
@@ -88,7 +88,7 @@ def main() -> None:
         args.distance,
     )
     written = write_card(card, args.out, args.format)
-    more = f' and {len(written) - 1} pictures beside it' if len(written) > 1 else ''
+    more = f' and {len(written) - 1} images beside it' if len(written) > 1 else ''
     print(f'{len(paths)} annotation files of {card.title} are described in {written[0]}{more}')
 
 

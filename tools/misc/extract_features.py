@@ -1,6 +1,6 @@
-"""Run the encoders of a recipe once: ``python tools/misc/extract_features.py CONFIG --out FILE``.
+"""Run the encoders of a config once: ``python tools/misc/extract_features.py CONFIG --out FILE``.
 
-Writes what they see in every picture and every distinct caption, before their projection, so that
+Writes what they see in every image and every distinct caption, before their projection, so that
 heads on frozen encoders train in seconds (``LoadFeatures``, ``FeatureTokenizer``; for example
 configs/baselines/linear_ucm.py).
 """
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint',
         nargs='?',
-        help='checkpoint file or work directory of the recipe (default: the '
+        help='checkpoint file or work directory of the config (default: the '
         'pretrained weights that it names)',
     )
     parser.add_argument('--out', required=True, help='the .npz file to write')
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     parser.add_argument('--batch-size', type=int, default=32, help='(%(default)s)')
     parser.add_argument(
-        '--num-workers', type=int, default=0, help='processes that read pictures (%(default)s)'
+        '--num-workers', type=int, default=0, help='processes that read images (%(default)s)'
     )
     args = parser.parse_args()
     if not args.out.endswith('.npz'):
@@ -67,7 +67,7 @@ def main() -> None:
         cfg, args.out, weights, args.device, args.batch_size, args.num_workers
     )
     print(
-        f'{counts["images"]} pictures ({counts["image_width"]} wide) and {counts["texts"]} '
+        f'{counts["images"]} images ({counts["image_width"]} wide) and {counts["texts"]} '
         f'captions ({counts["text_width"]} wide) are in {args.out}'
     )
 

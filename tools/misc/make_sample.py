@@ -19,11 +19,11 @@ def parse_args() -> argparse.Namespace:
         '--images',
         type=int,
         default=None,
-        help='pictures of every set (400 a country, 250 a precomp set)',
+        help='images of every set (400 a country, 250 a precomp set)',
     )
     parser.add_argument('--seed', type=int, default=0, help='same seed, same bytes (%(default)s)')
     parser.add_argument(
-        '--image-size', type=int, default=128, help='picture width in pixels (%(default)s)'
+        '--image-size', type=int, default=128, help='image width in pixels (%(default)s)'
     )
     parser.add_argument('--workers', type=int, default=None, help='processes (one a core)')
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Print a recipe with everything it inherits: ``python tools/misc/print_config.py CONFIG``."""
+"""Print a config with everything it inherits: ``python tools/misc/print_config.py CONFIG``."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Check converted data before training on it.
 
 ``python tools/misc/verify_dataset.py data/ucm/annotations/ucm_{train,val,test}.json --data-root
-data/ucm`` decodes every picture once and reports missing or unreadable pictures, empty captions,
-ids used twice, pictures or captions that splits share (exact and perceptual hash), segment files
-and class maps of another size than their picture, and counts. The exit code is 1 after an error.
+data/ucm`` decodes every image once and reports missing or unreadable images, empty captions,
+ids used twice, images or captions that splits share (exact and perceptual hash), segment files
+and class maps of another size than their image, and counts. The exit code is 1 after an error.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 def main() -> int:
     """Verify."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('annotations', nargs='+', help='annotation files of one data set')
+    parser.add_argument('annotations', nargs='+', help='annotation files of one dataset')
     parser.add_argument('--data-root', required=True, help='folder with images/ and segments/')
-    parser.add_argument('--images', default='images', help='folder of pictures below --data-root')
+    parser.add_argument('--images', default='images', help='folder of images below --data-root')
     parser.add_argument(
         '--distance',
         type=int,
         default=2,
-        help='bits of a 64-bit difference hash that may differ between pictures that look alike',
+        help='bits of a 64-bit difference hash that may differ between images that look alike',
     )
     parser.add_argument('--examples', type=int, default=5, help='examples of each finding')
     parser.add_argument('--workers', type=int, default=2, help='threads that decode')

@@ -1,4 +1,4 @@
-"""Look at training samples: picture, masks, segments, captions and domain on one sheet each.
+"""Look at training samples: image, masks, segments, captions and domain on one sheet each.
 
 ``python tools/visualization/browse_dataset.py CONFIG --out sheets/`` draws what the pipeline
 gives the model, augmentation included.
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def draw_item(item: dict) -> np.ndarray:
-    """Draw one item of a data set, as packed for the model.
+    """Draw one item of a dataset, as packed for the model.
 
     Args:
         item (dict): ``inputs`` and ``data_samples`` from ``PackRetrievalInputs``.
@@ -55,7 +55,7 @@ def draw_item(item: dict) -> np.ndarray:
     if image.dim() != 3:
         raise ValueError(
             f'{sample.img_id} comes as features {tuple(image.shape)}, of which no '
-            'picture can be drawn: browse a recipe that loads images'
+            'image can be drawn: browse a config that loads images'
         )
     masks, segments = None, []
     if 'segment_bits' in inputs:

@@ -19,7 +19,7 @@ from urbancross_mm.inference.config import (
     test_pipeline_of,
 )
 from urbancross_mm.inference.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
-from urbancross_mm.inference.image_files import list_pictures, read_query
+from urbancross_mm.inference.image_files import list_images, read_query
 from urbancross_mm.toy.ensure import SAMPLE_ROOT, ensure_sample
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     'embed_test_set',
     'ensure_sample',
     'for_checkpoint',
-    'list_pictures',
+    'list_images',
     'load_config',
     'read_query',
     'resolve_checkpoint',

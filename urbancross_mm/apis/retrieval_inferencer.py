@@ -1,4 +1,4 @@
-"""Ask a folder of pictures: encode once, search many times."""
+"""Ask a folder of images: encode once, search many times."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from urbancross_mm.apis.runs import resolve_checkpoint
 from urbancross_mm.inference.config import for_checkpoint, load_config, model_of, test_pipeline_of
 from urbancross_mm.inference.gallery_update import Reuse, encode_files
 from urbancross_mm.inference.image_files import (
-    PictureFiles,
-    collate_pictures,
+    ImageFiles,
+    collate_images,
     find_images,
-    picture_record,
+    image_record,
 )
 from urbancross_mm.inference.image_metadata import join_metadata
 from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
@@ -36,7 +36,7 @@ from urbancross_mm.utils.weights import name_files
 
 
 class RetrievalInferencer:
-    """Search pictures by sentence or by picture with any retriever of this project.
+    """Search images by sentence or by image with any retriever of this project.
 
     ``build_index`` encodes a folder once into a :class:`Gallery`; ``search`` answers any number of
     queries from it. A gallery carries the fingerprint of weights and pipeline, and is refused by
@@ -44,12 +44,12 @@ class RetrievalInferencer:
     if one of them has changed.
 
     Args:
-        config (str | Path | Config): A recipe.
+        config (str | Path | Config): A config.
         weights (str | Path, optional): Its checkpoint, or a work directory; None keeps the weights
-            that the recipe builds (zero-shot). Defaults to None.
+            that the config builds (zero-shot). Defaults to None.
         device (str, optional): Defaults to the GPU if there is one.
-        batch_size (int): Pictures a forward pass. Defaults to 32.
-        num_workers (int): Processes that read pictures. Defaults to 0.
+        batch_size (int): Images a forward pass. Defaults to 32.
+        num_workers (int): Processes that read images. Defaults to 0.
         index (dict): The search index. Defaults to exact search in torch.
 
     Examples:
@@ -113,27 +113,27 @@ class RetrievalInferencer:
         progress: bool = True,
         gallery: Gallery | None = None,
     ) -> Gallery:
-        """Encode pictures, each once, and make them searchable.
+        """Encode images, each once, and make them searchable.
 
         Args:
             images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
             metadata (Mapping, optional): What a result shall also tell, such as ``lon``, ``lat``
                 and ``domain``, by the path below the folder (of listed paths: by the path as
-                listed); a bare file name does where one picture alone has it. Defaults to None:
+                listed); a bare file name does where one image alone has it. Defaults to None:
                 what the gallery has.
-            skip_bad (bool): Leave out pictures that cannot be read, and say how many, instead of
+            skip_bad (bool): Leave out images that cannot be read, and say how many, instead of
                 raising. Defaults to False.
             progress (bool): Show a progress bar. Defaults to True.
-            gallery (Gallery, optional): An earlier gallery of these pictures, also if their folder
+            gallery (Gallery, optional): An earlier gallery of these images, also if their folder
                 was moved: only what is new or has changed is encoded. Defaults to None.
 
         Returns:
             Gallery: Also kept for ``search``; ``gallery.save(path)`` writes it.
 
         Raises:
-            FileNotFoundError: If the folder does not exist or holds no picture.
-            ValueError: If a picture cannot be read and ``skip_bad`` is off, a key of the metadata
-                fits no picture or several, or the gallery was built with other weights or another
+            FileNotFoundError: If the folder does not exist or holds no image.
+            ValueError: If an image cannot be read and ``skip_bad`` is off, a key of the metadata
+                fits no image or several, or the gallery was built with other weights or another
                 pipeline.
         """
         found = find_images(images)
@@ -144,19 +144,19 @@ class RetrievalInferencer:
         for remark in filter(None, (found.remark, reuse.remark)):
             print(remark)
         loader = DataLoader(
-            PictureFiles([found.paths[place] for place in reuse.missing], self.pipeline, skip_bad),
+            ImageFiles([found.paths[place] for place in reuse.missing], self.pipeline, skip_bad),
             self.batch_size,
             num_workers=self.num_workers,
-            collate_fn=collate_pictures,
+            collate_fn=collate_images,
         )
         encoded = encode_files(
             loader, partial(self._encode, field='image_embeds'), reuse.missing, progress
         )
         left_out = len(reuse.missing) - len(encoded.places)
         if left_out == len(found.paths):
-            raise ValueError(f'none of the {len(found.paths)} pictures could be read')
+            raise ValueError(f'none of the {len(found.paths)} images could be read')
         if left_out:
-            print(f'{left_out} of {len(found.paths)} pictures could not be read and were left out')
+            print(f'{left_out} of {len(found.paths)} images could not be read and were left out')
         self._search_in(reuse.build(encoded, extra, self.fingerprint))
         return self.gallery
 
@@ -164,18 +164,18 @@ class RetrievalInferencer:
         """Search a gallery that was built earlier.
 
         Args:
-            gallery (Gallery): From ``build_index`` or ``Gallery.load``. Its pictures need not be
+            gallery (Gallery): From ``build_index`` or ``Gallery.load``. Its images need not be
                 there.
 
         Raises:
-            ValueError: If it was built with other weights or another pipeline, or a picture that
+            ValueError: If it was built with other weights or another pipeline, or an image that
                 is there is not the one that was encoded.
         """
         gallery.check_fingerprint(self.fingerprint)
         changed = gallery.changed_files()
         if changed:
             raise ValueError(
-                f'stale gallery: {len(changed)} of its {len(gallery)} pictures have '
+                f'stale gallery: {len(changed)} of its {len(gallery)} images have '
                 f'changed since, such as {changed[0]}; build_index(..., gallery=...) '
                 'encodes these again'
             )
@@ -204,7 +204,7 @@ class RetrievalInferencer:
         return self.model.encode_text(inputs['text']).float().cpu()
 
     def encode_images(self, images: Sequence[str | Path]) -> Tensor:
-        """Encode pictures.
+        """Encode images.
 
         Args:
             images (Sequence[str | Path]): Their paths.
@@ -213,9 +213,9 @@ class RetrievalInferencer:
             - output: ``(len(images), D)``, on the CPU.
 
         Returns:
-            Tensor: One row a picture.
+            Tensor: One row an image.
         """
-        batch = [self.pipeline(picture_record(str(path))) for path in images]
+        batch = [self.pipeline(image_record(str(path))) for path in images]
         return self._encode(pseudo_collate(batch), 'image_embeds')
 
     def search(
@@ -225,13 +225,13 @@ class RetrievalInferencer:
         topk: int = 10,
         where: Callable[[Mapping[str, Any]], bool] | None = None,
     ) -> list[dict[str, Any]]:
-        """Find the pictures closest to a query.
+        """Find the images closest to a query.
 
         Args:
             text (str, optional): A sentence. Defaults to None.
-            image (str | Path, optional): A picture. Exactly one of the two must be given.
+            image (str | Path, optional): An image. Exactly one of the two must be given.
             topk (int): Results at most. Defaults to 10.
-            where (Callable, optional): Keeps a picture by its metadata, for example
+            where (Callable, optional): Keeps an image by its metadata, for example
                 ``lambda record: record['domain'] == 'spain'``. Defaults to None.
 
         Returns:

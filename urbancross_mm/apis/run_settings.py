@@ -32,7 +32,7 @@ def check_settings(cfg: Config) -> None:
     """Look at every setting that a run reads itself; those of components are theirs to check.
 
     Args:
-        cfg (Config): A recipe.
+        cfg (Config): A config.
 
     Raises:
         ValueError: If one is of another kind, or of several that belong together one is missing.

@@ -113,7 +113,7 @@ def check_data(cfg: Config) -> None:
     """Look for the annotation files before a model is built or weights are downloaded.
 
     Args:
-        cfg (Config): A recipe.
+        cfg (Config): A config.
 
     Raises:
         FileNotFoundError: If one is missing; the sentence says where it was looked for and how to
@@ -155,7 +155,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume == 'auto':
         found = find_resumable(cfg.work_dir)
         cfg.resume = found is not None
-        # Without one, a recipe that starts from other weights still does.
+        # Without one, a config that starts from other weights still does.
         cfg.load_from = found or cfg.get('load_from')
         if found is None:
             print(f'no checkpoint in {cfg.work_dir} to resume from: training begins anew')
@@ -229,7 +229,7 @@ def use_bfloat16(cfg: Config, loop: str) -> None:
 
     Args:
         cfg (Config): Changed in place.
-        loop (str): ``val_cfg`` or ``test_cfg``; nothing happens if the recipe has none.
+        loop (str): ``val_cfg`` or ``test_cfg``; nothing happens if the config has none.
     """
     if cfg.get(loop) is not None:
         torch.set_autocast_dtype('cuda', torch.bfloat16)

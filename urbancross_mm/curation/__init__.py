@@ -1,4 +1,4 @@
-"""Making a data set from tiles: every stage, and their pipeline."""
+"""Making a dataset from tiles: every stage, and their pipeline."""
 
 from urbancross_mm.curation.captions.captioners import BaseCaptioner, TemplateCaptioner
 from urbancross_mm.curation.captions.scorers import BaseScorer, RetrieverScorer
@@ -13,13 +13,13 @@ from urbancross_mm.curation.core.records import (
     DROPPED,
     FAILED,
     KEPT,
+    ImageRecord,
     Manifest,
     Outcome,
-    Picture,
     Record,
 )
 from urbancross_mm.curation.core.report import Report
-from urbancross_mm.curation.core.stage import BaseStage, CollectionStage, PictureStage, Workplace
+from urbancross_mm.curation.core.stage import BaseStage, CollectionStage, ImageStage, Workplace
 from urbancross_mm.curation.segments.segmenters import (
     BaseSegmenter,
     ColorSegmenter,
@@ -55,8 +55,8 @@ __all__ = [
     'KEPT',
     'Manifest',
     'Outcome',
-    'Picture',
-    'PictureStage',
+    'ImageRecord',
+    'ImageStage',
     'Record',
     'RefineStage',
     'Report',

@@ -1,4 +1,4 @@
-"""Data sets, transforms and tokenizers.
+"""Datasets, transforms and tokenizers.
 
 The sample world and the converters are tools, not components: import them by name.
 """

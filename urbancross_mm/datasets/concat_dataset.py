@@ -1,4 +1,4 @@
-"""Several annotation files as one data set."""
+"""Several annotation files as one dataset."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
 
 
 def check_unique_ids(datasets: Iterable[Any]) -> None:
-    """Refuse data sets that give one ``img_id`` to different images.
+    """Refuse datasets that give one ``img_id`` to different images.
 
     Args:
-        datasets (Iterable): Data sets of one loader; wrappers and concatenations are looked into.
+        datasets (Iterable): Datasets of one loader; wrappers and concatenations are looked into.
 
     Raises:
         ValueError: If there is one; the sentence names the files.
@@ -51,7 +51,7 @@ def check_unique_ids(datasets: Iterable[Any]) -> None:
     for dataset in (part for one in datasets for part in _parts(one)):
         mine = {}
         for place in range(len(dataset)):
-            # Not the data set's own: that one may draw a caption.
+            # Not the dataset's own: that one may draw a caption.
             info = BaseDataset.get_data_info(dataset, place)
             if 'img_id' in info:
                 mine[info['img_id']] = info['img_path']
@@ -63,13 +63,13 @@ def check_unique_ids(datasets: Iterable[Any]) -> None:
         (img_id, (first, second)), *_ = clashes.items()
         raise ValueError(
             f'{len(clashes)} ids stand for different images, such as {img_id!r}: for '
-            f'{first}, and for {second}; give the data sets ids of their own (the '
+            f'{first}, and for {second}; give the datasets ids of their own (the '
             'converters put --name before them)'
         )
 
 
 def _parts(dataset: Any) -> Iterator[BaseDataset]:
-    """Data sets with annotations, inside wrappers."""
+    """Datasets with annotations, inside wrappers."""
     inner = getattr(dataset, 'datasets', None)
     for part in inner or [getattr(dataset, 'dataset', None)]:
         if part is not None:

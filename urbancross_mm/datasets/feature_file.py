@@ -1,4 +1,4 @@
-"""Features that frozen encoders gave once: one ``.npz`` file for the pictures and sentences."""
+"""Features that frozen encoders gave once: one ``.npz`` file for the images and sentences."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_SHRUNK = 20
 
 
 class FeatureFile:
-    """One vector a picture and one a sentence, by ``img_id`` and by the sentence itself.
+    """One vector an image and one a sentence, by ``img_id`` and by the sentence itself.
 
     Args:
         path (str): A file of :func:`write_features`.
@@ -54,7 +54,7 @@ class FeatureFile:
         self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
 
     def image(self, img_id: str) -> np.ndarray:
-        """Features of a picture.
+        """Features of an image.
 
         Args:
             img_id (str): Its id.
@@ -66,18 +66,18 @@ class FeatureFile:
             np.ndarray: A copy.
 
         Raises:
-            ValueError: If the file does not hold the picture.
+            ValueError: If the file does not hold the image.
         """
         row = self._image_rows.get(img_id)
         if row is None:
             raise ValueError(
-                f'no features of the picture {img_id!r} among the '
+                f'no features of the image {img_id!r} among the '
                 f'{len(self._image_rows)} of {self.path}: {_advice(self.path)}'
             )
         return self.image_feats[row].copy()
 
     def check_image(self, img_id: str, path: str) -> None:
-        """Refuse features of a picture that has been replaced since, once a process.
+        """Refuse features of an image that has been replaced since, once a process.
 
         Args:
             img_id (str): Its id.
@@ -92,7 +92,7 @@ class FeatureFile:
         stamp = self._stamps[self._image_rows[img_id]]
         if os.path.isfile(path) and stamp.renewed(path) is None:
             raise ValueError(
-                f'the picture {path} is not the one whose features {self.path} holds '
+                f'the image {path} is not the one whose features {self.path} holds '
                 f'as {img_id!r}: {_advice(self.path)} --force'
             )
         self._checked.add(one)
@@ -177,7 +177,7 @@ def write_features(
         ValueError: If names and rows differ in number, a name stands twice, or a value is not
             finite.
     """
-    for what, names, feats in (('pictures', image_ids, image_feats), ('texts', texts, text_feats)):
+    for what, names, feats in (('images', image_ids, image_feats), ('texts', texts, text_feats)):
         if feats.ndim != 2 or len(names) != len(feats) or len(set(names)) != len(names):
             raise ValueError(
                 f'{len(set(names))} distinct of {len(names)} {what} for features of '
@@ -186,7 +186,7 @@ def write_features(
         if not np.isfinite(feats).all():
             raise ValueError(f'the features of the {what} are not all finite')
     if len(image_stamps) not in (0, len(image_ids)):
-        raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} pictures')
+        raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} images')
     stamps = {STAMPS: np.array(image_stamps, dtype=np.str_)} if image_stamps else {}
     buffer = io.BytesIO()
     np.savez(
@@ -227,7 +227,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
     ):
         raise ValueError(
             f'{path} has {STAMPS} of shape {content[STAMPS].shape} for '
-            f'{len(content["image_ids"])} pictures'
+            f'{len(content["image_ids"])} images'
         )
     return content
 

@@ -15,7 +15,7 @@ from urbancross_mm.registry import TOKENIZERS
 class FeatureTokenizer:
     """Look sentences up in a file of features; stands where a tokenizer does.
 
-    It knows the captions of its data set to the letter and no other sentence, so a model behind
+    It knows the captions of its dataset to the letter and no other sentence, so a model behind
     it trains and tests but answers no free queries.
 
     Args:

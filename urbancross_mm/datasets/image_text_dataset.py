@@ -1,4 +1,4 @@
-"""Pictures with captions, one annotation file for every published data set."""
+"""Images with captions, one annotation file for every published dataset."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ OPTIONAL_KEYS = ('label', 'lon', 'lat', 'geo_tags')
 
 @DATASETS.register_module()
 class ImageTextDataset(BaseDataset):
-    """Satellite pictures and their captions.
+    """Satellite images and their captions.
 
     An item, before the pipeline, is a dict with ``img_id, img_path, domain, captions,
-    caption_ids, caption_text_ids`` (all captions of the picture), ``texts, text_ids`` (what is
+    caption_ids, caption_text_ids`` (all captions of the image), ``texts, text_ids`` (what is
     encoded with this item), ``sample_idx`` and, where known, ``label, lon, lat, geo_tags,
     segments_path, segment_dir, seg_map_path``.
 
     ``captions`` decides what an item is:
 
-    - ``'each'``: a caption with its picture. An epoch sees every caption.
-    - ``'sample'``: a picture with one of its captions, drawn anew at every load with numpy's
+    - ``'each'``: a caption with its image. An epoch sees every caption.
+    - ``'sample'``: an image with one of its captions, drawn anew at every load with numpy's
       global generator (which mmengine seeds in every worker).
-    - ``'all'``: a picture with all its captions, for validation and test. ``texts`` holds only
-      the captions that no earlier item has, so a loop over the data set encodes every picture
+    - ``'all'``: an image with all its captions, for validation and test. ``texts`` holds only
+      the captions that no earlier item has, so a loop over the dataset encodes every image
       and every distinct caption exactly once; it may be empty. An image without captions is a
       distractor: it is searched, and is no query. This is decided after ``indices``
       and ``get_subset``, and within a ``ConcatDataset`` for each member (a caption that two
       members share is encoded twice, to the same id).
 
-    ``skip_bad=True`` decodes every picture once when the annotations are loaded, leaves out those
+    ``skip_bad=True`` decodes every image once when the annotations are loaded, leaves out those
     that fail (before ``indices``, so alike on every rank and after a resume), logs their number
     and lists them in ``skipped``. In a gallery (``test_mode`` or 'all') the warning says that it
     shrinks. A transform that returns None is an error, except in training with ``skip_bad``: there
@@ -57,30 +57,30 @@ class ImageTextDataset(BaseDataset):
 
     Args:
         ann_file (str): Annotation file of schema 1 (JSON or Parquet), relative to ``data_root``.
-        data_root (str): Folder of the data set. Defaults to ''.
+        data_root (str): Folder of the dataset. Defaults to ''.
         data_prefix (dict | None): Folders below ``data_root`` by field, over the defaults
             ``dict(img_path='images', segments='segments', seg_map_path='seg_maps')``. With the
             additional key ``segment_dir`` (published layout: ``'image_segments'``) an item gets
-            ``segment_dir``, the folder of its segment pictures. Defaults to None.
+            ``segment_dir``, the folder of its segment images. Defaults to None.
         captions (str): 'each', 'sample' or 'all'. Defaults to 'each'.
         domain (str | None): Overrides the domain of every item. Defaults to None.
-        skip_bad (bool): Leave out unreadable pictures instead of failing. Defaults to False.
+        skip_bad (bool): Leave out unreadable images instead of failing. Defaults to False.
         pipeline (Sequence): Transforms or their configs. Defaults to ().
         **kwargs: Of :class:`mmengine.dataset.BaseDataset` (``indices``, ``lazy_init``,
             ``serialize_data``, ``test_mode``, ``metainfo``, ...).
 
     Raises:
-        FileNotFoundError: If the annotation file or the folder of pictures is not there.
+        FileNotFoundError: If the annotation file or the folder of images is not there.
         ValueError: If the annotation file is wrong (see :func:`load_annotations`).
 
     Note:
         ``ConcatDataset`` compares the metainfo of its members; give it
         ``ignore_keys=['dataset', 'domain', 'split']``. ``KFoldDataset`` divides items: use it
-        with 'sample' and 'all', whose items are pictures. With 'each' the captions of one picture
+        with 'sample' and 'all', whose items are images. With 'each' the captions of one image
         could fall into two folds, which is refused.
     """
 
-    # Whether a picture without captions is an error.
+    # Whether an image without captions is an error.
     captions_required = True
 
     def __init__(
@@ -118,13 +118,13 @@ class ImageTextDataset(BaseDataset):
             self._warn_without_segments()
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Read and check the annotation file and the folder of pictures."""
+        """Read and check the annotation file and the folder of images."""
         # A gallery may hold distractors; a training item is a caption.
         required = self.captions_required and self.captions != 'all'
         metainfo, raw_items = load_annotations(self.ann_file, required)
         folder = self.data_prefix['img_path']
         if not Path(folder).is_dir():
-            raise FileNotFoundError(missing_data_message('folder of pictures', folder))
+            raise FileNotFoundError(missing_data_message('folder of images', folder))
         self.provenance = {k: v for k, v in metainfo.items() if k not in META_KEYS}
         if self.domain is not None:
             self._metainfo['domain'] = self.domain
@@ -155,12 +155,12 @@ class ImageTextDataset(BaseDataset):
         return [dict(info, caption_index=k) for k in range(len(captions))]
 
     def filter_data(self) -> list[dict[str, Any]]:
-        """Leave out unreadable pictures if ``skip_bad``, and refuse to be empty."""
+        """Leave out unreadable images if ``skip_bad``, and refuse to be empty."""
         items = self._readable(self.data_list) if self.skip_bad else self.data_list
         if not items:
             raise ValueError(
                 f'{self.ann_file} leaves no item to load '
-                f'({len(self.skipped)} unreadable pictures skipped)'
+                f'({len(self.skipped)} unreadable images skipped)'
             )
         self._warn_of_cut_captions(items)
         return items
@@ -224,7 +224,7 @@ class ImageTextDataset(BaseDataset):
         if without:
             print_log(
                 f'LoadSegments: {without} of {len(places)} items of {self.ann_file} name no '
-                'segment file, so the whole picture is their segment; tools/dataset_converters/'
+                'segment file, so the whole image is their segment; tools/dataset_converters/'
                 'segment_folders.py and classical_segments.py make the files and, with '
                 '--annotations, name them',
                 'current',
@@ -271,7 +271,7 @@ class ImageTextDataset(BaseDataset):
         self._owned_start = np.array(starts, dtype=np.int64)
 
     def _check_whole(self, indices: Sequence[int] | int) -> None:
-        """Refuse a subset, such as a fold, that tears the captions of one picture apart."""
+        """Refuse a subset, such as a fold, that tears the captions of one image apart."""
         if self.captions != 'each' or isinstance(indices, int):
             return
         infos = [super(ImageTextDataset, self).get_data_info(idx) for idx in indices]
@@ -281,7 +281,7 @@ class ImageTextDataset(BaseDataset):
             if count < whole:
                 raise ValueError(
                     f'the subset takes {count} of {whole} captions of {info["img_id"]}, so folds '
-                    "would share pictures: use captions='sample', whose items are pictures"
+                    "would share images: use captions='sample', whose items are images"
                 )
 
     def _readable(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -290,9 +290,9 @@ class ImageTextDataset(BaseDataset):
         if self.skipped:
             shown = '; '.join(str(problems[path]) for path in self.skipped[:3])
             size = len(problems) - len(self.skipped)
-            gallery = f': the gallery shrinks to {size} pictures, its recall is not comparable'
+            gallery = f': the gallery shrinks to {size} images, its recall is not comparable'
             print_log(
-                f'skip_bad: {len(self.skipped)} of {len(problems)} pictures of {self.ann_file} '
+                f'skip_bad: {len(self.skipped)} of {len(problems)} images of {self.ann_file} '
                 f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}',
                 'current',
                 logging.WARNING,

@@ -1,4 +1,4 @@
-"""Seeded splits by picture."""
+"""Seeded splits by image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def random_split(
     """
     sizes = {split: round(part * len(names)) for split, part in fractions.items()}
     if sum(sizes.values()) >= len(names):
-        raise ValueError(f'{len(names)} pictures are too few for the split {dict(fractions)}')
+        raise ValueError(f'{len(names)} images are too few for the split {dict(fractions)}')
     shuffled = np.random.default_rng(seed).permutation(sorted(names)).tolist()
     splits, start = {}, 0
     for split, size in sizes.items():
@@ -79,10 +79,10 @@ def country_split(names: Sequence[str], seed: int) -> dict[str, list[str]]:
 
     20 % test, 10 % val, the rest train; ``finetune`` and ``finetune_val`` (20 % and 10 % of all)
     are drawn from the part that is not test. The published splitter shuffles twice, so a fifth of
-    its test pictures is also fine-tuned on.
+    its test images is also fine-tuned on.
 
     Args:
-        names (Sequence[str]): Distinct picture names.
+        names (Sequence[str]): Distinct image names.
         seed (int): Of the shuffles.
 
     Returns:
@@ -98,7 +98,7 @@ def country_split(names: Sequence[str], seed: int) -> dict[str, list[str]]:
 def with_twins(
     splits: Mapping[str, Sequence[str]], twins: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Let repetitions of a picture follow it.
+    """Let repetitions of an image follow it.
 
     Args:
         splits (Mapping): Drawn from names that are no repetition.

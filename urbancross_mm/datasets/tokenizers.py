@@ -98,7 +98,7 @@ class OpenCLIPTokenizer(BaseTokenizer):
 
     Args:
         model_name (str): A name of open_clip, ``'local-dir:<folder>'`` or
-            ``'hf-hub:<organisation>/<name>'``. Defaults to 'ViT-B-16'.
+            ``'hf-hub:<organization>/<name>'``. Defaults to 'ViT-B-16'.
         context_length (int | None): L. Defaults to None: that of the model, 77 for CLIP.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The unlabelled target of an adaptation: pictures, and sentences that do not belong to them."""
+"""The unlabeled target of an adaptation: images, and sentences that do not belong to them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from urbancross_mm.utils.text_files import read_lines
 
 @DATASETS.register_module()
 class UnpairedDataset(ImageTextDataset):
-    """Pictures of a domain, each with a sentence drawn at random from the sentences of the domain.
+    """Images of a domain, each with a sentence drawn at random from the sentences of the domain.
 
-    An item is a picture; an epoch sees each once. Nothing of it tells which sentences were written
-    for that picture: the pool is sorted, a draw depends on the seed alone, and ``captions`` and
+    An item is an image; an epoch sees each once. Nothing of it tells which sentences were written
+    for that image: the pool is sorted, a draw depends on the seed alone, and ``captions`` and
     all ids of captions are empty. So no loss, however wrong, can learn from a target pair.
 
-    The pool holds every sentence as often as the data set has it.
+    The pool holds every sentence as often as the dataset has it.
 
     Args:
-        ann_file (str): Annotation file; its pictures need no captions if there is a text file.
+        ann_file (str): Annotation file; its images need no captions if there is a text file.
         text_file (str | None): A text file with one sentence a line, relative to ``data_root``,
             in place of the captions of the annotation file. Defaults to None.
         **kwargs: Of :class:`ImageTextDataset`, but for ``captions``.
 
     Raises:
-        FileNotFoundError: If a file or the folder of pictures is missing.
+        FileNotFoundError: If a file or the folder of images is missing.
         ValueError: If there is no sentence at all, or the annotation file is wrong.
     """
 
@@ -47,12 +47,12 @@ class UnpairedDataset(ImageTextDataset):
         super().__init__(ann_file, data_root, captions='sample', **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Read the annotations and part the pictures from the sentences."""
+        """Read the annotations and part the images from the sentences."""
         items = super().load_data_list()
         found = [caption for item in items for caption in item['captions']]
         for item in items:
             item.update(captions=[], caption_ids=[])
-        # Sorted, because the order of the captions in the file is that of the pictures.
+        # Sorted, because the order of the captions in the file is that of the images.
         self.pool = sorted(self._read_text_file() if self.text_file else found)
         if not self.pool:
             raise ValueError(
@@ -62,14 +62,14 @@ class UnpairedDataset(ImageTextDataset):
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """A picture and a sentence drawn with numpy's global generator; in ``test_mode`` the
-        sentences are dealt out, so that a loop over the data set encodes each of them.
+        """An image and a sentence drawn with numpy's global generator; in ``test_mode`` the
+        sentences are dealt out, so that a loop over the dataset encodes each of them.
 
         Args:
-            idx (int): Index of the picture.
+            idx (int): Index of the image.
 
         Returns:
-            dict: As :meth:`ImageTextDataset.get_data_info`, without any caption of the picture.
+            dict: As :meth:`ImageTextDataset.get_data_info`, without any caption of the image.
         """
         info = BaseDataset.get_data_info(self, idx)
         texts = (

@@ -2,7 +2,7 @@
 
 from urbancross_mm.experiments.job import run_job, select_checkpoint
 from urbancross_mm.experiments.matrix import run_matrix
-from urbancross_mm.experiments.methods import Recipe, parse_methods, parse_options
+from urbancross_mm.experiments.methods import Template, parse_methods, parse_options
 from urbancross_mm.experiments.plan import IN_TARGET, SOURCE_ONLY, Job, MatrixSpec, plan
 from urbancross_mm.experiments.pool import run_jobs
 from urbancross_mm.experiments.records import JobFolder
@@ -14,7 +14,7 @@ __all__ = [
     'Job',
     'JobFolder',
     'MatrixSpec',
-    'Recipe',
+    'Template',
     'Results',
     'SOURCE_ONLY',
     'parse_methods',

@@ -87,7 +87,8 @@ def _test(folder: JobFolder, out: str) -> None:
     metrics = build_runner(cfg).test()
     if 'retrieval/mR' not in metrics:
         raise ValueError(
-            f'the test of {job.recipe} gives no retrieval/mR, but {", ".join(metrics) or "nothing"}'
+            f'the test of {job.config_path} gives no retrieval/mR, but '
+            f'{", ".join(metrics) or "nothing"}'
         )
     folder.finish(metrics, checkpoint, time.monotonic() - began)
 
@@ -135,7 +136,7 @@ def select_checkpoint(folder: Path, select: str) -> str:
     metrics = sorted({file.stem.rpartition('_')[0].rpartition('_')[0] for file in files})
     if not files:
         raise FileNotFoundError(
-            f"no checkpoint best_{key}*.pth in {folder}: does the recipe's "
+            f"no checkpoint best_{key}*.pth in {folder}: does the config's "
             'checkpoint hook save the best by that metric?'
         )
     if len(metrics) > 1:
@@ -146,8 +147,8 @@ def select_checkpoint(folder: Path, select: str) -> str:
 
 
 def _config(job: Job) -> Config:
-    """The recipe, as if it had just been read from its file."""
-    cfg = Config(deepcopy(dict(job.config)), filename=job.recipe)
+    """The config, as if it had just been read from its file."""
+    cfg = Config(deepcopy(dict(job.config)), filename=job.config_path)
     if cfg.get('custom_imports'):
         import_modules_from_strings(**cfg.custom_imports)
     return cfg

@@ -73,5 +73,5 @@ def check_all_data(jobs: Sequence[Job]) -> None:
     Raises:
         FileNotFoundError: If one is missing.
     """
-    for recipe in {job.recipe + job.target: job for job in jobs}.values():
-        check_data(Config(dict(recipe.config)))
+    for job in {job.config_path + job.target: job for job in jobs}.values():
+        check_data(Config(dict(job.config)))

@@ -14,7 +14,7 @@ _METHOD_NAME = re.compile(r'[A-Za-z0-9][\w.+-]*')
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Template:
     """A config for every domain or direction.
 
     Args:
@@ -87,7 +87,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[str, Recipe]:
+def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[str, Template]:
     """Read ``NAME=TEMPLATE;KEY=VALUE;...``.
 
     Args:
@@ -95,14 +95,14 @@ def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[s
         options (Sequence[str]): ``KEY=VALUE`` for every method; its own win. Defaults to ().
 
     Returns:
-        dict[str, Recipe]: By name, in order.
+        dict[str, Template]: By name, in order.
 
     Raises:
         ValueError: If an entry has another form, a name stands twice, or options have no method.
     """
     if options and not methods:
         raise ValueError(f'options for methods, and no method: {", ".join(options)}')
-    recipes: dict[str, Recipe] = {}
+    templates: dict[str, Template] = {}
     for entry in methods:
         name, _, rest = entry.partition('=')
         template, *own = rest.split(';')
@@ -111,8 +111,8 @@ def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[s
                 'a method is NAME=CONFIG or NAME=CONFIG;KEY=VALUE;..., the name of '
                 f'letters, digits and . _ + -, got {entry!r}'
             )
-        if name in recipes:
+        if name in templates:
             raise ValueError(f'the method {name!r} stands twice')
-        recipes[name] = Recipe(template, (*options, *filter(None, own)))
-        parse_options(recipes[name].options)
-    return recipes
+        templates[name] = Template(template, (*options, *filter(None, own)))
+        parse_options(templates[name].options)
+    return templates

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from urbancross_mm.apis.runs import resolve_checkpoint
-from urbancross_mm.experiments.methods import Recipe, fill, parse_options
+from urbancross_mm.experiments.methods import Template, fill, parse_options
 from urbancross_mm.experiments.testing_data import check_same_test_set, with_test_set_of
 from urbancross_mm.inference.config import load_config
 
@@ -27,10 +27,11 @@ class MatrixSpec:
 
     Args:
         domains (tuple[str, ...]): At least two.
-        source (Recipe): Trains and tests a model on ``{source}``.
-        methods (Mapping[str, Recipe]): Adapt it from ``{source}`` to ``{target}``. Defaults to {}.
+        source (Template): Trains and tests a model on ``{source}``.
+        methods (Mapping[str, Template]): Adapt it from ``{source}`` to ``{target}``.
+            Defaults to {}.
         seeds (tuple[int, ...]): Defaults to (0,).
-        sample (bool): Lay the sample overlay over every recipe. Defaults to False.
+        sample (bool): Lay the sample overlay over every template. Defaults to False.
         source_checkpoint (str, optional): Template of the source models' files or work
             directories, which then are not trained. Defaults to None.
         select (str): Which adapted checkpoint is tested: ``'last'`` looks at no pair of the
@@ -42,8 +43,8 @@ class MatrixSpec:
     """
 
     domains: tuple[str, ...]
-    source: Recipe
-    methods: Mapping[str, Recipe] = field(default_factory=dict)
+    source: Template
+    methods: Mapping[str, Template] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     sample: bool = False
     source_checkpoint: str | None = None
@@ -61,14 +62,14 @@ class MatrixSpec:
             raise ValueError(f'seeds must be different numbers, at least one, got {self.seeds}')
         if not _SELECT.fullmatch(self.select):
             raise ValueError(f"select must be 'last', 'best' or a metric key, got {self.select!r}")
-        for name, recipe in self.methods.items():
+        for name, template in self.methods.items():
             if name in _RESERVED:
                 raise ValueError(f'{name!r} is a name of the report; call the method otherwise')
             for part in ('{source}', '{target}'):
-                if part not in recipe.template:
+                if part not in template.template:
                     raise ValueError(
                         f'the config of method {name!r} needs {part} in its name, '
-                        f'got {recipe.template!r}'
+                        f'got {template.template!r}'
                     )
 
     @property
@@ -86,7 +87,7 @@ class Job:
         source (str): Domain of the source model.
         target (str): Domain of the test.
         seed (int): Of the training.
-        recipe (str): Path of the config.
+        config_path (str): Path of the config.
         config (Mapping): All of it, options merged; work directory and ``start`` come later.
         trains (bool): Whether a model is trained; else ``start`` is tested.
         start (str, optional): The source model: a job's name, a file or a work directory.
@@ -98,7 +99,7 @@ class Job:
     source: str
     target: str
     seed: int
-    recipe: str
+    config_path: str
     config: Mapping[str, Any]
     trains: bool = True
     start: str | None = None
@@ -141,7 +142,7 @@ def plan(spec: MatrixSpec) -> list[Job]:
 
     Raises:
         FileNotFoundError: If a config or a source checkpoint does not exist.
-        ValueError: If a config is wrong, a method tests on other data than the source recipe of
+        ValueError: If a config is wrong, a method tests on other data than the source config of
             its target, or two jobs would share a name.
     """
     planner = _Planner(spec)
@@ -167,9 +168,9 @@ class _Planner:
         yield from sources.values()
         for source, target in self.spec.directions:
             yield self._transfer(sources[source], sources[target])
-        for method, recipe in self.spec.methods.items():
+        for method, template in self.spec.methods.items():
             for source, target in self.spec.directions:
-                yield self._adapt(method, recipe, sources[source], sources[target])
+                yield self._adapt(method, template, sources[source], sources[target])
 
     def _source(self, domain: str, seed: int) -> Job:
         path, config = self._config(self.spec.source, seed, source=domain)
@@ -196,22 +197,22 @@ class _Planner:
             source.source,
             target.target,
             source.seed,
-            source.recipe,
+            source.config_path,
             config,
             trains=False,
             **_start_of(source),
         )
 
-    def _adapt(self, method: str, recipe: Recipe, source: Job, target: Job) -> Job:
+    def _adapt(self, method: str, template: Template, source: Job, target: Job) -> Job:
         names = dict(source=source.source, target=target.target)
-        path, config = self._config(recipe, source.seed, **names)
-        check_same_test_set(path, config, target.recipe, target.config)
+        path, config = self._config(template, source.seed, **names)
+        check_same_test_set(path, config, target.config_path, target.config)
         return Job(
-            method, **names, seed=source.seed, recipe=path, config=config, **_start_of(source)
+            method, **names, seed=source.seed, config_path=path, config=config, **_start_of(source)
         )
 
-    def _config(self, recipe: Recipe, seed: int, **names: str) -> tuple[str, dict[str, Any]]:
-        path, options = recipe.at(**names, seed=seed)
+    def _config(self, template: Template, seed: int, **names: str) -> tuple[str, dict[str, Any]]:
+        path, options = template.at(**names, seed=seed)
         config = dict(self._read(path, options))
         config['randomness'] = dict(config.get('randomness') or {}, seed=seed)
         for key in ('work_dir', 'start'):

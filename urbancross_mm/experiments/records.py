@@ -119,7 +119,7 @@ class JobFolder:
                         source=job.source,
                         target=job.target,
                         seed=job.seed,
-                        recipe=job.recipe,
+                        config=job.config_path,
                         hash=job.fingerprint,
                         versions=dict(
                             urbancross_mm=__version__,

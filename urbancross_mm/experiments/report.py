@@ -166,8 +166,7 @@ def _footer(results: Results, command: str, seconds: float) -> str:
     runs = results.runs
     counts = runs.status.value_counts()
     sizes = ', '.join(
-        f'{target} {int(rows.num_images.iloc[0])} pictures and {int(rows.num_texts.iloc[0])} '
-        'captions'
+        f'{target} {int(rows.num_images.iloc[0])} images and {int(rows.num_texts.iloc[0])} captions'
         for target, rows in runs[runs.status == 'done'].groupby('target', sort=False)
     )
     resumed = int(runs.resumed.sum())

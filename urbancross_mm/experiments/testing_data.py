@@ -21,11 +21,11 @@ def with_test_set_of(source: Mapping[str, Any], target: Mapping[str, Any]) -> di
     Features that were computed beforehand are data, though, looked up in the target's file.
 
     Args:
-        source (Mapping): The recipe of the model.
-        target (Mapping): The recipe of the data.
+        source (Mapping): The config of the model.
+        target (Mapping): The config of the data.
 
     Returns:
-        dict[str, Any]: The source's recipe with another test set; the arguments are left alone.
+        dict[str, Any]: The source's config with another test set; the arguments are left alone.
     """
     own = next(nested_dicts(source.get('test_dataloader'), 'TokenizeText'), None)
     config = dict(source)
@@ -45,9 +45,9 @@ def check_same_test_set(
     """Refuse to compare numbers of different test data.
 
     Args:
-        path (str): Adaptation recipe.
+        path (str): Adaptation config.
         config (Mapping): Its content.
-        target_path (str): Source recipe of its target domain.
+        target_path (str): Source config of its target domain.
         target (Mapping): Its content.
 
     Raises:
@@ -69,10 +69,10 @@ def files_of_test(config: Mapping[str, Any]) -> list[str]:
     """Name the data that a config tests on.
 
     Args:
-        config (Mapping): A recipe.
+        config (Mapping): A config.
 
     Returns:
-        list[str]: The annotation file of each data set, and which of its items are used.
+        list[str]: The annotation file of each dataset, and which of its items are used.
     """
     files = []
     for node in nested_dicts(config.get('test_dataloader')):

@@ -20,16 +20,16 @@ def positive_mask(
     image_caption_ids: Tensor | None = None,
     text_ids: Tensor | None = None,
 ) -> Tensor:
-    """Say which texts of a batch are right for which pictures.
+    """Say which texts of a batch are right for which images.
 
-    A text is right for a picture that it was written for and, if the caption ids are given, for
-    any picture that carries the same sentence: equal captions are no negatives.
+    A text is right for an image that it was written for and, if the caption ids are given, for
+    any image that carries the same sentence: equal captions are no negatives.
 
     Args:
-        image_keys (Tensor): ``stable_id`` of every picture.
-        text_image_keys (Tensor): ``stable_id`` of the picture that each text comes from.
-        image_caption_ids (Tensor | None): ``stable_id`` of every caption of every picture, padded
-            with -1. Defaults to None (pairs by picture alone).
+        image_keys (Tensor): ``stable_id`` of every image.
+        text_image_keys (Tensor): ``stable_id`` of the image that each text comes from.
+        image_caption_ids (Tensor | None): ``stable_id`` of every caption of every image, padded
+            with -1. Defaults to None (pairs by image alone).
         text_ids (Tensor | None): ``stable_id`` of each text. Defaults to None.
 
     Shape:
@@ -37,7 +37,7 @@ def positive_mask(
           image_caption_ids: ``(N, C)``; output: ``(N, M)``.
 
     Returns:
-        Tensor: bool, true where text j is right for picture i.
+        Tensor: bool, true where text j is right for image i.
 
     Raises:
         ValueError: If only one of the two caption arguments is given.
@@ -62,7 +62,7 @@ def pairwise_ranking(
     """Hinge loss of every negative against the pair on the diagonal, in both directions.
 
     Args:
-        scores (Tensor): Similarity of picture i and text i' in row i, column i'.
+        scores (Tensor): Similarity of image i and text i' in row i, column i'.
         margin (float): Cosine by which a pair must beat a negative. Defaults to 0.2.
         negatives (str): ``'all'`` sums over the negatives of an anchor, ``'hardest'`` takes the
             worst one. Defaults to 'all'.
@@ -89,7 +89,7 @@ def pairwise_ranking(
     _check_choice('negatives', negatives, NEGATIVES)
     _check_choice('reduction', reduction, REDUCTIONS)
     if scores.dim() != 2 or scores.shape[0] != scores.shape[1]:
-        raise ValueError(f'scores must be square, one text a picture; got {tuple(scores.shape)}')
+        raise ValueError(f'scores must be square, one text an image; got {tuple(scores.shape)}')
     scores = as_float(scores)
     allowed = ~_with_diagonal(scores, positives)
     anchors = scores.diagonal()
@@ -117,11 +117,11 @@ def info_nce(
     """Symmetric cross-entropy over the batch; several positives share the target evenly.
 
     Args:
-        image_embeds (Tensor): Unit embeddings of pictures.
+        image_embeds (Tensor): Unit embeddings of images.
         text_embeds (Tensor): Unit embeddings of texts.
         logit_scale (float | Tensor): Inverse temperature that multiplies the cosines (not its
             logarithm), one number.
-        positives (Tensor | None): bool, true where text j is right for picture i. Rows and columns
+        positives (Tensor | None): bool, true where text j is right for image i. Rows and columns
             without a positive serve as negatives only. Defaults to None (the diagonal).
 
     Shape:
@@ -152,15 +152,15 @@ def siglip(
     logit_bias: float | Tensor,
     positives: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy of every pair of the batch, right or wrong, a picture.
+    """Binary cross-entropy of every pair of the batch, right or wrong, an image.
 
     Args:
-        image_embeds (Tensor): Unit embeddings of pictures.
+        image_embeds (Tensor): Unit embeddings of images.
         text_embeds (Tensor): Unit embeddings of texts.
         logit_scale (float | Tensor): Inverse temperature that multiplies the cosines.
         logit_bias (float | Tensor): Added after the scale; start near -10, since most pairs are
             wrong.
-        positives (Tensor | None): bool, true where text j is right for picture i. Defaults to None
+        positives (Tensor | None): bool, true where text j is right for image i. Defaults to None
             (the diagonal).
 
     Shape:
@@ -192,8 +192,8 @@ def _positives_or_diagonal(logits: Tensor, positives: Tensor | None) -> Tensor:
     if positives is None:
         if logits.shape[0] != logits.shape[1]:
             raise ValueError(
-                f'{logits.shape[0]} pictures and {logits.shape[1]} texts: without '
-                'positives there must be one text a picture'
+                f'{logits.shape[0]} images and {logits.shape[1]} texts: without '
+                'positives there must be one text an image'
             )
         return torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     _check_mask(logits, positives)

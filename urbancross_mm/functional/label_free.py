@@ -1,7 +1,7 @@
-"""Scores of a retrieval model that need no pairs: which picture a text belongs to is never asked.
+"""Scores of a retrieval model that need no pairs: which image a text belongs to is never asked.
 
-They are for choosing a checkpoint, and for looking at one, where the target domain has pictures
-and texts but nobody knows which belong together. Letters: N pictures, M texts, Q queries, G gallery
+They are for choosing a checkpoint, and for looking at one, where the target domain has images
+and texts but nobody knows which belong together. Letters: N images, M texts, Q queries, G gallery
 items, D embedding width. Rows need not have unit length: every score is taken from cosines, in
 float64, because the cosines of a nearly collapsed model differ in their last digits only.
 """
@@ -28,27 +28,27 @@ ROUNDING = 1e-12
 def structure_agreement(
     image_embeds: Tensor, text_embeds: Tensor, temperature: float = 0.0, max_items: int = 2000
 ) -> float:
-    """Correlate the similarity of pictures with the similarity of the texts assigned to them.
+    """Correlate the similarity of images with the similarity of the texts assigned to them.
 
-    Where the two modalities really match, two pictures are as alike as the texts that the model
+    Where the two modalities really match, two images are as alike as the texts that the model
     gives them. A Gromov-Wasserstein distance compares the geometry of two sets in the same way,
     with a coupling of its own where the model's nearest texts stand here.
 
     Args:
-        image_embeds (Tensor): Embeddings of the pictures.
+        image_embeds (Tensor): Embeddings of the images.
         text_embeds (Tensor): Embeddings of the texts, each distinct text once, in any order.
-        temperature (float): A picture's text is the mean of all texts weighted by
+        temperature (float): An image's text is the mean of all texts weighted by
             ``softmax(cosine / temperature)``; 0 takes the nearest one, whatever the spread of the
             cosines, so that models of different scales compare. Defaults to 0.0.
-        max_items (int): Above, only this many pictures are compared, evenly spaced, because memory
+        max_items (int): Above, only this many images are compared, evenly spaced, because memory
             grows with their square. All texts are used. Defaults to 2000.
 
     Shape:
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``.
 
     Returns:
-        float: Pearson correlation over all pairs of different pictures, -1 to 1; 0 where either
-        side is constant (a collapsed model, fewer than three pictures).
+        float: Pearson correlation over all pairs of different images, -1 to 1; 0 where either
+        side is constant (a collapsed model, fewer than three images).
 
     Raises:
         ValueError: If an input is empty, not finite or of another width, or ``temperature`` or
@@ -149,9 +149,9 @@ def hubness(query_embeds: Tensor, gallery_embeds: Tensor, k: int = 10) -> float:
         tied = ~above & (scores >= last - rounding)
         share = (k - above.sum(dim=1, dtype=torch.float64)) / tied.sum(dim=1)
         counts += above.sum(dim=0) + share @ tied.double()
-    centred = counts - counts.mean()
-    spread = float(centred.square().mean().sqrt())
-    return float(centred.pow(3).mean()) / spread**3 if spread > 1e-9 * k else 0.0
+    centered = counts - counts.mean()
+    spread = float(centered.square().mean().sqrt())
+    return float(centered.pow(3).mean()) / spread**3 if spread > 1e-9 * k else 0.0
 
 
 @torch.no_grad()
@@ -206,7 +206,7 @@ def proxy_a_distance(source: Tensor, target: Tensor, folds: int = 5, seed: int =
 
 
 def _assigned(images: Tensor, texts: Tensor, temperature: float) -> Tensor:
-    """Unit embedding of the text that each picture gets."""
+    """Unit embedding of the text that each image gets."""
     cosines = inner_product(images, texts)
     if temperature == 0:
         return texts[cosines.argmax(dim=1)]

@@ -1,6 +1,6 @@
 """Exact ranks in tiles, with ties counted apart, and recall from them.
 
-Letters: Q queries, G gallery items, N pictures, M texts, P pairs (a query and an item that is
+Letters: Q queries, G gallery items, N images, M texts, P pairs (a query and an item that is
 right for it), D embedding width. Scores are inner products.
 
 Scores are compared as if they had no rounding error (see :mod:`exact_scores`), so equal captions,
@@ -121,11 +121,11 @@ def bidirectional_ranks(
     """Rank in both directions from one pass over the scores.
 
     Args:
-        image_embeds (Tensor): Embeddings of the pictures.
+        image_embeds (Tensor): Embeddings of the images.
         text_embeds (Tensor): Embeddings of the texts.
-        pair_image (Tensor): Row of the picture of each right pair, in any order.
+        pair_image (Tensor): Row of the image of each right pair, in any order.
         pair_text (Tensor): Row of its text.
-        chunk_size (int): Pictures, and texts, of one tile. Defaults to 1024.
+        chunk_size (int): Images, and texts, of one tile. Defaults to 1024.
         distractors (bool): Allow images and texts without a pair. They are searched, and are no
             queries: the result leaves them out. Defaults to False.
 
@@ -133,10 +133,10 @@ def bidirectional_ranks(
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; pair_image, pair_text: ``(P,)``.
 
     Returns:
-        tuple[PositiveRanks, PositiveRanks]: Picture to text ``(N,)`` and text to picture ``(M,)``.
+        tuple[PositiveRanks, PositiveRanks]: Image to text ``(N,)`` and text to image ``(M,)``.
 
     Raises:
-        ValueError: As for :func:`positive_ranks`, for pictures and texts alike.
+        ValueError: As for :func:`positive_ranks`, for images and texts alike.
     """
     tiles = ScoreTiles(image_embeds, text_embeds, pair_image, pair_text, names=('image', 'text'))
     sides = [tiles.row_side(), tiles.column_side()]

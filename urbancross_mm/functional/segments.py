@@ -1,6 +1,6 @@
-"""Masks of segments, and pictures of them, composed on the device.
+"""Masks of segments, and images of them, composed on the device.
 
-Letters: B pictures, K segments a picture, P planes of 16 masks each, H and W picture size in
+Letters: B images, K segments an image, P planes of 16 masks each, H and W image size in
 pixels.
 """
 
@@ -16,7 +16,7 @@ BITS_PER_PLANE = 16
 def unpack_bits(bits: Tensor, num_segments: int) -> Tensor:
     """Take the masks of the first segments out of a bit field.
 
-    Bit k of plane p is mask ``16 p + k``, so one nearest-neighbour resize of the field moves all
+    Bit k of plane p is mask ``16 p + k``, so one nearest-neighbor resize of the field moves all
     masks at once.
 
     Args:
@@ -52,17 +52,17 @@ def unpack_bits(bits: Tensor, num_segments: int) -> Tensor:
 
 
 def compose_white(image: Tensor, masks: Tensor) -> Tensor:
-    """Paint everything outside each mask white: one picture a segment.
+    """Paint everything outside each mask white: one image a segment.
 
     Args:
-        image (Tensor): uint8 pictures, 0 to 255.
+        image (Tensor): uint8 images, 0 to 255.
         masks (Tensor): bool masks.
 
     Shape:
         - image: ``(B, 3, H, W)``; masks: ``(B, K, H, W)``; output: ``(B, K, 3, H, W)``.
 
     Returns:
-        Tensor: uint8 pictures.
+        Tensor: uint8 images.
 
     Raises:
         ValueError: If the types or shapes do not fit.
@@ -74,22 +74,22 @@ def compose_white(image: Tensor, masks: Tensor) -> Tensor:
 
 
 def compose_crop(image: Tensor, masks: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """Cut the bounding box of each mask out of its picture and resize it bilinearly.
+    """Cut the bounding box of each mask out of its image and resize it bilinearly.
 
-    The surroundings inside the box stay. An empty mask gives the whole picture. There is no
+    The surroundings inside the box stay. An empty mask gives the whole image. There is no
     antialias filter: a box more than twice the output size will alias.
 
     Args:
-        image (Tensor): uint8 pictures, 0 to 255.
+        image (Tensor): uint8 images, 0 to 255.
         masks (Tensor): bool masks.
         size (tuple[int, int] | None): Height and width of the output in pixels. Defaults to None
-            (the size of the picture).
+            (the size of the image).
 
     Shape:
         - image: ``(B, 3, H, W)``; masks: ``(B, K, H, W)``; output: ``(B, K, 3, h, w)``.
 
     Returns:
-        Tensor: uint8 pictures.
+        Tensor: uint8 images.
 
     Raises:
         ValueError: If the types or shapes do not fit.
@@ -105,7 +105,7 @@ def compose_crop(image: Tensor, masks: Tensor, size: tuple[int, int] | None = No
         [x[:, :, None, :].expand(-1, -1, height, -1), y[:, :, :, None].expand(-1, -1, -1, width)],
         dim=-1,
     )
-    # The K crops of a picture are stacked along the height, so the picture is never copied.
+    # The K crops of an image are stacked along the height, so the image is never copied.
     crops = grid_sample(
         image.float(), grid.flatten(1, 2), padding_mode='border', align_corners=False
     )
@@ -122,12 +122,12 @@ def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sample_positions(start: Tensor, stop: Tensor, count: int, length: int) -> Tensor:
-    """Centres of ``count`` output pixels between two edges, in grid_sample's -1 to 1."""
+    """Centers of ``count`` output pixels between two edges, in grid_sample's -1 to 1."""
     start, stop = start.float().unsqueeze(-1), stop.float().unsqueeze(-1)
     step = (torch.arange(count, device=start.device) + 0.5) / count
     # Held half a pixel inside the box, so that nothing from outside bleeds in at its edges.
-    centre = torch.minimum(torch.maximum(start + step * (stop - start), start + 0.5), stop - 0.5)
-    return centre * 2 / length - 1
+    center = torch.minimum(torch.maximum(start + step * (stop - start), start + 0.5), stop - 0.5)
+    return center * 2 / length - 1
 
 
 def _check_masks(image: Tensor, masks: Tensor) -> None:

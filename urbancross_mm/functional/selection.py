@@ -30,7 +30,7 @@ class Selection(NamedTuple):
 
 
 def fuse(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
-    """One vector a sample: the direction half-way between picture and sentence.
+    """One vector a sample: the direction half-way between image and sentence.
 
     Args:
         image_embeds (Tensor): Unit length.
@@ -58,7 +58,7 @@ def select_similar(
 
     With :math:`S = e_t e_s^T` and :math:`a_j = \operatorname{mean}_i S_{ij}`, the source samples
     are ranked by a. The weights are a of the selected samples, and the row sums of S over them,
-    each stretched to 0..1, normalised to sum 1, and floored.
+    each stretched to 0..1, normalized to sum 1, and floored.
 
     Args:
         source_embeds (Tensor): Unit length.

@@ -1,6 +1,6 @@
-"""Entropic optimal transport and nearest-neighbour matching between two unpaired sets.
+"""Entropic optimal transport and nearest-neighbor matching between two unpaired sets.
 
-Letters: N and M items of the two sets, e.g. pictures and sentences.
+Letters: N and M items of the two sets, e.g. images and sentences.
 """
 
 from __future__ import annotations
@@ -105,26 +105,26 @@ def _scale_logarithms(
     return torch.softmax(logits + row_scaling[:, None], dim=0) * log_columns.exp()
 
 
-def csls(scores: Tensor, neighbours: int = 10) -> Tensor:
+def csls(scores: Tensor, neighbors: int = 10) -> Tensor:
     """Scores made comparable between crowded and empty regions.
 
     Args:
         scores (Tensor): Cosines.
-        neighbours (int): How many nearest neighbours measure how crowded a place is; no more than
+        neighbors (int): How many nearest neighbors measure how crowded a place is; no more than
             there are. Defaults to 10.
 
     Shape:
         - scores, output: ``(N, M)``.
 
     Returns:
-        Tensor: ``2 s_ij - r_i - r_j``, r the mean cosine to the nearest neighbours on the other
+        Tensor: ``2 s_ij - r_i - r_j``, r the mean cosine to the nearest neighbors on the other
         side.
 
     Reference:
         Conneau et al., Word translation without parallel data (https://arxiv.org/abs/1710.04087).
     """
-    by_row = scores.topk(min(neighbours, scores.shape[1]), dim=1).values.mean(dim=1)
-    by_column = scores.topk(min(neighbours, scores.shape[0]), dim=0).values.mean(dim=0)
+    by_row = scores.topk(min(neighbors, scores.shape[1]), dim=1).values.mean(dim=1)
+    by_column = scores.topk(min(neighbors, scores.shape[0]), dim=0).values.mean(dim=0)
     return 2 * scores - by_row[:, None] - by_column
 
 

@@ -1,4 +1,4 @@
-"""Reading a recipe, with or without the sample overlay."""
+"""Reading a config, with or without the sample overlay."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load_config(
         options (Mapping, optional): ``--cfg-options``: dotted keys and their values, merged last.
             Defaults to None.
         sample (bool): Lay ``_base_/sample.py`` of the config tree, or else the package's, over the
-            recipe, so that it runs on generated data with small encoders. Defaults to False.
+            config, so that it runs on generated data with small encoders. Defaults to False.
 
     Returns:
         Config: Ready for ``Runner.from_cfg``.
@@ -68,17 +68,17 @@ def load_config(
 
 
 def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn any recipe into one that runs in minutes, by the rules of ``configs/_base_/sample.py``.
+    """Turn any config into one that runs in minutes, by the rules of ``configs/_base_/sample.py``.
 
     Args:
-        cfg (dict): A recipe as plain dicts and lists.
+        cfg (dict): A config as plain dicts and lists.
         overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
             ``update`` by component type, ``merge`` for the top level, or ``merge_adaptation`` for
-            a recipe with ``start``, the checkpoint that it adapts: that of a run with
+            a config with ``start``, the checkpoint that it adapts: that of a run with
             ``--sample``, too.
 
     Returns:
-        dict: A new recipe; the arguments are left alone.
+        dict: A new config; the arguments are left alone.
     """
     cfg = _walk(deepcopy(cfg), overlay)
     if 'start' not in cfg:
@@ -115,7 +115,7 @@ def for_checkpoint(model: Any) -> Any:
 
 
 def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, Any]]:
-    """Every dict of a part of a config: data sets in data sets, transforms in pipelines.
+    """Every dict of a part of a config: datasets in datasets, transforms in pipelines.
 
     Args:
         node (Any): Nested dicts and lists, or nothing.
@@ -135,10 +135,10 @@ def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, 
 
 
 def model_of(cfg: Config) -> dict[str, Any]:
-    """The model of a recipe.
+    """The model of a config.
 
     Args:
-        cfg (Config): A recipe.
+        cfg (Config): A config.
 
     Returns:
         dict: A copy as plain dicts and lists.
@@ -152,16 +152,16 @@ def model_of(cfg: Config) -> dict[str, Any]:
 
 
 def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
-    """Find the test pipeline of a recipe, also inside wrapped or concatenated data sets.
+    """Find the test pipeline of a config, also inside wrapped or concatenated datasets.
 
     Args:
-        cfg (Config): A recipe.
+        cfg (Config): A config.
 
     Returns:
         list[dict]: The transforms.
 
     Raises:
-        ValueError: If the recipe has no test data set, or its pipeline is no list.
+        ValueError: If the config has no test dataset, or its pipeline is no list.
     """
     for node in nested_dicts(cfg.get('test_dataloader')):
         if 'pipeline' in node:

@@ -17,7 +17,7 @@ from urbancross_mm.utils.progress import track
 
 
 class DomainEmbeds(NamedTuple):
-    """Pictures and sentences of one domain; neither says which belong together.
+    """Images and sentences of one domain; neither says which belong together.
 
     Attributes:
         name: Of the domain, as its data samples give it; joined by + where there are several.
@@ -34,12 +34,12 @@ class DomainEmbeds(NamedTuple):
 def embed_test_set(
     inferencer: RetrievalInferencer, cfg: Config, max_items: int = 500, seed: int = 0
 ) -> DomainEmbeds:
-    """Embed pictures and sentences of a recipe's test set as a test would.
+    """Embed images and sentences of a config's test set as a test would.
 
     Args:
         inferencer (RetrievalInferencer): The model.
-        cfg (Config): The recipe of the data; its pipeline must suit the model.
-        max_items (int): Pictures, and sentences, at most; chosen at random. Defaults to 500.
+        cfg (Config): The config of the data; its pipeline must suit the model.
+        max_items (int): Images, and sentences, at most; chosen at random. Defaults to 500.
         seed (int): Of the choice, which does not depend on the model. Defaults to 0.
 
     Returns:
@@ -47,7 +47,7 @@ def embed_test_set(
 
     Raises:
         FileNotFoundError: If the data are missing.
-        ValueError: If ``max_items`` is not positive, or the pictures have no sentence.
+        ValueError: If ``max_items`` is not positive, or the images have no sentence.
     """
     if max_items < 1:
         raise ValueError(f'max_items must be at least 1, got {max_items}')

@@ -1,4 +1,4 @@
-"""Running frozen encoders once over everything that a recipe will read."""
+"""Running frozen encoders once over everything that a config will read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer, test_pipeline_of
 from urbancross_mm.inference.config import LOADERS, nested_dicts
-from urbancross_mm.inference.image_files import PictureFiles, collate_pictures
+from urbancross_mm.inference.image_files import ImageFiles, collate_images
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.file_stamp import FileStamp, same_image
 from urbancross_mm.utils.progress import track
@@ -30,38 +30,38 @@ def extract_features(
     batch_size: int = 32,
     num_workers: int = 0,
 ) -> dict[str, int]:
-    """Write what the encoders of a recipe see in its pictures and captions, before projection.
+    """Write what the encoders of a config see in its images and captions, before projection.
 
-    Every picture of the training, validation and test annotations goes through the test pipeline
+    Every image of the training, validation and test annotations goes through the test pipeline
     once, every distinct caption through its tokenizer. ``LoadFeatures`` and ``FeatureTokenizer``
     read the file.
 
     Args:
-        cfg (Config): A recipe whose model has ``image_encoder`` and ``text_encoder``.
+        cfg (Config): A config whose model has ``image_encoder`` and ``text_encoder``.
         out (str | Path): The ``.npz`` file.
-        weights (str | Path, optional): A checkpoint of the recipe. Defaults to None: the
-            pretrained weights that the recipe names.
+        weights (str | Path, optional): A checkpoint of the config. Defaults to None: the
+            pretrained weights that the config names.
         device (str, optional): Defaults to the GPU if there is one.
-        batch_size (int): Pictures, and captions, a forward pass. Defaults to 32.
-        num_workers (int): Processes that read pictures. Defaults to 0.
+        batch_size (int): Images, and captions, a forward pass. Defaults to 32.
+        num_workers (int): Processes that read images. Defaults to 0.
 
     Returns:
         dict[str, int]: ``images`` and ``texts``, how many, ``image_width`` and ``text_width``.
 
     Raises:
-        FileNotFoundError: If annotations, pictures or weights are missing.
-        ValueError: If a picture cannot be read, or the model has other parts.
+        FileNotFoundError: If annotations, images or weights are missing.
+        ValueError: If an image cannot be read, or the model has other parts.
     """
-    # Imported here: the data sets come with the recipe's custom_imports.
+    # Imported here: the datasets come with the config's custom_imports.
     from urbancross_mm.datasets.caption_lengths import remark_on_cut
     from urbancross_mm.datasets.feature_file import write_features
 
     inferencer = RetrievalInferencer(cfg, weights, device, batch_size, num_workers)
     image_encoder, text_encoder = _encoders(inferencer.model)
-    pictures, captions = recipe_items(cfg)
+    images, captions = config_items(cfg)
     if remark := remark_on_cut(captions, inferencer.tokenizer, 'captions'):
         print(remark)
-    image_feats, stamps = _encode_pictures(inferencer, image_encoder, list(pictures.values()))
+    image_feats, stamps = _encode_images(inferencer, image_encoder, list(images.values()))
     text_feats = _encode_texts(inferencer, text_encoder, captions)
     metadata = dict(
         config=Path(cfg.filename or '').name,
@@ -70,49 +70,49 @@ def extract_features(
         version=__version__,
         pipeline=test_pipeline_of(cfg),
     )
-    write_features(out, list(pictures), image_feats, captions, text_feats, metadata, stamps)
+    write_features(out, list(images), image_feats, captions, text_feats, metadata, stamps)
     return dict(
-        images=len(pictures),
+        images=len(images),
         texts=len(captions),
         image_width=image_feats.shape[1],
         text_width=text_feats.shape[1],
     )
 
 
-def recipe_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
-    """Collect the pictures and captions of all annotation files that a recipe names.
+def config_items(cfg: Config) -> tuple[dict[str, str], list[str]]:
+    """Collect the images and captions of all annotation files that a config names.
 
     Args:
-        cfg (Config): A recipe.
+        cfg (Config): A config.
 
     Returns:
         tuple[dict[str, str], list[str]]: Paths by ``img_id``, and distinct captions.
 
     Raises:
-        FileNotFoundError: If annotations or pictures are missing.
-        ValueError: If the recipe names no annotation file, or two pictures share an id.
+        FileNotFoundError: If annotations or images are missing.
+        ValueError: If the config names no annotation file, or two images share an id.
     """
-    pictures: dict[str, str] = {}
+    images: dict[str, str] = {}
     captions: dict[str, None] = {}
     for settings in _annotated(cfg):
         dataset = DATASETS.build(dict(settings, pipeline=[], lazy_init=False))
         for place in range(len(dataset)):
             info = dataset.get_data_info(place)
-            path = pictures.setdefault(info['img_id'], info['img_path'])
+            path = images.setdefault(info['img_id'], info['img_path'])
             if not same_image(path, info['img_path']):
                 raise ValueError(
-                    f'two pictures have the id {info["img_id"]!r}: {path} and {info["img_path"]}'
+                    f'two images have the id {info["img_id"]!r}: {path} and {info["img_path"]}'
                 )
             captions.update(dict.fromkeys(info['captions']))
-        # The sentences of an unlabelled target belong to no picture.
+        # The sentences of an unlabeled target belong to no image.
         captions.update(dict.fromkeys(getattr(dataset, 'pool', ())))
-    if not pictures:
+    if not images:
         raise ValueError(f'the config {cfg.filename} names no annotation file')
-    return pictures, list(captions)
+    return images, list(captions)
 
 
 def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
-    """Settings of the data sets that read an annotation file, each file once."""
+    """Settings of the datasets that read an annotation file, each file once."""
     seen = set()
     for node in nested_dicts([cfg.get(loader) for loader in LOADERS]):
         key = (node.get('data_root', ''), node.get('ann_file'), node.get('text_file'))
@@ -140,17 +140,17 @@ def _before_projection(encoder: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def _encode_pictures(
+def _encode_images(
     inferencer: RetrievalInferencer, encoder: nn.Module, paths: list[str]
 ) -> tuple[np.ndarray, list[FileStamp]]:
     loader = DataLoader(
-        PictureFiles(paths, inferencer.pipeline, skip_bad=False),
+        ImageFiles(paths, inferencer.pipeline, skip_bad=False),
         inferencer.batch_size,
         num_workers=inferencer.num_workers,
-        collate_fn=collate_pictures,
+        collate_fn=collate_images,
     )
     encode, rows, stamps = _before_projection(encoder), [], []
-    for _, found, batch in track(loader, 'encode pictures', len(loader), 'batch'):
+    for _, found, batch in track(loader, 'encode images', len(loader), 'batch'):
         inputs = inferencer.model.data_preprocessor(batch, False)['inputs']
         rows.append(encode(inputs['image']).float().cpu())
         stamps += found

@@ -58,7 +58,7 @@ class Reuse:
         }
         if rows and not self.known:
             raise ValueError(
-                f'the gallery was built from other pictures than {self.images.folder or "the list"}'
+                f'the gallery was built from other images than {self.images.folder or "the list"}'
                 f' holds now: none of its {len(rows)}, such as {next(iter(rows))}, is among them; '
                 'delete it or name another'
             )
@@ -81,7 +81,7 @@ class Reuse:
         if not missing and not gone:
             return ''
         return (
-            f'since the gallery was built, {new} of {total} pictures are new, {missing - new} '
+            f'since the gallery was built, {new} of {total} images are new, {missing - new} '
             f'have changed and {gone} are gone: {missing} are encoded'
         )
 
@@ -137,7 +137,7 @@ def encode_files(
     """Encode every image that can be read.
 
     Args:
-        loader (DataLoader): Over :class:`PictureFiles`, collated by ``collate_pictures``.
+        loader (DataLoader): Over :class:`ImageFiles`, collated by ``collate_images``.
         encode (Callable): Of a batch.
         places (Sequence[int]): Of the images of the loader.
         progress (bool): Show a progress bar.
@@ -148,8 +148,8 @@ def encode_files(
     encoded, embeds = Encoded([], torch.empty(0, 0), []), []
     bar = tqdm(
         total=len(places),
-        desc='encode pictures',
-        unit='picture',
+        desc='encode images',
+        unit='image',
         disable=not progress or not places,
     )
     with bar:  # closed before an error is printed

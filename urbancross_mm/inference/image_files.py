@@ -1,4 +1,4 @@
-"""Files of pictures as a data set without captions."""
+"""Files of images as a dataset without captions."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class EncodedItem(NamedTuple):
     stamp: FileStamp | None
 
 
-class PictureFiles(Dataset):
-    """Pictures by path, each through the test pipeline; without data if one is left out."""
+class ImageFiles(Dataset):
+    """Images by path, each through the test pipeline; without data if one is left out."""
 
     def __init__(self, paths: list[str], pipeline: Compose, skip_bad: bool) -> None:
         self.paths = paths
@@ -55,19 +55,19 @@ class PictureFiles(Dataset):
         path = self.paths[place]
         try:
             before = os.stat(path) if os.path.isfile(path) else None
-            data = self.pipeline(picture_record(path))
+            data = self.pipeline(image_record(path))
             stamp = FileStamp.of(path)
         except (ValueError, OSError):
             if not self.skip_bad:
                 raise
             return EncodedItem(place, None, None)
         if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
-            raise ValueError(f'the picture {path} was written while it was read: try again')
+            raise ValueError(f'the image {path} was written while it was read: try again')
         return EncodedItem(place, data, stamp)
 
 
-def picture_record(path: str) -> dict[str, Any]:
-    """What a pipeline expects of a picture without captions."""
+def image_record(path: str) -> dict[str, Any]:
+    """What a pipeline expects of an image without captions."""
     return dict(
         img_id=path,
         img_path=path,
@@ -81,7 +81,7 @@ def picture_record(path: str) -> dict[str, Any]:
     )
 
 
-def collate_pictures(items: list[EncodedItem]) -> tuple[list[int], list[FileStamp], Any]:
+def collate_images(items: list[EncodedItem]) -> tuple[list[int], list[FileStamp], Any]:
     """Places, stamps and batch of the items that are not left out."""
     good = [item for item in items if item.data is not None]
     return (
@@ -101,7 +101,7 @@ def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
         ImageSet: Sorted by name if a folder was given.
 
     Raises:
-        FileNotFoundError: If the folder does not exist or holds no picture.
+        FileNotFoundError: If the folder does not exist or holds no image.
     """
     if not isinstance(images, str | Path):
         paths = [str(path) for path in images]
@@ -109,12 +109,12 @@ def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
     listing = list_image_files(images)
     if not listing.names:
         remark = f' ({listing.remark})' if listing.remark else ''
-        raise FileNotFoundError(f'no picture ({" ".join(IMAGE_SUFFIXES)}) below {images}{remark}')
+        raise FileNotFoundError(f'no image ({" ".join(IMAGE_SUFFIXES)}) below {images}{remark}')
     return ImageSet(listing.names, listing.paths, str(images), listing.remark)
 
 
-def list_pictures(images: str | Path | Sequence[str | Path]) -> list[str]:
-    """List picture files.
+def list_images(images: str | Path | Sequence[str | Path]) -> list[str]:
+    """List image files.
 
     Args:
         images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
@@ -123,7 +123,7 @@ def list_pictures(images: str | Path | Sequence[str | Path]) -> list[str]:
         list[str]: Sorted if a folder was given.
 
     Raises:
-        FileNotFoundError: If the folder does not exist or holds no picture.
+        FileNotFoundError: If the folder does not exist or holds no image.
     """
     return find_images(images).paths
 

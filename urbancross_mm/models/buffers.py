@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Buffers kept: pictures and segments, of this batch and of a shorter last one.
+# Buffers kept: images and segments, of this batch and of a shorter last one.
 KEPT = 4
 # Who holds a buffer that no tensor uses: the list, a loop variable, the argument of getrefcount.
 IDLE_REFERENCES = 3
 
 
 class FloatBuffers:
-    """Uninitialised float tensors; on a CPU their memory is taken again once nobody uses it.
+    """Uninitialized float tensors; on a CPU their memory is taken again once nobody uses it.
 
-    K float pictures a sample are large, and touching fresh memory costs more than filling it. A
+    K float images a sample are large, and touching fresh memory costs more than filling it. A
     tensor made from a numpy array holds a reference to the array for as long as any view of it
     lives, in the graph of autograd too, so an array without other references is free.
     """

@@ -26,19 +26,19 @@ CPU_CHUNK = 1
 
 @MODELS.register_module()
 class RetrievalDataPreprocessor(BaseDataPreprocessor):
-    """Stacks a batch, moves it to the device, composes segments there and normalises.
+    """Stacks a batch, moves it to the device, composes segments there and normalizes.
 
-    Pictures travel as uint8 and masks as bit fields; K float pictures a sample exist only on the
+    Images travel as uint8 and masks as bit fields; K float images a sample exist only on the
     device. Input is what ``PackRetrievalInputs`` and mmengine's ``pseudo_collate`` make, with
-    any of its keys: pictures alone and texts alone work too. Output ``inputs``:
+    any of its keys: images alone and texts alone work too. Output ``inputs``:
 
-    - ``image``: float, normalised, ``(B, 3, H, W)``; float feature vectors come out ``(B, C)`` as
+    - ``image``: float, normalized, ``(B, 3, H, W)``; float feature vectors come out ``(B, C)`` as
       they went in.
     - ``text``: long, ``(N, L)``, or float features, ``(N, C)``: the rows of all samples one after
       another; N may be 0.
-    - ``segments``: float, normalised, ``(B, K, 3, h, w)``, and ``segment_mask``: bool ``(B, K)``,
-      false for slots without a segment. A segment that the geometry moved out of the picture
-      has no pixel left and counts as none; a sample that has none left gets the picture itself.
+    - ``segments``: float, normalized, ``(B, K, 3, h, w)``, and ``segment_mask``: bool ``(B, K)``,
+      false for slots without a segment. A segment that the geometry moved out of the image
+      has no pixel left and counts as none; a sample that has none left gets the image itself.
 
     ``data_samples`` are handed on as they are, moved only if they hold data.
 
@@ -51,11 +51,11 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         segment_mode (str): 'white' paints everything outside a mask white (as published), 'crop'
             cuts out its box. Defaults to 'white'.
         segment_size (int | Sequence[int] | None): Side, or (height, width), of a segment
-            in pixels. Defaults to None: that of the picture.
+            in pixels. Defaults to None: that of the image.
         non_blocking (bool): Copy to the device without waiting. Defaults to True.
 
     Raises:
-        ValueError: If an argument is unknown, or pictures of one batch differ in size.
+        ValueError: If an argument is unknown, or images of one batch differ in size.
     """
 
     mean: Tensor
@@ -116,13 +116,13 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         """Subtract the mean and divide by the standard deviation.
 
         Args:
-            image (Tensor): uint8 or float pictures on the scale 0 to 255.
+            image (Tensor): uint8 or float images on the scale 0 to 255.
 
         Shape:
             - image, output: ``(..., 3, H, W)``.
 
         Returns:
-            Tensor: fp32 pictures.
+            Tensor: fp32 images.
         """
         return self._normalize_into(self.float_buffers.take(image.shape, image.device), image)
 
@@ -132,11 +132,11 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     def _compose(self, image: Tensor | None, bits: Tensor) -> dict[str, Tensor]:
         if image is None:
             raise ValueError(
-                'segment masks came without their pictures: the pipeline needs LoadImage'
+                'segment masks came without their images: the pipeline needs LoadImage'
             )
         if bits.shape[2:] != image.shape[2:]:
             raise ValueError(
-                f'masks of {tuple(bits.shape[2:])} for pictures of '
+                f'masks of {tuple(bits.shape[2:])} for images of '
                 f'{tuple(image.shape[2:])}: the pipeline needs ResizeImage'
             )
         size = self.segment_size or tuple(image.shape[2:])
@@ -168,7 +168,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         return masks, valid
 
     def _published(self, raw: dict[str, Any]) -> dict[str, Tensor]:
-        """Segments that were stored as pictures: ``(B, K, 3, h, w)``."""
+        """Segments that were stored as images: ``(B, K, 3, h, w)``."""
         segments = self._stack(raw['segment_images'], 'segment_images')[:, : self.num_segments]
         count = self._stack(raw['segment_count'], 'segment_count')
         slots = torch.arange(segments.shape[1], device=segments.device)
@@ -224,7 +224,7 @@ def _size(size: int | Sequence[int] | None) -> tuple[int, int] | None:
 
 
 def _resize(image: Tensor, bits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """uint8 pictures with antialias, bit fields by the nearest pixel centre."""
+    """uint8 images with antialias, bit fields by the nearest pixel center."""
     resized = interpolate(image.float(), size, mode='bilinear', antialias=True)
     rows, columns = (
         ((torch.arange(new, device=bits.device) + 0.5) * (old / new)).long().clamp_(max=old - 1)

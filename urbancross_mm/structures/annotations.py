@@ -90,7 +90,7 @@ def check_items(items: Iterable[dict[str, Any]], path: str, captions_required: b
     Args:
         items (Iterable[dict]): The items.
         path (str): The file, for the message.
-        captions_required (bool): Whether a picture without captions is an error. Defaults to True.
+        captions_required (bool): Whether an image without captions is an error. Defaults to True.
 
     Raises:
         ValueError: At the first item with a missing or empty field, an empty caption, an id that
@@ -108,7 +108,7 @@ def item_problems(
     Args:
         items (Iterable[dict]): The items.
         path (str): The file, for the messages.
-        captions_required (bool): Whether a picture without captions is wrong. Defaults to True.
+        captions_required (bool): Whether an image without captions is wrong. Defaults to True.
 
     Returns:
         Iterator[tuple[int, str]]: Position of an item and the first thing that is wrong with it.

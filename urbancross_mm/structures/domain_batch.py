@@ -24,7 +24,7 @@ class DomainBatch(NamedTuple):
 
     - ``source_image``, ``source_text``: ``(k, D)``.
     - ``target_image``, ``target_text``: ``(T, D)``.
-    - ``source_positives``: ``(k, k)`` bool, which source texts are right for which pictures.
+    - ``source_positives``: ``(k, k)`` bool, which source texts are right for which images.
     - ``target_text_positives``: ``(k, T)`` bool, which target texts are also captions of a source
       image, so that they are no negatives of it; None if nobody looked.
     - ``w_source`` ``(k,)``, ``w_target`` ``(T,)``: positive, sum 1, without gradient.

@@ -1,4 +1,4 @@
-"""Embeddings of many pictures, with what is needed to search and to trust them."""
+"""Embeddings of many images, with what is needed to search and to trust them."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ WORKERS = 8
 
 @dataclass
 class Gallery:
-    """Embeddings, ids and metadata of N pictures, and the model that made them.
+    """Embeddings, ids and metadata of N images, and the model that made them.
 
     Args:
         embeds (Tensor): Unit embeddings, float32 or float16.
-        ids (list[str]): Id of each picture, for instance its path.
-        metadata (list[dict]): What to show with each picture (lon, lat, domain, ...); values that
-            JSON can hold. Defaults to [] (one empty dict a picture).
+        ids (list[str]): Id of each image, for instance its path.
+        metadata (list[dict]): What to show with each image (lon, lat, domain, ...); values that
+            JSON can hold. Defaults to [] (one empty dict an image).
         fingerprint (str): Names the weights and the pipeline that made the embeddings. Defaults
             to ''.
         folder (str): Folder below which the ids are paths; only what comes after it tells
-            pictures apart. Defaults to '': the ids stand for themselves.
+            images apart. Defaults to '': the ids stand for themselves.
         stamps (list[FileStamp]): What each file was when it was encoded. Defaults to []: nobody
             knows.
 
@@ -94,7 +94,7 @@ class Gallery:
             other (Gallery): The other one.
 
         Returns:
-            bool: False if a picture, its file, its metadata or the model is another.
+            bool: False if an image, its file, its metadata or the model is another.
         """
         return all(
             getattr(self, name) == getattr(other, name)
@@ -104,7 +104,7 @@ class Gallery:
     def changed_files(self) -> list[str]:
         """Find the files that have another content than when they were encoded.
 
-        Files that are not there are no matter: a gallery is searched without its pictures.
+        Files that are not there are no matter: a gallery is searched without its images.
 
         Returns:
             list[str]: Their ids.
@@ -195,7 +195,7 @@ class Gallery:
         if found == EARLIER:
             raise ValueError(
                 f'the gallery {str(path)!r} is of an earlier version, which does not '
-                'know whether its pictures have changed: delete it and build it '
+                'know whether its images have changed: delete it and build it '
                 'again'
             )
         if found != FORMAT:

@@ -1,4 +1,4 @@
-"""The record that travels with one picture through a retrieval pipeline."""
+"""The record that travels with one image through a retrieval pipeline."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from mmengine.structures import BaseDataElement
 
 
 class RetrievalDataSample(BaseDataElement):
-    """One picture, its captions and, after ``predict``, its embeddings.
+    """One image, its captions and, after ``predict``, its embeddings.
 
-    D is the embedding width, C the number of captions encoded with this picture: one in training;
-    in evaluation the distinct captions that no earlier picture of the data set carries, so C may
-    be 0 while ``caption_text_ids`` still names every caption of the picture.
+    D is the embedding width, C the number of captions encoded with this image: one in training;
+    in evaluation the distinct captions that no earlier image of the dataset carries, so C may
+    be 0 while ``caption_text_ids`` still names every caption of the image.
 
     Meta fields (set by ``PackRetrievalInputs``):
-        - ``img_id`` (str): unique over all data sets, ``<dataset>/<relative path without suffix>``.
+        - ``img_id`` (str): unique over all datasets, ``<dataset>/<relative path without suffix>``.
         - ``img_path`` (str), ``domain`` (str), ``sample_idx`` (int).
-        - ``captions`` (list[str]), ``caption_ids`` (list[str]): every caption of the picture.
+        - ``captions`` (list[str]), ``caption_ids`` (list[str]): every caption of the image.
         - ``caption_text_ids`` (list[int]): ``stable_id`` of every caption's text.
         - ``texts`` (list[str]), ``text_ids`` (list[int]): the C captions that are encoded here, and
           their ``stable_id``.

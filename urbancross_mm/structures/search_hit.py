@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class RankedPicture:
-    """One picture of a result list.
+class SearchHit:
+    """One image of a result list.
 
     Attributes:
-        img_path (str): Where the picture is.
+        img_path (str): Where the image is.
         score (float): Similarity with the query (cosine unless the model fuses segments).
         right (bool | None): Whether it answers the query; None if nobody knows.
-        caption (str): A line below the picture. Defaults to ''.
+        caption (str): A line below the image. Defaults to ''.
     """
 
     img_path: str

@@ -1,4 +1,4 @@
-"""Segment sidecars: run-length masks with score, area and box, one JSON a picture."""
+"""Segment sidecars: run-length masks with score, area and box, one JSON an image."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def stored_size(image_size: Sequence[int], longest: int | None) -> tuple[int, in
     """Size that masks are stored at.
 
     Args:
-        image_size (Sequence[int]): Height and width of the picture in pixels.
-        longest (int | None): Bound for the longer side; None keeps the size of the picture.
+        image_size (Sequence[int]): Height and width of the image in pixels.
+        longest (int | None): Bound for the longer side; None keeps the size of the image.
 
     Returns:
-        tuple[int, int]: Height and width of the same aspect, never larger than the picture.
+        tuple[int, int]: Height and width of the same aspect, never larger than the image.
     """
     height, width = image_size
     scale = min(1.0, (longest or max(image_size)) / max(image_size))
@@ -46,7 +46,7 @@ def encode_masks(
     Args:
         masks (np.ndarray): Boolean masks of one stored size; empty ones are left out.
         scores (Sequence[float]): One a mask; the highest is loaded first.
-        image_size (Sequence[int]): Height and width of the picture; areas and boxes are given in
+        image_size (Sequence[int]): Height and width of the image; areas and boxes are given in
             its pixels.
         source (str): What made the masks.
 
@@ -200,7 +200,7 @@ def _check_sizes(path: str | Path, sidecar: Sidecar, owner: Owner | None) -> Non
     (height, width), (rows, columns) = sidecar['image_size'], sidecar['size']
     if owner is not None and tuple(owner[1]) != (height, width):
         raise ValueError(
-            f'mask of another size: {path} is for a picture of {height} x {width}, '
+            f'mask of another size: {path} is for an image of {height} x {width}, '
             f'{owner[0]} has {owner[1][0]} x {owner[1][1]}'
         )
     # Same aspect up to the rounding of one side.
@@ -212,7 +212,7 @@ def _check_sizes(path: str | Path, sidecar: Sidecar, owner: Owner | None) -> Non
         return
     raise ValueError(
         f'segment file {path}: masks stored at {rows} x {columns} {what} than their '
-        f'picture of {height} x {width}'
+        f'image of {height} x {width}'
     )
 
 

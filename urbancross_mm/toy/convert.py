@@ -12,10 +12,10 @@ from urbancross_mm.utils.text_files import read_json
 
 COUNTRIES = ('Finland', 'Germany', 'Spain')
 PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
-# Sets that have recipes on frozen features.
+# Sets that have configs on frozen features.
 FEATURED = ('rsicd', 'ucm')
 VOCABULARY = 'vocab.json'
-# A city without captions: the pictures of a country beside its sentences.
+# A city without captions: the images of a country beside its sentences.
 CITY, CITY_OF = 'mycity', 'Spain'
 
 

@@ -1,4 +1,4 @@
-"""Cheap features of the sample's pictures and sentences, in place of those of frozen encoders.
+"""Cheap features of the sample's images and sentences, in place of those of frozen encoders.
 
 Counts and sums of bytes, so that every machine writes the same numbers.
 """
@@ -18,14 +18,14 @@ from urbancross_mm.utils.images import read_image
 
 # One width for both, so that one setting of the --sample overlay fits every FeatureEncoder.
 WIDTH = 128
-# Shades of each channel that the histogram tells apart, and cells along a side of the picture.
+# Shades of each channel that the histogram tells apart, and cells along a side of the image.
 SHADES, CELLS = 4, 4
 FILE = 'features.npz'
 SPLITS = ('train', 'val', 'test')
 
 
 def write_sample_features(folder: str | Path) -> None:
-    """Write ``features.npz`` for a converted data set.
+    """Write ``features.npz`` for a converted dataset.
 
     Args:
         folder (str | Path): With ``images`` and ``annotations``.
@@ -41,18 +41,18 @@ def write_sample_features(folder: str | Path) -> None:
     write_features(
         folder / FILE,
         list(paths),
-        np.stack([picture_features(path) for path in paths.values()]),
+        np.stack([image_features(path) for path in paths.values()]),
         list(captions),
         np.stack([sentence_features(text) for text in captions]),
-        dict(config='none: colours, gradients and words of the sample'),
+        dict(config='none: colors, gradients and words of the sample'),
     )
 
 
-def picture_features(path: str | Path) -> np.ndarray:
-    """Colour histogram, and colour and gradient of each cell of a grid.
+def image_features(path: str | Path) -> np.ndarray:
+    """Color histogram, and color and gradient of each cell of a grid.
 
     Args:
-        path (str | Path): A picture.
+        path (str | Path): An image.
 
     Shape:
         - output: ``(128,)``.
@@ -66,9 +66,9 @@ def picture_features(path: str | Path) -> np.ndarray:
     shades = image * SHADES // 256
     codes = (shades[..., 0] * SHADES + shades[..., 1]) * SHADES + shades[..., 2]
     histogram = np.bincount(codes.ravel(), minlength=SHADES**3) / codes.size
-    grey = image.sum(axis=2)
-    steps = np.zeros_like(grey)
-    steps[1:, 1:] = np.abs(grey[1:, 1:] - grey[:-1, 1:]) + np.abs(grey[1:, 1:] - grey[1:, :-1])
+    gray = image.sum(axis=2)
+    steps = np.zeros_like(gray)
+    steps[1:, 1:] = np.abs(gray[1:, 1:] - gray[:-1, 1:]) + np.abs(gray[1:, 1:] - gray[1:, :-1])
     layers = np.dstack([image, steps])  # (H, W, 4)
     grid = layers.reshape(CELLS, height // CELLS, CELLS, width // CELLS, 4).sum(axis=(1, 3))
     cells = grid / (height * width // CELLS**2 * np.array([255, 255, 255, 2 * 3 * 255]))
@@ -76,7 +76,7 @@ def picture_features(path: str | Path) -> np.ndarray:
 
 
 def sentence_features(text: str) -> np.ndarray:
-    """Hashed bag of words and of pairs of neighbours, of unit length.
+    """Hashed bag of words and of pairs of neighbors, of unit length.
 
     Args:
         text (str): A sentence.

@@ -17,7 +17,7 @@ class WorldInfo(NamedTuple):
 
 
 def world_info() -> WorldInfo:
-    """Return rank and world size; ``(0, 1)`` where no process group was initialised.
+    """Return rank and world size; ``(0, 1)`` where no process group was initialized.
 
     Returns:
         WorldInfo: Named tuple ``(rank, world_size)``.

@@ -9,7 +9,7 @@ from urbancross_mm.utils.file_stamp import same_image
 
 
 def stable_id(text: str) -> int:
-    """Hash a string to a non-negative 63-bit integer, equal in every process and data set.
+    """Hash a string to a non-negative 63-bit integer, equal in every process and dataset.
 
     Python's own ``hash`` is salted per process, so it cannot tell ranks that two captions are
     equal. 63 bits fit a ``torch.long``; among a million texts a collision has odds of 5e-8.

@@ -83,10 +83,10 @@ def list_image_files(folder: str | Path) -> ImageListing:
         PermissionError: If it may not be read.
     """
     if not str(folder):  # Path('') is the current folder; an unset variable asks for none
-        raise FileNotFoundError('no folder of pictures: its name is empty')
+        raise FileNotFoundError('no folder of images: its name is empty')
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f'no folder of pictures at {folder}')
+        raise FileNotFoundError(f'no folder of images at {folder}')
     os.scandir(folder).close()
     walk = _Walk(folder)
     good = [name for name in walk.names if is_writable(name)]

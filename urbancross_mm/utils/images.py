@@ -26,22 +26,22 @@ HEAD = 1 << 16
 
 
 def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode a picture to RGB.
+    """Decode an image to RGB.
 
-    Grey, palette, CMYK and YCbCr pictures are converted, an alpha channel is dropped, and an EXIF
+    Gray, palette, CMYK and YCbCr images are converted, an alpha channel is dropped, and an EXIF
     orientation is ignored: satellite tiles have none that means anything.
 
     Args:
         path (str): The file.
-        draft (int | None): Let the JPEG decoder shrink the picture by 2, 4 or 8 as long as no side
-            falls below this many pixels: faster for pictures much larger than the training size.
+        draft (int | None): Let the JPEG decoder shrink the image by 2, 4 or 8 as long as no side
+            falls below this many pixels: faster for images much larger than the training size.
             Defaults to None.
 
     Shape:
         - output: ``(H, W, 3)``.
 
     Returns:
-        tuple[np.ndarray, tuple[int, int]]: The uint8 picture, and the height and width that it
+        tuple[np.ndarray, tuple[int, int]]: The uint8 image, and the height and width that it
         has on disk.
 
     Raises:
@@ -81,7 +81,7 @@ def read_class_map(path: str) -> np.ndarray:
 
 @contextmanager
 def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
-    """Open a picture of 8 bits a channel; whatever is wrong with it while it is open names it.
+    """Open an image of 8 bits a channel; whatever is wrong with it while it is open names it.
 
     Args:
         file (str | Path | BinaryIO): The file.
@@ -101,28 +101,28 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[Image.Image]:
             if not deep:
                 yield image
     except FileNotFoundError:
-        raise FileNotFoundError(f'picture not found: {path}') from None
+        raise FileNotFoundError(f'image not found: {path}') from None
     except UnidentifiedImageError as error:
         # Its own message names an object in memory, at another address each time.
         deep = _deep_tiff(file)
         if not deep:
             raise ValueError(
-                f'picture {path} cannot be decoded: cannot identify image file'
+                f'image {path} cannot be decoded: cannot identify image file'
             ) from error
     except MemoryError:
-        raise MemoryError(f'picture {path} needs more memory than there is') from None
+        raise MemoryError(f'image {path} needs more memory than there is') from None
     except Exception as error:  # decoders raise whatever damaged bytes lead to
         what = ' '.join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f'picture {path} cannot be decoded: {what}') from error
+        raise ValueError(f'image {path} cannot be decoded: {what}') from error
     if deep:
         raise ValueError(
-            f'picture {path} has {deep}: rescale it to 8 bits first, the right range '
+            f'image {path} has {deep}: rescale it to 8 bits first, the right range '
             'depends on the sensor'
         )
 
 
 def _not_as_written(image: Image.Image) -> str | None:
-    """What is wrong with a class map. As layouts such as L;4 and L;I, grey fills 0 to 255."""
+    """What is wrong with a class map. As layouts such as L;4 and L;I, gray fills 0 to 255."""
     if image.mode not in ('1', 'L', 'P'):
         return f'channels {image.mode}'
     if image.format == 'JPEG':
@@ -132,7 +132,7 @@ def _not_as_written(image: Image.Image) -> str | None:
 
 
 def probe_image(path: str) -> str | None:
-    """Find out whether a picture can be decoded, as cheaply as its format allows.
+    """Find out whether an image can be decoded, as cheaply as its format allows.
 
     Args:
         path (str): The file.

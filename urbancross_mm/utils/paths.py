@@ -55,7 +55,7 @@ def safe_join(root: str | Path, name: str, where: str = '') -> str:
 
 
 def label_of(img_path: str) -> str | None:
-    """Scene class of a picture: its folder, else what stands before ``_`` in its name.
+    """Scene class of an image: its folder, else what stands before ``_`` in its name.
 
     Args:
         img_path (str): Relative path.

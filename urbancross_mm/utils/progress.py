@@ -12,7 +12,7 @@ Result = TypeVar('Result')
 
 
 def track(
-    items: Iterable[Item], title: str, total: int | None = None, unit: str = 'picture'
+    items: Iterable[Item], title: str, total: int | None = None, unit: str = 'image'
 ) -> Iterator[Item]:
     """Iterate under a progress bar on stderr; work of less than half a second draws none.
 
@@ -20,7 +20,7 @@ def track(
         items (Iterable): What to go through.
         title (str): Stands before the bar.
         total (int | None): Number of items, where they have no length. Defaults to None.
-        unit (str): What is counted. Defaults to 'picture'.
+        unit (str): What is counted. Defaults to 'image'.
 
     Returns:
         Iterator: The items.
@@ -37,7 +37,7 @@ def map_tracked(
 ) -> Iterator[Result]:
     """Apply a function to every item in threads, under a progress bar.
 
-    Threads suffice for work that leaves Python: decoding pictures, hashing, OpenCV.
+    Threads suffice for work that leaves Python: decoding images, hashing, OpenCV.
 
     Args:
         function (Callable): Of one item.

@@ -1,4 +1,4 @@
-"""Pictures of results and of data."""
+"""Images of results and of data."""
 
 from urbancross_mm.visualization.dataset_figures import draw_histograms, draw_tile_map
 from urbancross_mm.visualization.domain_matrix import draw_domain_matrix

@@ -1,4 +1,4 @@
-"""Figures of whole data sets: histograms of several groups, and maps of tiles."""
+"""Figures of whole datasets: histograms of several groups, and maps of tiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-_COLOURS = ('#1f77b4', '#d95f02', '#1b9e77', '#7570b3', '#e7298a', '#666666')
+_COLORS = ('#1f77b4', '#d95f02', '#1b9e77', '#7570b3', '#e7298a', '#666666')
 _BINS = 40
 
 
@@ -45,10 +45,10 @@ def draw_histograms(
     axis = figure.subplots()
     for number, (name, values) in enumerate(found.items()):
         heights, _ = np.histogram(values, edges)
-        colour = _COLOURS[number % len(_COLOURS)]
-        axis.stairs(100 * heights / len(values), edges, color=colour, linewidth=1.4, label=name)
+        color = _COLORS[number % len(_COLORS)]
+        axis.stairs(100 * heights / len(values), edges, color=color, linewidth=1.4, label=name)
         if number == 0:
-            axis.stairs(100 * heights / len(values), edges, color=colour, fill=True, alpha=0.15)
+            axis.stairs(100 * heights / len(values), edges, color=color, fill=True, alpha=0.15)
     axis.set_xlabel(label)
     axis.set_ylabel('share (%)')
     if whole:
@@ -59,7 +59,7 @@ def draw_histograms(
 
 
 def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draw where tiles lie, one colour a group.
+    """Draw where tiles lie, one color a group.
 
     Args:
         groups (Mapping[str, np.ndarray]): Longitude and latitude in degrees by name; empty groups
@@ -90,7 +90,7 @@ def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
             label=name,
             linewidths=0,
             alpha=0.7,
-            color=_COLOURS[number % len(_COLOURS)],
+            color=_COLORS[number % len(_COLORS)],
         )
     middle = math.radians(min(89.0, abs(float(points[:, 1].min() + points[:, 1].max())) / 2))
     axis.set_aspect(1 / math.cos(middle), adjustable='datalim')

@@ -22,14 +22,14 @@ def draw_domain_matrix(
     domains: Sequence[str],
     label: str = '',
 ) -> np.ndarray:
-    """Draw one heat map a method, all on one colour scale.
+    """Draw one heat map a method, all on one color scale.
 
     Args:
         panels (Mapping[str, np.ndarray]): Title to numbers, sources down and targets across; what
-            is not a number is grey.
+            is not a number is gray.
         texts (Mapping[str, Sequence[Sequence[str]]]): Title to what stands in the cells.
         domains (Sequence[str]): Names of rows and columns.
-        label (str): Stands beside the colour scale. Defaults to ''.
+        label (str): Stands beside the color scale. Defaults to ''.
 
     Shape:
         - each panel and its texts: ``(D, D)`` for D domains; output: ``(H, W, 3)``.

@@ -1,4 +1,4 @@
-"""Maps of embeddings: domains by colour, modalities by marker."""
+"""Maps of embeddings: domains by color, modalities by marker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from urbancross_mm.utils.optional import import_optional
 
 METHODS = ('tsne', 'pca')
-_COLOURS = ('#1f77b4', '#d95f02', '#1b9e77', '#7570b3')
+_COLORS = ('#1f77b4', '#d95f02', '#1b9e77', '#7570b3')
 _MARKERS = ('o', '^', 's')
 
 # What one panel shows: points (N, 2) by domain and modality.
@@ -28,7 +28,7 @@ def project_2d(
 
     Args:
         groups (Mapping): Embeddings by domain and modality.
-        method (str): ``'tsne'`` keeps neighbours together (needs scikit-learn), ``'pca'`` is
+        method (str): ``'tsne'`` keeps neighbors together (needs scikit-learn), ``'pca'`` is
             linear. Defaults to 'tsne'.
         seed (int): Of either. Defaults to 0.
 
@@ -56,7 +56,7 @@ def draw_embedding_map(panels: Sequence[tuple[str, Groups]]) -> np.ndarray:
     """Draw panels side by side.
 
     Args:
-        panels (Sequence): Title and points of each; a colour stands for the same domain, and a
+        panels (Sequence): Title and points of each; a color stands for the same domain, and a
             marker for the same modality, in all of them.
 
     Shape:
@@ -89,12 +89,12 @@ def _draw_panel(
     axis.set_xticks([])
     axis.set_yticks([])
     for key, points in groups.items():
-        colour, marker = looks[key]
+        color, marker = looks[key]
         axis.scatter(
             points[:, 0],
             points[:, 1],
             s=9,
-            color=colour,
+            color=color,
             marker=marker,
             alpha=0.6,
             linewidths=0,
@@ -103,10 +103,10 @@ def _draw_panel(
 
 
 def _look(key: tuple[str, str], keys: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Colour of the domain and marker of the modality."""
+    """Color of the domain and marker of the modality."""
     domains, modalities = (list(dict.fromkeys(part)) for part in zip(*keys))
     return (
-        _COLOURS[domains.index(key[0]) % len(_COLOURS)],
+        _COLORS[domains.index(key[0]) % len(_COLORS)],
         _MARKERS[modalities.index(key[1]) % len(_MARKERS)],
     )
 
@@ -122,8 +122,8 @@ def _tsne(rows: Tensor, seed: int) -> np.ndarray:
 
 
 def _pca(rows: Tensor, seed: int) -> np.ndarray:
-    centred = rows - rows.mean(dim=0)
+    centered = rows - rows.mean(dim=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        _, _, axes = torch.pca_lowrank(centred, q=min(6, *rows.shape), center=False)
-    return (centred @ axes[:, :2]).numpy()
+        _, _, axes = torch.pca_lowrank(centered, q=min(6, *rows.shape), center=False)
+    return (centered @ axes[:, :2]).numpy()

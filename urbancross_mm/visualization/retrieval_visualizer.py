@@ -1,4 +1,4 @@
-"""Pictures of what a query finds."""
+"""Images of what a query finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmengine.visualization import Visualizer
 from PIL import Image, ImageDraw, ImageFont
 
 from urbancross_mm.registry import VISUALIZERS
-from urbancross_mm.structures import RankedPicture
+from urbancross_mm.structures import SearchHit
 from urbancross_mm.utils.images import read_image
 
 _RIGHT, _WRONG, _UNKNOWN = (34, 139, 34), (200, 40, 40), (120, 120, 120)
@@ -33,24 +33,24 @@ class RetrievalVisualizer(Visualizer):
         super().__init__(name, **kwargs)
         self.thumb_size = thumb_size
 
-    def draw_strip(self, query: str | Path, results: Sequence[RankedPicture]) -> np.ndarray:
-        """Draw a query above its ranked pictures.
+    def draw_strip(self, query: str | Path, results: Sequence[SearchHit]) -> np.ndarray:
+        """Draw a query above its ranked images.
 
         Args:
-            query (str | Path): A sentence, or the path of a query picture.
-            results (Sequence[RankedPicture]): Best first.
+            query (str | Path): A sentence, or the path of a query image.
+            results (Sequence[SearchHit]): Best first.
 
         Shape:
             - output: ``(H, W, 3)``, uint8 RGB.
 
         Returns:
-            np.ndarray: The strip. Right pictures have a green border, wrong ones a red one.
+            np.ndarray: The strip. Right images have a green border, wrong ones a red one.
 
         Raises:
             ValueError: If there is nothing to draw.
         """
         if not results:
-            raise ValueError(f'no pictures to draw for the query {str(query)!r}')
+            raise ValueError(f'no images to draw for the query {str(query)!r}')
         columns = len(results) + isinstance(query, Path)
         width = max(columns * (self.thumb_size + _MARGIN) + _MARGIN, 480)
         lines = [] if isinstance(query, Path) else textwrap.wrap(f'"{query}"', width // 7)
@@ -62,7 +62,7 @@ class RetrievalVisualizer(Visualizer):
             draw.text((_MARGIN, _MARGIN + row * _LINE), line, 'black', font)
         cells = list(results)
         if isinstance(query, Path):
-            cells.insert(0, RankedPicture(str(query), float('nan'), None, 'query'))
+            cells.insert(0, SearchHit(str(query), float('nan'), None, 'query'))
         for column, cell in enumerate(cells):
             left = _MARGIN + column * (self.thumb_size + _MARGIN)
             self._draw_cell(canvas, draw, font, cell, left, top)
@@ -73,13 +73,13 @@ class RetrievalVisualizer(Visualizer):
         canvas: Image.Image,
         draw: ImageDraw.ImageDraw,
         font: ImageFont.FreeTypeFont,
-        cell: RankedPicture,
+        cell: SearchHit,
         left: int,
         top: int,
     ) -> None:
         size = self.thumb_size
-        colour = {True: _RIGHT, False: _WRONG, None: _UNKNOWN}[cell.right]
-        draw.rectangle((left, top, left + size - 1, top + size - 1), fill=colour)
+        color = {True: _RIGHT, False: _WRONG, None: _UNKNOWN}[cell.right]
+        draw.rectangle((left, top, left + size - 1, top + size - 1), fill=color)
         inner = size - 2 * _BORDER
         pixels, _ = read_image(cell.img_path)
         canvas.paste(

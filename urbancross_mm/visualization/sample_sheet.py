@@ -12,41 +12,41 @@ _MARGIN, _LINE = 8, 15
 _GOLDEN = 0.61803398875
 
 
-def overlay_masks(picture: np.ndarray, masks: np.ndarray, strength: float = 0.5) -> np.ndarray:
-    """Tint each mask with a colour of its own.
+def overlay_masks(image: np.ndarray, masks: np.ndarray, strength: float = 0.5) -> np.ndarray:
+    """Tint each mask with a color of its own.
 
     Args:
-        picture (np.ndarray): uint8 RGB.
+        image (np.ndarray): uint8 RGB.
         masks (np.ndarray): One boolean mask a segment.
-        strength (float): 0 leaves the picture, 1 hides it. Defaults to 0.5.
+        strength (float): 0 leaves the image, 1 hides it. Defaults to 0.5.
 
     Shape:
-        - picture, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
+        - image, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
 
     Returns:
         np.ndarray: uint8 RGB.
     """
-    tinted = picture.astype(np.float32)
+    tinted = image.astype(np.float32)
     for number, mask in enumerate(masks):
-        tinted[mask] = (1 - strength) * tinted[mask] + strength * np.array(_colour(number))
+        tinted[mask] = (1 - strength) * tinted[mask] + strength * np.array(_color(number))
     return tinted.astype(np.uint8)
 
 
-def outline_masks(picture: np.ndarray, masks: np.ndarray, width: int = 2) -> np.ndarray:
-    """Draw the border of each mask in a colour of its own.
+def outline_masks(image: np.ndarray, masks: np.ndarray, width: int = 2) -> np.ndarray:
+    """Draw the border of each mask in a color of its own.
 
     Args:
-        picture (np.ndarray): uint8 RGB.
+        image (np.ndarray): uint8 RGB.
         masks (np.ndarray): One boolean mask a segment; the first is drawn last, on top.
         width (int): Of the line in pixels, inside the mask. Defaults to 2.
 
     Shape:
-        - picture, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
+        - image, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
 
     Returns:
         np.ndarray: uint8 RGB.
     """
-    drawn = picture.copy()
+    drawn = image.copy()
     for number in reversed(range(len(masks))):
         inner = masks[number]
         for _ in range(width):
@@ -58,36 +58,36 @@ def outline_masks(picture: np.ndarray, masks: np.ndarray, width: int = 2) -> np.
                 & framed[1:-1, :-2]
                 & framed[1:-1, 2:]
             )
-        drawn[masks[number] & ~inner] = _colour(number)
+        drawn[masks[number] & ~inner] = _color(number)
     return drawn
 
 
 def draw_sample_sheet(
-    picture: np.ndarray,
+    image: np.ndarray,
     texts: Sequence[str],
     title: str,
     segments: Sequence[np.ndarray] = (),
     masks: np.ndarray | None = None,
     size: int = 200,
 ) -> np.ndarray:
-    """Draw a picture, its masks and segments, and its captions.
+    """Draw an image, its masks and segments, and its captions.
 
     Args:
-        picture (np.ndarray): uint8 RGB.
+        image (np.ndarray): uint8 RGB.
         texts (Sequence[str]): Captions, written below.
         title (str): First line; the caller puts id and domain there.
         segments (Sequence[np.ndarray]): uint8 RGB, as the segment encoder sees them.
             Defaults to ().
-        masks (np.ndarray, optional): Boolean, drawn over the picture. Defaults to None.
-        size (int): Side of the picture on the sheet in pixels. Defaults to 200.
+        masks (np.ndarray, optional): Boolean, drawn over the image. Defaults to None.
+        size (int): Side of the image on the sheet in pixels. Defaults to 200.
 
     Shape:
-        - picture: ``(H, W, 3)``; each segment: ``(h, w, 3)``; masks: ``(K, H, W)``.
+        - image: ``(H, W, 3)``; each segment: ``(h, w, 3)``; masks: ``(K, H, W)``.
 
     Returns:
         np.ndarray: The sheet, uint8 RGB.
     """
-    large = [picture] if masks is None else [picture, overlay_masks(picture, masks)]
+    large = [image] if masks is None else [image, overlay_masks(image, masks)]
     half = size // 2
     columns = -(-len(segments) // 2)
     width = max(len(large) * (size + _MARGIN) + columns * (half + _MARGIN) + _MARGIN, 560)
@@ -97,22 +97,22 @@ def draw_sample_sheet(
     font = ImageFont.load_default(12)
     draw.text((_MARGIN, 2), title, 'black', font)
     left, top = _MARGIN, _LINE + _MARGIN
-    for image in large:
-        canvas.paste(Image.fromarray(image).resize((size, size)), (left, top))
+    for panel in large:
+        canvas.paste(Image.fromarray(panel).resize((size, size)), (left, top))
         left += size + _MARGIN
     for number, segment in enumerate(segments):
         corner = (left + number // 2 * (half + _MARGIN), top + number % 2 * half)
         canvas.paste(Image.fromarray(segment).resize((half - 2, half - 2)), corner)
         draw.rectangle(
-            (*corner, corner[0] + half - 2, corner[1] + half - 2), outline=_colour(number), width=2
+            (*corner, corner[0] + half - 2, corner[1] + half - 2), outline=_color(number), width=2
         )
     for row, line in enumerate(lines):
         draw.text((_MARGIN, top + size + _MARGIN + row * _LINE), line, 'black', font)
     return np.asarray(canvas)
 
 
-def _colour(number: int) -> tuple[int, int, int]:
-    """Colours that stay apart however many there are: hues in golden-ratio steps."""
+def _color(number: int) -> tuple[int, int, int]:
+    """Colors that stay apart however many there are: hues in golden-ratio steps."""
     import colorsys
 
     red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, 0.95)

@@ -1,4 +1,4 @@
-# Optimal transport pairs the pictures and sentences of the target, beside the retriever's own loss
+# Optimal transport pairs the images and sentences of the target, beside the retriever's own loss
 # on the source.
 _base_ = ['../adaptation_runtime.py']
 model = dict(

@@ -67,7 +67,7 @@ def test_sentences(text: str, sentences: list[str]) -> None:
         'Well, as a language model I do not.',
         'Sorry, no.',
         '"I apologize for that."',
-        'Please provide the picture.',
+        'Please provide the image.',
         'There is no image attached to the message.',
     ],
 )
@@ -142,7 +142,7 @@ def test_a_caption_is_empty_for_a_reason() -> None:
     assert refine_caption(' A  road.\nA road. A car.', by_word, 77) == ('A road. A car.', '')
 
 
-def test_captions_of_a_picture() -> None:
+def test_captions_of_an_image() -> None:
     texts = ['A road.', 'a road', 'I cannot.', '', 'A car.']
     assert refine_captions(texts, by_word, 77) == (['A road.', 'A car.'], 'empty caption')
     assert refine_captions([], by_word, 77) == ([], 'no caption')

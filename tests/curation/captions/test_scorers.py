@@ -60,7 +60,7 @@ def images(number: int) -> list[np.ndarray]:
     return [draw.integers(0, 256, (20 + i, 30, 3), dtype=np.uint8) for i in range(number)]
 
 
-def test_pictures_are_encoded_as_open_clip_does(weights: str) -> None:
+def test_images_are_encoded_as_open_clip_does(weights: str) -> None:
     import open_clip
     from torchvision.transforms import v2 as transforms
 

@@ -17,7 +17,7 @@ from urbancross_mm.curation import (
     run_stage,
 )
 
-PICTURES = {
+IMAGES = {
     'a.png': dict(
         focus=['amenity of school'],
         around=['road of service', 'road of residential'],
@@ -50,18 +50,18 @@ def captioner(folder: Path, **options) -> dict:
     }
 
 
-def captions(stage: CaptionStage, pictures, place) -> dict[str, list[str]]:
+def captions(stage: CaptionStage, images, place) -> dict[str, list[str]]:
     shutil.rmtree(place.out / 'manifest', ignore_errors=True)
     stage.check(place)
-    kept, _ = run_stage(stage, pictures, place)
-    return {picture.name: picture.fields['captions'] for picture in kept}
+    kept, _ = run_stage(stage, images, place)
+    return {image.name: image.fields['captions'] for image in kept}
 
 
 @pytest.mark.parametrize('kind', MAKERS)
-def test_a_batch_gets_the_captions_of_single_pictures(folders, kind: str, tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
-    whole = captions(CaptionStage(captioner(folders[kind]), 3), pictures, place)
-    assert whole == captions(CaptionStage(captioner(folders[kind]), 1), pictures, place)
+def test_a_batch_gets_the_captions_of_single_images(folders, kind: str, tmp_path: Path) -> None:
+    place, images = make_place(tmp_path, IMAGES)
+    whole = captions(CaptionStage(captioner(folders[kind]), 3), images, place)
+    assert whole == captions(CaptionStage(captioner(folders[kind]), 1), images, place)
     words = {word for texts in whole.values() for text in texts for word in text.split()}
     # Words, no marks of the tokenizer; and not the prompt said once more.
     assert words <= set(tiny.WORDS) and not any('describe the' in one[0] for one in whole.values())
@@ -69,7 +69,7 @@ def test_a_batch_gets_the_captions_of_single_pictures(folders, kind: str, tmp_pa
     assert len(set(map(tuple, whole.values()))) > 1
 
 
-def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, pictures, place, **options) -> list[str]:
+def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, images, place, **options) -> list[str]:
     """What the processor is given to read."""
     stage, seen = CaptionStage(captioner(folder, **options), 3), []
     stage.begin(place, [])
@@ -80,13 +80,13 @@ def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, pictures, place, **opti
         return processor(images=images, text=text, **rest)
 
     stage.captioner.processor, spy.apply_chat_template = spy, processor.apply_chat_template
-    stage.process(pictures, place)
+    stage.process(images, place)
     return seen
 
 
 def test_the_prompt_carries_the_tags(folders, monkeypatch, tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
-    plain = asked(folders['instructblip'], monkeypatch, pictures, place)
+    place, images = make_place(tmp_path, IMAGES)
+    plain = asked(folders['instructblip'], monkeypatch, images, place)
     assert plain == [
         'describe the tags : amenity of school; surrounded by road of service, road of residential '
         'in detail',
@@ -96,7 +96,7 @@ def test_the_prompt_carries_the_tags(folders, monkeypatch, tmp_path: Path) -> No
     chat = asked(
         folders['llava'],
         monkeypatch,
-        pictures,
+        images,
         place,
         prompt='{label} : {geo_tags}',
         prompt_without_tags='label {label}',
@@ -106,12 +106,12 @@ def test_the_prompt_carries_the_tags(folders, monkeypatch, tmp_path: Path) -> No
 
 
 def test_tags_and_pixels_change_the_caption(folders, tmp_path: Path) -> None:
-    place, pictures = make_place(
+    place, images = make_place(
         tmp_path,
-        {'a.png': PICTURES['a.png'], 'b.png': PICTURES['a.png'], 'c.png': PICTURES['b.png']},
+        {'a.png': IMAGES['a.png'], 'b.png': IMAGES['a.png'], 'c.png': IMAGES['b.png']},
     )
-    shutil.copy(place.image_path(pictures[0]), place.image_path(pictures[2]))
-    found = captions(CaptionStage(captioner(folders['instructblip']), 3), pictures, place)
+    shutil.copy(place.image_path(images[0]), place.image_path(images[2]))
+    found = captions(CaptionStage(captioner(folders['instructblip']), 3), images, place)
     assert len({texts[0] for texts in found.values()}) == 3
 
 
@@ -142,7 +142,7 @@ def test_what_a_caption_depends_on_stands_in_the_settings(folders, tmp_path: Pat
 
 
 def test_sampling_is_repeatable(folders, tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
+    place, images = make_place(tmp_path, IMAGES)
     sampled = dict(
         generation=dict(
             do_sample=True, max_new_tokens=10, temperature=2.0, num_beams=1, num_return_sequences=2
@@ -152,38 +152,38 @@ def test_sampling_is_repeatable(folders, tmp_path: Path) -> None:
         CaptionStage(captioner(folders['instructblip'], **sampled, seed=seed), 3)
         for seed in (0, 0, 1)
     ]
-    first, again, other = (captions(stage, pictures, place) for stage in stages)
+    first, again, other = (captions(stage, images, place) for stage in stages)
     assert first == again and first != other
     assert all(len(texts) == 2 for texts in first.values())
     state = torch.get_rng_state()
-    stages[0].process(pictures, place)
+    stages[0].process(images, place)
     assert torch.get_rng_state().equal(state)
     assert stages[0].settings(place) != stages[2].settings(place)
     assert stages[0].settings(place)['batch_size'] == 3
 
 
-def test_a_torn_picture_does_not_spoil_its_batch(folders, tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
-    whole = captions(CaptionStage(captioner(folders['instructblip']), 3), pictures, place)
-    place.image_path(pictures[1]).write_bytes(b'no picture')
+def test_a_torn_image_does_not_spoil_its_batch(folders, tmp_path: Path) -> None:
+    place, images = make_place(tmp_path, IMAGES)
+    whole = captions(CaptionStage(captioner(folders['instructblip']), 3), images, place)
+    place.image_path(images[1]).write_bytes(b'no image')
     stage = CaptionStage(captioner(folders['instructblip']), 3)
     shutil.rmtree(place.out / 'manifest')
-    kept, report = run_stage(stage, pictures, place)
-    assert {picture.name: picture.fields['captions'] for picture in kept} == {
+    kept, report = run_stage(stage, images, place)
+    assert {image.name: image.fields['captions'] for image in kept} == {
         name: whole[name] for name in ('a.png', 'c.png')
     }
     assert report.counts[FAILED] == 1 and 'b.png cannot be decoded' in str(report)
 
 
 def test_silence_is_dropped(folders, tmp_path: Path, monkeypatch) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
+    place, images = make_place(tmp_path, IMAGES)
     monkeypatch.setattr(TransformersCaptioner, 'begin', lambda *_: None)
     monkeypatch.setattr(
         TransformersCaptioner,
         'caption',
-        lambda self, batch, images: [Outcome(dict(captions=[' ']))] * len(batch),
+        lambda self, batch, pixels: [Outcome(dict(captions=[' ']))] * len(batch),
     )
-    _, report = run_stage(CaptionStage(captioner(folders['blip2'])), pictures, place)
+    _, report = run_stage(CaptionStage(captioner(folders['blip2'])), images, place)
     assert report.reasons[DROPPED, 'the captioner wrote nothing'] == 3
 
 
@@ -233,10 +233,10 @@ def test_wrong_options_are_named(folders, tmp_path: Path, options: dict, sentenc
 
 
 def test_a_cpu_computes_in_full_precision(folders, tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
+    place, images = make_place(tmp_path, IMAGES)
     stages = [
         CaptionStage(captioner(folders['instructblip'], dtype=dtype), 3)
         for dtype in ('float16', 'float32')
     ]
-    half, full = (captions(stage, pictures, place) for stage in stages)
+    half, full = (captions(stage, images, place) for stage in stages)
     assert half == full and stages[0].captioner.model.dtype == torch.float32

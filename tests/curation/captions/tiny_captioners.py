@@ -159,9 +159,9 @@ def make_llava(folder: Path, chat_template: str | None = CHAT, seed: int = 0) ->
         vision_feature_layer=-1,
     )
     _save(LlavaForConditionalGeneration, config, folder, seed)
-    pictures = CLIPImageProcessor(size=dict(shortest_edge=16), crop_size=dict(height=16, width=16))
+    images = CLIPImageProcessor(size=dict(shortest_edge=16), crop_size=dict(height=16, width=16))
     LlavaProcessor(
-        pictures,
+        images,
         tokenizer(),
         patch_size=8,
         vision_feature_select_strategy='default',
@@ -174,7 +174,7 @@ def make_llava(folder: Path, chat_template: str | None = CHAT, seed: int = 0) ->
 def _save(model_class, config, folder: Path, seed: int) -> None:
     torch.manual_seed(seed)
     model = model_class(config)
-    # As drawn, weights are so small that every picture gets the same words, and T5 does not care
+    # As drawn, weights are so small that every image gets the same words, and T5 does not care
     # where they stand.
     with torch.no_grad():
         for name, weight in model.named_parameters():

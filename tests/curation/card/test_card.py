@@ -1,4 +1,4 @@
-"""Data set cards: of a curated set, of any set, and of broken ones."""
+"""Dataset cards: of a curated set, of any set, and of broken ones."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.curation.curated import curate, make_pictures
+from tests.curation.curated import curate, make_images
 from tests.datasets import tiny
 from urbancross_mm.curation.card import (
     find_annotations,
@@ -26,7 +26,7 @@ from urbancross_mm.structures.segment_sidecar import write_sidecar
 @pytest.fixture(scope='module')
 def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('curated') / 'data'
-    curate(out, make_pictures(out))
+    curate(out, make_images(out))
     return out
 
 
@@ -116,7 +116,7 @@ def test_same_files_same_bytes_wherever_they_lie(curated: Path, data: Path) -> N
     assert page != to_html(card_of(data, number=1, seed=3))
 
 
-def test_markdown_with_pictures_beside_it(curated: Path, tmp_path: Path) -> None:
+def test_markdown_with_images_beside_it(curated: Path, tmp_path: Path) -> None:
     written = write_card(card_of(curated), tmp_path / 'my card.md')
     text = written[0].read_text(encoding='utf-8')
     names = re.findall(r'!\[[^\]]*\]\(([^)]+)\)', text)
@@ -146,16 +146,16 @@ def test_leaks_are_found(data: Path) -> None:
     ]
     path.write_text(json.dumps(content))
     found = {row[1]: row for row in rows(card_of(data), 'Leakage and defects')}
-    assert found['picture in two splits'][0] == 'error'
+    assert found['image in two splits'][0] == 'error'
     assert found['identical file in two splits'][2] == 2  # of train, and of finetune within it
     assert section(card_of(data), 'Leakage and defects').blocks[-1].text == 'There are errors.'
     quick = {row[1] for row in rows(card_of(data, pixels=False), 'Leakage and defects')}
-    assert 'picture in two splits' in quick and 'identical file in two splits' not in quick
+    assert 'image in two splits' in quick and 'identical file in two splits' not in quick
 
 
 def test_damage_is_shown_and_ends_nothing(data: Path) -> None:
     items = json.loads((data / 'annotations/mycity_test.json').read_text())['data_list']
-    (data / 'images' / items[0]['img_path']).write_bytes(b'no picture')
+    (data / 'images' / items[0]['img_path']).write_bytes(b'no image')
     (data / 'segments' / items[1]['segments']).write_text('{')
     write_sidecar(
         data / 'segments' / items[2]['segments'],
@@ -163,11 +163,11 @@ def test_damage_is_shown_and_ends_nothing(data: Path) -> None:
     )
     card = card_of(data)
     found = {row[1]: row for row in rows(card, 'Leakage and defects')}
-    assert found['unreadable picture'][2] == 1
+    assert found['unreadable image'][2] == 1
     assert found['segment file missing, broken or of another size'][2] == 1
     lines = [sample.lines for sample in section(card, 'Samples of test').blocks[0].samples]
     assert [line[-1] for line in lines[:3]] == [
-        '(picture cannot be read)',
+        '(image cannot be read)',
         '(segments cannot be read)',
         '(no segment)',
     ]
@@ -213,7 +213,7 @@ def test_a_domain_without_captions(tmp_path: Path) -> None:
     item = dict(tiny.item('a', []), lon=1.0, lat=2.0)
     tiny.write(tmp_path, [item])
     card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path)
-    assert 'The pictures have no captions.' in to_html(card)
+    assert 'The images have no captions.' in to_html(card)
     assert 'Words' not in [one.title for one in card.sections]
     assert rows(card, 'Size')[0][1] == 1 and len(section(card, 'Places').blocks) == 2
 
@@ -267,7 +267,7 @@ def test_the_files_of_a_folder(curated: Path, data: Path, tmp_path: Path) -> Non
         f'mycity_{split}' for split in ('train', 'val', 'test', 'finetune', 'finetune_val')
     ]
     shutil.copy(data / 'annotations/mycity_val.json', data / 'annotations/other_val.json')
-    with pytest.raises(ValueError, match='data sets mycity, other: name the files'):
+    with pytest.raises(ValueError, match='datasets mycity, other: name the files'):
         find_annotations(data)
     with pytest.raises(FileNotFoundError, match='no folder .*annotations'):
         find_annotations(tmp_path / 'none')
@@ -303,7 +303,7 @@ def test_a_wrong_number_in_a_manifest_is_named(
     record = json.loads(first)
     record['fields'][key] = value
     path.write_text(json.dumps(record) + '\n' + ''.join(others))
-    with pytest.raises(ValueError, match=f'{path}, picture .*{key!r} must be'):
+    with pytest.raises(ValueError, match=f'{path}, image .*{key!r} must be'):
         card_of(data)
 
 
@@ -311,13 +311,13 @@ def test_mistakes_are_named(curated: Path, data: Path, tmp_path: Path) -> None:
     paths = find_annotations(data)
     with pytest.raises(FileNotFoundError, match='none.json'):
         make_card([tmp_path / 'none.json'], data)
-    with pytest.raises(FileNotFoundError, match='no folder of pictures'):
+    with pytest.raises(FileNotFoundError, match='no folder of images'):
         make_card(paths, tmp_path / 'none')
     with pytest.raises(FileNotFoundError, match='no manifest'):
         make_card(paths, data, tmp_path / 'none')
     with pytest.raises(ValueError, match='got -1'):
         make_card(paths, data, number=-1)
-    tiny.write(tmp_path / 'bad', [dict(img_id='a')], pictures=False)
+    tiny.write(tmp_path / 'bad', [dict(img_id='a')], images=False)
     with pytest.raises(ValueError, match='no sound item'):
         make_card([tmp_path / 'bad/annotations/tiny.json'], tmp_path / 'bad')
     (data / 'manifest/split.jsonl').write_text('nonsense\n{}\n')

@@ -1,4 +1,4 @@
-"""What a stage says of its pictures."""
+"""What a stage says of its images."""
 
 from collections import Counter
 

@@ -19,7 +19,7 @@ from urbancross_mm.datasets import ImageTextDataset
 
 pytest.importorskip('shapely')
 NO_WEIGHTS = CONFIGS / 'curation/no-weights.py'
-RECIPES = sorted(path.name for path in (CONFIGS / 'curation').glob('*.py'))
+CURATION_CONFIGS = sorted(path.name for path in (CONFIGS / 'curation').glob('*.py'))
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize('name', RECIPES)
-def test_recipes_build(name: str) -> None:
+@pytest.mark.parametrize('name', CURATION_CONFIGS)
+def test_configs_build(name: str) -> None:
     stages = build_stages(load_config(CONFIGS / 'curation' / name))
     assert [stages[0].name, stages[-1].name] == ['tile', 'export']
 
@@ -116,7 +116,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tiles: Path, tmp_path: Path) -> N
     assert -signal.SIGKILL in ends
     with open(tmp_path / 'killed/manifest/segment.jsonl', 'ab') as file:
         file.write(b'{"picture": "half a li')
-    (tmp_path / 'killed/images/.torn.jpg.1.tmp').write_bytes(b'half a picture')
+    (tmp_path / 'killed/images/.torn.jpg.1.tmp').write_bytes(b'half an image')
     assert subprocess.run(command, **quiet).returncode == 0
     curate(tiles, tmp_path / 'whole')
     killed, whole = contents(tmp_path / 'killed'), contents(tmp_path / 'whole')
@@ -125,7 +125,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tiles: Path, tmp_path: Path) -> N
 
 
 def test_single_stages_and_a_limit(tiles: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='stage tile has not been run on .* pictures'):
+    with pytest.raises(ValueError, match='stage tile has not been run on .* images'):
         curate(tiles, tmp_path, only=['tag'])
     curate(tiles, tmp_path, only=['tile'], limit=5)
     reports = curate(tiles, tmp_path, only=['tag', 'caption'], limit=5)
@@ -146,7 +146,7 @@ def test_a_limit_does_not_replace_a_finished_set(tiles: Path, tmp_path: Path) ->
     whole = contents(out)
     curate(tiles, tmp_path / 'whole')
     assert whole == contents(tmp_path / 'whole')
-    with pytest.raises(ValueError, match='first 5 pictures, which --limit would replace'):
+    with pytest.raises(ValueError, match='first 5 images, which --limit would replace'):
         curate(tiles, out, limit=5)
     curate(tiles, out, only=['segment'], limit=5)
     assert contents(out) == whole
@@ -254,10 +254,10 @@ def test_all_missing_files_are_named_at_once(tiles: Path, tmp_path: Path) -> Non
 
 def test_an_error_stands_in_the_last_report(tiles: Path, tmp_path: Path) -> None:
     curate(tiles, tmp_path)
-    with pytest.raises(ValueError, match='no picture is left'):
+    with pytest.raises(ValueError, match='no image is left'):
         curate(tiles, tmp_path, changes={'stages.0.min_side': 10_000})
     report = (tmp_path / 'last_run.txt').read_text()
-    assert report.startswith('tile: ') and 'ValueError: no picture is left' in report
+    assert report.startswith('tile: ') and 'ValueError: no image is left' in report
     (tmp_path / 'file').write_text('')
     with pytest.raises(ValueError, match='--out .*file is a file'):
         curate(tiles, tmp_path / 'file')
@@ -294,10 +294,10 @@ def test_a_missing_extra_is_named(tiles: Path, tmp_path: Path, monkeypatch) -> N
 def test_what_failed_is_passed_over_by_single_stages(
     tiles: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    def fail(self: TemplateCaptioner, pictures: list, images: list) -> list:
-        if any(picture.name == first for picture in pictures):
+    def fail(self: TemplateCaptioner, images: list, pixels: list) -> list:
+        if any(image.name == first for image in images):
             raise OSError('torn')
-        return caption(self, pictures, images)
+        return caption(self, images, pixels)
 
     caption, first = TemplateCaptioner.caption, min(path.name for path in tiles.glob('*.jpg'))
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A folder of pictures as the tiling stage leaves it."""
+"""A folder of images as the tiling stage leaves it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.curation import Picture, Workplace
+from urbancross_mm.curation import ImageRecord, Workplace
 from urbancross_mm.utils.weights import file_digest
 
 
 def make_place(
-    folder: Path, pictures: Mapping[str, Mapping[str, Any]]
-) -> tuple[Workplace, list[Picture]]:
-    """Blotches of a few colours, one picture a name, with the fields that are known of it."""
+    folder: Path, images: Mapping[str, Mapping[str, Any]]
+) -> tuple[Workplace, list[ImageRecord]]:
+    """Blotches of a few colors, one image a name, with the fields that are known of it."""
     place = Workplace(folder, folder / 'out')
     found = []
-    for number, (name, fields) in enumerate(pictures.items()):
-        colours = np.random.default_rng(number).integers(0, 256, (2, 3, 3), np.uint8)
-        pixels = np.kron(colours, np.ones((10, 8 + number, 1), np.uint8))
-        path = place.image_path(Picture(name))
+    for number, (name, fields) in enumerate(images.items()):
+        colors = np.random.default_rng(number).integers(0, 256, (2, 3, 3), np.uint8)
+        pixels = np.kron(colors, np.ones((10, 8 + number, 1), np.uint8))
+        path = place.image_path(ImageRecord(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-        found.append(Picture(name, dict(sha=file_digest(path), **fields)))
+        found.append(ImageRecord(name, dict(sha=file_digest(path), **fields)))
     return place, found

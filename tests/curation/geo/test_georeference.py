@@ -1,4 +1,4 @@
-"""Positions of pictures on the globe."""
+"""Positions of images on the globe."""
 
 from itertools import pairwise
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.curation.stages.test_tile_stage import (
-    METRE,
+    METER,
     noise,
     outcomes,
     place,
-    write_picture,
+    write_image,
     write_raster,
 )
 from urbancross_mm.curation import Outcome, Workplace, run_stage
@@ -18,14 +18,14 @@ from urbancross_mm.curation.geo.georeference import check_crs, place_on_globe
 from urbancross_mm.curation.geo.positions import (
     covered_pixels,
     describe_points,
-    metres_of_a_degree,
+    meters_of_a_degree,
     tile_windows,
 )
 from urbancross_mm.curation.stages.tile_stage import TileStage
 
 rasterio = pytest.importorskip('rasterio')
 __all__ = ['place']  # a fixture
-SITE = 'LOCAL_CS["site",UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
+SITE = 'LOCAL_CS["site",UNIT["meter",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
 
 
 def only(place: Workplace, **options: object) -> Outcome:
@@ -35,7 +35,7 @@ def only(place: Workplace, **options: object) -> Outcome:
 
 
 @pytest.mark.parametrize('origin', [(600000.0, 5800000.0), (780000.0, 6900000.0)])
-def test_neighbours_do_not_overlap_off_the_central_meridian(
+def test_neighbors_do_not_overlap_off_the_central_meridian(
     place: Workplace, origin: tuple[float, float]
 ) -> None:
     write_raster(place.source / 'a.tif', noise(96, 96), origin=origin)
@@ -52,25 +52,25 @@ def test_neighbours_do_not_overlap_off_the_central_meridian(
     for upper, lower in pairwise(line[0] for line in fields):
         (_, south, _, north), (*_, top) = upper['bounds'], lower['bounds']
         assert abs(top - south) < limit * (north - south)
-    assert fields[1][1]['metres'] == pytest.approx([32 * METRE] * 2, rel=0.005)
-    centre = rasterio.warp.transform(
-        'EPSG:32633', 'EPSG:4326', [origin[0] + 48 * METRE], [origin[1] - 48 * METRE]
+    assert fields[1][1]['meters'] == pytest.approx([32 * METER] * 2, rel=0.005)
+    center = rasterio.warp.transform(
+        'EPSG:32633', 'EPSG:4326', [origin[0] + 48 * METER], [origin[1] - 48 * METER]
     )
     assert [fields[1][1]['lon'], fields[1][1]['lat']] == pytest.approx(
-        [centre[0][0], centre[1][0]], abs=1e-6
+        [center[0][0], center[1][0]], abs=1e-6
     )
 
 
-def test_metres_are_those_on_the_ground() -> None:
-    # Web Mercator stretches by 1 / cos(lat); at 60 degrees a metre of its units is half a metre.
+def test_meters_are_those_on_the_ground() -> None:
+    # Web Mercator stretches by 1 / cos(lat); at 60 degrees a meter of its units is half a meter.
     x, y = (value[0] for value in rasterio.warp.transform('EPSG:4326', 'EPSG:3857', [10], [60]))
     found = place_on_globe([x - 100, y - 100, x + 100, y + 100], 'EPSG:3857')
-    assert found['metres'] == pytest.approx([100, 100], rel=0.005)
+    assert found['meters'] == pytest.approx([100, 100], rel=0.005)
     # US survey feet.
     found = place_on_globe([3e5 * 3.28, 3e4, 3e5 * 3.28 + 1000, 3e4 + 1000], 'EPSG:2263')
-    assert found['metres'] == pytest.approx([304.8, 304.8], rel=0.005)
-    assert metres_of_a_degree(0) == pytest.approx((111319.49, 110574.28), abs=0.1)
-    assert metres_of_a_degree(60) == pytest.approx((55800, 111412), abs=1)
+    assert found['meters'] == pytest.approx([304.8, 304.8], rel=0.005)
+    assert meters_of_a_degree(0) == pytest.approx((111319.49, 110574.28), abs=0.1)
+    assert meters_of_a_degree(60) == pytest.approx((55800, 111412), abs=1)
 
 
 def test_longitudes_up_to_360_are_turned_back() -> None:
@@ -111,7 +111,7 @@ def test_a_turned_raster_has_no_position(place: Workplace) -> None:
     turned = (
         rasterio.Affine.translation(5e5, 58e5)
         @ rasterio.Affine.rotation(30)
-        @ rasterio.Affine.scale(METRE, -METRE)
+        @ rasterio.Affine.scale(METER, -METER)
     )
     write_raster(place.source / 'a.tif', noise(32, 32), transform=turned)
     found = only(place, size=32)
@@ -127,7 +127,7 @@ def test_a_crs_without_coordinates_is_no_position(place: Workplace) -> None:
 
 
 def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
-    write_picture(place.source / 'a.png')
+    write_image(place.source / 'a.png')
     (place.source / 'a.pgw').write_text('1 0 0 -1 1e12 1e12')
     for crs in ('EPSG:4326', 'EPSG:32633'):
         found = only(place, crs=crs)
@@ -135,7 +135,7 @@ def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize(
-    ('picture', 'world'),
+    ('image', 'world'),
     [
         ('X.JPG', 'X.JGW'),
         ('X.JPG', 'X.jgw'),
@@ -146,14 +146,14 @@ def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
         ('x.bmp', 'x.wld'),
     ],
 )
-def test_world_files_in_any_letters(place: Workplace, picture: str, world: str) -> None:
-    write_picture(place.source / picture)
+def test_world_files_in_any_letters(place: Workplace, image: str, world: str) -> None:
+    write_image(place.source / image)
     (place.source / world).write_text('0.001 0 0 -0.001 10.0005 49.9995')
     assert only(place).fields['bounds'] == pytest.approx([10, 49.968, 10.032, 50])
 
 
-def test_another_world_file_makes_the_picture_again(place: Workplace) -> None:
-    write_picture(place.source / 'a.png')
+def test_another_world_file_makes_the_image_again(place: Workplace) -> None:
+    write_image(place.source / 'a.png')
     assert 'bounds' not in only(place).fields
     for west in (10, 20, 30):
         (place.source / 'a.pgw').write_text(f'0.001 0 0 -0.001 {west}.0005 49.9995')
@@ -163,7 +163,7 @@ def test_another_world_file_makes_the_picture_again(place: Workplace) -> None:
 
 
 def test_the_crs_is_looked_at_before_anything_runs(place: Workplace) -> None:
-    write_picture(place.source / 'a.png')
+    write_image(place.source / 'a.png')
     for crs in ('EPSG:999999', 'nonsense', SITE):
         with pytest.raises(ValueError, match='CRS'):
             TileStage(crs=crs).check(place)

@@ -135,7 +135,7 @@ def test_few_bits_use_the_whole_range(place: Workplace, bits: int) -> None:
     assert np.array_equal(tile_of(place), want)
 
 
-def test_alpha_of_grey_and_of_colors_is_what_is_valid(place: Workplace) -> None:
+def test_alpha_of_gray_and_of_colors_is_what_is_valid(place: Workplace) -> None:
     for count in (2, 4):
         pixels = values(count)
         pixels[-1] = 255

@@ -12,7 +12,7 @@ from tests.curation.stages.test_tile_stage import (
     noise,
     outcomes,
     place,
-    write_picture,
+    write_image,
     write_raster,
 )
 from urbancross_mm.curation import Workplace, run_stage
@@ -22,12 +22,12 @@ from urbancross_mm.curation.stages.tile_stage import TileStage
 __all__ = ['place']  # a fixture
 
 
-def test_a_raster_of_one_band_is_grey(place: Workplace) -> None:
-    grey = noise(32, 32)[:1]
-    write_raster(place.source / 'a.tif', grey)
+def test_a_raster_of_one_band_is_gray(place: Workplace) -> None:
+    gray = noise(32, 32)[:1]
+    write_raster(place.source / 'a.tif', gray)
     assert [one.status for one in outcomes(place, size=32).values()] == ['kept']
     with Image.open(next((place.out / 'images').rglob('*.png'))) as found:
-        assert np.array_equal(np.asarray(found), np.repeat(grey.transpose(1, 2, 0), 3, axis=2))
+        assert np.array_equal(np.asarray(found), np.repeat(gray.transpose(1, 2, 0), 3, axis=2))
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16'])
@@ -63,7 +63,7 @@ def test_only_what_needs_rasterio_asks_for_it(
     }.items():
         (place.source / f'{name}.tif').write_bytes(content)
         assert not is_geotiff(place.source / f'{name}.tif')
-    write_picture(place.source / 'plain.tif')
+    write_image(place.source / 'plain.tif')
 
     def none(*_: object) -> None:
         raise ImportError('rasterio')
@@ -87,9 +87,9 @@ def test_geotiffs_are_known_by_their_tags(tmp_path: Path, profile: dict) -> None
     # Thirteen bands of 16 bits: Pillow does not open it.
     write_raster(tmp_path / 'a.tif', np.ones((13, 8, 8), np.uint16), **profile)
     assert is_geotiff(tmp_path / 'a.tif')
-    write_picture(tmp_path / 'b.tif')
+    write_image(tmp_path / 'b.tif')
     assert not is_geotiff(tmp_path / 'b.tif')
-    write_picture(tmp_path / 'c.png')
+    write_image(tmp_path / 'c.png')
     assert not is_geotiff(tmp_path / 'c.png') and not is_geotiff(tmp_path / 'none.tif')
 
 
@@ -134,12 +134,12 @@ def test_damaged_coordinates_cost_no_pixels(place: Workplace) -> None:
 def test_a_lost_raster_is_tried_again(place: Workplace) -> None:
     write_raster(place.source / 'a.tif', noise(32, 32))
     stage = TileStage(size=32)
-    pictures = stage.discover(place)
+    images = stage.discover(place)
     (place.source / 'a.tif').rename(place.source / 'b')
-    _, report = run_stage(stage, pictures, place)
+    _, report = run_stage(stage, images, place)
     assert report.counts['failed'] == 1
     (place.source / 'b').rename(place.source / 'a.tif')
-    _, report = run_stage(stage, pictures, place)
+    _, report = run_stage(stage, images, place)
     assert report.counts['kept'] == report.made == 1
 
 

@@ -7,44 +7,44 @@ from itertools import product
 import numpy as np
 import pytest
 
-from urbancross_mm.curation.geo.positions import METRES_A_DEGREE, describe_bounds
+from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.geo.splits import (
     Tile,
     block_of,
     deal,
     gaps,
-    group_pictures,
+    group_images,
     tile_of,
     too_near,
 )
 
 SHARES = dict(test=0.2, val=0.1, train=0.7)
-METRE = 1 / METRES_A_DEGREE  # degrees, at the equator
+METER = 1 / METERS_A_DEGREE  # degrees, at the equator
 
 
 def square(x: float, y: float, side: float = 100, lat: float = 0) -> Tile:
-    """A tile whose corner lies x and y metres from a place at the prime meridian."""
+    """A tile whose corner lies x and y meters from a place at the prime meridian."""
     across = math.cos(math.radians(lat))
     return Tile(
-        (x + side / 2) * METRE / across,
-        lat + (y + side / 2) * METRE,
-        side / 2 * METRE / across,
-        side / 2 * METRE,
+        (x + side / 2) * METER / across,
+        lat + (y + side / 2) * METER,
+        side / 2 * METER / across,
+        side / 2 * METER,
     )
 
 
-def test_where_a_picture_lies() -> None:
+def test_where_an_image_lies() -> None:
     fields = describe_bounds([24.9, 60.1, 24.92, 60.11])
     tile = tile_of(fields)
     assert tile.lon == pytest.approx(24.91) and tile.half_height == pytest.approx(0.005)
-    without = tile_of({key: fields[key] for key in ('lon', 'lat', 'metres')})
+    without = tile_of({key: fields[key] for key in ('lon', 'lat', 'meters')})
     assert without == pytest.approx(tile, abs=1e-6) and without.side == pytest.approx(tile.side)
     assert tile_of(dict(lon=1.0, lat=0.0)) == Tile(1.0, 0.0) and tile_of(dict(lon=1.0)) is None
     assert tile_of(dict(bounds=None, lon=None, lat=None)) is None
 
 
 @pytest.mark.parametrize('lat', [0.0, 40.4, -60.2])
-def test_blocks_are_squares_of_metres(lat: float) -> None:
+def test_blocks_are_squares_of_meters(lat: float) -> None:
     tiles = [square(x, y, 10, lat) for x, y in product(range(0, 4000, 10), repeat=2)]
     counts = Counter(block_of(tile, 400) for tile in tiles)
     # 4 km are ten blocks and their parts at both ends; whole ones hold 40 x 40 tiles.
@@ -56,13 +56,13 @@ def test_blocks_are_squares_of_metres(lat: float) -> None:
 def test_groups_are_blocks_and_repetitions_follow_the_first() -> None:
     places = dict(a='one', b='one', c='two', d='two')
     shas = dict(a='1', b='2', c='3', d='1', e='4', f='4', g=None, h=None)
-    groups = group_pictures('hgfedcba', shas, places)
+    groups = group_images('hgfedcba', shas, places)
     assert groups == [['a', 'b', 'd'], ['c'], ['e', 'f'], ['g'], ['h']]
-    assert groups == group_pictures('abcdefgh', shas, places)
+    assert groups == group_images('abcdefgh', shas, places)
 
 
 @pytest.mark.parametrize('count', [4, 5, 10, 20, 101, 1000])
-def test_single_pictures_meet_their_shares(count: int) -> None:
+def test_single_images_meet_their_shares(count: int) -> None:
     dealt = deal([[str(n)] for n in range(count)], SHARES, 0)
     counts = Counter(dealt.values())
     assert all(
@@ -94,7 +94,7 @@ def test_whole_groups_meet_shares_as_nearly_as_possible() -> None:
 def test_few_groups_fill_every_split() -> None:
     groups = [[f'a{n}' for n in range(90)], ['b'], ['c']]
     assert len(set(deal(groups, SHARES, 0).values())) == 3
-    with pytest.raises(ValueError, match='2 groups of pictures cannot fill test and val and train'):
+    with pytest.raises(ValueError, match='2 groups of images cannot fill test and val and train'):
         deal(groups[:2], SHARES, 0)
 
 
@@ -111,9 +111,9 @@ def test_every_stratum_has_its_share() -> None:
 
 
 def brute_gap(one: Tile, other: Tile) -> float:
-    across = METRES_A_DEGREE * math.cos(math.radians(one.lat))
+    across = METERS_A_DEGREE * math.cos(math.radians(one.lat))
     east = (abs(one.lon - other.lon) - one.half_width - other.half_width) * across
-    north = (abs(one.lat - other.lat) - one.half_height - other.half_height) * METRES_A_DEGREE
+    north = (abs(one.lat - other.lat) - one.half_height - other.half_height) * METERS_A_DEGREE
     if east < -0.5 and north < -0.5:
         return -math.inf
     return math.hypot(max(0, east), max(0, north))
@@ -142,7 +142,7 @@ def test_touching_tiles_do_not_overlap_whatever_the_rounding() -> None:
 
 def test_the_date_line_is_no_border() -> None:
     east, west = Tile(179.9999, 10, 0.00005, 0.00005), Tile(-179.9999, 10, 0.00005, 0.00005)
-    assert gaps([east], [west], 100)[0] == pytest.approx(1e-4 * METRES_A_DEGREE * 0.985, abs=0.1)
+    assert gaps([east], [west], 100)[0] == pytest.approx(1e-4 * METERS_A_DEGREE * 0.985, abs=0.1)
 
 
 def test_train_is_given_up_first_and_test_never() -> None:
@@ -155,6 +155,6 @@ def test_train_is_given_up_first_and_test_never() -> None:
     wide = too_near(split_of, tiles, 60)
     assert wide['a'] == ('test', pytest.approx(30)) and set(wide) == {'v', 'a'}
     assert set(too_near(split_of, tiles, 80.1)) == {'v', 'a', 'b'}
-    # A gap of exactly the margin is enough; unplaced pictures are no matter.
+    # A gap of exactly the margin is enough; unplaced images are no matter.
     assert set(too_near(split_of, tiles, 80)) == {'v', 'a'}
     assert too_near(dict(split_of, d='val'), tiles, 0) == too_near(split_of, tiles, 0)

@@ -1,4 +1,4 @@
-"""Files of pictures: what happens to them on the disk."""
+"""Files of images: what happens to them on the disk."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from tests.curation.stages.test_tile_stage import (
     noise,
     outcomes,
     place,
-    write_picture,
+    write_image,
     write_raster,
 )
 from urbancross_mm.curation import Workplace, run_stage
@@ -22,9 +22,9 @@ from urbancross_mm.utils.images import read_image
 __all__ = ['place']  # a fixture
 
 
-def test_pictures_that_are_in_place_already_stay(tmp_path: Path) -> None:
+def test_images_that_are_in_place_already_stay(tmp_path: Path) -> None:
     place = Workplace(tmp_path / 'x/images', tmp_path / 'x')
-    content = write_picture(place.source / 'a/b.png')
+    content = write_image(place.source / 'a/b.png')
     assert outcomes(place)['a/b.png'].status == 'kept'
     assert (place.source / 'a/b.png').read_bytes() == content
     assert [path.name for path in (place.source / 'a').iterdir()] == ['b.png']
@@ -33,7 +33,7 @@ def test_pictures_that_are_in_place_already_stay(tmp_path: Path) -> None:
 def test_the_old_file_stays_until_the_new_one_is_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_picture(tmp_path / 'new.png')
+    write_image(tmp_path / 'new.png')
     (tmp_path / 'old.png').write_text('old')
 
     def full(*_: Any) -> None:
@@ -61,7 +61,7 @@ def test_tiles_are_not_cut_into_the_folder_of_their_raster(tmp_path: Path) -> No
 def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_picture(place.source / 'a.png')
+    write_image(place.source / 'a.png')
     true_open = open
 
     def closed(path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -79,10 +79,10 @@ def test_a_disk_that_fails_is_tried_again_and_no_reason_to_drop(
     assert (report.made, report.counts['kept']) == (1, 1)
 
 
-def test_too_little_memory_is_no_fault_of_the_picture(
+def test_too_little_memory_is_no_fault_of_the_image(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_picture(place.source / 'a.png')
+    write_image(place.source / 'a.png')
 
     def full(*_: object, **__: object) -> None:
         raise MemoryError
@@ -95,7 +95,7 @@ def test_too_little_memory_is_no_fault_of_the_picture(
     assert outcomes(place)['a.png'].status == 'kept'
 
 
-def test_a_file_that_is_gone_is_no_broken_picture(tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_no_broken_image(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         decode(tmp_path / 'a.png')
 
@@ -104,15 +104,15 @@ def test_sentences_do_not_name_files_and_counts(tmp_path: Path) -> None:
     path = tmp_path / 'a.png'
     for sentence, expected in (
         (
-            f'picture {path} cannot be decoded: image file is truncated (12 bytes not processed)',
+            f'image {path} cannot be decoded: image file is truncated (12 bytes not processed)',
             'cannot be decoded: image file is truncated',
         ),
         (
-            f'picture {path} cannot be decoded: cannot identify image file {str(path)!r}',
+            f'image {path} cannot be decoded: cannot identify image file {str(path)!r}',
             'cannot be decoded: cannot identify image file',
         ),
         (
-            f'picture {path} has more than 8 bits a channel (mode I;16)',
+            f'image {path} has more than 8 bits a channel (mode I;16)',
             'has more than 8 bits a channel (mode I;16)',
         ),
     ):

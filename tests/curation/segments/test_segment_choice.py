@@ -19,7 +19,7 @@ def test_area_in_pixels_or_as_a_part() -> None:
     assert [one['area'] for one in large_enough(SEGMENTS, 1000, (100, 200))] == [1001, 4000, 1001]
     assert [one['area'] for one in large_enough(SEGMENTS, 0.2, (100, 100))] == [4000]
     assert large_enough(SEGMENTS, 0, (9, 9)) == SEGMENTS
-    assert large_enough(SEGMENTS, 1, (9, 9)) == SEGMENTS  # one pixel, not the whole picture
+    assert large_enough(SEGMENTS, 1, (9, 9)) == SEGMENTS  # one pixel, not the whole image
     assert large_enough([], 1000, (9, 9)) == []
 
 
@@ -37,13 +37,13 @@ def test_best_by_score_then_area() -> None:
 
 
 def test_white_outside_the_mask() -> None:
-    picture = np.minimum(tiny.picture(8, 6), 200)
+    image = np.minimum(tiny.image(8, 6), 200)
     mask = np.zeros((4, 3), dtype=bool)
     mask[1:3, 1] = True
-    painted = on_white(picture, mask)
+    painted = on_white(image, mask)
     inside = np.zeros((8, 6), dtype=bool)
     inside[2:6, 2:4] = True
-    assert (painted[inside] == picture[inside]).all() and (painted[~inside] == 255).all()
+    assert (painted[inside] == image[inside]).all() and (painted[~inside] == 255).all()
     assert painted.dtype == np.uint8
 
 

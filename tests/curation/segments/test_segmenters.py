@@ -23,22 +23,22 @@ def sam(weights: Path, **options: object) -> SamSegmenter:
     return SamSegmenter(str(weights), 'tiny', SIZES, **{**OPTIONS, **options})
 
 
-def test_sam_finds_masks_of_the_pictures_size(weights: Path) -> None:
+def test_sam_finds_masks_of_the_images_size(weights: Path) -> None:
     segmenter = sam(weights)
     segmenter.check()
     segmenter.begin('cpu')
-    masks, scores = segmenter.segment(tiny.picture(48, 64))
+    masks, scores = segmenter.segment(tiny.image(48, 64))
     assert masks.dtype == bool and masks.shape[1:] == (48, 64) and len(masks) == len(scores) > 3
-    again, same = segmenter.segment(tiny.picture(48, 64))
+    again, same = segmenter.segment(tiny.image(48, 64))
     assert (again == masks).all() and (same == scores).all()
-    other, _ = segmenter.segment(tiny.picture(48, 64, seed=1))
+    other, _ = segmenter.segment(tiny.image(48, 64, seed=1))
     assert other.shape != masks.shape or (other != masks).any()
 
 
 def test_strict_sam_finds_nothing(weights: Path) -> None:
     segmenter = sam(weights, pred_iou_thresh=1e9)
     segmenter.begin('cpu')
-    masks, scores = segmenter.segment(tiny.picture(48, 64))
+    masks, scores = segmenter.segment(tiny.image(48, 64))
     assert masks.shape == (0, 48, 64) and scores.shape == (0,)
 
 
@@ -72,7 +72,7 @@ def test_a_registered_model_is_found_by_its_name(
     segmenter = SamSegmenter(str(weights), 'mini', **OPTIONS)
     segmenter.check()
     segmenter.begin('cpu')
-    assert len(segmenter.segment(tiny.picture(48, 64))[0]) and segmenter.source == 'sam:mini'
+    assert len(segmenter.segment(tiny.image(48, 64))[0]) and segmenter.source == 'sam:mini'
 
 
 def test_what_is_missing_is_said_at_the_start(
@@ -112,11 +112,11 @@ def test_weights_are_read_under_their_usual_names_too(weights: Path, tmp_path: P
 
 
 def test_grid_and_color_work_at_a_bounded_size() -> None:
-    picture = tiny.picture(200, 100)
-    masks, scores = GridSegmenter(6, size=50).segment(picture)
+    image = tiny.image(200, 100)
+    masks, scores = GridSegmenter(6, size=50).segment(image)
     assert masks.shape == (6, 50, 25) and masks.sum(axis=0).min() == 1
     assert scores.sum() == pytest.approx(1)
-    masks, _ = ColorSegmenter(size=100).segment(picture)
+    masks, _ = ColorSegmenter(size=100).segment(image)
     assert masks.shape[1:] == (100, 50) and len(masks)
     assert ColorSegmenter(seed=1).settings() != ColorSegmenter().settings()
     none, scores = ColorSegmenter(min_area=0.9).segment(np.zeros((40, 40, 3), dtype=np.uint8))

@@ -16,7 +16,7 @@ OPTIONS = dict(
 
 
 def save_tiny_sam(path: Path, seed: int = 0) -> Path:
-    """Write random weights whose masks differ from picture to picture."""
+    """Write random weights whose masks differ from image to image."""
     torch.manual_seed(seed)
     model = build_sam(**SIZES)
     for parameter in model.image_encoder.parameters():

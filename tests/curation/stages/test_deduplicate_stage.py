@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.curation.captions.tiny_captioners import WORDS
-from urbancross_mm.curation import DROPPED, DeduplicateStage, Picture, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, DeduplicateStage, ImageRecord, Workplace, run_stage
 from urbancross_mm.curation.captions.near_duplicates import jaccard, repeats, shingles
 
 TEXT = 'A large school with a red roof stands beside a residential road and many parked cars.'
@@ -71,9 +71,9 @@ def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
     outcomes = []
     for names in (sorted(texts), sorted(texts, reverse=True)):
         place = Workplace(tmp_path, tmp_path / names[0])
-        pictures = [Picture(name, dict(captions=texts[name])) for name in names]
-        kept, report = run_stage(DeduplicateStage(), pictures, place)
-        outcomes.append((sorted(picture.name for picture in kept), report.reasons))
+        images = [ImageRecord(name, dict(captions=texts[name])) for name in names]
+        kept, report = run_stage(DeduplicateStage(), images, place)
+        outcomes.append((sorted(image.name for image in kept), report.reasons))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0] == (['a', 'c', 'e'], {(DROPPED, 'nearly the caption of a'): 2})
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.curation.curated import curate, make_pictures
-from urbancross_mm.curation import Manifest, Outcome, Picture, Record, Workplace, run_stage
+from tests.curation.curated import curate, make_images
+from urbancross_mm.curation import ImageRecord, Manifest, Outcome, Record, Workplace, run_stage
 from urbancross_mm.curation.stages.export_stage import (
     ExportStage,
     captions_table,
@@ -26,7 +26,7 @@ SPLITS = ('train', 'val', 'test', 'finetune', 'finetune_val')
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    curate(tmp_path, make_pictures(tmp_path))
+    curate(tmp_path, make_images(tmp_path))
     return tmp_path
 
 
@@ -69,14 +69,14 @@ def test_the_metainfo_says_where_it_comes_from(out: Path) -> None:
 
 def test_the_hash_of_a_manifest_depends_on_all_but_the_keys(tmp_path: Path) -> None:
     def hashed(**changes: object) -> str:
-        fields = dict(picture='a.jpg', key='1', outcome=Outcome(dict(score=1)), made_by=dict(b=1))
+        fields = dict(image='a.jpg', key='1', outcome=Outcome(dict(score=1)), made_by=dict(b=1))
         Manifest(tmp_path / 'score.jsonl').write([Record(**{**fields, **changes})])
         stages, hashes = read_manifests(tmp_path)
         assert list(stages) == ['score'] and read_manifests(tmp_path, ['tile']) == ({}, {})
         return hashes['manifest/score.jsonl']
 
     assert hashed() == hashed(key='2')
-    others = [hashed(picture='b.jpg'), hashed(outcome=Outcome()), hashed(made_by={})]
+    others = [hashed(image='b.jpg'), hashed(outcome=Outcome()), hashed(made_by={})]
     assert len({hashed(), *others}) == 4
 
 
@@ -90,8 +90,8 @@ def test_the_table_is_named_after_the_writer(tmp_path: Path, writer: str, captio
     Manifest(tmp_path / 'manifest/caption.jsonl').write(
         [Record('a.jpg', '', Outcome(), dict(stage='CaptionStage', captioner=captioner))]
     )
-    pictures = [Picture('a.jpg', dict(captions=['x'], split='train'))]
-    run_stage(ExportStage('My'), pictures, Workplace(tmp_path, tmp_path))
+    images = [ImageRecord('a.jpg', dict(captions=['x'], split='train'))]
+    run_stage(ExportStage('My'), images, Workplace(tmp_path, tmp_path))
     assert find_csv(tmp_path).name == f'{writer}_generation_my_refine.csv'
     assert [path.name for path in tmp_path.glob('*.csv')] == [find_csv(tmp_path).name]
 
@@ -139,10 +139,10 @@ def test_same_input_same_bytes(tmp_path: Path, format: str) -> None:
     contents = []
     for name in ('one', 'two'):
         out = tmp_path / name
-        pictures = make_pictures(out)
-        curate(out, pictures, format=format)
+        images = make_images(out)
+        curate(out, images, format=format)
         if name == 'two':  # a second run in the same place
-            curate(out, pictures, format=format)
+            curate(out, images, format=format)
         contents.append(
             {
                 path.relative_to(out): path.read_bytes()
@@ -168,12 +168,12 @@ def test_same_input_same_bytes(tmp_path: Path, format: str) -> None:
 
 def test_what_is_no_longer_due_is_removed(out: Path) -> None:
     place = Workplace(out, out)
-    pictures = [
-        Picture(f'city/tile_{n:02d}.png', dict(captions=['x'], split='train')) for n in range(3)
+    images = [
+        ImageRecord(f'city/tile_{n:02d}.png', dict(captions=['x'], split='train')) for n in range(3)
     ]
     mine = out / 'annotations/other_val.json'
     mine.write_text('mine')
-    run_stage(ExportStage('mycity', format='parquet', layout=False), pictures, place)
+    run_stage(ExportStage('mycity', format='parquet', layout=False), images, place)
     assert sorted(path.name for path in (out / 'annotations').iterdir()) == [
         'mycity_train.parquet',
         'mycity_vocab.json',
@@ -182,21 +182,21 @@ def test_what_is_no_longer_due_is_removed(out: Path) -> None:
     assert not list(out.glob('*_list.txt')) and not list(out.glob('*.csv'))
 
 
-def test_a_picture_without_caption_is_dropped(tmp_path: Path) -> None:
-    pictures = [
-        Picture('a.jpg', dict(captions=['x'], split='train')),
-        Picture('b.jpg', dict(captions=[' '], split='train')),
-        Picture('c.jpg', dict(captions=[], split='val')),
+def test_an_image_without_caption_is_dropped(tmp_path: Path) -> None:
+    images = [
+        ImageRecord('a.jpg', dict(captions=['x'], split='train')),
+        ImageRecord('b.jpg', dict(captions=[' '], split='train')),
+        ImageRecord('c.jpg', dict(captions=[], split='val')),
     ]
-    kept, report = run_stage(ExportStage('my'), pictures, Workplace(tmp_path, tmp_path))
-    assert [picture.name for picture in kept] == ['a.jpg']
-    assert report.reasons == {('dropped', 'no caption'): 2} and 'train: 1 pictures' in str(report)
+    kept, report = run_stage(ExportStage('my'), images, Workplace(tmp_path, tmp_path))
+    assert [image.name for image in kept] == ['a.jpg']
+    assert report.reasons == {('dropped', 'no caption'): 2} and 'train: 1 images' in str(report)
     assert [path.name for path in (tmp_path / 'annotations').glob('my_val*')] == []
 
 
 def test_a_domain_without_captions(tmp_path: Path) -> None:
-    pictures = [Picture(f'{name}.jpg', dict(split='train')) for name in 'ab']
-    run_stage(ExportStage('my'), pictures, Workplace(tmp_path, tmp_path))
+    images = [ImageRecord(f'{name}.jpg', dict(split='train')) for name in 'ab']
+    run_stage(ExportStage('my'), images, Workplace(tmp_path, tmp_path))
     _, items = load_annotations(
         str(tmp_path / 'annotations/my_train.json'), captions_required=False
     )
@@ -205,9 +205,9 @@ def test_a_domain_without_captions(tmp_path: Path) -> None:
     assert (tmp_path / 'train_list.txt').read_text() == 'a.jpg\nb.jpg\n'
 
 
-def test_one_picture(tmp_path: Path) -> None:
+def test_one_image(tmp_path: Path) -> None:
     none = dict(test=0, val=0, finetune=0, finetune_val=0)
-    curate(tmp_path, make_pictures(tmp_path, 1), none)
+    curate(tmp_path, make_images(tmp_path, 1), none)
     assert [path.name for path in sorted((tmp_path / 'annotations').iterdir())] == [
         'mycity_train.json',
         'mycity_vocab.json',
@@ -216,10 +216,10 @@ def test_one_picture(tmp_path: Path) -> None:
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     place = Workplace(tmp_path, tmp_path)
-    with pytest.raises(ValueError, match='no picture is left to export'):
+    with pytest.raises(ValueError, match='no image is left to export'):
         ExportStage('my').decide([], place)
     with pytest.raises(ValueError, match='a.jpg is in no split'):
-        ExportStage('my').decide([Picture('a.jpg', dict(captions=['x']))], place)
+        ExportStage('my').decide([ImageRecord('a.jpg', dict(captions=['x']))], place)
     for options in (
         dict(name='../up'),
         dict(name=''),
@@ -239,7 +239,7 @@ def test_built_by_config() -> None:
 
 def test_table_and_tags() -> None:
     assert (
-        captions_table([Picture('a.jpg', dict(captions=['x\ny, "z"']))])
+        captions_table([ImageRecord('a.jpg', dict(captions=['x\ny, "z"']))])
         == 'image_name,description\na.jpg,"x\ny, ""z"""\n'
     )
     assert distinct_tags(dict(focus=['a', 'b'], around=['b', 'c'])) == ['a', 'b', 'c']
@@ -256,11 +256,11 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def test_all_outputs_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Workplace(tmp_path, tmp_path)
-    pictures = [
-        Picture(f'{n}.jpg', dict(captions=['x'], split=split))
+    images = [
+        ImageRecord(f'{n}.jpg', dict(captions=['x'], split=split))
         for n, split in enumerate(('train', 'val', 'test'))
     ]
-    ExportStage('my').decide(pictures, place)
+    ExportStage('my').decide(images, place)
     before = everything(tmp_path)
     assert len(before) == 8
     written = []
@@ -273,15 +273,15 @@ def test_all_outputs_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr('urbancross_mm.utils.files._write', full)
     with pytest.raises(OSError, match='No space left'):
-        ExportStage('my').decide([one.plus(dict(captions=['y'])) for one in pictures], place)
+        ExportStage('my').decide([one.plus(dict(captions=['y'])) for one in images], place)
     assert len(written) == len(before) and everything(tmp_path) == before
 
 
-def test_two_pictures_with_one_id_are_refused(tmp_path: Path) -> None:
-    pictures = [
-        Picture(name, dict(captions=['x'], split=split))
+def test_two_images_with_one_id_are_refused(tmp_path: Path) -> None:
+    images = [
+        ImageRecord(name, dict(captions=['x'], split=split))
         for name, split in (('a.jpg', 'train'), ('a.png', 'test'), ('b.jpg', 'val'))
     ]
     with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'my/a'"):
-        ExportStage('my').decide(pictures, Workplace(tmp_path, tmp_path))
+        ExportStage('my').decide(images, Workplace(tmp_path, tmp_path))
     assert not everything(tmp_path)

@@ -1,16 +1,16 @@
-"""The stage that drops pictures with low scores."""
+"""The stage that drops images with low scores."""
 
 from pathlib import Path
 
 import pytest
 
-from urbancross_mm.curation import DROPPED, FilterStage, Picture, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, FilterStage, ImageRecord, Workplace, run_stage
 
 
 def filtered(tmp_path: Path, scores: dict[str, float | None], by: str = 'score', **options):
-    pictures = [Picture(name, {by: score}) for name, score in scores.items()]
-    kept, report = run_stage(FilterStage(by=by, **options), pictures, Workplace(tmp_path, tmp_path))
-    return [picture.name for picture in kept], set(report.reasons)
+    images = [ImageRecord(name, {by: score}) for name, score in scores.items()]
+    kept, report = run_stage(FilterStage(by=by, **options), images, Workplace(tmp_path, tmp_path))
+    return [image.name for image in kept], set(report.reasons)
 
 
 def test_the_best_thirty_percent_stay(tmp_path: Path) -> None:
@@ -21,8 +21,8 @@ def test_the_best_thirty_percent_stay(tmp_path: Path) -> None:
 
 def test_the_report_holds_the_bound(tmp_path: Path) -> None:
     place, stage = Workplace(tmp_path, tmp_path), FilterStage(keep=0.5)
-    pictures = [Picture(f'{n}.png', dict(score=n / 10)) for n in range(4)]
-    _, report = run_stage(stage, pictures, place)
+    images = [ImageRecord(f'{n}.png', dict(score=n / 10)) for n in range(4)]
+    _, report = run_stage(stage, images, place)
     assert report.remarks == ('score of at least 0.2, the lowest of the best 50 %',)
 
 
@@ -52,7 +52,7 @@ def test_the_settings_hold_the_bound() -> None:
 
 def test_a_missing_field_is_a_mistake_of_the_config(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a.jpg has no field 'mark': a stage before FilterStage"):
-        run_stage(FilterStage(by='mark'), [Picture('a.jpg')], Workplace(tmp_path, tmp_path))
+        run_stage(FilterStage(by='mark'), [ImageRecord('a.jpg')], Workplace(tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(

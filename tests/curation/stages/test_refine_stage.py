@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.curation.captions import tiny_captioners as tiny
-from urbancross_mm.curation import DROPPED, Picture, RefineStage, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, ImageRecord, RefineStage, Workplace, run_stage
 from urbancross_mm.curation.captions.token_counters import CLIPTokenCounter
 
 
@@ -15,8 +15,8 @@ def place(tmp_path: Path) -> Workplace:
 
 
 def refine(place: Workplace, captions: dict[str, list[str] | None], **options):
-    pictures = [Picture(name, dict(captions=texts)) for name, texts in captions.items()]
-    return run_stage(RefineStage(**options), pictures, place)
+    images = [ImageRecord(name, dict(captions=texts)) for name, texts in captions.items()]
+    return run_stage(RefineStage(**options), images, place)
 
 
 def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
@@ -33,7 +33,7 @@ def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
         'hindi': 'स्कूल के पास सड़क है।',
     }
     kept, _ = refine(place, {name: [text] for name, text in texts.items()})
-    found = {picture.name: picture.fields['captions'][0] for picture in kept}
+    found = {image.name: image.fields['captions'][0] for image in kept}
     assert list(found) == list(texts)
     counter = CLIPTokenCounter()
     counter.begin()
@@ -49,7 +49,7 @@ def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
     assert found['arabic'] == 'مدرسة بجانب الطريق.' and found['hindi'] == texts['hindi']
 
 
-def test_a_picture_without_captions_goes_with_the_last_reason(place: Workplace) -> None:
+def test_an_image_without_captions_goes_with_the_last_reason(place: Workplace) -> None:
     kept, report = refine(
         place,
         {
@@ -59,7 +59,7 @@ def test_a_picture_without_captions_goes_with_the_last_reason(place: Workplace) 
             'd': ['', 'A road.'],
         },
     )
-    assert [picture.name for picture in kept] == ['d'] and kept[0].fields['captions'] == ['A road.']
+    assert [image.name for image in kept] == ['d'] and kept[0].fields['captions'] == ['A road.']
     assert report.reasons == {
         (DROPPED, "refusal: 'As an AI, I cannot.'"): 1,
         (DROPPED, 'empty caption'): 1,

@@ -23,7 +23,7 @@ from urbancross_mm.registry import CURATION
 
 MODEL = dict(clip_model(None), text_encoder=GRU)
 SCORER = dict(type='RetrieverScorer', model=MODEL, pipeline=PIPELINE)
-PICTURES = {
+IMAGES = {
     'a.png': dict(captions=['a red roof, many cars']),
     'b.png': dict(captions=['water', 'a road.']),
     'c.png': dict(captions=['a road.']),
@@ -34,7 +34,7 @@ PICTURES = {
 
 @CURATION.register_module()
 class LetterScorer(BaseScorer):
-    """A text points where its length says, a picture where its width says; notes them all."""
+    """A text points where its length says, an image where its width says; notes them all."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -45,9 +45,9 @@ class LetterScorer(BaseScorer):
     def begin(self, device: str) -> None:
         self.seen.append(device)
 
-    def encode_images(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        self.seen += [picture.shape[1] for picture in pictures]
-        return unit([picture.shape[1] for picture in pictures])
+    def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        self.seen += [image.shape[1] for image in images]
+        return unit([image.shape[1] for image in images])
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         self.seen += texts
@@ -64,82 +64,82 @@ def lines(place: Workplace) -> list[dict]:
 
 
 def test_scores_are_cosines_and_several_captions_share_one(tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
-    kept, report = run_stage(ScoreStage(dict(type='LetterScorer')), pictures, place)
+    place, images = make_place(tmp_path, IMAGES)
+    kept, report = run_stage(ScoreStage(dict(type='LetterScorer')), images, place)
     widths = {f'{letter}.png': 3 * (8 + i) for i, letter in enumerate('abcde')}
-    for picture in kept:
-        each = [np.cos(widths[picture.name] - len(text)) for text in picture.fields['captions']]
-        assert picture.fields['score'] == pytest.approx(np.mean(each), abs=2e-6)
-        assert picture.fields['score'] == round(picture.fields['score'], 6)
-        assert ('caption_scores' in picture.fields) == (len(each) > 1)
+    for image in kept:
+        each = [np.cos(widths[image.name] - len(text)) for text in image.fields['captions']]
+        assert image.fields['score'] == pytest.approx(np.mean(each), abs=2e-6)
+        assert image.fields['score'] == round(image.fields['score'], 6)
+        assert ('caption_scores' in image.fields) == (len(each) > 1)
     np.testing.assert_allclose(
         kept[1].fields['caption_scores'], [np.cos(27 - 5), np.cos(27 - 7)], atol=2e-6
     )
-    assert [picture.name for picture in kept] == ['a.png', 'b.png', 'c.png', 'e.png']
+    assert [image.name for image in kept] == ['a.png', 'b.png', 'c.png', 'e.png']
     assert report.reasons == {(DROPPED, 'no caption to score'): 1}
 
 
 @pytest.mark.parametrize('batch_size', [1, 2, 8])
-def test_pictures_and_texts_are_encoded_once(tmp_path: Path, batch_size: int) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
+def test_images_and_texts_are_encoded_once(tmp_path: Path, batch_size: int) -> None:
+    place, images = make_place(tmp_path, IMAGES)
     stage = ScoreStage(dict(type='LetterScorer'), batch_size)
-    run_stage(stage, pictures, place)
+    run_stage(stage, images, place)
     seen = stage.scorer.seen
     assert seen[0] == 'cpu' and len(seen) == len(set(seen)) == 1 + 4 + 3
 
 
-def test_a_bad_picture_fails_alone(tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
-    whole, _ = run_stage(ScoreStage(dict(type='LetterScorer'), 8), pictures, place)
-    place.image_path(pictures[0]).write_bytes(b'no picture')
+def test_a_bad_image_fails_alone(tmp_path: Path) -> None:
+    place, images = make_place(tmp_path, IMAGES)
+    whole, _ = run_stage(ScoreStage(dict(type='LetterScorer'), 8), images, place)
+    place.image_path(images[0]).write_bytes(b'no image')
     (place.out / 'manifest/score.jsonl').unlink()
-    kept, report = run_stage(ScoreStage(dict(type='LetterScorer'), 8), pictures, place)
+    kept, report = run_stage(ScoreStage(dict(type='LetterScorer'), 8), images, place)
     assert kept == whole[1:] and report.counts[FAILED] == 1
     assert 'a.png cannot be decoded' in str(report)
 
 
 def test_no_number_is_no_score(tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, {'a.png': dict(captions=['nothing', 'a'])})
-    _, report = run_stage(ScoreStage(dict(type='LetterScorer')), pictures, place)
+    place, images = make_place(tmp_path, {'a.png': dict(captions=['nothing', 'a'])})
+    _, report = run_stage(ScoreStage(dict(type='LetterScorer')), images, place)
     assert report.reasons == {(FAILED, 'the score is not a finite number'): 1}
 
 
 def test_a_retriever_scores(tmp_path: Path) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
+    place, images = make_place(tmp_path, IMAGES)
     stage = ScoreStage(SCORER, 2)
     stage.check(place)
-    kept, _ = run_stage(stage, pictures, place)
-    scores = [picture.fields['score'] for picture in kept]
+    kept, _ = run_stage(stage, images, place)
+    scores = [image.fields['score'] for image in kept]
     assert len(set(scores)) == 4 and all(-1 <= score <= 1 for score in scores)
     made_by = lines(place)[0]['made_by']
     assert 'torch' in made_by.pop('versions')
     assert made_by == dict(stage='ScoreStage', **stage.scorer.settings())
-    _, report = run_stage(ScoreStage(SCORER, 2), pictures, place)
+    _, report = run_stage(ScoreStage(SCORER, 2), images, place)
     assert report.made == 0
-    changed = [pictures[0], pictures[1].plus(dict(captions=['trees'])), *pictures[2:]]
+    changed = [images[0], images[1].plus(dict(captions=['trees'])), *images[2:]]
     assert run_stage(ScoreStage(SCORER, 1), changed, place)[1].made == 1
 
 
 @pytest.mark.parametrize('stop_at', [1, 2])
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, monkeypatch, stop_at: int) -> None:
-    place, pictures = make_place(tmp_path, PICTURES)
+    place, images = make_place(tmp_path, IMAGES)
     whole = Workplace(tmp_path, tmp_path / 'whole')
     (tmp_path / 'whole').mkdir()
     (tmp_path / 'whole/images').symlink_to(place.out / 'images')
-    run_stage(ScoreStage(SCORER, 2), pictures, whole)
+    run_stage(ScoreStage(SCORER, 2), images, whole)
     encode, calls = RetrieverScorer.encode_images, []
 
-    def stopped(self, images):
-        calls.append(len(images))
+    def stopped(self, batch):
+        calls.append(len(batch))
         if len(calls) > stop_at:
             raise KeyboardInterrupt
-        return encode(self, images)
+        return encode(self, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(RetrieverScorer, 'encode_images', stopped)
         with pytest.raises(KeyboardInterrupt):
-            run_stage(ScoreStage(SCORER, 2), pictures, place)
-    run_stage(ScoreStage(SCORER, 2), pictures, place)
+            run_stage(ScoreStage(SCORER, 2), images, place)
+    run_stage(ScoreStage(SCORER, 2), images, place)
     assert (place.out / 'manifest/score.jsonl').read_bytes() == (
         whole.out / 'manifest/score.jsonl'
     ).read_bytes()
@@ -147,20 +147,20 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, monkeypatch, stop
 
 def test_the_memory_of_texts_is_bounded(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr('urbancross_mm.curation.stages.score_stage.CACHE_SIZE', 1)
-    place, pictures = make_place(tmp_path, PICTURES)
+    place, images = make_place(tmp_path, IMAGES)
     stage = ScoreStage(dict(type='LetterScorer'), 2)
-    run_stage(stage, pictures, place)
+    run_stage(stage, images, place)
     assert len(stage._vectors) == 1
 
 
 @pytest.mark.parametrize(('parts', 'cut'), [(None, 2), ('raw', 1)])
 def test_captions_that_are_cut_are_counted(tmp_path: Path, parts: str | None, cut: int) -> None:
     long = ['red roof ' * 60, 'red roof, ' * 60, 'a red roof']
-    place, pictures = make_place(
+    place, images = make_place(
         tmp_path, {f'{number}.png': dict(captions=[text, text]) for number, text in enumerate(long)}
     )
     stage = ScoreStage(dict(SCORER, parts=parts))
-    _, report = run_stage(stage, pictures, place)
+    _, report = run_stage(stage, images, place)
     assert report.remarks == (
         f'{cut} of 3 distinct captions are longer than the scorer reads: '
         'what is cut has no part in their score',

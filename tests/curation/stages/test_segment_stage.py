@@ -1,4 +1,4 @@
-"""Segments of pictures, from the masks of a segmenter to files that training reads."""
+"""Segments of images, from the masks of a segmenter to files that training reads."""
 
 import errno
 import json
@@ -15,7 +15,7 @@ from PIL import Image
 from tests.curation.geo.places import make_place
 from tests.curation.segments.tiny_sam import OPTIONS, SIZES, save_tiny_sam
 from tests.datasets import tiny
-from urbancross_mm.curation import FAILED, KEPT, Picture, Workplace, run_stage
+from urbancross_mm.curation import FAILED, KEPT, ImageRecord, Workplace, run_stage
 from urbancross_mm.curation.captions.scorers import BaseScorer
 from urbancross_mm.curation.segments.segmenters import BaseSegmenter
 from urbancross_mm.curation.stages.segment_stage import SegmentStage
@@ -25,11 +25,11 @@ from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 from urbancross_mm.utils.files import atomic_write
 
 SIZE = (60, 80)
-COLOURS = dict(red=(200, 0, 0), green=(0, 200, 0), blue=(0, 0, 200))
+COLORS = dict(red=(200, 0, 0), green=(0, 200, 0), blue=(0, 0, 200))
 
 
 class Stripes(BaseSegmenter):
-    """Three stripes of falling quality; counts the pictures that it is given."""
+    """Three stripes of falling quality; counts the images that it is given."""
 
     source = 'stripes'
     calls = 0
@@ -40,22 +40,22 @@ class Stripes(BaseSegmenter):
     def settings(self) -> dict[str, Any]:
         return dict(type='Stripes', count=self.count)
 
-    def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Stripes.calls += 1
         masks = np.zeros((3, *SIZE), dtype=bool)
         masks[0, :20], masks[1, 20:40], masks[2, 40:, :60] = True, True, True
         return masks[: self.count], np.array([0.9, 0.8, 0.7])[: self.count]
 
 
-class ByColour(BaseScorer):
-    """A scorer that sees the mean colour of what is not white, and reads its name."""
+class ByColor(BaseScorer):
+    """A scorer that sees the mean color of what is not white, and reads its name."""
 
     def __init__(self, version: int = 1) -> None:
         self.version, self.device = version, ''
         self.seen: list[np.ndarray] = []
 
     def settings(self) -> dict[str, Any]:
-        return dict(type='ByColour', version=self.version)
+        return dict(type='ByColor', version=self.version)
 
     def begin(self, device: str) -> None:
         self.device = device
@@ -67,13 +67,13 @@ class ByColour(BaseScorer):
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
-        rows = np.array([[name in text for name in COLOURS] for text in texts], dtype=float)
+        rows = np.array([[name in text for name in COLORS] for text in texts], dtype=float)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 @pytest.fixture(autouse=True)
 def _parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for part in (Stripes, ByColour):
+    for part in (Stripes, ByColor):
         monkeypatch.setitem(CURATION.module_dict, part.__name__, part)
     Stripes.calls = 0
     yield
@@ -84,14 +84,14 @@ def place(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path, tmp_path / 'out')
 
 
-def picture(place: Workplace, name: str = 'a/tile.png', **fields: Any) -> Picture:
-    """A picture of a red, a green and a blue stripe."""
+def image(place: Workplace, name: str = 'a/tile.png', **fields: Any) -> ImageRecord:
+    """An image of a red, a green and a blue stripe."""
     pixels = np.zeros((*SIZE, 3), dtype=np.uint8)
-    pixels[:20], pixels[20:40], pixels[40:] = COLOURS.values()
+    pixels[:20], pixels[20:40], pixels[40:] = COLORS.values()
     path = place.out / 'images' / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
-    return Picture(name, dict(sha=name, captions=['green fields'], **fields))
+    return ImageRecord(name, dict(sha=name, captions=['green fields'], **fields))
 
 
 def stage(**options: Any) -> SegmentStage:
@@ -105,7 +105,7 @@ def areas(place: Workplace, name: str = 'a/tile') -> list[int]:
 
 
 def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
-    one = picture(place)
+    one = image(place)
     kept, _ = run_stage(stage(area=1500, topk=1), [one], place)
     assert kept[0].fields['segments'] == 'a/tile.json'
     assert kept[0].fields['num_segments'] == 1 and kept[0].fields['segment_scores'] == [0.9]
@@ -124,8 +124,8 @@ def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
 
 @pytest.mark.parametrize(('caption', 'first'), [('green fields', 1), ('blue lake, blue sea', 2)])
 def test_the_caption_decides_with_a_scorer(place: Workplace, caption: str, first: int) -> None:
-    one = picture(place).plus(dict(captions=[caption]))
-    kept, _ = run_stage(stage(scorer=dict(type='ByColour')), [one], place)
+    one = image(place).plus(dict(captions=[caption]))
+    kept, _ = run_stage(stage(scorer=dict(type='ByColor')), [one], place)
     assert kept[0].fields['segment_scores'] == [1.0, 0.0, 0.0]
     sidecar = read_sidecar(place.out / 'segments/a/tile.json')
     assert sidecar['segments'][0]['quality'] == pytest.approx(0.9 - 0.1 * first)
@@ -133,28 +133,28 @@ def test_the_caption_decides_with_a_scorer(place: Workplace, caption: str, first
 
 
 def test_a_segment_is_scored_on_white_at_full_size(place: Workplace) -> None:
-    made = stage(scorer=dict(type='ByColour'))
-    run_stage(made, [picture(place)], place)
+    made = stage(scorer=dict(type='ByColor'))
+    run_stage(made, [image(place)], place)
     red = made.scorer.seen[0]
-    assert (red[:20] == COLOURS['red']).all() and (red[20:] == 255).all()
+    assert (red[:20] == COLORS['red']).all() and (red[20:] == 255).all()
 
 
 def test_only_the_largest_are_scored(place: Workplace) -> None:
-    made = stage(scorer=dict(type='ByColour'), max_candidates=2)
-    kept, _ = run_stage(made, [picture(place)], place)
+    made = stage(scorer=dict(type='ByColor'), max_candidates=2)
+    kept, _ = run_stage(made, [image(place)], place)
     assert len(made.scorer.seen) == 2 and areas(place) == [1600, 1600]
     assert kept[0].fields['num_segments'] == 2
 
 
 def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> None:
-    one = picture(place)
-    run_stage(stage(scorer=dict(type='ByColour')), [one], place)
+    one = image(place)
+    run_stage(stage(scorer=dict(type='ByColor')), [one], place)
     first = (place.out / 'segments/a/tile.json').read_bytes()
     changed = one.plus(dict(captions=['red roofs']))
-    _, report = run_stage(stage(scorer=dict(type='ByColour')), [changed], place)
+    _, report = run_stage(stage(scorer=dict(type='ByColor')), [changed], place)
     assert report.made == 1 and (place.out / 'segments/a/tile.json').read_bytes() != first
     for options in (
-        dict(scorer=dict(type='ByColour', version=2)),
+        dict(scorer=dict(type='ByColor', version=2)),
         dict(topk=2),
         dict(area=1500),
         dict(size=40),
@@ -176,7 +176,7 @@ def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> No
     ],
 )
 def test_damaged_candidates_are_made_again(place: Workplace, change: Any) -> None:
-    one = picture(place)
+    one = image(place)
     run_stage(stage(), [one], place)
     whole = (place.out / 'segments/a/tile.json').read_bytes()
     path = place.out / 'cache/candidates/a/tile.json'
@@ -189,48 +189,48 @@ def test_damaged_candidates_are_made_again(place: Workplace, change: Any) -> Non
 
 
 def test_a_second_run_makes_nothing_but_lost_files(place: Workplace) -> None:
-    pictures = [picture(place, f'{number}.png') for number in range(3)]
-    run_stage(stage(), pictures, place)
+    images = [image(place, f'{number}.png') for number in range(3)]
+    run_stage(stage(), images, place)
     content = (place.out / 'segments/1.json').read_bytes()
-    assert run_stage(stage(), pictures, place)[1].made == 0
+    assert run_stage(stage(), images, place)[1].made == 0
     (place.out / 'segments/1.json').unlink()
     (place.out / 'cache/candidates/1.json').write_text('{"torn')
-    assert run_stage(stage(), pictures, place)[1].made == 1
+    assert run_stage(stage(), images, place)[1].made == 1
     assert (place.out / 'segments/1.json').read_bytes() == content and Stripes.calls == 4
     (place.out / 'segments/1.json').write_bytes(content[:-9])
-    assert run_stage(stage(), pictures, place)[1].made == 1
+    assert run_stage(stage(), images, place)[1].made == 1
     assert (place.out / 'segments/1.json').read_bytes() == content
 
 
 def test_a_record_of_other_options_needs_its_own_file(place: Workplace) -> None:
-    pictures = [picture(place, f'{number}.png') for number in range(3)]
-    run_stage(stage(), pictures, place)
+    images = [image(place, f'{number}.png') for number in range(3)]
+    run_stage(stage(), images, place)
     content = (place.out / 'segments/1.json').read_bytes()
-    run_stage(stage(size=40), pictures[:2], place)
+    run_stage(stage(size=40), images[:2], place)
     # The same segments and scores, but masks of another size.
     assert (place.out / 'segments/1.json').read_bytes() != content
-    assert run_stage(stage(), pictures, place)[1].made == 2
+    assert run_stage(stage(), images, place)[1].made == 2
     assert (place.out / 'segments/1.json').read_bytes() == content
 
 
-def test_a_full_disk_concerns_one_picture(place: Workplace, monkeypatch) -> None:
+def test_a_full_disk_concerns_one_image(place: Workplace, monkeypatch) -> None:
     def write(path: Path, content: str) -> None:
         if 'segments' in path.parts and path.name == '1.json':
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         atomic_write(path, content)
 
-    pictures = [picture(place, f'{number}.png') for number in range(3)]
+    images = [image(place, f'{number}.png') for number in range(3)]
     with monkeypatch.context() as patch:
         patch.setattr('urbancross_mm.structures.segment_sidecar.atomic_write', write)
-        kept, report = run_stage(stage(), pictures, place)
+        kept, report = run_stage(stage(), images, place)
     assert [one.name for one in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
     assert 'No space left on device' in str(report)
-    kept, report = run_stage(stage(), pictures, place)
+    kept, report = run_stage(stage(), images, place)
     assert len(kept) == 3 and report.made == 1
 
 
 def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:
-    one = picture(place)
+    one = image(place)
     run_stage(stage(), [one], place)
     assert run_stage(stage(), [one.plus(dict(captions=['x']))], place)[1].made == 0
 
@@ -240,11 +240,11 @@ def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:
     [
         (dict(segmenter=dict(type='Stripes', count=0)), 'no mask found'),
         (dict(area=1600), 'no mask larger than 1600 px'),
-        (dict(area=0.5, scorer=dict(type='ByColour')), 'no mask larger than 0.5 of the picture'),
+        (dict(area=0.5, scorer=dict(type='ByColor')), 'no mask larger than 0.5 of the image'),
     ],
 )
-def test_a_picture_without_masks_is_kept(place: Workplace, options: dict, reason: str) -> None:
-    kept, report = run_stage(stage(**options), [picture(place)], place)
+def test_an_image_without_masks_is_kept(place: Workplace, options: dict, reason: str) -> None:
+    kept, report = run_stage(stage(**options), [image(place)], place)
     assert kept[0].fields['num_segments'] == 0 and kept[0].fields['segment_scores'] == []
     assert report.reasons == {(KEPT, reason): 1}
     loaded = LoadSegments(4).transform(
@@ -258,19 +258,19 @@ def test_a_picture_without_masks_is_kept(place: Workplace, options: dict, reason
     assert loaded['num_segments'] == 1 and (loaded['segment_bits'] == 1).all()
 
 
-def test_bad_pictures_fail_alone(place: Workplace) -> None:
-    good, corrupt, silent = (picture(place, f'{name}.png') for name in 'abc')
-    place.image_path(corrupt).write_bytes(b'no picture')
+def test_bad_images_fail_alone(place: Workplace) -> None:
+    good, corrupt, silent = (image(place, f'{name}.png') for name in 'abc')
+    place.image_path(corrupt).write_bytes(b'no image')
     silent = silent.plus(dict(captions=[]))
-    kept, report = run_stage(stage(scorer=dict(type='ByColour')), [good, corrupt, silent], place)
+    kept, report = run_stage(stage(scorer=dict(type='ByColor')), [good, corrupt, silent], place)
     assert [one.name for one in kept] == ['a.png'] and report.counts[FAILED] == 2
     text = str(report)
     assert 'cannot be decoded' in text and 'no caption to score' in text
 
 
 def test_non_latin_captions_are_scored(place: Workplace) -> None:
-    one = picture(place).plus(dict(captions=['green 绿色的田野，森林。', 'blue Озеро']))
-    kept, _ = run_stage(stage(scorer=dict(type='ByColour')), [one], place)
+    one = image(place).plus(dict(captions=['green 绿色的田野，森林。', 'blue Озеро']))
+    kept, _ = run_stage(stage(scorer=dict(type='ByColor')), [one], place)
     # The mean over the captions.
     assert kept[0].fields['segment_scores'] == [0.5, 0.5, 0.0]
 
@@ -287,8 +287,8 @@ def test_sam_by_config(place: Workplace, tmp_path: Path) -> None:
     made.check(place)
     path = place.out / 'images/a.png'
     path.parent.mkdir(parents=True)
-    Image.fromarray(tiny.picture(*SIZE)).save(path)
-    kept, report = run_stage(made, [Picture('a.png', dict(sha='a'))], place)
+    Image.fromarray(tiny.image(*SIZE)).save(path)
+    kept, report = run_stage(made, [ImageRecord('a.png', dict(sha='a'))], place)
     assert kept[0].fields['num_segments'] == 4, report
     line = (place.out / 'manifest/segment.jsonl').read_text()
     assert '"model_type": "tiny"' in line and '"weights": "' in line and str(tmp_path) not in line
@@ -307,7 +307,7 @@ def test_missing_weights_stop_before_any_work(place: Workplace) -> None:
         dict(topk=0),
         dict(size=0),
         dict(max_candidates=0),
-        dict(segmenter=dict(type='ByColour')),
+        dict(segmenter=dict(type='ByColor')),
     ],
 )
 def test_wrong_options(options: dict) -> None:
@@ -318,9 +318,9 @@ def test_wrong_options(options: dict) -> None:
 def test_threads_change_nothing(tmp_path: Path) -> None:
     results = []
     for workers in (1, 4):
-        place, pictures = make_place(tmp_path / str(workers), {f'{n}.png': {} for n in range(9)})
+        place, images = make_place(tmp_path / str(workers), {f'{n}.png': {} for n in range(9)})
         place = replace(place, workers=workers)
-        run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), pictures, place)
+        run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), images, place)
         results.append(
             {path.name: path.read_bytes() for path in (place.out / 'segments').glob('*.json')}
         )

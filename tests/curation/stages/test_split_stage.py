@@ -1,4 +1,4 @@
-"""The split stage on whole sets of pictures."""
+"""The split stage on whole sets of images."""
 
 from collections import Counter
 from itertools import combinations
@@ -8,90 +8,89 @@ from typing import Any
 import numpy as np
 import pytest
 
-from urbancross_mm.curation import DROPPED, Manifest, Outcome, Picture, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workplace, run_stage
 from urbancross_mm.curation.core.records import Record
-from urbancross_mm.curation.geo.positions import METRES_A_DEGREE, describe_bounds
+from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.geo.splits import gaps, tile_of
 from urbancross_mm.curation.stages.split_stage import SplitStage
 
 PLACE = Workplace(Path('in'), Path('out'))
 
 
-def plain(count: int, **fields: Any) -> list[Picture]:
+def plain(count: int, **fields: Any) -> list[ImageRecord]:
     return [
-        Picture(f'{n:04d}.jpg', dict(sha=str(n), source=f'{n:04d}.jpg', **fields))
+        ImageRecord(f'{n:04d}.jpg', dict(sha=str(n), source=f'{n:04d}.jpg', **fields))
         for n in range(count)
     ]
 
 
-def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> list[Picture]:
+def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> list[ImageRecord]:
     """Windows over one place, that overlap where ``step < size``."""
-    across = METRES_A_DEGREE * np.cos(np.radians(lat))
-    pictures = []
+    across = METERS_A_DEGREE * np.cos(np.radians(lat))
+    images = []
     for row in range(side):
         for column in range(side):
-            west, south = 25 + column * step / across, lat + row * step / METRES_A_DEGREE
-            bounds = [west, south, west + size / across, south + size / METRES_A_DEGREE]
-            pictures.append(
-                Picture(
+            west, south = 25 + column * step / across, lat + row * step / METERS_A_DEGREE
+            bounds = [west, south, west + size / across, south + size / METERS_A_DEGREE]
+            images.append(
+                ImageRecord(
                     f'r{row:03d}_c{column:03d}.png',
                     dict(sha=f'{row} {column}', source='city.tif', **describe_bounds(bounds)),
                 )
             )
-    return pictures
+    return images
 
 
 def parts(
-    pictures: list[Picture], outcomes: list[Outcome], field: str = 'split'
-) -> dict[str, list[Picture]]:
-    found: dict[str, list[Picture]] = {}
-    for picture, outcome in zip(pictures, outcomes):
-        found.setdefault(outcome.fields.get(field), []).append(picture)
+    images: list[ImageRecord], outcomes: list[Outcome], field: str = 'split'
+) -> dict[str, list[ImageRecord]]:
+    found: dict[str, list[ImageRecord]] = {}
+    for image, outcome in zip(images, outcomes):
+        found.setdefault(outcome.fields.get(field), []).append(image)
     return found
 
 
-def decide(pictures: list[Picture], **options: Any) -> list[Outcome]:
-    return SplitStage(**options).decide(pictures, PLACE)
+def decide(images: list[ImageRecord], **options: Any) -> list[Outcome]:
+    return SplitStage(**options).decide(images, PLACE)
 
 
 def test_shares_and_nesting() -> None:
-    pictures = plain(200)
-    outcomes = decide(pictures)
-    splits = parts(pictures, outcomes)
+    images = plain(200)
+    outcomes = decide(images)
+    splits = parts(images, outcomes)
     assert {split: len(one) for split, one in splits.items()} == dict(test=40, val=20, train=140)
-    nested = parts(pictures, outcomes, 'finetune')
+    nested = parts(images, outcomes, 'finetune')
     assert len(nested['finetune']) == 40 and len(nested['finetune_val']) == 20
-    test = {picture.name for picture in splits['test']}
+    test = {image.name for image in splits['test']}
     assert not test & {
-        picture.name for part in ('finetune', 'finetune_val') for picture in nested[part]
+        image.name for part in ('finetune', 'finetune_val') for image in nested[part]
     }
 
 
-def test_the_order_of_the_pictures_does_not_matter_and_the_seed_does(tmp_path: Path) -> None:
-    pictures = plain(50)
-    outcomes = decide(pictures)
-    assert decide(pictures[::-1]) == outcomes[::-1]
-    assert decide(pictures, seed=1) != outcomes
+def test_the_order_of_the_images_does_not_matter_and_the_seed_does(tmp_path: Path) -> None:
+    images = plain(50)
+    outcomes = decide(images)
+    assert decide(images[::-1]) == outcomes[::-1]
+    assert decide(images, seed=1) != outcomes
     place = Workplace(tmp_path, tmp_path / 'out')
-    run_stage(SplitStage(), pictures, place)
+    run_stage(SplitStage(), images, place)
     first = (tmp_path / 'out/manifest/split.jsonl').read_bytes()
-    run_stage(SplitStage(), pictures, place)
+    run_stage(SplitStage(), images, place)
     assert (tmp_path / 'out/manifest/split.jsonl').read_bytes() == first
 
 
 def test_equal_files_stay_together() -> None:
-    pictures = [picture.plus(dict(sha=str(n // 3))) for n, picture in enumerate(plain(90))]
+    images = [image.plus(dict(sha=str(n // 3))) for n, image in enumerate(plain(90))]
     for field in ('split', 'finetune'):
-        of = [outcome.fields[field] for outcome in decide(pictures)]
+        of = [outcome.fields[field] for outcome in decide(images)]
         assert of[::3] == of[1::3] == of[2::3]
 
 
 def test_stratified_by_a_field() -> None:
-    pictures = [
-        picture.plus(dict(label='port' if n % 5 == 0 else None))
-        for n, picture in enumerate(plain(100))
+    images = [
+        image.plus(dict(label='port' if n % 5 == 0 else None)) for n, image in enumerate(plain(100))
     ]
-    outcomes = decide(pictures, stratify='label')
+    outcomes = decide(images, stratify='label')
     ports = Counter(outcome.fields['split'] for outcome in outcomes[::5])
     assert ports == dict(test=4, val=2, train=14)
     ports = Counter(outcome.fields['finetune'] for outcome in outcomes[::5])
@@ -100,23 +99,20 @@ def test_stratified_by_a_field() -> None:
 
 @pytest.mark.parametrize('margin', [0, 120])
 def test_no_place_is_in_two_splits(margin: float) -> None:
-    pictures = city(40)
-    stage = SplitStage(block_metres=500, margin_metres=margin)
-    outcomes = stage.decide(pictures, PLACE)
-    splits = parts(pictures, outcomes)
+    images = city(40)
+    stage = SplitStage(block_meters=500, margin_meters=margin)
+    outcomes = stage.decide(images, PLACE)
+    splits = parts(images, outcomes)
     dropped = splits.pop(None)
     for first, second in combinations(splits, 2):
-        tiles = [
-            [tile_of(picture.fields) for picture in splits[split]] for split in (first, second)
-        ]
+        tiles = [[tile_of(image.fields) for image in splits[split]] for split in (first, second)]
         assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
-    nested = parts(pictures, outcomes, 'finetune')
+    nested = parts(images, outcomes, 'finetune')
     tiles = [
-        [tile_of(picture.fields) for picture in nested[part]]
-        for part in ('finetune', 'finetune_val')
+        [tile_of(image.fields) for image in nested[part]] for part in ('finetune', 'finetune_val')
     ]
     assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
-    assert 0 < len(dropped) < 0.75 * len(pictures)
+    assert 0 < len(dropped) < 0.75 * len(images)
     # Neither are tiles of a test block torn out of it.
     assert abs(len(splits['test']) - 0.2 * 1600) < 60
     reasons = {outcome.reason for outcome in outcomes if outcome.status == DROPPED}
@@ -125,8 +121,8 @@ def test_no_place_is_in_two_splits(margin: float) -> None:
 
 
 def test_tiles_side_by_side_cost_nothing() -> None:
-    pictures = city(24, step=100)
-    outcomes = decide(pictures)
+    images = city(24, step=100)
+    outcomes = decide(images)
     assert all(outcome.status == 'kept' for outcome in outcomes)
     counts = Counter(outcome.fields['split'] for outcome in outcomes)
     assert abs(counts['test'] - 115) < 12 and abs(counts['val'] - 58) < 12
@@ -141,16 +137,16 @@ def test_the_default_block_is_said(tmp_path: Path) -> None:
 
 
 def test_blocks_can_be_switched_off() -> None:
-    pictures = city(20)
-    outcomes = decide(pictures, block_metres=0)
+    images = city(20)
+    outcomes = decide(images, block_meters=0)
     assert Counter(outcome.fields['split'] for outcome in outcomes) == dict(
         test=80, val=40, train=280
     )
 
 
-def test_a_picture_without_a_place_stays_with_its_source() -> None:
+def test_an_image_without_a_place_stays_with_its_source() -> None:
     lost = [
-        Picture(f'x{n}.png', dict(sha=f'x{n}', source=f'lost{n // 20}.tif')) for n in range(100)
+        ImageRecord(f'x{n}.png', dict(sha=f'x{n}', source=f'lost{n // 20}.tif')) for n in range(100)
     ]
     outcomes = decide([*city(24, step=100), *lost])[-100:]
     for start in range(0, 100, 20):
@@ -158,42 +154,41 @@ def test_a_picture_without_a_place_stays_with_its_source() -> None:
 
 
 def test_points_are_blocked_on_request() -> None:
-    pictures = [
-        Picture(f'{n}.jpg', dict(sha=str(n), lon=25 + n % 20 / 1e3, lat=60 + n // 20 / 1e3))
+    images = [
+        ImageRecord(f'{n}.jpg', dict(sha=str(n), lon=25 + n % 20 / 1e3, lat=60 + n // 20 / 1e3))
         for n in range(400)
     ]
-    assert all(outcome.status == 'kept' for outcome in decide(pictures))
-    outcomes = decide(pictures, block_metres=300, margin_metres=80)
-    splits = parts(pictures, outcomes)
+    assert all(outcome.status == 'kept' for outcome in decide(images))
+    outcomes = decide(images, block_meters=300, margin_meters=80)
+    splits = parts(images, outcomes)
     tiles = [[tile_of(one.fields) for one in splits[split]] for split in ('train', 'test')]
     assert min(gaps(*tiles, reach=1000)) >= 80
 
 
-def test_one_picture() -> None:
+def test_one_image() -> None:
     with pytest.raises(
         ValueError,
-        match='1 distinct pictures cannot fill test, val, train: take '
-        'more pictures or a share of 0',
+        match='1 distinct images cannot fill test, val, train: take more images or a share of 0',
     ):
         decide(plain(1))
     outcomes = decide(plain(1), test=0, val=0, finetune=0, finetune_val=0)
     assert outcomes[0].fields == dict(split='train', finetune=None)
-    twins = [picture.plus(dict(sha='same')) for picture in plain(5)]
-    with pytest.raises(ValueError, match='1 distinct pictures'):
+    twins = [image.plus(dict(sha='same')) for image in plain(5)]
+    with pytest.raises(ValueError, match='1 distinct images'):
         decide(twins)
 
 
 def test_a_split_that_stays_empty_is_named() -> None:
-    with pytest.raises(ValueError, match='no picture is left to divide'):
+    with pytest.raises(ValueError, match='no image is left to divide'):
         decide([])
-    with pytest.raises(ValueError, match=r'blocks of 5000 m \(block_metres\).*smaller blocks'):
-        decide(city(4), block_metres=5000)
-    with pytest.raises(ValueError, match='no picture is left for .*within 5000 m'):
-        decide(city(24, step=100), margin_metres=5000)
-    with pytest.raises(ValueError, match='none of the pictures knows its place'):
-        decide(plain(30), margin_metres=100)
-    two_of_them = [picture.plus(dict(sha=str(min(n, 1)))) for n, picture in enumerate(plain(9))]
-    with pytest.raises(ValueError, match='1 distinct pictures cannot fill finetune, finetune_val'):
+    with pytest.raises(ValueError, match=r'blocks of 5000 m \(block_meters\).*smaller blocks'):
+        decide(city(4), block_meters=5000)
+    with pytest.raises(ValueError, match='no image is left for .*within 5000 m'):
+        decide(city(24, step=100), margin_meters=5000)
+    with pytest.raises(ValueError, match='none of the images knows its place'):
+        decide(plain(30), margin_meters=100)
+    two_of_them = [image.plus(dict(sha=str(min(n, 1)))) for n, image in enumerate(plain(9))]
+    with pytest.raises(ValueError, match='1 distinct images cannot fill finetune, finetune_val'):
         decide(two_of_them, test=0.1, val=0)
 
 
@@ -203,9 +198,9 @@ def test_a_split_that_stays_empty_is_named() -> None:
         dict(test=0.6, val=0.4),
         dict(test=-0.1),
         dict(finetune=0.8),
-        dict(block_metres=-1),
-        dict(margin_metres=-1),
-        dict(block_metres=0, margin_metres=5),
+        dict(block_meters=-1),
+        dict(margin_meters=-1),
+        dict(block_meters=0, margin_meters=5),
     ],
 )
 def test_wrong_options(options: dict[str, float]) -> None:
@@ -213,51 +208,51 @@ def test_wrong_options(options: dict[str, float]) -> None:
         SplitStage(**options)
 
 
-def test_many_pictures_do_not_take_long() -> None:
+def test_many_images_do_not_take_long() -> None:
     counts = Counter(outcome.fields['split'] for outcome in decide(plain(20_000)))
     assert counts == dict(test=4000, val=2000, train=14000)
 
 
 @pytest.mark.parametrize('known', [{}, dict(lon=1.0, lat=2.0)])
 def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
-    pictures = [
-        Picture(f'{n:03d}.png', dict(sha=str(n), source=f'{n // 6}.tif', **known))
+    images = [
+        ImageRecord(f'{n:03d}.png', dict(sha=str(n), source=f'{n // 6}.tif', **known))
         for n in range(120)
     ]
     for field in ('split', 'finetune'):
-        of = [outcome.fields[field] for outcome in decide(pictures)]
+        of = [outcome.fields[field] for outcome in decide(images)]
         assert all(len(set(of[start : start + 6])) == 1 for start in range(0, 120, 6))
-    of = [outcome.fields['split'] for outcome in decide(pictures, block_metres=0)]
+    of = [outcome.fields['split'] for outcome in decide(images, block_meters=0)]
     assert any(len(set(of[start : start + 6])) > 1 for start in range(0, 120, 6))
-    with pytest.raises(ValueError, match='2 distinct pictures .* unless block_metres=0'):
-        decide(pictures[:12])
+    with pytest.raises(ValueError, match='2 distinct images .* unless block_meters=0'):
+        decide(images[:12])
 
 
 @pytest.mark.parametrize(('side', 'widths'), [(16, 4), (8, 2), (4, 1), (2, 1)])
 def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) -> None:
-    pictures = city(side, step=100)
+    images = city(side, step=100)
     kept, report = run_stage(
-        SplitStage(finetune=0, finetune_val=0), pictures, Workplace(tmp_path, tmp_path)
+        SplitStage(finetune=0, finetune_val=0), images, Workplace(tmp_path, tmp_path)
     )
     assert len(kept) == side**2
     assert f'blocks of {100 * widths} m ({widths} tile widths)' in str(report)
     assert ('the area is too small for blocks of 4' in str(report)) == (widths < 4)
 
 
-def test_training_pictures_that_become_test_are_counted(tmp_path: Path) -> None:
-    place, pictures = Workplace(tmp_path, tmp_path), plain(60)
-    before, _ = run_stage(SplitStage(), pictures, place)
-    _, unexported = run_stage(SplitStage(), pictures[1:], place)
+def test_training_images_that_become_test_are_counted(tmp_path: Path) -> None:
+    place, images = Workplace(tmp_path, tmp_path), plain(60)
+    before, _ = run_stage(SplitStage(), images, place)
+    _, unexported = run_stage(SplitStage(), images[1:], place)
     assert unexported.remarks == ()
     Manifest(tmp_path / 'manifest/export.jsonl').write(
         Record(one.name, '', Outcome(dict(split=one.fields['split'])), {}) for one in before
     )
-    _, same = run_stage(SplitStage(), pictures, place)
+    _, same = run_stage(SplitStage(), images, place)
     assert same.remarks == ()
     for _ in range(2):  # until it is exported
-        after, report = run_stage(SplitStage(), pictures[1:], place)
+        after, report = run_stage(SplitStage(), images[1:], place)
         moved = sum(
             one.fields['split'] != 'test' == other.fields['split']
             for one, other in zip(before[1:], after)
         )
-        assert moved and f'{moved} test pictures were in train or val' in str(report)
+        assert moved and f'{moved} test images were in train or val' in str(report)

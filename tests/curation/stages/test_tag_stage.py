@@ -9,14 +9,14 @@ import pyogrio
 import pytest
 import shapely
 
-from urbancross_mm.curation import Picture, Workplace, run_stage
+from urbancross_mm.curation import ImageRecord, Workplace, run_stage
 from urbancross_mm.curation.geo.geotags import Found, focus_and_around, phrases
 from urbancross_mm.curation.stages.tag_stage import TagStage
 
 TILES = [
-    Picture('a.jpg', dict(bounds=[10.0, 50.0, 10.01, 50.01])),
-    Picture('b.jpg', dict(bounds=[10.01, 50.0, 10.02, 50.01])),
-    Picture('c.jpg', dict(bounds=None)),
+    ImageRecord('a.jpg', dict(bounds=[10.0, 50.0, 10.01, 50.01])),
+    ImageRecord('b.jpg', dict(bounds=[10.01, 50.0, 10.02, 50.01])),
+    ImageRecord('c.jpg', dict(bounds=None)),
 ]
 
 
@@ -46,7 +46,7 @@ FOREST = feature('Polygon', square(10.0, 50.0, 0.0099), landuse='forest')
 FAR = feature('Point', [0, 0], natural='tree')
 
 
-def run(tmp_path: Path, features: list[Any], **options: Any) -> tuple[list[Picture], str]:
+def run(tmp_path: Path, features: list[Any], **options: Any) -> tuple[list[ImageRecord], str]:
     (tmp_path / 'map.geojson').write_text(
         json.dumps({'type': 'FeatureCollection', 'features': features})
     )
@@ -248,7 +248,7 @@ def test_of_a_country_only_what_is_around_the_tiles_is_held(tmp_path: Path, suff
 def test_tiles_without_positions_do_not_read_the_map(tmp_path: Path) -> None:
     (tmp_path / 'map.geojson').write_text('{"type": "FeatureCollection", "features": [1]}')
     stage = TagStage(['map.geojson'])
-    _, report = run_stage(stage, [Picture('x.png')], Workplace(tmp_path, tmp_path / 'out'))
+    _, report = run_stage(stage, [ImageRecord('x.png')], Workplace(tmp_path, tmp_path / 'out'))
     assert 'no tile has a position, so the map was not read' in str(report)
     assert not stage.things.broken
 
@@ -274,7 +274,7 @@ def test_phrases(tags: dict, said: tuple) -> None:
     assert phrases(tags) == said
 
 
-def test_the_focus_is_the_smallest_thing_at_the_centre() -> None:
+def test_the_focus_is_the_smallest_thing_at_the_center() -> None:
     ground = Found(('land use of grass',), 1.0, 0.0, 0.0)
     block = Found(('land use of retail', 'place of quarter'), 0.5, 0.0, 0.0)
     shop = Found(('building of shop',), 0.1, 0.0, 0.0)

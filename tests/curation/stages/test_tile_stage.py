@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from urbancross_mm.curation import Outcome, Picture, Workplace, run_stage
+from urbancross_mm.curation import ImageRecord, Outcome, Workplace, run_stage
 from urbancross_mm.curation.stages.tile_stage import TileStage
 
 rasterio = pytest.importorskip('rasterio')
 
-UTM, ORIGIN, METRE = 'EPSG:32633', (500000.0, 5800000.0), 0.5
+UTM, ORIGIN, METER = 'EPSG:32633', (500000.0, 5800000.0), 0.5
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def write_raster(
     transform: object = None,
     **profile: object,
 ) -> None:
-    """(bands, H, W), north-west corner at the origin, pixels of METRE."""
+    """(bands, H, W), north-west corner at the origin, pixels of METER."""
     bands, height, width = pixels.shape
-    transform = transform or rasterio.transform.from_origin(*origin, METRE, METRE)
+    transform = transform or rasterio.transform.from_origin(*origin, METER, METER)
     with rasterio.open(
         path,
         'w',
@@ -46,7 +46,7 @@ def write_raster(
         file.write(pixels)
 
 
-def write_picture(path: Path, side: int = 32) -> bytes:
+def write_image(path: Path, side: int = 32) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(noise(side, side).transpose(1, 2, 0)).save(path)
     return path.read_bytes()
@@ -57,7 +57,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def outcomes(place: Workplace, **options: object) -> dict[str, Outcome]:
-    """What became of each picture."""
+    """What became of each image."""
     from urbancross_mm.curation import Manifest
 
     stage = TileStage(**options)
@@ -80,11 +80,11 @@ def test_a_raster_is_cut_into_the_pixels_it_holds(place: Workplace) -> None:
     fields = found[name].fields
     assert (fields['width'], fields['height']) == (32, 32)
     lon, lat = rasterio.warp.transform(
-        UTM, 'EPSG:4326', [ORIGIN[0] + 80 * METRE], [ORIGIN[1] - 48 * METRE]
+        UTM, 'EPSG:4326', [ORIGIN[0] + 80 * METER], [ORIGIN[1] - 48 * METER]
     )
     assert fields['lon'] == pytest.approx(lon[0], abs=1e-6)
     assert fields['lat'] == pytest.approx(lat[0], abs=1e-6)
-    assert fields['metres'] == pytest.approx([16, 16], rel=0.02)
+    assert fields['meters'] == pytest.approx([16, 16], rel=0.02)
     west, south, east, north = fields['bounds']
     assert west < fields['lon'] < east and south < fields['lat'] < north
 
@@ -134,7 +134,7 @@ def test_a_raster_without_crs_has_no_position(place: Workplace) -> None:
     assert found.reason == 'no position: the raster names no CRS'
 
 
-def test_plain_pictures_pass_through_bit_by_bit(place: Workplace) -> None:
+def test_plain_images_pass_through_bit_by_bit(place: Workplace) -> None:
     (place.source / 'harbor').mkdir()
     path = place.source / 'harbor/x.jpg'
     Image.fromarray(noise(40, 48).transpose(1, 2, 0)).save(path)
@@ -145,14 +145,14 @@ def test_plain_pictures_pass_through_bit_by_bit(place: Workplace) -> None:
     assert found.fields['bounds'] == pytest.approx([10, 49.92, 10.048, 50])
 
 
-def test_bad_pictures_are_dropped_with_a_reason_and_the_others_stay(place: Workplace) -> None:
+def test_bad_images_are_dropped_with_a_reason_and_the_others_stay(place: Workplace) -> None:
     for name in ('a.jpg', 'a.png', 'b.jpg', 'small.png'):
         side = 8 if name == 'small.png' else 32
         Image.fromarray(noise(side, side).transpose(1, 2, 0)).save(place.source / name)
     whole = (place.source / 'a.jpg').read_bytes()
     (place.source / 'torn.jpg').write_bytes(whole[:-40])
     (place.source / 'half.tif').write_bytes(b'II*\0nothing')
-    (place.source / 'text.png').write_text('no picture')
+    (place.source / 'text.png').write_text('no image')
     (place.source / 'b.jgw').write_text('1 2 3')
     found = outcomes(place)
     assert {name: outcome.status for name, outcome in found.items()} == {
@@ -164,7 +164,7 @@ def test_bad_pictures_are_dropped_with_a_reason_and_the_others_stay(place: Workp
         'text.png': 'dropped',
         'torn.jpg': 'dropped',
     }
-    assert found['a.png'].reason == 'same name as another picture'
+    assert found['a.png'].reason == 'same name as another image'
     assert found['a.png'].fields == {'same_as': 'a.jpg'}
     assert found['small.png'].reason == 'shorter than 16 px'
     assert found['torn.jpg'].reason == 'cannot be decoded: image file is truncated'
@@ -215,27 +215,27 @@ def test_wrong_options(options: dict, sentence: str) -> None:
 
 
 def test_nothing_to_do_is_an_error_at_the_start(place: Workplace) -> None:
-    with pytest.raises(FileNotFoundError, match='no picture'):
+    with pytest.raises(FileNotFoundError, match='no image'):
         TileStage().check(place)
     with pytest.raises(FileNotFoundError, match='no folder'):
         TileStage().check(Workplace(place.source / 'x', place.out))
 
 
-def test_a_turned_picture_has_no_position(place: Workplace) -> None:
+def test_a_turned_image_has_no_position(place: Workplace) -> None:
     Image.fromarray(noise(32, 32).transpose(1, 2, 0)).save(place.source / 'a.png')
     (place.source / 'a.pgw').write_text('1 0.2 0.2 -1 0 0')
     assert 'north up' in outcomes(place)['a.png'].reason
-    assert Picture('a.png').fields == {}
+    assert ImageRecord('a.png').fields == {}
 
 
-def test_tiles_of_one_colour_are_empty(place: Workplace) -> None:
+def test_tiles_of_one_color_are_empty(place: Workplace) -> None:
     pixels = noise(32, 64)
     pixels[:, :, 32:] = 0  # a border, and no word of nodata in the file
     write_raster(place.source / 'a.tif', pixels)
     Image.new('RGB', (32, 32), (9, 9, 9)).save(place.source / 'flat.png')
     Image.new('RGBA', (32, 32), (0, 0, 0, 0)).save(place.source / 'clear.png')
     found = {name: (one.status, one.reason) for name, one in outcomes(place, size=32).items()}
-    blank = ('dropped', 'one colour only')
+    blank = ('dropped', 'one color only')
     assert found == {
         'a/r000000_c000000.png': ('kept', ''),
         'a/r000000_c000032.png': blank,
@@ -244,8 +244,8 @@ def test_tiles_of_one_colour_are_empty(place: Workplace) -> None:
     }
 
 
-def test_a_picture_that_was_damaged_since_is_put_back(place: Workplace) -> None:
-    content = write_picture(place.source / 'a.png')
+def test_an_image_that_was_damaged_since_is_put_back(place: Workplace) -> None:
+    content = write_image(place.source / 'a.png')
     outcomes(place)
     (place.out / 'images/a.png').unlink()  # it is a link to the source
     (place.out / 'images/a.png').write_text('junk')
@@ -254,7 +254,7 @@ def test_a_picture_that_was_damaged_since_is_put_back(place: Workplace) -> None:
 
 
 def test_what_is_not_taken_is_counted(place: Workplace) -> None:
-    write_picture(place.source / 'a.png')
+    write_image(place.source / 'a.png')
     for name in ('x.jp2', 'deep/y.jp2', 'z.gif', 'notes.txt', '.ipynb_checkpoints/a.png'):
         (place.source / name).parent.mkdir(exist_ok=True)
         (place.source / name).write_bytes(b'')
@@ -265,6 +265,6 @@ def test_what_is_not_taken_is_counted(place: Workplace) -> None:
 
 
 def test_a_name_that_leaves_no_room_is_refused(place: Workplace) -> None:
-    write_picture(place.source / ('a' * 240 + '.png'))
+    write_image(place.source / ('a' * 240 + '.png'))
     (found,) = outcomes(place).values()
     assert (found.status, found.reason) == ('dropped', 'its name is longer than 230 bytes')

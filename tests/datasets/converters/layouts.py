@@ -25,7 +25,7 @@ def write_lines(path: Path, lines: Sequence[str]) -> Path:
 
 
 def captions_of(name: str) -> list[str]:
-    """Five captions that name their picture."""
+    """Five captions that name their image."""
     return [f'caption {k} of {name}' for k in range(5)]
 
 
@@ -63,8 +63,8 @@ def write_precomp(
     return root
 
 
-def write_picture(path: Path, size: tuple[int, int] = (12, 16), seed: int | None = None) -> Path:
-    """A picture of noise, (height, width); without a seed, of a noise of its own."""
+def write_image(path: Path, size: tuple[int, int] = (12, 16), seed: int | None = None) -> Path:
+    """An image of noise, (height, width); without a seed, of a noise of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = stable_id(str(path)) if seed is None else seed
     noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -85,7 +85,7 @@ def write_csv(
 
 
 def write_country(root: Path, count: int = 40) -> Path:
-    """A country without pictures."""
+    """A country without images."""
     write_csv(
         root / 'instructblip_generation_finland_refine.csv',
         [(f'a{n}_FI_19.jpg', f'a view of place {n}') for n in range(count)],
@@ -100,5 +100,5 @@ def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def names_of(path: Path) -> set[str]:
-    """Pictures of an annotation file."""
+    """Images of an annotation file."""
     return {item['img_path'] for item in read(path)[1]}

@@ -1,4 +1,4 @@
-"""Grid cells and regions of one colour."""
+"""Grid cells and regions of one color."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.converters.layouts import write_lines, write_picture
+from tests.datasets.converters.layouts import write_image, write_lines
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.datasets.converters.classical_segments import Options, convert
 from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
@@ -14,16 +14,16 @@ from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
 
 def fields(height: int = 60, width: int = 90) -> np.ndarray:
     """Sea on the left, sand on the right, a red roof in the sand."""
-    picture = np.empty((height, width, 3), dtype=np.uint8)
-    picture[:, : width // 3] = (20, 60, 140)
-    picture[:, width // 3 :] = (210, 190, 140)
-    picture[20:40, 50:80] = (160, 40, 30)
-    noise = np.random.default_rng(0).integers(-6, 7, picture.shape)
-    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    image[:, : width // 3] = (20, 60, 140)
+    image[:, width // 3 :] = (210, 190, 140)
+    image[20:40, 50:80] = (160, 40, 30)
+    noise = np.random.default_rng(0).integers(-6, 7, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize('count', [1, 2, 3, 5, 7, 10, 16])
-def test_grid_cells_cover_the_picture_once(count):
+def test_grid_cells_cover_the_image_once(count):
     masks, scores = grid_masks(np.zeros((37, 53, 3), dtype=np.uint8), count)
 
     assert len(masks) == count and (masks.sum(axis=0) == 1).all()
@@ -49,7 +49,7 @@ def test_color_keeps_the_best_and_drops_the_small():
     assert (color_masks(fields(), 1, colors=3)[0] == all_masks[:1]).all()
 
 
-def test_an_even_picture_is_one_segment():
+def test_an_even_image_is_one_segment():
     masks, _ = color_masks(np.full((20, 30, 3), 128, dtype=np.uint8), 10, colors=1)
 
     assert masks.shape == (1, 20, 30) and masks.all()
@@ -58,12 +58,12 @@ def test_an_even_picture_is_one_segment():
 @pytest.mark.parametrize('method', ['grid', 'color'])
 def test_same_seed_same_bytes_at_any_number_of_threads(tmp_path, method):
     for number in range(6):
-        write_picture(tmp_path / f'images/x/{number}.png', (40, 50), number)
+        write_image(tmp_path / f'images/x/{number}.png', (40, 50), number)
     for run, workers in enumerate((1, 1, 3)):
         counts = convert(
             Options(tmp_path / 'images', tmp_path / str(run), method, min_area=0.0, workers=workers)
         )
-        assert counts['pictures'] == 6 and counts['segments'] > 0
+        assert counts['images'] == 6 and counts['segments'] > 0
     files = [sorted((tmp_path / str(run)).rglob('*.json')) for run in range(3)]
     assert [file.relative_to(tmp_path / '0').as_posix() for file in files[0]] == [
         f'x/{number}.json' for number in range(6)
@@ -72,7 +72,7 @@ def test_same_seed_same_bytes_at_any_number_of_threads(tmp_path, method):
     assert texts[0] == texts[1] == texts[2]
 
 
-def test_large_pictures_are_stored_small(tmp_path):
+def test_large_images_are_stored_small(tmp_path):
     (tmp_path / 'images').mkdir()
     Image.fromarray(fields(240, 360)).save(tmp_path / 'images/a.png')
     convert(Options(tmp_path / 'images', tmp_path / 'segments', size=90))
@@ -82,27 +82,27 @@ def test_large_pictures_are_stored_small(tmp_path):
     assert sidecar['source'] == 'color' and decode_masks(sidecar).shape[1:] == (60, 90)
 
 
-def test_unreadable_pictures_are_an_error_or_counted(tmp_path):
-    whole = write_picture(tmp_path / 'images/a.jpg', (64, 64)).read_bytes()
+def test_unreadable_images_are_an_error_or_counted(tmp_path):
+    whole = write_image(tmp_path / 'images/a.jpg', (64, 64)).read_bytes()
     (tmp_path / 'images/b.jpg').write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(ValueError, match=r'b\.jpg cannot be decoded'):
         convert(Options(tmp_path / 'images', tmp_path / 'first', 'grid'))
     counts = convert(Options(tmp_path / 'images', tmp_path / 'second', 'grid', skip_bad=True))
-    assert counts['pictures'] == 1 and counts['unreadable'] == 1
+    assert counts['images'] == 1 and counts['unreadable'] == 1
 
 
 def test_wrong_arguments_and_empty_folders(tmp_path):
     with pytest.raises(ValueError, match="got 'watershed'"):
         convert(Options(tmp_path, tmp_path, 'watershed'))
     write_lines(tmp_path / 'images/readme.txt', [])
-    with pytest.raises(FileNotFoundError, match='no picture in'):
+    with pytest.raises(FileNotFoundError, match='no image in'):
         convert(Options(tmp_path / 'images', tmp_path))
 
 
 def test_two_images_with_one_segment_file_are_refused(tmp_path):
     for name in ('a.jpg', 'a.png', 'b.jpg'):
-        write_picture(tmp_path / 'images' / name)
+        write_image(tmp_path / 'images' / name)
     with pytest.raises(ValueError, match=r'a\.jpg and a\.png in .*images would share one segment'):
         convert(Options(tmp_path / 'images', tmp_path / 'out'))
     assert not (tmp_path / 'out').exists()

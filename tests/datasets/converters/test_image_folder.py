@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets.converters.layouts import names_of, read, write_lines, write_picture
+from tests.datasets.converters.layouts import names_of, read, write_image, write_lines
 from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.datasets.converters.image_folder import Options, convert
 
@@ -15,7 +15,7 @@ TEXTS = ['A port\x0c with cranes.', 'A road\u2028beside a river.', 'Houses\x85in
 
 def options(tmp_path: Path, names: list[str], **kwargs) -> Options:
     for name in names:
-        write_picture(tmp_path / 'images' / name)
+        write_image(tmp_path / 'images' / name)
     write_lines(tmp_path / 'texts.txt', ['\ufeff' + TEXTS[0], '', *TEXTS[1:]])
     return Options(
         **{
@@ -52,7 +52,7 @@ def test_converter_and_dataset_have_the_same_lines(tmp_path):
 @pytest.mark.parametrize(
     'names, message',
     [
-        (['a.png'], '1 readable pictures: at least two'),
+        (['a.png'], '1 readable images: at least two'),
         (['sub/a.png', 'sub/a.jpg', 'b.png'], r"would both have the id 'c/sub/a'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is passed over in a folder of images is said where it becomes a data set."""
+"""What is passed over in a folder of images is said where it becomes a dataset."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Finding pictures and their companions."""
+"""Finding images and their companions."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.datasets.converters.layouts import write_lines
-from urbancross_mm.datasets.converters.images import Companions, PictureFolder, sibling
+from urbancross_mm.datasets.converters.images import Companions, ImageFolder, sibling
 
 
 def touch(root, *names):
@@ -15,7 +15,7 @@ def touch(root, *names):
 
 
 def test_a_name_is_taken_as_it_is_before_another_suffix(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'a.jpg', 'a.tif', 'sub/b.png', 'notes.txt'))
+    folder = ImageFolder(touch(tmp_path, 'a.jpg', 'a.tif', 'sub/b.png', 'notes.txt'))
 
     assert folder.find('a.tif') == 'a.tif' and folder.find('a.jpg') == 'a.jpg'
     assert folder.find('sub/b.tif') == 'sub/b.png'
@@ -24,17 +24,17 @@ def test_a_name_is_taken_as_it_is_before_another_suffix(tmp_path):
     assert folder.names == ['a.jpg', 'a.tif', 'sub/b.png']
 
 
-def test_pictures_behind_links_are_found(tmp_path):
+def test_images_behind_links_are_found(tmp_path):
     touch(tmp_path / 'real', 'x/a.jpg')
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data/x').symlink_to(tmp_path / 'real/x')
 
-    assert PictureFolder(tmp_path / 'data').find('x/a.jpg') == 'x/a.jpg'
+    assert ImageFolder(tmp_path / 'data').find('x/a.jpg') == 'x/a.jpg'
 
 
-def test_a_missing_picture_moves_no_number(tmp_path):
+def test_a_missing_image_moves_no_number(tmp_path):
     names = [f'{label}/{label}{n:02d}.jpg' for label in ('b', 'a') for n in range(4)]
-    folder = PictureFolder(touch(tmp_path, *(n for n in names if n != 'a/a01.jpg')))
+    folder = ImageFolder(touch(tmp_path, *(n for n in names if n != 'a/a01.jpg')))
 
     assert [folder.find(f'{n}.tif') for n in (1, 2, 3, 5, 8, 9)] == [
         'a/a00.jpg',
@@ -50,15 +50,15 @@ def test_a_missing_picture_moves_no_number(tmp_path):
 
 
 def test_other_folders_are_not_numbered(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'a/a00.jpg', 'b/other.jpg'))
+    folder = ImageFolder(touch(tmp_path, 'a/a00.jpg', 'b/other.jpg'))
 
     assert folder.find('1.tif') is None
     folder.check_numbers(['1.tif'])
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no folder of pictures at .*nowhere'):
-        PictureFolder(tmp_path / 'nowhere')
+    with pytest.raises(FileNotFoundError, match='no folder of images at .*nowhere'):
+        ImageFolder(tmp_path / 'nowhere')
 
 
 def test_companions_share_the_stem(tmp_path):
@@ -69,7 +69,7 @@ def test_companions_share_the_stem(tmp_path):
     assert Companions(None, '.json').find('x/a.jpg') is None
 
 
-def test_sibling_is_beside_the_pictures_unless_given(tmp_path):
+def test_sibling_is_beside_the_images_unless_given(tmp_path):
     assert sibling(tmp_path / 'images', 'segments') == tmp_path / 'segments'
     assert sibling(None, 'segments') is None
     assert sibling(None, 'segments', tmp_path) == tmp_path
@@ -82,11 +82,11 @@ def test_twins_are_equal_files_not_equal_sizes(tmp_path):
         (tmp_path / name).write_text(text)
 
     names = ['d.tif', 'c.tif', 'a.tif', 'b.tif', 'gone.tif']
-    assert PictureFolder(tmp_path).twins(names) == {'b.tif': 'a.tif', 'd.tif': 'a.tif'}
+    assert ImageFolder(tmp_path).twins(names) == {'b.tif': 'a.tif', 'd.tif': 'a.tif'}
 
 
 def test_a_bare_name_is_looked_for_in_class_folders(tmp_path):
-    folder = PictureFolder(
+    folder = ImageFolder(
         touch(
             tmp_path,
             'port/port_1.jpg',
@@ -107,7 +107,7 @@ def test_a_bare_name_is_looked_for_in_class_folders(tmp_path):
 
 
 def test_case_decides_where_it_can(tmp_path):
-    folder = PictureFolder(
+    folder = ImageFolder(
         touch(tmp_path, 'a.jpg', 'A.jpg', 'b.JPG', 'sub/C.jpg', 'd.jpg', 'D.png', 'e.jpg', 'E.jpg')
     )
 
@@ -124,7 +124,7 @@ def test_case_decides_where_it_can(tmp_path):
 
 
 def test_several_files_with_the_stem_are_refused_unless_named(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'p1.jpg', 'p1.png', 'p2.jpg'))
+    folder = ImageFolder(touch(tmp_path, 'p1.jpg', 'p1.png', 'p2.jpg'))
 
     assert folder.find('p1.jpg') == 'p1.jpg' and folder.find('p2.tif') == 'p2.jpg'
     with pytest.raises(ValueError, match=r'p1\.tif may be p1\.jpg or p1\.png in '):
@@ -135,16 +135,16 @@ def test_several_files_with_the_stem_are_refused_unless_named(tmp_path):
 
 def test_a_number_that_is_a_name_too(tmp_path):
     # Of class 1: 2.jpg by number is 1/11.jpg, by name there is none; 12.jpg is both.
-    folder = PictureFolder(touch(tmp_path, '1/10.jpg', '1/11.jpg', '1/112.jpg'))
+    folder = ImageFolder(touch(tmp_path, '1/10.jpg', '1/11.jpg', '1/112.jpg'))
 
     assert folder.find('2.tif') == '1/11.jpg'
     assert folder.find('112.tif') == '1/112.jpg' and folder.find('13.tif') == '1/112.jpg'
     with pytest.raises(ValueError, match=r'11\.tif may be 1/11\.jpg or 1/1'):
-        PictureFolder(touch(tmp_path, '1/110.jpg')).find('11.tif')
+        ImageFolder(touch(tmp_path, '1/110.jpg')).find('11.tif')
 
 
 def test_a_number_with_two_files_is_refused(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'a/a00.jpg', 'a/a01.jpg', 'a/a01.png'))
+    folder = ImageFolder(touch(tmp_path, 'a/a00.jpg', 'a/a01.jpg', 'a/a01.png'))
 
     assert folder.find('1.tif') == 'a/a00.jpg'
     with pytest.raises(ValueError, match=r'2\.tif may be a/a01\.jpg or a/a01\.png'):
@@ -152,7 +152,7 @@ def test_a_number_with_two_files_is_refused(tmp_path):
 
 
 def test_what_follows_a_dot_need_not_be_a_suffix(tmp_path):
-    folder = PictureFolder(touch(tmp_path, 'scene_0.5.jpg', 'scene_0.3.jpg', 'scene_0.png'))
+    folder = ImageFolder(touch(tmp_path, 'scene_0.5.jpg', 'scene_0.3.jpg', 'scene_0.png'))
 
     assert folder.find('scene_0.5') == 'scene_0.5.jpg' and folder.find('scene_0') == 'scene_0.png'
     assert folder.find('scene_0.5.tif') == 'scene_0.5.jpg'

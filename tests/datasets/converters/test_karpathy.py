@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.datasets.converters.layouts import read, write_lines, write_picture
+from tests.datasets.converters.layouts import read, write_image, write_lines
 from urbancross_mm.datasets.converters.karpathy import convert
 from urbancross_mm.datasets.converters.options import Options
 
@@ -44,9 +44,9 @@ def test_splits_captions_and_labels(tmp_path):
     assert (tmp_path / 'out/nwpu_vocab.json').is_file()
 
 
-def test_folder_of_a_picture_and_segments_beside_it(tmp_path):
-    write_picture(tmp_path / 'images/airplane/x1.jpg')
-    write_picture(tmp_path / 'images/x2.jpg')
+def test_folder_of_an_image_and_segments_beside_it(tmp_path):
+    write_image(tmp_path / 'images/airplane/x1.jpg')
+    write_image(tmp_path / 'images/x2.jpg')
     write_lines(tmp_path / 'segments/airplane/x1.json', ['{}'])
     convert_entries(
         tmp_path,
@@ -69,8 +69,8 @@ def test_empty_captions_are_counted(tmp_path):
     assert convert_entries(tmp_path, images)['train']['dropped_empty_captions'] == 1
 
 
-def test_a_picture_in_two_splits_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"image 1: picture 'a_1\.jpg' was .*image 0"):
+def test_an_image_in_two_splits_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"image 1: image 'a_1\.jpg' was .*image 0"):
         convert_entries(tmp_path, [entry('a_1.jpg', 'train'), entry('a_1.jpg', 'test')])
 
 
@@ -95,7 +95,7 @@ def test_broken_entries_are_named(tmp_path, broken, message):
         ('{', r'dataset\.json is not valid JSON'),
         ('[]', r"has no list 'images' \(found: list"),
         ('{"airplane": []}', r"found: \['airplane'\]"),
-        ('{"images": []}', 'lists no picture'),
+        ('{"images": []}', 'lists no image'),
         ('{"images": [], "images": []}', "not valid JSON: key 'images' stands twice"),
         ('{"a": [{"raw": "x"}], "b": [3]}', "class 'b', image 0: expected an object"),
         (
@@ -140,7 +140,7 @@ def test_the_layout_of_nwpu_captions(tmp_path, folder):
     for label in CLASSES if folder else ():
         for number in range(3):
             place = label if folder == 'class' else ''
-            write_picture(tmp_path / 'images' / place / f'{label}_{number:03d}.jpg')
+            write_image(tmp_path / 'images' / place / f'{label}_{number:03d}.jpg')
     counts = convert(
         Options(
             root=tmp_path / 'dataset_nwpu.json',
@@ -181,7 +181,7 @@ def test_captions_of_nwpu_that_are_missing_empty_or_more(tmp_path):
 
 
 def test_an_image_that_two_names_mean_is_refused(tmp_path):
-    write_picture(tmp_path / 'images/port/a.jpg')
+    write_image(tmp_path / 'images/port/a.jpg')
     with pytest.raises(
         ValueError,
         match=r"'a\.tif' .*image 0.* and 'port/a\.tif' .*image 1.* are "
@@ -197,7 +197,7 @@ def test_an_image_that_two_names_mean_is_refused(tmp_path):
 
 def test_images_without_caption_are_counted(tmp_path, capsys):
     for name in ('a.jpg', 'b.jpg', 'sub/c.jpg'):
-        write_picture(tmp_path / 'images' / name)
+        write_image(tmp_path / 'images' / name)
     convert_entries(tmp_path, [entry('b.jpg', 'train')], images=tmp_path / 'images')
 
     assert 'note: 2 of 3 images below' in capsys.readouterr().err
@@ -206,7 +206,7 @@ def test_images_without_caption_are_counted(tmp_path, capsys):
 @pytest.mark.parametrize('images', [False, True])
 def test_two_images_with_one_id_are_refused(tmp_path, images):
     for name in ('a.jpg', 'a.png'):
-        write_picture(tmp_path / 'images' / name)
+        write_image(tmp_path / 'images' / name)
     with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'nwpu/a'"):
         convert_entries(
             tmp_path,
@@ -238,7 +238,7 @@ def test_a_class_folder_that_the_name_has_is_not_put_before_it_again(tmp_path):
 
 def test_an_image_in_two_class_folders_names_the_entry(tmp_path):
     for folder in 'ab':
-        write_picture(tmp_path / 'images' / folder / 'x.jpg')
+        write_image(tmp_path / 'images' / folder / 'x.jpg')
 
     with pytest.raises(ValueError, match=r'nwpu\.json, image 0: x\.jpg may be a/x\.jpg or b/x'):
         convert_entries(tmp_path, [entry('x.jpg', 'train')], images=tmp_path / 'images')

@@ -14,9 +14,9 @@ from tests.datasets.converters.layouts import (
     captions_of,
     names_of,
     read,
+    write_image,
     write_lines,
     write_list,
-    write_picture,
     write_precomp,
 )
 from urbancross_mm.datasets.converters.annotations import hash_file
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, **kwargs) -> Path:
     return write_precomp(tmp_path / 'toy', TRAIN, TEST, TRAIN[::5], **kwargs)
 
 
-def test_both_layouts_of_names_give_each_picture_its_own_captions(tmp_path):
+def test_both_layouts_of_names_give_each_image_its_own_captions(tmp_path):
     counts = convert(options(folder(tmp_path), tmp_path))
 
     assert {split: one['images'] for split, one in counts.items()} == dict(train=16, val=4, test=3)
@@ -146,7 +146,7 @@ def test_a_name_used_twice_is_refused_with_both_lines(tmp_path):
 
     with pytest.raises(
         ValueError,
-        match=r"line 11: picture 'airport_90\.jpg' was listed before "
+        match=r"line 11: image 'airport_90\.jpg' was listed before "
         r'\(.*line 1\)',
     ):
         convert(options(root, tmp_path))
@@ -160,7 +160,7 @@ def test_skip_bad_leaves_bad_lines_out_and_counts_them(tmp_path):
     assert counts['test']['images'] == 2 and counts['test']['skipped_bad_lines'] == 2
 
 
-def test_a_picture_in_two_splits_is_refused(tmp_path):
+def test_an_image_in_two_splits_is_refused(tmp_path):
     root = folder(tmp_path)
     write_list(root, 'test', [TRAIN[5]], repeat=True)
 
@@ -212,15 +212,15 @@ def test_stratified_keeps_the_share_of_every_class(tmp_path):
 def test_stratified_without_classes_is_refused(tmp_path):
     root = write_precomp(tmp_path / 'toy', ['1.tif', '2.tif'], ['3.tif'], val=None)
 
-    with pytest.raises(ValueError, match='no picture of .* has a class in its name'):
+    with pytest.raises(ValueError, match='no image of .* has a class in its name'):
         convert(options(root, tmp_path, split='stratified'))
 
 
 @pytest.mark.parametrize('split', ['random', 'stratified'])
-def test_drawn_splits_keep_identical_pictures_together(tmp_path, split):
+def test_drawn_splits_keep_identical_images_together(tmp_path, split):
     root = write_precomp(tmp_path / 'toy', TRAIN, TEST, val=None)
     for number, name in enumerate([*TRAIN, *TEST]):
-        write_picture(root / 'images' / name, seed=number // 2)
+        write_image(root / 'images' / name, seed=number // 2)
     for seed in range(4):
         out = tmp_path / str(seed)
         convert(options(root, tmp_path, out=out, images=root / 'images', split=split, seed=seed))
@@ -241,9 +241,9 @@ def test_names_follow_the_suffix_on_disk_and_find_what_lies_beside(tmp_path):
         tmp_path / 'toy', ['port_1.tif', 'port_2.tif'], ['port_3.tif'], ['port_2.tif']
     )
     for number in (1, 2, 3):
-        write_picture(root / f'images/port_{number}.jpg')
+        write_image(root / f'images/port_{number}.jpg')
     write_lines(root / 'segments/port_1.json', ['{}'])
-    write_picture(root / 'seg_maps/port_1.png')
+    write_image(root / 'seg_maps/port_1.png')
     convert(options(root, tmp_path, images=root / 'images'))
 
     (item,) = read(tmp_path / 'out/toy_train.json')[1]
@@ -252,15 +252,15 @@ def test_names_follow_the_suffix_on_disk_and_find_what_lies_beside(tmp_path):
     assert 'segments' not in read(tmp_path / 'out/toy_test.json')[1][0]
 
 
-def test_missing_pictures_are_an_error_or_counted(tmp_path):
+def test_missing_images_are_an_error_or_counted(tmp_path):
     root = folder(tmp_path)
     for name in [*TRAIN[:12], *TEST]:
-        write_picture(root / 'images' / name)
+        write_image(root / 'images' / name)
     given = options(root, tmp_path, images=root / 'images')
 
     with pytest.raises(
         FileNotFoundError,
-        match=r'7 of 16 pictures are not below .*images, first '
+        match=r'7 of 16 images are not below .*images, first '
         r"'beach_2\.jpg' \(.*line \d+\).*--only-present",
     ):
         convert(given)
@@ -269,13 +269,13 @@ def test_missing_pictures_are_an_error_or_counted(tmp_path):
     assert counts['train']['images'] == 9 and counts['train']['dropped_missing_pictures'] == 7
 
 
-def test_ucm_numbers_are_pictures_of_classes_in_alphabetical_order(tmp_path):
+def test_ucm_numbers_are_images_of_classes_in_alphabetical_order(tmp_path):
     root = write_precomp(
         tmp_path / 'ucm', [f'{n}.tif' for n in (1, 2, 4, 5)], ['3.tif', '6.tif'], val=None
     )
     for label in ('beach', 'airplane'):
         for number in range(3):
-            write_picture(root / f'images/{label}/{label}{number:02d}.jpg')
+            write_image(root / f'images/{label}/{label}{number:02d}.jpg')
     given = options(root, tmp_path, images=root / 'images', split='random')
     convert(given)
 
@@ -292,9 +292,9 @@ def test_ucm_numbers_are_pictures_of_classes_in_alphabetical_order(tmp_path):
 def test_an_incomplete_copy_is_not_numbered(tmp_path):
     root = write_precomp(tmp_path / 'ucm', [f'{n}.tif' for n in range(1, 6)], ['6.tif'], val=None)
     for number in range(3):
-        write_picture(root / f'images/beach/beach{number:02d}.jpg')
+        write_image(root / f'images/beach/beach{number:02d}.jpg')
 
-    with pytest.raises(ValueError, match=r'number the pictures up to 6, .* make 3'):
+    with pytest.raises(ValueError, match=r'number the images up to 6, .* make 3'):
         convert(options(root, tmp_path, images=root / 'images', split='random'))
 
 

@@ -90,7 +90,7 @@ def test_masks_and_scores_come_through(tmp_path: Path, layout: str, with_images:
     if with_images:
         write_image(tmp_path / 'images/harbor/a.jpg')
     summary = convert(Options(tmp_path, tmp_path / 'sam'))
-    assert (summary.pictures, summary.segments) == (1, 3)
+    assert (summary.images, summary.segments) == (1, 3)
     sidecar = read_sidecar(tmp_path / 'segments/harbor/a.json')
     assert sidecar['image_size'] == sidecar['size'] == list(SIZE) and sidecar['source'] == 'sam'
     assert [one['score'] for one in sidecar['segments']] == [0.99, 0.95, 0.9]
@@ -125,7 +125,7 @@ def test_masks_of_another_size_are_refused(tmp_path: Path, layout: str) -> None:
     with pytest.raises(ValueError, match='mask of another size: .* has 60 x 80 .* 20 x 30'):
         convert(Options(tmp_path, tmp_path / 'sam'))
     summary = convert(Options(tmp_path, tmp_path / 'sam', skip_bad=True))
-    assert summary.pictures == 0 and len(summary.bad) == 1
+    assert summary.images == 0 and len(summary.bad) == 1
 
 
 def _damage(content: list[dict], how: str) -> object:
@@ -222,7 +222,7 @@ def test_folders_are_walked_as_those_of_images(tmp_path: Path) -> None:
 def test_upper_case_suffixes_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / 'sam', 'compressed')
     path.rename(path.with_suffix('.JSON'))
-    assert convert(Options(tmp_path, sam=tmp_path / 'sam')).pictures == 1
+    assert convert(Options(tmp_path, sam=tmp_path / 'sam')).images == 1
 
 
 def test_a_mask_that_stands_twice_in_its_table_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Published segment pictures to masks."""
+"""Published segment images to masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.converters.layouts import write_picture
+from tests.datasets.converters.layouts import write_image
 from urbancross_mm.datasets.converters.segment_folders import (
     Options,
     convert,
@@ -28,15 +28,15 @@ def true_masks() -> np.ndarray:
 
 
 def write_segments(root: Path, stem: str = 'a', numbers: tuple[int, ...] = (0, 10)) -> Path:
-    """A picture and its segments on white, as JPEG."""
+    """An image and its segments on white, as JPEG."""
     rng = np.random.default_rng(0)
-    picture = rng.integers(40, 180, (*SIZE, 3), dtype=np.uint8)
+    image = rng.integers(40, 180, (*SIZE, 3), dtype=np.uint8)
     (root / 'images').mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(root / f'images/{stem}.jpg')
+    Image.fromarray(image).save(root / f'images/{stem}.jpg')
     folder = root / 'image_segments' / stem
     folder.mkdir(parents=True)
     for number, mask in zip(numbers, true_masks()):
-        painted = np.where(mask[..., None], picture, 255).astype(np.uint8)
+        painted = np.where(mask[..., None], image, 255).astype(np.uint8)
         Image.fromarray(painted).save(folder / f'{stem}_{number}.jpg', quality=90)
     return folder
 
@@ -49,7 +49,7 @@ def test_masks_survive_the_jpeg(tmp_path):
     write_segments(tmp_path)
     summary = convert(Options(tmp_path))
 
-    assert (summary.pictures, summary.segments) == (1, 2)
+    assert (summary.images, summary.segments) == (1, 2)
     sidecar = read_sidecar(tmp_path / 'segments/a.json')
     assert sidecar['image_size'] == list(SIZE) and sidecar['source'] == 'image_segments'
     for mask, truth in zip(decode_masks(sidecar), true_masks()):
@@ -77,11 +77,11 @@ def test_masks_are_stored_small(tmp_path):
 
 
 def test_specks_and_holes_are_repaired_but_a_small_mask_stays():
-    picture = np.full((*SIZE, 3), 255, dtype=np.uint8)
-    picture[8:48, 10:60] = 90
-    picture[20, 20:22] = 255  # a bright spot inside
-    picture[60, 90] = 200  # grey speck outside
-    assert overlap(mask_of(picture, clean=10), true_masks()[0]) == 1
+    image = np.full((*SIZE, 3), 255, dtype=np.uint8)
+    image[8:48, 10:60] = 90
+    image[20, 20:22] = 255  # a bright spot inside
+    image[60, 90] = 200  # gray speck outside
+    assert overlap(mask_of(image, clean=10), true_masks()[0]) == 1
     tiny = np.full((*SIZE, 3), 255, dtype=np.uint8)
     tiny[5, 5] = 0
     assert mask_of(tiny, clean=10).sum() == 1
@@ -89,13 +89,13 @@ def test_specks_and_holes_are_repaired_but_a_small_mask_stays():
 
 def test_other_files_are_ignored_and_told(tmp_path):
     folder = write_segments(tmp_path)
-    write_picture(folder / 'overview.jpg', SIZE)
+    write_image(folder / 'overview.jpg', SIZE)
     summary = convert(Options(tmp_path))
 
     assert summary.ignored == [folder / 'overview.jpg'] and summary.segments == 2
 
 
-def test_hidden_folders_are_no_pictures_and_links_are_followed(tmp_path):
+def test_hidden_folders_are_no_images_and_links_are_followed(tmp_path):
     folder = write_segments(tmp_path)
     (folder / '.ipynb_checkpoints').mkdir()
     (folder / '.ipynb_checkpoints/a_0-checkpoint.jpg').write_bytes(b'x')
@@ -105,7 +105,7 @@ def test_hidden_folders_are_no_pictures_and_links_are_followed(tmp_path):
     (tmp_path / 'else/image_segments/loop').symlink_to(tmp_path / 'image_segments')
 
     summary = convert(Options(tmp_path))
-    assert (summary.pictures, summary.segments) == (2, 4)
+    assert (summary.images, summary.segments) == (2, 4)
     assert sorted(
         path.relative_to(tmp_path / 'segments').as_posix()
         for path in (tmp_path / 'segments').rglob('*.json')
@@ -113,7 +113,7 @@ def test_hidden_folders_are_no_pictures_and_links_are_followed(tmp_path):
 
 
 def test_an_empty_folder_gives_no_segment(tmp_path):
-    write_picture(tmp_path / 'images/b.jpg', SIZE)
+    write_image(tmp_path / 'images/b.jpg', SIZE)
     (tmp_path / 'image_segments/b').mkdir(parents=True)
     convert(Options(tmp_path))
 
@@ -123,7 +123,7 @@ def test_an_empty_folder_gives_no_segment(tmp_path):
 
 def test_a_segment_of_another_size_is_refused_with_both_sizes(tmp_path):
     write_segments(tmp_path)
-    write_picture(tmp_path / 'images/a.jpg', (10, 20))
+    write_image(tmp_path / 'images/a.jpg', (10, 20))
 
     with pytest.raises(ValueError, match=r'another size: .*a_0\.jpg has 64 x 96 .* 10 x 20'):
         convert(Options(tmp_path))
@@ -138,7 +138,7 @@ def test_truncated_segments_are_an_error_or_counted(tmp_path):
     with pytest.raises(ValueError, match=r'a_0\.jpg cannot be decoded'):
         convert(Options(tmp_path, out=tmp_path / 'first'))
     summary = convert(Options(tmp_path, skip_bad=True, workers=2))
-    assert summary.pictures == 1 and 'a_0.jpg' in summary.bad[0]
+    assert summary.images == 1 and 'a_0.jpg' in summary.bad[0]
     assert not (tmp_path / 'segments/a.json').exists()
     assert (tmp_path / 'segments/b.json').is_file()
 
@@ -154,5 +154,5 @@ def test_a_link_to_a_folder_above_is_not_followed(tmp_path):
     (tmp_path / 'images').mkdir()
     Image.new('RGB', (20, 20)).save(folder / 'a_0.png')
     (tmp_path / 'image_segments' / 'up').symlink_to(tmp_path)
-    assert convert(Options(tmp_path)).pictures == 1
+    assert convert(Options(tmp_path)).images == 1
     assert [path.name for path in (tmp_path / 'segments').iterdir()] == ['a.json']

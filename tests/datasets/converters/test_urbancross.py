@@ -11,8 +11,8 @@ from tests.datasets.converters.layouts import (
     read,
     write_country,
     write_csv,
+    write_image,
     write_lines,
-    write_picture,
 )
 from urbancross_mm.datasets.converters.urbancross import (
     SPLITS,
@@ -172,7 +172,7 @@ def test_an_image_twice_names_both_lines(tmp_path):
 
     with pytest.raises(
         ValueError,
-        match=r"line 5: picture 'a\.jpg' was listed before "
+        match=r"line 5: image 'a\.jpg' was listed before "
         r'\(.*line 2\)',
     ):
         convert(options(tmp_path, tmp_path))
@@ -194,22 +194,22 @@ def test_rows_without_description_are_dropped_and_counted(tmp_path):
     assert not {'a0.jpg', 'a1.jpg', 'a2.jpg'} & set.union(*split_names(tmp_path / 'out').values())
 
 
-def test_pictures_are_looked_for_where_they_are_published(tmp_path):
+def test_images_are_looked_for_where_they_are_published(tmp_path):
     root = write_country(tmp_path / 'Finland', 20)
     for number in range(15):
-        write_picture(root / f'images/a{number}_FI_19.jpg')
+        write_image(root / f'images/a{number}_FI_19.jpg')
 
-    with pytest.raises(FileNotFoundError, match=r'pictures are not below .*images'):
+    with pytest.raises(FileNotFoundError, match=r'images are not below .*images'):
         convert(options(root, tmp_path))
     convert(options(root, tmp_path, only_present=True))
     parts = split_names(tmp_path / 'out')
     assert len(parts['train'] | parts['val'] | parts['test']) == 15
 
 
-def test_identical_pictures_stay_on_one_side_of_the_test_split(tmp_path):
+def test_identical_images_stay_on_one_side_of_the_test_split(tmp_path):
     root = write_country(tmp_path / 'Finland', 40)
     for number in range(40):
-        write_picture(root / f'images/a{number}_FI_19.jpg', seed=number // 2)
+        write_image(root / f'images/a{number}_FI_19.jpg', seed=number // 2)
     convert(options(root, tmp_path))
 
     parts = split_names(tmp_path / 'out')
@@ -229,8 +229,8 @@ def test_which_csv(tmp_path):
     assert counts['train']['images'] == 14
 
 
-def test_too_few_pictures(tmp_path):
-    with pytest.raises(ValueError, match='leaves no picture for val'):
+def test_too_few_images(tmp_path):
+    with pytest.raises(ValueError, match='leaves no image for val'):
         convert(options(write_country(tmp_path / 'Finland', 3), tmp_path))
 
 

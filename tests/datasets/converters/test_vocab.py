@@ -7,7 +7,7 @@ import json
 from urbancross_mm.datasets.converters.vocab import build_vocabulary, write_vocabulary
 from urbancross_mm.datasets.tokenizers import VocabTokenizer
 
-CAPTIONS = ['A grey roof .', 'a green roof', 'A church']
+CAPTIONS = ['A gray roof .', 'a green roof', 'A church']
 
 
 def test_frequent_words_come_first_and_unknown_last():
@@ -16,7 +16,7 @@ def test_frequent_words_come_first_and_unknown_last():
         'roof': 2,
         'church': 3,
         'green': 4,
-        'grey': 5,
+        'gray': 5,
         '<unk>': 6,
     }
 

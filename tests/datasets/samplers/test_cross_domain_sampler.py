@@ -17,7 +17,7 @@ from urbancross_mm.utils.dist import WorldInfo
 
 
 class Items:
-    """A data set of so many pictures."""
+    """A dataset of so many images."""
 
     def __init__(self, domain: str, size: int, folder: str | None = None) -> None:
         self.metainfo = dict(domain=domain)
@@ -298,9 +298,9 @@ def test_a_domain_has_to_feed_all_ranks() -> None:
         ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=8))
 
 
-def test_a_picture_of_both_sides_is_refused() -> None:
+def test_an_image_of_both_sides_is_refused() -> None:
     """It would hand its caption to the target."""
-    with pytest.raises(ValueError, match="target 'spain' share 3 pictures, such as .*a/0"):
+    with pytest.raises(ValueError, match="target 'spain' share 3 images, such as .*a/0"):
         build(
             Items('finland', 9, 'a'),
             Items('spain', 3, 'a'),
@@ -333,7 +333,7 @@ def test_real_data_sets_in_a_loader(joined: ConcatDataset) -> None:
 
 
 @pytest.mark.parametrize('same', [True, False])
-def test_a_copy_of_a_picture_is_found_by_its_content(
+def test_a_copy_of_an_image_is_found_by_its_content(
     joined: ConcatDataset, tmp_path: Path, same: bool
 ) -> None:
     source, target = (tmp_path / domain / 'images' for domain in ('finland', 'spain'))
@@ -349,7 +349,7 @@ def test_a_copy_of_a_picture_is_found_by_its_content(
     joined.datasets[1].serialize_data = False
     build_it = (DefaultSampler(joined), 4, dict(finland=2), dict(spain=2))
     if same:
-        with pytest.raises(ValueError, match=r'share 1 pictures, such as .*finland2\.png'):
+        with pytest.raises(ValueError, match=r'share 1 images, such as .*finland2\.png'):
             CrossDomainSampler(*build_it)
     else:
         assert len(CrossDomainSampler(*build_it)) == 2
@@ -365,7 +365,7 @@ def test_what_cannot_be_two_domains(joined: ConcatDataset, tmp_path: Path) -> No
         data_prefix=dict(img_path=str(tmp_path / 'link')),
     )
     twice = ConcatDataset([joined.datasets[0], linked], ignore_keys=['dataset', 'domain', 'split'])
-    with pytest.raises(ValueError, match='share 6 pictures'):
+    with pytest.raises(ValueError, match='share 6 images'):
         CrossDomainSampler(DefaultSampler(twice), 4, dict(finland=2), dict(spain=2))
 
 

@@ -1,4 +1,4 @@
-"""A picture's features take the place of its pixels."""
+"""An image's features take the place of its pixels."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def file(tmp_path):
     return path
 
 
-def test_looks_the_picture_up(file):
+def test_looks_the_image_up(file):
     transform = LoadFeatures(file)
     found = transform(dict(img_id='tiny/b'))['image_feats']
     assert np.array_equal(found, FEATS[1]) and found.dtype == np.float32
-    with pytest.raises(ValueError, match="no features of the picture 'tiny/c'"):
+    with pytest.raises(ValueError, match="no features of the image 'tiny/c'"):
         transform(dict(img_id='tiny/c'))
     with pytest.raises(FileNotFoundError, match='extract_features.py'):
         LoadFeatures('none.npz')
 
 
-def test_a_picture_under_its_name_is_the_one_that_was_encoded(tmp_path):
+def test_an_image_under_its_name_is_the_one_that_was_encoded(tmp_path):
     paths = [tmp_path / name for name in 'ab']
     for path in paths:
         path.write_text(path.name)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tests.datasets.tiny import picture
+from tests.datasets.tiny import image
 from urbancross_mm.datasets import PackRetrievalInputs
 from urbancross_mm.structures import RetrievalDataSample
 
 
 def test_packs_tensors_and_the_record():
     results = dict(
-        img=picture(),
+        img=image(),
         text=torch.ones(2, 5, dtype=torch.long),
         num_segments=3,
         segment_bits=np.full((40, 48, 2), 65535, np.uint16),
@@ -25,7 +25,7 @@ def test_packs_tensors_and_the_record():
     inputs, sample = packed['inputs'], packed['data_samples']
     assert inputs.keys() == {'image', 'text', 'segment_bits', 'segment_count'}
     assert inputs['image'].shape == (3, 40, 48) and inputs['image'].dtype == torch.uint8
-    assert np.array_equal(inputs['image'].permute(1, 2, 0).numpy(), picture())
+    assert np.array_equal(inputs['image'].permute(1, 2, 0).numpy(), image())
     assert inputs['segment_bits'].shape == (2, 40, 48)
     assert inputs['segment_bits'].dtype == torch.int32 and (inputs['segment_bits'] == 65535).all()
     assert inputs['segment_count'].shape == () and inputs['segment_count'] == 3
@@ -39,7 +39,7 @@ def test_packs_tensors_and_the_record():
 
 
 def test_packs_what_is_there():
-    assert PackRetrievalInputs()(dict(img=picture()))['inputs'].keys() == {'image'}
+    assert PackRetrievalInputs()(dict(img=image()))['inputs'].keys() == {'image'}
     feats = PackRetrievalInputs()(dict(image_feats=np.ones(5, np.float32)))['inputs']
     assert feats.keys() == {'image'} and feats['image'].equal(torch.ones(5))
     text = PackRetrievalInputs()(dict(text=torch.zeros(0, 5)))

@@ -1,4 +1,4 @@
-"""Every kind of picture becomes RGB, and a broken one a sentence."""
+"""Every kind of image becomes RGB, and a broken one a sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.tiny import picture
+from tests.datasets.tiny import image
 from urbancross_mm.datasets.transforms.loading import LoadImage
 from urbancross_mm.utils.images import probe_image, read_image
 
@@ -17,9 +17,9 @@ def load(path) -> dict:
 
 @pytest.mark.parametrize('suffix', ['png', 'tif', 'bmp'])
 def test_lossless_formats_are_exact(tmp_path, suffix):
-    Image.fromarray(picture()).save(tmp_path / f'a.{suffix}')
+    Image.fromarray(image()).save(tmp_path / f'a.{suffix}')
     results = load(tmp_path / f'a.{suffix}')
-    assert np.array_equal(results['img'], picture())
+    assert np.array_equal(results['img'], image())
     assert results['img'].dtype == np.uint8 and results['img'].flags.writeable
     assert results['ori_shape'] == results['img_shape'] == (40, 48)
 
@@ -29,10 +29,10 @@ def test_lossless_formats_are_exact(tmp_path, suffix):
     [('L', 'png'), ('1', 'png'), ('P', 'png'), ('LA', 'png'), ('RGBA', 'png'), ('CMYK', 'jpg')],
 )
 def test_other_modes_become_rgb(tmp_path, mode, suffix):
-    image = Image.fromarray(picture()).convert(mode)
-    image.save(tmp_path / f'a.{suffix}', **(dict(quality=98) if suffix == 'jpg' else {}))
+    drawn = Image.fromarray(image()).convert(mode)
+    drawn.save(tmp_path / f'a.{suffix}', **(dict(quality=98) if suffix == 'jpg' else {}))
     results = load(tmp_path / f'a.{suffix}')
-    wanted = np.asarray(image.convert('RGB')).astype(int)
+    wanted = np.asarray(drawn.convert('RGB')).astype(int)
     assert results['img'].shape == (40, 48, 3)
     assert np.abs(results['img'] - wanted).mean() < (3 if suffix == 'jpg' else 1e-9)
 
@@ -40,8 +40,8 @@ def test_other_modes_become_rgb(tmp_path, mode, suffix):
 def test_exif_orientation_is_ignored(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
-    Image.fromarray(picture()).save(tmp_path / 'a.png', exif=exif)
-    assert np.array_equal(load(tmp_path / 'a.png')['img'], picture())
+    Image.fromarray(image()).save(tmp_path / 'a.png', exif=exif)
+    assert np.array_equal(load(tmp_path / 'a.png')['img'], image())
 
 
 def test_deep_pixels_are_refused(tmp_path):
@@ -54,32 +54,32 @@ def test_deep_pixels_are_refused(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'tif'])
 @pytest.mark.parametrize('kept', [0.0, 0.1, 0.6])
-def test_truncated_pictures_are_found(tmp_path, suffix, kept):
+def test_truncated_images_are_found(tmp_path, suffix, kept):
     path = tmp_path / f'a.{suffix}'
     noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
     assert probe_image(str(path)) is None
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    with pytest.raises(ValueError, match=rf'picture .*a\.{suffix} cannot be decoded') as caught:
+    with pytest.raises(ValueError, match=rf'image .*a\.{suffix} cannot be decoded') as caught:
         load(path)
     assert '\n' not in str(caught.value)
     assert 'cannot be decoded' in probe_image(str(path))
 
 
-def test_what_is_no_picture(tmp_path):
+def test_what_is_no_image(tmp_path):
     (tmp_path / 'a.jpg').write_text('hello')
     (tmp_path / 'folder.jpg').mkdir()
     for name in ('a.jpg', 'folder.jpg'):
-        with pytest.raises(ValueError, match=f'picture .*{name} cannot be decoded'):
+        with pytest.raises(ValueError, match=f'image .*{name} cannot be decoded'):
             load(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=r'picture not found: .*none\.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'image not found: .*none\.jpg'):
         load(tmp_path / 'none.jpg')
 
 
 def test_draft_shrinks_a_large_jpeg_only(tmp_path):
-    Image.fromarray(picture(400, 600)).save(tmp_path / 'a.jpg')
+    Image.fromarray(image(400, 600)).save(tmp_path / 'a.jpg')
     results = LoadImage(draft=100)(dict(img_path=str(tmp_path / 'a.jpg')))
     assert results['ori_shape'] == (400, 600)
     assert results['img_shape'] == results['img'].shape[:2] == (100, 150)
-    Image.fromarray(picture(400, 600)).save(tmp_path / 'a.png')
+    Image.fromarray(image(400, 600)).save(tmp_path / 'a.png')
     assert read_image(str(tmp_path / 'a.png'), draft=100)[0].shape == (400, 600, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.tiny import picture, random_masks, sidecar
+from tests.datasets.tiny import image, random_masks, sidecar
 from urbancross_mm.datasets.transforms import LoadSegmentFolder, LoadSegments
 from urbancross_mm.datasets.transforms.segments import pack_masks
 
@@ -16,7 +16,7 @@ SHAPE = (40, 48)
 
 
 def results_for(path=None, **more) -> dict:
-    results = dict(img_path='pic.png', img=picture(), ori_shape=SHAPE, img_shape=SHAPE, **more)
+    results = dict(img_path='pic.png', img=image(), ori_shape=SHAPE, img_shape=SHAPE, **more)
     if path is not None:
         results['segments_path'] = str(path)
     return results
@@ -57,7 +57,7 @@ def test_masks_may_be_stored_smaller(tmp_path):
     assert LoadSegments(2)(results_for(tmp_path / 'a.json'))['segment_bits'].shape == (20, 24, 1)
 
 
-def test_no_segments_mean_the_picture_itself(tmp_path):
+def test_no_segments_mean_the_image_itself(tmp_path):
     (tmp_path / 'a.json').write_text(json.dumps(sidecar(random_masks(1), [], SHAPE)))
     for path in (None, tmp_path / 'a.json'):
         results = LoadSegments(20)(results_for(path))
@@ -76,7 +76,7 @@ def test_a_named_sidecar_must_be_there(tmp_path):
     [
         (
             dict(image_size=[40, 50]),
-            r'mask of another size: .*a\.json is for a picture of 40 x 50, '
+            r'mask of another size: .*a\.json is for an image of 40 x 50, '
             r'pic\.png has 40 x 48',
         ),
         (dict(size=[40, 24]), r'masks stored at 40 x 24 have another aspect'),
@@ -117,14 +117,14 @@ def test_folder_in_order_of_number(tmp_path):
 
 def test_folder_fallback_and_errors(tmp_path):
     results = LoadSegmentFolder(2, size=48)(results_for(segment_dir=str(tmp_path)))
-    wanted = Image.fromarray(picture()).resize((48, 48), Image.Resampling.BICUBIC)
+    wanted = Image.fromarray(image()).resize((48, 48), Image.Resampling.BICUBIC)
     assert results['num_segments'] == 1
     assert np.array_equal(results['segment_images'][0], np.asarray(wanted))
     with pytest.raises(FileNotFoundError, match=r'segments of pic\.png not found: .*none'):
         LoadSegmentFolder()(results_for(segment_dir=str(tmp_path / 'none')))
     with pytest.raises(ValueError, match=r'pic\.png has no segment_dir'):
         LoadSegmentFolder()(results_for())
-    (tmp_path / 'a_1.jpg').write_text('no picture')
+    (tmp_path / 'a_1.jpg').write_text('no image')
     with pytest.raises(ValueError, match=r'a_1\.jpg cannot be decoded'):
         LoadSegmentFolder()(results_for(segment_dir=str(tmp_path)))
     with pytest.raises(ValueError, match='num_segments must be at least 1, got 0'):

@@ -1,4 +1,4 @@
-"""Fingerprints: exact copies, pictures that look alike, and broken files."""
+"""Fingerprints: exact copies, images that look alike, and broken files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.tiny import picture
+from tests.datasets.tiny import image
 from urbancross_mm.datasets.verification.fingerprints import Fingerprint, fingerprint, near_pairs
 
 
@@ -15,12 +15,12 @@ def _save(path, pixels, **options):
     return fingerprint(path)
 
 
-def test_a_recompressed_or_resized_picture_looks_alike_but_is_no_copy(tmp_path):
-    pixels = picture(200, 240, seed=1)
+def test_a_recompressed_or_resized_image_looks_alike_but_is_no_copy(tmp_path):
+    pixels = image(200, 240, seed=1)
     one = _save(tmp_path / 'a.jpg', pixels, quality=95)
     again = _save(tmp_path / 'b.jpg', pixels, quality=60)
     smaller = _save(tmp_path / 'c.png', np.array(Image.fromarray(pixels).resize((120, 100))))
-    other = _save(tmp_path / 'd.jpg', picture(200, 240, seed=2))
+    other = _save(tmp_path / 'd.jpg', image(200, 240, seed=2))
 
     assert one.size == (200, 240) and smaller.size == (100, 120)
     assert one.digest != again.digest
@@ -28,11 +28,11 @@ def test_a_recompressed_or_resized_picture_looks_alike_but_is_no_copy(tmp_path):
 
 
 def test_copies_have_one_digest(tmp_path):
-    pixels = picture()
+    pixels = image()
     assert _save(tmp_path / 'a.png', pixels).digest == _save(tmp_path / 'b.png', pixels).digest
 
 
-def test_flat_pictures_look_like_nothing(tmp_path):
+def test_flat_images_look_like_nothing(tmp_path):
     flat = _save(tmp_path / 'flat.png', np.full((30, 30, 3), 90, dtype=np.uint8))
     assert flat.flat and not list(near_pairs([flat], [flat], 2))
 
@@ -61,7 +61,7 @@ def test_near_pairs_against_every_pair(distance):
 
 
 def test_truncated_and_missing(tmp_path):
-    _save(tmp_path / 'a.jpg', picture(100, 100))
+    _save(tmp_path / 'a.jpg', image(100, 100))
     data = (tmp_path / 'a.jpg').read_bytes()
     (tmp_path / 'cut.jpg').write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match=r'cut\.jpg cannot be decoded'):

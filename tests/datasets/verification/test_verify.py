@@ -16,17 +16,17 @@ from urbancross_mm.datasets.verification.verify import verify
 
 @pytest.fixture
 def root(tmp_path):
-    """Two sound splits: two pictures with a segment file each."""
+    """Two sound splits: two images with a segment file each."""
     for start, split in enumerate(('train', 'test')):
         items = [
             tiny.item(f'{split}{n}', [f'{split} {n}', 'a place'], segments=f'{split}{n}.json')
             for n in range(2)
         ]
-        tiny.write(tmp_path, items, pictures=False, split=split)
+        tiny.write(tmp_path, items, images=False, split=split)
         (tmp_path / 'annotations/tiny.json').rename(tmp_path / f'annotations/{split}.json')
         for n, item in enumerate(items):
             seed = 2 * start + n
-            Image.fromarray(tiny.picture(seed=seed)).save(tmp_path / 'images' / item['img_path'])
+            Image.fromarray(tiny.image(seed=seed)).save(tmp_path / 'images' / item['img_path'])
             made = tiny.sidecar(tiny.random_masks(2, seed=seed), [0.3, 0.9], (40, 48))
             (tmp_path / 'segments' / item['segments']).write_text(json.dumps(made))
     return tmp_path
@@ -61,29 +61,29 @@ def test_sound_data(root):
     assert list(found) == [('info', 'captions that a training split has too')]
     assert '2 of 4 captions of test (50.0 %) are in train' in report.to_text()
     row = report.rows[0]
-    assert (row['pictures'], row['captions'], row['distinct'], row['segments']) == (2, 4, 3, 2)
-    assert row['of several pictures'] == '50.0 %' and row['words mean/max'] == '2.00/2'
+    assert (row['images'], row['captions'], row['distinct'], row['segments']) == (2, 4, 3, 2)
+    assert row['of several images'] == '50.0 %' and row['words mean/max'] == '2.00/2'
     assert row['size'] == '40 x 48'
 
 
 @pytest.mark.parametrize('workers', [1, 2])
-def test_missing_and_truncated_pictures(root, workers):
+def test_missing_and_truncated_images(root, workers):
     (root / 'images/train0.png').unlink()
     data = (root / 'images/test1.png').read_bytes()
     (root / 'images/test1.png').write_bytes(data[: len(data) // 2])
     _, found = _check(root, workers=workers)
-    assert 'train0.png' in found['error', 'missing picture'].examples[0]
-    assert 'test1.png' in found['error', 'unreadable picture'].examples[0]
+    assert 'train0.png' in found['error', 'missing image'].examples[0]
+    assert 'test1.png' in found['error', 'unreadable image'].examples[0]
 
 
 def test_no_pixels_looks_for_files_only(root):
-    (root / 'images/test1.png').write_bytes(b'no picture')
+    (root / 'images/test1.png').write_bytes(b'no image')
     assert not _check(root, pixels=False)[0].failed
     (root / 'images/test1.png').unlink()
     (root / 'segments/train1.json').unlink()
     _, found = _check(root, pixels=False)
     assert {what for level, what in found if level == 'error'} == {
-        'missing picture',
+        'missing image',
         'segment file missing, broken or of another size',
     }
 
@@ -112,13 +112,13 @@ def test_every_wrong_item_is_found(root):
     assert error.count == 2 and len(error.examples) == 1
 
 
-def test_picture_listed_twice(root):
+def test_image_listed_twice(root):
     _edit(
         root,
         'train',
         lambda items: items.append({**tiny.item('again', ['another']), 'img_path': 'train0.png'}),
     )
-    assert _only_error(root).what == 'picture listed twice'
+    assert _only_error(root).what == 'image listed twice'
 
 
 def test_segments_of_another_size(root):
@@ -157,7 +157,7 @@ def test_images_that_training_refuses(root):
     deep = np.random.default_rng(0).integers(0, 4096, (40, 48, 3), dtype=np.uint16)
     cv2.imwrite(str(root / 'images/test0.png'), deep)
     error = _only_error(root)
-    assert error.what == 'unreadable picture'
+    assert error.what == 'unreadable image'
     assert 'test0.png has more than 8 bits a channel' in error.examples[0]
 
 
@@ -197,7 +197,7 @@ def test_copy_across_splits_is_an_error_and_within_one_a_warning(root):
 def test_lookalike_across_splits_is_a_warning(root):
     Image.open(root / 'images/train0.png').save(root / 'images/test0.png', compress_level=0)
     report, found = _check(root)
-    example = found['warning', 'pictures that look alike in two splits'].examples[0]
+    example = found['warning', 'images that look alike in two splits'].examples[0]
     assert not report.failed and 'train0.png ~ test0.png' in example
 
 
@@ -211,19 +211,19 @@ def test_lookalike_across_splits_is_a_warning(root):
         ('test', True),
     ],
 )
-def test_which_splits_may_share_pictures(root, other, wrong):
+def test_which_splits_may_share_images(root, other, wrong):
     content = json.loads((root / 'annotations/train.json').read_text())
     content['metainfo']['split'] = other
     (root / 'annotations/other.json').write_text(json.dumps(content))
     report, found = _check(root, ('train', 'other'))
     assert report.failed == wrong
     assert {what for level, what in found if level == 'error'} == (
-        {'picture in two splits'} if wrong else set()
+        {'image in two splits'} if wrong else set()
     )
 
 
 @pytest.mark.parametrize('split', ['finetune', 'finetune_val', 'trainval'])
-def test_test_pictures_are_never_trained_on(root, split):
+def test_test_images_are_never_trained_on(root, split):
     content = json.loads((root / 'annotations/test.json').read_text())
     content['metainfo']['split'] = split
     (root / 'annotations/other.json').write_text(json.dumps(content))
@@ -234,7 +234,7 @@ def test_test_pictures_are_never_trained_on(root, split):
 def test_unreadable_annotations_and_data_root(root):
     with pytest.raises(FileNotFoundError, match=r'nothing\.json'):
         _check(root, ('nothing',))
-    with pytest.raises(FileNotFoundError, match='no folder of pictures'):
+    with pytest.raises(FileNotFoundError, match='no folder of images'):
         verify([str(root / 'annotations/train.json')], str(root / 'elsewhere'))
     (root / 'annotations/train.json').write_text('{"data_list": []}')
     with pytest.raises(ValueError, match=r'train\.json'):

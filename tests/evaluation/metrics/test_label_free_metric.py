@@ -1,4 +1,4 @@
-"""The metric on pictures and texts that nobody has paired, at any sharding."""
+"""The metric on images and texts that nobody has paired, at any sharding."""
 
 import logging
 from pathlib import Path
@@ -26,7 +26,7 @@ def evaluate(samples: list[RetrievalDataSample], batch_size: int = 4, **settings
 
 
 def carry_elsewhere(samples: list[RetrievalDataSample]) -> list[RetrievalDataSample]:
-    """The same pictures and the same texts, the texts of each domain dealt to any pictures."""
+    """The same images and the same texts, the texts of each domain dealt to any images."""
     dealt = [sample.clone() for sample in samples]
     for domain in {sample.domain for sample in samples}:
         inside = [sample for sample in dealt if sample.domain == domain]
@@ -86,7 +86,7 @@ def test_the_target_is_scored_alone_and_compared_with_the_rest() -> None:
     assert set(evaluate(samples)) == set(alone)
 
 
-def test_domains_that_differ_in_their_pictures_only() -> None:
+def test_domains_that_differ_in_their_images_only() -> None:
     samples = world(num_images=60, num_texts=300)
     for sample in samples:
         sample.image_embeds = sample.image_embeds + 9 * (sample.domain == 'spain')
@@ -131,7 +131,7 @@ def test_what_was_scored_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda text, logger, level=logging.INFO: said.append(text),
     )
     evaluate(world(), target='spain')
-    assert len(said) == 1 and '8 pictures' in said[0] and 'target domain spain' in said[0]
+    assert len(said) == 1 and '8 images' in said[0] and 'target domain spain' in said[0]
 
 
 def without_texts(samples: list[BaseDataElement]) -> None:
@@ -145,7 +145,7 @@ def without_texts(samples: list[BaseDataElement]) -> None:
     [
         (lambda s: s.clear(), ValueError, 'LabelFreeMetric collected no sample'),
         (lambda s: s[1].pop('image_embeds'), KeyError, "'set/001' has no 'image_embeds'"),
-        (without_texts, ValueError, '13 pictures, but no text was encoded'),
+        (without_texts, ValueError, '13 images, but no text was encoded'),
     ],
 )
 def test_bad_samples_are_named(spoil, error, message: str) -> None:
@@ -181,7 +181,7 @@ def test_bad_settings_fail_before_training(settings: dict) -> None:
 
 
 def on_a_rank(rank: int) -> dict:
-    """Share 13 pictures; the padding repeats one."""
+    """Share 13 images; the padding repeats one."""
     samples = world()
     metric = LabelFreeMetric(target='spain')
     metric.process(None, [samples[i].to_dict() for i in [*range(13), 0][rank::2]])

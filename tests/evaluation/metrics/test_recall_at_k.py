@@ -25,7 +25,7 @@ def world(
     seed: int = 0,
     model: str = 'random',
 ) -> list[RetrievalDataSample]:
-    """Samples as ``predict`` leaves them: a text is encoded with the first picture that has it."""
+    """Samples as ``predict`` leaves them: a text is encoded with the first image that has it."""
     generator = torch.Generator().manual_seed(seed)
     images = normalize(torch.randn(num_images, WIDTH, generator=generator))
     vectors = normalize(torch.randn(num_texts, WIDTH, generator=generator))
@@ -134,7 +134,7 @@ def test_order_and_padding_do_not_matter() -> None:
     assert evaluate(padded) == evaluate(samples)
 
 
-def test_one_item_a_caption_counts_every_picture_once() -> None:
+def test_one_item_a_caption_counts_every_image_once() -> None:
     samples, single = world(), []
     vectors = {t: e for s in samples for t, e in zip(s.text_ids, s.text_embeds)}
     for sample in samples:
@@ -163,7 +163,7 @@ def test_tie_modes() -> None:
     assert evaluate(samples, ties='optimistic')['retrieval/mR'] == 100.0
 
 
-def test_gallery_smaller_than_k_and_a_single_picture() -> None:
+def test_gallery_smaller_than_k_and_a_single_image() -> None:
     metrics = evaluate(world(num_images=4, captions=1))
     assert metrics['retrieval/t2i_R@5'] == metrics['retrieval/i2t_R@10'] == 100.0
     assert evaluate(world(num_images=1))['retrieval/mR'] == 100.0
@@ -175,7 +175,7 @@ def test_each_domain_is_searched_in_its_own_gallery() -> None:
     vectors = {t: e for s in samples for t, e in zip(s.text_ids, s.text_embeds)}
     for domain in ('finland', 'spain'):
         inside = [sample.clone() for sample in samples if sample.domain == domain]
-        for sample in inside:  # texts may have been encoded with a picture of the other domain
+        for sample in inside:  # texts may have been encoded with an image of the other domain
             sample.set_metainfo(dict(text_ids=list(dict.fromkeys(sample.caption_text_ids))))
             sample.text_embeds = torch.stack([vectors[t] for t in sample.text_ids])
         for name, value in naive(inside, False).items():
@@ -239,7 +239,7 @@ def test_images_without_captions_are_searched_and_are_no_queries(
             100 * sum(rank <= k for rank in ranks) / 65
         )
         assert metrics[f'retrieval/i2t_R@{k}'] == alone[f'retrieval/i2t_R@{k}']
-    assert '53 pictures (40 of them distractors without captions), 65 captions' in said[-1]
+    assert '53 images (40 of them distractors without captions), 65 captions' in said[-1]
     assert not any('elsewhere' in name for name in metrics)
 
 
@@ -295,7 +295,7 @@ def test_protocol_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate(world(), equal_captions=True)
     assert len(said) == 1
     for part in (
-        '13 pictures',
+        '13 images',
         '65 captions',
         'distinct',
         'ties expected',
@@ -362,7 +362,7 @@ def opposite(sample: RetrievalDataSample) -> RetrievalDataSample:
 @pytest.mark.parametrize(
     ('spoil', 'error', 'message'),
     [
-        (without_text, ValueError, "picture 'set/000' .* was never encoded"),
+        (without_text, ValueError, "image 'set/000' .* was never encoded"),
         (
             spoil_nan,
             ValueError,
@@ -422,7 +422,7 @@ def test_bad_settings(settings: dict, message: str) -> None:
 
 
 def on_a_rank(rank: int, uneven: bool) -> dict:
-    """Share 13 pictures; the padding repeats pictures, or the ranks hold 4 and 9."""
+    """Share 13 images; the padding repeats images, or the ranks hold 4 and 9."""
     samples = world()
     order = [*range(13), 0] if not uneven else []
     mine = (

@@ -196,7 +196,7 @@ def test_without_a_selector_all_source_samples_count_alike() -> None:
 
 
 def test_a_target_with_its_captions_is_refused() -> None:
-    """Each picture's own sentence would be in its batch."""
+    """Each image's own sentence would be in its batch."""
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
     with pytest.raises(ValueError, match="'spain' is of the target, .*UnpairedDataset"):
@@ -343,10 +343,10 @@ def test_a_batch_of_one_domain(domain: str) -> None:
         build(losses=[ADVERSARIAL]).loss(inputs, samples)
 
 
-def test_two_texts_a_picture() -> None:
+def test_two_texts_an_image() -> None:
     inputs, samples = domains()
     samples[0].set_metainfo(dict(text_ids=[1, 2], caption_text_ids=[1, 2]))
-    with pytest.raises(ValueError, match='one text a picture, got 10 texts for 9 pictures'):
+    with pytest.raises(ValueError, match='one text an image, got 10 texts for 9 images'):
         build(losses=[ADVERSARIAL]).loss(inputs, samples)
 
 

@@ -166,7 +166,7 @@ def test_each_sentence_is_encoded_once_an_epoch(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize('cache', [True, False])
-def test_pictures_are_cached_if_they_may_be(cache: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_cached_if_they_may_be(cache: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model, (inputs, _) = cross_modal(), batch()
     snapshot = FrozenSnapshot(cache_images=cache)
     counted = Counted(snapshot, model, 'image', monkeypatch)
@@ -188,19 +188,19 @@ def test_pictures_are_cached_if_they_may_be(cache: bool, monkeypatch: pytest.Mon
     ],
     ids=['brighter', 'mirrored', 'upside down', 'turned', 'transposed', 'moved'],
 )
-def test_a_cached_picture_that_changes_is_an_error(change) -> None:
+def test_a_cached_image_that_changes_is_an_error(change) -> None:
     model, (inputs, _) = cross_modal(), batch()
     snapshot = FrozenSnapshot(cache_images=True)
     snapshot.encode_image(model, inputs['image'], IDS)
     snapshot.forget()  # also from one epoch to the next
     image = inputs['image'].clone()
     image[2] = change(inputs['image'][2])
-    with pytest.raises(ValueError, match='the picture set/2 changes.*set cache_images=False'):
+    with pytest.raises(ValueError, match='the image set/2 changes.*set cache_images=False'):
         snapshot.encode_image(model, image, IDS)
 
 
-def test_features_are_cached_as_pictures_are() -> None:
-    """``FeatureEncoder`` takes vectors where others take pictures."""
+def test_features_are_cached_as_images_are() -> None:
+    """``FeatureEncoder`` takes vectors where others take images."""
     encoder = dict(type='FeatureEncoder', in_channels=12, embed_dim=EMBED_DIM)
     model, snapshot = cross_modal(image_encoder=encoder), FrozenSnapshot(cache_images=True)
     feats = torch.randn(4, 12)

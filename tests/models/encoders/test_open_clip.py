@@ -39,7 +39,7 @@ def test_towers_equal_open_clip(layout: str, suffix: str, tmp_path: Path) -> Non
 
 
 def test_named_model_from_a_file(tmp_path: Path) -> None:
-    """The way a real recipe goes, with the smallest model that has a name."""
+    """The way a real config goes, with the smallest model that has a name."""
     name = 'ViT-S-32-alt'
     model = open_clip.create_model(name).eval()
     path = save(model, tmp_path / 'clip.pt')

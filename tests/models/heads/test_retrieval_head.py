@@ -32,8 +32,8 @@ def random_batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return normalize(torch.randn(size, 6)), normalize(torch.randn(size, 6))
 
 
-def test_captions_of_one_picture_are_not_negatives() -> None:
-    """Five captions of picture 0 and one of picture 1, as single-caption items."""
+def test_captions_of_one_image_are_not_negatives() -> None:
+    """Five captions of image 0 and one of image 1, as single-caption items."""
     keys = ['set/0'] * 5 + ['set/1']
     samples = [sample(key, [f'caption {k}']) for k, key in enumerate(keys)]
     images, texts = random_batch(6)
@@ -44,8 +44,8 @@ def test_captions_of_one_picture_are_not_negatives() -> None:
 
 
 @pytest.mark.parametrize('equal_captions', [True, False])
-def test_equal_sentences_of_different_pictures(equal_captions: bool) -> None:
-    """Text 2 is not picture 0's text in this batch, but it is among its captions."""
+def test_equal_sentences_of_different_images(equal_captions: bool) -> None:
+    """Text 2 is not image 0's text in this batch, but it is among its captions."""
     samples = [sample('set/0', ['a'], ['a', 'c']), sample('set/1', ['b']), sample('set/2', ['c'])]
     images, texts = random_batch(3)
     head = RetrievalHead(RANKING, equal_captions=equal_captions)
@@ -57,7 +57,7 @@ def test_equal_sentences_of_different_pictures(equal_captions: bool) -> None:
 
 
 def test_all_captions_at_once_equal_single_captions() -> None:
-    """A picture with two texts stands once for each; one without a text is left out."""
+    """An image with two texts stands once for each; one without a text is left out."""
     images, texts = random_batch(3)
     together = [sample('set/0', ['a', 'b']), sample('set/1', []), sample('set/2', ['c'])]
     apart = [
@@ -107,7 +107,7 @@ class TwoTowers(nn.Module):
 
 
 def whole_batch() -> tuple[torch.Tensor, torch.Tensor, list]:
-    """Eight pairs; pictures and sentences recur across the halves, which differ in captions."""
+    """Eight pairs; images and sentences recur across the halves, which differ in captions."""
     generator = torch.Generator().manual_seed(2)
     texts = ['a', 'b', 'c', 'd', 'a', 'e', 'f', 'g']
     keys = [0, 1, 2, 3, 4, 5, 1, 6]

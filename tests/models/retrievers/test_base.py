@@ -9,7 +9,7 @@ from urbancross_mm.structures import RetrievalDataSample
 
 
 def inputs_of(texts: int) -> tuple[dict, list]:
-    """Three pictures: two texts, none, the rest."""
+    """Three images: two texts, none, the rest."""
     inputs = dict(image=torch.randn(3, 3, 32, 32), text=torch.randint(1, 64, (texts, 8)))
     names = [f't{i}' for i in range(texts)]
     return inputs, [sample('s/0', names[:2]), sample('s/1', []), sample('s/2', names[2:])]

@@ -16,7 +16,7 @@ from urbancross_mm.curation.captions.phrases import (
     with_article,
     words,
 )
-from urbancross_mm.curation.core.records import DROPPED, Outcome, Picture, digest
+from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome, digest
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.ids import stable_id
 
@@ -24,13 +24,13 @@ NOTHING_KNOWN = 'no tags and no label to write a caption from'
 
 
 class BaseCaptioner(ABC):
-    """Writes captions of pictures.
+    """Writes captions of images.
 
     Attributes:
-        needs_pixels (ClassVar[bool]): Whether it looks at the picture itself.
-        batched (ClassVar[bool]): Whether a model sees the pictures of a batch together.
+        needs_pixels (ClassVar[bool]): Whether it looks at the image itself.
+        batched (ClassVar[bool]): Whether a model sees the images of a batch together.
         libraries (ClassVar[tuple[str, ...]]): Distributions whose versions stand in the records.
-        reads (tuple[str, ...]): Fields of a picture that its captions depend on.
+        reads (tuple[str, ...]): Fields of an image that its captions depend on.
     """
 
     needs_pixels: ClassVar[bool] = False
@@ -40,7 +40,7 @@ class BaseCaptioner(ABC):
 
     @property
     def batch_matters(self) -> bool:
-        """bool: Whether a caption depends on the other pictures of its batch."""
+        """bool: Whether a caption depends on the other images of its batch."""
         return False
 
     def check(self) -> None:  # noqa: B027
@@ -53,7 +53,7 @@ class BaseCaptioner(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What captions depend on besides the pictures; short, plain JSON."""
+        """What captions depend on besides the images; short, plain JSON."""
 
     def begin(self, device: str) -> None:  # noqa: B027
         """Load what is needed to work.
@@ -63,30 +63,30 @@ class BaseCaptioner(ABC):
         """
 
     @abstractmethod
-    def caption(self, pictures: Sequence[Picture], images: Sequence[np.ndarray]) -> list[Outcome]:
+    def caption(self, images: Sequence[ImageRecord], pixels: Sequence[np.ndarray]) -> list[Outcome]:
         """Describe a batch.
 
         Args:
-            pictures (Sequence[Picture]): What is known of them.
-            images (Sequence[np.ndarray]): uint8 RGB, ``(H, W, 3)``; empty unless
+            images (Sequence[ImageRecord]): What is known of them.
+            pixels (Sequence[np.ndarray]): uint8 RGB, ``(H, W, 3)``; empty unless
                 :attr:`needs_pixels`.
 
         Returns:
-            list[Outcome]: One a picture, with the field ``captions``.
+            list[Outcome]: One an image, with the field ``captions``.
         """
 
 
 @CURATION.register_module()
 class TemplateCaptioner(BaseCaptioner):
-    """One sentence from the tags of a picture, or from its label; no model and no pixels.
+    """One sentence from the tags of an image, or from its label; no model and no pixels.
 
-    Which template a picture gets depends on its name alone, so captions vary and never change.
+    Which template an image gets depends on its name alone, so captions vary and never change.
 
     Args:
         templates (Sequence[str]): With ``{focus}`` and ``{around}``. Defaults to four.
-        focus_templates (Sequence[str]): With ``{focus}``, for pictures without surroundings; for
+        focus_templates (Sequence[str]): With ``{focus}``, for images without surroundings; for
             those with surroundings alone, these take their place. Defaults to four.
-        label_templates (Sequence[str]): With ``{label}``, for pictures without tags; the article
+        label_templates (Sequence[str]): With ``{label}``, for images without tags; the article
             comes with it, ``an airport``. Defaults to four.
         nouns (Mapping[str, str], optional): Tag to a name, or key of a tag to a template with
             ``{value}``, beside those of :data:`NOUNS`. Defaults to None.
@@ -101,19 +101,19 @@ class TemplateCaptioner(BaseCaptioner):
         'A satellite image of {focus}, surrounded by {around}.',
         'The aerial view shows {focus}, with {around} nearby.',
         'From above one sees {focus} close to {around}.',
-        'An overhead picture of {focus} in the neighbourhood of {around}.',
+        'An overhead image of {focus} in the neighborhood of {around}.',
     )
     FOCUS = (
         'A satellite image of {focus}.',
         'The aerial view shows {focus}.',
         'From above one sees {focus}.',
-        'An overhead picture of {focus}.',
+        'An overhead image of {focus}.',
     )
     LABEL = (
         'A satellite image of {label} scene.',
         'The aerial view shows {label} scene.',
         'From above one sees {label} scene.',
-        'An overhead picture of {label} scene.',
+        'An overhead image of {label} scene.',
     )
 
     def __init__(
@@ -148,9 +148,9 @@ class TemplateCaptioner(BaseCaptioner):
             captioner=type(self).__name__, templates=templates, max_phrases=self.max_phrases
         )
 
-    def caption(self, pictures: Sequence[Picture], images: Sequence[np.ndarray]) -> list[Outcome]:
-        """Write a sentence for each picture; without tags and label, drop it."""
-        sentences = [self.sentence(picture) for picture in pictures]
+    def caption(self, images: Sequence[ImageRecord], pixels: Sequence[np.ndarray]) -> list[Outcome]:
+        """Write a sentence for each image; without tags and label, drop it."""
+        sentences = [self.sentence(image) for image in images]
         return [
             Outcome(dict(captions=[sentence]))
             if sentence
@@ -158,16 +158,16 @@ class TemplateCaptioner(BaseCaptioner):
             for sentence in sentences
         ]
 
-    def sentence(self, picture: Picture) -> str | None:
-        """Describe one picture.
+    def sentence(self, image: ImageRecord) -> str | None:
+        """Describe one image.
 
         Args:
-            picture (Picture): With ``focus``, ``around`` and ``label``, as far as known.
+            image (ImageRecord): With ``focus``, ``around`` and ``label``, as far as known.
 
         Returns:
             str | None: A sentence; None if nothing is known.
         """
-        known = picture.fields
+        known = image.fields
         focus = noun_phrases(known.get('focus') or (), self.nouns, self.max_phrases)
         around = noun_phrases(known.get('around') or (), self.nouns, self.max_phrases, but=focus)
         label = words(known.get('label') or '')
@@ -182,5 +182,5 @@ class TemplateCaptioner(BaseCaptioner):
             pool, filling = self.label_templates, dict(label=with_article(label))
         else:
             return None
-        text = pool[stable_id(picture.name) % len(pool)].format(**filling)
+        text = pool[stable_id(image.name) % len(pool)].format(**filling)
         return text[0].upper() + text[1:]

@@ -114,7 +114,7 @@ def enumeration(items: Sequence[str]) -> str:
 
 
 def geo_tags(focus: Sequence[str], around: Sequence[str]) -> str:
-    """The tags of a picture in one string, for a prompt.
+    """The tags of an image in one string, for a prompt.
 
     Args:
         focus (Sequence[str]): Tags of the object in the middle.

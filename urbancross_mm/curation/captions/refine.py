@@ -91,7 +91,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def find_refusal(sentences: Iterable[str], patterns: Sequence[str] = REFUSALS) -> str | None:
-    """Find a sentence in which the model talks of itself instead of the picture.
+    """Find a sentence in which the model talks of itself instead of the image.
 
     Args:
         sentences (Iterable[str]): Of a caption.
@@ -195,7 +195,7 @@ def refine_caption(
 def refine_captions(
     texts: Iterable[str], count: Count, max_tokens: int, refusals: Sequence[str] = REFUSALS
 ) -> tuple[list[str], str]:
-    """Clean the captions of a picture, each of which then stands there once.
+    """Clean the captions of an image, each of which then stands there once.
 
     Args:
         texts (Iterable[str]): As a model wrote them.

@@ -1,4 +1,4 @@
-"""How well a picture and a text go together."""
+"""How well an image and a text go together."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from urbancross_mm.utils.weights import file_digest, name_files, require_files
 
 PARTS = ('raw', 'unit', None)
 SEPARATORS = ';,.'
-# What a picture that is already in memory does not need, and what a scorer cannot feed.
+# What an image that is already in memory does not need, and what a scorer cannot feed.
 LOADING, NOT_PIXELS = ('LoadImage',), ('LoadFeatures', 'LoadSegments', 'LoadSegmentFolder')
 
 
 class BaseScorer(ABC):
-    """Puts pictures and texts into one space."""
+    """Puts images and texts into one space."""
 
     def check(self) -> None:  # noqa: B027
         """Look, before anything runs, for what will be needed.
@@ -46,11 +46,11 @@ class BaseScorer(ABC):
         """
 
     @abstractmethod
-    def encode_images(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Encode pictures.
+    def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Encode images.
 
         Args:
-            pictures (Sequence[np.ndarray]): uint8 RGB, each ``(H, W, 3)`` of any size.
+            images (Sequence[np.ndarray]): uint8 RGB, each ``(H, W, 3)`` of any size.
 
         Shape:
             - output: ``(N, D)``.
@@ -91,16 +91,16 @@ class RetrieverScorer(BaseScorer):
 
     Args:
         model (Mapping): Config of the retriever.
-        pipeline (Sequence[Mapping]): Its test pipeline, with ``TokenizeText``; pictures come from
+        pipeline (Sequence[Mapping]): Its test pipeline, with ``TokenizeText``; images come from
             memory, so ``LoadImage`` in it is passed over.
         checkpoint (str, optional): Of the retriever. Defaults to None: the weights that the
             config of the model names.
         parts (str, optional): A text is cut at ``separators``, and its vector is the mean over
-            the parts: of the text tower's features before normalisation with ``'raw'``, as
+            the parts: of the text tower's features before normalization with ``'raw'``, as
             published, or of unit vectors with ``'unit'``. None encodes the text as a whole.
             A part that is longer than the context is truncated. Defaults to 'raw'.
         separators (str): Characters. Defaults to ``';,.'``.
-        batch_size (int): Pictures a forward pass, at most. Defaults to 64.
+        batch_size (int): Images a forward pass, at most. Defaults to 64.
 
     Raises:
         ValueError: If an option is unknown, or the pipeline starts from no pixels or has no
@@ -175,12 +175,12 @@ class RetrieverScorer(BaseScorer):
         self._text_features = self._find_text_features()
 
     @torch.no_grad()
-    def encode_images(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Encode pictures, at most ``batch_size`` at once."""
+    def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Encode images, at most ``batch_size`` at once."""
         rows = []
-        for start in range(0, len(pictures), self.batch_size):
-            images = [self._transform(one) for one in pictures[start : start + self.batch_size]]
-            inputs = self.model.data_preprocessor(dict(inputs=dict(image=images)), False)['inputs']
+        for start in range(0, len(images), self.batch_size):
+            batch = [self._transform(one) for one in images[start : start + self.batch_size]]
+            inputs = self.model.data_preprocessor(dict(inputs=dict(image=batch)), False)['inputs']
             rows.append(self.model.encode_image(inputs['image']))
         return _unit_rows(rows)
 
@@ -203,14 +203,14 @@ class RetrieverScorer(BaseScorer):
         return self._text_features(tokens).float().mean(dim=0, keepdim=True)
 
     def _transform(self, image: np.ndarray) -> Tensor:
-        """A picture through the pipeline, as if it had been loaded from a file."""
+        """An image through the pipeline, as if it had been loaded from a file."""
         item = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2], texts=[])
         for step in self._transforms:
             item = step(item)
         return item['inputs']['image']
 
     def _find_text_features(self) -> Any:
-        """What encodes token ids: the text tower itself, or the model, which normalises."""
+        """What encodes token ids: the text tower itself, or the model, which normalizes."""
         if self.parts != 'raw':
             return self.model.encode_text
         for owner in (self.model, getattr(self.model, 'retriever', None)):
@@ -219,7 +219,7 @@ class RetrieverScorer(BaseScorer):
                 return tower
         raise ValueError(
             f'{type(self.model).__name__} has no text_encoder whose features could be '
-            "averaged before normalisation: set parts='unit' or parts=None"
+            "averaged before normalization: set parts='unit' or parts=None"
         )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from urbancross_mm.curation.captions.captioners import BaseCaptioner
 from urbancross_mm.curation.captions.phrases import check_template, geo_tags, words
-from urbancross_mm.curation.core.records import Outcome, Picture, digest
+from urbancross_mm.curation.core.records import ImageRecord, Outcome, digest
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.ids import stable_id
 from urbancross_mm.utils.weights import WEIGHT_SUFFIXES, folder_digest
@@ -36,12 +36,12 @@ class TransformersCaptioner(BaseCaptioner):
         path (str): Local folder with config, processor and weights, or a hub id.
         prompt (str): With ``{geo_tags}`` and ``{label}``, as far as wanted. Defaults to a request
             for a detailed description of the image and its tags.
-        prompt_without_tags (str): For pictures without tags; ``{label}`` may stand in it.
+        prompt_without_tags (str): For images without tags; ``{label}`` may stand in it.
             Defaults to the same request without them.
-        chat (bool): Wrap the prompt and the picture into the chat template of the processor, as
+        chat (bool): Wrap the prompt and the image into the chat template of the processor, as
             LLaVA-like models want it. Defaults to False.
         generation (Mapping, optional): Arguments of ``generate``; ``num_return_sequences`` gives
-            several captions a picture. Nothing is sampled unless ``do_sample`` says so.
+            several captions an image. Nothing is sampled unless ``do_sample`` says so.
             Defaults to None: 5 beams, at most 200 new tokens.
         dtype (str): ``'auto'`` (as stored), ``'float16'``, ``'bfloat16'`` or ``'float32'``. A CPU
             always computes in float32. Defaults to 'auto'.
@@ -54,7 +54,7 @@ class TransformersCaptioner(BaseCaptioner):
 
     Reference:
         InstructBLIP (https://arxiv.org/abs/2305.06500); UrbanCross (https://arxiv.org/abs/2404.14241)
-        describes pictures by it.
+        describes images by it.
     """
 
     needs_pixels = True
@@ -86,7 +86,7 @@ class TransformersCaptioner(BaseCaptioner):
 
     @property
     def batch_matters(self) -> bool:
-        """bool: Sampling draws for all pictures of a batch together."""
+        """bool: Sampling draws for all images of a batch together."""
         return bool(self.generation['do_sample'])
 
     def check(self) -> None:
@@ -153,40 +153,40 @@ class TransformersCaptioner(BaseCaptioner):
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         # A decoder goes on where the text ends, so its padding must stand before the text. An
-        # encoder counts positions from the picture, so there it must stand behind.
+        # encoder counts positions from the image, so there it must stand behind.
         self.tokenizer.padding_side = 'right' if self._has_encoder() else 'left'
 
-    def caption(self, pictures: Sequence[Picture], images: Sequence[np.ndarray]) -> list[Outcome]:
+    def caption(self, images: Sequence[ImageRecord], pixels: Sequence[np.ndarray]) -> list[Outcome]:
         """Describe a batch in one go."""
         inputs = self.processor(
-            images=[Image.fromarray(image) for image in images],
-            text=[self.prompt_of(picture) for picture in pictures],
+            images=[Image.fromarray(array) for array in pixels],
+            text=[self.prompt_of(image) for image in images],
             padding=True,
             return_tensors='pt',
         ).to(self.model.device, self.model.dtype)
         devices = [self.model.device] if self.model.device.type == 'cuda' else []
         with torch.no_grad(), torch.random.fork_rng(devices):
-            torch.manual_seed(self._seed_of(pictures))
+            torch.manual_seed(self._seed_of(images))
             ids = self.model.generate(**inputs, **self.generation)
         texts = self.tokenizer.batch_decode(
             self._new_tokens(ids, inputs['input_ids']), skip_special_tokens=True
         )
-        each = len(texts) // len(pictures)
+        each = len(texts) // len(images)
         return [
             Outcome(dict(captions=[text.strip() for text in texts[start : start + each]]))
             for start in range(0, len(texts), each)
         ]
 
-    def prompt_of(self, picture: Picture) -> str:
-        """What the model is asked about a picture.
+    def prompt_of(self, image: ImageRecord) -> str:
+        """What the model is asked about an image.
 
         Args:
-            picture (Picture): With ``focus``, ``around`` and ``label``, as far as known.
+            image (ImageRecord): With ``focus``, ``around`` and ``label``, as far as known.
 
         Returns:
             str: The prompt, chat template included.
         """
-        known = picture.fields
+        known = image.fields
         tags = geo_tags(known.get('focus') or (), known.get('around') or ())
         template = self.prompt if tags else self.prompt_without_tags
         text = template.format(geo_tags=tags, label=words(known.get('label') or ''))
@@ -210,8 +210,8 @@ class TransformersCaptioner(BaseCaptioner):
         text = config.get_text_config() if hasattr(config, 'get_text_config') else config
         return bool(getattr(text, 'is_encoder_decoder', False))
 
-    def _seed_of(self, pictures: Sequence[Picture]) -> int:
-        names = '\0'.join(picture.name for picture in pictures)
+    def _seed_of(self, images: Sequence[ImageRecord]) -> int:
+        names = '\0'.join(image.name for image in images)
         return stable_id(f'{self.seed}\0{names}')
 
     def _from_pretrained(self, auto: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Data set cards: what is in a data set, on one page."""
+"""Dataset cards: what is in a dataset, on one page."""
 
 from urbancross_mm.curation.card.make import make_card
 from urbancross_mm.curation.card.render import format_of, to_html, to_markdown, write_card

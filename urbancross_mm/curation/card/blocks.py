@@ -1,4 +1,4 @@
-"""What a data set card is made of, whatever it is written as."""
+"""What a dataset card is made of, whatever it is written as."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture, uint8 RGB ``(H, W, 3)``.
+    """An image, uint8 RGB ``(H, W, 3)``.
 
     Attributes:
         name (str): Part of a file name.
-        pixels (np.ndarray): The picture.
+        pixels (np.ndarray): The image.
         title (str): What it shows.
     """
 
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of the data set with what is known of it."""
+    """An image of the dataset with what is known of it."""
 
     figure: Figure
     lines: Sequence[str]

@@ -1,4 +1,4 @@
-"""Numbers of a data set card that come from the manifests of its curation."""
+"""Numbers of a dataset card that come from the manifests of its curation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stages(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]] = ()) -> 
     """What every stage kept, and why it did not; and whether the annotations are made from it.
 
     Args:
-        manifests (Mapping): Records of each stage by picture.
+        manifests (Mapping): Records of each stage by image.
         metainfo (Sequence[Mapping]): Of the annotation files. Defaults to ().
 
     Returns:
@@ -55,9 +55,9 @@ def stages(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]] = ()) -> 
         if others
         else []
     )
-    blocks += [Table(['stage', 'by', 'pictures', KEPT, DROPPED, FAILED], rows)]
+    blocks += [Table(['stage', 'by', 'images', KEPT, DROPPED, FAILED], rows)]
     if why:
-        blocks.append(Table(['stage', 'pictures were', 'because', 'how many'], why))
+        blocks.append(Table(['stage', 'images were', 'because', 'how many'], why))
     return Section('Curation', blocks)
 
 
@@ -65,9 +65,9 @@ def other_records(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]]) -
     """Find the stages whose records have changed since the export.
 
     Args:
-        manifests (Mapping): Records of each stage by picture.
+        manifests (Mapping): Records of each stage by image.
         metainfo (Sequence[Mapping]): Of the annotation files; those that name no records, as of a
-            converted data set, say nothing.
+            converted dataset, say nothing.
 
     Returns:
         list[str]: Their names.
@@ -117,7 +117,7 @@ def reasons(records: Mapping[str, Record]) -> dict[tuple[str, str], int]:
 
 
 def scores(manifests: Manifests) -> Section:
-    """How picture and caption, and segments and caption, were scored."""
+    """How image and caption, and segments and caption, were scored."""
     section = Section('Scores')
     scored = {
         name: record.outcome.fields['score']
@@ -130,8 +130,8 @@ def scores(manifests: Manifests) -> Section:
             _quartiles(groups),
             Figure(
                 'scores',
-                draw_histograms(groups, 'score of picture and caption'),
-                'Score of picture and caption',
+                draw_histograms(groups, 'score of image and caption'),
+                'Score of image and caption',
             ),
         ]
     segmented = [
@@ -145,8 +145,8 @@ def scores(manifests: Manifests) -> Section:
         section.blocks.append(
             Figure(
                 'segment-counts',
-                draw_histograms(dict(pictures=numbers), 'segments of a picture', whole=True),
-                'Segments of a picture',
+                draw_histograms(dict(images=numbers), 'segments of an image', whole=True),
+                'Segments of an image',
             )
         )
     if values:
@@ -163,7 +163,7 @@ def scores(manifests: Manifests) -> Section:
 def _by_filter(
     scored: Mapping[str, float], records: Mapping[str, Record]
 ) -> dict[str, list[float]]:
-    """Scores of the pictures that the filter kept, and of those that it dropped."""
+    """Scores of the images that the filter kept, and of those that it dropped."""
     groups: dict[str, list[float]] = {}
     for status in (KEPT, DROPPED):
         values = [
@@ -183,4 +183,4 @@ def _quartiles(groups: Mapping[str, list[float]]) -> Table:
     for name, values in groups.items():
         points = np.percentile(values, [0, 25, 50, 75, 100])
         rows.append([name, len(values), *(f'{point:.4f}' for point in points)])
-    return Table(['score', 'pictures', 'least', '25 %', 'median', '75 %', 'most'], rows)
+    return Table(['score', 'images', 'least', '25 %', 'median', '75 %', 'most'], rows)

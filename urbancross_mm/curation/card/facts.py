@@ -1,4 +1,4 @@
-"""Numbers of a data set card that come from the annotations."""
+"""Numbers of a dataset card that come from the annotations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 30
 
 
 def sizes(sources: Sources) -> Section:
-    """Count pictures, captions and what else the items have."""
+    """Count images, captions and what else the items have."""
     rows = []
     for split in sources.splits:
         texts = _texts(split)
@@ -38,7 +38,7 @@ def sizes(sources: Sources) -> Section:
         )
     columns = [
         'split',
-        'pictures',
+        'images',
         'captions',
         'distinct captions',
         'with segments',
@@ -52,7 +52,7 @@ def sizes(sources: Sources) -> Section:
 def captions(sources: Sources) -> Section:
     """Lengths of the captions."""
     if not sources.captioned:
-        return Section('Captions', [Text('The pictures have no captions.')])
+        return Section('Captions', [Text('The images have no captions.')])
     words = {
         split.name: [len(split_words(text)) for text in _texts(split)]
         for split in sources.splits
@@ -136,11 +136,11 @@ def tags(sources: Sources) -> Section:
             blocks.append(
                 Text(
                     f'{len(counts):,} distinct {name}{"es" if name == "class" else "s"} '
-                    f'on {len(found):,} of {len(items):,} pictures.'
+                    f'on {len(found):,} of {len(items):,} images.'
                 )
             )
-            blocks.append(_most_common(counts, len(items), name, 'pictures'))
-    return Section('Tags and classes', blocks or [Text('The pictures have no tags and no class.')])
+            blocks.append(_most_common(counts, len(items), name, 'images'))
+    return Section('Tags and classes', blocks or [Text('The images have no tags and no class.')])
 
 
 def positions(sources: Sources) -> Section:
@@ -158,14 +158,14 @@ def positions(sources: Sources) -> Section:
     }
     groups = {name: points for name, points in groups.items() if len(points)}
     if not groups:
-        return Section('Places', [Text('No picture knows its position.')])
+        return Section('Places', [Text('No image knows its position.')])
     points = np.concatenate(list(groups.values()))
     (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
     text = (
         f'{len(points):,} tiles between {west:.4f} and {east:.4f} degrees of longitude, '
         f'{south:.4f} and {north:.4f} of latitude.'
     )
-    return Section('Places', [Text(text), Figure('map', draw_tile_map(groups), 'Centres of tiles')])
+    return Section('Places', [Text(text), Figure('map', draw_tile_map(groups), 'Centers of tiles')])
 
 
 def origin(sources: Sources) -> Section:
@@ -208,7 +208,7 @@ def _plain(value: Any) -> str:
 
 
 def dataset_name(metainfo: Sequence[dict[str, Any]]) -> str:
-    """Names of the data sets, each once.
+    """Names of the datasets, each once.
 
     Args:
         metainfo (Sequence[dict]): Of the annotation files.

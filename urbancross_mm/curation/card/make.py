@@ -1,4 +1,4 @@
-"""A data set card: everything worth knowing before training on a data set, on one page."""
+"""A dataset card: everything worth knowing before training on a dataset, on one page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urbancross_mm.curation.card.blocks import Block, Card, Section, Table, Text
 from urbancross_mm.curation.card.samples import samples
 from urbancross_mm.curation.card.sources import Sources, manifest_files, read_sources
 from urbancross_mm.datasets.verification.leakage import check_duplicates, check_ids, compare
-from urbancross_mm.datasets.verification.verify import check_companions, check_pictures
+from urbancross_mm.datasets.verification.verify import check_companions, check_images
 
 
 def make_card(
@@ -25,20 +25,20 @@ def make_card(
     workers: int = 1,
     distance: int = 2,
 ) -> Card:
-    """Describe a data set.
+    """Describe a dataset.
 
     Args:
         paths (Sequence): Its annotation files.
         data_root (str | Path): Folder of the data.
         manifest (str | Path, optional): Records of its curation. Defaults to None:
             ``data_root/manifest``, if it is there.
-        images (str): Folder of pictures below ``data_root``. Defaults to 'images'.
-        number (int): Sample pictures of each split. Defaults to 6.
+        images (str): Folder of images below ``data_root``. Defaults to 'images'.
+        number (int): Sample images of each split. Defaults to 6.
         seed (int): Of the choice of samples. Defaults to 0.
-        pixels (bool): Decode every picture to look for damaged and repeated ones; else files are
+        pixels (bool): Decode every image to look for damaged and repeated ones; else files are
             only looked for. Defaults to True.
         workers (int): Threads that decode. Defaults to 1.
-        distance (int): Bits of a 64-bit difference hash that may differ between pictures that look
+        distance (int): Bits of a 64-bit difference hash that may differ between images that look
             alike. Defaults to 2.
 
     Returns:
@@ -50,9 +50,9 @@ def make_card(
     """
     if number < 0:
         raise ValueError(f'the number of samples must not be negative, got {number}')
-    pictures = Path(data_root) / images
-    if not pictures.is_dir():
-        raise FileNotFoundError(f'no folder of pictures at {pictures}')
+    folder = Path(data_root) / images
+    if not folder.is_dir():
+        raise FileNotFoundError(f'no folder of images at {folder}')
     if manifest is None and manifest_files(Path(data_root) / 'manifest'):
         manifest = Path(data_root) / 'manifest'
     sources = read_sources(paths, manifest)
@@ -82,7 +82,7 @@ def _findings(
         key: str(Path(data_root) / name)
         for key, name in dict(img_path=images, segments='segments', seg_map_path='seg_maps').items()
     }
-    prints = check_pictures(splits, roots['img_path'], report, workers, pixels)
+    prints = check_images(splits, roots['img_path'], report, workers, pixels)
     for split in splits:
         split.prints = {
             item['img_path']: prints[item['img_path']]
@@ -95,9 +95,9 @@ def _findings(
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
     how = (
-        'Every picture was decoded and compared with those of the other splits.'
+        'Every image was decoded and compared with those of the other splits.'
         if pixels
-        else 'Pictures were looked for, but neither decoded nor compared.'
+        else 'Images were looked for, but neither decoded nor compared.'
     )
     blocks: list[Block] = [Text(how)]
     if report.findings:

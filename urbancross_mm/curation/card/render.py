@@ -1,4 +1,4 @@
-"""Data set cards as one HTML page, or as Markdown with pictures beside it."""
+"""Dataset cards as one HTML page, or as Markdown with images beside it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write_card(card: Card, out: str | Path, format: str | None = None) -> list[P
 
     Args:
         card (Card): The card.
-        out (str | Path): ``.html``: one page that needs nothing else. ``.md``: its pictures are
+        out (str | Path): ``.html``: one page that needs nothing else. ``.md``: its images are
             written beside it, ``<name>_<figure>.png``.
         format (str, optional): 'html' or 'md'. Defaults to None: as ``out`` says.
 
@@ -116,7 +116,7 @@ def to_markdown(card: Card, stem: str) -> tuple[str, dict[str, bytes]]:
 
     Args:
         card (Card): The card.
-        stem (str): What the names of its pictures begin with.
+        stem (str): What the names of its images begin with.
 
     Returns:
         tuple[str, dict[str, bytes]]: The text, and PNG files by name.

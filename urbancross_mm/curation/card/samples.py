@@ -1,4 +1,4 @@
-"""Some pictures of a data set, with their segments outlined."""
+"""Some images of a dataset, with their segments outlined."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UNREADABLE = 200
 def samples(
     sources: Sources, data_root: str | Path, images: str, number: int, seed: int
 ) -> list[Section]:
-    """Draw some pictures of train, val and test, the same ones for the same seed.
+    """Draw some images of train, val and test, the same ones for the same seed.
 
     Args:
-        sources (Sources): The data set.
+        sources (Sources): The dataset.
         data_root (str | Path): Folder of the data.
-        images (str): Folder of pictures below it.
-        number (int): Pictures a split.
+        images (str): Folder of images below it.
+        number (int): Images a split.
         seed (int): Of the choice.
 
     Returns:
@@ -74,12 +74,12 @@ def _sample(item: dict[str, Any], name: str, roots: dict[str, str]) -> Sample:
 
 
 def _draw(item: dict[str, Any], roots: dict[str, str]) -> tuple[np.ndarray, str]:
-    """The picture with its segments, and what is wrong with either."""
+    """The image with its segments, and what is wrong with either."""
     try:
         pixels, _ = read_image(safe_join(roots['img_path'], item['img_path']))
     except (OSError, ValueError):
         # Where it was looked for stands in the findings, and is no matter of the card.
-        return np.full((SIDE, SIDE, 3), UNREADABLE, dtype=np.uint8), 'picture cannot be read'
+        return np.full((SIDE, SIDE, 3), UNREADABLE, dtype=np.uint8), 'image cannot be read'
     scale = SIDE / max(pixels.shape[:2])
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Finding and reading what a data set card is about."""
+"""Finding and reading what a dataset card is about."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ STAGES = (
 
 @dataclass
 class Sources:
-    """A data set as it was read.
+    """A dataset as it was read.
 
     Attributes:
         splits (list[Split]): Its sound items, by annotation file.
         metainfo (list[dict]): Of each file.
-        manifests (dict[str, dict[str, Record]]): Records of each stage by picture, in the order of
+        manifests (dict[str, dict[str, Record]]): Records of each stage by image, in the order of
             the stages; empty without a curation.
         report (Report): Items that are not sound.
     """
@@ -50,17 +50,17 @@ class Sources:
 
     @property
     def whole(self) -> list[Split]:
-        """Splits that make up the data set; the finetune parts lie within them."""
+        """Splits that make up the dataset; the finetune parts lie within them."""
         return [split for split in self.splits if split.name in WHOLE] or self.splits
 
     @property
     def captioned(self) -> bool:
-        """Whether the data set has captions at all."""
+        """Whether the dataset has captions at all."""
         return any(item['captions'] for split in self.splits for item in split.items)
 
 
 def find_annotations(folder: str | Path) -> list[Path]:
-    """Find the annotation files of the only data set in a folder.
+    """Find the annotation files of the only dataset in a folder.
 
     Args:
         folder (str | Path): With ``annotations/<name>_<split>.json`` or ``.parquet``.
@@ -70,7 +70,7 @@ def find_annotations(folder: str | Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: If there is no such folder, or none in it.
-        ValueError: If there are several data sets.
+        ValueError: If there are several datasets.
     """
     place = Path(folder) / 'annotations'
     if not place.is_dir():
@@ -80,7 +80,7 @@ def find_annotations(folder: str | Path) -> list[Path]:
             else ''
         )
         raise FileNotFoundError(
-            f'no folder {place}: a data set is named by the folder above '
+            f'no folder {place}: a dataset is named by the folder above '
             f'annotations/, or by its annotation files{begun}'
         )
     found = {
@@ -100,7 +100,7 @@ def find_annotations(folder: str | Path) -> list[Path]:
     if not names:
         raise FileNotFoundError(f'no annotations <name>_<split>.json or .parquet in {place}')
     if len(names) > 1:
-        raise ValueError(f'{place} holds the data sets {", ".join(names)}: name the files of one')
+        raise ValueError(f'{place} holds the datasets {", ".join(names)}: name the files of one')
     return [path for split in SPLITS for (_, one), path in found.items() if one == split]
 
 
@@ -142,7 +142,7 @@ def read_manifests(folder: str | Path) -> dict[str, dict[str, Record]]:
         folder (str | Path): With ``<stage>.jsonl``.
 
     Returns:
-        dict[str, dict[str, Record]]: By stage and picture, stages in the order of the pipeline.
+        dict[str, dict[str, Record]]: By stage and image, stages in the order of the pipeline.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no manifest in it.
@@ -158,7 +158,7 @@ def read_manifests(folder: str | Path) -> dict[str, dict[str, Record]]:
     }
     for stage, records in manifests.items():
         for record in records.values():
-            _check_numbers(record, f'{found[stage]}, picture {record.picture!r}')
+            _check_numbers(record, f'{found[stage]}, image {record.image!r}')
     return manifests
 
 
@@ -166,7 +166,7 @@ def manifest_files(folder: str | Path) -> list[Path]:
     """Find the records of all stages.
 
     Args:
-        folder (str | Path): ``manifest/`` of a data set.
+        folder (str | Path): ``manifest/`` of a dataset.
 
     Returns:
         list[Path]: Sorted; hidden files are none.

@@ -1,4 +1,4 @@
-"""Records that no manifest holds any more, for pictures that come again."""
+"""Records that no manifest holds any more, for images that come again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urbancross_mm.curation.core.records import FAILED, Manifest, Record
 class RecordCache:
     """What a stage found out once, ``OUT/cache/records/<stage>.jsonl``.
 
-    A manifest tells of the last run alone. A picture that did not come in, because a filter was
-    tighter or a run went wrong, and a picture that another config has made again, leave their
+    A manifest tells of the last run alone. An image that did not come in, because a filter was
+    tighter or a run went wrong, and an image that another config has made again, leave their
     records here. The key of a record holds all that it depends on, so it is taken back by its key.
 
     Args:
@@ -59,7 +59,7 @@ class RecordCache:
 
 
 def put_aside(out: Path, stages: Collection[str]) -> None:
-    """Move the manifests of other stages into the cache: they have no part in the data set.
+    """Move the manifests of other stages into the cache: they have no part in the dataset.
 
     Args:
         out (Path): ``--out``.

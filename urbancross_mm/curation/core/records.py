@@ -1,4 +1,4 @@
-"""What is known of a picture, and the lines that say how it came to be."""
+"""What is known of an image, and the lines that say how it came to be."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FIELDS = dict(picture=str, status=str, reason=str, fields=dict, made_by=dict, ke
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture on its way through the stages.
+class ImageRecord:
+    """An image on its way through the stages.
 
     Attributes:
         name (str): Path below ``OUT/images``, with ``/``: the key of every record.
@@ -30,21 +30,21 @@ class Picture:
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
 
-    def plus(self, fields: Mapping[str, Any]) -> Picture:
-        """The same picture, and more is known of it.
+    def plus(self, fields: Mapping[str, Any]) -> ImageRecord:
+        """The same image, and more is known of it.
 
         Args:
             fields (Mapping): Plain JSON; replaces what has the same name.
 
         Returns:
-            Picture: A new one.
+            ImageRecord: A new one.
         """
         return replace(self, fields={**self.fields, **fields})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made of a picture.
+    """What a stage made of an image.
 
     Attributes:
         fields (Mapping): Plain JSON to remember. Defaults to {}.
@@ -63,13 +63,13 @@ class Record:
     """A line of a manifest.
 
     Attributes:
-        picture (str): Its name.
+        image (str): Its name.
         key (str): Hash of all that the outcome depends on.
         outcome (Outcome): What came out.
         made_by (Mapping): The stage's type, and versions and hashes of its model and prompt.
     """
 
-    picture: str
+    image: str
     key: str
     outcome: Outcome
     made_by: Mapping[str, Any]
@@ -79,7 +79,7 @@ class Record:
         return (
             json.dumps(
                 dict(
-                    picture=self.picture,
+                    picture=self.image,
                     status=self.outcome.status,
                     reason=self.outcome.reason,
                     fields=dict(self.outcome.fields),
@@ -121,8 +121,8 @@ class Record:
 class Manifest:
     """The records of one stage, ``OUT/manifest/<stage>.jsonl``.
 
-    While a stage runs, records are appended as they come, so that a killed run loses the pictures
-    it was at and no more. In the end the file is written anew in the order of the pictures: the
+    While a stage runs, records are appended as they come, so that a killed run loses the images
+    it was at and no more. In the end the file is written anew in the order of the images: the
     same bytes, however often the run was interrupted.
 
     Args:
@@ -133,18 +133,18 @@ class Manifest:
         self.path = Path(path)
 
     def read(self) -> dict[str, Record]:
-        """Read all records; the last of a picture counts, and half a line at the end does not.
+        """Read all records; the last of an image counts, and half a line at the end does not.
 
         Returns:
-            dict[str, Record]: By picture; empty if there is no file.
+            dict[str, Record]: By image; empty if there is no file.
 
         Raises:
             ValueError: If a line before the last is damaged.
         """
-        return {record.picture: record for record in self.records()}
+        return {record.image: record for record in self.records()}
 
     def records(self) -> list[Record]:
-        """Read all records, also the earlier ones of a picture.
+        """Read all records, also the earlier ones of an image.
 
         Returns:
             list[Record]: In the order of the lines.
@@ -183,7 +183,7 @@ class Manifest:
         """Write all records, whole or not at all.
 
         Args:
-            records (Iterable[Record]): In the order of the pictures.
+            records (Iterable[Record]): In the order of the images.
         """
         atomic_write(self.path, ''.join(record.line() for record in records))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urbancross_mm.curation.core.records import DROPPED, FAILED, KEPT
 
 SHOWN = 5
-# What differs between pictures that share a reason: names of files, and numbers.
+# What differs between images that share a reason: names of files, and numbers.
 _NAME = re.compile(r'\S*\.(?:bmp|jpe?g|json|png|tiff?)\b', re.IGNORECASE)
 NUMBER = re.compile(r'-?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?')
 
@@ -23,11 +23,11 @@ class Report:
 
     Attributes:
         stage (str): Its name.
-        total (int): Pictures that came in.
-        made (int): Pictures that were worked on now; the others were done before.
-        counts (Counter): Pictures by status.
-        reasons (Counter): Pictures by (status, reason), where there is a reason.
-        remarks (tuple[str, ...]): What belongs to no single picture.
+        total (int): Images that came in.
+        made (int): Images that were worked on now; the others were done before.
+        counts (Counter): Images by status.
+        reasons (Counter): Images by (status, reason), where there is a reason.
+        remarks (tuple[str, ...]): What belongs to no single image.
     """
 
     stage: str
@@ -57,7 +57,7 @@ def group_reasons(reasons: Mapping[tuple[str, str], int]) -> Reasons:
     """Count reasons together that differ in numbers and names of files alone.
 
     Args:
-        reasons (Mapping): Pictures by (status, reason).
+        reasons (Mapping): Images by (status, reason).
 
     Returns:
         Counter: The same; a reason that is like no other keeps its words.

@@ -1,4 +1,4 @@
-"""A curation from a config: stages in order, and a report of every picture that went through."""
+"""A curation from a config: stages in order, and a report of every image that went through."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mmengine.config import Config
 from urbancross_mm.curation import (
     BaseStage,
     CollectionStage,
+    ImageRecord,
     Manifest,
-    Picture,
     Report,
     ScoreStage,
     SegmentStage,
@@ -63,7 +63,7 @@ def build_stages(cfg: Config) -> list[BaseStage]:
             and 'caption' not in names[:before]
         ):
             raise ValueError(
-                f'{type(stage).__name__} compares pictures with captions: put a '
+                f'{type(stage).__name__} compares images with captions: put a '
                 'CaptionStage before it, or leave out the scorer'
             )
     return stages
@@ -117,12 +117,12 @@ def run_curation(
     Args:
         cfg (Config): See :func:`build_stages`.
         source (str | Path): Folder of tiles and rasters.
-        out (str | Path): Folder of the data set.
+        out (str | Path): Folder of the dataset.
         only (Sequence[str], optional): Stages that may work; the others are read from their
             manifests. Defaults to None: all.
         device (str): Of the models. Defaults to 'cpu'.
         workers (int): Threads. Defaults to 1.
-        limit (int, optional): Only the first pictures, to try a config. Defaults to None.
+        limit (int, optional): Only the first images, to try a config. Defaults to None.
         show (Callable): Takes the report of each stage as it ends. Defaults to print.
 
     Returns:
@@ -186,15 +186,15 @@ def _run(
     show: Callable[[str], None],
     reports: list[Report],
 ) -> None:
-    pictures: Sequence[Picture] = stages[0].discover(place)[:limit]  # type: ignore[attr-defined]
+    images: Sequence[ImageRecord] = stages[0].discover(place)[:limit]  # type: ignore[attr-defined]
     if limit is not None:
-        _refuse_to_shrink(stages, pictures, place)
+        _refuse_to_shrink(stages, images, place)
     put_aside(place.out, place.stages)
     while stages:
         # Taken out of the list, so that its models make room for those of the next one.
         stage = stages.pop(0)
-        pictures, report = run_stage(
-            stage, pictures, place, stage.name in wanted, partial=limit is not None
+        images, report = run_stage(
+            stage, images, place, stage.name in wanted, partial=limit is not None
         )
         reports.append(report)
         show(str(report))
@@ -202,7 +202,7 @@ def _run(
 
 def _name_of(cfg: Any) -> str:
     """Name of the stage that a config asks for, if there is such a stage."""
-    import urbancross_mm.curation.stages.export_stage  # noqa: F401  registers what needs the data sets
+    import urbancross_mm.curation.stages.export_stage  # noqa: F401  registers what needs the datasets
 
     kind = cfg.get('type') if isinstance(cfg, Mapping) else None
     return getattr(CURATION.get(kind) if isinstance(kind, str) else kind, 'name', '')
@@ -235,7 +235,7 @@ def _check_place(place: Workplace) -> None:
     if out == source or source in out.parents:
         raise ValueError(
             f'--out {place.out} must not lie in --in {place.source}: the next run '
-            'would take its own pictures for tiles'
+            'would take its own images for tiles'
         )
     if out.exists() and not out.is_dir():
         raise ValueError(f'--out {place.out} is a file; it must be a folder')
@@ -243,16 +243,16 @@ def _check_place(place: Workplace) -> None:
 
 
 def _refuse_to_shrink(
-    stages: Sequence[BaseStage], pictures: Sequence[Picture], place: Workplace
+    stages: Sequence[BaseStage], images: Sequence[ImageRecord], place: Workplace
 ) -> None:
-    """A few pictures must not replace a set of many: its splits, and so its annotations."""
-    few = {picture.name for picture in pictures}
+    """A few images must not replace a set of many: its splits, and so its annotations."""
+    few = {image.name for image in images}
     for stage in stages:
         if isinstance(stage, CollectionStage):
             known = Manifest(place.out / 'manifest' / f'{stage.name}.jsonl').read().keys()
             if known - few:
                 raise ValueError(
                     f'{place.out} holds a set of more than the first {len(few)} '
-                    'pictures, which --limit would replace: try a config in another '
+                    'images, which --limit would replace: try a config in another '
                     '--out'
                 )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from urbancross_mm.curation.core.records import Outcome, Picture
+from urbancross_mm.curation.core.records import ImageRecord, Outcome
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_threads
 
@@ -23,7 +23,7 @@ class Workplace:
         source (Path): ``--in``: tiles, rasters, map data.
         out (Path): ``--out``: ``images/``, ``segments/``, ``annotations/`` and ``manifest/``.
         device (str): Of the models. Defaults to 'cpu'.
-        workers (int): Threads for pictures. Defaults to 1.
+        workers (int): Threads for images. Defaults to 1.
         stages (tuple[str, ...]): Names of the stages of the run. Defaults to (): those that have a
             manifest.
     """
@@ -34,36 +34,36 @@ class Workplace:
     workers: int = 1
     stages: tuple[str, ...] = ()
 
-    def image_path(self, picture: Picture) -> Path:
-        """The file of a picture."""
-        return self.out / 'images' / picture.name
+    def image_path(self, image: ImageRecord) -> Path:
+        """The file of an image."""
+        return self.out / 'images' / image.name
 
-    def pixels(self, pictures: Sequence[Picture]) -> list[np.ndarray]:
-        """Decode pictures, in threads.
+    def pixels(self, images: Sequence[ImageRecord]) -> list[np.ndarray]:
+        """Decode images, in threads.
 
         Args:
-            pictures (Sequence[Picture]): A batch.
+            images (Sequence[ImageRecord]): A batch.
 
         Returns:
             list[np.ndarray]: uint8 RGB, each ``(H, W, 3)``.
 
         Raises:
-            ValueError: If one is no picture.
+            ValueError: If one is no image.
         """
-        paths = [str(self.image_path(picture)) for picture in pictures]
-        return [image for image, _ in map_threads(read_image, paths, self.workers)]
+        paths = [str(self.image_path(image)) for image in images]
+        return [array for array, _ in map_threads(read_image, paths, self.workers)]
 
 
 class BaseStage(ABC):
-    """One step of a curation; a subclass decides about single pictures or about all at once.
+    """One step of a curation; a subclass decides about single images or about all at once.
 
     A stage is cheap to build: models and files are opened in :meth:`begin`, and only if there is
     anything to do.
 
     Attributes:
         name (ClassVar[str]): Of the stage and its manifest.
-        reads (ClassVar[tuple[str, ...]]): Fields of a picture that the outcome depends on. Another
-            value of one of them makes the picture's record anew, any other change does not.
+        reads (ClassVar[tuple[str, ...]]): Fields of an image that the outcome depends on. Another
+            value of one of them makes the image's record anew, any other change does not.
         version (ClassVar[int]): Of the code: one more makes all records anew. Defaults to 1.
         libraries (tuple[str, ...]): Distributions whose versions stand in the records; another
             version makes nothing anew. Defaults to numpy and pillow.
@@ -87,7 +87,7 @@ class BaseStage(ABC):
 
     @abstractmethod
     def settings(self, place: Workplace) -> dict[str, Any]:
-        """What the outcome depends on besides the pictures: options, hashes of files and models.
+        """What the outcome depends on besides the images: options, hashes of files and models.
 
         Args:
             place (Workplace): Where it runs.
@@ -96,19 +96,19 @@ class BaseStage(ABC):
             dict: Plain JSON. It stands in every record, so it is short.
         """
 
-    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:  # noqa: B027
+    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:  # noqa: B027
         """Load what is needed to work.
 
         Args:
             place (Workplace): Where it runs.
-            pictures (Sequence[Picture]): All that came in, also those that are done already.
+            images (Sequence[ImageRecord]): All that came in, also those that are done already.
         """
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
-        """Sentences for the report that belong to no single picture.
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
+        """Sentences for the report that belong to no single image.
 
         Args:
-            pictures (Sequence[Picture]): All that came in.
+            images (Sequence[ImageRecord]): All that came in.
             place (Workplace): Where it ran.
 
         Returns:
@@ -117,15 +117,15 @@ class BaseStage(ABC):
         return []
 
 
-class PictureStage(BaseStage):
-    """Decides about every picture by itself, some in one batch.
+class ImageStage(BaseStage):
+    """Decides about every image by itself, some in one batch.
 
     Args:
-        batch_size (int): Pictures a batch. It does not change the result. Defaults to 1.
+        batch_size (int): Images a batch. It does not change the result. Defaults to 1.
 
     Attributes:
         batch_matters (bool): Whether an outcome may differ in its last digit with its companions in
-            a batch, as those of models do: a missing picture is then made with the same companions
+            a batch, as those of models do: a missing image is then made with the same companions
             as in a run without interruption. Defaults to False.
     """
 
@@ -137,25 +137,25 @@ class PictureStage(BaseStage):
         self.batch_size = batch_size
 
     @abstractmethod
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Work on a batch.
 
-        An exception concerns the whole batch: the pictures are then tried one by one, and the one
+        An exception concerns the whole batch: the images are then tried one by one, and the one
         that fails alone is recorded as failed.
 
         Args:
-            pictures (Sequence[Picture]): The batch.
+            images (Sequence[ImageRecord]): The batch.
             place (Workplace): Where it runs.
 
         Returns:
-            list[Outcome]: One a picture.
+            list[Outcome]: One an image.
         """
 
-    def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+    def is_whole(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
         """Whether the files of an earlier outcome are still there.
 
         Args:
-            picture (Picture): The picture.
+            image (ImageRecord): The image.
             outcome (Outcome): As recorded.
             place (Workplace): Where it runs.
 
@@ -164,33 +164,33 @@ class PictureStage(BaseStage):
         """
         return True
 
-    def fits(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
-        """Whether the files of a picture are those of an outcome from the cache.
+    def fits(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
+        """Whether the files of an image are those of an outcome from the cache.
 
         Another config may have written over them since.
 
         Args:
-            picture (Picture): The picture.
+            image (ImageRecord): The image.
             outcome (Outcome): As recorded, maybe long ago.
             place (Workplace): Where it runs.
 
         Returns:
             bool: False makes it anew, as for every stage with files that does not say how to tell.
         """
-        return type(self).is_whole is PictureStage.is_whole
+        return type(self).is_whole is ImageStage.is_whole
 
 
 class CollectionStage(BaseStage):
-    """Decides about all pictures at once; pure and cheap, so it is simply done again."""
+    """Decides about all images at once; pure and cheap, so it is simply done again."""
 
     @abstractmethod
-    def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Decide.
 
         Args:
-            pictures (Sequence[Picture]): All that were kept so far.
+            images (Sequence[ImageRecord]): All that were kept so far.
             place (Workplace): Where it runs.
 
         Returns:
-            list[Outcome]: One a picture.
+            list[Outcome]: One an image.
         """

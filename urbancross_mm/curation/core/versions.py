@@ -1,4 +1,4 @@
-"""Versions of what makes a data set."""
+"""Versions of what makes a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the coordinates of a picture to degrees on the globe, through rasterio."""
+"""From the coordinates of an image to degrees on the globe, through rasterio."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def check_crs(crs: str) -> None:
 
 
 def place_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
-    """Centre and extent of a picture.
+    """Center and extent of an image.
 
     A projected grid is turned against north where it is off its central meridian. The box around
-    the turned picture would overlap those of its neighbours, so the extent is the true size on the
-    ground around the true centre.
+    the turned image would overlap those of its neighbors, so the extent is the true size on the
+    ground around the true center.
 
     Args:
         bounds (list[float]): West, south, east, north in the units of ``crs``.

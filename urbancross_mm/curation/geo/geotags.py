@@ -62,7 +62,7 @@ class Found:
         phrases (tuple[str, ...]): See :func:`phrases`.
         share (float): Part of the tile that it covers; 0 for points and lines.
         length (float): Of a line inside the tile, in tile widths; else 0.
-        distance (float): From the centre of the tile, in tile widths; 0 where it covers it.
+        distance (float): From the center of the tile, in tile widths; 0 where it covers it.
     """
 
     phrases: tuple[str, ...]
@@ -104,7 +104,7 @@ def focus_and_around(
 ) -> tuple[list[str], list[str]]:
     """Divide the phrases of a tile.
 
-    The focus is what lies at the centre: of the things that cover it, the smallest, or else the
+    The focus is what lies at the center: of the things that cover it, the smallest, or else the
     nearest thing. What fills nearly all of the tile is its ground, not its focus, unless it is all
     there is. Around come the others, the largest first, then the longest.
 

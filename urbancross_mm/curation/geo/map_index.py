@@ -72,9 +72,9 @@ class MapIndex:
         """Share, length and distance of a thing, in tile widths."""
         shapely = import_shapely()
         west, south, east, north = bounds
-        centre, side = np.array([west + east, south + north]) / 2, [east - west, north - south]
+        center, side = np.array([west + east, south + north]) / 2, [east - west, north - south]
         inside = [
-            shapely.transform(clip(piece, bounds), lambda points: (points - centre) / side)
+            shapely.transform(clip(piece, bounds), lambda points: (points - center) / side)
             for piece in pieces
         ]
         share = sum(part.area for part in inside)

@@ -1,4 +1,4 @@
-"""Where a picture lies: pure geometry, and world files beside plain pictures."""
+"""Where an image lies: pure geometry, and world files beside plain images."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-METRES_A_DEGREE = 111320.0
+METERS_A_DEGREE = 111320.0
 Bounds = list[float]
 
 
 def describe_bounds(
-    bounds: Sequence[float], metres: Sequence[float] | None = None
+    bounds: Sequence[float], meters: Sequence[float] | None = None
 ) -> dict[str, object]:
-    """Centre and extent of a tile.
+    """Center and extent of a tile.
 
     Args:
         bounds (Sequence[float]): West, south, east, north in degrees.
-        metres (Sequence[float], optional): Width and height on the ground. Defaults to None: from
+        meters (Sequence[float], optional): Width and height on the ground. Defaults to None: from
             the bounds, on a sphere.
 
     Returns:
-        dict: ``bounds``, ``lon``, ``lat`` in degrees, rounded to about a centimetre, and
-        ``metres``, width and height on the ground.
+        dict: ``bounds``, ``lon``, ``lat`` in degrees, rounded to about a centimeter, and
+        ``meters``, width and height on the ground.
 
     Raises:
         ValueError: If they are no part of the globe.
@@ -31,27 +31,27 @@ def describe_bounds(
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
         raise ValueError('bounds must be west, south, east, north in degrees, on the globe')
     lon, lat = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
-    if metres is None:
-        metres = (
-            (bounds[2] - bounds[0]) * METRES_A_DEGREE * math.cos(math.radians(lat)),
-            (bounds[3] - bounds[1]) * METRES_A_DEGREE,
+    if meters is None:
+        meters = (
+            (bounds[2] - bounds[0]) * METERS_A_DEGREE * math.cos(math.radians(lat)),
+            (bounds[3] - bounds[1]) * METERS_A_DEGREE,
         )
     return dict(
         bounds=[west, south, east, north],
         lon=round(lon, 7),
         lat=round(lat, 7),
-        metres=[round(metres[0], 2), round(metres[1], 2)],
+        meters=[round(meters[0], 2), round(meters[1], 2)],
     )
 
 
-def metres_of_a_degree(lat: float) -> tuple[float, float]:
+def meters_of_a_degree(lat: float) -> tuple[float, float]:
     """Length of a degree on the WGS 84 ellipsoid.
 
     Args:
         lat (float): Latitude in degrees.
 
     Returns:
-        tuple[float, float]: Of longitude and of latitude, in metres.
+        tuple[float, float]: Of longitude and of latitude, in meters.
     """
     radius, flatness = 6378137.0, 0.00669437999014  # half the equator's axis, first eccentricity^2
     sine = math.sin(math.radians(lat))
@@ -75,17 +75,17 @@ def describe_degrees(bounds: Sequence[float]) -> dict[str, object]:
     west, south, east, north = bounds
     if 180 <= west < east <= 360:
         west, east = west - 360, east - 360
-    across, up = metres_of_a_degree((south + north) / 2)
+    across, up = meters_of_a_degree((south + north) / 2)
     return describe_bounds(
         [west, south, east, north], [(east - west) * across, (north - south) * up]
     )
 
 
 def describe_points(lons: Sequence[float], lats: Sequence[float]) -> dict[str, object]:
-    """Centre and extent of a tile that may be turned: its true size around its centre.
+    """Center and extent of a tile that may be turned: its true size around its center.
 
     Args:
-        lons (Sequence[float]): Of the centre and the middles of the west, east, south and north
+        lons (Sequence[float]): Of the center and the middles of the west, east, south and north
             side, in degrees.
         lats (Sequence[float]): The same.
 
@@ -99,10 +99,10 @@ def describe_points(lons: Sequence[float], lats: Sequence[float]) -> dict[str, o
     if not all(map(math.isfinite, (*lons, *lats))) or abs(lat) > 89.9 or not -180 <= lon <= 360:
         raise ValueError('the points are not on the globe')
     lon = lon if lon < 180 else lon - 360
-    across, up = metres_of_a_degree(lat)
+    across, up = meters_of_a_degree(lat)
 
     def size(one: int, other: int) -> float:
-        # From the centre to either side: neither crosses more than half of the globe.
+        # From the center to either side: neither crosses more than half of the globe.
         east = _turn(lons[other] - lons[0]) + _turn(lons[0] - lons[one])
         return math.hypot(east * across, (lats[other] - lats[one]) * up)
 
@@ -123,42 +123,42 @@ def _turn(degrees: float) -> float:
     return (degrees + 180) % 360 - 180
 
 
-def world_file_of(picture: Path) -> Path | None:
-    """Find the world file of a picture.
+def world_file_of(image: Path) -> Path | None:
+    """Find the world file of an image.
 
     Args:
-        picture (Path): ``x.jpg`` may have ``x.jgw``, ``x.jpgw`` or ``x.wld`` beside it,
+        image (Path): ``x.jpg`` may have ``x.jgw``, ``x.jpgw`` or ``x.wld`` beside it,
             in small or capital letters.
 
     Returns:
         Path | None: The first that is there, in this order; what others say does not count.
     """
-    suffix = picture.suffix
+    suffix = image.suffix
     short = f'.{suffix[1:2]}{suffix[-1:]}w'  # .jpg -> .jgw, .tif -> .tfw
     for name in (short, f'{suffix}w', '.wld'):
         for spelling in (name, name.lower(), name.upper()):
-            path = picture.with_suffix(spelling)
+            path = image.with_suffix(spelling)
             if path.is_file():
                 return path
     return None
 
 
 def bounds_of_world_file(text: str, width: int, height: int) -> Bounds:
-    """Bounds of a picture in the coordinates of its world file.
+    """Bounds of an image in the coordinates of its world file.
 
     Six lines: x and y of a step along a row, of a step along a column (in the order x scale, y
-    skew, x skew, y scale), and the centre of the first pixel.
+    skew, x skew, y scale), and the center of the first pixel.
 
     Args:
         text (str): Content of the file.
-        width (int): Of the picture in pixels.
-        height (int): Of the picture in pixels.
+        width (int): Of the image in pixels.
+        height (int): Of the image in pixels.
 
     Returns:
         list[float]: West, south, east, north.
 
     Raises:
-        ValueError: If it is no world file, or the picture is turned.
+        ValueError: If it is no world file, or the image is turned.
     """
     try:
         numbers = [float(line) for line in text.removeprefix('\ufeff').split()]
@@ -168,7 +168,7 @@ def bounds_of_world_file(text: str, width: int, height: int) -> Bounds:
     if not all(map(math.isfinite, numbers)):
         raise ValueError('a world file holds six numbers, and these have no end or are none')
     if skew_x or skew_y or across <= 0 or down >= 0:
-        raise ValueError('only pictures with north up are understood')
+        raise ValueError('only images with north up are understood')
     west, north = x - across / 2, y - down / 2
     return [west, north + down * height, west + across * width, north]
 

@@ -203,13 +203,13 @@ class Raster:
     def read(
         self, window: Window, bands: tuple[int, ...], value_range: tuple[float, float]
     ) -> tuple[np.ndarray, float, bool]:
-        """Read a window as an 8-bit picture.
+        """Read a window as an 8-bit image.
 
         A palette is looked up; its colors need no range.
 
         Args:
             window (tuple): Column, row, width and height in pixels.
-            bands (tuple[int, ...]): Three, or one for grey or a palette.
+            bands (tuple[int, ...]): Three, or one for gray or a palette.
             value_range (tuple[float, float]): Values that become 0 and 255.
 
         Shape:
@@ -238,9 +238,9 @@ class Raster:
             low, high = value_range
             with np.errstate(invalid='ignore', over='ignore'):
                 scaled = np.clip((values.astype(np.float64) - low) / (high - low) * 255, 0, 255)
-        picture = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
+        image = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
         return (
-            np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))),
+            np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))),
             float(known.mean()),
             bool((values[:, known] == values[:, known][:, :1]).all()),
         )

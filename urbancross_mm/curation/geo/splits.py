@@ -1,4 +1,4 @@
-"""Dividing pictures so that the parts share no picture and no place: pure decisions."""
+"""Dividing images so that the parts share no image and no place: pure decisions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from urbancross_mm.curation.geo.positions import METRES_A_DEGREE
+from urbancross_mm.curation.geo.positions import METERS_A_DEGREE
 
 # Orders in which groups are dealt; the best deal counts. Many groups need few tries.
 TRIES, DEALT = 64, 20_000
-# Bounds are rounded: neighbours may overlap by this part of a side, and a margin be short by this
-# many metres.
+# Bounds are rounded: neighbors may overlap by this part of a side, and a margin be short by this
+# many meters.
 SLACK, ROUNDING = 1e-3, 0.05
 
 Groups = Sequence[Sequence[str]]
 
 
 class Tile(NamedTuple):
-    """Where a picture lies, in degrees; a point has no extent."""
+    """Where an image lies, in degrees; a point has no extent."""
 
     lon: float
     lat: float
@@ -30,16 +30,16 @@ class Tile(NamedTuple):
 
     @property
     def side(self) -> float:
-        """The longer side in metres."""
+        """The longer side in meters."""
         across = self.half_width * math.cos(math.radians(self.lat))
-        return 2 * METRES_A_DEGREE * max(across, self.half_height)
+        return 2 * METERS_A_DEGREE * max(across, self.half_height)
 
 
 def tile_of(fields: Mapping[str, Any]) -> Tile | None:
-    """Find out where a picture lies.
+    """Find out where an image lies.
 
     Args:
-        fields (Mapping): With ``bounds``; or ``lon`` and ``lat``, and ``metres`` if known.
+        fields (Mapping): With ``bounds``; or ``lon`` and ``lat``, and ``meters`` if known.
 
     Returns:
         Tile | None: None if nothing is known.
@@ -50,39 +50,39 @@ def tile_of(fields: Mapping[str, Any]) -> Tile | None:
     lon, lat = fields.get('lon'), fields.get('lat')
     if lon is None or lat is None:
         return None
-    width, height = fields.get('metres') or (0.0, 0.0)
-    across = METRES_A_DEGREE * math.cos(math.radians(lat))
-    return Tile(lon, lat, width / 2 / across, height / 2 / METRES_A_DEGREE)
+    width, height = fields.get('meters') or (0.0, 0.0)
+    across = METERS_A_DEGREE * math.cos(math.radians(lat))
+    return Tile(lon, lat, width / 2 / across, height / 2 / METERS_A_DEGREE)
 
 
 def block_of(tile: Tile, side: float) -> tuple[int, int]:
-    """The square of a grid over the globe that the centre of a tile lies in.
+    """The square of a grid over the globe that the center of a tile lies in.
 
     Rows are bands of latitude; the columns of a row are as wide as it is high, at its middle.
 
     Args:
         tile (Tile): The tile.
-        side (float): Of the square in metres.
+        side (float): Of the square in meters.
 
     Returns:
         tuple[int, int]: Row and column.
     """
-    row = math.floor(tile.lat * METRES_A_DEGREE / side)
-    middle = min(89.0, abs((row + 0.5) * side / METRES_A_DEGREE))
-    across = METRES_A_DEGREE * math.cos(math.radians(middle))
+    row = math.floor(tile.lat * METERS_A_DEGREE / side)
+    middle = min(89.0, abs((row + 0.5) * side / METERS_A_DEGREE))
+    across = METERS_A_DEGREE * math.cos(math.radians(middle))
     return row, math.floor(tile.lon * across / side)
 
 
-def group_pictures(
+def group_images(
     names: Sequence[str], shas: Mapping[str, str | None], places: Mapping[str, Hashable]
 ) -> list[list[str]]:
     """Put together what must not be torn apart.
 
     Args:
         names (Sequence[str]): Distinct names.
-        shas (Mapping): Content of each picture; a repeated one goes where the first of its names
+        shas (Mapping): Content of each image; a repeated one goes where the first of its names
             goes.
-        places (Mapping): What each picture shares with others, such as its block; a name that is
+        places (Mapping): What each image shares with others, such as its block; a name that is
             missing stands alone.
 
     Returns:
@@ -120,7 +120,7 @@ def deal(
         ValueError: If there are fewer groups than splits.
     """
     if len(groups) < len(shares):
-        raise ValueError(f'{len(groups)} groups of pictures cannot fill {" and ".join(shares)}')
+        raise ValueError(f'{len(groups)} groups of images cannot fill {" and ".join(shares)}')
     sizes = [Counter({None: len(group)}) for group in groups]  # None counts everything
     if strata is not None:
         for size, group in zip(sizes, groups):
@@ -145,28 +145,28 @@ def gaps(tiles: Sequence[Tile], others: Sequence[Tile], reach: float) -> list[fl
     Args:
         tiles (Sequence[Tile]): N tiles.
         others (Sequence[Tile]): The others.
-        reach (float): Metres to look.
+        reach (float): Meters to look.
 
     Returns:
-        list[float]: One a tile, in metres: ``-inf`` if it overlaps one (tiles that only touch do
+        list[float]: One a tile, in meters: ``-inf`` if it overlaps one (tiles that only touch do
         not), ``inf`` if none is within reach.
     """
     if not others:
         return [math.inf] * len(tiles)
     lon, lat, half_width, half_height = np.array(sorted(others, key=lambda tile: tile.lat)).T
-    tallest = half_height.max() + reach / METRES_A_DEGREE
+    tallest = half_height.max() + reach / METERS_A_DEGREE
     found = []
     for tile in tiles:
         ends = tile.half_height + tallest
         start, end = np.searchsorted(lat, [tile.lat - ends, tile.lat + ends])
         part = slice(start, end + 1)
-        across = METRES_A_DEGREE * math.cos(math.radians(tile.lat))
+        across = METERS_A_DEGREE * math.cos(math.radians(tile.lat))
         east = np.abs((lon[part] - tile.lon + 180) % 360 - 180)  # also across the date line
         north = np.abs(lat[part] - tile.lat)
         width, height = half_width[part] + tile.half_width, half_height[part] + tile.half_height
         overlap = (east < width * (1 - SLACK)) & (north < height * (1 - SLACK))
         gap = np.hypot(
-            np.maximum(0, east - width) * across, np.maximum(0, north - height) * METRES_A_DEGREE
+            np.maximum(0, east - width) * across, np.maximum(0, north - height) * METERS_A_DEGREE
         )
         least = np.where(overlap, -math.inf, gap).min(initial=math.inf)
         found.append(float(least) if least <= reach else math.inf)
@@ -179,18 +179,18 @@ def too_near(
     margin: float,
     order: Sequence[str] = ('train', 'val', 'test'),
 ) -> dict[str, tuple[str, float]]:
-    """Choose the pictures to give up so that no tile overlaps or is near one of another split.
+    """Choose the images to give up so that no tile overlaps or is near one of another split.
 
     Args:
-        split_of (Mapping[str, str]): Split of each picture.
-        tiles (Mapping[str, Tile]): Of the pictures whose place is known.
-        margin (float): Tiles nearer than this many metres are too near; at 0 only those that
+        split_of (Mapping[str, str]): Split of each image.
+        tiles (Mapping[str, Tile]): Of the images whose place is known.
+        margin (float): Tiles nearer than this many meters are too near; at 0 only those that
             overlap.
         order (Sequence[str]): Of two tiles, the one whose split stands first here is given up.
             Defaults to ('train', 'val', 'test').
 
     Returns:
-        dict[str, tuple[str, float]]: Pictures to give up, each with a split that it is too near to
+        dict[str, tuple[str, float]]: Images to give up, each with a split that it is too near to
         and its gap to that, see :func:`gaps`.
     """
     members = {

@@ -1,4 +1,4 @@
-"""Files of pictures: reading, naming by content, linking."""
+"""Files of images: reading, naming by content, linking."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTENT = (errno.EINVAL, errno.EOVERFLOW)
 
 
 def decode(path: Path) -> np.ndarray:
-    """Decode a picture to its last pixel.
+    """Decode an image to its last pixel.
 
     Args:
         path (Path): The file.
@@ -31,7 +31,7 @@ def decode(path: Path) -> np.ndarray:
 
     Raises:
         MemoryError, OSError: If the file cannot be read: it may another time.
-        ValueError: If what is in it is no picture; the sentence does not name the file.
+        ValueError: If what is in it is no image; the sentence does not name the file.
     """
     try:
         return read_image(str(path))[0]
@@ -45,10 +45,10 @@ def decode(path: Path) -> np.ndarray:
 
 
 def is_blank(pixels: np.ndarray) -> bool:
-    """Whether a picture has one colour only, as the border of a raster that names no nodata.
+    """Whether an image has one color only, as the border of a raster that names no nodata.
 
     Args:
-        pixels (np.ndarray): The picture.
+        pixels (np.ndarray): The image.
 
     Shape:
         - pixels: ``(H, W, 3)``.
@@ -69,7 +69,7 @@ def without_file(sentence: str, path: Path) -> str:
     Returns:
         str: Without it, and without numbers in brackets, such as of bytes.
     """
-    for part in (f'picture {path} ', f' {str(path)!r}', f' {path}'):
+    for part in (f'image {path} ', f' {str(path)!r}', f' {path}'):
         sentence = sentence.replace(part, '')
     return re.sub(r' \(\d+[^()]*\)', '', sentence)
 
@@ -101,7 +101,7 @@ def link_file(path: Path, target: Path) -> None:
 
 
 def content_hash(content: bytes) -> str:
-    """Hash of a picture's file.
+    """Hash of an image's file.
 
     Args:
         content (bytes): All of it.

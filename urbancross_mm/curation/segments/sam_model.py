@@ -26,9 +26,9 @@ def build_sam(
             ViT-B.
         depth (int): Its blocks. Defaults to 12.
         num_heads (int): Its attention heads. Defaults to 12.
-        global_attn_indexes (tuple[int, ...]): Its blocks that look at the whole picture. Defaults
+        global_attn_indexes (tuple[int, ...]): Its blocks that look at the whole image. Defaults
             to (2, 5, 8, 11).
-        image_size (int): Longer side of the picture that it sees. Defaults to 1024.
+        image_size (int): Longer side of the image that it sees. Defaults to 1024.
         prompt_dim (int): Width of prompts and mask decoder. Defaults to 256.
         window_size (int): Side of the windows of the other blocks. Defaults to 14.
 

@@ -1,4 +1,4 @@
-"""Which masks of a picture are worth keeping: pure decisions."""
+"""Which masks of an image are worth keeping: pure decisions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def large_enough(
     """Leave out small masks.
 
     Args:
-        segments (Sequence[dict]): With ``area`` in pixels of the picture.
-        area (float): Masks must be larger: pixels of the picture, or below 1 a part of it.
-        image_size (Sequence[int]): Height and width of the picture.
+        segments (Sequence[dict]): With ``area`` in pixels of the image.
+        area (float): Masks must be larger: pixels of the image, or below 1 a part of it.
+        image_size (Sequence[int]): Height and width of the image.
 
     Returns:
         list[dict]: The others, in the same order.
@@ -61,21 +61,21 @@ def best(segments: Sequence[Segment], scores: Sequence[float], count: int) -> li
     )[:count]
 
 
-def on_white(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """A segment as the segment encoder sees it: the picture, white outside the mask.
+def on_white(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A segment as the segment encoder sees it: the image, white outside the mask.
 
     Args:
-        picture (np.ndarray): uint8 RGB.
+        image (np.ndarray): uint8 RGB.
         mask (np.ndarray): Boolean, of the same aspect; the nearest of its pixels counts.
 
     Shape:
-        - picture, output: ``(H, W, 3)``; mask: ``(h, w)``.
+        - image, output: ``(H, W, 3)``; mask: ``(h, w)``.
 
     Returns:
         np.ndarray: uint8 RGB.
     """
-    mask = _resized(mask, picture.shape[:2], nearest=True)
-    return np.where(mask[..., None], picture, np.uint8(WHITE))
+    mask = _resized(mask, image.shape[:2], nearest=True)
+    return np.where(mask[..., None], image, np.uint8(WHITE))
 
 
 def make_sidecar(
@@ -93,7 +93,7 @@ def make_sidecar(
             their score as ``quality``.
         masks (np.ndarray): Theirs; one that vanishes at the stored size is left out.
         scores (Sequence[float]): Theirs.
-        image_size (Sequence[int]): Height and width of the picture.
+        image_size (Sequence[int]): Height and width of the image.
         size (int): Bound for the longer side of the stored masks.
         source (str): What made the masks.
 

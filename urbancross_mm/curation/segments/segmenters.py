@@ -1,4 +1,4 @@
-"""What finds the masks of a picture: SAM, or cheap methods that need no weights."""
+"""What finds the masks of an image: SAM, or cheap methods that need no weights."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ WEIGHTS = 'https://github.com/facebookresearch/segment-anything#model-checkpoint
 
 
 class BaseSegmenter(ABC):
-    """Finds masks in a picture.
+    """Finds masks in an image.
 
     Attributes:
         source (str): Stands in every segment file: what made the masks.
-        in_threads (bool): Whether several pictures may be segmented at a time.
+        in_threads (bool): Whether several images may be segmented at a time.
     """
 
     source: str
@@ -55,14 +55,14 @@ class BaseSegmenter(ABC):
         """
 
     @abstractmethod
-    def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find masks.
 
         Args:
-            picture (np.ndarray): uint8 RGB.
+            image (np.ndarray): uint8 RGB.
 
         Shape:
-            - picture: ``(H, W, 3)``; masks: ``(K, h, w)``, of the same aspect; scores: ``(K,)``.
+            - image: ``(H, W, 3)``; masks: ``(K, h, w)``, of the same aspect; scores: ``(K,)``.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Boolean masks, and how good each one is.
@@ -71,7 +71,7 @@ class BaseSegmenter(ABC):
 
 @CURATION.register_module()
 class GridSegmenter(BaseSegmenter):
-    """Cells of a grid, whatever the picture shows.
+    """Cells of a grid, whatever the image shows.
 
     Args:
         num_segments (int): Cells. Defaults to 10.
@@ -92,19 +92,19 @@ class GridSegmenter(BaseSegmenter):
         """All options."""
         return dict(type='GridSegmenter', num_segments=self.num_segments, size=self.size)
 
-    def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cut the cells; the score is the part of the picture."""
-        return grid_masks(_shrunk(picture, self.size), self.num_segments)
+    def segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cut the cells; the score is the part of the image."""
+        return grid_masks(_shrunk(image, self.size), self.num_segments)
 
 
 @CURATION.register_module()
 class ColorSegmenter(BaseSegmenter):
-    """Connected regions of one colour; see :func:`color_masks`.
+    """Connected regions of one color; see :func:`color_masks`.
 
     Args:
         num_segments (int): Most regions. Defaults to 50.
         colors (int): Clusters. Defaults to 8.
-        min_area (float): Smallest region as part of the picture. Defaults to 0.01.
+        min_area (float): Smallest region as part of the image. Defaults to 0.01.
         size (int): Bound for the longer side at which regions are found. Defaults to 256.
         seed (int): Of the k-means starts. Defaults to 0.
 
@@ -125,7 +125,7 @@ class ColorSegmenter(BaseSegmenter):
     ) -> None:
         _check_positive(num_segments=num_segments, colors=colors, size=size)
         if not 0 <= min_area < 1:
-            raise ValueError(f'min_area is a part of the picture in [0, 1), got {min_area}')
+            raise ValueError(f'min_area is a part of the image in [0, 1), got {min_area}')
         self.num_segments, self.colors, self.min_area = num_segments, colors, min_area
         self.size, self.seed = size, seed
 
@@ -140,10 +140,10 @@ class ColorSegmenter(BaseSegmenter):
             seed=self.seed,
         )
 
-    def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the regions; the score is area times compactness."""
         return color_masks(
-            _shrunk(picture, self.size), self.num_segments, self.colors, self.min_area, self.seed
+            _shrunk(image, self.size), self.num_segments, self.colors, self.min_area, self.seed
         )
 
 
@@ -236,12 +236,12 @@ class SamSegmenter(BaseSegmenter):
             ) from error
         self._generator = sam.SamAutomaticMaskGenerator(model.to(device).eval(), **self.options)
 
-    def segment(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Find the masks at the size of the picture."""
-        found = self._generator.generate(picture)
+    def segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the masks at the size of the image."""
+        found = self._generator.generate(image)
         masks = np.array([one['segmentation'] for one in found], dtype=bool)
         return (
-            masks.reshape(-1, *picture.shape[:2]),
+            masks.reshape(-1, *image.shape[:2]),
             np.array([one['predicted_iou'] for one in found], dtype=float),
         )
 
@@ -257,13 +257,13 @@ def _version() -> str | None:
         return None
 
 
-def _shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
+def _shrunk(image: np.ndarray, longest: int) -> np.ndarray:
     import cv2
 
-    height, width = stored_size(picture.shape[:2], longest)
-    if (height, width) == picture.shape[:2]:
-        return picture
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    height, width = stored_size(image.shape[:2], longest)
+    if (height, width) == image.shape[:2]:
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _check_positive(**numbers: int) -> None:

@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 from urbancross_mm.curation.captions.captioners import BaseCaptioner
-from urbancross_mm.curation.core.records import DROPPED, KEPT, Outcome, Picture
-from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.curation.core.records import DROPPED, KEPT, ImageRecord, Outcome
+from urbancross_mm.curation.core.stage import ImageStage, Workplace
 from urbancross_mm.registry import CURATION
 
 
 @CURATION.register_module()
-class CaptionStage(PictureStage):
-    """Writes ``captions`` of every picture, as they come out of the captioner.
+class CaptionStage(ImageStage):
+    """Writes ``captions`` of every image, as they come out of the captioner.
 
     Args:
         captioner (dict): Config of the captioner.
-        batch_size (int): Pictures that the captioner describes at once. Defaults to 1.
+        batch_size (int): Images that the captioner describes at once. Defaults to 1.
 
     Raises:
         ValueError: If an option of the captioner is wrong.
@@ -43,14 +43,14 @@ class CaptionStage(PictureStage):
         size = dict(batch_size=self.batch_size) if self.captioner.batch_matters else {}
         return {**self.captioner.settings(), **size}
 
-    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
         """Load the captioner's model."""
         self.captioner.begin(place.device)
 
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
-        """Describe a batch; a picture that gets no text at all is dropped."""
-        images = place.pixels(pictures) if self.captioner.needs_pixels else []
-        outcomes = self.captioner.caption(pictures, images)
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
+        """Describe a batch; an image that gets no text at all is dropped."""
+        pixels = place.pixels(images) if self.captioner.needs_pixels else []
+        outcomes = self.captioner.caption(images, pixels)
         return [_checked(outcome) for outcome in outcomes]
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from urbancross_mm.curation.core.records import (
     DROPPED,
+    ImageRecord,
     Manifest,
     Outcome,
-    Picture,
     hash_of_records,
 )
 from urbancross_mm.curation.core.stage import CollectionStage, Workplace
@@ -33,7 +33,7 @@ from urbancross_mm.utils.files import write_all
 FORMATS = ('json', 'parquet')
 # Who wrote the captions, in the name of the published file: a model, or rules.
 WRITERS = ('instructblip', 'template')
-# As in the published folders; what is not known of any picture is left out.
+# As in the published folders; what is not known of any image is left out.
 OPTIONAL_COLUMNS = ('title_multi_objects', 'lon', 'lat')
 
 
@@ -43,17 +43,17 @@ class ExportStage(CollectionStage):
     ``<name>_vocab.json``, so that ``OUT`` is a ``data_root``.
 
     The metainfo names the stages with their options, models and seeds, and holds the hashes of the
-    splits and of the manifests. A picture without caption is dropped, unless none has one: then the
+    splits and of the manifests. An image without caption is dropped, unless none has one: then the
     annotations are those of a domain without captions. Files of an earlier run with this name that
     are no longer due are removed.
 
     With ``layout``, the published files lie in ``OUT`` too: ``<split>_list.txt`` and
     ``instructblip_generation_<name>_refine.csv``, its name in the release; captions that no model
-    has written lie in ``template_generation_<name>_refine.csv``. Several of one picture are joined
+    has written lie in ``template_generation_<name>_refine.csv``. Several of one image are joined
     by ``'; '``.
 
     Args:
-        name (str): Of the data set and its domain.
+        name (str): Of the dataset and its domain.
         format (str): Of the annotations, 'json' or 'parquet'. Defaults to 'json'.
         layout (bool): Write the published layout. Defaults to True.
         min_count (int): Words that the training captions use less often are ``<unk>`` in the
@@ -97,25 +97,25 @@ class ExportStage(CollectionStage):
             name=self.dataset, format=self.format, layout=self.layout, min_count=self.min_count
         )
 
-    def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Write the files.
 
         Raises:
-            ValueError: If no picture is left, one is in no split, or two have one id.
+            ValueError: If no image is left, one is in no split, or two have one id.
         """
-        self._refuse(pictures)
-        captioned = any(picture.fields.get('captions') for picture in pictures)
-        items = {picture.name: self._item(picture) for picture in pictures}
+        self._refuse(images)
+        captioned = any(image.fields.get('captions') for image in images)
+        items = {image.name: self._item(image) for image in images}
         check_distinct_ids(items.values(), place.out)
-        kept = [picture for picture in pictures if items[picture.name]['captions'] or not captioned]
+        kept = [image for image in images if items[image.name]['captions'] or not captioned]
         members = {
             split: names
             for split in SPLITS
             if (
                 names := [
-                    picture.name
-                    for picture in kept
-                    if split in (picture.fields['split'], picture.fields.get('finetune'))
+                    image.name
+                    for image in kept
+                    if split in (image.fields['split'], image.fields.get('finetune'))
                 ]
             )
         }
@@ -127,41 +127,41 @@ class ExportStage(CollectionStage):
         # A split that is no more must not be trained on.
         for path in set(self._files(place).values()) - set(contents):
             path.unlink(missing_ok=True)
-        self._remarks = [f'{split}: {len(names)} pictures' for split, names in members.items()]
-        kept_names = {picture.name for picture in kept}
+        self._remarks = [f'{split}: {len(names)} images' for split, names in members.items()]
+        kept_names = {image.name for image in kept}
         return [
-            Outcome(dict(img_id=items[picture.name]['img_id'], split=picture.fields['split']))
-            if picture.name in kept_names
+            Outcome(dict(img_id=items[image.name]['img_id'], split=image.fields['split']))
+            if image.name in kept_names
             else Outcome(status=DROPPED, reason='no caption')
-            for picture in pictures
+            for image in images
         ]
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
         """Size of each split."""
         return self._remarks
 
-    def _refuse(self, pictures: Sequence[Picture]) -> None:
-        if not pictures:
+    def _refuse(self, images: Sequence[ImageRecord]) -> None:
+        if not images:
             raise ValueError(
-                'no picture is left to export: in the stages before, all were dropped or failed'
+                'no image is left to export: in the stages before, all were dropped or failed'
             )
-        for picture in pictures:
-            if picture.fields.get('split') not in SPLITS:
+        for image in images:
+            if image.fields.get('split') not in SPLITS:
                 raise ValueError(
-                    f'{picture.name} is in no split: SplitStage comes before ExportStage'
+                    f'{image.name} is in no split: SplitStage comes before ExportStage'
                 )
 
-    def _item(self, picture: Picture) -> Item:
+    def _item(self, image: ImageRecord) -> Item:
         fields = {
-            key: picture.fields.get(key)
+            key: image.fields.get(key)
             for key in ('label', 'lon', 'lat', 'bounds', 'score', 'segments')
         }
         return make_item(
             self.dataset,
             self.dataset,
-            picture.name,
-            picture.fields.get('captions') or [],
-            geo_tags=distinct_tags(picture.fields) or None,
+            image.name,
+            image.fields.get('captions') or [],
+            geo_tags=distinct_tags(image.fields) or None,
             **fields,
         )
 
@@ -216,7 +216,7 @@ class ExportStage(CollectionStage):
         return contents
 
     def _layout(
-        self, pictures: Sequence[Picture], members: Mapping[str, Sequence[str]], place: Workplace
+        self, images: Sequence[ImageRecord], members: Mapping[str, Sequence[str]], place: Workplace
     ) -> dict[Path, str]:
         """The published layout, by file."""
         files = self._files(place)
@@ -224,15 +224,15 @@ class ExportStage(CollectionStage):
             files[f'{split} list']: ''.join(f'{name}\n' for name in names)
             for split, names in members.items()
         }
-        if pictures:
+        if images:
             made_by, _ = read_manifests(place.out / 'manifest', place.stages)
             by_model = made_by.get('caption', {}).get('captioner') == 'TransformersCaptioner'
-            contents[files[WRITERS[0 if by_model else 1]]] = captions_table(pictures)
+            contents[files[WRITERS[0 if by_model else 1]]] = captions_table(images)
         return contents
 
 
 def distinct_tags(fields: Mapping[str, Any]) -> list[str]:
-    """Distinct tags of a picture, those of the focus first.
+    """Distinct tags of an image, those of the focus first.
 
     Args:
         fields (Mapping): With ``focus`` and ``around``, if there are any.
@@ -243,25 +243,25 @@ def distinct_tags(fields: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*(fields.get('focus') or ()), *(fields.get('around') or ())]))
 
 
-def captions_table(pictures: Sequence[Picture]) -> str:
+def captions_table(images: Sequence[ImageRecord]) -> str:
     """The captions as a CSV in the published columns.
 
     Args:
-        pictures (Sequence[Picture]): With captions; ``title_multi_objects`` (the tags), ``lon`` and
-            ``lat`` are written if any picture knows them.
+        images (Sequence[ImageRecord]): With captions; ``title_multi_objects`` (the tags), ``lon``
+            and ``lat`` are written if any image knows them.
 
     Returns:
-        str: A header, and a row a picture.
+        str: A header, and a row an image.
     """
     rows = [
         dict(
-            image_name=picture.name,
-            description='; '.join(picture.fields['captions']),
-            title_multi_objects=_title(picture.fields),
-            lon=picture.fields.get('lon'),
-            lat=picture.fields.get('lat'),
+            image_name=image.name,
+            description='; '.join(image.fields['captions']),
+            title_multi_objects=_title(image.fields),
+            lon=image.fields.get('lon'),
+            lat=image.fields.get('lat'),
         )
-        for picture in pictures
+        for image in images
     ]
     known = [
         column for column in OPTIONAL_COLUMNS if any(row[column] not in (None, '') for row in rows)
@@ -278,7 +278,7 @@ def captions_table(pictures: Sequence[Picture]) -> str:
 def read_manifests(
     folder: Path, names: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Find out what made the pictures.
+    """Find out what made the images.
 
     Args:
         folder (Path): ``OUT/manifest``.

@@ -1,4 +1,4 @@
-"""The stage that drops pictures with low scores."""
+"""The stage that drops images with low scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from urbancross_mm.curation.core.records import DROPPED, Outcome, Picture
+from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome
 from urbancross_mm.curation.core.stage import CollectionStage, Workplace
 from urbancross_mm.curation.stages.filters import at_least, top_share
 from urbancross_mm.registry import CURATION
@@ -14,7 +14,7 @@ from urbancross_mm.registry import CURATION
 
 @CURATION.register_module()
 class FilterStage(CollectionStage):
-    """Keeps the pictures that score best, or all that reach a threshold.
+    """Keeps the images that score best, or all that reach a threshold.
 
     Args:
         keep (float, optional): The part that stays, in (0, 1]. Defaults to None: 0.3, unless
@@ -46,18 +46,18 @@ class FilterStage(CollectionStage):
         bound = dict(threshold=self.threshold) if self.keep is None else dict(keep=self.keep)
         return dict(by=self.by, **bound)
 
-    def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Drop what scores too low.
 
         Raises:
             ValueError: If no stage before has written the field.
         """
-        scores = [self._score(picture) for picture in pictures]
+        scores = [self._score(image) for image in images]
         if self.keep is None:
             bound = self.threshold
             kept, rule = at_least(scores, bound), 'threshold'
         else:
-            kept, bound = top_share(scores, [picture.name for picture in pictures], self.keep)
+            kept, bound = top_share(scores, [image.name for image in images], self.keep)
             rule = f'lowest of the best {100 * self.keep:g} %'
         self._remarks = (
             [] if math.isnan(bound) else [f'{self.by} of at least {bound:.6g}, the {rule}']
@@ -67,17 +67,17 @@ class FilterStage(CollectionStage):
             for good, score in zip(kept, scores)
         ]
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
         """The bound."""
         return self._remarks
 
-    def _score(self, picture: Picture) -> float:
-        if self.by not in picture.fields:
+    def _score(self, image: ImageRecord) -> float:
+        if self.by not in image.fields:
             raise ValueError(
-                f'{picture.name} has no field {self.by!r}: a stage before FilterStage '
+                f'{image.name} has no field {self.by!r}: a stage before FilterStage '
                 'must write it, such as ScoreStage'
             )
-        score = picture.fields[self.by]
+        score = image.fields[self.by]
         return math.nan if score is None else float(score)
 
     def _reason(self, score: float, bound: float, rule: str) -> str:

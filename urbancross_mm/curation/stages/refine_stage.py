@@ -8,16 +8,16 @@ from typing import Any
 
 from urbancross_mm.curation.captions.refine import REFUSALS, refine_captions
 from urbancross_mm.curation.captions.token_counters import BaseTokenCounter
-from urbancross_mm.curation.core.records import DROPPED, Outcome, Picture, digest
-from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome, digest
+from urbancross_mm.curation.core.stage import ImageStage, Workplace
 from urbancross_mm.registry import CURATION
 
 
 @CURATION.register_module()
-class RefineStage(PictureStage):
+class RefineStage(ImageStage):
     """Cleans ``captions``: white space, refusals, repeated sentences, length.
 
-    A caption with a refusal in it goes as a whole. A picture without any caption left is dropped,
+    A caption with a refusal in it goes as a whole. An image without any caption left is dropped,
     with the reason of its last one.
 
     Args:
@@ -27,7 +27,7 @@ class RefineStage(PictureStage):
             Defaults to the common ones in English.
         tokenizer (Mapping, optional): Config of the token counter. Defaults to None,
             ``dict(type='CLIPTokenCounter')``.
-        batch_size (int): Pictures a batch. Defaults to 64.
+        batch_size (int): Images a batch. Defaults to 64.
 
     Raises:
         ValueError: If nothing can fit, or an expression is none.
@@ -74,17 +74,17 @@ class RefineStage(PictureStage):
             max_tokens=self.max_tokens, refusals=digest(self.refusals), **self.counter.settings()
         )
 
-    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
         """Load the vocabulary."""
         self.counter.begin()
 
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Clean the captions of a batch."""
-        return [self._refine(picture) for picture in pictures]
+        return [self._refine(image) for image in images]
 
-    def _refine(self, picture: Picture) -> Outcome:
+    def _refine(self, image: ImageRecord) -> Outcome:
         captions, reason = refine_captions(
-            picture.fields.get('captions') or (), self.counter, self.max_tokens, self.refusals
+            image.fields.get('captions') or (), self.counter, self.max_tokens, self.refusals
         )
         return (
             Outcome(dict(captions=captions)) if captions else Outcome(status=DROPPED, reason=reason)

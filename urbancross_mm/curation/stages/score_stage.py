@@ -1,4 +1,4 @@
-"""The stage that scores how well captions describe their picture."""
+"""The stage that scores how well captions describe their image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.curation.captions.scorers import BaseScorer
-from urbancross_mm.curation.core.records import DROPPED, FAILED, Outcome, Picture
-from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.curation.core.records import DROPPED, FAILED, ImageRecord, Outcome
+from urbancross_mm.curation.core.stage import ImageStage, Workplace
 from urbancross_mm.registry import CURATION
 
 # Vectors of texts that are remembered: 100 MB at a width of 512.
@@ -18,14 +18,14 @@ CACHE_SIZE = 50_000
 
 
 @CURATION.register_module()
-class ScoreStage(PictureStage):
-    """Writes ``score``, the cosine of picture and caption; of several captions, the mean.
+class ScoreStage(ImageStage):
+    """Writes ``score``, the cosine of image and caption; of several captions, the mean.
 
     With several captions ``caption_scores`` has that of each.
 
     Args:
         scorer (Mapping): Config of the scorer.
-        batch_size (int): Pictures a batch. Defaults to 32.
+        batch_size (int): Images a batch. Defaults to 32.
 
     Raises:
         ValueError: If an option of the scorer is wrong.
@@ -49,27 +49,27 @@ class ScoreStage(PictureStage):
         """Those of the scorer."""
         return self.scorer.settings()
 
-    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
         """Load the scorer's model."""
         self._vectors.clear()
         self.scorer.begin(place.device)
 
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
-        """Score a batch; a picture without captions is dropped."""
-        captions = [list(picture.fields.get('captions') or ()) for picture in pictures]
-        outcomes = [Outcome(status=DROPPED, reason='no caption to score') for _ in pictures]
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
+        """Score a batch; an image without captions is dropped."""
+        captions = [list(image.fields.get('captions') or ()) for image in images]
+        outcomes = [Outcome(status=DROPPED, reason='no caption to score') for _ in images]
         told = [i for i, texts in enumerate(captions) if texts]
         if not told:
             return outcomes
-        images = place.pixels([pictures[i] for i in told])
+        pixels = place.pixels([images[i] for i in told])
         vectors = self._encode([text for texts in captions for text in texts])
-        for i, row in zip(told, self.scorer.encode_images(images), strict=True):
+        for i, row in zip(told, self.scorer.encode_images(pixels), strict=True):
             outcomes[i] = _outcome([_cosine(row, vectors[text]) for text in captions[i]])
         return outcomes
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
         """How many captions the scorer does not read to their end."""
-        texts = {text for picture in pictures for text in picture.fields.get('captions') or ()}
+        texts = {text for image in images for text in image.fields.get('captions') or ()}
         cut = self.scorer.count_cut(texts)
         return (
             [
@@ -81,7 +81,7 @@ class ScoreStage(PictureStage):
         )
 
     def _encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Vectors by text; each text is encoded once, however many pictures share it."""
+        """Vectors by text; each text is encoded once, however many images share it."""
         found = {text: self._vectors[text] for text in texts if text in self._vectors}
         new = [text for text in dict.fromkeys(texts) if text not in found]
         if new:

@@ -1,4 +1,4 @@
-"""The stage that finds the segments of a picture and keeps those that fit its caption."""
+"""The stage that finds the segments of an image and keeps those that fit its caption."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.curation.captions.scorers import BaseScorer
-from urbancross_mm.curation.core.records import Outcome, Picture, digest
-from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.curation.core.records import ImageRecord, Outcome, digest
+from urbancross_mm.curation.core.stage import ImageStage, Workplace
 from urbancross_mm.curation.geo.tile_files import content_hash
 from urbancross_mm.curation.segments.segment_choice import (
     best,
@@ -32,26 +32,26 @@ from urbancross_mm.structures.segment_sidecar import (
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.progress import map_threads
 
-# Full-size pictures on white that are in memory at once.
+# Full-size images on white that are in memory at once.
 CHUNK = 16
 
 
 @CURATION.register_module()
-class SegmentStage(PictureStage):
-    """Segments pictures: ``OUT/segments/<stem>.json``, best segment first.
+class SegmentStage(ImageStage):
+    """Segments images: ``OUT/segments/<stem>.json``, best segment first.
 
     Masks above the area threshold, of these the largest, of these the best: by the cosine of the
-    segment (the picture, white outside the mask) and the captions, on average over the captions;
-    or without a scorer by the segmenter's own opinion. A picture without masks is kept: in training
-    the whole picture is its segment.
+    segment (the image, white outside the mask) and the captions, on average over the captions;
+    or without a scorer by the segmenter's own opinion. An image without masks is kept: in training
+    the whole image is its segment.
 
-    All masks of a picture stay in ``OUT/cache/candidates``. Other captions, another scorer,
+    All masks of an image stay in ``OUT/cache/candidates``. Other captions, another scorer,
     threshold or number choose among them without segmenting again; another segmenter does not.
 
     Args:
         segmenter (dict): What finds masks, such as ``dict(type='ColorSegmenter')``.
-        scorer (dict, optional): What compares pictures with texts. Defaults to None.
-        area (float): Masks must be larger: pixels of the picture, or below 1 a part of it.
+        scorer (dict, optional): What compares images with texts. Defaults to None.
+        area (float): Masks must be larger: pixels of the image, or below 1 a part of it.
             Defaults to 1000.
         max_candidates (int): Masks to score, the largest. Defaults to 50.
         topk (int): Segments to keep. Defaults to 10.
@@ -107,38 +107,38 @@ class SegmentStage(PictureStage):
             size=self.size,
         )
 
-    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
         """Load the models."""
         self.segmenter.begin(place.device)
         if self.scorer is not None:
             self.scorer.begin(place.device)
 
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
-        """Segment each picture, in threads if the segmenter can; as many are in memory."""
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
+        """Segment each image, in threads if the segmenter can; as many are in memory."""
         threads = place.workers if self.segmenter.in_threads else 1
         outcomes = []
-        for start in range(0, len(pictures), threads):
-            part = pictures[start : start + threads]
-            images = place.pixels(part)
+        for start in range(0, len(images), threads):
+            part = images[start : start + threads]
+            pixels = place.pixels(part)
             found = map_threads(
-                lambda one: self._candidates(*one, place), list(zip(part, images)), threads
+                lambda one: self._candidates(*one, place), list(zip(part, pixels)), threads
             )
-            outcomes += [self._choose(*one, place) for one in zip(part, images, found)]
+            outcomes += [self._choose(*one, place) for one in zip(part, pixels, found)]
         return outcomes
 
-    def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+    def is_whole(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
         """Whether the segment file is there, and as it was written."""
-        path = place.out / 'segments' / _sidecar_name(picture)
+        path = place.out / 'segments' / _sidecar_name(image)
         return path.is_file() and content_hash(path.read_bytes()) == outcome.fields.get(
             'segments_hash'
         )
 
-    def fits(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+    def fits(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
         """Whether no other options have written over the segment file."""
-        return self.is_whole(picture, outcome, place)
+        return self.is_whole(image, outcome, place)
 
     def _choose(
-        self, picture: Picture, pixels: np.ndarray, known: Sidecar, place: Workplace
+        self, image: ImageRecord, pixels: np.ndarray, known: Sidecar, place: Workplace
     ) -> Outcome:
         """Write the best of the candidates."""
         image_size = pixels.shape[:2]
@@ -148,7 +148,7 @@ class SegmentStage(PictureStage):
         masks = decode_masks(dict(known, segments=segments))
         scores = [segment['score'] for segment in segments]
         if self.scorer is not None and segments:
-            scores = self._scores(picture, pixels, masks)
+            scores = self._scores(image, pixels, masks)
         chosen = best(segments, scores, self.topk)
         sidecar = make_sidecar(
             [segments[one] for one in chosen],
@@ -158,7 +158,7 @@ class SegmentStage(PictureStage):
             self.size,
             self.segmenter.source,
         )
-        name = _sidecar_name(picture)
+        name = _sidecar_name(image)
         path = place.out / 'segments' / name
         write_sidecar(path, sidecar)
         kept = [segment['score'] for segment in sidecar['segments']]
@@ -175,22 +175,22 @@ class SegmentStage(PictureStage):
     def _why_none(self, known: Sidecar) -> str:
         if not known['segments']:
             return 'no mask found'
-        return f'no mask larger than {self.area:g} {"of the picture" if self.area < 1 else "px"}'
+        return f'no mask larger than {self.area:g} {"of the image" if self.area < 1 else "px"}'
 
-    def _candidates(self, picture: Picture, pixels: np.ndarray, place: Workplace) -> Sidecar:
-        """All masks of a picture: as an earlier run found them, else by the segmenter."""
-        path = place.out / 'cache' / 'candidates' / _sidecar_name(picture)
-        key = digest(self.segmenter.settings(), picture.fields.get('sha'))
-        found = _cached(path, key, pixels.shape[:2]) if picture.fields.get('sha') else None
+    def _candidates(self, image: ImageRecord, pixels: np.ndarray, place: Workplace) -> Sidecar:
+        """All masks of an image: as an earlier run found them, else by the segmenter."""
+        path = place.out / 'cache' / 'candidates' / _sidecar_name(image)
+        key = digest(self.segmenter.settings(), image.fields.get('sha'))
+        found = _cached(path, key, pixels.shape[:2]) if image.fields.get('sha') else None
         if found is None:
             masks, scores = self.segmenter.segment(pixels)
             found = encode_masks(masks, scores, pixels.shape[:2], self.segmenter.source)
             atomic_write(path, json.dumps(dict(found, key=key), separators=(',', ':')) + '\n')
         return found
 
-    def _scores(self, picture: Picture, pixels: np.ndarray, masks: np.ndarray) -> list[float]:
+    def _scores(self, image: ImageRecord, pixels: np.ndarray, masks: np.ndarray) -> list[float]:
         """Cosine of each segment and the captions, on average over the captions."""
-        captions = picture.fields.get('captions')
+        captions = image.fields.get('captions')
         if not captions:
             raise ValueError(
                 'no caption to score the segments against: SegmentStage with a scorer '
@@ -206,7 +206,7 @@ class SegmentStage(PictureStage):
 
 
 def _cached(path: Path, key: str, image_size: Sequence[int]) -> Sidecar | None:
-    """Candidates of an earlier run, if the file is sound and of this segmenter and picture."""
+    """Candidates of an earlier run, if the file is sound and of this segmenter and image."""
     try:
         found = read_sidecar(path)
     except (FileNotFoundError, ValueError):
@@ -217,5 +217,5 @@ def _cached(path: Path, key: str, image_size: Sequence[int]) -> Sidecar | None:
     return found if found.pop('key', None) == key and sound else None
 
 
-def _sidecar_name(picture: Picture) -> str:
-    return PurePosixPath(picture.name).with_suffix('.json').as_posix()
+def _sidecar_name(image: ImageRecord) -> str:
+    return PurePosixPath(image.name).with_suffix('.json').as_posix()

@@ -1,4 +1,4 @@
-"""The stage that divides the pictures into training, validation and test."""
+"""The stage that divides the images into training, validation and test."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from urbancross_mm.curation.core.records import DROPPED, Manifest, Outcome, Picture
+from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Manifest, Outcome
 from urbancross_mm.curation.core.stage import CollectionStage, Workplace
 from urbancross_mm.curation.geo.splits import (
     Groups,
     Tile,
     block_of,
     deal,
-    group_pictures,
+    group_images,
     tile_of,
     too_near,
 )
@@ -22,35 +22,35 @@ from urbancross_mm.registry import CURATION
 
 # Tile widths of a block, the first that gives so many blocks.
 BLOCK_WIDTHS, FEW_BLOCKS = (4, 2, 1), 10
-HINT = ' (tiles of one source file stay together unless block_metres=0)'
+HINT = ' (tiles of one source file stay together unless block_meters=0)'
 
 
 @CURATION.register_module()
 class SplitStage(CollectionStage):
-    """Divides pictures at random into train, val and test, and draws finetune and finetune_val from
+    """Divides images at random into train, val and test, and draws finetune and finetune_val from
     what is not test. Equal files stay together.
 
-    Pictures that know their place are divided by blocks, squares on the ground: tiles of one block
+    Images that know their place are divided by blocks, squares on the ground: tiles of one block
     stay together, and at the border of two splits a tile that overlaps one of another split, or is
     nearer to it than the margin, is dropped (of train before val, of test never; of finetune it
-    only loses the part). A picture without a place stays with those of its source file.
+    only loses the part). An image without a place stays with those of its source file.
 
     Large margins and small blocks cost much: with blocks of 4 tiles, a margin of one tile drops all
     training tiles in a ring around each block of another split.
 
     Args:
         seed (int): Of the draw. Defaults to 0.
-        test (float): Part of all pictures. Defaults to 0.2.
-        val (float): Part of all pictures. Defaults to 0.1.
-        finetune (float): Part of all pictures, for adaptation. Defaults to 0.2.
-        finetune_val (float): Part of all pictures. Defaults to 0.1.
+        test (float): Part of all images. Defaults to 0.2.
+        val (float): Part of all images. Defaults to 0.1.
+        finetune (float): Part of all images, for adaptation. Defaults to 0.2.
+        finetune_val (float): Part of all images. Defaults to 0.1.
         stratify (str, optional): Field, such as 'label', of which every value shall have its share
             in every split. Defaults to None.
-        block_metres (float, optional): Side of the blocks; 0 divides single pictures, and tiles
-            that overlap may then be in two splits. Defaults to None: 4 tile widths if the pictures
+        block_meters (float, optional): Side of the blocks; 0 divides single images, and tiles
+            that overlap may then be in two splits. Defaults to None: 4 tile widths if the images
             have bounds, 2 or 1 where that gives fewer than ten blocks; without bounds only tiles
             of one source file stay together.
-        margin_metres (float): See above. Defaults to 0: only overlaps count.
+        margin_meters (float): See above. Defaults to 0: only overlaps count.
 
     Raises:
         ValueError: If a share or length is out of range.
@@ -66,8 +66,8 @@ class SplitStage(CollectionStage):
         finetune: float = FINETUNE_FRACTIONS['finetune'],
         finetune_val: float = FINETUNE_FRACTIONS['finetune_val'],
         stratify: str | None = None,
-        block_metres: float | None = None,
-        margin_metres: float = 0,
+        block_meters: float | None = None,
+        margin_meters: float = 0,
     ) -> None:
         if (
             min(test, val, finetune, finetune_val) < 0
@@ -79,21 +79,21 @@ class SplitStage(CollectionStage):
                 'finetune and finetune_val are part of what is not test; got '
                 f'test={test}, val={val}, finetune={finetune}, finetune_val={finetune_val}'
             )
-        if (block_metres or 0) < 0 or margin_metres < 0 or (block_metres == 0 and margin_metres):
+        if (block_meters or 0) < 0 or margin_meters < 0 or (block_meters == 0 and margin_meters):
             raise ValueError(
-                'block_metres and margin_metres must not be negative, and a margin '
-                f'needs blocks; got {block_metres} and {margin_metres}'
+                'block_meters and margin_meters must not be negative, and a margin '
+                f'needs blocks; got {block_meters} and {margin_meters}'
             )
         self.seed, self.stratify = seed, stratify
         self.shares = dict(test=test, val=val, train=1 - test - val)
         self.nested = dict(finetune=finetune, finetune_val=finetune_val)
-        self.block_metres, self.margin_metres = block_metres, margin_metres
+        self.block_meters, self.margin_meters = block_meters, margin_meters
         self.reads = (
             'sha',
             'bounds',
             'lon',
             'lat',
-            'metres',
+            'meters',
             'source',
             *([stratify] if stratify else []),
         )
@@ -107,34 +107,32 @@ class SplitStage(CollectionStage):
             val=self.shares['val'],
             **self.nested,
             stratify=self.stratify,
-            block_metres=self.block_metres,
-            margin_metres=self.margin_metres,
+            block_meters=self.block_meters,
+            margin_meters=self.margin_meters,
         )
 
-    def decide(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Divide.
 
         Raises:
             ValueError: If a split would be empty.
         """
         self._remarks = []
-        if not pictures:
+        if not images:
             raise ValueError(
-                'no picture is left to divide: in the stages before, all were dropped or failed'
+                'no image is left to divide: in the stages before, all were dropped or failed'
             )
         tiles = {
-            picture.name: tile
-            for picture in pictures
-            if (tile := tile_of(picture.fields)) is not None
+            image.name: tile for image in images if (tile := tile_of(image.fields)) is not None
         }
-        groups, block = self._groups(pictures, tiles)
+        groups, block = self._groups(images, tiles)
         strata = (
-            {picture.name: str(picture.fields.get(self.stratify)) for picture in pictures}
+            {image.name: str(image.fields.get(self.stratify)) for image in images}
             if self.stratify
             else None
         )
         split_of = self._deal(groups, self.shares, self.seed, strata, block)
-        given_up = too_near(split_of, tiles, self.margin_metres) if block else {}
+        given_up = too_near(split_of, tiles, self.margin_meters) if block else {}
         kept = {name: split for name, split in split_of.items() if name not in given_up}
         self._refuse_empty(split_of.values(), kept)
         left = [
@@ -146,48 +144,48 @@ class SplitStage(CollectionStage):
         self._tell_moves(kept, place)
         return [
             Outcome(status=DROPPED, reason=self._why(split_of[name], *given_up[name]))
-            if (name := picture.name) in given_up
+            if (name := image.name) in given_up
             else Outcome(dict(split=split_of[name], finetune=part_of.get(name)))
-            for picture in pictures
+            for image in images
         ]
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
         """The blocks, and where they came from."""
         return self._remarks
 
     def _groups(
-        self, pictures: Sequence[Picture], tiles: Mapping[str, Tile]
+        self, images: Sequence[ImageRecord], tiles: Mapping[str, Tile]
     ) -> tuple[list[list[str]], float]:
-        """Pictures that stay together, and the side of the blocks in metres; 0: none."""
-        names = [picture.name for picture in pictures]
-        shas = {picture.name: picture.fields.get('sha') for picture in pictures}
+        """Images that stay together, and the side of the blocks in meters; 0: none."""
+        names = [image.name for image in images]
+        shas = {image.name: image.fields.get('sha') for image in images}
         tries = self._blocks_to_try(tiles)
         while True:
             block, remarks = tries.pop(0)
-            # Tiles of one raster are neighbours, even if nobody knows where it lies.
-            places = {} if self.block_metres == 0 else _blocks(pictures, tiles, block)
-            groups = group_pictures(names, shas, places)
+            # Tiles of one raster are neighbors, even if nobody knows where it lies.
+            places = {} if self.block_meters == 0 else _blocks(images, tiles, block)
+            groups = group_images(names, shas, places)
             placed = sum(any(name in tiles for name in group) for group in groups)
             if placed >= FEW_BLOCKS or not tries:
                 self._remarks += [remark.format(placed) for remark in remarks]
                 return groups, block
 
     def _blocks_to_try(self, tiles: Mapping[str, Tile]) -> list[tuple[float, list[str]]]:
-        """Sides in metres, and what to say of each."""
+        """Sides in meters, and what to say of each."""
         sides = [tile.side for tile in tiles.values() if tile.side]
-        if (self.margin_metres or self.block_metres) and not (
-            tiles and (sides or self.block_metres)
+        if (self.margin_meters or self.block_meters) and not (
+            tiles and (sides or self.block_meters)
         ):
             raise ValueError(
-                'block_metres and margin_metres need pictures with bounds, or with '
-                'lon and lat and block_metres; none of the pictures knows its place'
+                'block_meters and margin_meters need images with bounds, or with '
+                'lon and lat and block_meters; none of the images knows its place'
             )
-        if self.block_metres is not None or not sides:
-            block = self.block_metres or 0
+        if self.block_meters is not None or not sides:
+            block = self.block_meters or 0
             return [(block, [f'{{}} blocks of {block:.6g} m'] if block else [])]
         small = [
             f'the area is too small for blocks of {BLOCK_WIDTHS[0]} tile widths, so more '
-            'tiles have neighbours in other splits'
+            'tiles have neighbors in other splits'
         ]
         tries = [(round(widths * median(sides), 1), widths) for widths in BLOCK_WIDTHS]
         return [
@@ -202,7 +200,7 @@ class SplitStage(CollectionStage):
         ]
 
     def _tell_moves(self, kept: Mapping[str, str], place: Workplace) -> None:
-        """One picture more or less deals all blocks anew."""
+        """One image more or less deals all blocks anew."""
         try:
             exported = Manifest(place.out / 'manifest' / 'export.jsonl').read()
         except ValueError:
@@ -213,7 +211,7 @@ class SplitStage(CollectionStage):
         )
         if moved:
             self._remarks.append(
-                f'{moved} test pictures were in train or val in the last export: a model trained '
+                f'{moved} test images were in train or val in the last export: a model trained '
                 'on that has seen them'
             )
 
@@ -225,7 +223,7 @@ class SplitStage(CollectionStage):
         tiles: Mapping[str, Tile],
         block: float,
     ) -> dict[str, str]:
-        """Which pictures an adaptation trains on, and which it is watched with."""
+        """Which images an adaptation trains on, and which it is watched with."""
         size = sum(map(len, groups))
         shares = {part: share * total / size for part, share in self.nested.items() if share}
         if not shares:
@@ -236,7 +234,7 @@ class SplitStage(CollectionStage):
         # A margin may have left less than the shares ask for.
         shares = {part: share / sum(shares.values()) for part, share in shares.items()}
         drawn = self._deal(groups, shares, self.seed + 1, strata, block)
-        given_up = too_near(drawn, tiles, self.margin_metres, wanted) if block else {}
+        given_up = too_near(drawn, tiles, self.margin_meters, wanted) if block else {}
         parts = {
             name: part for name, part in drawn.items() if part in wanted and name not in given_up
         }
@@ -255,36 +253,36 @@ class SplitStage(CollectionStage):
         try:
             return deal(groups, wanted, seed, strata)
         except ValueError as error:
-            what = f'blocks of {block:g} m (block_metres)' if block else 'distinct pictures'
+            what = f'blocks of {block:g} m (block_meters)' if block else 'distinct images'
             raise ValueError(
-                f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more pictures'
+                f'{len(groups)} {what} cannot fill {", ".join(wanted)}: take more images'
                 f'{", smaller blocks" if block else ""} or a share of 0'
-                f'{HINT if not block and self.block_metres is None else ""}'
+                f'{HINT if not block and self.block_meters is None else ""}'
             ) from error
 
     def _refuse_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
         empty = sorted(set(wanted) - set(left.values()))
         if empty:
             raise ValueError(
-                f'no picture is left for {" and ".join(empty)}: all overlap tiles of another split '
-                f'or are within {self.margin_metres:g} m of one; take larger blocks or a smaller '
+                f'no image is left for {" and ".join(empty)}: all overlap tiles of another split '
+                f'or are within {self.margin_meters:g} m of one; take larger blocks or a smaller '
                 'margin'
             )
 
     def _why(self, split: str, other: str, gap: float) -> str:
-        how = 'overlaps' if gap < 0 else f'is within {self.margin_metres:g} m of'
+        how = 'overlaps' if gap < 0 else f'is within {self.margin_meters:g} m of'
         return f'{split} tile {how} one of {other}'
 
 
 def _blocks(
-    pictures: Sequence[Picture], tiles: Mapping[str, Tile], side: float
+    images: Sequence[ImageRecord], tiles: Mapping[str, Tile], side: float
 ) -> dict[str, Hashable]:
-    """What each picture shares with its neighbours; without a side, its source alone."""
+    """What each image shares with its neighbors; without a side, its source alone."""
     places: dict[str, Hashable] = {}
-    for picture in pictures:
-        source = picture.fields.get('source')
-        if side and picture.name in tiles:
-            places[picture.name] = block_of(tiles[picture.name], side)
+    for image in images:
+        source = image.fields.get('source')
+        if side and image.name in tiles:
+            places[image.name] = block_of(tiles[image.name], side)
         elif source is not None:
-            places[picture.name] = source
+            places[image.name] = source
     return places

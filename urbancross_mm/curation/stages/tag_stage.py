@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.curation.core.records import Outcome, Picture
-from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.curation.core.records import ImageRecord, Outcome
+from urbancross_mm.curation.core.stage import ImageStage, Workplace
 from urbancross_mm.curation.geo.geotags import KEYS, focus_and_around, phrases
 from urbancross_mm.curation.geo.map_features import MapThings
 from urbancross_mm.curation.geo.map_files import check_map_file, read_map_file
@@ -19,7 +19,7 @@ from urbancross_mm.utils.weights import file_digest
 
 
 @CURATION.register_module()
-class TagStage(PictureStage):
+class TagStage(ImageStage):
     """Joins the things on a map to the tiles that they touch.
 
     A tile without a position, or where the map is empty, is kept with a remark: a captioner may
@@ -31,7 +31,7 @@ class TagStage(PictureStage):
             their own.
         keys (Sequence[str]): OpenStreetMap keys that are said. Defaults to those of what can be
             seen from above.
-        max_focus (int): Most phrases of what is at the centre. Defaults to 3.
+        max_focus (int): Most phrases of what is at the center. Defaults to 3.
         max_around (int): Most other phrases. Defaults to 8.
 
     Raises:
@@ -76,27 +76,27 @@ class TagStage(PictureStage):
             max_around=self.max_around,
         )
 
-    def begin(self, place: Workplace, pictures: Sequence[Picture]) -> None:
+    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
         """Read of the maps what lies around the tiles, and index it by place."""
-        boxes = [box for picture in pictures if (box := picture.fields.get('bounds'))]
+        boxes = [box for image in images if (box := image.fields.get('bounds'))]
         self.things = MapThings(box=_hull(boxes)) if boxes else MapThings()
         for file in self.files if boxes else ():
             read_map_file(place.source / file, self.things, lambda tags: phrases(tags, self.keys))
         self._index = MapIndex(self.things.geometries, self.things.phrases)
 
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
         """Look up each tile."""
-        return [self._tag(picture) for picture in pictures]
+        return [self._tag(image) for image in images]
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
         """What of the maps was of no use."""
         if self._index is None:
             return []
-        if not any(picture.fields.get('bounds') for picture in pictures):
+        if not any(image.fields.get('bounds') for image in images):
             return ['no tile has a position, so the map was not read']
         things = self.things
         touched = self._index.touched(
-            picture.fields['bounds'] for picture in pictures if picture.fields.get('bounds')
+            image.fields['bounds'] for image in images if image.fields.get('bounds')
         )
         lines = [
             f'{len(things.geometries)} things of the map around the tiles, '
@@ -122,8 +122,8 @@ class TagStage(PictureStage):
             )
         return lines
 
-    def _tag(self, picture: Picture) -> Outcome:
-        bounds = picture.fields.get('bounds')
+    def _tag(self, image: ImageRecord) -> Outcome:
+        bounds = image.fields.get('bounds')
         if not bounds:
             return Outcome(dict(focus=[], around=[]), reason='no position, so no tags')
         assert self._index is not None

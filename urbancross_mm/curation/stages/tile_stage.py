@@ -1,4 +1,4 @@
-"""The first stage: pictures out of a folder of tiles and rasters."""
+"""The first stage: images out of a folder of tiles and rasters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.curation.core.records import DROPPED, Outcome, Picture
-from urbancross_mm.curation.core.stage import PictureStage, Workplace
+from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome
+from urbancross_mm.curation.core.stage import ImageStage, Workplace
 from urbancross_mm.curation.geo.georeference import WGS84, check_crs, place_on_globe, rasterio
 from urbancross_mm.curation.geo.positions import (
     bounds_of_world_file,
@@ -26,11 +26,11 @@ from urbancross_mm.curation.geo.tiff_header import is_geotiff
 from urbancross_mm.curation.geo.tile_files import content_hash, decode, is_blank, link_file
 from urbancross_mm.curation.geo.tile_sources import (
     passed_over,
-    picture_files,
-    refuse_own_pictures,
+    refuse_own_images,
     settle_names,
     source_of,
     stem_of,
+    tile_names,
 )
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.files import atomic_write
@@ -42,24 +42,24 @@ RGB = (1, 2, 3)
 
 
 @CURATION.register_module()
-class TileStage(PictureStage):
-    """Takes plain pictures as they are and cuts GeoTIFFs; all of them stand in ``OUT/images``.
+class TileStage(ImageStage):
+    """Takes plain images as they are and cuts GeoTIFFs; all of them stand in ``OUT/images``.
 
-    A plain picture knows its place if a world file lies beside it. Plain pictures are linked, not
+    A plain image knows its place if a world file lies beside it. Plain images are linked, not
     copied, where the disk allows it.
 
     Args:
         size (int): Side of a tile that is cut, in pixels. Defaults to 512.
         stride (int, optional): Step between tiles. Defaults to None (``size``).
         min_valid (float): A tile of which less has data is dropped. Defaults to 0.5.
-        min_side (int): A picture with a shorter side is dropped. Defaults to 16.
-        bands (Sequence[int]): Red, green and blue of a raster, from 1; one band is grey. Defaults
+        min_side (int): An image with a shorter side is dropped. Defaults to 16.
+        bands (Sequence[int]): Red, green and blue of a raster, from 1; one band is gray. Defaults
             to (1, 2, 3): the bands that the raster names red, green and blue, else its first three
             without alpha, else its first. A palette becomes the colors that it stands for.
         value_range (Sequence[float], optional): Values of a raster that become black and white.
             Defaults to None: 0 and 255 of 8 bits, else the 2 % and 98 % quantiles.
         crs (str): Of world files. Defaults to 'EPSG:4326', degrees.
-        label (str, optional): Scene class of a plain picture: 'folder' takes its folder below
+        label (str, optional): Scene class of a plain image: 'folder' takes its folder below
             ``--in``, 'name' what stands before the last ``_``. Defaults to 'folder'.
 
     Raises:
@@ -88,7 +88,7 @@ class TileStage(PictureStage):
                 f'{size}, {stride} and {min_valid}'
             )
         if len(bands) not in (1, 3) or min(bands) < 1:
-            raise ValueError(f'bands are three numbers from 1, or one for grey, got {bands}')
+            raise ValueError(f'bands are three numbers from 1, or one for gray, got {bands}')
         if value_range is not None and not value_range[0] < value_range[1]:
             raise ValueError(f'value_range is the value of black, then of white, got {value_range}')
         if label not in (None, 'folder', 'name'):
@@ -103,11 +103,11 @@ class TileStage(PictureStage):
         self._range = cache(lambda raster: raster.value_range(self._bands(raster)))
 
     def check(self, place: Workplace) -> None:
-        """Look for pictures, for rasterio where it will be needed, and at the CRS."""
-        files = picture_files(place.source)
+        """Look for images, for rasterio where it will be needed, and at the CRS."""
+        files = tile_names(place.source)
         if not files:
-            raise FileNotFoundError(f'no picture ({", ".join(IMAGE_SUFFIXES)}) in {place.source}')
-        refuse_own_pictures(place.source, place.out)
+            raise FileNotFoundError(f'no image ({", ".join(IMAGE_SUFFIXES)}) in {place.source}')
+        refuse_own_images(place.source, place.out)
         check_crs(self.crs)
         rasters = [name for name in files if is_geotiff(place.source / name)]
         if not rasters:
@@ -133,17 +133,17 @@ class TileStage(PictureStage):
             value_range=self.given_range and list(self.given_range),
         )
 
-    def discover(self, place: Workplace) -> list[Picture]:
-        """List every picture that there will be; only headers are read.
+    def discover(self, place: Workplace) -> list[ImageRecord]:
+        """List every image that there will be; only headers are read.
 
         Args:
             place (Workplace): Where it runs.
 
         Returns:
-            list[Picture]: By name, with the fields that this stage reads.
+            list[ImageRecord]: By name, with the fields that this stage reads.
         """
         singles, rasters = [], []
-        for name in picture_files(place.source):
+        for name in tile_names(place.source):
             source = source_of(place.source, name)
             tiles = [] if 'refused' in source.fields else self._tiles_of(source, place)
             if tiles:
@@ -152,24 +152,24 @@ class TileStage(PictureStage):
                 singles.append(source)
         return settle_names(singles, rasters)
 
-    def process(self, pictures: Sequence[Picture], place: Workplace) -> list[Outcome]:
-        """Put the pictures into ``OUT/images``."""
-        return map_threads(partial(self._make, place=place), pictures, place.workers)
+    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
+        """Put the images into ``OUT/images``."""
+        return map_threads(partial(self._make, place=place), images, place.workers)
 
-    def is_whole(self, picture: Picture, outcome: Outcome, place: Workplace) -> bool:
+    def is_whole(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
         """Whether the file is there, of the length that it had."""
-        path = place.image_path(picture)
+        path = place.image_path(image)
         return outcome.status == DROPPED or (
             path.is_file() and path.stat().st_size == outcome.fields.get('bytes')
         )
 
-    def summary(self, pictures: Sequence[Picture], place: Workplace) -> list[str]:
-        """What of the rasters is in no tile, and which files are no pictures."""
+    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
+        """What of the rasters is in no tile, and which files are no images."""
         lines = [remark] if (remark := passed_over(place.source)) else []
         rasters = [
             self._raster(place.source / name)
             for name in sorted(
-                {picture.fields['source'] for picture in pictures if picture.fields.get('window')}
+                {image.fields['source'] for image in images if image.fields.get('window')}
             )
         ]
         total = sum(raster.width * raster.height for raster in rasters)
@@ -184,8 +184,8 @@ class TileStage(PictureStage):
             )
         return lines
 
-    def _tiles_of(self, source: Picture, place: Workplace) -> list[Picture]:
-        """None of a plain picture."""
+    def _tiles_of(self, source: ImageRecord, place: Workplace) -> list[ImageRecord]:
+        """None of a plain image."""
         path = place.source / source.name
         if not is_geotiff(path):
             return []
@@ -200,22 +200,22 @@ class TileStage(PictureStage):
             return [source.plus(dict(refused=refused))]
         stem = stem_of(source.name)
         return [
-            Picture(
+            ImageRecord(
                 f'{stem}/r{window[1]:06d}_c{window[0]:06d}.png',
                 {**source.fields, 'window': list(window), 'world': None},
             )
             for window in tile_windows(raster.width, raster.height, self.size, self.stride)
         ]
 
-    def _make(self, picture: Picture, place: Workplace) -> Outcome:
-        if 'refused' in picture.fields:
-            other = picture.fields.get('same_as')
-            return Outcome(dict(same_as=other) if other else {}, DROPPED, picture.fields['refused'])
-        return (self._cut if picture.fields.get('window') else self._take)(picture, place)
+    def _make(self, image: ImageRecord, place: Workplace) -> Outcome:
+        if 'refused' in image.fields:
+            other = image.fields.get('same_as')
+            return Outcome(dict(same_as=other) if other else {}, DROPPED, image.fields['refused'])
+        return (self._cut if image.fields.get('window') else self._take)(image, place)
 
-    def _take(self, picture: Picture, place: Workplace) -> Outcome:
-        """A plain picture: looked at to its last pixel, and linked."""
-        path = place.source / picture.name
+    def _take(self, image: ImageRecord, place: Workplace) -> Outcome:
+        """A plain image: looked at to its last pixel, and linked."""
+        path = place.source / image.name
         try:
             pixels = decode(path)
         except ValueError as error:
@@ -229,10 +229,10 @@ class TileStage(PictureStage):
             height=height,
             sha=content_hash(content),
             bytes=len(content),
-            label=self._label(picture),
+            label=self._label(image),
         )
         position, remark = self._place_beside(path, width, height)
-        link_file(path, place.image_path(picture))
+        link_file(path, place.image_path(image))
         return Outcome({**fields, **position}, reason=remark)
 
     def _place_beside(self, path: Path, width: int, height: int) -> tuple[dict[str, Any], str]:
@@ -246,15 +246,15 @@ class TileStage(PictureStage):
         except ValueError as error:
             return {}, f'no position: {error}'
 
-    def _label(self, picture: Picture) -> str | None:
-        if self.label is None or (self.label == 'folder' and '/' not in picture.name):
+    def _label(self, image: ImageRecord) -> str | None:
+        if self.label is None or (self.label == 'folder' and '/' not in image.name):
             return None
-        return label_of(picture.name if self.label == 'folder' else Path(picture.name).name)
+        return label_of(image.name if self.label == 'folder' else Path(image.name).name)
 
-    def _cut(self, picture: Picture, place: Workplace) -> Outcome:
+    def _cut(self, image: ImageRecord, place: Workplace) -> Outcome:
         """A window of a raster."""
-        raster = self._raster(place.source / picture.fields['source'])
-        window = tuple(picture.fields['window'])
+        raster = self._raster(place.source / image.fields['source'])
+        window = tuple(image.fields['window'])
         try:
             span = self.given_range or self._range(raster)
             pixels, valid, blank = raster.read(window, self._bands(raster), span)
@@ -271,7 +271,7 @@ class TileStage(PictureStage):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, 'png')
         content = buffer.getvalue()
-        atomic_write(place.image_path(picture), content)
+        atomic_write(place.image_path(image), content)
         return Outcome(
             dict(
                 width=window[2],
@@ -285,10 +285,10 @@ class TileStage(PictureStage):
         )
 
     def _why_not(self, pixels: np.ndarray, blank: bool) -> str:
-        """Why a picture is dropped, if it is."""
+        """Why an image is dropped, if it is."""
         if min(pixels.shape[:2]) < self.min_side:
             return f'shorter than {self.min_side} px'
-        return 'one colour only' if blank else ''
+        return 'one color only' if blank else ''
 
     def _bands(self, raster: Raster) -> tuple[int, ...]:
         return self.bands if self.bands != RGB else raster.color_bands

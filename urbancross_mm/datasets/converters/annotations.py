@@ -34,9 +34,9 @@ def make_item(
     """Make one record of the format.
 
     Args:
-        dataset (str): Name of the data set.
+        dataset (str): Name of the dataset.
         domain (str): Name of the domain.
-        img_path (str): Relative path of the picture.
+        img_path (str): Relative path of the image.
         captions (Sequence[str]): As in the source; empty ones are dropped, and leave a gap in the
             numbers of ``caption_ids``.
         **fields: Optional fields (``label``, ``lon``, ``segments``, ...); None is left out.
@@ -58,7 +58,7 @@ def make_item(
 
 
 def counts_of(items: Iterable[Item], **more: int) -> dict[str, int]:
-    """Count pictures, captions and distinct captions.
+    """Count images, captions and distinct captions.
 
     Args:
         items (Iterable[dict]): Records.
@@ -103,7 +103,7 @@ def encode_annotations(
         path (str | Path): What it will be, ``.json`` or ``.parquet``.
         items (list[dict]): Records of :func:`make_item`.
         metainfo (Mapping): ``dataset, domain, split, generator, seed, sources, counts``.
-        captions_required (bool): Whether a picture without captions is an error. Defaults to True.
+        captions_required (bool): Whether an image without captions is an error. Defaults to True.
 
     Returns:
         bytes: The content.
@@ -112,7 +112,7 @@ def encode_annotations(
         ValueError: If a record is wrong, or there is none.
     """
     if not items:
-        raise ValueError(f'{path} would have no picture')
+        raise ValueError(f'{path} would have no image')
     check_items(items, str(path), captions_required)
     generator = f'{metainfo.get("generator", "")} {__version__}'.strip()
     metainfo = dict(schema=SCHEMA, **{**metainfo, 'generator': generator})

@@ -1,4 +1,4 @@
-"""Cheap segments for pictures without SAM masks: grid cells, or regions of one colour."""
+"""Cheap segments for images without SAM masks: grid cells, or regions of one color."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
-from urbancross_mm.datasets.converters.images import PictureFolder
+from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.datasets.converters.segment_names import unfinished
 from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
 from urbancross_mm.utils.images import read_image
@@ -22,15 +22,15 @@ class Options:
     """What the command line decides.
 
     Attributes:
-        images (Path): Folder of pictures, searched with its subfolders.
+        images (Path): Folder of images, searched with its subfolders.
         out (Path): Folder for the sidecars.
         method (str): 'grid' or 'color'.
-        num_segments (int): Most segments a picture.
+        num_segments (int): Most segments an image.
         size (int): Bound for the longer side of the stored masks.
         seed (int): Of the k-means starts; method 'grid' draws nothing.
         colors (int): Clusters of method 'color'.
-        min_area (float): Regions below this part of the picture are dropped by 'color'.
-        skip_bad (bool): Leave out unreadable pictures, and count them.
+        min_area (float): Regions below this part of the image are dropped by 'color'.
+        skip_bad (bool): Leave out unreadable images, and count them.
         workers (int): Threads.
         force (bool): Make files again that exist; else they are kept.
     """
@@ -49,17 +49,17 @@ class Options:
 
 
 def convert(options: Options) -> dict[str, int]:
-    """Segment every picture of a folder.
+    """Segment every image of a folder.
 
     Args:
         options (Options): See there.
 
     Returns:
-        dict[str, int]: ``pictures``, ``segments``, ``kept`` (there before) and ``unreadable``.
+        dict[str, int]: ``images``, ``segments``, ``kept`` (there before) and ``unreadable``.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no picture in it.
-        ValueError: If the method is unknown, or a picture cannot be decoded.
+        FileNotFoundError: If there is no such folder, or no image in it.
+        ValueError: If the method is unknown, or an image cannot be decoded.
     """
     if options.method not in METHODS or options.num_segments < 1:
         raise ValueError(
@@ -71,9 +71,9 @@ def convert(options: Options) -> dict[str, int]:
             'size and colors must be at least 1 and min_area in [0, 1), got '
             f'{options.size}, {options.colors} and {options.min_area}'
         )
-    names = PictureFolder(options.images).names
+    names = ImageFolder(options.images).names
     if not names:
-        raise FileNotFoundError(f'no picture in {options.images}')
+        raise FileNotFoundError(f'no image in {options.images}')
     jobs = {options.out / Path(name).with_suffix('.json'): name for name in names}
     for name in names:
         other = jobs[options.out / Path(name).with_suffix('.json')]
@@ -83,38 +83,38 @@ def convert(options: Options) -> dict[str, int]:
                 'file: rename one of them'
             )
     todo = unfinished([(name, target) for target, name in jobs.items()], options.force)
-    work = partial(_convert_picture, options=options)
+    work = partial(_convert_image, options=options)
     counts = list(map_tracked(work, todo, options.method, options.workers))
     return dict(
-        pictures=sum(count is not None for count in counts),
+        images=sum(count is not None for count in counts),
         segments=sum(count or 0 for count in counts),
         kept=len(names) - len(todo),
         unreadable=counts.count(None),
     )
 
 
-def _convert_picture(job: tuple[str, Path], options: Options) -> int | None:
-    """Write the sidecar of one picture; None if it cannot be decoded and may be skipped."""
+def _convert_image(job: tuple[str, Path], options: Options) -> int | None:
+    """Write the sidecar of one image; None if it cannot be decoded and may be skipped."""
     import cv2
 
     name, target = job
     try:
-        picture, size = read_image(str(options.images / name))
+        image, size = read_image(str(options.images / name))
     except ValueError:
         if options.skip_bad:
             return None
         raise
     small = stored_size(size, options.size)
     if small != size:
-        picture = cv2.resize(picture, small[::-1], interpolation=cv2.INTER_AREA)
-    masks, scores = METHODS[options.method](picture, options)
+        image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
+    masks, scores = METHODS[options.method](image, options)
     write_sidecar(target, encode_masks(masks, scores, size, options.method))
     return len(masks)
 
 
 METHODS: dict[str, Callable[[np.ndarray, Options], tuple[np.ndarray, np.ndarray]]] = {
-    'grid': lambda picture, options: grid_masks(picture, options.num_segments),
-    'color': lambda picture, options: color_masks(
-        picture, options.num_segments, options.colors, options.min_area, options.seed
+    'grid': lambda image, options: grid_masks(image, options.num_segments),
+    'color': lambda image, options: color_masks(
+        image, options.num_segments, options.colors, options.min_area, options.seed
     ),
 }

@@ -1,4 +1,4 @@
-"""A folder of pictures without captions, as the target of an adaptation."""
+"""A folder of images without captions, as the target of an adaptation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urbancross_mm.datasets.converters.annotations import (
     make_item,
     refuse_overwrite,
 )
-from urbancross_mm.datasets.converters.images import PictureFolder
+from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.datasets.converters.options import check_name_and_seed
 from urbancross_mm.datasets.splits import random_split
 from urbancross_mm.utils.files import write_all
@@ -30,13 +30,13 @@ class Options:
     """What the command line decides.
 
     Attributes:
-        images (Path): Folder of pictures, searched with its subfolders.
+        images (Path): Folder of images, searched with its subfolders.
         texts (Path): Text file, one sentence a line.
         out (Path): Folder for the annotations and the sentences.
-        name (str): Of the data set, its domain and the files.
-        seed (int): Of the pictures that are kept aside for choosing a checkpoint.
-        skip_bad (bool): Leave out unreadable pictures, and count them.
-        workers (int): Threads that look into the pictures.
+        name (str): Of the dataset, its domain and the files.
+        seed (int): Of the images that are kept aside for choosing a checkpoint.
+        skip_bad (bool): Leave out unreadable images, and count them.
+        workers (int): Threads that look into the images.
         force (bool): Overwrite.
     """
 
@@ -56,8 +56,8 @@ class Options:
 def convert(options: Options) -> dict[str, dict[str, int]]:
     """Write ``<name>_train.json``, ``<name>_val.json`` and ``<name>_texts.txt``.
 
-    A tenth of the pictures, at least one, drawn by the seed, is kept aside for choosing a
-    checkpoint without labels. The pictures have no captions, so nothing says which sentence
+    A tenth of the images, at least one, drawn by the seed, is kept aside for choosing a
+    checkpoint without labels. The images have no captions, so nothing says which sentence
     belongs to which.
 
     Args:
@@ -67,9 +67,9 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         dict[str, dict[str, int]]: Counts of each split.
 
     Raises:
-        FileNotFoundError: If the folder, a picture in it or the text file is missing.
+        FileNotFoundError: If the folder, an image in it or the text file is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If there are fewer than two pictures, no sentence, an unreadable picture, or
+        ValueError: If there are fewer than two images, no sentence, an unreadable image, or
             two with one id.
     """
     outputs = {split: options.out / f'{options.name}_{split}.json' for split in ('train', 'val')}
@@ -80,9 +80,9 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         raise ValueError(f'{options.texts} holds no sentence')
     if options.images.resolve() != (options.out.parent / 'images').resolve():
         print(
-            f'note: configs look for the pictures in {options.out.parent / "images"}, beside '
+            f'note: configs look for the images in {options.out.parent / "images"}, beside '
             f'{options.out.name}; {options.images} is another folder: link it there, or set '
-            'data_prefix=dict(img_path=...) of the data sets',
+            'data_prefix=dict(img_path=...) of the datasets',
             file=sys.stderr,
         )
     names, skipped = _readable(options)
@@ -120,11 +120,11 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def _readable(options: Options) -> tuple[list[str], int]:
-    """Names of the pictures that can be decoded, relative to the folder, and how many cannot."""
-    pictures = PictureFolder(options.images)
-    names = pictures.names
-    if pictures.listing.remark:
-        print(f'{options.images}: {pictures.listing.remark}')
+    """Names of the images that can be decoded, relative to the folder, and how many cannot."""
+    images = ImageFolder(options.images)
+    names = images.names
+    if images.listing.remark:
+        print(f'{options.images}: {images.listing.remark}')
     problems = list(
         map_tracked(
             probe_image,
@@ -136,12 +136,12 @@ def _readable(options: Options) -> tuple[list[str], int]:
     bad = [problem for problem in problems if problem]
     if bad and not options.skip_bad:
         raise ValueError(
-            f'{len(bad)} of {len(names)} pictures cannot be read, first: {bad[0]}; '
+            f'{len(bad)} of {len(names)} images cannot be read, first: {bad[0]}; '
             '--skip-bad leaves them out'
         )
     good = [name for name, problem in zip(names, problems) if not problem]
     if len(good) < 2:
         raise ValueError(
-            f'{options.images} holds {len(good)} readable pictures: at least two are needed'
+            f'{options.images} holds {len(good)} readable images: at least two are needed'
         )
     return good, len(bad)

@@ -1,4 +1,4 @@
-"""Finding the pictures that caption files name, and what lies beside them."""
+"""Finding the images that caption files name, and what lies beside them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.utils.image_files import list_image_files
 
 
-class PictureFolder:
-    """The pictures of a folder, found by the names that caption files use.
+class ImageFolder:
+    """The images of a folder, found by the names that caption files use.
 
     A name is looked for
 
@@ -20,11 +20,11 @@ class PictureFolder:
     2. with another suffix (RSITMD's ``x.tif`` may lie there as ``x.jpg``) or in other case,
     3. with both,
     4. if it names no folder, the same three ways in every folder (``airplane_001.jpg`` as
-       ``airplane/airplane_001.jpg``) and, for UCM's ``n.tif``, by number: picture ``(n - 1) % P``
+       ``airplane/airplane_001.jpg``) and, for UCM's ``n.tif``, by number: image ``(n - 1) % P``
        of class ``(n - 1) // P`` in alphabetical order, on disk ``<class>/<class>NN.jpg``, where P
        is one more than the highest NN of any class.
 
-    The first way that finds something decides; several pictures found by it are refused.
+    The first way that finds something decides; several images found by it are refused.
 
     Args:
         folder (str | Path): Searched with its subfolders.
@@ -44,11 +44,11 @@ class PictureFolder:
 
     @property
     def names(self) -> list[str]:
-        """Relative path of every picture, sorted."""
+        """Relative path of every image, sorted."""
         return list(self.listing.names)
 
     def find(self, name: str) -> str | None:
-        """Find a picture.
+        """Find an image.
 
         Args:
             name (str): As a caption file writes it.
@@ -57,7 +57,7 @@ class PictureFolder:
             str | None: Its path below the folder, or None.
 
         Raises:
-            ValueError: If several pictures may be meant.
+            ValueError: If several images may be meant.
         """
         found = self._named(name) or self._of_number(name)
         if len(found) > 1:
@@ -68,7 +68,7 @@ class PictureFolder:
         return found[0] if found else None
 
     def _named(self, name: str) -> list[str]:
-        """Pictures that may be meant by a name; a bare one that is a number too may be that."""
+        """Images that may be meant by a name; a bare one that is a number too may be that."""
         if found := self._paths.find(name):
             return found
         found = [] if '/' in name else self._files.find(name)
@@ -79,9 +79,9 @@ class PictureFolder:
         return self._numbered.get(int(stem), []) if stem.isdecimal() else []
 
     def twins(self, names: Iterable[str]) -> dict[str, str]:
-        """Find pictures that are the same file under several names.
+        """Find images that are the same file under several names.
 
-        UCM holds one picture twice; a drawn split must not tear it apart.
+        UCM holds one image twice; a drawn split must not tear it apart.
 
         Args:
             names (Iterable[str]): As caption files write them; those not on disk are left out.
@@ -105,9 +105,9 @@ class PictureFolder:
         return twins
 
     def check_numbers(self, names: Iterable[str]) -> None:
-        """Refuse to number the pictures of an incomplete copy.
+        """Refuse to number the images of an incomplete copy.
 
-        A class folder that is missing would move every later class up, and give its pictures the
+        A class folder that is missing would move every later class up, and give its images the
         captions of another class.
 
         Args:
@@ -124,20 +124,20 @@ class PictureFolder:
         ]
         if numbers and self._numbered and max(numbers) != self._capacity:
             raise ValueError(
-                f'captions number the pictures up to {max(numbers)}, but the class folders of '
-                f'{self.folder} make {self._capacity}: pictures cannot be told by number'
+                f'captions number the images up to {max(numbers)}, but the class folders of '
+                f'{self.folder} make {self._capacity}: images cannot be told by number'
             )
 
     @staticmethod
     def _number_classes(found: list[Path]) -> tuple[dict[int, list[str]], int]:
-        """Number pictures ``<class>/<class>NN``; nothing if they are not named like that."""
+        """Number images ``<class>/<class>NN``; nothing if they are not named like that."""
         classes: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for path in found:
             match = re.fullmatch(re.escape(path.parent.name) + r'(\d+)', path.stem)
             if len(path.parts) != 2 or not match:
                 return {}, 0
             classes[path.parent.name].append((int(match.group(1)), path.as_posix()))
-        # The highest number of all tells the size of a class, also where a picture is missing.
+        # The highest number of all tells the size of a class, also where an image is missing.
         size = 1 + max((number for paths in classes.values() for number, _ in paths), default=-1)
         numbered: dict[int, list[str]] = defaultdict(list)
         for place, name in enumerate(sorted(classes)):
@@ -185,7 +185,7 @@ def _without_suffix(name: str) -> str:
 
 
 class Companions:
-    """Files that lie in a parallel tree, such as ``segments/<stem>.json`` for a picture.
+    """Files that lie in a parallel tree, such as ``segments/<stem>.json`` for an image.
 
     Args:
         folder (str | Path | None): Root of the tree; None, or no such folder, finds nothing.
@@ -197,10 +197,10 @@ class Companions:
         self.suffix = suffix
 
     def find(self, img_path: str) -> str | None:
-        """Find the companion of a picture.
+        """Find the companion of an image.
 
         Args:
-            img_path (str): Relative path of the picture.
+            img_path (str): Relative path of the image.
 
         Returns:
             str | None: Path below the folder, or None.
@@ -212,10 +212,10 @@ class Companions:
 
 
 def sibling(images: str | Path | None, name: str, given: str | Path | None = None) -> Path | None:
-    """The folder beside the pictures, unless another one is given.
+    """The folder beside the images, unless another one is given.
 
     Args:
-        images (str | Path | None): Folder of pictures.
+        images (str | Path | None): Folder of images.
         name (str): ``segments`` or ``seg_maps``.
         given (str | Path | None): Takes its place. Defaults to None.
 

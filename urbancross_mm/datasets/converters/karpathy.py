@@ -15,7 +15,7 @@ from urbancross_mm.datasets.converters.records import RecordBuilder, convert_spl
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.utils.text_files import read_json
 
-# Pictures that COCO moved from val to train.
+# Images that COCO moved from val to train.
 MERGED = {'restval': 'train'}
 SPLITS = ('train', 'val', 'test')
 
@@ -32,21 +32,21 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         dict[str, dict[str, int]]: Counts of each split that was written.
 
     Raises:
-        FileNotFoundError: If the file or a picture is missing.
+        FileNotFoundError: If the file or an image is missing.
         FileExistsError: If an output exists and ``force`` is off.
         ValueError: If the file does not have this layout; the sentence names file and entry.
     """
     problems = Problems(options.skip_bad)
     builder = RecordBuilder(options)
-    pictures = [_parse(entry, where, builder) for where, entry in read_entries(options.root)]
-    # Over all splits at once, so that no picture is in two.
-    good = set(map(id, problems.check(source for _, source in pictures)))
+    images = [_parse(entry, where, builder) for where, entry in read_entries(options.root)]
+    # Over all splits at once, so that no image is in two.
+    good = set(map(id, problems.check(source for _, source in images)))
     splits: dict[str, list[Source]] = defaultdict(list)
-    for split, source in pictures:
+    for split, source in images:
         if id(source) in good:
             splits[split].append(source)
     if not splits:
-        raise ValueError(f'{options.root} lists no picture')
+        raise ValueError(f'{options.root} lists no image')
     ordered = {split: splits[split] for split in SPLITS if split in splits}
     return convert_splits(
         options,
@@ -62,7 +62,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def read_entries(source: Path) -> list[tuple[str, Any]]:
-    """Read the list of pictures.
+    """Read the list of images.
 
     Args:
         source (Path): The JSON file.
@@ -95,7 +95,7 @@ def read_entries(source: Path) -> list[tuple[str, Any]]:
 
 
 def _is_by_class(content: Any) -> bool:
-    """Whether it is NWPU-Captions' layout, which has a list of pictures for each class."""
+    """Whether it is NWPU-Captions' layout, which has a list of images for each class."""
     if not isinstance(content, dict) or not all(isinstance(v, list) for v in content.values()):
         return False
     return any(
@@ -149,7 +149,7 @@ def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]
     for key, text in (('filename', name), ('filepath', folder), *(('raw', one) for one in texts)):
         if not isinstance(text, str):
             raise ValueError(f'{where}: {key} must be text, got {text!r:.80}')
-    # Some files name the folder of a download that nobody's pictures lie in, or name it twice.
+    # Some files name the folder of a download that nobody's images lie in, or name it twice.
     inside = f'{folder}/{name}' if folder and not name.startswith(f'{folder}/') else name
     plain = Source(name, texts, where, fields=dict(label=label))
     within = replace(plain, name=inside)

@@ -17,12 +17,12 @@ class Options:
     Attributes:
         root (Path): What is converted.
         out (Path): Folder for the annotations.
-        name (str): Of the data set, its domain and the files.
-        images (Path | None): Folder of pictures; None converts without looking at them.
-        segments (Path | None): Folder of segment files; None: beside the pictures.
-        seg_maps (Path | None): Folder of class maps; None: beside the pictures.
+        name (str): Of the dataset, its domain and the files.
+        images (Path | None): Folder of images; None converts without looking at them.
+        segments (Path | None): Folder of segment files; None: beside the images.
+        seg_maps (Path | None): Folder of class maps; None: beside the images.
         seed (int): Of the splits that are drawn.
-        only_present (bool): Leave out pictures that are not on disk, and count them.
+        only_present (bool): Leave out images that are not on disk, and count them.
         skip_bad (bool): Leave out lines with a file name that climbs out or comes twice, and count
             them.
         min_count (int): Words that the training captions use less often are ``<unk>`` in the
@@ -54,7 +54,7 @@ def check_name_and_seed(name: str, seed: int) -> None:
     """Refuse a name that would lead out of the folder of the outputs, and a seed that is none.
 
     Args:
-        name (str): Of the data set, with which the names of its files begin.
+        name (str): Of the dataset, with which the names of its files begin.
         seed (int): Of what is drawn.
 
     Raises:
@@ -73,13 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): Of a tool.
     """
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
-    parser.add_argument('--name', help='name of the data set (default: that of the source)')
-    parser.add_argument(
-        '--segments', type=given_path, help='default: segments/ beside the pictures'
-    )
-    parser.add_argument(
-        '--seg-maps', type=given_path, help='default: seg_maps/ beside the pictures'
-    )
+    parser.add_argument('--name', help='name of the dataset (default: that of the source)')
+    parser.add_argument('--segments', type=given_path, help='default: segments/ beside the images')
+    parser.add_argument('--seg-maps', type=given_path, help='default: seg_maps/ beside the images')
     parser.add_argument(
         '--seed',
         type=int,
@@ -89,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--only-present',
         action='store_true',
-        help='leave out pictures that are not on disk, and count them',
+        help='leave out images that are not on disk, and count them',
     )
     parser.add_argument(
         '--skip-bad',

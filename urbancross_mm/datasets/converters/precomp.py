@@ -1,6 +1,6 @@
 """The "precomp" text files of RSICD, RSITMD, UCM and Sydney.
 
-``*_caps.txt`` holds five captions a picture, ``*_filename.txt`` its name once or five times;
+``*_caps.txt`` holds five captions an image, ``*_filename.txt`` its name once or five times;
 ``{train,val}_*_verify.txt`` is one published division of the training list.
 """
 
@@ -52,7 +52,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         dict[str, dict[str, int]]: Counts of each split that was written.
 
     Raises:
-        FileNotFoundError: If a file or picture is missing.
+        FileNotFoundError: If a file or image is missing.
         FileExistsError: If an output exists and ``force`` is off.
         ValueError: If line counts do not match, a name leaves its folder, or is listed twice.
     """
@@ -65,9 +65,9 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         'test': read_split(root, 'test', problems),
     }
     _check_disjoint(root, splits)
-    if builder.pictures:
+    if builder.images:
         names = [source.name for sources in splits.values() for source in sources]
-        builder.pictures.check_numbers(names)
+        builder.images.check_numbers(names)
     if options.trainval:
         splits['trainval'] = train
     return convert_splits(
@@ -123,7 +123,7 @@ def read_split(root: Path, split: str, problems: Problems, tail: str = '') -> li
         starts = list(range(0, len(captions), CAPTIONS))
         lines = list(range(len(files)))
     elif len(files) == len(captions):
-        # A new name starts a new picture.
+        # A new name starts a new image.
         starts = [n for n in range(len(files)) if n == 0 or files[n] != files[n - 1]]
         lines = starts
     else:
@@ -164,7 +164,7 @@ def divide(
         root (Path): Folder of the text files.
         train (Sequence[Source]): The whole training list.
         options (Options): ``split`` and ``seed``.
-        builder (RecordBuilder): Knows the class of a picture.
+        builder (RecordBuilder): Knows the class of an image.
         problems (Problems): Takes bad lines.
 
     Returns:
@@ -172,7 +172,7 @@ def divide(
 
     Raises:
         ValueError: If the published division is asked for and there is none, or classes are and
-            no picture has one.
+            no image has one.
     """
     if options.split not in SPLITS:
         raise ValueError(f'split must be one of {SPLITS}, got {options.split!r}')
@@ -194,7 +194,7 @@ def divide(
         }
         if not any(labels.values()):
             raise ValueError(
-                f'no picture of {root} has a class in its name: give --images, whose '
+                f'no image of {root} has a class in its name: give --images, whose '
                 'folders are classes, or --split random'
             )
         names = stratified_split(labels, fractions, 'train', options.seed)
@@ -203,13 +203,13 @@ def divide(
 
 
 def _check_disjoint(root: Path, splits: dict[str, list[Source]]) -> None:
-    """No picture may be in two splits."""
+    """No image may be in two splits."""
     seen: dict[str, Source] = {}
     for sources in splits.values():
         for source in sources:
             if source.name in seen:
                 raise ValueError(
-                    f'{source.where}: picture {source.name!r} is also in another '
+                    f'{source.where}: image {source.name!r} is also in another '
                     f'split ({seen[source.name].where})'
                 )
         seen.update({source.name: source for source in sources})

@@ -1,4 +1,4 @@
-"""From listed pictures to records, and from records to files."""
+"""From listed images to records, and from records to files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urbancross_mm.datasets.converters.annotations import (
     make_item,
     refuse_overwrite,
 )
-from urbancross_mm.datasets.converters.images import Companions, PictureFolder, sibling
+from urbancross_mm.datasets.converters.images import Companions, ImageFolder, sibling
 from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
@@ -38,7 +38,7 @@ class RecordBuilder:
     def __init__(self, options: Options, labels: bool = True) -> None:
         self.options = options
         self.labels = labels
-        self.pictures = PictureFolder(options.images) if options.images else None
+        self.images = ImageFolder(options.images) if options.images else None
         self.segments = Companions(sibling(options.images, 'segments', options.segments), '.json')
         self.seg_maps = Companions(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
         self._sources: dict[str, Source] = {}
@@ -47,7 +47,7 @@ class RecordBuilder:
         """Build the records of one split.
 
         Args:
-            sources (Sequence[Source]): Its pictures.
+            sources (Sequence[Source]): Its images.
             split (str): Its name, for the progress bar.
 
         Returns:
@@ -55,8 +55,8 @@ class RecordBuilder:
             left out.
 
         Raises:
-            FileNotFoundError: If a picture is missing and ``only_present`` is off.
-            ValueError: If a name may mean several pictures, or two names mean one.
+            FileNotFoundError: If an image is missing and ``only_present`` is off.
+            ValueError: If a name may mean several images, or two names mean one.
         """
         items: list[Item] = []
         missing: list[Source] = []
@@ -80,27 +80,27 @@ class RecordBuilder:
         )
 
     def find(self, name: str) -> str | None:
-        """Path of a picture below the folder of pictures; the name itself without such a folder.
+        """Path of an image below the folder of images; the name itself without such a folder.
 
         Args:
             name (str): As the source writes it.
 
         Returns:
-            str | None: None if the picture is not on disk.
+            str | None: None if the image is not on disk.
         """
-        return name if self.pictures is None else self.pictures.find(name)
+        return name if self.images is None else self.images.find(name)
 
     def locate(self, source: Source) -> str | None:
-        """As :meth:`find`, for a picture whose place in the source is known.
+        """As :meth:`find`, for an image whose place in the source is known.
 
         Args:
-            source (Source): The picture.
+            source (Source): The image.
 
         Returns:
             str | None: None if it is not on disk.
 
         Raises:
-            ValueError: If several pictures may be meant; the sentence names the place.
+            ValueError: If several images may be meant; the sentence names the place.
         """
         try:
             return self.find(source.name)
@@ -108,19 +108,19 @@ class RecordBuilder:
             raise ValueError(f'{source.where}: {error}') from error
 
     def unused(self) -> list[str]:
-        """Pictures on disk that no record built so far names."""
-        names = self.pictures.names if self.pictures else []
+        """Images on disk that no record built so far names."""
+        names = self.images.names if self.images else []
         return [name for name in names if name not in self._sources]
 
     def twins(self, names: Iterable[str]) -> dict[str, str]:
-        """Repetitions of one picture file, see :meth:`PictureFolder.twins`."""
-        return {} if self.pictures is None else self.pictures.twins(names)
+        """Repetitions of one image file, see :meth:`ImageFolder.twins`."""
+        return {} if self.images is None else self.images.twins(names)
 
     def label(self, source: Source) -> str | None:
-        """Scene class of a picture.
+        """Scene class of an image.
 
         Args:
-            source (Source): The picture.
+            source (Source): The image.
 
         Returns:
             str | None: The given one, else (with ``labels``) that of its path.
@@ -144,7 +144,7 @@ class RecordBuilder:
         return make_item(self.options.name, self.options.name, path, source.captions, **fields)
 
     def _refuse_shared(self, source: Source, path: str) -> None:
-        """Refuse two names that are found as one picture, also in different splits."""
+        """Refuse two names that are found as one image, also in different splits."""
         first = self._sources.setdefault(path, source)
         if first.name != source.name:
             raise ValueError(
@@ -155,9 +155,9 @@ class RecordBuilder:
     def _refuse_missing(self, missing: list[Source], total: int) -> None:
         if missing and not self.options.only_present:
             raise FileNotFoundError(
-                f'{len(missing)} of {total} pictures are not below {self.options.images}, first '
+                f'{len(missing)} of {total} images are not below {self.options.images}, first '
                 f'{missing[0].name!r} ({missing[0].where}): give --only-present to leave missing '
-                'pictures out and count them'
+                'images out and count them'
             )
 
 
@@ -184,8 +184,8 @@ def convert_splits(
 
     Raises:
         FileExistsError: If an output exists and ``force`` is off.
-        FileNotFoundError: If a picture is missing.
-        ValueError: If a split would be empty, or two pictures have one id.
+        FileNotFoundError: If an image is missing.
+        ValueError: If a split would be empty, or two images have one id.
     """
     files = {split: options.out / f'{options.name}_{split}{options.suffix}' for split in splits}
     vocabulary = options.out / f'{options.name}_vocab.json'
@@ -193,7 +193,7 @@ def convert_splits(
     built = {split: builder.build(sources, split) for split, sources in splits.items()}
     empty = [split for split, (items, _) in built.items() if not items]
     if empty:
-        raise ValueError(f'{options.root} leaves no picture for {" and ".join(empty)}')
+        raise ValueError(f'{options.root} leaves no image for {" and ".join(empty)}')
     check_distinct_ids((item for items, _ in built.values() for item in items), options.root)
     hashes = {
         split: split_hash([item['img_id'] for item in items]) for split, (items, _) in built.items()
@@ -221,7 +221,7 @@ def convert_splits(
     write_all(contents)
     if unused := builder.unused():
         print(
-            f'note: {len(unused)} of {len(builder.pictures.names)} images below '
+            f'note: {len(unused)} of {len(builder.images.names)} images below '
             f'{options.images} have no caption, first {unused[0]!r}',
             file=sys.stderr,
         )

@@ -1,8 +1,8 @@
 """Published ``image_segments/<stem>/<stem>_<k>.jpg`` folders to run-length masks.
 
-A published segment is the whole picture with everything outside the mask painted white, saved as a
-JPEG: the mask is what is not white. Compression blurs the border by a pixel or two and leaves grey
-specks in the white, so the threshold is approximate, and places that are white in the picture
+A published segment is the whole image with everything outside the mask painted white, saved as a
+JPEG: the mask is what is not white. Compression blurs the border by a pixel or two and leaves gray
+specks in the white, so the threshold is approximate, and places that are white in the image
 itself (bright roofs) look like background; specks and holes below ``clean`` pixels are repaired.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from urbancross_mm.datasets.converters.images import PictureFolder
+from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.datasets.converters.sam_masks import SOURCE as SAM
 from urbancross_mm.datasets.converters.sam_masks import (
     list_sam_files,
@@ -43,9 +43,9 @@ class Options:
         out (Path | None): Folder for the sidecars; None: ``segments`` below the root.
         size (int): Bound for the longer side of the stored masks.
         white (int): A pixel is background if no channel is darker than this.
-        clean (float): Specks and holes smaller than this part of the picture are repaired.
+        clean (float): Specks and holes smaller than this part of the image are repaired.
         limit (int | None): Keep only the first segments by number; None keeps all.
-        skip_bad (bool): Leave out pictures with an unreadable segment, and count them.
+        skip_bad (bool): Leave out images with an unreadable segment, and count them.
         workers (int): Threads.
         force (bool): Make files again that exist; else they are kept.
     """
@@ -80,14 +80,14 @@ class Summary:
     """What was converted.
 
     Attributes:
-        pictures (int): Sidecars written.
+        images (int): Sidecars written.
         kept (int): Sidecars that were there before.
         segments (int): Masks in them.
-        ignored (list[Path]): Files that are no ``<stem>_<k>`` picture.
-        bad (list[str]): Why a picture was left out, with ``skip_bad``.
+        ignored (list[Path]): Files that are no ``<stem>_<k>`` image.
+        bad (list[str]): Why an image was left out, with ``skip_bad``.
     """
 
-    pictures: int = 0
+    images: int = 0
     kept: int = 0
     segments: int = 0
     ignored: list[Path] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Summary:
 
 
 def convert(options: Options) -> Summary:
-    """Convert the segment folders of a data set.
+    """Convert the segment folders of a dataset.
 
     Args:
         options (Options): See there.
@@ -105,43 +105,43 @@ def convert(options: Options) -> Summary:
 
     Raises:
         FileNotFoundError: If there is no ``image_segments`` folder, or nothing of SAM.
-        ValueError: If a segment cannot be decoded, or has another size than its picture.
+        ValueError: If a segment cannot be decoded, or has another size than its image.
     """
     source = options.sam or options.root / 'image_segments'
     sources = list_sam_files(source) if options.sam else _list_folders(source)
-    images = options.root / 'images'
-    pictures = PictureFolder(images) if images.is_dir() else None
+    folder = options.root / 'images'
+    images = ImageFolder(folder) if folder.is_dir() else None
     out = options.out or options.root / 'segments'
     jobs = [(path, out / f'{stem_below(path, source)}.json') for path in sources]
     todo = unfinished(jobs, options.force)
     summary = Summary(kept=len(jobs) - len(todo))
-    work = partial(_convert_one, source=source, pictures=pictures, options=options)
+    work = partial(_convert_one, source=source, images=images, options=options)
     for count, ignored, problem in map_tracked(work, todo, 'segments', options.workers):
         summary.ignored += ignored
         if problem:
             summary.bad.append(problem)
         else:
-            summary.pictures += 1
+            summary.images += 1
             summary.segments += count
     return summary
 
 
-def mask_of(picture: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
+def mask_of(image: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
     """The mask behind a segment painted on white.
 
     Args:
-        picture (np.ndarray): uint8 RGB.
+        image (np.ndarray): uint8 RGB.
         white (int): A pixel is background if no channel is darker than this. Defaults to 235.
         clean (int): Specks and holes of fewer pixels are repaired, but never the whole mask.
             Defaults to 0.
 
     Shape:
-        - picture: ``(H, W, 3)``; output: ``(H, W)``.
+        - image: ``(H, W, 3)``; output: ``(H, W)``.
 
     Returns:
         np.ndarray: Boolean mask.
     """
-    mask = picture.min(axis=2) < white
+    mask = image.min(axis=2) < white
     if clean > 0:
         mask = ~_drop_small(~mask, clean, keep_largest=False)
         mask = _drop_small(mask, clean, keep_largest=True)
@@ -149,7 +149,7 @@ def mask_of(picture: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray
 
 
 def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the segments of a picture by number.
+    """List the segments of an image by number.
 
     Args:
         folder (Path): ``image_segments/<stem>``.
@@ -188,13 +188,13 @@ def _innermost(folder: Path, above: frozenset[str]) -> Iterator[Path]:
 
 
 def _convert_one(
-    job: tuple[Path, Path], source: Path, pictures: PictureFolder | None, options: Options
+    job: tuple[Path, Path], source: Path, images: ImageFolder | None, options: Options
 ) -> tuple[int, list[Path], str | None]:
     """Write one sidecar: its number of segments, ignored files, and what went wrong."""
     path, target = job
     files, ignored = ([], []) if options.sam else list_segments(path)
     try:
-        image = _image_of(stem_below(path, source), pictures)
+        image = _image_of(stem_below(path, source), images)
         if options.sam:
             masks, scores, size = read_sam_masks(path, image, options.size, options.limit)
         else:
@@ -210,11 +210,11 @@ def _convert_one(
     return len(sidecar['segments']), ignored, None
 
 
-def _image_of(stem: str, pictures: PictureFolder | None) -> tuple[Path, tuple[int, int]] | None:
-    name = pictures and pictures.find(f'{stem}.jpg')
-    if not pictures or not name:
+def _image_of(stem: str, images: ImageFolder | None) -> tuple[Path, tuple[int, int]] | None:
+    name = images and images.find(f'{stem}.jpg')
+    if not images or not name:
         return None
-    return pictures.folder / name, read_image(str(pictures.folder / name), draft=1)[1]
+    return images.folder / name, read_image(str(images.folder / name), draft=1)[1]
 
 
 def _read_masks(
@@ -225,18 +225,18 @@ def _read_masks(
     size = image and image[1]
     masks, target = [], (1, 1)
     for path in files:
-        picture, found = read_image(str(path))
+        segment, found = read_image(str(path))
         size = size or found
         if found != size:
             raise ValueError(
                 f'mask of another size: {path} has {found[0]} x {found[1]} pixels, '
-                f'its picture {size[0]} x {size[1]}'
+                f'its image {size[0]} x {size[1]}'
             )
         target = stored_size(size, options.size)
-        mask = mask_of(picture, options.white, round(options.clean * size[0] * size[1]))
+        mask = mask_of(segment, options.white, round(options.clean * size[0] * size[1]))
         masks.append(cv2.resize(mask.astype(np.uint8), target[::-1], interpolation=cv2.INTER_AREA))
     if size is None:
-        raise ValueError(f'{folder} holds no segment and its picture is not at hand: no size')
+        raise ValueError(f'{folder} holds no segment and its image is not at hand: no size')
     return np.array(masks, dtype=np.uint8).reshape(-1, *stored_size(size, options.size)), size
 
 

@@ -15,17 +15,17 @@ Job = TypeVar('Job')
 
 
 def fill_segments(paths: Sequence[str | Path], folder: str | Path) -> dict[str, tuple[int, int]]:
-    """Set the field ``segments`` of every picture to the file that it has in a folder.
+    """Set the field ``segments`` of every image to the file that it has in a folder.
 
-    Each annotation file is replaced whole or not at all; nothing else in it changes. A picture
+    Each annotation file is replaced whole or not at all; nothing else in it changes. An image
     without a file loses the field, and is then its own only segment.
 
     Args:
         paths (Sequence[str | Path]): ``.json`` annotation files.
-        folder (str | Path): Segment files, named like the pictures.
+        folder (str | Path): Segment files, named like the images.
 
     Returns:
-        dict[str, tuple[int, int]]: Pictures with a segment file, and all pictures, by path.
+        dict[str, tuple[int, int]]: Images with a segment file, and all images, by path.
 
     Raises:
         FileNotFoundError: If an annotation file or the folder is not there.

@@ -1,4 +1,4 @@
-"""Pictures as the published files list them, and the lines that are wrong."""
+"""Images as the published files list them, and the lines that are wrong."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urbancross_mm.utils.paths import check_relative
 
 @dataclass(frozen=True)
 class Source:
-    """One picture as the published files list it.
+    """One image as the published files list it.
 
     Attributes:
-        name (str): Of the picture file.
+        name (str): Of the image file.
         captions (list[str]): Empty ones included.
         where (str): File and line, for messages.
         audio (list[str] | None): Spoken caption of each caption.
@@ -56,7 +56,7 @@ class Problems:
         """Keep the sources whose file name stays in its folder and comes once.
 
         Args:
-            sources (Iterable[Source]): One list of pictures.
+            sources (Iterable[Source]): One list of images.
 
         Returns:
             list[Source]: The good ones; of a repeated name, the first.
@@ -71,8 +71,7 @@ class Problems:
                 continue
             if source.name in seen:
                 self.report(
-                    f'{source.where}: picture {source.name!r} was listed before '
-                    f'({seen[source.name]})'
+                    f'{source.where}: image {source.name!r} was listed before ({seen[source.name]})'
                 )
                 continue
             seen[source.name] = source.where

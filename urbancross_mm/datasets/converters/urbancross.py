@@ -1,4 +1,4 @@
-"""The released folder of an UrbanCross country: a CSV of descriptions, pictures, split lists."""
+"""The released folder of an UrbanCross country: a CSV of descriptions, images, split lists."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         dict[str, dict[str, int]]: Counts of each split that was written.
 
     Raises:
-        FileNotFoundError: If the CSV or a picture is missing.
+        FileNotFoundError: If the CSV or an image is missing.
         FileExistsError: If an output exists and ``force`` is off.
         ValueError: If the CSV or a list is wrong; the sentence names file and line.
     """
@@ -78,7 +78,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
             table,
             options.image_column,
             options.caption_column,
-            listed.union(builder.pictures.names if builder.pictures else ()),
+            listed.union(builder.images.names if builder.images else ()),
         )
     )
     described = {source.name: source for source in rows if source.captions[0].strip()}
@@ -86,7 +86,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         raise ValueError(f'{table} has no row with a caption')
     unknown = check_lists(options, listed, [row.name for row in rows])
     splits = lists or _draw(described, builder, options, table)
-    # Pictures in the order of the CSV, as published.
+    # Images in the order of the CSV, as published.
     members = {split: set(names) for split, names in splits.items()}
     sources = {
         split: [row for name, row in described.items() if name in members[split]]
@@ -179,7 +179,7 @@ def read_lists(root: Path) -> dict[str, list[str]]:
 
     Raises:
         FileNotFoundError: If only some of train, val and test have a list.
-        ValueError: If a picture is in two splits that must not share.
+        ValueError: If an image is in two splits that must not share.
     """
     files = {split: root / f'{split}_list.txt' for split in SPLITS}
     present = {split: path for split, path in files.items() if path.is_file()}
@@ -270,7 +270,7 @@ def _coordinate(row: dict[str, str], column: str, where: str) -> float | None:
 def _draw(
     described: dict[str, Source], builder: RecordBuilder, options: Options, table: Path
 ) -> dict[str, list[str]]:
-    """The nested split; with ``only_present``, of the pictures that are on disk."""
+    """The nested split; with ``only_present``, of the images that are on disk."""
     names = [name for name in described if not options.only_present or builder.find(name)]
     twins = builder.twins(names)
     try:
@@ -286,6 +286,6 @@ def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, 
     shared = set(splits[one]) & set(splits[other])
     if shared:
         raise ValueError(
-            f'{files[one]} and {files[other]} share {len(shared)} pictures, first '
+            f'{files[one]} and {files[other]} share {len(shared)} images, first '
             f'{min(shared)!r}: give --split nested for a split that does not leak'
         )

@@ -30,7 +30,7 @@ class CrossDomainSampler(Sampler[list[int]]):
     rank sees. No batch is kept.
 
     Args:
-        sampler (DefaultSampler): The loader's ``sampler``: gives data set, seed and epoch.
+        sampler (DefaultSampler): The loader's ``sampler``: gives dataset, seed and epoch.
         batch_size (int): Of the loader; it has to be the sum of all counts.
         source (Mapping[str, int]): Items a batch and rank by domain: ``dict(finland=80)``.
         target (Mapping[str, int]): Likewise, one domain: ``dict(spain=16)``.
@@ -40,7 +40,7 @@ class CrossDomainSampler(Sampler[list[int]]):
 
     Raises:
         ValueError: If a domain is unknown, named twice or smaller than a batch, a count is not
-            positive, the counts do not add up to the batch, source and target share pictures, or
+            positive, the counts do not add up to the batch, source and target share images, or
             two images have one id.
 
     Examples:
@@ -124,7 +124,7 @@ def _shuffled(places: np.ndarray, seed: list[int], turn: int) -> np.ndarray:
 
 
 def _places_of_domains(dataset: Any) -> dict[str, np.ndarray]:
-    """Indices of the items of each domain of a concatenated data set."""
+    """Indices of the items of each domain of a concatenated dataset."""
     members = getattr(dataset, 'datasets', None)
     if not members:
         raise ValueError(
@@ -170,7 +170,7 @@ def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) ->
 
 
 def _check_disjoint(dataset: Any, target: str) -> None:
-    """A picture of both sides would hand its caption to the target.
+    """An image of both sides would hand its caption to the target.
 
     Compared are the files, and the content of those that have name and size in common.
     """
@@ -196,7 +196,7 @@ def _check_disjoint(dataset: Any, target: str) -> None:
     )
     if shared:
         raise ValueError(
-            f'source and target {target!r} share {len(shared)} pictures, such as '
+            f'source and target {target!r} share {len(shared)} images, such as '
             f'{shared[0]}: adaptation would train on target pairs'
         )
 
@@ -206,5 +206,5 @@ def _same_content(first: str, second: str) -> bool:
 
 
 def _name_and_size(path: str) -> tuple[str, int]:
-    # A missing picture is found, and named, when it is loaded.
+    # A missing image is found, and named, when it is loaded.
     return os.path.basename(path), os.path.getsize(path) if os.path.isfile(path) else -1

@@ -1,4 +1,4 @@
-"""Features of a picture that were computed beforehand."""
+"""Features of an image that were computed beforehand."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from urbancross_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadFeatures(BaseTransform):
-    """Look the picture of an item up in a file of features, in place of ``LoadImage``.
+    """Look the image of an item up in a file of features, in place of ``LoadImage``.
 
     Needs ``img_id``. Adds ``image_feats`` (float32, ``(C,)``), which ``PackRetrievalInputs`` packs
-    as ``image``. No picture is decoded, so geometry and segments have nothing to work on; but a
+    as ``image``. No image is decoded, so geometry and segments have nothing to work on; but a
     file at ``img_path`` must be the one that was encoded. All transforms of one file share it in
     memory.
 
@@ -24,7 +24,7 @@ class LoadFeatures(BaseTransform):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such file, does not hold the picture, or holds what another file
+        ValueError: If it is no such file, does not hold the image, or holds what another file
             under its name gave.
     """
 
@@ -33,7 +33,7 @@ class LoadFeatures(BaseTransform):
         self._features = open_features(file)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Look the picture up."""
+        """Look the image up."""
         if results.get('img_path'):
             self._features.check_image(results['img_id'], results['img_path'])
         results['image_feats'] = self._features.image(results['img_id'])

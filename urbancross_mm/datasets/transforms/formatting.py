@@ -36,7 +36,7 @@ META_KEYS = (
 class PackRetrievalInputs(BaseTransform):
     """Pack an item into ``dict(inputs=..., data_samples=RetrievalDataSample)``.
 
-    ``inputs`` has what the pipeline loaded, so one that reads only pictures, or only text, works
+    ``inputs`` has what the pipeline loaded, so one that reads only images, or only text, works
     too: ``image`` (uint8, ``(3, H, W)``, or the float32 features ``(D,)`` that ``LoadFeatures``
     set), ``text`` (long, ``(C, L)``, or float32 features ``(C, D)``), ``segment_bits`` (int32,
     ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either

@@ -1,8 +1,8 @@
-"""Geometry: the same move for a picture, the bit field of its masks and its class map.
+"""Geometry: the same move for an image, the bit field of its masks and its class map.
 
-Pixel centres are the one convention. Bit fields and class maps take the nearest neighbour, which
+Pixel centers are the one convention. Bit fields and class maps take the nearest neighbor, which
 copies values and so moves every mask of a bit field exactly as it would move that mask alone;
-rotation goes through PIL's 32-bit integer mode. (OpenCV's nearest neighbour depends on the number
+rotation goes through PIL's 32-bit integer mode. (OpenCV's nearest neighbor depends on the number
 of channels.)
 """
 
@@ -49,11 +49,11 @@ class GeometryTransform(BaseTransform):
         return results
 
     def draw(self, shape: tuple[int, int]) -> Any:
-        """Parameters of one move, for a picture of this height and width."""
+        """Parameters of one move, for an image of this height and width."""
         raise NotImplementedError
 
     def move_image(self, image: np.ndarray, params: Any) -> np.ndarray:
-        """Move a picture ``(H, W, 3)``."""
+        """Move an image ``(H, W, 3)``."""
         raise NotImplementedError
 
     def move_labels(self, labels: np.ndarray, params: Any, fill: int) -> np.ndarray:
@@ -63,15 +63,15 @@ class GeometryTransform(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ResizeImage(GeometryTransform):
-    """Squash to a size. Pictures are antialiased, labels take the nearest neighbour.
+    """Squash to a size. Images are antialiased, labels take the nearest neighbor.
 
-    The picture is resized by torch's uint8 kernel: 4 to 7 times as fast as PIL, and within one
-    grey level of it.
+    The image is resized by torch's uint8 kernel: 4 to 7 times as fast as PIL, and within one
+    gray level of it.
 
     Args:
         scale (int | Sequence[int]): Side, or (width, height) as everywhere in mm, in pixels.
-        interpolation (str): 'bicubic' (CLIP's), 'bilinear' (the published recipe's) or 'nearest',
-            for the picture. Defaults to 'bicubic'.
+        interpolation (str): 'bicubic' (CLIP's), 'bilinear' (the published config's) or 'nearest',
+            for the image. Defaults to 'bicubic'.
     """
 
     def __init__(self, scale: int | Sequence[int], interpolation: str = 'bicubic') -> None:
@@ -79,7 +79,7 @@ class ResizeImage(GeometryTransform):
         self.interpolation = _interpolation(interpolation)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Resize, each from its own size at once: stored masks may be smaller than pictures."""
+        """Resize, each from its own size at once: stored masks may be smaller than images."""
         shape = (self.height, self.width)
         if results['img'].shape[:2] != shape:
             results['img'] = resize_image(results['img'], shape, self.interpolation)
@@ -92,15 +92,15 @@ class ResizeImage(GeometryTransform):
 
 @TRANSFORMS.register_module()
 class RandomRotate(GeometryTransform):
-    """Rotate counter-clockwise about the centre by a random angle, keeping the size.
+    """Rotate counter-clockwise about the center by a random angle, keeping the size.
 
-    The corners of the picture turn black, no mask covers them, and the class map ignores them.
-    The full mask of a picture without segments stays full: its segment is the picture, corners
+    The corners of the image turn black, no mask covers them, and the class map ignores them.
+    The full mask of an image without segments stays full: its segment is the image, corners
     included.
 
     Args:
         degrees (Sequence[float]): Range of the angle. Defaults to (0, 90).
-        interpolation (str): For the picture; the published recipe has 'nearest'.
+        interpolation (str): For the image; the published config has 'nearest'.
             Defaults to 'bilinear'.
     """
 
@@ -124,7 +124,7 @@ class RandomRotate(GeometryTransform):
         return cv2.warpAffine(image, matrix, (width, height), flags=WARPS[self.interpolation])
 
     def move_labels(self, labels: np.ndarray, params: float, fill: int) -> np.ndarray:
-        """Rotate by the nearest neighbour."""
+        """Rotate by the nearest neighbor."""
         return _each_plane(labels, lambda plane: plane.rotate(params, fillcolor=fill))
 
 
@@ -136,7 +136,7 @@ class RandomCropImage(GeometryTransform):
         size (int | Sequence[int]): Side, or (width, height), in pixels.
 
     Raises:
-        ValueError: If a picture is smaller than the window.
+        ValueError: If an image is smaller than the window.
     """
 
     def __init__(self, size: int | Sequence[int]) -> None:
@@ -147,7 +147,7 @@ class RandomCropImage(GeometryTransform):
         """Top and left in pixels."""
         if shape[0] < self.height or shape[1] < self.width:
             raise ValueError(
-                f'cannot cut {self.height} x {self.width} out of a picture of '
+                f'cannot cut {self.height} x {self.width} out of an image of '
                 f'{shape[0]} x {shape[1]}: resize it first'
             )
         return (
@@ -156,7 +156,7 @@ class RandomCropImage(GeometryTransform):
         )
 
     def move_image(self, image: np.ndarray, params: tuple[int, int]) -> np.ndarray:
-        """Cut the window out of the picture."""
+        """Cut the window out of the image."""
         top, left = params
         return image[top : top + self.height, left : left + self.width]
 
@@ -191,7 +191,7 @@ class RandomFlipImage(GeometryTransform):
         return self.directions[np.random.randint(len(self.directions))]
 
     def move_image(self, image: np.ndarray, params: str | None) -> np.ndarray:
-        """Mirror the picture."""
+        """Mirror the image."""
         if params in ('horizontal', 'diagonal'):
             image = image[:, ::-1]
         if params in ('vertical', 'diagonal'):
@@ -204,10 +204,10 @@ class RandomFlipImage(GeometryTransform):
 
 
 def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
-    """Resize a picture, with antialias when it shrinks.
+    """Resize an image, with antialias when it shrinks.
 
     Args:
-        image (np.ndarray): uint8 picture.
+        image (np.ndarray): uint8 image.
         shape (tuple[int, int]): Height and width to resize to, in pixels.
         interpolation (str): 'nearest', 'bilinear' or 'bicubic'.
 
@@ -215,12 +215,12 @@ def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) 
         - image: ``(h, w, 3)``; output: ``(H, W, 3)``.
 
     Returns:
-        np.ndarray: uint8 picture.
+        np.ndarray: uint8 image.
     """
     if interpolation == 'nearest':
         return np.array(Image.fromarray(image).resize(shape[::-1], Image.Resampling.NEAREST))
     if interpolation == 'bilinear' and shape[0] >= image.shape[0] and shape[1] >= image.shape[1]:
-        # Nothing to filter when a picture grows, and OpenCV is several times as fast then.
+        # Nothing to filter when an image grows, and OpenCV is several times as fast then.
         return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR)
     channels_first = torch.from_numpy(image).permute(2, 0, 1)[None]
     resized = interpolate(channels_first, shape, mode=interpolation, antialias=True)
@@ -228,7 +228,7 @@ def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) 
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize integer labels by the nearest neighbour.
+    """Resize integer labels by the nearest neighbor.
 
     Args:
         labels (np.ndarray): Class map or bit field, of a type whose values fit 31 bits.

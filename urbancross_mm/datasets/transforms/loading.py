@@ -1,4 +1,4 @@
-"""Reading the picture of an item."""
+"""Reading the image of an item."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urbancross_mm.utils.images import read_image
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Decode the picture of an item, once.
+    """Decode the image of an item, once.
 
     Needs ``img_path``. Adds ``img`` (uint8, RGB, ``(H, W, 3)``), ``ori_shape`` (on disk) and
     ``img_shape`` (as decoded), both (height, width) in pixels.
@@ -22,15 +22,15 @@ class LoadImage(BaseTransform):
             Defaults to None.
 
     Raises:
-        FileNotFoundError: If the picture is missing.
-        ValueError: If it is truncated, no picture, or has more than 8 bits a channel.
+        FileNotFoundError: If the image is missing.
+        ValueError: If it is truncated, no image, or has more than 8 bits a channel.
     """
 
     def __init__(self, draft: int | None = None) -> None:
         self.draft = draft
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Decode the picture."""
+        """Decode the image."""
         results['img'], results['ori_shape'] = read_image(results['img_path'], self.draft)
         results['img_shape'] = results['img'].shape[:2]
         return results

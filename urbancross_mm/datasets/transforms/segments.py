@@ -1,4 +1,4 @@
-"""Reading the segments of a picture from disk."""
+"""Reading the segments of an image from disk."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ BITS_PER_PLANE = 16
 class LoadSegments(BaseTransform):
     """Read the masks of the best segments from the RLE sidecar into a bit field.
 
-    Needs ``ori_shape`` and, if the picture has segments, ``segments_path``. Adds
+    Needs ``ori_shape`` and, if the image has segments, ``segments_path``. Adds
 
     - ``segment_bits`` (uint16, ``(h, w, P)``, ``P = ceil(K / 16)``): bit k of plane p is the mask
       of segment ``16 p + k``. h and w are the size the masks are stored at; the geometry
-      transforms bring them to the size of the picture. A nearest-neighbour move of the bit field
+      transforms bring them to the size of the image. A nearest-neighbor move of the bit field
       is exact for all masks at once.
     - ``num_segments`` (int): how many there are, 1 to K, best score first (ties: larger area).
-    - ``segment_fill`` (int): the bits of a place outside the picture (see :class:`RandomRotate`).
+    - ``segment_fill`` (int): the bits of a place outside the image (see :class:`RandomRotate`).
 
-    A picture whose annotation names no sidecar, or whose sidecar lists no segment, gets one full
-    mask, so its segment is the picture itself. A named sidecar that is missing is an error.
+    An image whose annotation names no sidecar, or whose sidecar lists no segment, gets one full
+    mask, so its segment is the image itself. A named sidecar that is missing is an error.
 
     Args:
-        num_segments (int): K, the most segments of a picture. Defaults to 10.
+        num_segments (int): K, the most segments of an image. Defaults to 10.
 
     Raises:
         FileNotFoundError: If the sidecar is missing.
-        ValueError: If it is malformed, or its masks are those of a picture of another size.
+        ValueError: If it is malformed, or its masks are those of an image of another size.
     """
 
     def __init__(self, num_segments: int = 10) -> None:
@@ -102,17 +102,17 @@ def _read_masks(path: str, results: dict[str, Any], limit: int) -> np.ndarray | 
 
 @TRANSFORMS.register_module()
 class LoadSegmentFolder(BaseTransform):
-    """Read segment pictures from the published layout, ``image_segments/<stem>/<stem>_<k>.jpg``.
+    """Read segment images from the published layout, ``image_segments/<stem>/<stem>_<k>.jpg``.
 
     One JPEG decode a segment: slow, meant for the released data as it is. Convert it to sidecars
     for training. Needs ``segment_dir`` (``data_prefix=dict(segment_dir='image_segments')``). Adds
     ``segment_images`` (uint8, ``(K, size, size, 3)``; rows without a segment are zero) and
     ``num_segments``. As published, segments are squashed to ``size`` and no augmentation moves
     them. The folder stores no scores: files are taken by their number k. An empty folder gives
-    the picture itself, a missing one is an error.
+    the image itself, a missing one is an error.
 
     Args:
-        num_segments (int): K, the most segments of a picture. Defaults to 10.
+        num_segments (int): K, the most segments of an image. Defaults to 10.
         size (int): Side in pixels. Defaults to 224.
 
     Raises:
@@ -125,10 +125,10 @@ class LoadSegmentFolder(BaseTransform):
         self.size = size
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Decode the segment pictures."""
+        """Decode the images of the segments."""
         if not results.get('segment_dir'):
             raise ValueError(
-                f'{results["img_path"]} has no segment_dir: give the data set '
+                f'{results["img_path"]} has no segment_dir: give the dataset '
                 "data_prefix=dict(segment_dir='image_segments')"
             )
         folder = Path(results['segment_dir'])
@@ -142,15 +142,15 @@ class LoadSegmentFolder(BaseTransform):
             ),
             key=_number,
         )
-        pictures = [read_image(str(f))[0] for f in files[: self.num_segments]] or [results['img']]
+        painted = [read_image(str(f))[0] for f in files[: self.num_segments]] or [results['img']]
         images = np.zeros((self.num_segments, self.size, self.size, 3), dtype=np.uint8)
-        for slot, picture in zip(images, pictures):
-            squashed = Image.fromarray(picture).resize(
+        for slot, image in zip(images, painted):
+            squashed = Image.fromarray(image).resize(
                 (self.size, self.size), Image.Resampling.BICUBIC
             )
             slot[:] = np.asarray(squashed)
         results['segment_images'] = images
-        results['num_segments'] = len(pictures)
+        results['num_segments'] = len(painted)
         return results
 
 

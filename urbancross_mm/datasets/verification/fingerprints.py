@@ -1,4 +1,4 @@
-"""Telling whether two pictures are the same, exactly or nearly."""
+"""Telling whether two images are the same, exactly or nearly."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from PIL import Image
 
 from urbancross_mm.utils.images import open_image
 
-# Rows of a block of distances: 1,024 against 100,000 pictures are 100 MB.
+# Rows of a block of distances: 1,024 against 100,000 images are 100 MB.
 BLOCK = 1024
-# A thumbnail with less spread of grey than this (of 255) has no gradient worth comparing.
+# A thumbnail with less spread of gray than this (of 255) has no gradient worth comparing.
 FLAT = 2.0
 # Sides of the thumbnails: 8 differences across, 8 down.
 SIDE = 9
@@ -23,7 +23,7 @@ SIDE = 9
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What one decode tells about a picture.
+    """What one decode tells about an image.
 
     Attributes:
         size (tuple[int, int]): Height and width in pixels.
@@ -41,7 +41,7 @@ class Fingerprint:
 
 
 def fingerprint(path: str | Path) -> Fingerprint:
-    """Read and decode a picture once, to the end.
+    """Read and decode an image once, to the end.
 
     A JPEG is decoded at reduced size, which still reads every byte of it.
 
@@ -56,37 +56,37 @@ def fingerprint(path: str | Path) -> Fingerprint:
         ValueError: If it cannot be decoded to the end.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'picture not found: {path}')
+        raise FileNotFoundError(f'image not found: {path}')
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ValueError(f'picture {path} cannot be decoded: {error}') from error
+        raise ValueError(f'image {path} cannot be decoded: {error}') from error
     with open_image(io.BytesIO(data), str(path)) as image:
         size = (image.height, image.width)
         image.draft('L', (4 * SIDE, 4 * SIDE))
-        # As training sees it first: not every color space goes to grey at once.
+        # As training sees it first: not every color space goes to gray at once.
         colors = image if image.mode in ('L', 'RGB') else image.convert('RGB')
         small = colors.convert('L').resize((SIDE, SIDE), Image.Resampling.BOX)
-    grey = np.asarray(small, dtype=np.int16)
+    gray = np.asarray(small, dtype=np.int16)
     return Fingerprint(
         size,
         hashlib.blake2b(data, digest_size=16).digest(),
-        _bits(grey[:8, 1:] > grey[:8, :-1]),
-        _bits(grey[1:, :8] > grey[:-1, :8]),
-        float(grey.std()) < FLAT,
+        _bits(gray[:8, 1:] > gray[:8, :-1]),
+        _bits(gray[1:, :8] > gray[:-1, :8]),
+        float(gray.std()) < FLAT,
     )
 
 
 def near_pairs(
     left: list[Fingerprint], right: list[Fingerprint], distance: int
 ) -> Iterator[tuple[int, int]]:
-    """Find pictures of one list that look like one of another.
+    """Find images of one list that look like one of another.
 
-    Both difference hashes must agree up to ``distance`` bits of 64. Flat pictures are left out.
+    Both difference hashes must agree up to ``distance`` bits of 64. Flat images are left out.
 
     Args:
-        left (list[Fingerprint]): N pictures.
-        right (list[Fingerprint]): M pictures.
+        left (list[Fingerprint]): N images.
+        right (list[Fingerprint]): M images.
         distance (int): Bits that may differ, in each of the two hashes.
 
     Returns:
@@ -114,7 +114,7 @@ def _bits(rises: np.ndarray) -> int:
     return int.from_bytes(np.packbits(rises).tobytes(), 'big')
 
 
-def _hashes(pictures: list[Fingerprint]) -> tuple[np.ndarray, np.ndarray]:
-    across = np.array([one.across for one in pictures], dtype=np.uint64)
-    down = np.array([one.down for one in pictures], dtype=np.uint64)
+def _hashes(images: list[Fingerprint]) -> tuple[np.ndarray, np.ndarray]:
+    across = np.array([one.across for one in images], dtype=np.uint64)
+    down = np.array([one.down for one in images], dtype=np.uint64)
     return across, down

@@ -10,7 +10,7 @@ from typing import Any
 from urbancross_mm.datasets.verification.fingerprints import Fingerprint, near_pairs
 from urbancross_mm.datasets.verification.report import Report
 
-# Pairs of splits that share pictures by design; any other two must not. Fine-tuning draws from
+# Pairs of splits that share images by design; any other two must not. Fine-tuning draws from
 # what is not test.
 NESTED = {
     frozenset(pair)
@@ -30,7 +30,7 @@ FITTED = ('train', 'trainval', 'finetune')
 
 @dataclass
 class Split:
-    """One annotation file, its sound items, and what their pictures look like."""
+    """One annotation file, its sound items, and what their images look like."""
 
     path: str
     name: str
@@ -51,7 +51,7 @@ def check_duplicates(split: Split, report: Report) -> None:
 
 
 def check_ids(splits: Iterable[Split], report: Report) -> None:
-    """Find ids that stand for different pictures: training and tests tell pictures by their id."""
+    """Find ids that stand for different images: training and tests tell images by their id."""
     known: dict[str, tuple[str, Split]] = {}
     for split in splits:
         for item in split.items:
@@ -59,7 +59,7 @@ def check_ids(splits: Iterable[Split], report: Report) -> None:
             if path != item['img_path'] and not _is_copy(first, path, split, item['img_path']):
                 report.add(
                     'error',
-                    'one id for different pictures',
+                    'one id for different images',
                     f'{item["img_id"]}: {path} ({first.name}) and {item["img_path"]} '
                     f'({split.name})',
                 )
@@ -71,7 +71,7 @@ def _is_copy(first: Split, path: str, second: Split, other: str) -> bool:
 
 
 def compare(first: Split, second: Split, distance: int, report: Report) -> None:
-    """Find pictures and captions that two splits share and should not.
+    """Find images and captions that two splits share and should not.
 
     Args:
         first (Split): A split.
@@ -88,10 +88,10 @@ def compare(first: Split, second: Split, distance: int, report: Report) -> None:
         if item['img_id'] in ids or item['img_path'] in paths:
             report.add(
                 'error',
-                'picture in two splits',
+                'image in two splits',
                 f'{first.name} and {second.name}: {item["img_id"]} ({item["img_path"]})',
             )
-    _compare_pictures(first, second, distance, report)
+    _compare_images(first, second, distance, report)
 
 
 def _compare_captions(first: Split, second: Split, report: Report) -> None:
@@ -111,7 +111,7 @@ def _compare_captions(first: Split, second: Split, report: Report) -> None:
         )
 
 
-def _compare_pictures(first: Split, second: Split, distance: int, report: Report) -> None:
+def _compare_images(first: Split, second: Split, distance: int, report: Report) -> None:
     pair = f'{first.name} and {second.name}'
     exact = {one.digest: name for name, one in second.prints.items()}
     for name, one in first.prints.items():
@@ -125,6 +125,6 @@ def _compare_pictures(first: Split, second: Split, distance: int, report: Report
         if left[row][1].digest != right[column][1].digest:
             report.add(
                 'warning',
-                'pictures that look alike in two splits',
+                'images that look alike in two splits',
                 f'{pair}: {left[row][0]} ~ {right[column][0]}',
             )

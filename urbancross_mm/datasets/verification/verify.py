@@ -37,28 +37,28 @@ def verify(
 ) -> Report:
     """Check annotation files and everything they name.
 
-    Errors: whatever the data set would refuse (a missing field, an empty caption, an id used
-    twice, a name that leaves its folder), pictures that are missing or cannot be decoded to the
-    end, the same picture in two splits that must not share one, segment files or class maps that
-    are missing, broken or of another size than their picture. Warnings: identical files within a
-    split, pictures that look alike across splits. Captions shared by splits are information.
+    Errors: whatever the dataset would refuse (a missing field, an empty caption, an id used
+    twice, a name that leaves its folder), images that are missing or cannot be decoded to the
+    end, the same image in two splits that must not share one, segment files or class maps that
+    are missing, broken or of another size than their image. Warnings: identical files within a
+    split, images that look alike across splits. Captions shared by splits are information.
 
     Args:
-        paths (Sequence[str]): Annotation files of one data set.
+        paths (Sequence[str]): Annotation files of one dataset.
         data_root (str): Folder of the data.
         folders (dict | None): Folders below it by field. Defaults to None: ``images``,
             ``segments`` and ``seg_maps``.
         workers (int): Threads that decode. Defaults to 1.
-        distance (int): Bits of a 64-bit difference hash that may differ between pictures that look
+        distance (int): Bits of a 64-bit difference hash that may differ between images that look
             alike. Defaults to 2.
         shown (int): Examples of each finding to keep. Defaults to 5.
-        pixels (bool): Decode pictures and masks; else they are only looked for. Defaults to True.
+        pixels (bool): Decode images and masks; else they are only looked for. Defaults to True.
 
     Returns:
         Report: The findings.
 
     Raises:
-        FileNotFoundError: If an annotation file or the folder of pictures is not there.
+        FileNotFoundError: If an annotation file or the folder of images is not there.
         ValueError: If an annotation file cannot be read at all.
     """
     folders = {
@@ -67,10 +67,10 @@ def verify(
     }
     roots = {key: str(Path(data_root) / name) for key, name in folders.items()}
     if not Path(roots['img_path']).is_dir():
-        raise FileNotFoundError(f'no folder of pictures at {roots["img_path"]}')
+        raise FileNotFoundError(f'no folder of images at {roots["img_path"]}')
     report = Report(shown)
     splits = [_read(path, report) for path in paths]
-    prints = check_pictures(splits, roots['img_path'], report, workers, pixels)
+    prints = check_images(splits, roots['img_path'], report, workers, pixels)
     for split in splits:
         split.prints = {
             item['img_path']: prints[item['img_path']]
@@ -88,20 +88,20 @@ def verify(
     return report
 
 
-def check_pictures(
+def check_images(
     splits: Iterable[Split], root: str, report: Report, workers: int = 1, pixels: bool = True
 ) -> dict[str, Fingerprint]:
-    """Decode every picture once, whatever number of splits it is in.
+    """Decode every image once, whatever number of splits it is in.
 
     Args:
         splits (Iterable[Split]): The splits.
-        root (str): Folder of the pictures.
+        root (str): Folder of the images.
         report (Report): Takes the findings.
         workers (int): Threads. Defaults to 1.
         pixels (bool): Decode; else only look for the file. Defaults to True.
 
     Returns:
-        dict[str, Fingerprint]: Of every readable picture by its path; empty without ``pixels``.
+        dict[str, Fingerprint]: Of every readable image by its path; empty without ``pixels``.
     """
     where = {
         item['img_path']: f'{split.path} ({item["img_id"]})'
@@ -116,12 +116,12 @@ def check_pictures(
             return error
 
     prints = {}
-    for name, result in zip(where, map_tracked(read, list(where), 'pictures', workers)):
+    for name, result in zip(where, map_tracked(read, list(where), 'images', workers)):
         if isinstance(result, Fingerprint):
             prints[name] = result
         elif result is not None:
             kind = 'missing' if isinstance(result, FileNotFoundError) else 'unreadable'
-            report.add('error', f'{kind} picture', f'{where[name]}: {result}')
+            report.add('error', f'{kind} image', f'{where[name]}: {result}')
     return prints
 
 
@@ -131,7 +131,7 @@ def check_companions(
     """Check segment files and class maps as training will read them.
 
     Args:
-        splits (Iterable[Split]): The splits, with the fingerprints of their pictures.
+        splits (Iterable[Split]): The splits, with the fingerprints of their images.
         roots (dict[str, str]): Folders by field.
         report (Report): Takes the findings.
         workers (int): Threads. Defaults to 1.
@@ -153,7 +153,7 @@ def check_companions(
 
 def _look_for(root: str, name: str) -> None:
     if not Path(safe_join(root, name)).is_file():
-        raise FileNotFoundError(f'picture not found: {safe_join(root, name)}')
+        raise FileNotFoundError(f'image not found: {safe_join(root, name)}')
 
 
 def _companion_problem(
@@ -177,7 +177,7 @@ def _companion_problem(
 
 
 def _read(path: str, report: Report) -> Split:
-    """Read a file, report the items that a data set would refuse, and keep the others."""
+    """Read a file, report the items that a dataset would refuse, and keep the others."""
     metainfo, items = read_annotations(path)
     name = str(metainfo.get('split') or Path(path).stem)
     bad = set()
@@ -197,7 +197,7 @@ def _read(path: str, report: Report) -> Split:
         )
     for image, count in Counter(item['img_path'] for item in sound).items():
         if count > 1:
-            report.add('error', 'picture listed twice', f'{path}: {image} ({count} times)')
+            report.add('error', 'image listed twice', f'{path}: {image} ({count} times)')
     return Split(path, name, sound)
 
 
@@ -213,10 +213,10 @@ def _row(split: Split) -> dict[str, Any]:
     return {
         'file': Path(split.path).name,
         'split': split.name,
-        'pictures': len(split.items),
+        'images': len(split.items),
         'captions': len(texts),
         'distinct': len(owners),
-        'of several pictures': f'{100 * shared / max(1, len(texts)):.1f} %',
+        'of several images': f'{100 * shared / max(1, len(texts)):.1f} %',
         'words mean/max': f'{sum(words) / len(words):.2f}/{max(words)}',
         'segments': sum(item.get('segments') is not None for item in split.items),
         'size': f'{usual[0]} x {usual[1]}'

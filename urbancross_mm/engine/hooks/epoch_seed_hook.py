@@ -52,6 +52,6 @@ class EpochSeedHook(Hook):
         Args:
             runner (Runner): Gives seed, epoch and rank.
         """
-        # SeedSequence mixes the three, so that neighbouring epochs and ranks do not correlate.
+        # SeedSequence mixes the three, so that neighboring epochs and ranks do not correlate.
         entropy = np.random.SeedSequence([runner.seed or 0, runner.epoch, runner.rank])
         seed_everything(int(entropy.generate_state(1, np.uint64)[0] >> 1))

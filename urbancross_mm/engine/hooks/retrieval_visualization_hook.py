@@ -13,20 +13,20 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.structures import RankedPicture
+from urbancross_mm.structures import SearchHit
 
 
 @HOOKS.register_module()
 class RetrievalVisualizationHook(Hook):
-    """Draw retrieval strips: a caption above the pictures it finds, right ones framed in green.
+    """Draw retrieval strips: a caption above the images it finds, right ones framed in green.
 
     The strips go to the visualizer's backends (``vis_data/vis_image``, TensorBoard, ...) at each
     validation, and to ``show_dir`` after a test. With several ranks, rank 0 searches its own share
-    of the pictures.
+    of the images.
 
     Args:
         num_queries (int): Strips a validation, spread evenly over the captions. Defaults to 3.
-        topk (int): Pictures a strip. Defaults to 5.
+        topk (int): Images a strip. Defaults to 5.
         show_dir (str, optional): Folder for the strips of a test; None draws none.
             ``tools/test.py --show-dir`` sets it. Defaults to None.
         num_test_queries (int): Strips a test. Defaults to 20.
@@ -87,7 +87,7 @@ class RetrievalVisualizationHook(Hook):
         """Hand a few strips to the visualizer's backends."""
         for number, (query, results) in enumerate(self._rank(self.num_queries)):
             strip = runner.visualizer.draw_strip(query, results)
-            # No slash: the local backend would drop a picture whose folder does not exist.
+            # No slash: the local backend would drop an image whose folder does not exist.
             runner.visualizer.add_image(f'retrieval_query_{number}', strip, step=runner.epoch)
         self._samples = []
 
@@ -117,7 +117,7 @@ class RetrievalVisualizationHook(Hook):
                 )
             )
 
-    def _rank(self, num_queries: int) -> list[tuple[str, list[RankedPicture]]]:
+    def _rank(self, num_queries: int) -> list[tuple[str, list[SearchHit]]]:
         if not self._samples or not num_queries:
             return []
         paths, text_ids, named, encoded_ids, image_embeds, text_embeds = zip(*self._samples)
@@ -130,7 +130,7 @@ class RetrievalVisualizationHook(Hook):
             (
                 words[queries[q]],
                 [
-                    RankedPicture(paths[p], v, queries[q] in text_ids[p])
+                    SearchHit(paths[p], v, queries[q] in text_ids[p])
                     for v, p in zip(row_values, row_places)
                 ],
             )

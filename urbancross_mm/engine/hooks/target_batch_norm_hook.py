@@ -16,14 +16,14 @@ from torch.utils.data import ConcatDataset, DataLoader
 from urbancross_mm.registry import HOOKS
 from urbancross_mm.utils.progress import track
 
-PICTURES_A_BATCH = 64
+IMAGES_PER_BATCH = 64
 
 
 @HOOKS.register_module()
 class TargetBatchNormHook(Hook):
     """Replace the running statistics of the image encoder's BatchNorm by those of the target.
 
-    One pass over the target's pictures in the training set, before training and again at its end,
+    One pass over the target's images in the training set, before training and again at its end,
     so that the last checkpoint has them too. Needs no sentence and trains nothing. A resumed run
     keeps the statistics of its checkpoint until the end.
 
@@ -31,7 +31,7 @@ class TargetBatchNormHook(Hook):
         target (str): The target's domain.
 
     Raises:
-        ValueError: If the image encoder has no BatchNorm, or the loader no target picture.
+        ValueError: If the image encoder has no BatchNorm, or the loader no target image.
 
     Reference:
         AdaBN (https://arxiv.org/abs/1603.04779).
@@ -69,23 +69,23 @@ class TargetBatchNormHook(Hook):
             layer.momentum = momentum
         runner.logger.info(
             f'BatchNorm of {len(layers)} layers takes the statistics of '
-            f'{len(loader.dataset)} pictures of {self.target}'
+            f'{len(loader.dataset)} images of {self.target}'
         )
 
     def _loader(self, runner: Runner) -> DataLoader:
-        """All pictures of the target; on every rank the same, so that the statistics agree."""
+        """All images of the target; on every rank the same, so that the statistics agree."""
         members = [
             member
             for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
             if member.metainfo.get('domain') == self.target
         ]
         if not members:
-            raise ValueError(f'the training loader has no picture of the target {self.target!r}')
-        pictures: ConcatDataset = ConcatDataset(members)
+            raise ValueError(f'the training loader has no image of the target {self.target!r}')
+        images: ConcatDataset = ConcatDataset(members)
         # All batches count alike in the mean, so they should be of one size.
-        batches = math.ceil(len(pictures) / PICTURES_A_BATCH)
-        size = math.ceil(len(pictures) / batches)
-        return DataLoader(pictures, size, collate_fn=pseudo_collate)
+        batches = math.ceil(len(images) / IMAGES_PER_BATCH)
+        size = math.ceil(len(images) / batches)
+        return DataLoader(images, size, collate_fn=pseudo_collate)
 
 
 def _batch_norms(model: nn.Module) -> list[_BatchNorm]:

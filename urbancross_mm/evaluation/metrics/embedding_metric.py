@@ -17,7 +17,7 @@ class EmbeddingMetric(BaseMetric):
     """Base of metrics on embeddings; a subclass writes ``compute_metrics`` and names what it reads.
 
     A record in ``results`` holds ``img_id, img_path, domain, image_embeds`` (D,), ``text_ids`` and
-    ``text_embeds`` (C, D), and the fields named in ``extra_fields``. A picture may occur several
+    ``text_embeds`` (C, D), and the fields named in ``extra_fields``. An image may occur several
     times (padding, one item a caption), so a subclass de-duplicates by ids.
 
     Args:
@@ -38,7 +38,7 @@ class EmbeddingMetric(BaseMetric):
 
         Args:
             data_batch (Any): Not used.
-            data_samples (Sequence[dict]): ``RetrievalDataSample.to_dict()`` of each picture, after
+            data_samples (Sequence[dict]): ``RetrievalDataSample.to_dict()`` of each image, after
                 ``predict``.
 
         Raises:
@@ -73,7 +73,7 @@ class EmbeddingMetric(BaseMetric):
         """Collect from all ranks and compute; see :meth:`mmengine.evaluator.BaseMetric.evaluate`.
 
         Args:
-            size (int): Not used. Cutting what padding added to the data set's length would drop
+            size (int): Not used. Cutting what padding added to the dataset's length would drop
                 samples where ranks hold different numbers; ids tell duplicates better.
 
         Returns:
@@ -95,7 +95,7 @@ class EmbeddingMetric(BaseMetric):
                 finite.
         """
         if not results:
-            raise ValueError(f'{type(self).__name__} collected no sample: is the data set empty?')
+            raise ValueError(f'{type(self).__name__} collected no sample: is the dataset empty?')
         results = sorted(
             results, key=lambda result: (isinstance(result['img_id'], str), result['img_id'])
         )

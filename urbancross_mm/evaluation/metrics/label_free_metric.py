@@ -18,25 +18,25 @@ class LabelFreeMetric(EmbeddingMetric):
     The scores say how the embeddings lie, not whether they are right: a harmful adaptation may
     have better ones than before (docs/adapt.md).
 
-    - ``agreement``, up to 1: are pictures that look alike given texts that are alike?
+    - ``agreement``, up to 1: are images that look alike given texts that are alike?
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
     - ``hubness_i2t, hubness_t2i``: does everything find the same few items? 0 if all are found
       about equally often.
     - ``a_distance_image, a_distance_text`` (0 to 2): how well can the domains be told apart? Only
       with ``target`` and samples of other domains.
 
-    Which text belongs to which picture is never read: the captions of a picture are not looked at,
-    and every distinct text is sorted by its id, away from the picture that it came with. The
+    Which text belongs to which image is never read: the captions of an image are not looked at,
+    and every distinct text is sorted by its id, away from the image that it came with. The
     embeddings are de-duplicated by ids, so padded batches and any world size are all right.
 
     Args:
         target (str | None): Domain to score, from samples of several domains; None scores all
             samples together. Defaults to None.
-        temperature (float): Of the texts assigned to pictures, 0 for the nearest; see
+        temperature (float): Of the texts assigned to images, 0 for the nearest; see
             :func:`urbancross_mm.functional.label_free.structure_agreement`. Defaults to 0.0.
         scale (float): Of the entropy's softmax. Defaults to 100.0.
         k (int): Length of the lists behind the hubness. Defaults to 10.
-        max_items (int): Pictures compared for the agreement at most. Defaults to 2000.
+        max_items (int): Images compared for the agreement at most. Defaults to 2000.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
         prefix (str | None): First part of the names. Defaults to None ('label_free').
         collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
@@ -107,7 +107,7 @@ class LabelFreeMetric(EmbeddingMetric):
                 metrics[f'a_distance_{name}'] = label_free.proxy_a_distance(source, target)
         shown = 'all domains' if self.target is None else f'target domain {self.target}'
         print_log(
-            f'LabelFreeMetric: {len(images)} pictures, {len(texts)} distinct texts of '
+            f'LabelFreeMetric: {len(images)} images, {len(texts)} distinct texts of '
             f'{shown}; no pair is read',
             logger='current',
         )
@@ -126,7 +126,7 @@ class LabelFreeMetric(EmbeddingMetric):
 
 
 def _distinct(results: list[dict]) -> tuple[Tensor, Tensor]:
-    """Each picture and each distinct text once, in the order of their ids."""
+    """Each image and each distinct text once, in the order of their ids."""
     images = {result['img_id']: result['image_embeds'] for result in results}
     texts = {
         text_id: embeds
@@ -134,7 +134,7 @@ def _distinct(results: list[dict]) -> tuple[Tensor, Tensor]:
         for text_id, embeds in zip(result['text_ids'], result['text_embeds'])
     }
     if not texts:
-        raise ValueError(f'{len(images)} pictures, but no text was encoded')
+        raise ValueError(f'{len(images)} images, but no text was encoded')
     return (
         torch.stack(list(images.values())),
         torch.stack([texts[text_id] for text_id in sorted(texts)]),

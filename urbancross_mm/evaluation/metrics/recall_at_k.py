@@ -18,22 +18,22 @@ EXTRA = ('MRR', 'mAP')
 
 
 class _Galleries(NamedTuple):
-    """Everything that was collected, each picture and each distinct caption once."""
+    """Everything that was collected, each image and each distinct caption once."""
 
     image_embeds: Tensor  # (N, D)
     image_domains: list[str]  # N
     text_embeds: Tensor  # (T, D), distinct captions
-    caption_image: Tensor  # (M,) row of the picture of each caption
+    caption_image: Tensor  # (M,) row of the image of each caption
     caption_text: Tensor  # (M,) row of its embedding
 
 
 @METRICS.register_module()
 class RecallAtK(EmbeddingMetric):
-    """Hit rate in percent, pictures to captions and captions to pictures, and their mean.
+    """Hit rate in percent, images to captions and captions to images, and their mean.
 
-    The protocol of the field: the gallery of captions holds every caption of every picture. A
-    picture hits if any of its own captions is among the first K; every caption is a query with one
-    right picture. ``mR`` is the mean over both directions and all K. Ties count in expectation,
+    The protocol of the field: the gallery of captions holds every caption of every image. An
+    image hits if any of its own captions is among the first K; every caption is a query with one
+    right image. ``mR`` is the mean over both directions and all K. Ties count in expectation,
     so equal captions do not depend on the order of a sort, and a collapsed model gets chance.
 
     An image without captions is a distractor: it is in the gallery of images and counts among
@@ -44,22 +44,22 @@ class RecallAtK(EmbeddingMetric):
     ``floor(median of the ranks from 0) + 1``, which is the same wherever the median is a whole
     number.
 
-    Embeddings are collected, not scores. They are de-duplicated by the ids of pictures and caption
-    texts, so padded batches, any world size and captions that were encoded with another picture
+    Embeddings are collected, not scores. They are de-duplicated by the ids of images and caption
+    texts, so padded batches, any world size and captions that were encoded with another image
     are all right.
 
     Args:
         topk (int | Sequence[int]): Lengths of the list. Defaults to (1, 5, 10).
         ties (str): ``'expected'``, ``'pessimistic'`` or ``'optimistic'``; see
             :func:`urbancross_mm.functional.ranking.recall_at_k`. Defaults to 'expected'.
-        equal_captions (bool): Whether every picture that carries the same sentence is right too.
+        equal_captions (bool): Whether every image that carries the same sentence is right too.
             False is the field's protocol. Defaults to False.
         per_domain (bool): Whether to report each domain, searched in its own gallery, where there
             are several. Defaults to True.
         extra (Sequence[str]): ``'MRR'``: the mean reciprocal rank of the first right item;
             ``'mAP'``: the mean average precision over all right items. In percent, ties as for the
             recall; no part of ``mR``. Defaults to ().
-        chunk_size (int): Pictures, and captions, ranked at once. Defaults to 1024.
+        chunk_size (int): Images, and captions, ranked at once. Defaults to 1024.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
         prefix (str | None): First part of the names. Defaults to None ('retrieval').
         collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
@@ -163,17 +163,17 @@ class RecallAtK(EmbeddingMetric):
         captions = torch.arange(len(data.caption_text))
         if not self.equal_captions:
             return data.caption_image, captions
-        # A caption pairs with the picture of every caption of the same text.
+        # A caption pairs with the image of every caption of the same text.
         first, second = ranking.pairs_of_equal_ids(data.caption_text, data.caption_text)
         return data.caption_image[second], captions[first]
 
     def _log_protocol(self, data: _Galleries, domains: list[str]) -> None:
-        right = 'every picture with the same caption' if self.equal_captions else 'its own picture'
+        right = 'every image with the same caption' if self.equal_captions else 'its own image'
         shown = f', domains {", ".join(domains)}' if len(domains) > 1 else ''
         without = len(data.image_embeds) - len(data.caption_image.unique())
         distractors = f' ({without} of them distractors without captions)' if without else ''
         print_log(
-            f'RecallAtK: {len(data.image_embeds)} pictures{distractors}, {len(data.caption_text)} '
+            f'RecallAtK: {len(data.image_embeds)} images{distractors}, {len(data.caption_text)} '
             f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
             f'right for a caption is {right}, ties {self.ties}',
             logger='current',
@@ -185,7 +185,7 @@ def _is_length(k: object) -> bool:
 
 
 def _assemble(results: list[dict]) -> _Galleries:
-    """De-duplicate by picture and by caption text, and line captions up with both."""
+    """De-duplicate by image and by caption text, and line captions up with both."""
     images: dict[str, dict] = {}
     texts: dict[int, Tensor] = {}
     for result in results:
@@ -203,7 +203,7 @@ def _assemble(results: list[dict]) -> _Galleries:
         for text_id in image['caption_text_ids']:
             if text_id not in row_of_text:
                 raise ValueError(
-                    f'a caption of picture {img_id!r} (text id {text_id}) was never '
+                    f'a caption of image {img_id!r} (text id {text_id}) was never '
                     'encoded: no sample carries it in text_ids'
                 )
             caption_image.append(row)
@@ -223,7 +223,7 @@ def _assemble(results: list[dict]) -> _Galleries:
 
 
 def _only(data: _Galleries, domain: str) -> _Galleries:
-    """Keep the pictures of one domain and their captions."""
+    """Keep the images of one domain and their captions."""
     inside = torch.tensor([name == domain for name in data.image_domains])
     kept = inside[data.caption_image]
     new_row = inside.long().cumsum(0) - 1

@@ -31,7 +31,7 @@ class DomainAdaptiveRetriever(BaseRetriever):
     retriever's own loss on them and any adaptation losses. It encodes, predicts and is searched
     as the wrapped retriever. Its checkpoints name the weights as the wrapped retriever's do, with
     those of the losses besides as ``adaptation.*``: an adapted checkpoint is one of the plain
-    recipe, and starts from one.
+    config, and starts from one.
 
     Args:
         retriever (dict): Config of the retriever, its data preprocessor included.
@@ -45,7 +45,7 @@ class DomainAdaptiveRetriever(BaseRetriever):
         start (str, optional): The checkpoint that training starts from; a selector with frozen
             encoders reads it (``tools/train.py`` sets it from the config key ``start``).
             Defaults to None.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If there is nothing to train on, or a part does not fit.
@@ -143,7 +143,7 @@ class DomainAdaptiveRetriever(BaseRetriever):
     def loss(
         self, inputs: dict[str, Tensor], data_samples: list[RetrievalDataSample]
     ) -> dict[str, Tensor]:
-        """Losses and diagnostics of a batch of both domains, one text a picture.
+        """Losses and diagnostics of a batch of both domains, one text an image.
 
         Args:
             inputs (dict): ``image``, ``text`` and what the wrapped retriever needs besides.
@@ -162,8 +162,8 @@ class DomainAdaptiveRetriever(BaseRetriever):
         ids = batch_ids(data_samples, device)
         if len(ids.owners) != len(data_samples):
             raise ValueError(
-                f'adaptation needs one text a picture, got {len(ids.owners)} texts '
-                f'for {len(data_samples)} pictures'
+                f'adaptation needs one text an image, got {len(ids.owners)} texts '
+                f'for {len(data_samples)} images'
             )
         check_pairs(data_samples, self.target)
         mine = torch.tensor([s.domain == self.target for s in data_samples], device=device)

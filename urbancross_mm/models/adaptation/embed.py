@@ -26,7 +26,7 @@ def embed_domains(
         retriever (BaseRetriever): In training mode.
         inputs (dict[str, Tensor]): One row a sample in each.
         is_target (Tensor): Of which domain each row is.
-        segments (bool): Whether what the retriever embeds besides pictures and sentences is
+        segments (bool): Whether what the retriever embeds besides images and sentences is
             needed. Defaults to True.
 
     Shape:

@@ -20,7 +20,7 @@ class SimilarSourceSelector:
     See :func:`urbancross_mm.functional.selection.select_similar`. No gradient passes.
 
     Args:
-        features (str): What is compared: 'fused', the mean direction of picture and sentence, as
+        features (str): What is compared: 'fused', the mean direction of image and sentence, as
             the paper draws it; 'text', as published; 'image'. Defaults to 'fused'.
         encoders (str): 'frozen', the starting checkpoint's; 'live', those in training, as
             published. Defaults to 'frozen'.
@@ -29,7 +29,7 @@ class SimilarSourceSelector:
         ratio (float): Share of the source to take until a curriculum sets another one.
             Defaults to 0.2.
         floor (float): Share of the weight that is spread evenly. Defaults to 0.05.
-        cache_images (bool): Encode every picture once with the frozen encoders; only for a
+        cache_images (bool): Encode every image once with the frozen encoders; only for a
             pipeline without augmentation. Defaults to False.
 
     Raises:

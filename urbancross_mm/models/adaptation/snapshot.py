@@ -22,13 +22,13 @@ class FrozenSnapshot:
     the starting checkpoint itself, so that a resumed run has the same snapshot as an
     uninterrupted one. Weights that the model does not train share their memory with it.
 
-    Sentences are encoded once each in an epoch. Pictures too with ``cache_images``, which is right
+    Sentences are encoded once each in an epoch. Images too with ``cache_images``, which is right
     only if the pipeline does not augment them, and an error is raised where it does.
 
     Args:
         start (str | Path, optional): The starting checkpoint. Defaults to None: the weights at the
             first use, which a resumed run cannot restore.
-        cache_images (bool): Encode every picture once an epoch. Defaults to False.
+        cache_images (bool): Encode every image once an epoch. Defaults to False.
     """
 
     def __init__(self, start: str | Path | None = None, cache_images: bool = False) -> None:
@@ -41,11 +41,11 @@ class FrozenSnapshot:
 
     @torch.no_grad()
     def encode_image(self, model: nn.Module, image: Tensor, img_ids: Sequence[str]) -> Tensor:
-        """Embed pictures.
+        """Embed images.
 
         Args:
             model (nn.Module): The retriever that is being trained; copied at the first use.
-            image (Tensor): Normalised pictures.
+            image (Tensor): Normalized images.
             img_ids (Sequence[str]): Their ids.
 
         Shape:
@@ -55,7 +55,7 @@ class FrozenSnapshot:
             Tensor: Unit vectors without gradient.
 
         Raises:
-            ValueError: If a cached picture comes back changed.
+            ValueError: If a cached image comes back changed.
         """
         encode = self._built(model).encode_image
         if not self.cache_images:
@@ -64,7 +64,7 @@ class FrozenSnapshot:
             first = self._checksums.setdefault(img_id, checksum)
             if not math.isclose(first, checksum, rel_tol=1e-9, abs_tol=1e-6):
                 raise ValueError(
-                    f'cache_images=True, but the picture {img_id} changes between '
+                    f'cache_images=True, but the image {img_id} changes between '
                     'epochs: the pipeline augments it, so set cache_images=False'
                 )
         return _through(self._images, image, img_ids, encode)
@@ -137,10 +137,10 @@ def share_frozen(snapshot: nn.Module, model: nn.Module) -> int:
 
 
 def _checksums(image: Tensor) -> list[float]:
-    """A number for each picture (N, ...) that changes if it is turned or mirrored, too."""
+    """A number for each image (N, ...) that changes if it is turned or mirrored, too."""
     sums = image.double()
     while sums.dim() > 1:
-        # Steeper along one side than along the other, or a transposed picture would look the same.
+        # Steeper along one side than along the other, or a transposed image would look the same.
         ramp = torch.linspace(1, sums.dim(), sums.shape[-1], dtype=sums.dtype, device=sums.device)
         sums = sums @ ramp
     return sums.tolist()

@@ -29,7 +29,7 @@ class BackboneEncoder(BaseEncoder):
         embed_dim (int, optional): Width of the embedding. Defaults to None, the width of the
             backbone; only without projection.
         in_channels (int, optional): Width C of the backbone's output. Defaults to None: found by
-            one pass over a black picture.
+            one pass over a black image.
         pool (str): ``'avg'``, ``'max'``, ``'gem'`` (generalised mean, learned exponent), or
             ``'cls'``, the first token. Vectors are taken as they are. Defaults to 'avg'.
         out_index (int): Which of several outputs. Defaults to -1, the last.
@@ -38,8 +38,8 @@ class BackboneEncoder(BaseEncoder):
         norm_eval (bool): Keep the backbone's BatchNorm in ``eval``: small batches, or weights
             whose statistics were folded. Defaults to False.
         frozen (bool): Do not train the backbone; the projection trains. Defaults to False.
-        probe_size (int): Side of the black picture, in pixels. Defaults to 224.
-        init_cfg (dict | list[dict], optional): mmengine's initialisation config; that of the
+        probe_size (int): Side of the black image, in pixels. Defaults to 224.
+        init_cfg (dict | list[dict], optional): mmengine's initialization config; that of the
             backbone goes into ``backbone``. Defaults to None.
 
     Raises:
@@ -112,13 +112,13 @@ class BackboneEncoder(BaseEncoder):
         """Features before the projection.
 
         Args:
-            image (Tensor): Normalised pictures.
+            image (Tensor): Normalized images.
 
         Shape:
             (N, 3, H, W) -> (N, C).
 
         Returns:
-            Tensor: One vector a picture.
+            Tensor: One vector an image.
 
         Raises:
             ValueError: If the output cannot be pooled this way.
@@ -147,16 +147,16 @@ class BackboneEncoder(BaseEncoder):
         return feats.mean(dim=-1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features of pictures, not normalised.
+        """Features of images, not normalized.
 
         Args:
-            image (Tensor): Normalised pictures.
+            image (Tensor): Normalized images.
 
         Shape:
             (N, 3, H, W) -> (N, D).
 
         Returns:
-            Tensor: One vector a picture.
+            Tensor: One vector an image.
         """
         return self.projection(self.dropout(self.pooled(image)))
 

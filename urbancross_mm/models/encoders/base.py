@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class BaseEncoder(BaseModule):
-    """An encoder of one modality: ``forward`` gives (N, D) features that are not normalised.
+    """An encoder of one modality: ``forward`` gives (N, D) features that are not normalized.
 
     A subclass sets ``embed_dim`` (D) and calls :meth:`freeze` for the parts that do not train; one
     with a projection writes :meth:`pooled`.
 
     Args:
-        init_cfg (dict | list[dict], optional): mmengine's initialisation config.
+        init_cfg (dict | list[dict], optional): mmengine's initialization config.
             Defaults to None.
     """
 

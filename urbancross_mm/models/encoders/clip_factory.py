@@ -38,7 +38,7 @@ def build_clip(
 
     Args:
         model_name (str, optional): Name in ``open_clip.list_models()``, ``'local-dir:<folder>'``
-            or ``'hf-hub:<organisation>/<name>'``.
+            or ``'hf-hub:<organization>/<name>'``.
         pretrained (str, optional): Tag, local file or None: the weights of the folder, or random
             ones. Defaults to None.
         model_cfg (dict, optional): Replaces the name. Defaults to None.

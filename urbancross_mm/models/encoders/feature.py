@@ -12,7 +12,7 @@ from urbancross_mm.registry import MODELS
 
 @MODELS.register_module()
 class FeatureEncoder(BaseEncoder):
-    """One linear projection, for features of pictures (``LoadFeatures``) or of sentences
+    """One linear projection, for features of images (``LoadFeatures``) or of sentences
     (``FeatureTokenizer``) of a frozen encoder.
 
     Args:
@@ -21,7 +21,7 @@ class FeatureEncoder(BaseEncoder):
         dropout (float): Dropout of the features. Defaults to 0.0.
         standardize (bool): Bring every channel to mean 0 and variance 1 first: those of the batch
             in training, their running mean in evaluation. Defaults to False.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If the features are not C wide.
@@ -57,16 +57,16 @@ class FeatureEncoder(BaseEncoder):
         return feats
 
     def forward(self, feats: Tensor) -> Tensor:
-        """Embeddings, not normalised.
+        """Embeddings, not normalized.
 
         Args:
-            feats (Tensor): Features of pictures or sentences.
+            feats (Tensor): Features of images or sentences.
 
         Shape:
             (N, C) -> (N, D).
 
         Returns:
-            Tensor: One vector a picture or sentence.
+            Tensor: One vector an image or sentence.
         """
         if feats.dim() != 2 or feats.shape[1] != self.in_channels:
             raise ValueError(

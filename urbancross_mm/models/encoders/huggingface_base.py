@@ -38,7 +38,7 @@ class HuggingFaceEncoder(BaseEncoder):
         path (str): Local folder, or a hub id with ``allow_download``.
         pool (str): One of :data:`POOLS`.
         allow_download (bool): Look on the hub if the folder is not there.
-        init_cfg (dict, optional): mmengine's initialisation config.
+        init_cfg (dict, optional): mmengine's initialization config.
     """
 
     modality: ClassVar[str]  # for messages
@@ -148,7 +148,7 @@ class HuggingFaceEncoder(BaseEncoder):
         return self.head(feats.flatten(1))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Features (N, D) of what ``pooled`` takes, not normalised."""
+        """Features (N, D) of what ``pooled`` takes, not normalized."""
         return self.projection(self.pooled(inputs))
 
 

@@ -31,7 +31,7 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
         trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
             all.
         allow_download (bool): Look on the hub if the folder is not there. Defaults to False.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If an option is unknown, or the folder holds no image model, no feature of its
@@ -65,7 +65,7 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
         """Features before the projection.
 
         Args:
-            image (Tensor): Images, normalised with the model's own statistics.
+            image (Tensor): Images, normalized with the model's own statistics.
 
         Shape:
             (N, 3, H, W) -> (N, C).

@@ -42,7 +42,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
             all.
         allow_download (bool): Look on the hub if the folder is not there. Defaults to False.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If an option is unknown, or the folder holds no text model, no feature of its

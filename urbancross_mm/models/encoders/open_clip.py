@@ -45,7 +45,7 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
 
     Args:
         model_name (str, optional): Name in ``open_clip.list_models()``, ``'local-dir:<folder>'``
-            or ``'hf-hub:<organisation>/<name>'``. Defaults to 'ViT-B-16'.
+            or ``'hf-hub:<organization>/<name>'``. Defaults to 'ViT-B-16'.
         pretrained (str, optional): Tag (``'laion2b_s34b_b88k'``, downloaded once) or a local
             ``.pt`` or ``.safetensors`` file of the whole model. Defaults to None: the weights in
             the folder or on the hub that the name says, else random.
@@ -57,7 +57,7 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
             Defaults to False.
         image_size (int | tuple, optional): Other than the model's own; its position embedding
             is resized. Defaults to None.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If the model or tag is unknown or cannot be built, or the file holds another
@@ -90,7 +90,7 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features (N, D) of pictures (N, 3, H, W), not normalised."""
+        """Features (N, D) of images (N, 3, H, W), not normalized."""
         return self.tower(image)
 
 
@@ -110,7 +110,7 @@ class OpenCLIPTextEncoder(_OpenCLIPEncoder):
             Defaults to False.
         context_length (int, optional): Other than the model's own; its position embedding is
             resized. Defaults to None.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If the model or tag is unknown or cannot be built, or the file holds another
@@ -143,5 +143,5 @@ class OpenCLIPTextEncoder(_OpenCLIPEncoder):
         )
 
     def forward(self, text: Tensor) -> Tensor:
-        """Features (N, D) of token ids (N, L), not normalised."""
+        """Features (N, D) of token ids (N, L), not normalized."""
         return self.tower(text)

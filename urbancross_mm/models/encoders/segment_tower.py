@@ -16,15 +16,15 @@ MODES = ('frozen', 'trainable', 'shared')
 
 
 class SegmentTower(BaseModule):
-    """Encode the valid segments of a batch, each picture's own number of them.
+    """Encode the valid segments of a batch, each image's own number of them.
 
     Unless an encoder of its own is given, the tower starts as the image tower: it is copied when
-    the model is built, and again in ``init_weights`` after the image tower's own initialisation,
+    the model is built, and again in ``init_weights`` after the image tower's own initialization,
     so that a ``Pretrained`` config of the image tower reaches both. A checkpoint brings the
     tower's own weights, or, saved without segments, those of its image tower
     (see :class:`UrbanCross`).
 
-    A shared tower that trains BatchNorm layers keeps one set of running statistics for pictures and
+    A shared tower that trains BatchNorm layers keeps one set of running statistics for images and
     for segments on white, which fits neither at test time: share a tower with LayerNorm, or one
     whose BatchNorm stays in ``eval`` (``norm_eval=True``).
 
@@ -94,7 +94,7 @@ class SegmentTower(BaseModule):
         """Unit vectors of the valid segments, zero at padding, in fp32.
 
         Args:
-            segments (Tensor): Normalised segment pictures; padding is not encoded.
+            segments (Tensor): Normalized segment images; padding is not encoded.
             segment_mask (Tensor): True at valid segments.
 
         Shape:

@@ -57,7 +57,7 @@ class _WordEncoder(BaseEncoder):
         return ((tokens != self.pad_id) * position).amax(dim=1).clamp(min=1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Features of texts, not normalised.
+        """Features of texts, not normalized.
 
         Args:
             tokens (Tensor): Word ids.
@@ -88,7 +88,7 @@ class GRUTextEncoder(_WordEncoder):
         dropout (float): Dropout of word vectors and pooled state. Defaults to 0.0.
         vocab_size (int, optional): Instead of a tokenizer. Defaults to None.
         pad_id (int, optional): Padding id. Defaults to None: the tokenizer's, or 0.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If ``pool`` is unknown, or not exactly one of tokenizer and vocab_size given.
@@ -163,7 +163,7 @@ class TextCNNEncoder(_WordEncoder):
         dropout (float): Dropout of word vectors and pooled features. Defaults to 0.0.
         vocab_size (int, optional): Instead of a tokenizer. Defaults to None.
         pad_id (int, optional): Padding id. Defaults to None: the tokenizer's, or 0.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If not exactly one of tokenizer and vocab_size is given.

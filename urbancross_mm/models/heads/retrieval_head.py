@@ -18,11 +18,11 @@ from urbancross_mm.utils.ids import check_image_ids, stable_id
 
 
 class BatchIds(NamedTuple):
-    """Who is who in a batch of M pairs (a text and its picture); B pictures.
+    """Who is who in a batch of M pairs (a text and its image); B images.
 
-    ``owners`` (M,): the picture of each text, as a row of the batch. ``image_keys`` (M,): the id
-    of that picture. ``text_ids`` (M,): the id of each text. ``caption_ids`` (M, C): ids of all
-    captions of that picture, padded with -1.
+    ``owners`` (M,): the image of each text, as a row of the batch. ``image_keys`` (M,): the id
+    of that image. ``text_ids`` (M,): the id of each text. ``caption_ids`` (M, C): ids of all
+    captions of that image, padded with -1.
     """
 
     owners: Tensor
@@ -35,9 +35,9 @@ class BatchIds(NamedTuple):
 class RetrievalHead(BaseModule):
     """Losses on a batch of embeddings, with the positives decided by ids.
 
-    A text is a positive of a picture if it was written for it, or (``equal_captions``) if the
-    same sentence is among the picture's captions; the diagonal alone would call both negatives.
-    A picture with several texts in the batch stands once for each of them, as it does in a batch
+    A text is a positive of an image if it was written for it, or (``equal_captions``) if the
+    same sentence is among the image's captions; the diagonal alone would call both negatives.
+    An image with several texts in the batch stands once for each of them, as it does in a batch
     of single captions.
 
     Args:
@@ -115,7 +115,7 @@ class RetrievalHead(BaseModule):
         """Losses of M pairs, those of all ranks if there are several.
 
         Args:
-            image_embeds (Tensor): Unit vectors, row i is the picture of text i.
+            image_embeds (Tensor): Unit vectors, row i is the image of text i.
             text_embeds (Tensor): Unit vectors.
             positives (Tensor): See :func:`positives`.
             segment_embeds (Tensor, optional): Unit vectors. Defaults to None.
@@ -139,7 +139,7 @@ class RetrievalHead(BaseModule):
 
 
 def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | None = None) -> Tensor:
-    """Which texts are right for which pictures.
+    """Which texts are right for which images.
 
     Args:
         ids (BatchIds): Of M pairs.
@@ -147,7 +147,7 @@ def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | Non
         others (BatchIds, optional): Of the N texts. Defaults to None, the texts of ``ids``.
 
     Shape:
-        output (M, N), rows pictures, columns texts.
+        output (M, N), rows images, columns texts.
 
     Returns:
         Tensor: bool.
@@ -178,7 +178,7 @@ def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> 
 
     Args:
         data_samples (list[RetrievalDataSample]): With ``img_id`` and ``text_ids``; without
-            ``caption_text_ids`` the texts of the batch count as all captions of a picture.
+            ``caption_text_ids`` the texts of the batch count as all captions of an image.
         device (torch.device): Where the tensors go.
 
     Returns:
@@ -215,7 +215,7 @@ def _check_rows(images: Tensor, texts: Tensor, ids: BatchIds, num_samples: int) 
 
 
 def gather_ids(ids: BatchIds) -> BatchIds:
-    """The ids of all ranks, rank 0 first, with one picture a text: ``owners`` is 0..M-1.
+    """The ids of all ranks, rank 0 first, with one image a text: ``owners`` is 0..M-1.
 
     Args:
         ids (BatchIds): Of this rank. Ranks may differ in the number of pairs and of captions.

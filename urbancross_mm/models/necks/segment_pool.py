@@ -1,4 +1,4 @@
-"""Pooling the segments of a picture."""
+"""Pooling the segments of an image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MaskedSegmentPool(BaseModule):
             segment_embeds (B, K, D), segment_mask (B, K) -> (B, D).
 
         Returns:
-            Tensor: Unit vectors; zero where a picture has no valid segment.
+            Tensor: Unit vectors; zero where an image has no valid segment.
         """
         valid = segment_mask.unsqueeze(-1)  # (B, K, 1)
         # `where`, not a product: NaN in the padding times zero is NaN.

@@ -12,14 +12,14 @@ from urbancross_mm.structures import RetrievalDataSample
 
 
 class BaseRetriever(BaseModel):
-    """A model that puts pictures and sentences into one space.
+    """A model that puts images and sentences into one space.
 
     A subclass writes ``encode_image``, ``encode_text`` and ``loss``; what is written into the
-    data samples at test time is settled here. N pictures, M texts, D the embedding width.
+    data samples at test time is settled here. N images, M texts, D the embedding width.
 
     Args:
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class BaseRetriever(BaseModel):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """An adapted checkpoint is one of the plain recipe: its losses' weights are passed over."""
+        """An adapted checkpoint is one of the plain config: its losses' weights are passed over."""
         if not hasattr(self, 'adaptation'):
             for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
                 del state_dict[name]
@@ -38,7 +38,7 @@ class BaseRetriever(BaseModel):
 
     @abstractmethod
     def encode_image(self, image: Tensor) -> Tensor:
-        """Unit vectors (N, D), fp32, of normalised pictures (N, 3, H, W)."""
+        """Unit vectors (N, D), fp32, of normalized images (N, 3, H, W)."""
 
     @abstractmethod
     def encode_text(self, text: Tensor) -> Tensor:
@@ -81,12 +81,12 @@ class BaseRetriever(BaseModel):
             inputs (dict): ``image`` and/or ``text``; the rows of ``text`` are those of all
                 samples one after another.
             data_samples (list, optional): Samples to fill; a sample has ``len(text_ids)`` texts,
-                one if it does not say. Defaults to None: new samples, one a picture, or one a
-                text where there are no pictures.
+                one if it does not say. Defaults to None: new samples, one an image, or one a
+                text where there are no images.
 
         Returns:
             list[RetrievalDataSample]: The samples with ``image_embeds`` (D,) and ``text_embeds``
-            (C, D), as far as the inputs hold pictures and texts.
+            (C, D), as far as the inputs hold images and texts.
 
         Raises:
             ValueError: If samples and rows do not match in number.
@@ -115,7 +115,7 @@ class BaseRetriever(BaseModel):
 
         Args:
             inputs (dict): What the data preprocessor made: ``image``, ``text``, ``segments``, ...
-            data_samples (list, optional): One a picture. Defaults to None.
+            data_samples (list, optional): One an image. Defaults to None.
             mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``. Defaults to 'tensor'.
 
         Returns:

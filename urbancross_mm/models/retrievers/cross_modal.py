@@ -23,7 +23,7 @@ class CrossModalRetriever(BaseRetriever):
         text_encoder (dict): Config of the text encoder, of the same ``embed_dim``.
         head (dict, optional): Config of the head; needed to train only. Defaults to None.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If the encoders differ in width, or a config names an unknown type.
@@ -49,10 +49,10 @@ class CrossModalRetriever(BaseRetriever):
             )
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Embed pictures.
+        """Embed images.
 
         Args:
-            image (Tensor): Normalised pictures.
+            image (Tensor): Normalized images.
 
         Shape:
             (N, 3, H, W) -> (N, D).
@@ -67,7 +67,7 @@ class CrossModalRetriever(BaseRetriever):
 
         Args:
             text (Tensor): Token ids. No row at all is fine: a batch of a test set may hold only
-                pictures whose captions were encoded before.
+                images whose captions were encoded before.
 
         Shape:
             (M, L) -> (M, D).

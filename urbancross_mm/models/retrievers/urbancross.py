@@ -14,7 +14,7 @@ from urbancross_mm.registry import MODELS
 
 @MODELS.register_module()
 class UrbanCross(CrossModalRetriever):
-    r"""A cross-modal retriever whose texts are also pulled to the segments of their picture.
+    r"""A cross-modal retriever whose texts are also pulled to the segments of their image.
 
     With v, t, g the unit vectors of image, text and pooled segments, it trains on
     :math:`L(v t^T) + L(g t^T)` and ranks by :math:`\alpha v t^T + (1 - \alpha) g t^T`.
@@ -31,7 +31,7 @@ class UrbanCross(CrossModalRetriever):
         eval_fusion (float): The weight alpha of the image at test time, in [0, 1]; segments are
             encoded at test time only below 1. Defaults to 1.0.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
-        init_cfg (dict, optional): mmengine's initialisation config. Defaults to None.
+        init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
         ValueError: If ``eval_fusion`` is outside [0, 1], or a part does not fit.
@@ -66,12 +66,12 @@ class UrbanCross(CrossModalRetriever):
         )
 
     def encode_segments(self, segments: Tensor, segment_mask: Tensor) -> Tensor:
-        """Embed the segments of each picture as one vector.
+        """Embed the segments of each image as one vector.
 
         Args:
-            segments (Tensor): Normalised segment pictures.
-            segment_mask (Tensor): True at valid segments; the data path leaves no picture
-                without one (a picture without segments is its own segment).
+            segments (Tensor): Normalized segment images.
+            segment_mask (Tensor): True at valid segments; the data path leaves no image
+                without one (an image without segments is its own segment).
 
         Shape:
             segments (B, K, 3, h, w), segment_mask (B, K) bool -> (B, D).
@@ -82,7 +82,7 @@ class UrbanCross(CrossModalRetriever):
         return self.segment_pool(self.segment_encoder(segments, segment_mask), segment_mask)
 
     def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Embed what is there, segments of pictures included.
+        """Embed what is there, segments of images included.
 
         Args:
             inputs (dict): ``image`` with ``segments`` (B, K, 3, h, w) and ``segment_mask``
@@ -92,13 +92,13 @@ class UrbanCross(CrossModalRetriever):
             dict: ``image_embeds``, ``segment_embeds`` (B, D) and/or ``text_embeds`` (M, D).
 
         Raises:
-            ValueError: If there are pictures without segments.
+            ValueError: If there are images without segments.
         """
         embeds = super().embed(inputs)
         if 'image' in inputs:
             if 'segments' not in inputs:
                 raise ValueError(
-                    f'UrbanCross needs segments with the pictures, got inputs {sorted(inputs)}: '
+                    f'UrbanCross needs segments with the images, got inputs {sorted(inputs)}: '
                     'load them in the pipeline, or use CrossModalRetriever'
                 )
             embeds['segment_embeds'] = self.encode_segments(
@@ -109,7 +109,7 @@ class UrbanCross(CrossModalRetriever):
     def embed_for_search(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embed for ranking: the image vector is ``alpha * v + (1 - alpha) * g``.
 
-        It is not normalised again, so its product with a text is the fused score exactly.
+        It is not normalized again, so its product with a text is the fused score exactly.
 
         Args:
             inputs (dict): As for :meth:`embed`; no segments needed with ``eval_fusion=1``.

@@ -86,7 +86,7 @@ def spoken_caption(text: str, seed: tuple[int, ...]) -> NDArray[np.uint8]:
         - output: ``(128, T)`` uint8, low frequencies in the last row
 
     Returns:
-        NDArray: The picture; ``T`` grows with the text.
+        NDArray: The image; ``T`` grows with the text.
     """
     rng = np.random.default_rng(seed)
     pitch, tract = rng.uniform(95, 220), round(float(rng.uniform(0.92, 1.12)), 2)
@@ -98,14 +98,14 @@ def spoken_caption(text: str, seed: tuple[int, ...]) -> NDArray[np.uint8]:
         shapes += [shape] * frames
         voiced += [sort in ('vowel', 'voiced')] * frames
     energy = np.stack(shapes, 1)
-    # Neighbouring sounds run into each other.
+    # Neighboring sounds run into each other.
     kernel = np.array([0.15, 0.2, 0.3, 0.2, 0.15])
     padded = np.pad(energy, ((0, 0), (2, 2)), mode='edge')
     energy = sum(w * padded[:, i : i + energy.shape[1]] for i, w in enumerate(kernel))
-    return _to_picture(energy, np.array(voiced), pitch, rng)
+    return _to_image(energy, np.array(voiced), pitch, rng)
 
 
-def _to_picture(
+def _to_image(
     energy: NDArray[np.float64], voiced: NDArray[np.bool_], pitch: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Add the harmonics of the voice and the noise of the room, in decibel."""
@@ -122,5 +122,5 @@ def _to_picture(
         0.6 * rng.standard_normal(energy.shape, np.float32)
     )
     decibel = 20 * np.log10(energy + 1e-4)
-    grey = np.clip((decibel + 60) / 60, 0, 1) * 255
-    return grey[::-1].astype(np.uint8)
+    gray = np.clip((decibel + 60) / 60, 0, 1) * 255
+    return gray[::-1].astype(np.uint8)

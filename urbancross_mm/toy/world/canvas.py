@@ -1,4 +1,4 @@
-"""A picture under construction, addressed in metres."""
+"""An image under construction, addressed in meters."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SHIFT = 4  # fractional bits of the polygon corners
 
 
 class Canvas:
-    """Colour, material and instance number of every pixel, at twice the finished resolution.
+    """Color, material and instance number of every pixel, at twice the finished resolution.
 
     Args:
         country (Country): Palette and finish.
-        size (int): Width of the finished picture in pixels.
+        size (int): Width of the finished image in pixels.
         ground (str): Palette name that covers everything at first.
     """
 
@@ -28,7 +28,7 @@ class Canvas:
         self.size = size
         self.width = size * OVERSAMPLE
         self.scale = self.width / country.extent
-        self.colour = np.full((self.width, self.width, 3), country.palette[ground], np.uint8)
+        self.color = np.full((self.width, self.width, 3), country.palette[ground], np.uint8)
         self.material = np.full((self.width, self.width), textures.GROUND, np.uint8)
         self.ids = np.zeros((self.width, self.width), np.uint16)
 
@@ -37,7 +37,7 @@ class Canvas:
         return np.round((outline * self.scale - 0.5) * (1 << SHIFT)).astype(np.int32)
 
     def rgb(self, name: str, shade: float = 1.0) -> tuple[int, ...]:
-        """A palette colour, lighter or darker."""
+        """A palette color, lighter or darker."""
         return tuple(int(min(255, v * shade)) for v in self.country.palette[name])
 
     def fill(
@@ -45,15 +45,15 @@ class Canvas:
     ) -> None:
         """Paint a polygon."""
         points = [self.points(outline)]
-        cv2.fillPoly(self.colour, points, self.rgb(name, shade), shift=SHIFT)
+        cv2.fillPoly(self.color, points, self.rgb(name, shade), shift=SHIFT)
         cv2.fillPoly(self.material, points, material, shift=SHIFT)
 
     def line(
         self, path: Outline, name: str, width: float, shade: float = 1.0, closed: bool = False
     ) -> None:
-        """Paint a line ``width`` metres wide, one pixel at least."""
+        """Paint a line ``width`` meters wide, one pixel at least."""
         cv2.polylines(
-            self.colour,
+            self.color,
             [self.points(path)],
             closed,
             self.rgb(name, shade),
@@ -73,7 +73,7 @@ class Canvas:
         y, x = np.nonzero(mask)
         phase = (x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / (pitch * self.scale))
         gain = 1 + depth * np.sin(phase)
-        self.colour[y, x] = np.minimum(self.colour[y, x] * gain[:, None], 255).astype(np.uint8)
+        self.color[y, x] = np.minimum(self.color[y, x] * gain[:, None], 255).astype(np.uint8)
 
     def shadows(self, outlines: list[tuple[Outline, float]]) -> None:
         """Darken the ground behind things of the given heights."""
@@ -92,7 +92,7 @@ class Canvas:
             for part in parts:
                 cv2.fillConvexPoly(mask, cv2.convexHull(part), 1, shift=SHIFT)
         dark = mask.astype(bool)
-        self.colour[dark] = (self.colour[dark] * 0.56).astype(np.uint8)
+        self.color[dark] = (self.color[dark] * 0.56).astype(np.uint8)
 
     def finish(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Texture, optics, tone and sensor noise.
@@ -104,13 +104,13 @@ class Canvas:
             - output: ``(size, size, 3)`` uint8 RGB
 
         Returns:
-            NDArray: The picture.
+            NDArray: The image.
         """
         country = self.country
         tiles = textures.texture_tiles(self.width, self.scale, country.crown[1])
         top, left = rng.integers(0, textures.SPARE, 2)
         row, column = np.ogrid[top : top + self.width, left : left + self.width]
-        image = self.colour + tiles[self.material, row, column][..., None]
+        image = self.color + tiles[self.material, row, column][..., None]
         image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         image = cv2.GaussianBlur(image, (0, 0), country.blur)
         light = float(rng.uniform(0.93, 1.07))

@@ -12,7 +12,7 @@ from urbancross_mm.toy.world.scene import Scene
 LOCAL_SHARE = 0.55  # how often a country uses its own word for a thing
 
 OPENINGS = {
-    'finland': ('The image shows {0}', 'From above one sees {0}', 'The picture contains {0}'),
+    'finland': ('The image shows {0}', 'From above one sees {0}', 'The image contains {0}'),
     'germany': (
         'The satellite image shows {0}',
         'This aerial photograph captures {0}',
@@ -57,7 +57,7 @@ NAMES = {
     'storagetanks': 'storage tank site',
     'tenniscourt': 'tennis court',
 }
-# How many different sentences the five captions of a picture hold: (number, probability).
+# How many different sentences the five captions of an image hold: (number, probability).
 DISTINCT = {
     'rsicd': ((5, 4, 3, 2), (0.06, 0.43, 0.28, 0.23)),
     'rsitmd': ((5, 4, 3, 2), (0.78, 0.16, 0.04, 0.02)),
@@ -170,7 +170,7 @@ def _be(phrase: Phrase) -> str:
 def _short(scene: Scene, rng: np.random.Generator) -> list[str]:
     """Sentences of about ten words, from the most to the least telling."""
     focus, place, name = phrases.focus(scene), phrases.place(scene), NAMES[scene.kind]
-    place = place or 'in the picture'
+    place = place or 'in the image'
     second, homes, roads = phrases.second(scene), phrases.houses(scene), phrases.roads(scene)
     trees, ground = phrases.trees(scene), GROUNDS[scene.ground]
     beside = next((p for p in (second, homes, roads) if p), trees)
@@ -197,7 +197,7 @@ def _short(scene: Scene, rng: np.random.Generator) -> list[str]:
 
 
 def _stereotypes(scene: Scene) -> list[str]:
-    """The same few patterns for every picture, as in the UCM captions."""
+    """The same few patterns for every image, as in the UCM captions."""
     focus, name = phrases.focus(scene), NAMES[scene.kind]
     trees = phrases.trees(scene)
     return [

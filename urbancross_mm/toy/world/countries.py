@@ -14,25 +14,25 @@ class Country:
 
     Args:
         name (str): Lower-case key, also the domain name.
-        code (str): Source code in picture names, as in ``a198234555_FI_19.jpg``.
-        gsd (float): Ground sampling distance of the native tile in metres.
-        tile_px (int): Native tile width. ``gsd * tile_px`` metres are shown in one picture.
-        box (tuple): West, south, east, north in degrees; pictures lie inside.
+        code (str): Source code in image names, as in ``a198234555_FI_19.jpg``.
+        gsd (float): Ground sampling distance of the native tile in meters.
+        tile_px (int): Native tile width. ``gsd * tile_px`` meters are shown in one image.
+        box (tuple): West, south, east, north in degrees; images lie inside.
         streets (str): ``curved``, ``grid`` or ``radial``.
         roof_shape (str): ``gable``, ``hip`` or ``flat``.
-        roofs (Mapping): Roof colour to probability.
-        house (tuple): Shortest and longest house in metres.
-        gap (float): Room kept free around a house in metres.
+        roofs (Mapping): Roof color to probability.
+        house (tuple): Shortest and longest house in meters.
+        gap (float): Room kept free around a house in meters.
         density (float): Number of houses relative to the plan of a scene kind.
         ground (Mapping): Ground cover to probability.
-        palette (Mapping): Colour or material name to RGB.
-        sun (tuple): Shadow, metres east and south a metre of height.
+        palette (Mapping): Color or material name to RGB.
+        sun (tuple): Shadow, meters east and south a meter of height.
         tint (tuple): Gain of the three channels.
-        contrast (float): Around mid-grey; 1 changes nothing.
-        blur (float): Gaussian sigma in pixels of the finished picture.
-        noise (float): Standard deviation of the sensor noise in grey levels.
+        contrast (float): Around mid-gray; 1 changes nothing.
+        blur (float): Gaussian sigma in pixels of the finished image.
+        noise (float): Standard deviation of the sensor noise in gray levels.
         trees (tuple): Fewest and most single trees.
-        crown (tuple): Smallest and largest crown radius in metres.
+        crown (tuple): Smallest and largest crown radius in meters.
         scenes (Mapping): Scene kind to relative frequency; what is not named has 1.
         words (Mapping): Object kind to the local (singular, plural).
     """
@@ -62,7 +62,7 @@ class Country:
 
     @property
     def extent(self) -> float:
-        """Width of a picture on the ground in metres."""
+        """Width of an image on the ground in meters."""
         return self.gsd * self.tile_px
 
 

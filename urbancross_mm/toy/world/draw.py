@@ -23,8 +23,8 @@ def draw_item(canvas: Canvas, item: Item) -> None:
 
 
 def _inner(item: Item, share: float, shift: Outline | float = 0.0) -> Outline:
-    """The outline shrunk towards its centre."""
-    return item.centre + (item.outline - item.centre) * share + shift
+    """The outline shrunk towards its center."""
+    return item.center + (item.outline - item.center) * share + shift
 
 
 def _lit(canvas: Canvas) -> Outline:
@@ -34,30 +34,30 @@ def _lit(canvas: Canvas) -> Outline:
 
 
 def _plain(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade, tx.HARD)
+    canvas.fill(item.outline, item.color, item.shade, tx.HARD)
 
 
 def _ground(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade, tx.GROUND)
+    canvas.fill(item.outline, item.color, item.shade, tx.GROUND)
 
 
 def _canopy(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade, tx.CANOPY)
+    canvas.fill(item.outline, item.color, item.shade, tx.CANOPY)
 
 
 def _water(canvas: Canvas, item: Item) -> None:
-    shade = 0.72 if item.colour in ('green', 'brown') else 1.0
-    canvas.fill(item.outline, item.colour, shade, tx.WATER)
+    shade = 0.72 if item.color in ('green', 'brown') else 1.0
+    canvas.fill(item.outline, item.color, shade, tx.WATER)
     canvas.line(item.outline, 'sand', 1.0, 0.8, closed=True)
 
 
 def _field(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade, tx.SOIL)
+    canvas.fill(item.outline, item.color, item.shade, tx.SOIL)
     canvas.stripes(item.outline, item.angle + np.pi / 2, 0.03 * canvas.country.extent, 0.07)
 
 
 def _road(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, 1.0, tx.HARD)
+    canvas.fill(item.outline, item.color, 1.0, tx.HARD)
     if canvas.country.streets == 'curved':
         canvas.line(item.outline, 'soil', 0.7)
     else:
@@ -66,19 +66,19 @@ def _road(canvas: Canvas, item: Item) -> None:
 
 
 def _runway(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, 0.85, tx.HARD)
+    canvas.fill(item.outline, item.color, 0.85, tx.HARD)
     for start in range(0, len(item.path) - 1, 2):
         canvas.line(item.path[start : start + 2], 'pale', 0.012 * canvas.country.extent)
 
 
 def _deck(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, 0.8, tx.HARD)
+    canvas.fill(item.outline, item.color, 0.8, tx.HARD)
     canvas.line(item.outline, 'pale', 0.6, closed=True)
     canvas.line(item.path, 'asphalt', 0.55 * item.size[1])
 
 
 def _roundabout(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, 1.0, tx.HARD)
+    canvas.fill(item.outline, item.color, 1.0, tx.HARD)
     canvas.fill(_inner(item, 0.5), 'grass', 1.0, tx.GROUND)
 
 
@@ -99,7 +99,7 @@ def _facets(canvas: Canvas, item: Item, ridge: tuple[Outline, Outline]) -> None:
         eave = facet[1] - facet[0]
         outward = np.array([eave[1], -eave[0]]) / (np.linalg.norm(eave) + 1e-9)
         canvas.fill(
-            np.array(facet), item.colour, item.shade * (1.0 + 0.22 * float(outward @ _lit(canvas)))
+            np.array(facet), item.color, item.shade * (1.0 + 0.22 * float(outward @ _lit(canvas)))
         )
 
 
@@ -115,37 +115,37 @@ def _hip(canvas: Canvas, item: Item) -> None:
 
 
 def _flat(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade * 0.8)
-    canvas.fill(_inner(item, 0.86), item.colour, item.shade, tx.HARD)
-    hut = item.centre + turn(np.array([0.2, 0.1]) * item.size, item.angle)
+    canvas.fill(item.outline, item.color, item.shade * 0.8)
+    canvas.fill(_inner(item, 0.86), item.color, item.shade, tx.HARD)
+    hut = item.center + turn(np.array([0.2, 0.1]) * item.size, item.angle)
     canvas.fill(rectangle(hut, (0.22 * item.size[0], 0.3 * item.size[1]), item.angle), 'pale', 0.9)
 
 
 def _warehouse(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade, tx.HARD)
+    canvas.fill(item.outline, item.color, item.shade, tx.HARD)
     for share in (-0.3, 0.0, 0.3):
         across = np.array([[share, -0.5], [share, 0.5]]) * item.size
-        canvas.line(item.centre + turn(across, item.angle), item.colour, 0.8, 0.78)
-    canvas.line(item.outline, item.colour, 0.8, 0.7, closed=True)
+        canvas.line(item.center + turn(across, item.angle), item.color, 0.8, 0.78)
+    canvas.line(item.outline, item.color, 0.8, 0.7, closed=True)
 
 
 def _tank(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade * 0.76)
-    canvas.fill(_inner(item, 0.84, _lit(canvas) * 0.03 * item.size[0]), item.colour, item.shade)
-    canvas.fill(_inner(item, 0.16), item.colour, 0.7)
+    canvas.fill(item.outline, item.color, item.shade * 0.76)
+    canvas.fill(_inner(item, 0.84, _lit(canvas) * 0.03 * item.size[0]), item.color, item.shade)
+    canvas.fill(_inner(item, 0.16), item.color, 0.7)
 
 
 def _dome(canvas: Canvas, item: Item) -> None:
     for share, shade in ((1.0, 0.72), (0.86, 0.86), (0.62, 1.0), (0.34, 1.14)):
         shift = _lit(canvas) * (1 - share) * 0.18 * item.size[0]
-        canvas.fill(_inner(item, share, shift), item.colour, shade * item.shade)
+        canvas.fill(_inner(item, share, shift), item.color, shade * item.shade)
     for corner in item.outline[::4]:
-        canvas.line(np.array([item.centre, corner]), item.colour, 0.4, 0.7)
+        canvas.line(np.array([item.center, corner]), item.color, 0.4, 0.7)
 
 
 def _church(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade * 0.8)
-    lit = [item.centre + (p - item.centre) * 0.96 for p in item.outline[:6]]
+    canvas.fill(item.outline, item.color, item.shade * 0.8)
+    lit = [item.center + (p - item.center) * 0.96 for p in item.outline[:6]]
     canvas.fill(
         np.array(
             [
@@ -154,22 +154,22 @@ def _church(canvas: Canvas, item: Item) -> None:
                 item.outline[0] * 0.5 + item.outline[-1] * 0.5,
             ]
         ),
-        item.colour,
+        item.color,
         item.shade,
     )
     for start, stop in (((-0.5, 0), (0.5, 0)), ((0.16, -0.5), (0.16, 0.5))):
         ridge = np.array([start, stop]) * item.size
-        canvas.line(item.centre + turn(ridge, item.angle), item.colour, 0.5, 0.6)
-    tower = item.centre + turn(np.array([-0.46, 0.0]) * item.size, item.angle)
+        canvas.line(item.center + turn(ridge, item.angle), item.color, 0.5, 0.6)
+    tower = item.center + turn(np.array([-0.46, 0.0]) * item.size, item.angle)
     canvas.fill(rectangle(tower, (0.22 * item.size[1],) * 2, item.angle), 'pale')
 
 
 def _court(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade * 0.84)
-    canvas.fill(_inner(item, 0.78), item.colour, item.shade * 1.12)
+    canvas.fill(item.outline, item.color, item.shade * 0.84)
+    canvas.fill(_inner(item, 0.78), item.color, item.shade * 1.12)
     canvas.line(_inner(item, 0.78), 'pale', 0.35, closed=True)
     net = np.array([[0, -0.42], [0, 0.42]]) * item.size
-    canvas.line(item.centre + turn(net, item.angle), 'pale', 0.3)
+    canvas.line(item.center + turn(net, item.angle), 'pale', 0.3)
 
 
 def _diamond(canvas: Canvas, item: Item) -> None:
@@ -177,7 +177,7 @@ def _diamond(canvas: Canvas, item: Item) -> None:
     corner, x, y = item.outline[0], *(item.outline[i] - item.outline[0] for i in (1, 3))
     t = np.linspace(0, np.pi / 2, 9)[:, None]
     fan = corner + 0.62 * (np.cos(t) * x + np.sin(t) * y)
-    canvas.fill(np.concatenate([[corner], fan]), item.colour, item.shade * 1.1)
+    canvas.fill(np.concatenate([[corner], fan]), item.color, item.shade * 1.1)
     base = (
         corner
         + np.array([0.1, 0.42, 0.42, 0.1])[:, None] * x
@@ -188,21 +188,21 @@ def _diamond(canvas: Canvas, item: Item) -> None:
 
 
 def _track(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade)
+    canvas.fill(item.outline, item.color, item.shade)
     canvas.line(_inner(item, 0.88), 'pale', 0.3, closed=True)
     canvas.fill(_inner(item, 0.72), 'grass', 0.98, tx.GROUND)
     pitch = np.array(item.size) * (0.42, 0.4)
-    frame = rectangle(item.centre, (float(pitch[0]), float(pitch[1])), item.angle)
+    frame = rectangle(item.center, (float(pitch[0]), float(pitch[1])), item.angle)
     canvas.line(frame, 'pale', 0.4, closed=True)
     canvas.line(np.array([(frame[0] + frame[1]) / 2, (frame[2] + frame[3]) / 2]), 'pale', 0.4)
 
 
 def _stadium(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade)
-    canvas.line(_inner(item, 0.84), item.colour, 0.6, 0.72, closed=True)
+    canvas.fill(item.outline, item.color, item.shade)
+    canvas.line(_inner(item, 0.84), item.color, 0.6, 0.72, closed=True)
     canvas.fill(_inner(item, 0.68), 'asphalt', 0.8)
     canvas.fill(_inner(item, 0.56), 'green', 1.0, tx.GROUND)
-    frame = rectangle(item.centre, (item.size[0] * 0.36, item.size[1] * 0.3), item.angle)
+    frame = rectangle(item.center, (item.size[0] * 0.36, item.size[1] * 0.3), item.angle)
     canvas.line(frame, 'pale', 0.4, closed=True)
 
 
@@ -213,31 +213,31 @@ def _pool(canvas: Canvas, item: Item) -> None:
 
 
 def _boat(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade)
-    cabin = item.centre + turn(np.array([-0.08, 0.0]) * item.size, item.angle)
+    canvas.fill(item.outline, item.color, item.shade)
+    cabin = item.center + turn(np.array([-0.08, 0.0]) * item.size, item.angle)
     canvas.fill(rectangle(cabin, (0.3 * item.size[0], 0.5 * item.size[1]), item.angle), 'asphalt')
 
 
 def _car(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade)
+    canvas.fill(item.outline, item.color, item.shade)
     canvas.fill(
-        rectangle(item.centre, (0.4 * item.size[0], 0.7 * item.size[1]), item.angle),
-        item.colour,
+        rectangle(item.center, (0.4 * item.size[0], 0.7 * item.size[1]), item.angle),
+        item.color,
         0.6,
     )
 
 
 def _lot(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade * 0.82, tx.HARD)
+    canvas.fill(item.outline, item.color, item.shade * 0.82, tx.HARD)
     canvas.line(item.outline, 'pale', 0.3, closed=True)
 
 
 def _tree(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.colour, item.shade * 0.8)
+    canvas.fill(item.outline, item.color, item.shade * 0.8)
     radius = item.size[0] / 2
-    top = item.centre + _lit(canvas) * 0.25 * radius
+    top = item.center + _lit(canvas) * 0.25 * radius
     canvas.fill(
-        ellipse(top, (1.2 * radius, 1.2 * radius), vertices=10), item.colour, item.shade * 1.22
+        ellipse(top, (1.2 * radius, 1.2 * radius), vertices=10), item.color, item.shade * 1.22
     )
 
 

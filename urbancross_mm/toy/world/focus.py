@@ -1,4 +1,4 @@
-"""What a picture is about: one recipe a scene kind."""
+"""What an image is about: one config a scene kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from urbancross_mm.toy.world.streets import across
 
 
 def add_focus(world: Builder) -> None:
-    """Put down what the picture is about, before anything else."""
+    """Put down what the image is about, before anything else."""
     kind = world.scene.kind
     if kind in THINGS:
         anywhere(world, lambda zone: group(world, THINGS[kind], zone, 'focus', 0.44))
@@ -34,7 +34,7 @@ def add_focus(world: Builder) -> None:
 
 
 def anywhere(world: Builder, place: Callable[[str], bool]) -> None:
-    """Try random zones; the centre always has room on an empty picture."""
+    """Try random zones; the center always has room on an empty image."""
     for zone in (*world.rng.choice(ZONES, 12), *['centre'] * 20):
         if place(str(zone)):
             return
@@ -60,7 +60,7 @@ def _hotel(world: Builder) -> None:
 
 
 def _sea(world: Builder, share: float) -> tuple[Outline, float]:
-    """Water along one side of the picture; returns the direction to it and the shore line."""
+    """Water along one side of the image; returns the direction to it and the shore line."""
     world.scene.side = world.pick(dict.fromkeys(SIDES, 1.0))
     normal = np.array(SIDES[world.scene.side])
     shore = world.extent * (0.5 - share) + normal @ np.full(2, world.extent / 2)
@@ -96,15 +96,15 @@ def _port(world: Builder) -> None:
         block=False,
     )
     boat = np.array([0.085, 0.036]) * world.extent * world.between(0.85, 1.1)
-    colour = world.pick({'white': 0.5, 'red': 0.25, 'blue': 0.25})
+    color = world.pick({'white': 0.5, 'red': 0.25, 'blue': 0.25})
     for number in range(count):
         along = shore + (number // 2 + 0.7) * length / 5
         over = (2.5 + boat[0] / 2) * (1 if number % 2 else -1)
-        centre = normal * along + side * (side @ root + over)
+        center = normal * along + side * (side @ root + over)
         shape = np.array([[-0.5, -0.5], [0.2, -0.5], [0.5, 0], [0.2, 0.5], [-0.5, 0.5]]) * boat
         turned = angle + (np.pi / 2 if number % 2 else -np.pi / 2)
         world.add(
-            Item('boat', centre + turn(shape, turned), colour, turned, tuple(boat), 1.5, 'focus'),
+            Item('boat', center + turn(shape, turned), color, turned, tuple(boat), 1.5, 'focus'),
             block=False,
         )
 
@@ -115,18 +115,18 @@ def _airport(world: Builder) -> None:
     line = across(world, tilt, flip * 0.3 * e)
     world.add(Item('runway', ribbon(line, 0.14 * e), 'asphalt', tilt, (0, 0.14 * e), path=line))
     shift = np.array([world.between(-0.08, 0.08), -flip * 0.1]) * e
-    centre = np.full(2, e / 2) + turn(shift, tilt)
+    center = np.full(2, e / 2) + turn(shift, tilt)
     size = (0.8 * e, 0.42 * e)
-    world.add(Item('apron', rectangle(centre, size, tilt), 'paved', tilt, size))
+    world.add(Item('apron', rectangle(center, size, tilt), 'paved', tilt, size))
     count = int(world.rng.integers(1, 7))
-    colour = world.pick({'white': 0.6, 'grey': 0.2, 'blue': 0.2})
+    color = world.pick({'white': 0.6, 'grey': 0.2, 'blue': 0.2})
     length = 0.19 * e
-    for place in slots(count, 3, (length * 1.25, length * 1.05), centre, tilt):
+    for place in slots(count, 3, (length * 1.25, length * 1.05), center, tilt):
         world.add(
             Item(
                 'plane',
                 place + turn(_PLANE * length, tilt + flip * np.pi / 2),
-                colour,
+                color,
                 tilt + flip * np.pi / 2,
                 (length, length),
                 3.0,
@@ -154,15 +154,15 @@ _PLANE = np.concatenate([_HALF, _HALF[-2:0:-1] * [1, -1]])
 
 
 def _river(world: Builder) -> float:
-    """Water across the picture; returns its direction."""
+    """Water across the image; returns its direction."""
     turned = world.pick({'0': 0.5, '1': 0.5}) == '1'
     angle = (np.pi / 2 if turned else 0.0) + world.between(-0.25, 0.25)
     bend = 0.0 if world.scene.kind == 'bridge' else world.between(0.06, 0.12) * world.extent
     path = across(world, angle, world.between(-0.12, 0.12) * world.extent, bend, 0.8)
     width = world.between(0.17, 0.26) * world.extent
-    colour = world.pick({'sea': 0.5, 'green': 0.3, 'brown': 0.2})
+    color = world.pick({'sea': 0.5, 'green': 0.3, 'brown': 0.2})
     world.add(
-        Item('river', ribbon(path, width), colour, angle, (0.0, width), role='focus', path=path)
+        Item('river', ribbon(path, width), color, angle, (0.0, width), role='focus', path=path)
     )
     return angle
 
@@ -188,7 +188,7 @@ def _bridge(world: Builder) -> None:
 
 
 def _farmland(world: Builder) -> None:
-    """Parallel parcels over the whole picture, neighbours never in one colour."""
+    """Parallel parcels over the whole image, neighbors never in one color."""
     angle, count = world.between(0, np.pi), int(world.rng.integers(2, 6))
     normal = np.array([np.cos(angle), np.sin(angle)])
     rest = rectangle(np.full(2, world.extent / 2), (world.extent + 20, world.extent + 20))
@@ -198,9 +198,9 @@ def _farmland(world: Builder) -> None:
         edge = middle + reach * (2 * (number + 1) / count - 1 + world.between(-0.12, 0.12))
         parcel = cut(rest, normal, edge) if number < count - 1 else rest
         rest = cut(rest, -normal, -edge)
-        colours = {'green': 0.4, 'yellow': 0.35, 'brown': 0.25}
-        colours.pop(last, None)
-        last = world.pick(colours)
+        colors = {'green': 0.4, 'yellow': 0.35, 'brown': 0.25}
+        colors.pop(last, None)
+        last = world.pick(colors)
         world.add(Item('field', parcel, last, angle, role='focus'), block=False)
 
 

@@ -39,7 +39,7 @@ NO_SECOND = ('airport', 'farmland', 'forest', 'port')
 
 
 def build_scene(country: Country, seed: tuple[int, ...], kind: str | None = None) -> Scene:
-    """Draw the scene graph of one picture.
+    """Draw the scene graph of one image.
 
     Args:
         country (Country): Its style.
@@ -74,7 +74,7 @@ def build_scene(country: Country, seed: tuple[int, ...], kind: str | None = None
 
 
 def _place(world: Builder) -> None:
-    """Ground, commonest roof colour and position on the globe."""
+    """Ground, commonest roof color and position on the globe."""
     scene, country = world.scene, world.country
     scene.ground = world.pick(dict(country.ground))
     scene.roof = world.pick(dict(country.roofs))
@@ -84,7 +84,7 @@ def _place(world: Builder) -> None:
 
 
 def _add_second(world: Builder) -> None:
-    """One more thing to tell pictures apart by, in another part than the focus."""
+    """One more thing to tell images apart by, in another part than the focus."""
     rng = world.rng
     focus = {i.kind for i in world.scene.select(role='focus')}
     same = {
@@ -104,10 +104,10 @@ def _roof(world: Builder) -> str:
     return world.scene.roof if world.rng.random() < 0.85 else world.pick(dict(world.country.roofs))
 
 
-def _house(world: Builder, centre: Outline, angle: float) -> Item:
+def _house(world: Builder, center: Outline, angle: float) -> Item:
     low, high = world.country.house
     size = (world.between(low, high), world.between(low * 0.65, low * 0.95))
-    return Item('house', rectangle(centre, size, angle), _roof(world), angle, size, 5.0)
+    return Item('house', rectangle(center, size, angle), _roof(world), angle, size, 5.0)
 
 
 def _add_houses(world: Builder, wanted: int) -> None:

@@ -1,4 +1,4 @@
-"""Outlines in metres: x runs east, y runs south, the picture is the square from 0 to extent."""
+"""Outlines in meters: x runs east, y runs south, the image is the square from 0 to extent."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def turn(points: Outline, angle: float) -> Outline:
     return points @ np.array([[cos, sin], [-sin, cos]])
 
 
-def rectangle(centre: Outline, size: tuple[float, float], angle: float = 0.0) -> Outline:
+def rectangle(center: Outline, size: tuple[float, float], angle: float = 0.0) -> Outline:
     """Four corners of a turned rectangle, the first side along its length."""
     corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * np.asarray(size)
-    return centre + turn(corners, angle)
+    return center + turn(corners, angle)
 
 
 def ellipse(
-    centre: Outline, size: tuple[float, float], angle: float = 0.0, vertices: int = 28
+    center: Outline, size: tuple[float, float], angle: float = 0.0, vertices: int = 28
 ) -> Outline:
     """A turned ellipse of the given full width and height."""
     t = np.arange(vertices) * (2 * np.pi / vertices)
-    return centre + turn(np.stack([np.cos(t), np.sin(t)], 1) * np.asarray(size) / 2, angle)
+    return center + turn(np.stack([np.cos(t), np.sin(t)], 1) * np.asarray(size) / 2, angle)
 
 
 def blob(
-    centre: Outline,
+    center: Outline,
     size: tuple[float, float],
     angle: float,
     rng: np.random.Generator,
@@ -55,7 +55,7 @@ def blob(
     for wave in (2, 3, 5):
         radius += rough / wave**0.5 * rng.uniform(-1, 1) * np.cos(wave * t + rng.uniform(0, 6.28))
     rim = np.stack([np.cos(t), np.sin(t)], 1) * radius[:, None] * np.asarray(size) / 2
-    return centre + turn(rim, angle)
+    return center + turn(rim, angle)
 
 
 def ribbon(path: Outline, width: float) -> Outline:
@@ -81,26 +81,26 @@ def cut(outline: Outline, normal: Outline, offset: float) -> Outline:
 
 
 def grow(outline: Outline, gap: float) -> Outline:
-    """Move every vertex away from the centre by about ``gap`` metres."""
-    centre = outline.mean(0)
-    rays = outline - centre
-    return centre + rays * (1 + gap / (np.linalg.norm(rays, axis=1, keepdims=True) + 1e-9))
+    """Move every vertex away from the center by about ``gap`` meters."""
+    center = outline.mean(0)
+    rays = outline - center
+    return center + rays * (1 + gap / (np.linalg.norm(rays, axis=1, keepdims=True) + 1e-9))
 
 
 def slots(
-    count: int, columns: int, pitch: tuple[float, float], centre: Outline, angle: float
+    count: int, columns: int, pitch: tuple[float, float], center: Outline, angle: float
 ) -> Outline:
-    """``count`` grid positions, row by row, centred on ``centre``."""
+    """``count`` grid positions, row by row, centered on ``center``."""
     index = np.arange(count)
     rows = -(-count // columns)
     grid = np.stack(
         [index % columns - (min(columns, count) - 1) / 2, index // columns - (rows - 1) / 2], 1
     )
-    return centre + turn(grid * np.asarray(pitch), angle)
+    return center + turn(grid * np.asarray(pitch), angle)
 
 
 def zone_of(point: Outline, extent: float) -> str:
-    """Name the part of the picture that a point lies in: ``north-west`` to ``south-east``."""
+    """Name the part of the image that a point lies in: ``north-west`` to ``south-east``."""
     column, row = (int(v > 0.375) + int(v > 0.625) for v in np.asarray(point) / extent)
     return ZONES[3 * row + column]
 

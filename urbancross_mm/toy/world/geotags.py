@@ -9,7 +9,7 @@ import numpy as np
 from urbancross_mm.toy.world.geometry import Outline
 from urbancross_mm.toy.world.scene import Item, Scene
 
-METRES_A_DEGREE = 111320.0
+METERS_A_DEGREE = 111320.0
 
 TAGS: dict[str, tuple[tuple[str, str], ...]] = {
     'apron': (('aeroway', 'apron'),),
@@ -89,21 +89,21 @@ def title_multi_objects(scene: Scene) -> str:
 
 
 def to_degrees(scene: Scene, points: Outline) -> list[list[float]]:
-    """Longitude and latitude of points of the picture.
+    """Longitude and latitude of points of the image.
 
     Args:
-        scene (Scene): Gives the position of the picture centre.
-        points (Outline): Metres from the north-west corner.
+        scene (Scene): Gives the position of the image center.
+        points (Outline): Meters from the north-west corner.
 
     Shape:
         - points: ``(V, 2)``
 
     Returns:
-        list[list[float]]: ``[lon, lat]`` pairs in degrees, rounded to about a centimetre.
+        list[list[float]]: ``[lon, lat]`` pairs in degrees, rounded to about a centimeter.
     """
     east, south = (points - scene.country.extent / 2).T
-    lon = scene.lon + east / (METRES_A_DEGREE * np.cos(np.radians(scene.lat)))
-    lat = scene.lat - south / METRES_A_DEGREE
+    lon = scene.lon + east / (METERS_A_DEGREE * np.cos(np.radians(scene.lat)))
+    lat = scene.lat - south / METERS_A_DEGREE
     return np.round(np.stack([lon, lat], 1), 7).tolist()
 
 
@@ -112,7 +112,7 @@ def geojson_features(scene: Scene, image_name: str) -> list[dict[str, Any]]:
 
     Args:
         scene (Scene): The scene.
-        image_name (str): Picture that the features lie in, kept as the property ``image_name``.
+        image_name (str): Image that the features lie in, kept as the property ``image_name``.
 
     Returns:
         list[dict]: Polygons, LineStrings for roads and rivers, Points for trees.
@@ -133,7 +133,7 @@ def geojson_features(scene: Scene, image_name: str) -> list[dict[str, Any]]:
 
 def _geometry(scene: Scene, item: Item) -> dict[str, Any]:
     if item.kind == 'tree':
-        return {'type': 'Point', 'coordinates': to_degrees(scene, item.centre[None])[0]}
+        return {'type': 'Point', 'coordinates': to_degrees(scene, item.center[None])[0]}
     if item.path is not None:
         return {'type': 'LineString', 'coordinates': to_degrees(scene, item.path[::4])}
     ring = to_degrees(scene, item.outline)
@@ -141,17 +141,17 @@ def _geometry(scene: Scene, item: Item) -> dict[str, Any]:
 
 
 def world_file(scene: Scene, width: int) -> str:
-    """Position of a picture in degrees, as a world file says it.
+    """Position of an image in degrees, as a world file says it.
 
     Args:
         scene (Scene): Gives position and extent.
-        width (int): Of the square picture in pixels.
+        width (int): Of the square image in pixels.
 
     Returns:
         str: Six lines; see :func:`urbancross_mm.curation.geo.positions.bounds_of_world_file`.
     """
-    metres = scene.country.extent / width
-    step = metres / METRES_A_DEGREE
+    meters = scene.country.extent / width
+    step = meters / METERS_A_DEGREE
     across = step / np.cos(np.radians(scene.lat))
     west, north = to_degrees(scene, np.zeros((1, 2)))[0]
     numbers = (across, 0.0, 0.0, -step, west + across / 2, north - step / 2)

@@ -1,4 +1,4 @@
-"""One picture with everything that belongs to it, drawn and written by any process."""
+"""One image with everything that belongs to it, drawn and written by any process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from urbancross_mm.toy.world.render import render
 from urbancross_mm.utils.ids import stable_id
 
 QUALITY = 90
-FEW = 64  # so many pictures are drawn sooner than a worker process starts
+FEW = 64  # so many images are drawn sooner than a worker process starts
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Job:
 
     Args:
         root (str): Folder of the set.
-        name (str): Picture below ``images``, with suffix.
-        seed (tuple[int, ...]): Of the sample, the set and the picture.
+        name (str): Image below ``images``, with suffix.
+        seed (tuple[int, ...]): Of the sample, the set and the image.
         country (str): Style.
         kind (str | None): Scene kind; None draws one.
-        size (int): Picture width in pixels.
+        size (int): Image width in pixels.
         style (str): ``country`` for one description, else the style of five captions.
         folders (bool): Also write the published JPEG of every segment. Defaults to False.
         audio (tuple[str, ...]): Names of the spoken captions, none to leave them out.
@@ -59,10 +59,10 @@ class Job:
 
 @dataclass
 class Record:
-    """What the text files of a set say about one picture.
+    """What the text files of a set say about one image.
 
     Args:
-        name (str): Picture below ``images``.
+        name (str): Image below ``images``.
         kind (str): Scene kind.
         captions (list[str]): One or five.
         title (str): Geo-tags in one line.
@@ -80,13 +80,13 @@ class Record:
     features: list[dict[str, Any]] = field(default_factory=list)
 
 
-def picture_seed(seed: int, dataset: str, index: int) -> tuple[int, ...]:
-    """Seed of one picture: the same whatever else is drawn.
+def image_seed(seed: int, dataset: str, index: int) -> tuple[int, ...]:
+    """Seed of one image: the same whatever else is drawn.
 
     Args:
         seed (int): Of the sample.
         dataset (str): Name of the set.
-        index (int): Position of the picture in the set.
+        index (int): Position of the image in the set.
 
     Returns:
         tuple[int, ...]: For ``numpy.random.default_rng``.
@@ -94,8 +94,8 @@ def picture_seed(seed: int, dataset: str, index: int) -> tuple[int, ...]:
     return seed, stable_id(dataset) & 0xFFFFFFFF, index
 
 
-def draw_picture(job: Job) -> Record:
-    """Draw one picture and write it with its segments, class map and spoken captions.
+def draw_image(job: Job) -> Record:
+    """Draw one image and write it with its segments, class map and spoken captions.
 
     Args:
         job (Job): What and where.
@@ -145,13 +145,13 @@ def _parent(path: Path) -> Path:
 
 
 def save_image(image: NDArray[np.uint8], path: Path) -> None:
-    """Write a grey or RGB picture; the suffix decides the format."""
+    """Write a gray or RGB image; the suffix decides the format."""
     options = {'quality': QUALITY} if path.suffix == '.jpg' else {}
     Image.fromarray(image).save(_parent(path), **options)
 
 
 def draw_all(jobs: list[Job], workers: int | None = None) -> list[Record]:
-    """Draw many pictures, in processes of their own if there are enough of them.
+    """Draw many images, in processes of their own if there are enough of them.
 
     Args:
         jobs (list[Job]): Independent of each other.
@@ -162,18 +162,18 @@ def draw_all(jobs: list[Job], workers: int | None = None) -> list[Record]:
     """
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers <= 1 or len(jobs) <= FEW:
-        return list(_progress(map(draw_picture, jobs), len(jobs)))
+        return list(_progress(map(draw_image, jobs), len(jobs)))
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     # Forking a process that has run OpenCV or torch threads can hang; spawned ones start clean.
     with ProcessPoolExecutor(workers, get_context('spawn'), _one_thread) as pool:
-        return list(_progress(pool.map(draw_picture, jobs, chunksize=16), len(jobs)))
+        return list(_progress(pool.map(draw_image, jobs, chunksize=16), len(jobs)))
 
 
 def _progress(records: Iterable[Record], total: int) -> Iterator[Record]:
     # Shown on a terminal only: in a log every step would be a line.
-    return iter(tqdm(records, desc='sample', total=total, unit='picture', disable=None))
+    return iter(tqdm(records, desc='sample', total=total, unit='image', disable=None))
 
 
 def _one_thread() -> None:

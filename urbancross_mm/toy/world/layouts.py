@@ -1,4 +1,4 @@
-"""The published folders: which pictures each set holds and what its text files say."""
+"""The published folders: which images each set holds and what its text files say."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from urbancross_mm.toy.world.captions import CAPTIONS_PER_IMAGE
 from urbancross_mm.toy.world.countries import COUNTRIES
 from urbancross_mm.toy.world.generate import KINDS
-from urbancross_mm.toy.world.images import Job, Record, picture_seed
+from urbancross_mm.toy.world.images import Job, Record, image_seed
 
 COLUMNS = ('image_name', 'description', 'title_multi_objects', 'lon', 'lat')
-NUMBERED = 0.08  # share of RSICD pictures whose name is a bare number
+NUMBERED = 0.08  # share of RSICD images whose name is a bare number
 TEST, VAL = 0.2, 0.2
 UCM_KINDS = {
     'agricultural': 'farmland',
@@ -44,7 +44,7 @@ class Plan:
     Args:
         root (Path): Of the whole sample.
         seed (int): Of the whole sample.
-        size (int): Picture width in pixels.
+        size (int): Image width in pixels.
     """
 
     root: Path
@@ -58,10 +58,10 @@ def folder_of(dataset: str) -> str:
 
 
 def country_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
-    """Pictures of one country, under SkyScript names such as ``a198234555_FI_19.jpg``."""
+    """Images of one country, under SkyScript names such as ``a198234555_FI_19.jpg``."""
     jobs = []
     for index in range(images):
-        seed = picture_seed(plan.seed, dataset, index)
+        seed = image_seed(plan.seed, dataset, index)
         # Both numbers have no common factor, so no object id comes twice.
         number = 100_000_000 + (index * 104_729 + seed[1]) % 900_000_000
         year = 15 + int(np.random.default_rng((*seed, 5)).integers(0, 8))
@@ -89,10 +89,10 @@ def write_country(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
     Args:
         plan (Plan): Of the sample.
         dataset (str): Country.
-        records (Sequence[Record]): Of its pictures.
+        records (Sequence[Record]): Of its images.
 
     Returns:
-        dict[str, int]: Numbers of pictures, captions and map features.
+        dict[str, int]: Numbers of images, captions and map features.
     """
     root = plan.root / folder_of(dataset)
     table = io.StringIO()
@@ -110,16 +110,16 @@ def write_country(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
 
 
 def precomp_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
-    """Pictures of one precomp set, a mixture of the three styles.
+    """Images of one precomp set, a mixture of the three styles.
 
-    UCM has equally many pictures of every class: ``images`` is rounded down to a multiple, and
-    few pictures mean fewer classes, so that no class has less than five.
+    UCM has equally many images of every class: ``images`` is rounded down to a multiple, and
+    few images mean fewer classes, so that no class has less than five.
     """
     classes = sorted(UCM_KINDS)[: max(1, images // 5)]
     per_class = images // len(classes)
     jobs = []
     for index in range(per_class * len(classes) if dataset == 'ucm' else images):
-        seed = picture_seed(plan.seed, dataset, index)
+        seed = image_seed(plan.seed, dataset, index)
         rng = np.random.default_rng((*seed, 5))
         country = list(COUNTRIES)[int(rng.choice(3, p=MIXES[dataset]))]
         if dataset == 'ucm':
@@ -154,19 +154,19 @@ def _audio_names(index: int) -> tuple[str, ...]:
 def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[str, int]:
     """Write the text files of one precomp set with the quirks of the published ones.
 
-    ``train_filename.txt`` names each picture once beside five caption lines, test and validation
-    repeat it five times. Two training captions of RSITMD are empty. UCM calls its pictures
+    ``train_filename.txt`` names each image once beside five caption lines, test and validation
+    repeat it five times. Two training captions of RSITMD are empty. UCM calls its images
     ``1.tif``, ``2.tif`` ..., and has neither a validation list nor spoken captions.
 
     Args:
         plan (Plan): Of the sample.
         dataset (str): ``rsicd``, ``rsitmd`` or ``ucm``.
-        records (Sequence[Record]): Of all its pictures in the order of their numbers.
+        records (Sequence[Record]): Of all its images in the order of their numbers.
 
     Returns:
-        dict[str, int]: Numbers of pictures and captions.
+        dict[str, int]: Numbers of images and captions.
     """
-    rng = np.random.default_rng(picture_seed(plan.seed, f'{dataset} split', 0))
+    rng = np.random.default_rng(image_seed(plan.seed, f'{dataset} split', 0))
     train, test = _ucm_split(records) if dataset == 'ucm' else _split(len(records), rng)
     captions = [list(record.captions) for record in records]
     if dataset == 'rsitmd':

@@ -31,7 +31,7 @@ def make_sample(
 ) -> dict[str, Any]:
     """Write the sample world in the published folder layouts.
 
-    A picture depends on the seed, its set and its number alone, so more pictures, other sets or
+    An image depends on the seed, its set and its number alone, so more images, other sets or
     other workers never change it. ``sample.json`` is written last: a sample that was interrupted
     is made anew, a finished one with the same arguments is left alone.
 
@@ -39,7 +39,7 @@ def make_sample(
 
     Args:
         root (str | Path): New or earlier sample folder.
-        images (int | Mapping | None): Pictures of every set, or of the named sets, the others
+        images (int | Mapping | None): Images of every set, or of the named sets, the others
             keeping their default. Defaults to 400 a country and 250 a precomp set.
         seed (int): Equal seeds give equal bytes. Defaults to 0.
         image_size (int): Width and height in pixels. Defaults to 128.
@@ -76,7 +76,7 @@ def make_sample(
 def _write_sets(
     plan: layouts.Plan, images: dict[str, int], workers: int | None
 ) -> dict[str, dict[str, int]]:
-    """Draw the pictures of all sets in one go, then write the text files of each."""
+    """Draw the images of all sets in one go, then write the text files of each."""
     jobs = {
         name: (layouts.country_jobs if name in COUNTRIES else layouts.precomp_jobs)(
             plan, name, number
@@ -93,7 +93,7 @@ def _write_sets(
 
 
 def _check(images: int | Mapping[str, int] | None, seed: int, image_size: int) -> dict[str, int]:
-    """The number of pictures of every set."""
+    """The number of images of every set."""
     if isinstance(images, int):
         images = dict.fromkeys(DEFAULT_IMAGES, images)
     images = dict(images or {})

@@ -1,4 +1,4 @@
-"""Exact segments of a rendering: sidecars, published segment pictures and class maps."""
+"""Exact segments of a rendering: sidecars, published segment images and class maps."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Segment(NamedTuple):
 
 
 def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> list[Segment]:
-    """The best segments of a picture, those that its caption speaks of before others.
+    """The best segments of an image, those that its caption speaks of before others.
 
     As published, the largest candidates are numbered by area and the best scored of them are
     kept, so that the numbers have gaps.
@@ -77,7 +77,7 @@ def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> li
         count (int): Number to keep. Defaults to 10.
 
     Returns:
-        list[Segment]: By falling score; empty where the picture shows nothing but ground.
+        list[Segment]: By falling score; empty where the image shows nothing but ground.
     """
     area = np.bincount(rendering.ids.ravel(), minlength=len(scene.items) + 1)
     order = [k for k in np.argsort(-area, kind='stable') if k and area[k] >= SMALLEST]
@@ -93,11 +93,11 @@ def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> li
 
 
 def sidecar(segments: list[Segment], size: int) -> dict[str, Any]:
-    """The segment sidecar of one picture.
+    """The segment sidecar of one image.
 
     Args:
         segments (list[Segment]): By falling score.
-        size (int): Width and height of the picture in pixels.
+        size (int): Width and height of the image in pixels.
 
     Returns:
         dict: JSON-ready, masks as COCO compressed RLE.
@@ -129,7 +129,7 @@ def sidecar_text(segments: list[Segment], size: int) -> str:
 
 
 def white_background(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The picture with everything outside the mask painted white."""
+    """The image with everything outside the mask painted white."""
     return np.where(mask[..., None], image, np.uint8(255))
 
 

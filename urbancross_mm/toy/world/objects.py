@@ -1,4 +1,4 @@
-"""Groups of equal things and small areas: what a picture is about or has beside it."""
+"""Groups of equal things and small areas: what an image is about or has beside it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ CARS = ('white', 'black', 'grey', 'red', 'blue')
 
 @dataclass(frozen=True)
 class Thing:
-    """Size, colours and numbers of one kind of object.
+    """Size, colors and numbers of one kind of object.
 
     Args:
         kind (str): Item kind.
-        size (tuple): Length and width in metres.
-        colours (tuple): What it may be painted in.
+        size (tuple): Length and width in meters.
+        colors (tuple): What it may be painted in.
         counts (tuple): How many stand together. Defaults to one.
         columns (int): How many stand side by side before the next row begins. Defaults to 3.
-        height (float): In metres. Defaults to 0.0.
+        height (float): In meters. Defaults to 0.0.
         round (bool): Ellipse instead of rectangle. Defaults to False.
-        space (float): Distance between neighbours in lengths. Defaults to 1.25.
+        space (float): Distance between neighbors in lengths. Defaults to 1.25.
     """
 
     kind: str
     size: tuple[float, float]
-    colours: tuple[str, ...]
+    colors: tuple[str, ...]
     counts: tuple[int, ...] = (1,)
     columns: int = 3
     height: float = 0.0
@@ -74,11 +74,11 @@ def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> b
     """Set down one group of equal things in a zone.
 
     Args:
-        world (Builder): The picture.
+        world (Builder): The image.
         thing (Thing): What to set down.
         zone (str): Where.
         role (str): ``focus`` or ``second``.
-        share (float): Largest part of the picture width that the group may take.
+        share (float): Largest part of the image width that the group may take.
 
     Returns:
         bool: False if the ground was taken; then nothing changed.
@@ -93,9 +93,9 @@ def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> b
     angle = (
         world.between(-0.5, 0.5) if world.country.streets != 'grid' else world.between(-0.2, 0.2)
     )
-    colour = str(rng.choice(thing.colours))
+    color = str(rng.choice(thing.colors))
     places = slots(count, columns, tuple(size * thing.space), world.point(zone), angle)
-    items = [_item(thing, p, (float(size[0]), float(size[1])), angle, colour, role) for p in places]
+    items = [_item(thing, p, (float(size[0]), float(size[1])), angle, color, role) for p in places]
     fits = all(
         world.inside(i.outline) and not (world.taken & world.cells(i.outline)).any() for i in items
     )
@@ -106,14 +106,14 @@ def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> b
 
 
 def _item(
-    thing: Thing, centre: Outline, size: tuple[float, float], angle: float, colour: str, role: str
+    thing: Thing, center: Outline, size: tuple[float, float], angle: float, color: str, role: str
 ) -> Item:
     shape = ellipse if thing.round else rectangle
-    outline = _cross(centre, size, angle) if thing.kind == 'church' else shape(centre, size, angle)
-    return Item(thing.kind, outline, colour, angle, size, thing.height, role)
+    outline = _cross(center, size, angle) if thing.kind == 'church' else shape(center, size, angle)
+    return Item(thing.kind, outline, color, angle, size, thing.height, role)
 
 
-def _cross(centre: Outline, size: tuple[float, float], angle: float) -> Outline:
+def _cross(center: Outline, size: tuple[float, float], angle: float) -> Outline:
     """Nave and transept of a church."""
     a, b, w = size[0] / 2, size[1] / 2, size[1] * 0.2
     points = np.array(
@@ -132,15 +132,15 @@ def _cross(centre: Outline, size: tuple[float, float], angle: float) -> Outline:
             [-a, w],
         ]
     )
-    return centre + turn(points, angle)
+    return center + turn(points, angle)
 
 
 def pond(world: Builder, zone: str, role: str, share: float) -> bool:
     """One pond, blue, green or brown."""
     size = (share * world.extent, share * world.extent * world.between(0.6, 0.85))
     outline = blob(world.point(zone), size, world.between(0, np.pi), world.rng)
-    colour = world.pick({'sea': 0.5, 'green': 0.3, 'brown': 0.2})
-    return world.try_add(Item('pond', outline, colour, size=size, role=role))
+    color = world.pick({'sea': 0.5, 'green': 0.3, 'brown': 0.2})
+    return world.try_add(Item('pond', outline, color, size=size, role=role))
 
 
 def forest(world: Builder, zone: str, role: str, share: float) -> bool:
@@ -155,12 +155,12 @@ def car_park(world: Builder, zone: str, role: str, share: float) -> bool:
     columns, rows = int(world.rng.integers(4, 7)), int(world.rng.integers(1, 4))
     pitch = min(3.4, share * world.extent / max(columns, 2.1 * rows))
     size = (columns * pitch + 2, rows * pitch * 2.1 + 1)
-    angle, centre = world.between(-0.3, 0.3), world.point(zone)
+    angle, center = world.between(-0.3, 0.3), world.point(zone)
     if not world.try_add(
-        Item('lot', rectangle(centre, size, angle), 'paved', angle, size, role=role), gap=1.0
+        Item('lot', rectangle(center, size, angle), 'paved', angle, size, role=role), gap=1.0
     ):
         return False
-    for place in slots(columns * rows, columns, (pitch, pitch * 2.1), centre, angle):
+    for place in slots(columns * rows, columns, (pitch, pitch * 2.1), center, angle):
         if world.rng.random() < 0.72:
             car(world, place, angle + np.pi / 2, pitch / 3.4, role='parked')
     return True

@@ -33,10 +33,10 @@ NOUNS: dict[str, tuple[str, str]] = {
     'tree': ('tree', 'trees'),
     'warehouse': ('warehouse', 'warehouses'),
 }
-COLOURS = {'sea': 'blue', 'canopy': 'dark green', 'pale': 'white'}
+COLORS = {'sea': 'blue', 'canopy': 'dark green', 'pale': 'white'}
 GROUNDS = {'grass': 'green grass', 'dry': 'dry grass', 'soil': 'bare soil'}
 PARTS = {'church': 'roof', 'dome': 'dome', 'stadium': 'stands', 'diamond': 'sand'}
-UNCOLOURED = ('forest', 'lot', 'clearing', 'beach', 'bridge')
+UNCOLORED = ('forest', 'lot', 'clearing', 'beach', 'bridge')
 
 Words = Callable[[str], tuple[str, str]]  # kind -> (singular, plural)
 
@@ -68,41 +68,41 @@ def number(count: int) -> str:
     return NUMBERS[count] if count < len(NUMBERS) else 'many'
 
 
-def counted(count: int, kind: str, words: Words, colour: str = '') -> Phrase:
+def counted(count: int, kind: str, words: Words, color: str = '') -> Phrase:
     """``a red car``, ``three red cars``, ``many red cars``."""
     singular, plural = words(kind)
-    colour = f'{COLOURS.get(colour, colour)} ' if colour else ''
+    color = f'{COLORS.get(color, color)} ' if color else ''
     if count == 1:
-        return Phrase(article(colour + singular), False)
-    return Phrase(f'{number(count)} {colour}{plural}', True)
+        return Phrase(article(color + singular), False)
+    return Phrase(f'{number(count)} {color}{plural}', True)
 
 
 def things(items: list[Item], words: Words = plain_words) -> Phrase:
-    """Equal things by number and colour; buildings by the colour of their roof."""
-    kind, colour = items[0].kind, items[0].colour
-    if kind in UNCOLOURED:
+    """Equal things by number and color; buildings by the color of their roof."""
+    kind, color = items[0].kind, items[0].color
+    if kind in UNCOLORED:
         return counted(len(items), kind, words)
     if kind in PARTS:
         base = counted(len(items), kind, words)
-        part = f'{COLOURS.get(colour, colour)} {PARTS[kind]}'
+        part = f'{COLORS.get(color, color)} {PARTS[kind]}'
         part = part if kind in ('stadium', 'diamond') else article(part)
         return Phrase(f'{base.text} with {part}', base.plural)
-    return counted(len(items), kind, words, colour)
+    return counted(len(items), kind, words, color)
 
 
 def houses(scene: Scene, words: Words = plain_words) -> Phrase | None:
-    """Number of houses and the colour of their roofs."""
+    """Number of houses and the color of their roofs."""
     found = scene.select('house')
     if not found:
         return None
     base = counted(len(found), 'house', words)
-    colours = [item.colour for item in found]
-    main = max(sorted(set(colours)), key=colours.count)
-    if colours.count(main) * 2 <= len(colours):
+    colors = [item.color for item in found]
+    main = max(sorted(set(colors)), key=colors.count)
+    if colors.count(main) * 2 <= len(colors):
         return Phrase(f'{base.text} with roofs of several colours', base.plural)
     if len(found) == 1:
         return Phrase(f'{base.text} with {article(main)} roof', False)
-    mostly = '' if colours.count(main) == len(colours) else 'mostly '
+    mostly = '' if colors.count(main) == len(colors) else 'mostly '
     return Phrase(f'{base.text} with {mostly}{main} roofs', True)
 
 
@@ -140,14 +140,14 @@ def trees(scene: Scene, words: Words = plain_words) -> Phrase:
 
 
 def focus(scene: Scene, words: Words = plain_words) -> Phrase:
-    """What the picture is about, without its place."""
+    """What the image is about, without its place."""
     if scene.kind in SPECIAL:
         return SPECIAL[scene.kind](scene, words)
     return things(scene.select(role='focus'), words)
 
 
 def place(scene: Scene) -> str:
-    """Where the focus lies, or nothing where it fills the picture."""
+    """Where the focus lies, or nothing where it fills the image."""
     if scene.kind in SPREAD:
         return ''
     if scene.side:
@@ -168,17 +168,17 @@ def second(scene: Scene, words: Words = plain_words) -> Phrase | None:
 def _river(scene: Scene, words: Words) -> Phrase:
     river = scene.select('river')[0]
     way = 'from north to south' if abs(np.sin(river.angle)) > 0.7 else 'from west to east'
-    colour = COLOURS.get(river.colour, river.colour)
+    color = COLORS.get(river.color, river.color)
     if scene.kind == 'bridge':
         over = things(scene.select('bridge'), words)
-        return Phrase(f'{over.text} over {article(colour)} river running {way}', over.plural)
-    return Phrase(f'a winding {colour} river running {way}', False)
+        return Phrase(f'{over.text} over {article(color)} river running {way}', over.plural)
+    return Phrase(f'a winding {color} river running {way}', False)
 
 
 def _fields(scene: Scene, words: Words) -> Phrase:
     found = scene.select('field')
-    colours = list(dict.fromkeys(item.colour for item in found))
-    listed = ', '.join(colours[:-1]) + f' and {colours[-1]}' if len(colours) > 1 else colours[0]
+    colors = list(dict.fromkeys(item.color for item in found))
+    listed = ', '.join(colors[:-1]) + f' and {colors[-1]}' if len(colors) > 1 else colors[0]
     return Phrase(f'{number(len(found))} {listed} {words("field")[1]}', True)
 
 

@@ -1,4 +1,4 @@
-"""From a scene graph to a picture and the instance number of each of its pixels."""
+"""From a scene graph to an image and the instance number of each of its pixels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 
 class Rendering(NamedTuple):
-    """A picture and its exact instance map.
+    """An image and its exact instance map.
 
     Shape:
         - image: ``(size, size, 3)`` uint8 RGB
@@ -41,7 +41,7 @@ def render(scene: Scene, size: int = 128) -> Rendering:
         size (int): Width and height in pixels. Defaults to 128.
 
     Returns:
-        Rendering: The picture and its instance map.
+        Rendering: The image and its instance map.
     """
     canvas = Canvas(scene.country, size, scene.ground)
     order = {kind: layer for layer, kinds in enumerate(LAYERS) for kind in kinds}

@@ -1,4 +1,4 @@
-"""The scene graph: what is in one picture, where, and in which colour."""
+"""The scene graph: what is in one image, where, and in which color."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Item:
 
     Args:
         kind (str): ``house``, ``tank``, ``road`` ...
-        outline (Outline): Polygon ``(V, 2)`` in metres.
-        colour (str): Name in the palette of the country.
+        outline (Outline): Polygon ``(V, 2)`` in meters.
+        color (str): Name in the palette of the country.
         angle (float): Direction of the long side in radians. Defaults to 0.0.
-        size (tuple): Length and width in metres. Defaults to (0, 0).
+        size (tuple): Length and width in meters. Defaults to (0, 0).
         height (float): Throws a shadow if positive. Defaults to 0.0.
-        role (str): ``focus`` (what the picture is about), ``second`` or ``context``.
+        role (str): ``focus`` (what the image is about), ``second`` or ``context``.
         shade (float): Brightness of this one thing. Defaults to 1.0.
-        path (Outline | None): Centre line of roads and rivers. Defaults to None.
+        path (Outline | None): Center line of roads and rivers. Defaults to None.
     """
 
     kind: str
     outline: Outline
-    colour: str
+    color: str
     angle: float = 0.0
     size: tuple[float, float] = (0.0, 0.0)
     height: float = 0.0
@@ -41,23 +41,23 @@ class Item:
     path: Outline | None = None
 
     @property
-    def centre(self) -> Outline:
+    def center(self) -> Outline:
         """Mean of the vertices."""
         return self.outline.mean(0)
 
 
 @dataclass
 class Scene:
-    """Everything in one picture.
+    """Everything in one image.
 
     Args:
         country (Country): The style it is drawn in.
         kind (str): Scene kind, also the class name of the precomp sets.
-        seed (tuple[int, ...]): What the generators of this picture are seeded with.
+        seed (tuple[int, ...]): What the generators of this image are seeded with.
         ground (str): ``grass``, ``dry`` or ``soil``.
-        roof (str): Commonest roof colour.
-        lon (float): Longitude of the centre in degrees.
-        lat (float): Latitude of the centre in degrees.
+        roof (str): Commonest roof color.
+        lon (float): Longitude of the center in degrees.
+        lat (float): Latitude of the center in degrees.
         side (str): Where the sea lies, if there is any. Defaults to ''.
         items (list[Item]): In no special order.
     """
@@ -73,22 +73,22 @@ class Scene:
     items: list[Item] = field(default_factory=list)
 
     def select(
-        self, kind: str | None = None, role: str | None = None, colour: str | None = None
+        self, kind: str | None = None, role: str | None = None, color: str | None = None
     ) -> list[Item]:
-        """Items of a kind, role and colour; None takes any."""
+        """Items of a kind, role and color; None takes any."""
         return [
             i
             for i in self.items
-            if kind in (None, i.kind) and role in (None, i.role) and colour in (None, i.colour)
+            if kind in (None, i.kind) and role in (None, i.role) and color in (None, i.color)
         ]
 
     def zone(self, items: list[Item]) -> str:
-        """The part of the picture that the middle of ``items`` lies in."""
-        return zone_of(np.mean([i.centre for i in items], axis=0), self.country.extent)
+        """The part of the image that the middle of ``items`` lies in."""
+        return zone_of(np.mean([i.center for i in items], axis=0), self.country.extent)
 
 
 class Builder:
-    """Places items on one picture so that no two cover each other unless told to.
+    """Places items on one image so that no two cover each other unless told to.
 
     Args:
         scene (Scene): Receives the items.
@@ -124,7 +124,7 @@ class Builder:
         return raster
 
     def inside(self, outline: Outline, margin: float = 1.0) -> bool:
-        """Whether an outline lies wholly in the picture."""
+        """Whether an outline lies wholly in the image."""
         return bool(outline.min() >= margin and outline.max() <= self.extent - margin)
 
     def add(self, item: Item, block: bool = True, gap: float = 0.0) -> Item:
@@ -136,7 +136,7 @@ class Builder:
         return item
 
     def try_add(self, item: Item, gap: float = 0.0) -> bool:
-        """Put an item down if it fits wholly inside the picture on free ground."""
+        """Put an item down if it fits wholly inside the image on free ground."""
         if not self.inside(item.outline):
             return False
         if (self.taken & self.cells(grow(item.outline, gap))).any():

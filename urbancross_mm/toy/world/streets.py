@@ -16,7 +16,7 @@ def add_streets(world: Builder, amount: int) -> None:
     """Lay up to ``amount`` streets in the manner of the country, around what is already there.
 
     Args:
-        world (Builder): The picture; what it holds is not driven over.
+        world (Builder): The image; what it holds is not driven over.
         amount (int): How many streets to try.
     """
     if amount <= 0:
@@ -56,17 +56,17 @@ def _first_free(world: Builder, draw: Callable[[], Outline], tries: int = 8) -> 
 def across(
     world: Builder, angle: float, offset: float, bend: float = 0.0, waves: float = 1.0
 ) -> Outline:
-    """A line through the whole picture.
+    """A line through the whole image.
 
     Args:
-        world (Builder): The picture.
+        world (Builder): The image.
         angle (float): Direction in radians; 0 runs from west to east.
-        offset (float): Shift to its right from the picture centre, in metres.
-        bend (float): Amplitude of its curves in metres. Defaults to 0.0.
+        offset (float): Shift to its right from the image center, in meters.
+        bend (float): Amplitude of its curves in meters. Defaults to 0.0.
         waves (float): Number of curves. Defaults to 1.0.
 
     Returns:
-        Outline: ``(V, 2)`` points in metres.
+        Outline: ``(V, 2)`` points in meters.
     """
     t = np.linspace(-0.8, 0.8, 33)
     sway = bend * np.sin(2 * np.pi * waves * t + world.between(0, 6.28)) if bend else 0.0 * t

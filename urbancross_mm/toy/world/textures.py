@@ -1,4 +1,4 @@
-"""Surface textures: one tile a material, made once and cut at a random place for every picture."""
+"""Surface textures: one tile a material, made once and cut at a random place for every image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMOOTH, GROUND, CANOPY, WATER, SOIL, HARD = range(6)
-SPARE = 64  # pixels that a tile is larger than a picture, for the random cut
+SPARE = 64  # pixels that a tile is larger than an image, for the random cut
 
 
 def _grain(rng: np.random.Generator, size: int, sigma: float) -> NDArray[np.float32]:
@@ -38,12 +38,12 @@ def _canopy(rng: np.random.Generator, size: int, radius: float) -> NDArray[np.fl
 
 @lru_cache(maxsize=8)
 def texture_tiles(size: int, scale: float, crown: float) -> NDArray[np.float32]:
-    """Grey-level offsets of every material.
+    """Gray-level offsets of every material.
 
     Args:
-        size (int): Width of the drawn picture in pixels.
-        scale (float): Pixels a metre.
-        crown (float): Crown radius in metres.
+        size (int): Width of the drawn image in pixels.
+        scale (float): Pixels a meter.
+        crown (float): Crown radius in meters.
 
     Shape:
         - output: ``(6, size + SPARE, size + SPARE)``

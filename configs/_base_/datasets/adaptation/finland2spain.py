@@ -1,4 +1,4 @@
-# Pairs of Finland; pictures and sentences of Spain, which are not paired.
+# Pairs of Finland; images and sentences of Spain, which are not paired.
 _base_ = ['./source2target.py']
 source = dict(
     type='ImageTextDataset', data_root='data/urbancross/Finland', ann_file='annotations/finland_train.json',

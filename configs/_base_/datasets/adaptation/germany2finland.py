@@ -1,4 +1,4 @@
-# Pairs of Germany; pictures and sentences of Finland, which are not paired.
+# Pairs of Germany; images and sentences of Finland, which are not paired.
 _base_ = ['./source2target.py']
 source = dict(
     type='ImageTextDataset', data_root='data/urbancross/Germany', ann_file='annotations/germany_train.json',

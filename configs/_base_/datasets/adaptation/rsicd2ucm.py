@@ -1,4 +1,4 @@
-# Pairs of RSICD; pictures and sentences of UCM, which are not paired.
+# Pairs of RSICD; images and sentences of UCM, which are not paired.
 _base_ = ['./source2target.py']
 source = dict(
     type='ImageTextDataset', data_root='data/rsicd', ann_file='annotations/rsicd_train.json',

@@ -1,4 +1,4 @@
-# Pairs of Spain; pictures and sentences of Finland, which are not paired.
+# Pairs of Spain; images and sentences of Finland, which are not paired.
 _base_ = ['./source2target.py']
 source = dict(
     type='ImageTextDataset', data_root='data/urbancross/Spain', ann_file='annotations/spain_train.json',

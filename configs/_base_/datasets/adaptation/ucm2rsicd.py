@@ -1,4 +1,4 @@
-# Pairs of UCM; pictures and sentences of RSICD, which are not paired.
+# Pairs of UCM; images and sentences of RSICD, which are not paired.
 _base_ = ['./source2target.py']
 source = dict(
     type='ImageTextDataset', data_root='data/ucm', ann_file='annotations/ucm_train.json',

@@ -65,7 +65,7 @@ def test_the_curriculum_sets_the_margin() -> None:
 
 
 def test_a_sentence_that_is_right_is_no_negative() -> None:
-    """Pictures 0 and 1 have the same sentence; as a negative it would cost the margin."""
+    """Images 0 and 1 have the same sentence; as a negative it would cost the margin."""
     images = normalize(torch.eye(3))
     batch = domain_batch(3, 2, dim=3, source_image=images, source_text=images[[0, 0, 2]])
     right = torch.eye(3, dtype=torch.bool)

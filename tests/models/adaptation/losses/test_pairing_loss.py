@@ -199,12 +199,12 @@ def test_the_plan_is_sinkhorns_with_the_options_given() -> None:
     )
 
 
-@pytest.mark.parametrize('neighbours', [0, 2])
-def test_pseudo_pairs_are_the_most_confident_mutual_ones(neighbours: int) -> None:
+@pytest.mark.parametrize('neighbors', [0, 2])
+def test_pseudo_pairs_are_the_most_confident_mutual_ones(neighbors: int) -> None:
     scores = torch.rand(9, 7)
-    compared = transport.csls(scores, neighbours) if neighbours else scores
+    compared = transport.csls(scores, neighbors) if neighbors else scores
     found = transport.mutual_nearest(compared)
-    loss = build(PseudoPairLoss, neighbours=neighbours)
+    loss = build(PseudoPairLoss, neighbors=neighbors)
     for share in (0.01, 0.5, 1.0):
         loss.set_stage(CurriculumStage(stage=0, ratio=share, margin=0.5))
         kept = max(1, round(share * len(found.rows)))
@@ -224,7 +224,7 @@ def test_pseudo_pairs_are_the_most_confident_mutual_ones(neighbours: int) -> Non
         ),
         (PseudoPairLoss, dict(min_items=-1), 'got -1'),
         (PseudoPairLoss, dict(share=0.0), 'got 10 and 0.0'),
-        (PseudoPairLoss, dict(neighbours=-1), 'got -1 and 1.0'),
+        (PseudoPairLoss, dict(neighbors=-1), 'got -1 and 1.0'),
         (OptimalTransportPairingLoss, dict(eps=0.0), 'must be positive, got 0.0 and 30'),
         (OptimalTransportPairingLoss, dict(iterations=0), 'got 0.05 and 0'),
     ],

@@ -21,14 +21,14 @@ class CrossDomainTripletLoss(BaseAdaptationLoss):
         \sum_j w_j \big( [\|v_j - t_j\| - \|v_j - n_j\| + m]_+
         + [\|v_j - t_j\| - \|t_j - n'_j\| + m]_+ \big)
 
-    with v, t the picture and the sentence of source pair j and n, n' the negatives that are most
-    similar to either. A caption of the picture is no negative, in whichever domain it occurs. A
+    with v, t the image and the sentence of source pair j and n, n' the negatives that are most
+    similar to either. A caption of the image is no negative, in whichever domain it occurs. A
     term without any negative is 0.
 
     Args:
-        negative (str): 'target': the hardest sentence of the target for a picture, and the hardest
-            picture for a sentence; 'source': the hardest wrong ones of the source; 'target_image':
-            the hardest target picture for a picture, and no second term, as published.
+        negative (str): 'target': the hardest sentence of the target for an image, and the hardest
+            image for a sentence; 'source': the hardest wrong ones of the source; 'target_image':
+            the hardest target image for an image, and no second term, as published.
             Defaults to 'target'.
         margin (float): m until a curriculum sets another one. Defaults to 0.5.
         weighted (bool): Weight by the selection; without, all pairs count alike.

@@ -1,4 +1,4 @@
-"""Losses that pair the pictures and sentences of an unpaired target."""
+"""Losses that pair the images and sentences of an unpaired target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 4
 class BasePairingLoss(BaseAdaptationLoss):
     """Template of a contrastive loss whose pairs are guessed; a subclass writes ``pairing``.
 
-    A batch of a target is too small to hold the sentence of each of its pictures, so the last
+    A batch of a target is too small to hold the sentence of each of its images, so the last
     embeddings of both modalities are remembered, without gradient. The memory is in the
     checkpoints: a resumed run goes on with it.
 
@@ -66,7 +66,7 @@ class BasePairingLoss(BaseAdaptationLoss):
 
     @abstractmethod
     def pairing(self, scores: Tensor) -> Tensor:
-        """How much each sentence belongs to each picture: (N, M) cosines -> (N, M), from 0."""
+        """How much each sentence belongs to each image: (N, M) cosines -> (N, M), from 0."""
 
     def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
         """``loss_pairing`` and ``pairing_confidence``, the mean share of a best sentence."""
@@ -111,16 +111,16 @@ class BasePairingLoss(BaseAdaptationLoss):
 
 @MODELS.register_module()
 class OptimalTransportPairingLoss(BasePairingLoss):
-    """Contrastive loss towards the entropic transport plan between target pictures and sentences.
+    """Contrastive loss towards the entropic transport plan between target images and sentences.
 
-    The plan moves every picture's mass to the sentences so that each sentence gets its share: no
-    sentence can attract all pictures, as in a nearest-neighbour guess. Sentences are drawn as often
+    The plan moves every image's mass to the sentences so that each sentence gets its share: no
+    sentence can attract all images, as in a nearest-neighbor guess. Sentences are drawn as often
     as they occur, so equal masses of draws are masses by frequency. The plan is computed anew at
     every step and has no gradient.
 
     Args:
         eps (float): Temperature of the plan in cosine; too large gives every sentence to every
-            picture. Defaults to 0.05.
+            image. Defaults to 0.05.
         iterations (int): Of Sinkhorn's algorithm. Defaults to 30.
         **kwargs: Of :class:`BasePairingLoss`.
 
@@ -143,28 +143,28 @@ class OptimalTransportPairingLoss(BasePairingLoss):
 
 @MODELS.register_module()
 class PseudoPairLoss(BasePairingLoss):
-    """Contrastive loss on mutual nearest neighbours of target pictures and sentences.
+    """Contrastive loss on mutual nearest neighbors of target images and sentences.
 
     The most confident share of the pairs counts: the curriculum's ratio, so that less confident
     ones join later.
 
     Args:
-        neighbours (int): k of CSLS; 0 compares plain cosines. Defaults to 10.
+        neighbors (int): k of CSLS; 0 compares plain cosines. Defaults to 10.
         share (float): Share of the mutual pairs, until a curriculum sets another one.
             Defaults to 1.0.
         **kwargs: Of :class:`BasePairingLoss`.
 
     Reference:
-        Conneau et al. (https://arxiv.org/abs/1710.04087) for CSLS and mutual neighbours.
+        Conneau et al. (https://arxiv.org/abs/1710.04087) for CSLS and mutual neighbors.
     """
 
-    def __init__(self, neighbours: int = 10, share: float = 1.0, **kwargs: float) -> None:
+    def __init__(self, neighbors: int = 10, share: float = 1.0, **kwargs: float) -> None:
         super().__init__(**kwargs)
-        if neighbours < 0 or not 0 < share <= 1:
+        if neighbors < 0 or not 0 < share <= 1:
             raise ValueError(
-                f'neighbours must be at least 0 and share in (0, 1], got {neighbours} and {share}'
+                f'neighbors must be at least 0 and share in (0, 1], got {neighbors} and {share}'
             )
-        self.neighbours = neighbours
+        self.neighbors = neighbors
         self.share = share
 
     def set_stage(self, stage: CurriculumStage) -> None:
@@ -172,9 +172,9 @@ class PseudoPairLoss(BasePairingLoss):
         self.share = stage.ratio
 
     def pairing(self, scores: Tensor) -> Tensor:
-        """1 where picture and sentence chose each other and are confident, else 0."""
-        if self.neighbours:
-            scores = transport.csls(scores, self.neighbours)
+        """1 where image and sentence chose each other and are confident, else 0."""
+        if self.neighbors:
+            scores = transport.csls(scores, self.neighbors)
         found = transport.mutual_nearest(scores)
         kept = max(1, round(self.share * len(found.rows)))
         pairs = torch.zeros_like(scores)
