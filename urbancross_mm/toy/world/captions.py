@@ -12,7 +12,7 @@ from urbancross_mm.toy.world.scene import Scene
 LOCAL_SHARE = 0.55  # how often a country uses its own word for a thing
 
 OPENINGS = {
-    'finland': ('The image shows {0}', 'From above one sees {0}', 'The image contains {0}'),
+    'finland': ('The image shows {0}', 'From above one sees {0}', 'The picture contains {0}'),
     'germany': (
         'The satellite image shows {0}',
         'This aerial photograph captures {0}',
@@ -170,7 +170,7 @@ def _be(phrase: Phrase) -> str:
 def _short(scene: Scene, rng: np.random.Generator) -> list[str]:
     """Sentences of about ten words, from the most to the least telling."""
     focus, place, name = phrases.focus(scene), phrases.place(scene), NAMES[scene.kind]
-    place = place or 'in the image'
+    place = place or 'in the picture'
     second, homes, roads = phrases.second(scene), phrases.houses(scene), phrases.roads(scene)
     trees, ground = phrases.trees(scene), GROUNDS[scene.ground]
     beside = next((p for p in (second, homes, roads) if p), trees)
