@@ -14,7 +14,6 @@ from torch import Tensor
 
 from urbancross_mm.functional.exact_scores import Rows, order_of_pairs, scores_of_pairs
 from urbancross_mm.functional.side_counts import SideCounts
-from urbancross_mm.functional.similarity import FullPrecision
 
 
 class PairSide:
@@ -127,6 +126,9 @@ class ScoreTiles:
     def run(self, sides: list[SideCounts], chunk_size: int) -> None:
         """Multiply, mask and count every tile.
 
+        Exact where float32 products are: on a GPU that may use TF32, the caller enters
+        :func:`urbancross_mm.utils.devices.full_precision`.
+
         Args:
             sides (list[SideCounts]): What to count.
             chunk_size (int): Rows, and columns, of a tile.
@@ -140,16 +142,15 @@ class ScoreTiles:
         height, width = min(chunk_size, len(rows)), min(chunk_size, len(columns))
         # Flat, so that the smaller tiles at the edges are contiguous too.
         scores, buffer = rows.new_empty(2, height * width)
-        with FullPrecision(rows.device):
-            for row, column, pairs in self._tiles(chunk_size):
-                left, right = rows[row : row + chunk_size], columns[column : column + chunk_size]
-                tile = scores[: len(left) * len(right)].view(len(left), len(right))
-                torch.mm(left, right.t(), out=tile)
-                tile[pairs] = -torch.inf
-                # Once a tile, whichever side asks for it; hardly ever for ordinary embeddings.
-                precise = cache(partial(_precise_tile, left, right, pairs))
-                for side in sides:
-                    side.add(tile, buffer[: tile.numel()].view_as(tile), (row, column), precise)
+        for row, column, pairs in self._tiles(chunk_size):
+            left, right = rows[row : row + chunk_size], columns[column : column + chunk_size]
+            tile = scores[: len(left) * len(right)].view(len(left), len(right))
+            torch.mm(left, right.t(), out=tile)  # autocast leaves products with out= alone
+            tile[pairs] = -torch.inf
+            # Once a tile, whichever side asks for it; hardly ever for ordinary embeddings.
+            precise = cache(partial(_precise_tile, left, right, pairs))
+            for side in sides:
+                side.add(tile, buffer[: tile.numel()].view_as(tile), (row, column), precise)
 
     def _tiles(self, chunk_size: int) -> Iterator[tuple[int, int, tuple[Tensor, Tensor]]]:
         """Yield first row, first column and the right pairs of every tile, inside the tile."""
