@@ -3,8 +3,9 @@ _base_ = [
     './_base_/methods/transport.py', './_base_/retrievers/clip_vit-b-16.py',
     './_base_/datasets/adaptation/germany2spain.py', './_base_/schedules/adaptation.py'
 ]
-start = 'work_dirs/urbancross_germany'
-model = dict(retriever={{_base_.retriever}}, target='spain')
+model = dict(
+    **_base_.retriever,
+    adaptation=dict(target='spain', source_checkpoint='work_dirs/urbancross_germany'))
 # A plan needs many target items a step.
 train_dataloader = dict(
     batch_size=128, batch_sampler=dict(source=dict(germany=64), target=dict(spain=64)))

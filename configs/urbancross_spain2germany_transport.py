@@ -3,8 +3,9 @@ _base_ = [
     './_base_/methods/transport.py', './_base_/retrievers/clip_vit-b-16.py',
     './_base_/datasets/adaptation/spain2germany.py', './_base_/schedules/adaptation.py'
 ]
-start = 'work_dirs/urbancross_spain'
-model = dict(retriever={{_base_.retriever}}, target='germany')
+model = dict(
+    **_base_.retriever,
+    adaptation=dict(target='germany', source_checkpoint='work_dirs/urbancross_spain'))
 # A plan needs many target items a step.
 train_dataloader = dict(
     batch_size=128, batch_sampler=dict(source=dict(spain=64), target=dict(germany=64)))

@@ -3,5 +3,6 @@ _base_ = [
     './_base_/methods/curriculum.py', './_base_/retrievers/clip_vit-b-16.py',
     './_base_/datasets/adaptation/ucm2rsicd.py', './_base_/schedules/adaptation.py'
 ]
-start = 'work_dirs/urbancross_ucm'
-model = dict(retriever={{_base_.retriever}}, target='rsicd')
+model = dict(
+    **_base_.retriever,
+    adaptation=dict(target='rsicd', source_checkpoint='work_dirs/urbancross_ucm'))

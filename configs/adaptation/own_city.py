@@ -4,8 +4,9 @@ _base_ = [
     '../_base_/methods/transport.py', '../_base_/retrievers/clip_vit-b-16.py',
     '../_base_/datasets/adaptation/source2target.py', '../_base_/schedules/adaptation.py'
 ]
-start = 'work_dirs/urbancross_finland'
-model = dict(retriever={{_base_.retriever}}, target='mycity')
+model = dict(
+    **_base_.retriever,
+    adaptation=dict(target='mycity', source_checkpoint='work_dirs/urbancross_finland'))
 source = dict(
     type='ImageTextDataset', data_root='data/urbancross/Finland',
     ann_file='annotations/finland_train.json', captions='each',

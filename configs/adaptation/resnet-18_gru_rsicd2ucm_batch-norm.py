@@ -3,14 +3,15 @@ _base_ = [
     '../_base_/methods/batch-norm.py', '../_base_/retrievers/resnet-18_gru.py',
     '../_base_/datasets/adaptation/rsicd2ucm_128px.py', '../_base_/schedules/adaptation.py'
 ]
-start = 'work_dirs/resnet-18_gru_rsicd'
-model = dict(retriever={{_base_.retriever}}, target='ucm')
+model = dict(
+    **_base_.retriever,
+    adaptation=dict(target='ucm', source_checkpoint='work_dirs/resnet-18_gru_rsicd'))
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='CheckpointGuardHook'),
     dict(type='TargetBatchNormHook', target='ucm'),
 ]
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(retriever=dict(lr_mult=0.0))))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(encoder=dict(lr_mult=0.0), head=dict(lr_mult=0.0))))
 param_scheduler = []
 train_cfg = dict(max_epochs=1)
 auto_scale_lr = dict(base_batch_size=128)

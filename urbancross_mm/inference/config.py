@@ -26,9 +26,9 @@ _OUTSIDE = (
     'find_unused_parameters',
     'model_wrapper_cfg',
     'runner_type',
-    'start',
     'sync_bn',
 )
+_RENAMED = {'start': 'model.adaptation.source_checkpoint'}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _OVERLAY = ('_base_', 'sample.py')
 
@@ -62,6 +62,7 @@ def load_config(
         overlay = read_config(_find_overlay(path))
         cfg = Config(apply_overlay(cfg.to_dict(), overlay.sample.to_dict()), filename=cfg.filename)
     if options:
+        options = _renamed(options)
         _refuse_unknown(cfg, options)
         _merge_options(cfg, options)
     return cfg
@@ -74,16 +75,19 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
         cfg (dict): A config as plain dicts and lists.
         overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
             ``update`` by component type, ``merge`` for the top level, or ``merge_adaptation`` for
-            a config with ``start``, the checkpoint that it adapts: that of a run with
+            a config with ``model.adaptation``, whose source checkpoint is then that of a run with
             ``--sample``, too.
 
     Returns:
         dict: A new config; the arguments are left alone.
     """
     cfg = _walk(deepcopy(cfg), overlay)
-    if 'start' not in cfg:
+    model = cfg.get('model')
+    adaptation = model.get('adaptation') if isinstance(model, dict) else None
+    if not adaptation:
         return _merge(cfg, overlay.get('merge', {}))
-    cfg['start'] += '_sample'
+    if adaptation.get('source_checkpoint'):
+        adaptation['source_checkpoint'] += '_sample'
     return _merge(cfg, overlay.get('merge_adaptation', {}))
 
 
@@ -217,6 +221,16 @@ def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
             raise ValueError(
                 f'the option {key}={value} does not fit {cfg.filename}: {what}'
             ) from error
+
+
+def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their present names; an old name warns, and goes after version 0.2."""
+    renamed = {}
+    for key, value in options.items():
+        if key in _RENAMED:
+            warnings.warn(f'the option {key} is now called {_RENAMED[key]}', stacklevel=3)
+        renamed[_RENAMED.get(key, key)] = value
+    return renamed
 
 
 def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -1,14 +1,13 @@
 # UrbanCross's adaptation, corrected: a growing share of the source that looks like the target, a
 # weighted triplet loss and a weighted adversarial loss.
 _base_ = ['../adaptation_runtime.py']
-model = dict(
-    type='DomainAdaptiveRetriever',
+model = dict(adaptation=dict(
     paired_loss=False,
     selector=dict(type='SimilarSourceSelector', features='fused', encoders='frozen'),
     losses=[
         dict(type='CrossDomainTripletLoss', negative='target'),
         dict(type='WeightedDomainAdversarialLoss'),
-    ])
+    ]))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='SourceCurriculumHook', num_stages=5),
