@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from urbancross_mm.registry import SCOPE
-from urbancross_mm.utils.config import package_configs, read_config
+from urbancross_mm.utils.config import package_configs, read_config, variables_of
 
 # Settings that are read and are no arguments of the Runner.
 _OUTSIDE = (
@@ -31,6 +32,7 @@ _OUTSIDE = (
 )
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _OVERLAY = ('_base_', 'sample.py')
+_VARIABLE = re.compile('[A-Z][A-Z0-9_]*')
 
 
 def load_config(
@@ -40,7 +42,8 @@ def load_config(
 
     Args:
         path (str | Path): A Python config; ``urbancross_mm::NAME.py`` is one of the package.
-        options (Mapping, optional): ``--cfg-options``: dotted keys and their values, merged last.
+        options (Mapping, optional): ``--cfg-options``: variables of the config in capital letters
+            (``TARGET``), which are set before it is read, and dotted keys, which are merged last.
             Defaults to None.
         sample (bool): Lay ``_base_/sample.py`` of the config tree, or else the package's, over the
             config, so that it runs on generated data with small encoders. Defaults to False.
@@ -53,14 +56,23 @@ def load_config(
         ValueError: If the file is not a valid config, or an option cannot be merged or begins with
             a name that neither it nor the Runner knows.
     """
+    options = dict(options or {})
+    variables = {name: options.pop(name) for name in list(options) if _VARIABLE.fullmatch(name)}
     package, of_package, name = str(path).partition('::')
     path = package_configs() / name if of_package and package == SCOPE else Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}{_near(path)}')
-    cfg = read_config(path)
+    cfg = read_config(path, variables)
+    known = variables_of(cfg)
     if sample:
-        overlay = read_config(_find_overlay(path))
+        overlay = read_config(_find_overlay(path), variables)
+        known += variables_of(overlay)
         cfg = Config(apply_overlay(cfg.to_dict(), overlay.sample.to_dict()), filename=cfg.filename)
+    for name in variables:
+        if name not in known:
+            raise ValueError(
+                f'{path} reads no variable {name}, only {", ".join(sorted(set(known))) or "none"}'
+            )
     if options:
         _refuse_unknown(cfg, options)
         _merge_options(cfg, options)
