@@ -30,4 +30,4 @@ param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=40)]
 train_cfg = dict(max_epochs=40, val_interval=5)
 default_hooks = dict(checkpoint=dict(interval=5))
 auto_scale_lr = dict(base_batch_size=256)
-adapt = dict(lr=3e-4, batch=(64, 64))
+adapt = dict(lr=3e-4, balanced=True)

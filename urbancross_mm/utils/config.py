@@ -113,10 +113,13 @@ def _find_our_bases() -> None:
 def _local_base(cfg_path: str, filename: str) -> str:
     """A base beside the file; one that a variable names may be meant from the working directory."""
     path = os.path.normpath(os.path.join(os.path.dirname(filename), cfg_path))
-    from_here = cfg_path.removeprefix('../')
-    if os.path.isfile(path) or not os.path.isfile(from_here):
-        return path if os.path.isfile(path) else _refuse_missing(path)
-    return os.path.abspath(from_here)
+    if os.path.isfile(path):
+        return path
+    while cfg_path.startswith('../'):
+        cfg_path = cfg_path[3:]
+        if os.path.isfile(cfg_path):
+            return os.path.abspath(cfg_path)
+    return os.path.abspath(cfg_path) if os.path.isfile(cfg_path) else _refuse_missing(path)
 
 
 def _refuse_missing(path: str) -> str:

@@ -16,4 +16,4 @@ model = dict(
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
 # Only the projections: on RSICD and UCM (docs/benchmarks.md) an adaptation that tunes the image
 # encoder as well forgets as much as it gains.
-adapt = dict(lr=3e-4, batch=(64, 64), frozen=True)
+adapt = dict(lr=3e-4, balanced=True, frozen=True)

@@ -8,4 +8,4 @@ model = dict(
         in_channels=512, embed_dim=256),
     text_encoder=dict(type='GRUTextEncoder', tokenizer=words, pool='max', embed_dim=256),
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
-adapt = dict(lr=3e-4, batch=(64, 64))
+adapt = dict(lr=3e-4, balanced=True)
