@@ -12,18 +12,28 @@ if folder == name:
     name = os.path.basename(os.path.abspath(folder)).lower()
 
 
-def dataset_of(loader, split):
-    dataset = dict(loader.dataset.get('datasets', [loader.dataset])[0])
-    pipeline = [dict(step) for step in dataset['pipeline']]
-    if pipeline[0]['type'] == 'LoadFeatures':
-        pipeline[0].update(file=f'{folder}/features.npz')
-        pipeline[1].update(tokenizer=dict(pipeline[1]['tokenizer'], file=f'{folder}/features.npz'))
-    dataset.update(
-        data_root=folder, ann_file=f'annotations/{name}_{split}.json', pipeline=pipeline)
-    return dict(dataset=dict(dataset, _delete_=True))
+own = dict(
+    LoadFeatures=dict(file=f'{folder}/features.npz'),
+    FeatureTokenizer=dict(file=f'{folder}/features.npz'),
+    VocabTokenizer=dict(vocab_file=f'{folder}/annotations/{name}_vocab.json'))
 
 
-train_dataloader = dataset_of(_base_.train_dataloader, 'train')
-val_dataloader = dataset_of(_base_.val_dataloader, 'val')
-test_dataloader = dataset_of(_base_.test_dataloader, 'test')
-work_dir = f'work_dirs/{config.rpartition("/")[2].removesuffix(".py")}_on_{name}'
+def on_own(step):
+    """A step, or a tokenizer, with the files of the dataset."""
+    step = dict(step, **own.get(step['type'], {}))
+    return dict(step, tokenizer=on_own(step['tokenizer'])) if 'tokenizer' in step else step
+
+
+def loader_of(loader, split):
+    first = loader.dataset.get('datasets', [loader.dataset])[0]
+    return dict(dataset=dict(
+        first, _delete_=True, data_root=folder, ann_file=f'annotations/{name}_{split}.json',
+        pipeline=[on_own(step) for step in first.pipeline]))
+
+
+train_dataloader = loader_of(_base_.train_dataloader, 'train')
+val_dataloader = loader_of(_base_.val_dataloader, 'val')
+test_dataloader = loader_of(_base_.test_dataloader, 'test')
+model = dict(text_encoder=on_own(_base_.model.text_encoder))
+work_dir = f'work_dirs/{config.replace("::", "/").rpartition("/")[2].removesuffix(".py")}_on_{name}'
+del own, folder

@@ -17,7 +17,7 @@ if _base_.adapt.frozen:
 if towers.get('head', {}).get('loss', {}).get('type') == 'PairwiseRankingLoss':
     towers.update(head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
 trained = _base_.get('work_dir') or (
-    'work_dirs/' + _base_.config.rpartition('/')[2].removesuffix('.py'))
+    'work_dirs/' + _base_.config.replace('::', '/').rpartition('/')[2].removesuffix('.py'))
 model = dict(
     towers,
     _delete_=True,

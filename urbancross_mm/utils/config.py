@@ -101,7 +101,7 @@ def _find_our_bases() -> None:
         package, separator, name = str(cfg_path).partition('::')
         if not separator:
             return _local_base(str(cfg_path), filename), None
-        if package != PACKAGE:
+        if package.rpartition('/')[2] != PACKAGE:
             return original(cfg_path, filename)
         # No scope: mmengine would write it into every dict, and our configs set default_scope.
         return str(package_configs() / name), None
