@@ -25,8 +25,10 @@ def datasets_of(dataloader: dict) -> list[dict]:
 def small_config(
     name: str, work_dir: Path, items: int = 16, batch: int = 8, **options: Any
 ) -> Config:
-    """A config under ``--sample``, cut down to a few iterations."""
+    """A config under ``--sample``, cut down to a few iterations, from random weights."""
     cfg = load_config(CONFIGS / name, options, sample=True)
+    if cfg.model.get('adaptation') and 'model.adaptation.source_checkpoint' not in options:
+        cfg.model.adaptation.source_checkpoint = None
     for phase, size in (('train', items), ('val', 8), ('test', 8)):
         loader = cfg[f'{phase}_dataloader']
         loader.num_workers = 0

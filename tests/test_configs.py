@@ -131,9 +131,9 @@ def test_an_adaptation_names_its_domains_everywhere(name: str) -> None:
     """Pairs of the source; images and sentences of the target; scores on the target."""
     family, source, target, variant = ADAPTING[name]
     cfg = load_config(CONFIGS / name)
-    assert cfg.start == f'work_dirs/{family}_{source}'
+    assert cfg.model.adaptation.source_checkpoint == f'work_dirs/{family}_{source}'
     assert [Path(leaf).stem for leaf in LEAVES].count(f'{family}_{source}') == 1
-    assert cfg.model.target == target
+    assert cfg.model.adaptation.target == target
     train = cfg.train_dataloader
     counts = {**train.batch_sampler.source, **train.batch_sampler.target}
     assert list(counts) == [source, target] and sum(counts.values()) == train.batch_size
@@ -151,10 +151,11 @@ def test_an_adaptation_names_its_domains_everywhere(name: str) -> None:
         )
     ]
     method = Config.fromfile(CONFIGS / '_base_' / 'methods' / f'{variant or "curriculum"}.py')
-    assert [loss.type for loss in cfg.model.get('losses', [])] == [
-        loss.type for loss in method.model.get('losses', [])
+    assert [loss.type for loss in cfg.model.adaptation.get('losses', [])] == [
+        loss.type for loss in method.model.adaptation.get('losses', [])
     ]
-    assert load_config(CONFIGS / name, sample=True).start == cfg.start + '_sample'
+    sample = load_config(CONFIGS / name, sample=True).model.adaptation
+    assert sample.source_checkpoint == cfg.model.adaptation.source_checkpoint + '_sample'
 
 
 @pytest.mark.parametrize('name', [*ADAPTING, 'adaptation/own_city.py'])

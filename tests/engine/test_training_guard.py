@@ -151,9 +151,8 @@ def test_losses_of_nothing(paired: bool, in_sample_dir: Path, tmp_path: Path) ->
     if paired:
         cfg.model.head.loss.loss_weight = 0
     else:
-        cfg.start = None
-        cfg.model.paired_loss = False
-        cfg.model.losses[0].loss_weight = 0.0
+        cfg.model.adaptation.update(paired_loss=False, source_checkpoint=None)
+        cfg.model.adaptation.losses[0].loss_weight = 0.0
     with pytest.raises(ValueError, match='every loss of .* has loss_weight=0'):
         train(cfg)
 

@@ -60,13 +60,18 @@ def test_options_that_nobody_would_read_are_refused(key: str) -> None:
         'work_dir',
         'auto_scale_lr.enable',
         'model.new',
-        'start',
         'compile',
         'sync_bn',
         'find_unused_parameters',
         'activation_checkpointing',
     ):
         load_config('configs/urbancross_finland.py', {known: 'x'})
+
+
+def test_an_old_name_of_an_option_is_read_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match='start .*model.adaptation.source_checkpoint'):
+        cfg = load_config('configs/urbancross_finland2spain.py', {'start': 'x.pth'})
+    assert cfg.model.adaptation.source_checkpoint == 'x.pth'
 
 
 BROKEN = {

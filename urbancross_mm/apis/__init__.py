@@ -7,7 +7,7 @@ from urbancross_mm.apis.runs import (
     build_runner,
     config_of,
     resolve_checkpoint,
-    resolve_start,
+    resolve_source_checkpoint,
     set_resume,
     use_bfloat16,
 )
@@ -36,7 +36,7 @@ __all__ = [
     'load_config',
     'read_query',
     'resolve_checkpoint',
-    'resolve_start',
+    'resolve_source_checkpoint',
     'set_resume',
     'test_pipeline_of',
     'use_bfloat16',
