@@ -1,6 +1,6 @@
-# From scratch: ResNet-18 and a GRU over the words of RSICD.
-words = dict(type='VocabTokenizer', vocab_file='data/rsicd/annotations/rsicd_vocab.json')
-retriever = dict(
+# From scratch: ResNet-18 and a GRU over the words of UCM.
+words = dict(type='VocabTokenizer', vocab_file='data/ucm/annotations/ucm_vocab.json')
+model = dict(
     type='CrossModalRetriever',
     data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
     image_encoder=dict(
@@ -8,3 +8,4 @@ retriever = dict(
         in_channels=512, embed_dim=256),
     text_encoder=dict(type='GRUTextEncoder', tokenizer=words, pool='max', embed_dim=256),
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
+adapt = dict(lr=3e-4, balanced=True)
