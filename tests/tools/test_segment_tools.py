@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.datasets import tiny
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 SIZE = (60, 80)

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.datasets.converters.layouts import write_image, write_lines
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.datasets.converters.classical_segments import Options, convert
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 
 
 def fields(height: int = 60, width: int = 90) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Finding images and their companions."""
+"""Finding images and their sidecar files."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.datasets.converters.layouts import write_lines
-from urbancross_mm.datasets.converters.images import Companions, ImageFolder, sibling
+from urbancross_mm.datasets.converters.images import ImageFolder, SidecarFiles, sibling
 
 
 def touch(root, *names):
@@ -61,12 +61,12 @@ def test_a_missing_folder_is_named(tmp_path):
         ImageFolder(tmp_path / 'nowhere')
 
 
-def test_companions_share_the_stem(tmp_path):
-    folder = Companions(touch(tmp_path, 'x/a.json'), '.json')
+def test_sidecar_files_share_the_stem(tmp_path):
+    folder = SidecarFiles(touch(tmp_path, 'x/a.json'), '.json')
 
     assert folder.find('x/a.jpg') == 'x/a.json'
     assert folder.find('x/b.jpg') is None
-    assert Companions(None, '.json').find('x/a.jpg') is None
+    assert SidecarFiles(None, '.json').find('x/a.jpg') is None
 
 
 def test_sibling_is_beside_the_images_unless_given(tmp_path):
@@ -77,12 +77,12 @@ def test_sibling_is_beside_the_images_unless_given(tmp_path):
         sibling(None, 'segments', tmp_path / 'nowhere')
 
 
-def test_twins_are_equal_files_not_equal_sizes(tmp_path):
+def test_duplicates_are_equal_files_not_equal_sizes(tmp_path):
     for name, text in {'a.jpg': 'same', 'b.jpg': 'same', 'c.jpg': 'else', 'd.jpg': 'same'}.items():
         (tmp_path / name).write_text(text)
 
     names = ['d.tif', 'c.tif', 'a.tif', 'b.tif', 'gone.tif']
-    assert ImageFolder(tmp_path).twins(names) == {'b.tif': 'a.tif', 'd.tif': 'a.tif'}
+    assert ImageFolder(tmp_path).duplicates(names) == {'b.tif': 'a.tif', 'd.tif': 'a.tif'}
 
 
 def test_a_bare_name_is_looked_for_in_class_folders(tmp_path):
@@ -130,7 +130,7 @@ def test_several_files_with_the_stem_are_refused_unless_named(tmp_path):
     with pytest.raises(ValueError, match=r'p1\.tif may be p1\.jpg or p1\.png in '):
         folder.find('p1.tif')
     with pytest.raises(ValueError, match=r'p1\.tif may be'):
-        folder.twins(['p1.tif'])
+        folder.duplicates(['p1.tif'])
 
 
 def test_a_number_that_is_a_name_too(tmp_path):

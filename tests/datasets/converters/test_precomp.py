@@ -19,8 +19,8 @@ from tests.datasets.converters.layouts import (
     write_list,
     write_precomp,
 )
-from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.precomp import Options, convert
+from urbancross_mm.datasets.converters.sources import hash_file
 from urbancross_mm.structures.annotations import load_annotations
 
 TRAIN = [f'{kind}_{n}.jpg' for kind in ('airport', 'beach') for n in range(10)]

@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from urbancross_mm.datasets.converters.sam_masks import list_sam_files
 from urbancross_mm.datasets.converters.segment_folders import Options, convert
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 
 SIZE = (60, 80)
 SCORES = [0.9, 0.99, 0.95]

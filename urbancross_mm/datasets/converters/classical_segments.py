@@ -12,7 +12,7 @@ import numpy as np
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.datasets.converters.segment_names import unfinished
-from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.structures.segment_masks import encode_masks, stored_size, write_sidecar
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
 

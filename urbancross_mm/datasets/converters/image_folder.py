@@ -6,17 +6,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbancross_mm.datasets.converters.annotations import (
-    check_distinct_ids,
-    counts_of,
-    encode_annotations,
-    hash_file,
-    make_item,
-    refuse_overwrite,
-)
 from urbancross_mm.datasets.converters.images import ImageFolder
-from urbancross_mm.datasets.converters.options import check_name_and_seed
+from urbancross_mm.datasets.converters.options import check_name_and_seed, refuse_overwrite
+from urbancross_mm.datasets.converters.sources import hash_file
 from urbancross_mm.datasets.splits import random_split
+from urbancross_mm.structures.annotation_schema import check_distinct_ids, counts_of, make_item
+from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.progress import map_tracked

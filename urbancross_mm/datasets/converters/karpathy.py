@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
-from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
 from urbancross_mm.utils.text_files import read_json
 
 # Images that COCO moved from val to train.

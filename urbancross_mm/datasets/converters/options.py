@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.utils.cli import given_path
+from urbancross_mm.utils.files import check_outputs
 
 
 @dataclass(kw_only=True)
@@ -64,6 +65,24 @@ def check_name_and_seed(name: str, seed: int) -> None:
         raise ValueError(f'--name must be a plain name without folders, got {name!r}')
     if seed < 0:
         raise ValueError(f'--seed must be at least 0, got {seed}')
+
+
+def refuse_overwrite(paths: Iterable[str | Path], force: bool) -> None:
+    """Stop before any work if an output exists already or cannot be written.
+
+    Args:
+        paths (Iterable): Outputs.
+        force (bool): Accept files that exist.
+
+    Raises:
+        FileExistsError: Naming the first output that exists.
+        OSError: If a folder has the name of an output, or a file that of a folder above it.
+    """
+    paths = list(paths)
+    check_outputs(paths)
+    for path in paths:
+        if Path(path).exists() and not force:
+            raise FileExistsError(f'{path} exists already: give --force to overwrite it')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
-from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.splits import (
-    random_split,
-    stratified_split,
-    with_twins,
-)
+from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
+from urbancross_mm.datasets.splits import random_split, stratified_split, with_duplicates
+from urbancross_mm.utils.ids import IdRegister
 from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.text_files import read_lines
 
@@ -64,7 +60,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         **divide(root, train, options, builder, problems),
         'test': read_split(root, 'test', problems),
     }
-    _check_disjoint(root, splits)
+    _check_disjoint(splits)
     if builder.images:
         names = [source.name for sources in splits.values() for source in sources]
         builder.images.check_numbers(names)
@@ -185,34 +181,31 @@ def divide(
         return {split: read_split(root, split, problems, '_verify') for split in ('train', 'val')}
     by_name = {source.name: source for source in train}
     fractions = dict(val=VAL_FRACTION)
-    twins = builder.twins(by_name)
+    duplicates = builder.duplicates(by_name)
+    distinct = {name: source for name, source in by_name.items() if name not in duplicates}
     if options.split == 'random':
-        names = random_split(sorted(set(by_name) - set(twins)), fractions, 'train', options.seed)
+        names = random_split(list(distinct), fractions, 'train', options.seed)
     else:
-        labels = {
-            name: builder.label(source) for name, source in by_name.items() if name not in twins
-        }
+        labels = {name: builder.label(source) for name, source in distinct.items()}
         if not any(labels.values()):
             raise ValueError(
                 f'no image of {root} has a class in its name: give --images, whose '
                 'folders are classes, or --split random'
             )
         names = stratified_split(labels, fractions, 'train', options.seed)
-    names = with_twins(names, twins)
+    names = with_duplicates(names, duplicates)
     return {split: [by_name[name] for name in names[split]] for split in ('train', 'val')}
 
 
-def _check_disjoint(root: Path, splits: dict[str, list[Source]]) -> None:
+def _check_disjoint(splits: dict[str, list[Source]]) -> None:
     """No image may be in two splits."""
-    seen: dict[str, Source] = {}
-    for sources in splits.values():
-        for source in sources:
-            if source.name in seen:
-                raise ValueError(
-                    f'{source.where}: image {source.name!r} is also in another '
-                    f'split ({seen[source.name].where})'
-                )
-        seen.update({source.name: source for source in sources})
+    names: IdRegister[str] = IdRegister()
+    for source in (source for sources in splits.values() for source in sources):
+        first = names.clash(source.name, source.where)
+        if first is not None:
+            raise ValueError(
+                f'{source.where}: image {source.name!r} is also in another split ({first})'
+            )
 
 
 def _read_audio(root: Path, split: str, tail: str, lines: int) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""From listed images to records, and from records to files."""
+"""From listed images to the items of annotation files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from urbancross_mm.datasets.converters.annotations import (
-    Item,
-    check_distinct_ids,
-    counts_of,
-    encode_annotations,
-    make_item,
-    refuse_overwrite,
-)
-from urbancross_mm.datasets.converters.images import Companions, ImageFolder, sibling
-from urbancross_mm.datasets.converters.options import Options
+from urbancross_mm.datasets.converters.images import ImageFolder, SidecarFiles, sibling
+from urbancross_mm.datasets.converters.options import Options, refuse_overwrite
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.datasets.splits import split_hash
+from urbancross_mm.structures.annotation_schema import (
+    Item,
+    check_distinct_ids,
+    counts_of,
+    make_item,
+)
+from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
@@ -39,8 +38,8 @@ class RecordBuilder:
         self.options = options
         self.labels = labels
         self.images = ImageFolder(options.images) if options.images else None
-        self.segments = Companions(sibling(options.images, 'segments', options.segments), '.json')
-        self.seg_maps = Companions(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
+        self.segments = SidecarFiles(sibling(options.images, 'segments', options.segments), '.json')
+        self.seg_maps = SidecarFiles(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
         self._sources: dict[str, Source] = {}
 
     def build(self, sources: Sequence[Source], split: str) -> tuple[list[Item], dict[str, int]]:
@@ -56,7 +55,7 @@ class RecordBuilder:
 
         Raises:
             FileNotFoundError: If an image is missing and ``only_present`` is off.
-            ValueError: If a name may mean several images, or two names mean one.
+            ValueError: If a name matches several images, or two names match one.
         """
         items: list[Item] = []
         missing: list[Source] = []
@@ -91,7 +90,7 @@ class RecordBuilder:
         return name if self.images is None else self.images.find(name)
 
     def locate(self, source: Source) -> str | None:
-        """As :meth:`find`, for an image whose place in the source is known.
+        """As :meth:`find`, with file and line of the source in the error.
 
         Args:
             source (Source): The image.
@@ -100,7 +99,7 @@ class RecordBuilder:
             str | None: None if it is not on disk.
 
         Raises:
-            ValueError: If several images may be meant; the sentence names the place.
+            ValueError: If several images match the name.
         """
         try:
             return self.find(source.name)
@@ -112,9 +111,9 @@ class RecordBuilder:
         names = self.images.names if self.images else []
         return [name for name in names if name not in self._sources]
 
-    def twins(self, names: Iterable[str]) -> dict[str, str]:
-        """Repetitions of one image file, see :meth:`ImageFolder.twins`."""
-        return {} if self.images is None else self.images.twins(names)
+    def duplicates(self, names: Iterable[str]) -> dict[str, str]:
+        """Second names of one image file, see :meth:`ImageFolder.duplicates`."""
+        return {} if self.images is None else self.images.duplicates(names)
 
     def label(self, source: Source) -> str | None:
         """Scene class of an image.
@@ -144,18 +143,18 @@ class RecordBuilder:
         return make_item(self.options.name, self.options.name, path, source.captions, **fields)
 
     def _refuse_shared(self, source: Source, path: str) -> None:
-        """Refuse two names that are found as one image, also in different splits."""
+        """Refuse two names that match one image, also in different splits."""
         first = self._sources.setdefault(path, source)
         if first.name != source.name:
             raise ValueError(
-                f'{first.name!r} ({first.where}) and {source.name!r} '
-                f'({source.where}) are both found as {path}'
+                f'{first.name!r} ({first.where}) and {source.name!r} ({source.where}) both match '
+                f'the image {path}'
             )
 
     def _refuse_missing(self, missing: list[Source], total: int) -> None:
         if missing and not self.options.only_present:
             raise FileNotFoundError(
-                f'{len(missing)} of {total} images are not below {self.options.images}, first '
+                f'{len(missing)} of {total} images are not in {self.options.images}, first '
                 f'{missing[0].name!r} ({missing[0].where}): give --only-present to leave missing '
                 'images out and count them'
             )

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.structures.run_lengths import decode_runs
-from urbancross_mm.structures.segment_sidecar import stored_size
+from urbancross_mm.structures.segment_masks import decode_masks, stored_size
 from urbancross_mm.utils.image_files import is_hidden
 from urbancross_mm.utils.images import read_class_map
 from urbancross_mm.utils.text_files import read_json
@@ -142,9 +141,10 @@ def _decoded(
                 f'{size[1]} pixels, {image[0]} has {image[1][0]} x {image[1][1]}'
             )
         try:
-            yield number, np.ascontiguousarray(decode_runs([record['counts']], size)[0])
+            mask = decode_masks(dict(size=size, segments=[record]))[0]
         except ValueError as error:
-            raise ValueError(f'{path} holds a broken mask {number}: {error}') from error
+            raise ValueError(f'mask {number} of {path} is broken: {error}') from error
+        yield number, np.ascontiguousarray(mask).view(np.uint8)
 
 
 def _table_of(folder: Path) -> list[dict[str, Any]]:

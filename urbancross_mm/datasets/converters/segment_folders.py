@@ -25,7 +25,7 @@ from urbancross_mm.datasets.converters.sam_masks import (
     stem_below,
 )
 from urbancross_mm.datasets.converters.segment_names import unfinished
-from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.structures.segment_masks import encode_masks, stored_size, write_sidecar
 from urbancross_mm.utils.image_files import has_image_suffix, is_hidden
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked

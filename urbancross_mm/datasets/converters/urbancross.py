@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
-from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
 from urbancross_mm.datasets.converters.tables import Table, choose_columns
-from urbancross_mm.datasets.splits import country_split, with_twins
+from urbancross_mm.datasets.splits import country_split, with_duplicates
 from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.text_files import read_lines
 
@@ -272,12 +271,12 @@ def _draw(
 ) -> dict[str, list[str]]:
     """The nested split; with ``only_present``, of the images that are on disk."""
     names = [name for name in described if not options.only_present or builder.find(name)]
-    twins = builder.twins(names)
+    duplicates = builder.duplicates(names)
     try:
-        splits = country_split([name for name in names if name not in twins], options.seed)
+        splits = country_split([name for name in names if name not in duplicates], options.seed)
     except ValueError as error:
         raise ValueError(f'{table}: {error}') from error
-    return with_twins(splits, twins)
+    return with_duplicates(splits, duplicates)
 
 
 def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from urbancross_mm.datasets.tokenizers import split_words
-from urbancross_mm.utils.files import atomic_write
 
 
 def build_vocabulary(captions: Iterable[str], min_count: int = 1) -> dict[str, int]:
@@ -41,19 +39,3 @@ def encode_vocabulary(captions: Iterable[str], min_count: int = 1) -> str:
         word2idx=words, idx2word={str(n): word for word, n in words.items()}, idx=len(words) + 1
     )
     return json.dumps(content, ensure_ascii=False, indent=1) + '\n'
-
-
-def write_vocabulary(path: str | Path, captions: Iterable[str], min_count: int = 1) -> int:
-    """Write the file of :func:`encode_vocabulary`.
-
-    Args:
-        path (str | Path): ``.json`` file.
-        captions (Iterable[str]): Training captions only.
-        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
-
-    Returns:
-        int: Number of words, ``<unk>`` included.
-    """
-    content = encode_vocabulary(captions, min_count)
-    atomic_write(path, content)
-    return len(json.loads(content)['word2idx'])

@@ -7,10 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from urbancross_mm.structures.segment_sidecar import (
+from urbancross_mm.structures.segment_masks import (
     decode_masks,
     encode_masks,
-    load_sidecar,
     read_sidecar,
     stored_size,
     write_sidecar,
@@ -102,4 +101,4 @@ def test_a_sidecar_is_read_strictly(tmp_path, change, sentence):
     assert read_sidecar(tmp_path / 'a.json') == sidecar  # a byte order mark is no fault
     (tmp_path / 'a.json').write_text(change(text))
     with pytest.raises(ValueError, match=sentence):
-        load_sidecar(tmp_path / 'a.json')
+        read_sidecar(tmp_path / 'a.json')
