@@ -191,9 +191,8 @@ def test_the_other_ranks_give_negatives(
     gather: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from urbancross_mm.engine.hooks import training_guard_hook as module
-    from urbancross_mm.utils.dist import WorldInfo
 
-    monkeypatch.setattr(module, 'world_info', lambda: WorldInfo(0, 2))
+    monkeypatch.setattr(module, 'get_world_size', lambda: 2)
     cfg = config(tmp_path, batch=1, model=dict(head=True, gather=gather))
     if refused:
         with pytest.raises(ValueError, match='single pair'):
