@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.apis import (
     DomainEmbeds,
     RetrievalInferencer,
@@ -20,7 +20,7 @@ from urbancross_mm.structures import RetrievalDataSample
 
 @pytest.fixture
 def inferencer(in_sample_dir: Path) -> RetrievalInferencer:
-    forget_runs()
+    reset_mmengine_state()
     return RetrievalInferencer(
         load_config(CONFIGS / 'urbancross_spain.py', sample=True), device='cpu', batch_size=3
     )

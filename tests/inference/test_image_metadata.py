@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.apis import RetrievalInferencer, load_config
 from urbancross_mm.inference.image_metadata import join_metadata
 
@@ -96,7 +96,7 @@ def test_values_and_double_keys_are_refused() -> None:
 def test_results_tell_what_is_known_of_their_image(
     in_sample_dir: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    forget_runs()
+    reset_mmengine_state()
     inferencer = RetrievalInferencer(
         load_config(CONFIGS / 'urbancross_finland.py', sample=True), device='cpu'
     )

@@ -19,8 +19,8 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from urbancross_mm.utils.checkpoints import add_trust_argument, read_state_dict  # noqa: E402
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.checkpoints import read_state_dict  # noqa: E402
+from urbancross_mm.utils.cli import add_trust_argument, given_path, run_tool
 
 BLOCKS = (1, 2, 3, 4, 3, 3, 1)  # inverted residuals of MobileNetV2's layers 1 to 7
 BLOCK_NAMES = [

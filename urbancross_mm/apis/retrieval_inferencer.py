@@ -30,9 +30,10 @@ from urbancross_mm.inference.image_files import (
 from urbancross_mm.inference.image_metadata import join_metadata
 from urbancross_mm.registry import INDEXES, MODELS, TRANSFORMS
 from urbancross_mm.structures import Gallery
-from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
+from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.devices import usable_device
-from urbancross_mm.utils.weights import name_files
+from urbancross_mm.utils.hashing import name_files
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 
 class RetrievalInferencer:
@@ -280,5 +281,5 @@ def _tokenizer_of(pipeline: Compose) -> Callable[[list[str]], Tensor]:
 
 def _load_weights(model: torch.nn.Module, weights: str | Path) -> None:
     found = read_state_dict(weights)
-    refuse_other_model(model, found, weights)
+    check_state_dict(model, found, weights)
     model.load_state_dict(found, strict=False)

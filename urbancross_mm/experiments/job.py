@@ -23,7 +23,7 @@ from urbancross_mm.engine import find_resumable
 from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import CONSOLE, JobFolder, slug
 from urbancross_mm.inference.config import for_checkpoint
-from urbancross_mm.utils.run_state import forget_runs
+from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 
 def run_job(job: Job, out: str, select: str) -> str | None:
@@ -45,7 +45,7 @@ def run_job(job: Job, out: str, select: str) -> str | None:
         contextlib.redirect_stdout(console),
         contextlib.redirect_stderr(console),
     ):
-        forget_runs()
+        reset_mmengine_state()
         try:
             if job.trains:
                 _train(folder, out)
@@ -56,7 +56,7 @@ def run_job(job: Job, out: str, select: str) -> str | None:
             sentence = _sentence(error)
         finally:
             # Its loggers write to the console file, which closes now.
-            forget_runs()
+            reset_mmengine_state()
             gc.collect()
     folder.fail(sentence)
     return sentence
@@ -83,7 +83,7 @@ def _test(folder: JobFolder, out: str) -> None:
     """Test on the test split of the target."""
     began = time.monotonic()
     job = folder.job
-    forget_runs()
+    reset_mmengine_state()
     checkpoint = select_checkpoint(folder.path, folder.select) if job.trains else start_of(job, out)
     cfg = _config(job)
     cfg.work_dir = str(folder.path / 'test')

@@ -17,7 +17,7 @@ from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer, test_pi
 from urbancross_mm.inference.config import LOADERS, nested_dicts
 from urbancross_mm.inference.image_files import ImageFiles, collate_images
 from urbancross_mm.registry import DATASETS
-from urbancross_mm.utils.file_stamp import FileStamp, same_image
+from urbancross_mm.utils.hashing import FileStamp, same_image
 from urbancross_mm.utils.progress import track
 from urbancross_mm.version import __version__
 

@@ -9,8 +9,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from urbancross_mm.utils.error_sentence import sentence_of
+
+# Read by the readers of checkpoints, also in processes that a tool starts.
+TRUST_VARIABLE = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
 def given_path(text: str) -> Path:
@@ -28,6 +32,32 @@ def given_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError('the path is empty')
     return Path(text)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint`` to a tool that loads checkpoints.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--trust-checkpoint',
+        action=_Trust,
+        nargs=0,
+        help='read your own old checkpoints although they carry code, and run it',
+    )
+
+
+class _Trust(argparse.Action):
+    """Trust checkpoints in this process and those that it starts."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ[TRUST_VARIABLE] = '1'
+        print(
+            'warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
+            'it for your own files only',
+            file=sys.stderr,
+        )
 
 
 def run_tool(main: Callable[[], int | None]) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from urbancross_mm.curation.core.records import digest
 from urbancross_mm.registry import CURATION, MODELS, SCOPE, TRANSFORMS
-from urbancross_mm.utils.checkpoints import read_checkpoint, refuse_other_model
-from urbancross_mm.utils.weights import file_digest, name_files, require_files
+from urbancross_mm.utils.checkpoints import read_checkpoint
+from urbancross_mm.utils.hashing import file_digest, name_files, require_files
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 PARTS = ('raw', 'unit', None)
 SEPARATORS = ';,.'
@@ -165,7 +166,7 @@ class RetrieverScorer(BaseScorer):
         if self.checkpoint is not None:
             content = read_checkpoint(self.checkpoint)
             found = content.get('state_dict', content)
-            refuse_other_model(model, found, self.checkpoint)
+            check_state_dict(model, found, self.checkpoint)
             model.load_state_dict(found, strict=False)
         self.model = model.to(device).eval()
         self._transforms = [TRANSFORMS.build(step) for step in self.steps]

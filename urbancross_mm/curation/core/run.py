@@ -25,8 +25,7 @@ from urbancross_mm.curation.core.record_cache import put_aside
 from urbancross_mm.inference.config import for_checkpoint, load_config, nested_dicts
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.devices import usable_device
-from urbancross_mm.utils.files import atomic_write, remove_leftovers_below
-from urbancross_mm.utils.lock import only_one
+from urbancross_mm.utils.files import atomic_write, file_lock, remove_leftovers_below
 
 
 def build_stages(cfg: Config) -> list[BaseStage]:
@@ -146,7 +145,7 @@ def run_curation(
     stages = stages[: max(names.index(name) for name in wanted) + 1]
     _check_files([stage for stage in stages if stage.name in wanted], place)
     reports: list[Report] = []
-    with only_one(place.out):
+    with file_lock(place.out):
         remove_leftovers_below(place.out)
         end = ''
         _write_report(place, 'This run has not come to its end.\n')

@@ -16,8 +16,8 @@ from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_
 from urbancross_mm.registry import CURATION
 from urbancross_mm.structures.segment_masks import stored_size
 from urbancross_mm.utils.checkpoints import read_state_dict
+from urbancross_mm.utils.hashing import file_digest
 from urbancross_mm.utils.optional import import_optional
-from urbancross_mm.utils.weights import file_digest
 
 # Decided here, or not to be written as plain JSON.
 RESERVED = ('self', 'model', 'output_mode', 'point_grids')
