@@ -22,14 +22,14 @@ def draw_domain_matrix(
     domains: Sequence[str],
     label: str = '',
 ) -> np.ndarray:
-    """Draw one heat map a method, all on one color scale.
+    """Draw one heat map per method, all on one color scale.
 
     Args:
-        panels (Mapping[str, np.ndarray]): Title to numbers, sources down and targets across; what
-            is not a number is gray.
-        texts (Mapping[str, Sequence[Sequence[str]]]): Title to what stands in the cells.
+        panels (Mapping[str, np.ndarray]): Title to numbers, sources down and targets across; NaN
+            cells are gray.
+        texts (Mapping[str, Sequence[Sequence[str]]]): Title to the texts of the cells.
         domains (Sequence[str]): Names of rows and columns.
-        label (str): Stands beside the color scale. Defaults to ''.
+        label (str): Title of the color scale. Defaults to ''.
 
     Shape:
         - each panel and its texts: ``(D, D)`` for D domains; output: ``(H, W, 3)``.
@@ -38,7 +38,7 @@ def draw_domain_matrix(
         np.ndarray: uint8 RGB.
 
     Raises:
-        ValueError: If there is no panel, or numbers, texts and domains do not fit each other.
+        ValueError: If there is no panel, or numbers, texts and domains differ in size.
     """
     _check(panels, texts, domains)
     columns = min(_COLUMNS, len(panels))

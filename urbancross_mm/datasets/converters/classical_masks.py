@@ -65,16 +65,16 @@ def color_masks(
 
     labels = _cluster(image, colors, seed)
     total = labels.size
-    found = []
+    regions = []
     for cluster in range(int(labels.max()) + 1):
         _, parts, stats, _ = cv2.connectedComponentsWithStats((labels == cluster).astype(np.uint8))
         for part in range(1, len(stats)):
             area = int(stats[part, cv2.CC_STAT_AREA])
             box = int(stats[part, cv2.CC_STAT_WIDTH]) * int(stats[part, cv2.CC_STAT_HEIGHT])
             if area >= min_area * total:
-                found.append((area / total * area / box, parts == part))
-    found.sort(key=lambda one: -one[0])
-    best = found[:num_segments]
+                regions.append((area / total * area / box, parts == part))
+    regions.sort(key=lambda region: -region[0])
+    best = regions[:num_segments]
     masks = np.array([mask for _, mask in best], dtype=bool).reshape(-1, *labels.shape)
     return masks, np.array([score for score, _ in best])
 

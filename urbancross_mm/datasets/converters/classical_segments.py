@@ -25,7 +25,7 @@ class Options:
         images (Path): Folder of images, searched with its subfolders.
         out (Path): Folder for the sidecars.
         method (str): 'grid' or 'color'.
-        num_segments (int): Most segments an image.
+        num_segments (int): Most segments per image.
         size (int): Bound for the longer side of the stored masks.
         seed (int): Of the k-means starts; method 'grid' draws nothing.
         colors (int): Clusters of method 'color'.

@@ -52,7 +52,7 @@ class Options:
 
 
 def check_name_and_seed(name: str, seed: int) -> None:
-    """Refuse a name that would lead out of the folder of the outputs, and a seed that is none.
+    """Refuse a name that leads out of the output folder, and a negative seed.
 
     Args:
         name (str): Of the dataset, with which the names of its files begin.
@@ -128,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def print_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Print one line a split.
+    """Print one line per split.
 
     Args:
         counts (Mapping): Of each split, as the converters return them.

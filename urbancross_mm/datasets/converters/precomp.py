@@ -1,6 +1,6 @@
 """The "precomp" text files of RSICD, RSITMD, UCM and Sydney.
 
-``*_caps.txt`` holds five captions an image, ``*_filename.txt`` its name once or five times;
+``*_caps.txt`` holds five captions per image, ``*_filename.txt`` its name once or five times;
 ``{train,val}_*_verify.txt`` is one published division of the training list.
 """
 
@@ -175,7 +175,7 @@ def divide(
     if options.split == 'published':
         if not (root / 'val_filename_verify.txt').is_file():
             raise ValueError(
-                f'{root} has no val_filename_verify.txt, hence no published division '
+                f'{root} has no val_filename_verify.txt, so no published division '
                 'into train and val: give --split stratified (or random)'
             )
         return {split: read_split(root, split, problems, '_verify') for split in ('train', 'val')}
@@ -198,7 +198,7 @@ def divide(
 
 
 def _check_disjoint(splits: dict[str, list[Source]]) -> None:
-    """No image may be in two splits."""
+    """Refuse an image that is in two splits."""
     names: IdRegister[str] = IdRegister()
     for source in (source for sources in splits.values() for source in sources):
         first = names.clash(source.name, source.where)

@@ -35,7 +35,7 @@ class Options(common.Options):
         csv (Path | None): The descriptions; None: the only ``*refine*.csv`` of the folder.
         image_column (str | None): Column of the image names; None: that of the release or of
             SkyScript.
-        caption_column (str | None): Column of the captions, likewise.
+        caption_column (str | None): Column of the captions; None: the same.
         split (str): 'lists' takes ``*_list.txt``, 'nested' draws a split that does not leak, 'auto'
             takes the lists if there are any.
     """
@@ -65,7 +65,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     Raises:
         FileNotFoundError: If the CSV or an image is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If the CSV or a list is wrong; the sentence names file and line.
+        ValueError: If the CSV or a list is wrong; the message names file and line.
     """
     table = options.csv or find_csv(options.root)
     problems = Problems(options.skip_bad)
@@ -121,15 +121,15 @@ def find_csv(root: Path) -> Path:
         FileNotFoundError: If there is none.
         ValueError: If there are several.
     """
-    found = sorted(root.glob('*refine*.csv'))
-    if not found:
+    tables = sorted(root.glob('*refine*.csv'))
+    if not tables:
         raise FileNotFoundError(f'no *refine*.csv in {root}: name the descriptions with --csv')
-    if len(found) > 1:
+    if len(tables) > 1:
         raise ValueError(
-            f'{root} has {len(found)} *refine*.csv files '
-            f'({", ".join(p.name for p in found)}): choose one with --csv'
+            f'{root} has {len(tables)} *refine*.csv files '
+            f'({", ".join(p.name for p in tables)}): choose one with --csv'
         )
-    return found[0]
+    return tables[0]
 
 
 def read_rows(
@@ -145,15 +145,16 @@ def read_rows(
             ``title``; ``title_multi_objects``, ``lon`` and ``lat`` are taken where they exist.
         image_column (str | None): Another column of image names. Defaults to None.
         caption_column (str | None): Another column of captions. Defaults to None.
-        names (Collection[str]): Names that no description should run on into. Defaults to ().
+        names (Collection[str]): Image names, to find rows inside a description. Defaults to
+            ().
 
     Returns:
         Iterator[Source]: Every row.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, a row is broken, or a coordinate is none; the sentence
-            names file and line.
+        ValueError: If a column is missing, a row is broken, or a coordinate is wrong; the
+            message names file and line.
     """
     table = Table(path)
     image, caption = choose_columns(table, COLUMNS, image_column, caption_column)
@@ -279,12 +280,14 @@ def _draw(
     return with_duplicates(splits, duplicates)
 
 
-def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str) -> None:
-    if one == other or one not in splits or other not in splits:
+def _check_leak(
+    files: dict[str, Path], splits: dict[str, list[str]], first: str, second: str
+) -> None:
+    if first == second or first not in splits or second not in splits:
         return
-    shared = set(splits[one]) & set(splits[other])
+    shared = set(splits[first]) & set(splits[second])
     if shared:
         raise ValueError(
-            f'{files[one]} and {files[other]} share {len(shared)} images, first '
+            f'{files[first]} and {files[second]} share {len(shared)} images, first '
             f'{min(shared)!r}: give --split nested for a split that does not leak'
         )

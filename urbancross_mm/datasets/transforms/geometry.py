@@ -29,10 +29,10 @@ IGNORE_INDEX = 255
 
 
 class GeometryTransform(BaseTransform):
-    """Moves ``img``, ``segment_bits`` and ``gt_seg_map`` alike and keeps ``img_shape`` right.
+    """Moves ``img``, ``segment_bits`` and ``gt_seg_map`` together and updates ``img_shape``.
 
     A subclass writes ``move_image`` and ``move_labels``, called with the same ``params``, which
-    come from one call of ``draw`` an item.
+    come from one call of ``draw`` per item.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class GeometryTransform(BaseTransform):
         raise NotImplementedError
 
     def move_labels(self, labels: np.ndarray, params: Any, fill: int) -> np.ndarray:
-        """Move labels ``(H, W)`` or ``(H, W, P)``; ``fill`` is for places outside of them."""
+        """Move labels ``(H, W)`` or ``(H, W, P)``; ``fill`` is for pixels outside of them."""
         raise NotImplementedError
 
 
@@ -130,7 +130,7 @@ class RandomRotate(GeometryTransform):
 
 @TRANSFORMS.register_module()
 class RandomCropImage(GeometryTransform):
-    """Cut out a window at a random place.
+    """Cut out a window at a random position.
 
     Args:
         size (int | Sequence[int]): Side, or (width, height), in pixels.
@@ -167,18 +167,18 @@ class RandomCropImage(GeometryTransform):
 
 @TRANSFORMS.register_module()
 class RandomFlipImage(GeometryTransform):
-    """Mirror with some probability. Captions that say left or right then lie.
+    """Mirror with some probability. Captions that say left or right are then wrong.
 
     Args:
         prob (float): Probability, 0 to 1. Defaults to 0.5.
-        directions (Sequence[str]): One of them is drawn: 'horizontal' (left and right change
-            places), 'vertical', 'diagonal' (both). Defaults to ('horizontal',).
+        directions (Sequence[str]): One of them is drawn: 'horizontal' (swaps left and
+            right), 'vertical', 'diagonal' (both). Defaults to ('horizontal',).
     """
 
     def __init__(self, prob: float = 0.5, directions: Sequence[str] = ('horizontal',)) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must be between 0 and 1, got {prob}')
-        if not directions or any(one not in DIRECTIONS for one in directions):
+        if not directions or not set(directions) <= set(DIRECTIONS):
             raise ValueError(f'directions must be of {DIRECTIONS}, got {directions!r}')
         self.prob = prob
         self.directions = tuple(directions)

@@ -130,6 +130,6 @@ def _compare_images(first: Split, second: Split, distance: int, report: Report) 
         if left[row][1].digest != right[column][1].digest:
             report.add(
                 'warning',
-                'images that look alike in two splits',
+                'similar images in two splits',
                 f'{pair}: {left[row][0]} ~ {right[column][0]}',
             )
