@@ -15,15 +15,10 @@ MOST_LOOKED_AT = 20_000
 
 
 def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
-    """Say how many texts a tokenizer cuts, and how many it makes equal by that.
+    """Say how many distinct texts a tokenizer cuts, and how many become equal; '' if none is cut.
 
-    Args:
-        texts (Iterable[str]): The texts; each distinct one counts once.
-        tokenizer (Any): Of the pipeline. One without ``is_cut`` is not looked at.
-        what (str): What the texts are, such as 'captions of x.json'.
-
-    Returns:
-        str: One sentence; '' if nothing is cut.
+    ``what`` names the texts, such as 'captions of x.json'. A tokenizer without ``is_cut`` is not
+    looked at.
     """
     if not hasattr(tokenizer, 'is_cut'):
         return ''
@@ -46,13 +41,9 @@ def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
 
 
 def remark_on_words(texts: Iterable[str]) -> str:
-    """Say how many texts no CLIP model reads to the end, when the tokenizer is not known.
+    """Say how many distinct texts are too long for any CLIP model; '' if all may fit.
 
-    Args:
-        texts (Iterable[str]): The texts; each distinct one counts once.
-
-    Returns:
-        str: One sentence; '' if all may fit.
+    For where the tokenizer is not known.
     """
     words = {text: text.lower().split() for text in texts}
     cut = [split for split in words.values() if len(split) > CLIP_WORDS]

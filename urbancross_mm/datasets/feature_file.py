@@ -188,17 +188,17 @@ def write_features(
             raise ValueError(f'the features of the {what} are not all finite')
     if len(image_stamps) not in (0, len(image_ids)):
         raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} images')
-    stamps = {STAMPS: np.array(image_stamps, dtype=np.str_)} if image_stamps else {}
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
+    arrays: dict[str, Any] = dict(
         image_ids=np.array(image_ids, dtype=np.str_),
         image_feats=image_feats,
         texts=np.array(texts, dtype=np.str_),
         text_feats=text_feats,
         metadata=np.array(json.dumps(dict(metadata), sort_keys=True)),
-        **stamps,
     )
+    if image_stamps:
+        arrays[STAMPS] = np.array(image_stamps, dtype=np.str_)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
     atomic_write(path, buffer.getvalue())
 
 

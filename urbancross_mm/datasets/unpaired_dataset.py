@@ -82,6 +82,9 @@ class UnpairedDataset(ImageTextDataset):
         info.update(caption_text_ids=[], texts=texts, text_ids=[stable_id(text) for text in texts])
         return info
 
+    def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
+        return self.pool
+
     def _read_text_file(self) -> list[str]:
         path = Path(self.data_root, self.text_file or '')
         if not path.is_file():

@@ -25,11 +25,7 @@ SPLITS = ('train', 'val', 'test')
 
 
 def write_sample_features(folder: str | Path) -> None:
-    """Write ``features.npz`` for a converted dataset.
-
-    Args:
-        folder (str | Path): With ``images`` and ``annotations``.
-    """
+    """Write ``features.npz`` for a converted dataset."""
     folder = Path(folder)
     paths: dict[str, Path] = {}
     captions: dict[str, None] = {}
@@ -49,17 +45,7 @@ def write_sample_features(folder: str | Path) -> None:
 
 
 def image_features(path: str | Path) -> np.ndarray:
-    """Color histogram, and color and gradient of each cell of a grid.
-
-    Args:
-        path (str | Path): An image.
-
-    Shape:
-        - output: ``(128,)``.
-
-    Returns:
-        np.ndarray: float32, in ``[0, 1]``.
-    """
+    """Color histogram, and color and gradient of each cell of a grid: ``(128,)`` float32."""
     image, _ = read_image(str(path))
     height, width = (side // CELLS * CELLS for side in image.shape[:2])
     image = image[:height, :width].astype(np.int64)
@@ -76,17 +62,7 @@ def image_features(path: str | Path) -> np.ndarray:
 
 
 def caption_features(text: str) -> np.ndarray:
-    """Hashed bag of words and of pairs of neighbors, of unit length.
-
-    Args:
-        text (str): A caption.
-
-    Shape:
-        - output: ``(128,)``.
-
-    Returns:
-        np.ndarray: float32.
-    """
+    """Hashed bag of words and of pairs of neighbors, of unit length: ``(128,)`` float32."""
     words = split_words(text)
     counts = np.zeros(WIDTH, dtype=np.int64)
     for part in _parts(words):

@@ -68,7 +68,8 @@ def _draw_panel(
     scale: ScalarMappable,
 ) -> None:
     axis.set_facecolor(_HOLE)
-    axis.imshow(np.ma.masked_invalid(values), cmap=scale.cmap, norm=scale.norm)
+    low, high = scale.get_clim()
+    axis.imshow(np.ma.masked_invalid(values), cmap=scale.cmap, vmin=low, vmax=high)
     axis.set_title(title)
     axis.set_xlabel('target')
     axis.set_ylabel('source')
@@ -90,7 +91,7 @@ def _draw_panel(
 
 def _readable(scale: ScalarMappable, value: float) -> str:
     """Black on light cells, white on dark ones."""
-    red, green, blue, _ = scale.to_rgba(value)
+    red, green, blue, _ = np.asarray(scale.to_rgba(np.asarray(value)))
     return 'black' if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else 'white'
 
 

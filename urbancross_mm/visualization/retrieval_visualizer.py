@@ -72,7 +72,7 @@ class RetrievalVisualizer(Visualizer):
         self,
         canvas: Image.Image,
         draw: ImageDraw.ImageDraw,
-        font: ImageFont.FreeTypeFont,
+        font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
         cell: SearchHit,
         left: int,
         top: int,

@@ -108,7 +108,7 @@ def _convert_image(job: tuple[str, Path], options: Options) -> int | None:
     if small != size:
         image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
     masks, scores = METHODS[options.method](image, options)
-    write_sidecar(target, encode_masks(masks, scores, size, options.method))
+    write_sidecar(target, encode_masks(masks, scores.tolist(), size, options.method))
     return len(masks)
 
 

@@ -91,7 +91,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
         for split in outputs
     }
-    contents = {
+    contents: dict[str | Path, bytes | str] = {
         path: encode_annotations(
             path,
             items[split],

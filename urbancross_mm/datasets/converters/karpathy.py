@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.converters.options import Options
-from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
+from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits
 from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
 from urbancross_mm.utils.text_files import read_json
 
@@ -36,7 +36,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         ValueError: If the file does not have this layout; the message names file and entry.
     """
     problems = Problems(options.skip_bad)
-    builder = RecordBuilder(options)
+    builder = ItemBuilder(options)
     images = [_parse(entry, where, builder) for where, entry in read_entries(options.root)]
     # Over all splits at once, so that no image is in two.
     good = set(map(id, problems.check(source for _, source in images)))
@@ -61,19 +61,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def read_entries(source: Path) -> list[tuple[str, Any]]:
-    """Read the list of images.
-
-    Args:
-        source (Path): The JSON file.
-
-    Returns:
-        list[tuple[str, Any]]: Position in the file, and the entry: of NWPU-Captions in Karpathy's
-        form, with the class as ``label``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not JSON, or has neither layout.
-    """
+    """Position and entry of each image; NWPU-Captions' in Karpathy's form, with a ``label``."""
     content = read_json(source)
     if (
         isinstance(content, dict)
@@ -134,7 +122,7 @@ def _without_label(entry: Any) -> Any:
     return {key: value for key, value in entry.items() if key != 'label'}
 
 
-def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]:
+def _parse(entry: Any, where: str, builder: ItemBuilder) -> tuple[str, Source]:
     try:
         name, split = entry['filename'], MERGED.get(entry['split'], entry['split'])
         captions = [sentence['raw'] for sentence in entry['sentences']]

@@ -33,16 +33,7 @@ def list_sam_files(folder: Path) -> list[Path]:
     """List what SAM wrote, one entry per image.
 
     Hidden files and folders, and those of the system, are skipped. Links are followed.
-
-    Args:
-        folder (Path): Searched with its subfolders.
-
-    Returns:
-        list[Path]: ``.json`` files, and folders with a table of masks.
-
-    Raises:
-        FileNotFoundError: If the folder or the output of SAM in it is missing.
-        ValueError: If an image has both, or there is a table in the folder itself.
+    An entry is a ``.json`` file, or a folder with a table of masks.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'no folder {folder}')
@@ -83,24 +74,10 @@ def stem_below(path: Path, folder: Path) -> str:
 def read_sam_masks(
     path: Path, image: tuple[Path, Size] | None, longest: int, limit: int | None
 ) -> tuple[np.ndarray, list[float], Size]:
-    """Read the masks of an image, best first.
+    """Read the masks of an image, best first: uint8 ``(K, h, w)`` at the stored size.
 
-    Args:
-        path (Path): One of :func:`list_sam_files`.
-        image (tuple[Path, tuple[int, int]] | None): The image and its size; None if it is not
-            available.
-        longest (int): Bound for the longer side of the stored masks.
-        limit (int | None): Most masks, None for all.
-
-    Shape:
-        - masks: ``(K, h, w)``.
-
-    Returns:
-        tuple[np.ndarray, list[float], tuple[int, int]]: uint8 masks at the stored size, their
-        scores, and the size of the image.
-
-    Raises:
-        ValueError: If a mask is broken, or has another size than its image.
+    Returns also their scores and the size of the image. ``image`` is the path and size of the image
+    where it is available, ``longest`` bounds the longer side of the stored masks.
     """
     import cv2
 
@@ -152,7 +129,7 @@ def _decoded(
 def _table_of(folder: Path) -> list[dict[str, Any]]:
     """Files and scores of a folder of masks."""
     table = folder / TABLE
-    records = []
+    records: list[dict[str, Any]] = []
     try:
         with open(table, encoding='utf-8-sig', newline='') as file:
             for row in csv.DictReader(file, strict=True):
@@ -204,7 +181,7 @@ def _record(path: Path, number: int, record: Any) -> dict[str, Any]:
         not isinstance(size, list)
         or len(size) != 2
         or any(type(side) is not int or side < 1 for side in size)
-        or size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS
+        or size[0] * size[1] > 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
     ):
         raise ValueError(f'mask {number} of {path} has the size {size}, which no image has')
     return dict(number=str(number), size=size, counts=runs['counts'], score=score)

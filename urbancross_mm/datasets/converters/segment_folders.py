@@ -127,19 +127,10 @@ def convert(options: Options) -> Summary:
 
 
 def mask_of(image: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
-    """The mask behind a segment painted on white.
+    """The boolean mask behind a segment painted on white.
 
-    Args:
-        image (np.ndarray): uint8 RGB.
-        white (int): A pixel is background if no channel is darker than this. Defaults to 235.
-        clean (int): Specks and holes of fewer pixels are repaired, but never the whole mask.
-            Defaults to 0.
-
-    Shape:
-        - image: ``(H, W, 3)``; output: ``(H, W)``.
-
-    Returns:
-        np.ndarray: Boolean mask.
+    A pixel is background if no channel is darker than ``white``. Specks and holes of fewer than
+    ``clean`` pixels are repaired, but never the whole mask.
     """
     mask = image.min(axis=2) < white
     if clean > 0:
@@ -149,14 +140,7 @@ def mask_of(image: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
 
 
 def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the segments of an image by number.
-
-    Args:
-        folder (Path): ``image_segments/<stem>``.
-
-    Returns:
-        tuple[list[Path], list[Path]]: The segments, and other files.
-    """
+    """List the segments of an image by number, and the other files of its folder."""
     pattern = re.compile(re.escape(folder.name) + r'_(\d+)')
     numbered, ignored = [], []
     for path in sorted(folder.iterdir()):

@@ -44,14 +44,7 @@ class Table:
                 self._refuse_separator(separator)
 
     def check_once(self, columns: Iterable[str]) -> None:
-        """Refuse a column that is read and comes twice.
-
-        Args:
-            columns (Iterable[str]): Those that are read; they need not be there.
-
-        Raises:
-            ValueError: Naming the first.
-        """
+        """Refuse a column that is read and comes twice."""
         for name in columns:
             if self.columns.count(name) > 1:
                 raise ValueError(f'{self.path} has the column {name!r} twice')
@@ -133,19 +126,9 @@ def _row_inside(text: str, names: Collection[str]) -> str:
 def choose_columns(
     table: Table, pairs: Sequence[tuple[str, str]], image: str | None, caption: str | None
 ) -> tuple[str, str]:
-    """Find the columns of names and captions.
+    """Find the columns of image names and captions: the first known pair that the table has.
 
-    Args:
-        table (Table): The table.
-        pairs (Sequence[tuple[str, str]]): Known pairs; the first that is there is taken.
-        image (str | None): Column to use instead of the first of a pair.
-        caption (str | None): Column to use instead of the second.
-
-    Returns:
-        tuple[str, str]: Column of the image names and of the captions.
-
-    Raises:
-        ValueError: If a column is missing.
+    ``image`` and ``caption`` replace the names of the pairs.
     """
     wanted = [(image or first, caption or second) for first, second in pairs]
     chosen = next((pair for pair in wanted if set(pair) <= set(table.columns)), None)

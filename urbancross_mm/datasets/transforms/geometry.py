@@ -107,13 +107,13 @@ class RandomRotate(GeometryTransform):
     def __init__(self, degrees: Sequence[float] = (0, 90), interpolation: str = 'bilinear') -> None:
         if len(degrees) != 2 or degrees[0] > degrees[1]:
             raise ValueError(f'degrees must be a range (low, high), got {degrees!r}')
-        self.degrees = tuple(degrees)
+        self.low, self.high = degrees
         self.interpolation = _interpolation(interpolation)
 
     @cache_randomness
     def draw(self, shape: tuple[int, int]) -> float:
         """The angle in degrees."""
-        return float(np.random.uniform(*self.degrees))
+        return float(np.random.uniform(self.low, self.high))
 
     def move_image(self, image: np.ndarray, params: float) -> np.ndarray:
         """Rotate, with black corners."""
@@ -204,19 +204,7 @@ class RandomFlipImage(GeometryTransform):
 
 
 def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
-    """Resize an image, with antialias when it shrinks.
-
-    Args:
-        image (np.ndarray): uint8 image.
-        shape (tuple[int, int]): Height and width to resize to, in pixels.
-        interpolation (str): 'nearest', 'bilinear' or 'bicubic'.
-
-    Shape:
-        - image: ``(h, w, 3)``; output: ``(H, W, 3)``.
-
-    Returns:
-        np.ndarray: uint8 image.
-    """
+    """Resize an image ``(h, w, 3)`` to (height, width), with antialias when it shrinks."""
     if interpolation == 'nearest':
         return np.array(Image.fromarray(image).resize(shape[::-1], Image.Resampling.NEAREST))
     if interpolation == 'bilinear' and shape[0] >= image.shape[0] and shape[1] >= image.shape[1]:
@@ -228,18 +216,7 @@ def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) 
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize integer labels by the nearest neighbor.
-
-    Args:
-        labels (np.ndarray): Class map or bit field, of a type whose values fit 31 bits.
-        shape (tuple[int, int]): Height and width to resize to, in pixels.
-
-    Shape:
-        - labels: ``(h, w)`` or ``(h, w, P)``; output: ``(H, W)`` or ``(H, W, P)``.
-
-    Returns:
-        np.ndarray: Labels of the same type.
-    """
+    """Resize integer labels ``(h, w)`` or ``(h, w, P)`` by the nearest neighbor."""
     if labels.shape[:2] == tuple(shape):
         return labels
     rows, columns = (

@@ -77,14 +77,7 @@ def _same_image(first: tuple[str, Split], second: tuple[str, Split]) -> bool:
 
 
 def compare(first: Split, second: Split, distance: int, report: Report) -> None:
-    """Find images and captions that two splits share and should not.
-
-    Args:
-        first (Split): A split.
-        second (Split): Another one.
-        distance (int): See :func:`verify`.
-        report (Report): Takes the findings.
-    """
+    """Find images and captions that two splits share and should not."""
     if first.name == second.name or frozenset((first.name, second.name)) in NESTED:
         return
     _compare_captions(first, second, report)

@@ -39,13 +39,7 @@ class Report:
         self._findings: dict[tuple[str, str], Finding] = {}
 
     def add(self, level: str, what: str, example: str) -> None:
-        """Note a problem.
-
-        Args:
-            level (str): 'error', 'warning' or 'info'.
-            what (str): The kind of problem.
-            example (str): This case of it.
-        """
+        """Note an example of a kind of problem, of the level 'error', 'warning' or 'info'."""
         finding = self._findings.setdefault((level, what), Finding(level, what))
         finding.count += 1
         if len(finding.examples) < self.shown:

@@ -81,18 +81,7 @@ def sound_split(
     captions_required: bool,
     report: Report,
 ) -> Split:
-    """Report the items that a dataset would refuse, and keep the others.
-
-    Args:
-        path (str): The annotation file.
-        metainfo (dict): Its metainfo.
-        items (Iterable): Its items, unchecked.
-        captions_required (bool): Whether an image without captions is an error.
-        report (Report): Takes the findings.
-
-    Returns:
-        Split: Its sound items; ``captions`` is there, maybe empty.
-    """
+    """Report the items that a dataset would refuse, and keep the others."""
     items = list(items)
     problems = dict(item_problems(items, path, captions_required))
     for problem in problems.values():
