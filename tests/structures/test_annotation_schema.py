@@ -129,7 +129,7 @@ def test_ids_are_used_once():
 
 
 def test_every_wrong_item_is_found():
-    items = [ITEM, {**ITEM, 'img_id': 'x/b'}, 3, OTHER]
+    items = [ITEM, {**ITEM, 'img_id': 'x/c'}, 3, OTHER]
 
     assert [index for index, _ in item_problems(items, 'a.json')] == [1, 2]
 

@@ -123,19 +123,19 @@ def broken():
 
 @pytest.mark.parametrize('name', broken())
 def test_broken_counts_are_refused_wherever_masks_are_read(tmp_path, name):
-    counts, sentence = broken()[name]
-    with pytest.raises(ValueError, match=sentence):
+    counts, message = broken()[name]
+    with pytest.raises(ValueError, match=message):
         decode_runs([counts], SIZE)
     (whole,) = texts_of(np.ones((1, *SIZE), np.uint8))
     with pytest.raises(ValueError, match='mask 1|mask 0' if isinstance(counts, list) else 'mask 1'):
         check_runs([whole, counts, whole], SIZE)
     path = tmp_path / 'a.json'
     write(path, counts)
-    with pytest.raises(ValueError, match=rf'a\.json.*{sentence}'):
+    with pytest.raises(ValueError, match=rf'a\.json.*{message}'):
         read_sidecar(path)
-    with pytest.raises(ValueError, match=f'{sentence}'):
+    with pytest.raises(ValueError, match=message):
         decode_masks(read_sidecar(path, check_masks=False))
-    with pytest.raises(ValueError, match=rf'a\.json.*{sentence}'):
+    with pytest.raises(ValueError, match=rf'a\.json.*{message}'):
         LoadSegments(4).transform(
             dict(segments_path=str(path), img_path='p.png', ori_shape=SIZE, img_shape=SIZE)
         )
@@ -148,7 +148,7 @@ def test_a_size_that_nobody_has_allocates_nothing(size):
 
 
 @pytest.mark.parametrize(
-    ('fields', 'sentence'),
+    ('fields', 'message'),
     [
         (dict(image_size=(20, 22)), 'larger than their image'),
         (dict(size=(15, 33), image_size=SIZE), 'another aspect'),
@@ -165,10 +165,10 @@ def test_a_size_that_nobody_has_allocates_nothing(size):
         (dict(counts=7), 'segment 0'),
     ],
 )
-def test_fields_of_a_sidecar(tmp_path, fields, sentence):
+def test_fields_of_a_sidecar(tmp_path, fields, message):
     path = tmp_path / 'a.json'
     write(path, **{**dict(counts=[SIZE[0] * SIZE[1]]), **fields})
-    with pytest.raises(ValueError, match=rf'segment file .*a\.json.*{sentence}'):
+    with pytest.raises(ValueError, match=rf'segment file .*a\.json.*{message}'):
         read_sidecar(path)
 
 

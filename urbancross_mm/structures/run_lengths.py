@@ -86,11 +86,11 @@ def _read_strings(strings: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """
     digits = np.frombuffer(b''.join(strings), dtype=np.uint8) - np.uint8(ord('0'))
     tails = np.cumsum([len(string) for string in strings]) - 1
-    foreign, torn = digits > 63, digits[tails] >= 32
+    foreign, unfinished = digits > 63, digits[tails] >= 32
     if foreign.any():
         raise _unreadable(int(np.searchsorted(tails, foreign.argmax())))
-    if torn.any():
-        raise ValueError(f'the counts of mask {torn.argmax()} end within a number')
+    if unfinished.any():
+        raise ValueError(f'the counts of mask {unfinished.argmax()} end within a number')
     ends = np.flatnonzero(digits < 32)
     lengths = np.diff(ends, prepend=-1)
     if lengths.max() > DIGITS:

@@ -49,7 +49,7 @@ def encode_masks(
 
     Args:
         masks (np.ndarray): Boolean masks of one stored size; empty ones are left out.
-        scores (Sequence[float]): One a mask; the highest is loaded first.
+        scores (Sequence[float]): One per mask; the highest is loaded first.
         image_size (Sequence[int]): Height and width of the image; areas and boxes are given in
             its pixels.
         source (str): What made the masks.
@@ -152,7 +152,7 @@ def read_sidecar(path: str | Path, owner: Owner | None = None, check_masks: bool
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, lacks a field, is of an image of another size, its masks are
+        ValueError: If it is not JSON, lacks a field, is for an image of another size, its masks are
             larger than their image or of another aspect, or the runs of a mask do not fill it.
     """
     if not Path(path).is_file():

@@ -21,15 +21,8 @@ CITY, CITY_OF = 'mycity', 'Spain'
 
 
 def is_converted(root: str | Path) -> bool:
-    """Whether :func:`convert_sample` has finished here.
-
-    Args:
-        root (str | Path): Root of the toy world.
-
-    Returns:
-        bool: The shared vocabulary is written last; a sample of an earlier version may lack the
-        features or the city.
-    """
+    """Whether :func:`convert_sample` has finished here."""
+    # The vocabulary is written last. A toy world of an earlier version may lack the others.
     files = [
         VOCABULARY,
         f'{CITY}/annotations/{CITY}_train.json',

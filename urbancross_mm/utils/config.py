@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from mmengine.fileio.handlers.registry_utils import file_handlers
 
 PACKAGE = 'urbancross_mm'
 _BASE = '_base_'
+# How often a base was read for a file, to end a circle long before Python does.
+_read: Counter[tuple[str, str]] = Counter()
+_CIRCLE = 20
 # As mmengine finds them: {{$NAME:default}} or {{'$NAME:default'}}.
 _VARIABLE = re.compile(r'\{\{[\'"]?\s*\$(\w+)\s*:')
 
@@ -52,6 +56,7 @@ def read_config(path: str | Path, variables: Mapping[str, Any] | None = None) ->
     """
     _find_our_bases()
     file_handlers.update(yaml=_Yaml(), yml=_Yaml())
+    _read.clear()
     try:
         with _environment(variables or {}):
             return Config.fromfile(str(path))
@@ -113,6 +118,9 @@ def _find_our_bases() -> None:
 def _local_base(cfg_path: str, filename: str) -> str:
     """A base beside the file; one that a variable names may be meant from the working directory."""
     path = os.path.normpath(os.path.join(os.path.dirname(filename), cfg_path))
+    _read[filename, path] += 1
+    if _read[filename, path] > _CIRCLE:
+        raise RecursionError
     if os.path.isfile(path):
         return path
     while cfg_path.startswith('../'):
@@ -127,9 +135,9 @@ def _refuse_missing(path: str) -> str:
     known = sorted(file.name for file in Path(folder or '.').glob('*.py'))
     close = difflib.get_close_matches(name, known, n=3)
     raise FileNotFoundError(
-        f'no {name} in {folder or "this folder"}; '
-        + (f'did you mean {" or ".join(close)}? ' if close else '')
-        + f'It has {", ".join(known) or "no config"}'
+        f'no {name} in {folder or "this folder"}'
+        + (f'; did you mean {" or ".join(close)}' if close else '')
+        + f'; there are {", ".join(known) or "no configs"}'
     )
 
 
@@ -142,7 +150,10 @@ class _Yaml(YamlHandler):
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
-        return 'its _base_ files inherit from each other'
+        return (
+            'its _base_ files inherit from each other; CONFIG names a config that reads no CONFIG, '
+            'or the one that such a run wrote to its work directory'
+        )
     text = textwrap.shorten(str(error), 400, placeholder=' ...') or 'no message'
     if not isinstance(error, ValueError | OSError | SyntaxError):
         text = f'{type(error).__name__}: {text}'

@@ -14,7 +14,7 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
     path = tmp_path / 'toy.json'
     path.write_text('mine')
 
-    with pytest.raises(FileExistsError, match='exists already: give --force'):
+    with pytest.raises(FileExistsError, match=r'toy\.json .*--force'):
         refuse_overwrite([path], force=False)
     refuse_overwrite([path], force=True)
 
@@ -24,19 +24,19 @@ def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
     (tmp_path / 'file').write_text('')
 
     for path in ('toy.json', 'file/toy.json'):
-        with pytest.raises(OSError, match=r'cannot write .*toy\.json'):
+        with pytest.raises(OSError, match=r'toy\.json'):
             refuse_overwrite([tmp_path / path], force=True)
 
 
 @pytest.mark.parametrize(
     'settings, message',
     [
-        (dict(name='a/b'), "plain name without folders, got 'a/b'"),
-        (dict(name='../b'), 'plain name'),
-        (dict(name='a' + chr(92) + 'b'), 'plain name'),
-        (dict(name=''), 'plain name'),
-        (dict(name='..'), 'plain name'),
-        (dict(name='a', seed=-1), '--seed must be at least 0, got -1'),
+        (dict(name='a/b'), "'a/b'"),
+        (dict(name='../b'), r"'\.\./b'"),
+        (dict(name='a' + chr(92) + 'b'), 'name'),
+        (dict(name=''), "name.*''"),
+        (dict(name='..'), r"'\.\.'"),
+        (dict(name='a', seed=-1), '--seed .*-1'),
     ],
 )
 def test_names_that_lead_out_of_the_folder_and_seeds_below_0(settings, message):

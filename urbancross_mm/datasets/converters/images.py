@@ -81,13 +81,8 @@ class ImageFolder:
     def duplicates(self, names: Iterable[str]) -> dict[str, str]:
         """Find images that are the same file under several names.
 
-        UCM holds one image twice; both must go to the same split.
-
-        Args:
-            names (Iterable[str]): As caption files write them; those not on disk are left out.
-
-        Returns:
-            dict[str, str]: From each duplicate to the first of its names.
+        UCM holds one image twice; both must go to the same split. Returns each duplicate with the
+        first of its names.
         """
         by_size: dict[int, list[tuple[str, Path]]] = defaultdict(list)
         for name in sorted(names):
@@ -109,13 +104,6 @@ class ImageFolder:
 
         Without one of the class folders, every later class would move up and get the captions of
         another class.
-
-        Args:
-            names (Iterable[str]): All names that the caption files use.
-
-        Raises:
-            ValueError: If names are matched by number, and the highest is not the number of
-                classes times the size of a class.
         """
         numbers = [
             int(stem)
@@ -142,8 +130,8 @@ class ImageFolder:
         size = 1 + max((number for paths in classes.values() for number, _ in paths), default=-1)
         numbered: dict[int, list[str]] = defaultdict(list)
         for position, name in enumerate(sorted(classes)):
-            for number, path in classes[name]:
-                numbered[position * size + number + 1].append(path)
+            for number, image in classes[name]:
+                numbered[position * size + number + 1].append(image)
         return dict(numbered), size * len(classes)
 
 
@@ -151,7 +139,10 @@ class _Names:
     """Finds paths by name: as it is; with another suffix or in other case; with both."""
 
     def __init__(self, named: Iterable[tuple[str, str]]) -> None:
-        self._exact, self._stem, self._folded, self._loose = (defaultdict(list) for _ in range(4))
+        self._exact: dict[str, list[str]] = defaultdict(list)
+        self._stem: dict[str, list[str]] = defaultdict(list)
+        self._folded: dict[str, list[str]] = defaultdict(list)
+        self._loose: dict[str, list[str]] = defaultdict(list)
         for name, path in named:
             stem = _without_suffix(name)
             for table, key in (
@@ -209,19 +200,7 @@ class SidecarFiles:
 
 
 def sibling(images: str | Path | None, name: str, given: str | Path | None = None) -> Path | None:
-    """The folder beside the images, unless another one is given.
-
-    Args:
-        images (str | Path | None): Folder of images.
-        name (str): ``segments`` or ``seg_maps``.
-        given (str | Path | None): The other folder. Defaults to None.
-
-    Returns:
-        Path | None: The folder.
-
-    Raises:
-        FileNotFoundError: If a folder was given and is not there.
-    """
+    """The folder ``name`` beside the images, unless another one is given, which must exist."""
     if given is not None:
         if not Path(given).is_dir():
             raise FileNotFoundError(f'no folder at {given}')

@@ -23,8 +23,8 @@ from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
 
 
-class RecordBuilder:
-    """Turns sources into records, with what is found on disk.
+class ItemBuilder:
+    """Turns sources into items, with the files that are on disk.
 
     Args:
         options (Options): See there.
@@ -43,20 +43,7 @@ class RecordBuilder:
         self._sources: dict[str, Source] = {}
 
     def build(self, sources: Sequence[Source], split: str) -> tuple[list[Item], dict[str, int]]:
-        """Build the records of one split.
-
-        Args:
-            sources (Sequence[Source]): Its images.
-            split (str): Its name, for the progress bar.
-
-        Returns:
-            tuple[list[dict], dict[str, int]]: Records, and counts of what is in them and what was
-            left out.
-
-        Raises:
-            FileNotFoundError: If an image is missing and ``only_present`` is off.
-            ValueError: If a name matches several images, or two names match one.
-        """
+        """Build the items of one split, and count what is in them and what was left out."""
         items: list[Item] = []
         missing: list[Source] = []
         without, empty = 0, 0
@@ -79,51 +66,36 @@ class RecordBuilder:
         )
 
     def find(self, name: str) -> str | None:
-        """Path of an image below the folder of images; the name itself without such a folder.
+        """Path of an image in the folder of images, None if it is not there.
 
-        Args:
-            name (str): As the source writes it.
-
-        Returns:
-            str | None: None if the image is not on disk.
+        Without a folder of images, the name itself.
         """
         return name if self.images is None else self.images.find(name)
 
     def locate(self, source: Source) -> str | None:
-        """As :meth:`find`, with file and line of the source in the error.
-
-        Args:
-            source (Source): The image.
-
-        Returns:
-            str | None: None if it is not on disk.
-
-        Raises:
-            ValueError: If several images match the name.
-        """
+        """As :meth:`find`, with file and line of the source in the error."""
         try:
             return self.find(source.name)
         except ValueError as error:
             raise ValueError(f'{source.where}: {error}') from error
 
-    def unused(self) -> list[str]:
-        """Images on disk that no record built so far names."""
+    def note_unused(self) -> None:
+        """Print how many images on disk no item built so far names."""
         names = self.images.names if self.images else []
-        return [name for name in names if name not in self._sources]
+        unused = [name for name in names if name not in self._sources]
+        if unused:
+            print(
+                f'note: {len(unused)} of {len(names)} images in {self.options.images} have no '
+                f'caption, first {unused[0]!r}',
+                file=sys.stderr,
+            )
 
     def duplicates(self, names: Iterable[str]) -> dict[str, str]:
         """Second names of one image file, see :meth:`ImageFolder.duplicates`."""
         return {} if self.images is None else self.images.duplicates(names)
 
     def label(self, source: Source) -> str | None:
-        """Scene class of an image.
-
-        Args:
-            source (Source): The image.
-
-        Returns:
-            str | None: The given one, else (with ``labels``) that of its path.
-        """
+        """Scene class of an image: the given one, else (with ``labels``) that of its path."""
         given = source.fields.get('label')
         if given or not self.labels:
             return given
@@ -163,7 +135,7 @@ class RecordBuilder:
 def convert_splits(
     options: Options,
     splits: Mapping[str, Sequence[Source]],
-    builder: RecordBuilder,
+    builder: ItemBuilder,
     problems: Problems,
     metainfo: Mapping[str, Any],
 ) -> dict[str, dict[str, int]]:
@@ -174,7 +146,7 @@ def convert_splits(
     Args:
         options (Options): See there.
         splits (Mapping): Sources of each split.
-        builder (RecordBuilder): Makes the records.
+        builder (ItemBuilder): Makes the items.
         problems (Problems): Bad lines that were skipped.
         metainfo (Mapping): ``generator``, ``sources`` and what else is worth noting.
 
@@ -218,10 +190,5 @@ def convert_splits(
             [text for item in built['train'][0] for text in item['captions']], options.min_count
         )
     write_all(contents)
-    if unused := builder.unused():
-        print(
-            f'note: {len(unused)} of {len(builder.images.names)} images below '
-            f'{options.images} have no caption, first {unused[0]!r}',
-            file=sys.stderr,
-        )
+    builder.note_unused()
     return {split: counts for split, (_, counts) in built.items()}

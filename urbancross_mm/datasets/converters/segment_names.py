@@ -56,12 +56,5 @@ def unfinished(jobs: Iterable[tuple[Job, Path]], force: bool) -> list[tuple[Job,
     """Leave out the jobs whose output exists, so that an interrupted run resumes.
 
     Files are written whole or not at all, so one that exists is complete.
-
-    Args:
-        jobs (Iterable[tuple]): What to convert, and the file to write.
-        force (bool): Leave out none.
-
-    Returns:
-        list[tuple]: The rest.
     """
     return [(job, target) for job, target in jobs if force or not target.exists()]

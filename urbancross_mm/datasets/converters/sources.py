@@ -32,14 +32,7 @@ class Source:
 
 
 def hash_file(path: str | Path) -> str:
-    """Hash a source file, to note in the annotations what they were made from.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        str: ``sha256:<hex>``.
-    """
+    """Hash a source file, to note in the annotations what they were made from."""
     with open(path, 'rb') as file:
         return 'sha256:' + hashlib.file_digest(file, 'sha256').hexdigest()
 
@@ -56,27 +49,13 @@ class Problems:
         self.found: list[str] = []
 
     def report(self, message: str) -> None:
-        """Note a bad line.
-
-        Args:
-            message (str): What is wrong, with file and line.
-
-        Raises:
-            ValueError: With this message, unless bad lines are skipped.
-        """
+        """Raise a ValueError with this message, or note it if bad lines are skipped."""
         if not self.skip:
             raise ValueError(message)
         self.found.append(message)
 
     def check(self, sources: Iterable[Source]) -> list[Source]:
-        """Keep the sources whose file name stays in its folder and is listed once.
-
-        Args:
-            sources (Iterable[Source]): One list of images.
-
-        Returns:
-            list[Source]: The good ones; of a repeated name, the first.
-        """
+        """Keep the sources whose file name stays in its folder; of a repeated name, the first."""
         names: IdRegister[str] = IdRegister()
         good = []
         for source in sources:

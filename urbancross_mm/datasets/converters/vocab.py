@@ -10,15 +10,7 @@ from urbancross_mm.datasets.tokenizers import split_words
 
 
 def build_vocabulary(captions: Iterable[str], min_count: int = 1) -> dict[str, int]:
-    """Number the words of captions: from 1 by falling frequency, ``<unk>`` last; 0 is padding.
-
-    Args:
-        captions (Iterable[str]): Training captions only.
-        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
-
-    Returns:
-        dict[str, int]: Word to number.
-    """
+    """Number the words of captions: from 1 by falling frequency, ``<unk>`` last; 0 is padding."""
     counts = Counter(word for caption in captions for word in split_words(caption))
     words = sorted((w for w, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
     return {word: number for number, word in enumerate([*words, '<unk>'], 1)}

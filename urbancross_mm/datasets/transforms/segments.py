@@ -61,18 +61,7 @@ class LoadSegments(BaseTransform):
 
 
 def pack_masks(masks: np.ndarray, num_planes: int) -> np.ndarray:
-    """Pack masks into a bit field.
-
-    Args:
-        masks (np.ndarray): Masks of zeros and ones.
-        num_planes (int): P, how many planes of 16 masks to make.
-
-    Shape:
-        - masks: ``(H, W, K)``; output: ``(H, W, P)``.
-
-    Returns:
-        np.ndarray: uint16 bit field.
-    """
+    """Pack masks ``(H, W, K)`` of zeros and ones into a uint16 bit field ``(H, W, P)``."""
     # Masks are stored column by column; packing in that order keeps every access contiguous.
     # numpy has vector code for products of bytes, not for shifts.
     columns = masks.transpose(2, 1, 0).astype(np.uint8, copy=False)

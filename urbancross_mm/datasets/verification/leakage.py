@@ -77,14 +77,7 @@ def _same_image(first: tuple[str, Split], second: tuple[str, Split]) -> bool:
 
 
 def compare(first: Split, second: Split, distance: int, report: Report) -> None:
-    """Find images and captions that two splits share and should not.
-
-    Args:
-        first (Split): A split.
-        second (Split): Another one.
-        distance (int): See :func:`verify`.
-        report (Report): Takes the findings.
-    """
+    """Find images and captions that two splits share and should not."""
     if first.name == second.name or frozenset((first.name, second.name)) in NESTED:
         return
     _compare_captions(first, second, report)
@@ -130,6 +123,6 @@ def _compare_images(first: Split, second: Split, distance: int, report: Report) 
         if left[row][1].digest != right[column][1].digest:
             report.add(
                 'warning',
-                'images that look alike in two splits',
+                'similar images in two splits',
                 f'{pair}: {left[row][0]} ~ {right[column][0]}',
             )

@@ -1,4 +1,4 @@
-"""Checking converted data before anything is trained on it."""
+"""Checking a converted dataset before training on it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def verify(
     twice, a name that leaves its folder), images that are missing or cannot be decoded to the
     end, the same image in two splits that must not share one, segment files or class maps that
     are missing, broken or of another size than their image. Warnings: identical files within a
-    split, images that look alike across splits. Captions shared by splits are information.
+    split, similar images across splits. Captions shared by splits are information.
 
     Args:
         paths (Sequence[str]): Annotation files of one dataset.
@@ -50,8 +50,8 @@ def verify(
         folders (dict | None): Folders below it by field. Defaults to None: ``images``,
             ``segments`` and ``seg_maps``.
         workers (int): Threads that decode. Defaults to 1.
-        distance (int): Bits of a 64-bit difference hash that may differ between images that look
-            alike. Defaults to 2.
+        distance (int): Bits of a 64-bit difference hash that may differ between similar images.
+            Defaults to 2.
         shown (int): Examples of each finding to keep. Defaults to 5.
         pixels (bool): Decode images and masks; else they are only looked for. Defaults to True.
 
@@ -81,18 +81,7 @@ def sound_split(
     captions_required: bool,
     report: Report,
 ) -> Split:
-    """Report the items that a dataset would refuse, and keep the others.
-
-    Args:
-        path (str): The annotation file.
-        metainfo (dict): Its metainfo.
-        items (Iterable): Its items, unchecked.
-        captions_required (bool): Whether an image without captions is an error.
-        report (Report): Takes the findings.
-
-    Returns:
-        Split: Its sound items; ``captions`` is there, maybe empty.
-    """
+    """Report the items that a dataset would refuse, and keep the others."""
     items = list(items)
     problems = dict(item_problems(items, path, captions_required))
     for problem in problems.values():
@@ -216,7 +205,7 @@ def _read(path: str, report: Report) -> Split:
     if without := sum(not item['captions'] for item in split.items):
         report.add(
             'warning',
-            'images without captions: distractors, which are no queries',
+            'images without captions: they are searched, but are not queries',
             f'{path}: {without} of {len(split.items)}',
         )
     for image, count in Counter(item['img_path'] for item in split.items).items():
