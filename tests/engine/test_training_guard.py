@@ -93,6 +93,17 @@ def test_a_run_that_can_learn_learns(tmp_path: Path) -> None:
     assert train(config(tmp_path, by_epoch=False, max_iters=3)).iter == 3
 
 
+def test_statistics_of_the_target_need_no_rate(in_sample_dir: Path, tmp_path: Path) -> None:
+    name = 'adaptation/resnet-18_gru_rsicd2ucm_batch-norm.py'
+    cfg = small_config(name, tmp_path, **{'train_cfg.max_epochs': 1})
+    runner = train(cfg)
+    assert runner.iter == 2
+    assert {group['lr'] for group in runner.optim_wrapper.param_groups} == {0}
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'BatchNorm' not in hook.type]
+    with pytest.raises(ValueError, match='learning rate of every weight'):
+        train(cfg)
+
+
 @pytest.mark.parametrize(
     'loop', [dict(by_epoch=True, max_epochs=2), dict(by_epoch=False, max_iters=2)]
 )
@@ -102,6 +113,17 @@ def test_too_few_items_for_a_batch(loop: dict, tmp_path: Path) -> None:
         match='30 items make no batch of 40 with drop_last: lower train_dataloader.batch_size',
     ):
         train(config(tmp_path, items=30, batch=40, **loop))
+
+
+def test_statistics_of_the_target_need_no_rate(in_sample_dir: Path, tmp_path: Path) -> None:
+    name = 'adaptation/resnet-18_gru_rsicd2ucm_batch-norm.py'
+    cfg = small_config(name, tmp_path, **{'train_cfg.max_epochs': 1})
+    runner = train(cfg)
+    assert runner.iter == 2
+    assert {group['lr'] for group in runner.optim_wrapper.param_groups} == {0}
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'BatchNorm' not in hook.type]
+    with pytest.raises(ValueError, match='learning rate of every weight'):
+        train(cfg)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +151,17 @@ def test_rates_of_nothing(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(weight=dict(lr_mult=0.0)))
     with pytest.raises(ValueError, match='paramwise_cfg sets the learning rate of every weight'):
+        train(cfg)
+
+
+def test_statistics_of_the_target_need_no_rate(in_sample_dir: Path, tmp_path: Path) -> None:
+    name = 'adaptation/resnet-18_gru_rsicd2ucm_batch-norm.py'
+    cfg = small_config(name, tmp_path, **{'train_cfg.max_epochs': 1})
+    runner = train(cfg)
+    assert runner.iter == 2
+    assert {group['lr'] for group in runner.optim_wrapper.param_groups} == {0}
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'BatchNorm' not in hook.type]
+    with pytest.raises(ValueError, match='learning rate of every weight'):
         train(cfg)
 
 
