@@ -82,14 +82,14 @@ def by_the_runner_alone(path: Path) -> None:
 
 
 def adaptation(path: Path) -> None:
-    cfg = small_config('urbancross_finland2spain_plain.py', path.parent / 'work')
+    cfg = small_config('adapt.py', path.parent / 'work', METHOD='plain')
     cfg.model.adaptation.source_checkpoint = str(path)
     resolve_source_checkpoint(cfg)
     start(cfg, train=True)
 
 
 def resumed_adaptation(path: Path) -> None:
-    cfg = small_config('urbancross_finland2spain_plain.py', path.parent / 'work')
+    cfg = small_config('adapt.py', path.parent / 'work', METHOD='plain')
     cfg.model.adaptation.source_checkpoint = str(path)
     cfg.resume, cfg.load_from = True, str(path)
     resolve_source_checkpoint(cfg)

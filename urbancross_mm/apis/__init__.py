@@ -12,14 +12,10 @@ from urbancross_mm.apis.runs import (
     use_bfloat16,
 )
 from urbancross_mm.apis.work_dir import claim_work_dir
-from urbancross_mm.inference.config import (
-    apply_overlay,
-    for_checkpoint,
-    load_config,
-    test_pipeline_of,
-)
+from urbancross_mm.inference.config import for_checkpoint, load_config, test_pipeline_of
 from urbancross_mm.inference.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
 from urbancross_mm.inference.image_files import list_images, read_query
+from urbancross_mm.inference.overlay import apply_overlay
 from urbancross_mm.toy.ensure import SAMPLE_ROOT, ensure_sample
 
 __all__ = [

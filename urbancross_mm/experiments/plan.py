@@ -66,9 +66,9 @@ class MatrixSpec:
             if name in _RESERVED:
                 raise ValueError(f'{name!r} is a name of the report; call the method otherwise')
             for part in ('{source}', '{target}'):
-                if part not in template.template:
+                if not any(part in text for text in (template.template, *template.options)):
                     raise ValueError(
-                        f'the config of method {name!r} needs {part} in its name, '
+                        f'method {name!r} needs {part} in the name of its config or in an option, '
                         f'got {template.template!r}'
                     )
 

@@ -1,5 +1,5 @@
 # DANN: the retriever's own loss on the source, and an adversarial loss without weights.
-_base_ = ['../adaptation_runtime.py']
+_base_ = '../adaptation.py'
 model = dict(adaptation=dict(
     losses=[dict(type='WeightedDomainAdversarialLoss', weighted=False)]))
 custom_hooks = [

@@ -1,6 +1,6 @@
 # Mutual nearest neighbors with CSLS as pairs of the target, the confident ones first, beside the
 # retriever's own loss on the source.
-_base_ = ['../adaptation_runtime.py']
+_base_ = '../adaptation.py'
 model = dict(adaptation=dict(
     losses=[dict(type='PseudoPairLoss', neighbors=10)]))
 custom_hooks = [

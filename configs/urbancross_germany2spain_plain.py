@@ -1,8 +1,0 @@
-# UrbanCross adapted from Germany to Spain without a curriculum.
-_base_ = [
-    './_base_/methods/plain.py', './_base_/retrievers/clip_vit-b-16.py',
-    './_base_/datasets/adaptation/germany2spain.py', './_base_/schedules/adaptation.py'
-]
-model = dict(
-    **_base_.retriever,
-    adaptation=dict(target='spain', source_checkpoint='work_dirs/urbancross_germany'))
