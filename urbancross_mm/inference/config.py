@@ -108,13 +108,15 @@ def for_checkpoint(model: Any) -> Any:
         model (Any): ``cfg.model``, or any part of it.
 
     Returns:
-        Any: The same with ``pretrained`` and ``init_cfg`` emptied wherever they stand.
+        Any: The same without ``pretrained``, ``init_cfg`` and ``source_checkpoint``, wherever
+        they stand.
     """
     if isinstance(model, list | tuple):
         return type(model)(for_checkpoint(part) for part in model)
     if not isinstance(model, dict):
         return model
-    model = {key: for_checkpoint(part) for key, part in model.items() if key != 'init_cfg'}
+    sources = ('init_cfg', 'source_checkpoint')
+    model = {key: for_checkpoint(part) for key, part in model.items() if key not in sources}
     if (
         str(model.get('type', '')).rpartition('.')[2].startswith('OpenCLIP')
         and 'model_name' in model

@@ -142,7 +142,7 @@ class DomainAdaptation(nn.ModuleList):
         batch = _domain_batch(embeds, gather_ids(ids), chosen, target, weights, retriever.head)
         terms: dict[str, Tensor] = {}
         if uses_head:
-            terms.update(_head_losses(retriever.head, embeds, chosen, batch.source_positives))
+            terms.update(_head_losses(retriever.head, embeds, chosen, batch))
         elif self.paired_loss:
             terms.update(self._own_losses(retriever, inputs, data_samples, is_target, chosen))
         for loss in self:
@@ -249,9 +249,14 @@ def _domain_batch(
 
 
 def _head_losses(
-    head: Any, embeds: dict[str, Tensor], chosen: Tensor, pairs: Tensor
+    head: Any, embeds: dict[str, Tensor], chosen: Tensor, batch: DomainBatch
 ) -> dict[str, Tensor]:
     """The head's losses on the chosen pairs, segments included where the retriever has them."""
+    others = {
+        name: rows[chosen]
+        for name, rows in embeds.items()
+        if name not in ('image_embeds', 'text_embeds')
+    }
     return head.pair_losses(
-        **{name: rows[chosen] for name, rows in embeds.items()}, positives=pairs
+        batch.source_image, batch.source_text, positives=batch.source_positives, **others
     )
