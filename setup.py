@@ -95,5 +95,7 @@ if __name__ == '__main__':
             ],
             'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
         },
+        # tools/*.py, which add_mim_extension() puts inside the package.
+        entry_points={'console_scripts': ['urbancross = urbancross_mm.utils.console:main']},
         zip_safe=False,
     )

@@ -2,8 +2,6 @@
 
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer
 from urbancross_mm.apis.runs import (
-    add_common_arguments,
-    add_run_arguments,
     build_runner,
     config_of,
     resolve_checkpoint,
@@ -22,8 +20,6 @@ __all__ = [
     'DomainEmbeds',
     'RetrievalInferencer',
     'SAMPLE_ROOT',
-    'add_common_arguments',
-    'add_run_arguments',
     'apply_overlay',
     'build_runner',
     'claim_work_dir',
