@@ -9,8 +9,9 @@ import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from urbancross_mm.utils.files import atomic_write
 
@@ -191,7 +192,7 @@ def _digest_of(path: str, size: int, *times: int) -> str:
     return digest
 
 
-def _digest(file: BinaryIO) -> str:
+def _digest(file: BufferedReader) -> str:
     return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 

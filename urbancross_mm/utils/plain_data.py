@@ -197,7 +197,8 @@ class PlainArray(np.ndarray):
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, content = state
         _check(shape, kind, content)
-        super().__setstate__((1, shape, kind.dtype, bool(fortran), content))
+        checked: Any = (1, shape, kind.dtype, bool(fortran), content)
+        super().__setstate__(checked)
 
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()
