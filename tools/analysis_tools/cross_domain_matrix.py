@@ -45,7 +45,9 @@ def parse_args() -> argparse.Namespace:
         help='method of configs/_base_/methods/, or config that adapts from {source} to '
         '{target}, with options of its own if need be; may stand several times',
     )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, default=[0], help='seeds of the trainings (default: 0)'
+    )
     parser.add_argument(
         '--jobs', type=int, default=1, help='jobs at a time; several get one thread each'
     )

@@ -26,7 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('images', type=given_path, help='folder of images')
     parser.add_argument('--out', type=given_path, required=True, help='folder for the masks')
-    parser.add_argument('--method', default='color', choices=['color', 'grid'])
+    parser.add_argument(
+        '--method',
+        default='color',
+        choices=['color', 'grid'],
+        help='regions of one color, or the cells of a grid (default: color)',
+    )
     parser.add_argument('--num-segments', type=int, default=10, help='most segments per image')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--colors', type=int, default=8, help='clusters of --method color')

@@ -15,15 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.apis import (  # noqa: E402
-    add_common_arguments,
-    ensure_sample,
-    load_config,
-    resolve_checkpoint,
-)
-from urbancross_mm.inference.feature_extraction import extract_features  # noqa: E402
-from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_common_arguments, add_trust_argument, run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs  # noqa: E402
 
 
@@ -59,6 +51,9 @@ def main() -> None:
     if Path(args.out).exists() and not args.force:
         raise FileExistsError(f'{args.out} exists; --force replaces it')
     check_outputs([args.out])
+    from urbancross_mm.apis import ensure_sample, load_config, resolve_checkpoint
+    from urbancross_mm.inference.feature_extraction import extract_features
+
     weights = resolve_checkpoint(args.checkpoint) if args.checkpoint else None
     if args.sample:
         ensure_sample()

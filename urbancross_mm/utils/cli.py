@@ -94,8 +94,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
     )
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')
-    parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument(
+        '--launcher',
+        default='none',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        help='what started the processes of a distributed run (default: none)',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by the launcher'
+    )
 
 
 def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
