@@ -57,9 +57,9 @@ def main() -> None:
         sys.argv = [f'urbancross {command}', *words[len(command.split()) :]]
         run_tool(_load(COMMANDS[command]).main)
     elif not words or words[0] in HELP:
-        print(_overview(list(COMMANDS)))
+        run_tool(lambda: print(_overview(list(COMMANDS))))
     elif _group(words[0]) and (words[1:2] == [] or words[1] in HELP):
-        print(_overview(_group(words[0])))
+        run_tool(lambda: print(_overview(_group(words[0]))))
     else:
         run_tool(lambda: _refuse(words))
 
