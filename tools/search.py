@@ -12,14 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from PIL import Image  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer,
-    add_common_arguments,
-    ensure_sample,
-    load_config,
-    read_query,
-    resolve_checkpoint,
-)
+from urbancross_mm.apis import RetrievalInferencer, add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.inference.checkpoints import resolve_checkpoint  # noqa: E402
+from urbancross_mm.inference.image_files import read_query  # noqa: E402
+from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
 from urbancross_mm.inference.image_files import find_images  # noqa: E402
 from urbancross_mm.structures import Gallery, SearchHit  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402

@@ -16,14 +16,8 @@ from mmengine.dist import is_main_process  # noqa: E402
 from mmengine.evaluator import DumpResults  # noqa: E402
 from mmengine.model import is_model_wrapper  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    add_run_arguments,
-    build_runner,
-    config_of,
-    for_checkpoint,
-    resolve_checkpoint,
-    use_bfloat16,
-)
+from urbancross_mm.apis import add_run_arguments, build_runner, config_of, use_bfloat16  # noqa: E402
+from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint  # noqa: E402
 from urbancross_mm.inference.config import model_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from tests.runs import CONFIGS, forget_runs
-from urbancross_mm.apis import RetrievalInferencer, load_config, resolve_checkpoint
+from urbancross_mm.apis import RetrievalInferencer, load_config
+from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import Gallery
 
@@ -54,8 +55,8 @@ def test_metadata_filters_and_comes_back(inferencer: RetrievalInferencer) -> Non
 def test_a_stale_gallery_is_refused(inferencer: RetrievalInferencer, tmp_path: Path) -> None:
     inferencer.build_index(IMAGES, progress=False).save(tmp_path / 'gallery')
     with torch.no_grad():
-        next(inferencer.model.parameters()).add_(1e-3)
-    inferencer._fingerprint = ''
+        next(inferencer.embedder.model.parameters()).add_(1e-3)
+    inferencer.embedder._fingerprint = ''
     with pytest.raises(ValueError, match='stale gallery'):
         inferencer.use_gallery(Gallery.load(tmp_path / 'gallery'))
 
@@ -68,13 +69,13 @@ def copy_images(folder: Path, number: int = 4) -> Path:
 
 
 def count_encoded(inferencer: RetrievalInferencer, monkeypatch) -> list[int]:
-    encode, counts = inferencer._encode, []
+    test_step, counts = inferencer.embedder.model.test_step, []
 
-    def counted(batch: dict, field: str) -> torch.Tensor:
+    def counted(batch: dict) -> list:
         counts.append(len(batch['data_samples']))
-        return encode(batch, field)
+        return test_step(batch)
 
-    monkeypatch.setattr(inferencer, '_encode', counted)
+    monkeypatch.setattr(inferencer.embedder.model, 'test_step', counted)
     return counts
 
 
@@ -192,20 +193,20 @@ def test_unreadable_images_are_tried_again(
     assert len(inferencer.build_index(folder, progress=False, gallery=gallery)) == 3
 
 
-def test_an_image_that_is_written_while_it_is_read(
+def test_an_image_that_changes_while_it_is_read(
     inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch
 ) -> None:
     folder = copy_images(tmp_path / 'tiles', 1)
     (path,) = folder.iterdir()
-    pipeline = inferencer.pipeline
+    pipeline = inferencer.embedder.pipeline
 
     def slow(record: dict) -> dict:
         data = pipeline(record)
         Image.new('RGB', (9, 9)).save(path)
         return data
 
-    monkeypatch.setattr(inferencer, 'pipeline', slow)
-    with pytest.raises(ValueError, match='written while it was read'):
+    monkeypatch.setattr(inferencer.embedder, 'pipeline', slow)
+    with pytest.raises(ValueError, match=f'{path} changed'):
         inferencer.build_index(folder, progress=False)
 
 
@@ -216,8 +217,8 @@ def test_the_fingerprint_is_of_contents_not_of_places(
     for name, content in (('a/v.json', '{"a": 1}'), ('b/v.json', '{"a": 1}'), ('c/v.json', '{}')):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(content)
-        inferencer.cfg.test_dataloader.dataset.pipeline[0].vocabulary = str(tmp_path / name)
-        inferencer._fingerprint = ''
+        inferencer.embedder.pipeline_cfg[0]['vocabulary'] = str(tmp_path / name)
+        inferencer.embedder._fingerprint = ''
         found.append(inferencer.fingerprint)
     assert found[0] == found[1] != found[2]
 
@@ -225,10 +226,10 @@ def test_the_fingerprint_is_of_contents_not_of_places(
 def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Path) -> None:
     forget_runs()
     cfg = load_config(CONFIG, sample=True)
-    model = RetrievalInferencer(cfg, device='cpu').model
+    model = RetrievalInferencer(cfg, device='cpu').embedder.model
     torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=1)), tmp_path / 'good.pth')
     torch.save(dict(state_dict={'x': torch.zeros(1)}), tmp_path / 'other.pth')
-    loaded = RetrievalInferencer(cfg, tmp_path / 'good.pth', device='cpu').model
+    loaded = RetrievalInferencer(cfg, tmp_path / 'good.pth', device='cpu').embedder.model
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values())
     )

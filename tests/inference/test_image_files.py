@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from urbancross_mm.apis import list_images, read_query
+from urbancross_mm.inference.image_files import find_images, read_query
 
 
 @pytest.fixture
@@ -78,12 +78,12 @@ def test_an_empty_query(query: str) -> None:
 
 
 def test_lists_are_taken_as_they_are(here: Path) -> None:
-    assert list_images([Path('tiles/a.jpg'), './plain']) == ['tiles/a.jpg', './plain']
-    assert list_images('tiles') == [os.path.join('tiles', 'a.jpg')]
+    assert find_images([Path('tiles/a.jpg'), './plain']).paths == ['tiles/a.jpg', './plain']
+    assert find_images('tiles').paths == [os.path.join('tiles', 'a.jpg')]
     with pytest.raises(FileNotFoundError, match=r'no image \(\.jpg .*\) below airport$'):
-        list_images('airport')
+        find_images('airport')
     (here / 'airport/.a.jpg').touch()
     with pytest.raises(FileNotFoundError, match=r'below airport \(passed over: 1 hidden\)'):
-        list_images('airport')
+        find_images('airport')
     with pytest.raises(FileNotFoundError, match='no folder'):
-        list_images('plain')
+        find_images('plain')

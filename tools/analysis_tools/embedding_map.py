@@ -23,15 +23,10 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from mmengine.config import Config  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer,
-    add_common_arguments,
-    compare_domains,
-    embed_test_set,
-    ensure_sample,
-    load_config,
-    resolve_checkpoint,
-)
+from urbancross_mm.apis import RetrievalInferencer, add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.inference.checkpoints import resolve_checkpoint  # noqa: E402
+from urbancross_mm.inference.domain_embeds import compare_domains, embed_test_set  # noqa: E402
+from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
 from urbancross_mm.experiments.testing_data import with_test_set_of  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402

@@ -15,12 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.apis import (  # noqa: E402
-    add_common_arguments,
-    ensure_sample,
-    load_config,
-    resolve_checkpoint,
-)
+from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.inference.checkpoints import resolve_checkpoint  # noqa: E402
+from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
 from urbancross_mm.inference.feature_extraction import extract_features  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402

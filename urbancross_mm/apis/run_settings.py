@@ -102,11 +102,13 @@ def _whole(low: int, none: bool = False) -> Callable[[Any], bool]:
 
 def _length(value: Any) -> bool:
     """Of a run; mmengine takes 2.0 for 2, and 0 has a sentence of its own."""
-    return isinstance(value, Real) and value >= 0 and value % 1 == 0
+    return isinstance(value, Real) and float(value) >= 0 and float(value) % 1 == 0
 
 
 def _number(low: float, strict: bool) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, Real) and (value > low if strict else value >= low)
+    return lambda value: (
+        isinstance(value, Real) and (float(value) > low if strict else float(value) >= low)
+    )
 
 
 def _indices(value: Any) -> bool:

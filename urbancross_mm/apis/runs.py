@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from urbancross_mm.apis.run_settings import check_settings
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
+from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
 from urbancross_mm.structures.annotations import missing_data_message
 from urbancross_mm.toy.ensure import ensure_sample
@@ -234,29 +235,3 @@ def use_bfloat16(cfg: Config, loop: str) -> None:
     if cfg.get(loop) is not None:
         torch.set_autocast_dtype('cuda', torch.bfloat16)
         cfg[loop].fp16 = True
-
-
-def resolve_checkpoint(path: str) -> str:
-    """Find the checkpoint that a user means.
-
-    Args:
-        path (str): A checkpoint file, or a work directory: its best checkpoint, else its latest.
-            Of an adaptation the latest: its best ones were chosen by the target's pairs, or by
-            scores without labels that do not choose well (docs/benchmarks.md).
-
-    Returns:
-        str: A file.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    if os.path.isfile(path):
-        return path
-    if os.path.isdir(path):
-        best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
-        adapted = any(file.name.startswith('best_label_free') for file in best)
-        found = str(best[-1]) if best and not adapted else find_resumable(path)
-        if found:
-            return found
-        raise FileNotFoundError(f'no checkpoint (best_*.pth, epoch_*.pth) in the folder {path}')
-    raise FileNotFoundError(f'no checkpoint at {path}')

@@ -7,7 +7,7 @@ import pytest
 
 from tests.runs import CONFIGS, forget_runs
 from urbancross_mm.apis import RetrievalInferencer, load_config
-from urbancross_mm.inference.image_metadata import join_metadata
+from urbancross_mm.inference.gallery_builder import join_metadata
 
 NAMES = ['oulu/t_1.jpg', 'oulu/t_2.jpg', 'vaasa/t_1.jpg', 'x.jpg']
 
@@ -110,6 +110,6 @@ def test_results_tell_what_is_known_of_their_image(
     found = {Path(hit['img_path']).parent.name: hit['lon'] for hit in inferencer.search('a road')}
     assert found == dict(oulu=25.4, vaasa=21.6)
     # Refused before anything is encoded.
-    monkeypatch.setattr(inferencer, '_encode', None)
+    monkeypatch.setattr(inferencer.embedder.model, 'test_step', None)
     with pytest.raises(ValueError, match='fits 2 images'):
         inferencer.build_index(tmp_path, {'t_1.jpg': dict(lon=25.4)})
