@@ -49,7 +49,7 @@ def test_card_by_command(call_tool, data: Path, tmp_path: Path) -> None:
         (['nowhere', '--out', 'card.html'], 'no folder or file nowhere'),
         (['.', '--out', 'card.html'], 'no folder annotations'),
         (['DATA', '--out', 'card.html', '--manifest', 'none'], 'no manifest'),
-        (['DATA', '--out', 'card.html', '--images', 'images'], 'no folder of images'),
+        (['DATA', '--out', 'card.html', '--images', 'photos'], 'no folder of images'),
         (['DATA', '--out', 'card.txt'], 'card.txt'),
     ],
 )

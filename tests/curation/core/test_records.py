@@ -41,7 +41,7 @@ GOOD = json.loads(RECORDS[0].line())
             json.dumps(dict(GOOD, **change)).encode()
             for change in (
                 dict(fields=[]),
-                dict(image=3),
+                dict(picture=3),
                 dict(status='lost'),
                 dict(made_by=None),
                 dict(key=1),
