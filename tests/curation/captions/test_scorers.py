@@ -78,7 +78,7 @@ def test_images_are_encoded_as_open_clip_does(weights: str) -> None:
     found = scorer(clip_model(weights), batch_size=2).encode_images(images(5))
     with torch.no_grad():
         wanted = torch.cat(
-            [model.encode_image(prepare(one)[None], normalize=True) for one in images(5)]
+            [model.encode_image(prepare(image)[None], normalize=True) for image in images(5)]
         )
     assert found.dtype == np.float32 and found.shape == (5, 16)
     # Two libraries resize, each with roundings of its own.
@@ -112,13 +112,13 @@ def test_parts() -> None:
 
 def test_a_part_that_is_too_long_is_cut_and_has_a_score(weights: str) -> None:
     long = 'roof ' * 40
-    one, other, rest = scorer(clip_model(weights)).encode_texts([long, long + 'tree', 'roof'])
-    assert np.array_equal(one, other) and not np.allclose(one, rest)
+    cut, same, other = scorer(clip_model(weights)).encode_texts([long, long + 'tree', 'roof'])
+    assert np.array_equal(cut, same) and not np.allclose(cut, other)
     for text in ('', ';;;'):
         assert np.isclose(np.linalg.norm(scorer(clip_model(weights)).encode_texts([text])), 1)
 
 
-def test_a_text_has_one_vector_whatever_is_asked_beside_it(weights: str) -> None:
+def test_a_text_has_one_vector_in_any_company(weights: str) -> None:
     made = scorer(clip_model(weights))
     texts = [f'a roof {i}, ' * (i + 1) for i in range(7)]
     together = made.encode_texts(texts)
@@ -193,21 +193,21 @@ def test_the_settings_name_model_and_weights_by_content(weights: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    'options, error, sentence',
+    'options, error, named',
     [
-        (dict(parts='mean'), ValueError, "parts must be one of .* got 'mean'"),
-        (dict(separators=''), ValueError, "parts='raw' needs separators, got ''"),
-        (dict(batch_size=0), ValueError, 'batch_size must be at least 1'),
-        (dict(pipeline=PIPELINE[:2]), ValueError, r"has TokenizeText; got \['LoadImage', 'ResizeI"),
-        (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'starts from pixels'),
+        (dict(parts='mean'), ValueError, "parts .* 'mean'"),
+        (dict(separators=''), ValueError, "separators.* ''"),
+        (dict(batch_size=0), ValueError, 'batch_size .* 0'),
+        (dict(pipeline=PIPELINE[:2]), ValueError, r"TokenizeText.*\['LoadImage', 'ResizeI"),
+        (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'LoadSegments'),
         (dict(pipeline=[dict(type='Blur'), *PIPELINE]), ValueError, 'Blur'),
-        (dict(checkpoint='none/a.pth'), FileNotFoundError, "RetrieverScorer needs 'none/a.pth'"),
-        (dict(model=clip_model('none/clip.pt')), FileNotFoundError, "needs 'none/clip.pt'"),
+        (dict(checkpoint='none/a.pth'), FileNotFoundError, "RetrieverScorer .*'none/a.pth'"),
+        (dict(model=clip_model('none/clip.pt')), FileNotFoundError, "'none/clip.pt'"),
         (dict(model=dict(type='NoRetriever')), ValueError, "'NoRetriever'"),
     ],
 )
-def test_mistakes_are_named_before_anything_runs(options: dict, error: type, sentence: str) -> None:
-    with pytest.raises(error, match=sentence):
+def test_mistakes_are_named_before_anything_runs(options: dict, error: type, named: str) -> None:
+    with pytest.raises(error, match=named):
         scorer(**{**dict(model=clip_model(None), begin=False), **options})
 
 
