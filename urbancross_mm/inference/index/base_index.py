@@ -59,8 +59,8 @@ class BaseIndex(ABC):
         Args:
             queries (Tensor): Unit embeddings.
             topk (int): Rows per query; fewer if fewer are allowed. Defaults to 10.
-            where (Tensor | Sequence[bool] | None): One bool per row of the index; only true rows are
-                searched. Defaults to None (all).
+            where (Tensor | Sequence[bool] | None): One bool per row of the index; only true rows
+                are searched. Defaults to None (all).
 
         Shape:
             - queries: ``(Q, D)``, or ``(D,)`` for one; where: ``(N,)``;
