@@ -8,6 +8,9 @@ from typing import Any
 
 from urbancross_mm.engine import find_resumable
 
+# Settings that name where weights come from before a training.
+_SOURCES = ('init_cfg', 'source_checkpoint')
+
 
 def for_checkpoint(model: Any) -> Any:
     """A model's config, to be filled from a checkpoint: pretrained weights are left out.
@@ -18,13 +21,13 @@ def for_checkpoint(model: Any) -> Any:
         model (Any): ``cfg.model``, or any part of it.
 
     Returns:
-        Any: The same without ``pretrained`` and ``init_cfg``, wherever they stand.
+        Any: The same without ``pretrained``, ``init_cfg`` and ``source_checkpoint``, at any depth.
     """
     if isinstance(model, list | tuple):
         return type(model)(for_checkpoint(part) for part in model)
     if not isinstance(model, dict):
         return model
-    model = {key: for_checkpoint(part) for key, part in model.items() if key != 'init_cfg'}
+    model = {key: for_checkpoint(part) for key, part in model.items() if key not in _SOURCES}
     kind = str(model.get('type', '')).rpartition('.')[2]
     if kind.startswith('OpenCLIP') and 'model_name' in model and 'Tokenizer' not in kind:
         from urbancross_mm.models.encoders.clip_factory import without_weights
