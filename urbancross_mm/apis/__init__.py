@@ -6,7 +6,7 @@ from urbancross_mm.apis.runs import (
     add_run_arguments,
     build_runner,
     config_of,
-    resolve_start,
+    resolve_source_checkpoint,
     set_resume,
     use_bfloat16,
 )
@@ -21,7 +21,7 @@ __all__ = [
     'claim_work_dir',
     'config_of',
     'load_config',
-    'resolve_start',
+    'resolve_source_checkpoint',
     'set_resume',
     'use_bfloat16',
 ]
