@@ -186,11 +186,11 @@ def resolve_source_checkpoint(cfg: Config) -> None:
     if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
         recorded = _recorded_source(read_checkpoint(cfg.load_from))
-        adaptation.source_checkpoint = (
+        adaptation['source_checkpoint'] = (
             recorded if os.path.isfile(recorded) else _find_source(source)
         )
     else:
-        adaptation.source_checkpoint = cfg.load_from = _find_source(source)
+        adaptation['source_checkpoint'] = cfg.load_from = _find_source(source)
 
 
 def _recorded_source(checkpoint: Mapping[str, Any]) -> str:
