@@ -22,7 +22,8 @@ from urbancross_mm.curation import (
     run_stage,
 )
 from urbancross_mm.curation.core.record_cache import put_aside
-from urbancross_mm.inference.config import for_checkpoint, load_config, nested_dicts
+from urbancross_mm.inference.checkpoints import for_checkpoint
+from urbancross_mm.inference.config import load_config, nested_dicts
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.devices import usable_device
 from urbancross_mm.utils.files import atomic_write, remove_leftovers_below
