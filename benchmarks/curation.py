@@ -35,7 +35,7 @@ from urbancross_mm.curation import (
     SplitStage,
     TagStage,
     TileStage,
-    Workplace,
+    Workspace,
     run_stage,
 )
 from urbancross_mm.curation.segments.segment_choice import on_white
@@ -60,11 +60,11 @@ def main() -> None:
             image_size=args.size,
             workers=1,
         )
-        place = Workplace(root / 'sample/urbancross/Finland/images', root / 'out')
+        workspace = Workspace(root / 'sample/urbancross/Finland/images', root / 'out')
         seen = count_encodings()
         segmenter = sam(args.sam, root) if args.sam else dict(type='ColorSegmenter')
-        first, images = run(place, args.scorer, segmenter)
-        again, _ = run(place, args.scorer, segmenter)
+        first, images = run(workspace, args.scorer, segmenter)
+        again, _ = run(workspace, args.scorer, segmenter)
         print(
             timing.settings(
                 images=args.images,
@@ -85,11 +85,11 @@ def main() -> None:
             + '\n'
         )
         print(encodings(seen, images) + '\n')
-        print(storage(place, images))
+        print(storage(workspace, images))
 
 
 def run(
-    place: Workplace, scorer: bool, segmenter: dict[str, Any]
+    workspace: Workspace, scorer: bool, segmenter: dict[str, Any]
 ) -> tuple[dict[str, float], list[ImageRecord]]:
     """Run every stage: CPU seconds of each, and the images at the end."""
     with_scorer: dict[str, Any] = dict(scorer=clip_scorer()) if scorer else {}
@@ -103,11 +103,11 @@ def run(
         SplitStage(block_meters=0),
         ExportStage('bench', min_count=1),
     ]
-    images = stages[0].discover(place)  # type: ignore[attr-defined]
+    images = stages[0].discover(workspace)  # type: ignore[attr-defined]
     seconds = {}
     for stage in stages:
         start = time.process_time()
-        images, _ = run_stage(stage, images, place)
+        images, _ = run_stage(stage, images, workspace)
         seconds[stage.name] = time.process_time() - start
     return seconds, images
 
@@ -164,12 +164,12 @@ def _hash(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def storage(place: Workplace, images: list[ImageRecord]) -> str:
+def storage(workspace: Workspace, images: list[ImageRecord]) -> str:
     """Bytes of the segments of an image: as run-length masks, and as a JPEG a segment."""
     ours = theirs = count = 0
     for image in images:
-        path = place.out / 'segments' / image.fields['segments']
-        pixels, _ = read_image(str(place.image_path(image)))
+        path = workspace.out / 'segments' / image.fields['segments']
+        pixels, _ = read_image(str(workspace.image_path(image)))
         masks = decode_masks(read_sidecar(path))
         for mask in masks:
             buffer = io.BytesIO()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from urbancross_mm.apis import list_images
-from urbancross_mm.curation.geo.tile_sources import tile_names
+from urbancross_mm.curation.geo.tile_files import tile_names
 from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.utils import image_files
 from urbancross_mm.utils.image_files import has_image_suffix, list_image_files

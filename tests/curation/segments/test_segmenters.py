@@ -10,7 +10,7 @@ import torch
 
 from tests.curation.segments.tiny_sam import OPTIONS, SIZES, save_tiny_sam
 from tests.datasets import tiny
-from urbancross_mm.curation.segments.sam_model import build_sam
+from urbancross_mm.curation.segments.sam_segmenter import build_sam
 from urbancross_mm.curation.segments.segmenters import ColorSegmenter, GridSegmenter, SamSegmenter
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workspace, run_stage
 from urbancross_mm.curation.core.records import Record
 from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.geo.splits import gaps, tile_of
 from urbancross_mm.curation.stages.split_stage import SplitStage
 
-PLACE = Workplace(Path('in'), Path('out'))
+PLACE = Workspace(Path('in'), Path('out'))
 
 
 def plain(count: int, **fields: Any) -> list[ImageRecord]:
@@ -25,7 +25,7 @@ def plain(count: int, **fields: Any) -> list[ImageRecord]:
 
 
 def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> list[ImageRecord]:
-    """Windows over one place, that overlap where ``step < size``."""
+    """Windows over one place that overlap where ``step < size``."""
     across = METERS_A_DEGREE * np.cos(np.radians(lat))
     images = []
     for row in range(side):
@@ -72,10 +72,10 @@ def test_the_order_of_the_images_does_not_matter_and_the_seed_does(tmp_path: Pat
     outcomes = decide(images)
     assert decide(images[::-1]) == outcomes[::-1]
     assert decide(images, seed=1) != outcomes
-    place = Workplace(tmp_path, tmp_path / 'out')
-    run_stage(SplitStage(), images, place)
+    workspace = Workspace(tmp_path, tmp_path / 'out')
+    run_stage(SplitStage(), images, workspace)
     first = (tmp_path / 'out/manifest/split.jsonl').read_bytes()
-    run_stage(SplitStage(), images, place)
+    run_stage(SplitStage(), images, workspace)
     assert (tmp_path / 'out/manifest/split.jsonl').read_bytes() == first
 
 
@@ -129,10 +129,10 @@ def test_tiles_side_by_side_cost_nothing() -> None:
 
 
 def test_the_default_block_is_said(tmp_path: Path) -> None:
-    place = Workplace(tmp_path, tmp_path / 'out')
-    _, report = run_stage(SplitStage(), city(24, step=100), place)
+    workspace = Workspace(tmp_path, tmp_path / 'out')
+    _, report = run_stage(SplitStage(), city(24, step=100), workspace)
     assert 'blocks of 400 m (4 tile widths)' in str(report)
-    _, report = run_stage(SplitStage(), plain(30), place)
+    _, report = run_stage(SplitStage(), plain(30), workspace)
     assert 'blocks' not in str(report)
 
 
@@ -232,7 +232,7 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
 def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) -> None:
     images = city(side, step=100)
     kept, report = run_stage(
-        SplitStage(finetune=0, finetune_val=0), images, Workplace(tmp_path, tmp_path)
+        SplitStage(finetune=0, finetune_val=0), images, Workspace(tmp_path, tmp_path)
     )
     assert len(kept) == side**2
     assert f'blocks of {100 * widths} m ({widths} tile widths)' in str(report)
@@ -240,17 +240,17 @@ def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) 
 
 
 def test_training_images_that_become_test_are_counted(tmp_path: Path) -> None:
-    place, images = Workplace(tmp_path, tmp_path), plain(60)
-    before, _ = run_stage(SplitStage(), images, place)
-    _, unexported = run_stage(SplitStage(), images[1:], place)
+    workspace, images = Workspace(tmp_path, tmp_path), plain(60)
+    before, _ = run_stage(SplitStage(), images, workspace)
+    _, unexported = run_stage(SplitStage(), images[1:], workspace)
     assert unexported.remarks == ()
     Manifest(tmp_path / 'manifest/export.jsonl').write(
         Record(one.name, '', Outcome(dict(split=one.fields['split'])), {}) for one in before
     )
-    _, same = run_stage(SplitStage(), images, place)
+    _, same = run_stage(SplitStage(), images, workspace)
     assert same.remarks == ()
     for _ in range(2):  # until it is exported
-        after, report = run_stage(SplitStage(), images[1:], place)
+        after, report = run_stage(SplitStage(), images[1:], workspace)
         moved = sum(
             one.fields['split'] != 'test' == other.fields['split']
             for one, other in zip(before[1:], after)

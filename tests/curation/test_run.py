@@ -14,7 +14,8 @@ from mmengine.config import Config
 from tests.runs import CONFIGS, ROOT
 from urbancross_mm.apis import load_config
 from urbancross_mm.curation import Manifest, TemplateCaptioner
-from urbancross_mm.curation.core.run import build_stages, load_curation, run_curation
+from urbancross_mm.curation.config import build_stages, load_curation
+from urbancross_mm.curation.run import run_curation
 from urbancross_mm.datasets import ImageTextDataset
 
 pytest.importorskip('shapely')
