@@ -20,14 +20,14 @@ CAPTIONS = (
 )
 
 
-class Told(ImageStage):
-    """Writes the captions that it is given; stands for captioner, scorer and filter."""
+class FixedScores(ImageStage):
+    """Scores images by their number."""
 
     name = 'score'
     reads = ('sha', 'captions')
 
     def settings(self, workspace: Workspace) -> dict[str, Any]:
-        return dict(model='told')
+        return dict(model='fixed')
 
     def process(self, images: list[ImageRecord], workspace: Workspace) -> list[Outcome]:
         return [
@@ -66,10 +66,10 @@ def make_images(out: Path, count: int = 24) -> list[ImageRecord]:
 def curate(
     out: Path, images: list[ImageRecord], split: dict[str, Any] | None = None, **export: Any
 ) -> list[ImageRecord]:
-    """Segment, score, divide and export."""
+    """Score, segment, split and export."""
     workspace = Workspace(out, out)
     stages = [
-        Told(),
+        FixedScores(),
         SegmentStage(dict(type='ColorSegmenter'), area=0.02, size=32),
         SplitStage(**(split or dict(block_meters=100))),
         ExportStage(**{**dict(name='mycity', min_count=1), **export}),

@@ -65,19 +65,19 @@ def test_words_of_ones_own() -> None:
 
 
 @pytest.mark.parametrize(
-    'options, sentence',
+    'options, named',
     [
         (
             dict(templates=['{label}']),
-            r"templates may hold \{focus\}, \{around\} and got \['label'\]",
+            r"templates.*\{focus\}, \{around\}, got \['label'\]",
         ),
-        (dict(focus_templates=[]), r'focus_templates must be a list of at least one, got \[\]'),
-        (dict(label_templates='{label}'), 'label_templates must be a list'),
-        (dict(max_phrases=0), 'max_phrases must be at least 1, got 0'),
+        (dict(focus_templates=[]), r'focus_templates.*got \[\]'),
+        (dict(label_templates='{label}'), 'label_templates.*got'),
+        (dict(max_phrases=0), 'max_phrases.*got 0'),
     ],
 )
-def test_wrong_options_are_named(options: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_options_are_named(options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         TemplateCaptioner(**options)
 
 

@@ -190,7 +190,7 @@ def test_silence_is_dropped(folders, tmp_path: Path, monkeypatch) -> None:
 def test_a_model_that_is_not_there_is_named_before_anything_runs(tmp_path: Path) -> None:
     workspace, _ = make_workspace(tmp_path, {})
     for path in (str(tmp_path / 'none'), 'weights/none', 'some-lab/some-model'):
-        with pytest.raises(FileNotFoundError, match=f'no model folder .{path}.: it shall ') as info:
+        with pytest.raises(FileNotFoundError, match=path) as info:
             CaptionStage(captioner(tmp_path, path=path)).check(workspace)
         assert 'allow_download=True' in str(info.value) and '\n' not in str(info.value)
 
@@ -202,33 +202,33 @@ def test_a_folder_that_does_not_fit_is_named_before_anything_runs(folders, tmp_p
     bare = shutil.copytree(
         folders['llava'], tmp_path / 'bare', ignore=shutil.ignore_patterns('*.safetensors')
     )
-    with pytest.raises(FileNotFoundError, match='holds a config, but no weights'):
+    with pytest.raises(FileNotFoundError, match='bare.*weights'):
         CaptionStage(captioner(bare)).check(workspace)
     BertConfig().save_pretrained(tmp_path / 'bert')
-    with pytest.raises(ValueError, match='holds a BertConfig, no model that turns an image'):
+    with pytest.raises(ValueError, match='bert.*BertConfig'):
         CaptionStage(captioner(tmp_path / 'bert')).check(workspace)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='the folder .*empty. holds no config.json'):
+    with pytest.raises(FileNotFoundError, match='empty.*config.json'):
         CaptionStage(captioner(tmp_path / 'empty')).check(workspace)
     (tmp_path / 'empty' / 'config.json').write_text('{')
-    with pytest.raises(ValueError, match='the model folder .*empty. cannot be loaded'):
+    with pytest.raises(ValueError, match='empty'):
         CaptionStage(captioner(tmp_path / 'empty')).check(workspace)
-    with pytest.raises(ValueError, match='chat=True, and the processor .* no chat template'):
+    with pytest.raises(ValueError, match='chat=True.*blip2'):
         CaptionStage(captioner(folders['blip2'], chat=True)).begin(workspace, [])
 
 
 @pytest.mark.parametrize(
-    'options, sentence',
+    'options, named',
     [
-        (dict(dtype='half'), "dtype must be one of .* got 'half'"),
-        (dict(prompt='{tags}'), r"prompt may hold \{geo_tags\}, \{label\} and got \['tags'\]"),
-        (dict(prompt_without_tags='{geo_tags}'), r'prompt_without_tags may hold \{label\}'),
-        (dict(generation=dict(max_tokens=3)), r"generation holds \['max_tokens'\]"),
+        (dict(dtype='half'), "dtype.*'half'"),
+        (dict(prompt='{tags}'), r"prompt.*\{geo_tags\}, \{label\}, got \['tags'\]"),
+        (dict(prompt_without_tags='{geo_tags}'), r'prompt_without_tags.*\{label\}'),
+        (dict(generation=dict(max_tokens=3)), r"generation.*'max_tokens'"),
     ],
 )
-def test_wrong_options_are_named(folders, tmp_path: Path, options: dict, sentence: str) -> None:
+def test_wrong_options_are_named(folders, tmp_path: Path, options: dict, named: str) -> None:
     workspace, _ = make_workspace(tmp_path, {})
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=named):
         CaptionStage(captioner(folders['blip2'], **options)).check(workspace)
 
 

@@ -163,7 +163,7 @@ def test_a_limited_run_keeps_the_records_of_the_others(workspace: Workspace) -> 
 
 def test_a_stage_that_may_not_work_must_have_been_run(workspace: Workspace) -> None:
     run_stage(Count(), IMAGES[:3], workspace)
-    with pytest.raises(ValueError, match='count has not been run on 4 images, first 3.jpg'):
+    with pytest.raises(ValueError, match='count.* 4 images.* 3.jpg'):
         run_stage(Count(5), IMAGES, workspace, work=False)
     kept, _ = run_stage(Count(), IMAGES[:3], workspace, work=False)
     assert len(kept) == 2
@@ -175,7 +175,7 @@ def test_what_failed_before_does_not_stop_the_stages_after_it(workspace: Workspa
     kept, report = run_stage(idle, IMAGES, workspace, work=False)
     assert len(kept) == 5 and report.counts[FAILED] == 1 and idle.seen == []
     assert lines(workspace) == before
-    with pytest.raises(ValueError, match='not been run on 7 images'):
+    with pytest.raises(ValueError, match='7 images'):
         run_stage(Count(unit='bytes'), IMAGES, workspace, work=False)
 
 
@@ -229,7 +229,7 @@ def test_no_record_of_an_old_config_speaks_for_files_of_a_new_one(workspace: Wor
     assert {(workspace.out / image.name).read_text() for image in IMAGES} == {'letters'}
 
 
-def test_versions_are_told_and_make_nothing_anew(workspace: Workspace, monkeypatch) -> None:
+def test_versions_are_recorded_and_process_nothing_again(workspace: Workspace, monkeypatch) -> None:
     run_stage(Count(), IMAGES, workspace)
     versions = json.loads(lines(workspace).splitlines()[0])['made_by']['versions']
     assert versions['urbancross_mm'] == __version__ and set(versions) == {'urbancross_mm', 'numpy'}

@@ -117,20 +117,20 @@ def test_capital_letters_of_a_table(tmp_path: Path, suffix: str) -> None:
         (
             'a.geojsonl',
             LINES[0] + '\n' + LINES[1][:-9],
-            r'a\.geojsonl, line 2 is no GeoJSON: it is',
+            r'a\.geojsonl, line 2 ',
         ),
         (
             'a.ndjson',
             '\n' + LINES[0] + '\n[1]\n',
-            r'a\.ndjson, line 3 is no GeoJSON: expected an obj',
+            r'a\.ndjson, line 3 .*\[1\]',
         ),
-        ('a.geojsonseq', f'\x1e{json.dumps(TREE, indent=1)}\n\x1e{{\n', r'line \d\d is no GeoJSON'),
-        ('a.geojson', '\n'.join(LINES), 'is no GeoJSON: .*JSON Lines'),
+        ('a.geojsonseq', f'\x1e{json.dumps(TREE, indent=1)}\n\x1e{{\n', r'line \d\d '),
+        ('a.geojson', '\n'.join(LINES), 'JSON Lines'),
         ('a.geojson', '{"type": "Feature", "type": "Feature"}', "key 'type' stands twice"),
-        ('a.geojson', '{"features": []}', "it has no 'type'"),
+        ('a.geojson', '{"features": []}', "'type'"),
         ('a.geojson', '{"a": ' + '[' * 99_999, 'nested too deep'),
         ('a.geojson', '{"type": "caf\u00e9"}'.encode('latin-1'), 'line 1: not UTF-8'),
-        ('a.geojson', '[1]', 'is no GeoJSON: it begins with'),
+        ('a.geojson', '[1]', r'\[1\]'),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -295,7 +295,7 @@ def test_an_answer_that_stopped_is_refused(tmp_path: Path) -> None:
         tmp_path / 'a.json',
         overpass(*ELEMENTS, remark='runtime error: Query timed out in "query" at line 3'),
     )
-    with pytest.raises(ValueError, match=r'a\.json is not complete, Overpass says: .*timed out'):
+    with pytest.raises(ValueError, match=r'a\.json.*timed out'):
         read(path)
 
 
@@ -324,7 +324,7 @@ def test_a_broken_element_is_noted_and_the_others_are_used(tmp_path: Path) -> No
     )
 
     assert features.phrases == [('natural of tree',)] and len(features.broken) == 6
-    reasons = ['outside of the box', 'no ring', '', "'count'", 'off the globe', '']
+    reasons = ['box', 'ring', '', "'count'", 'globe', '']
     for number, reason in enumerate(reasons):
         assert features.broken[number].startswith(f'a.json, feature {number}: ')
         assert reason in features.broken[number]
@@ -340,7 +340,7 @@ def test_a_file_under_a_false_name_leads_nowhere(tmp_path: Path, suffix: str) ->
         '</SrcDataSource></OGRVRTLayer></OGRVRTDataSource><!-- <osm OSMHeader -->'
     )
     for look in (check_map_file, read):
-        with pytest.raises(ValueError, match=f'map{suffix} is no {suffix} file: it begins with'):
+        with pytest.raises(ValueError, match=f'map{suffix}.*OGRVRT'):
             look(path)
 
 
@@ -406,9 +406,9 @@ def test_a_collection_in_a_line_and_what_is_no_geojson(tmp_path: Path) -> None:
     assert read(path).phrases == [('building',)] * 3
 
     path = write(tmp_path / 'b.geojsonl', '\n'.join(map(json.dumps, [point, overpass()])))
-    with pytest.raises(ValueError, match=r"b\.geojsonl, line 2 is no GeoJSON: it has no 'type'"):
+    with pytest.raises(ValueError, match=r"b\.geojsonl, line 2 .*'type'"):
         read(path)
-    with pytest.raises(ValueError, match="a.json is no GeoJSON: its 'type' is 'Topology'"):
+    with pytest.raises(ValueError, match="a.json.*'Topology'"):
         read(write(tmp_path / 'a.json', dict(type='Topology', objects={})))
 
 

@@ -59,6 +59,8 @@ def test_only_what_needs_rasterio_asks_for_it(
         'b': b'',
         'c': b'II*\0\xff\xff\xff\xff',
         'd': b'II*\0\x08\0\0\0\x09\0torn',
+        # A tag of 16 GB.
+        'e': b'II*\0\x08\0\0\0\x01\0' + struct.pack('<HHII', 33550, 12, 1 << 31, 8),
     }.items():
         (workspace.source / f'{name}.tif').write_bytes(content)
         assert not is_geotiff(workspace.source / f'{name}.tif')
@@ -74,6 +76,7 @@ def test_only_what_needs_rasterio_asks_for_it(
         'b.tif': 'dropped',
         'c.tif': 'dropped',
         'd.tif': 'dropped',
+        'e.tif': 'dropped',
         'plain.tif': 'kept',
     }
     write_raster(workspace.source / 'geo.tif', noise(32, 32))

@@ -100,7 +100,7 @@ def test_whole_groups_meet_shares_as_nearly_as_possible() -> None:
 def test_few_groups_fill_every_split() -> None:
     groups = [[f'a{n}' for n in range(90)], ['b'], ['c']]
     assert len(set(assign_splits(groups, SHARES, 0).values())) == 3
-    with pytest.raises(ValueError, match='2 groups of images cannot fill test and val and train'):
+    with pytest.raises(ValueError, match='2 groups.*test and val and train'):
         assign_splits(groups[:2], SHARES, 0)
 
 

@@ -216,9 +216,9 @@ def test_one_image(tmp_path: Path) -> None:
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, tmp_path)
-    with pytest.raises(ValueError, match='no image is left to export'):
+    with pytest.raises(ValueError, match='no image'):
         ExportStage('my').decide([], workspace)
-    with pytest.raises(ValueError, match='a.jpg is in no split'):
+    with pytest.raises(ValueError, match='a.jpg.*SplitStage'):
         ExportStage('my').decide([ImageRecord('a.jpg', dict(captions=['x']))], workspace)
     for options in (
         dict(name='../up'),
@@ -282,6 +282,6 @@ def test_two_images_with_one_id_are_refused(tmp_path: Path) -> None:
         ImageRecord(name, dict(captions=['x'], split=split))
         for name, split in (('a.jpg', 'train'), ('a.png', 'test'), ('b.jpg', 'val'))
     ]
-    with pytest.raises(ValueError, match=r"a\.jpg and a\.png would both have the id 'my/a'"):
+    with pytest.raises(ValueError, match=r"a\.jpg.*a\.png.*'my/a'"):
         ExportStage('my').decide(images, Workspace(tmp_path, tmp_path))
     assert not everything(tmp_path)

@@ -55,20 +55,20 @@ def test_the_settings_hold_the_bound() -> None:
 
 
 def test_a_missing_field_is_a_mistake_of_the_config(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a.jpg has no field 'mark': a stage before FilterStage"):
+    with pytest.raises(ValueError, match="a.jpg.*'mark'"):
         run_stage(FilterStage(by='mark'), [ImageRecord('a.jpg')], Workspace(tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(
-    'options, sentence',
+    'options, named',
     [
         (dict(keep=0.3, threshold=0.2), 'give keep or threshold, not both; got 0.3 and 0.2'),
         (dict(keep=0), r'keep must lie in \(0, 1\], got 0'),
         (dict(keep=30), r'keep must lie in \(0, 1\], got 30'),
     ],
 )
-def test_wrong_options_are_named(options: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_options_are_named(options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         FilterStage(**options)
 
 

@@ -76,7 +76,7 @@ def test_a_tokenizer_of_ones_own(workspace: Workspace, tmp_path: Path) -> None:
     )
     assert kept[0].fields['captions'] == ['a big red']
     other = RefineStage(tokenizer=dict(counter, path=str(tmp_path / 'none')))
-    with pytest.raises(FileNotFoundError, match='no tokenizer at .*none'):
+    with pytest.raises(FileNotFoundError, match='none'):
         other.check(workspace)
 
 
@@ -92,14 +92,14 @@ def test_every_option_that_counts_makes_captions_anew(workspace: Workspace) -> N
 
 
 @pytest.mark.parametrize(
-    'options, sentence',
+    'options, named',
     [
-        (dict(max_tokens=2), 'max_tokens must be at least 3.*got 2'),
-        (dict(refusals='sorry'), "refusals must be a list of regular expressions, got 'sorry'"),
-        (dict(refusals=['(']), r"refusals holds '\(', no regular expression"),
-        (dict(batch_size=0), 'batch_size must be at least 1'),
+        (dict(max_tokens=2), 'max_tokens.*got 2'),
+        (dict(refusals='sorry'), "refusals.*got 'sorry'"),
+        (dict(refusals=['(']), r"refusals.*'\('"),
+        (dict(batch_size=0), 'batch_size.*got 0'),
     ],
 )
-def test_wrong_options_are_named(options: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_options_are_named(options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         RefineStage(**options)

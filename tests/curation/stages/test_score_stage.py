@@ -161,7 +161,5 @@ def test_captions_that_are_cut_are_counted(tmp_path: Path, parts: str | None, cu
     )
     stage = ScoreStage(dict(SCORER, parts=parts))
     _, report = run_stage(stage, images, workspace)
-    assert report.remarks == (
-        f'{cut} of 3 distinct captions are longer than the scorer reads: '
-        'what is cut has no part in their score',
-    )
+    (remark,) = report.remarks
+    assert f'{cut} of 3 distinct captions' in remark

@@ -311,7 +311,7 @@ def test_missing_weights_stop_before_any_work(workspace: Workspace) -> None:
     ],
 )
 def test_wrong_options(options: dict) -> None:
-    with pytest.raises(ValueError, match='got|no segmenter'):
+    with pytest.raises(ValueError, match='got|ByColor'):
         stage(**options)
 
 

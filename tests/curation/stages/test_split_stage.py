@@ -11,10 +11,10 @@ import pytest
 from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workspace, run_stage
 from urbancross_mm.curation.core.records import Record
 from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
-from urbancross_mm.curation.geo.splits import gaps, tile_of
+from urbancross_mm.curation.geo.splits import distances, tile_of
 from urbancross_mm.curation.stages.split_stage import SplitStage
 
-PLACE = Workspace(Path('in'), Path('out'))
+WORKSPACE = Workspace(Path('in'), Path('out'))
 
 
 def plain(count: int, **fields: Any) -> list[ImageRecord]:
@@ -51,7 +51,7 @@ def parts(
 
 
 def decide(images: list[ImageRecord], **options: Any) -> list[Outcome]:
-    return SplitStage(**options).decide(images, PLACE)
+    return SplitStage(**options).decide(images, WORKSPACE)
 
 
 def test_shares_and_nesting() -> None:
@@ -101,17 +101,17 @@ def test_stratified_by_a_field() -> None:
 def test_no_place_is_in_two_splits(margin: float) -> None:
     images = city(40)
     stage = SplitStage(block_meters=500, margin_meters=margin)
-    outcomes = stage.decide(images, PLACE)
+    outcomes = stage.decide(images, WORKSPACE)
     splits = parts(images, outcomes)
     dropped = splits.pop(None)
     for first, second in combinations(splits, 2):
         tiles = [[tile_of(image.fields) for image in splits[split]] for split in (first, second)]
-        assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
+        assert min(distances(*tiles, reach=1000)) >= margin - 0.05
     nested = parts(images, outcomes, 'finetune')
     tiles = [
         [tile_of(image.fields) for image in nested[part]] for part in ('finetune', 'finetune_val')
     ]
-    assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
+    assert min(distances(*tiles, reach=1000)) >= margin - 0.05
     assert 0 < len(dropped) < 0.75 * len(images)
     # Neither are tiles of a test block torn out of it.
     assert abs(len(splits['test']) - 0.2 * 1600) < 60
@@ -162,13 +162,13 @@ def test_points_are_blocked_on_request() -> None:
     outcomes = decide(images, block_meters=300, margin_meters=80)
     splits = parts(images, outcomes)
     tiles = [[tile_of(one.fields) for one in splits[split]] for split in ('train', 'test')]
-    assert min(gaps(*tiles, reach=1000)) >= 80
+    assert min(distances(*tiles, reach=1000)) >= 80
 
 
 def test_one_image() -> None:
     with pytest.raises(
         ValueError,
-        match='1 distinct images cannot fill test, val, train: take more images or a share of 0',
+        match='1 distinct images.*test, val, train',
     ):
         decide(plain(1))
     outcomes = decide(plain(1), test=0, val=0, finetune=0, finetune_val=0)
@@ -179,16 +179,16 @@ def test_one_image() -> None:
 
 
 def test_a_split_that_stays_empty_is_named() -> None:
-    with pytest.raises(ValueError, match='no image is left to divide'):
+    with pytest.raises(ValueError, match='no image'):
         decide([])
-    with pytest.raises(ValueError, match=r'blocks of 5000 m \(block_meters\).*smaller blocks'):
+    with pytest.raises(ValueError, match=r'blocks of 5000 m \(block_meters\)'):
         decide(city(4), block_meters=5000)
-    with pytest.raises(ValueError, match='no image is left for .*within 5000 m'):
+    with pytest.raises(ValueError, match='5000 m'):
         decide(city(24, step=100), margin_meters=5000)
-    with pytest.raises(ValueError, match='none of the images knows its place'):
+    with pytest.raises(ValueError, match='block_meters.*lon and lat'):
         decide(plain(30), margin_meters=100)
     two_of_them = [image.plus(dict(sha=str(min(n, 1)))) for n, image in enumerate(plain(9))]
-    with pytest.raises(ValueError, match='1 distinct images cannot fill finetune, finetune_val'):
+    with pytest.raises(ValueError, match='1 distinct images.*finetune, finetune_val'):
         decide(two_of_them, test=0.1, val=0)
 
 
@@ -224,7 +224,7 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
         assert all(len(set(of[start : start + 6])) == 1 for start in range(0, 120, 6))
     of = [outcome.fields['split'] for outcome in decide(images, block_meters=0)]
     assert any(len(set(of[start : start + 6])) > 1 for start in range(0, 120, 6))
-    with pytest.raises(ValueError, match='2 distinct images .* unless block_meters=0'):
+    with pytest.raises(ValueError, match='2 distinct images .*block_meters=0'):
         decide(images[:12])
 
 
@@ -236,7 +236,7 @@ def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) 
     )
     assert len(kept) == side**2
     assert f'blocks of {100 * widths} m ({widths} tile widths)' in str(report)
-    assert ('the area is too small for blocks of 4' in str(report)) == (widths < 4)
+    assert ('too small' in str(report)) == (widths < 4)
 
 
 def test_training_images_that_become_test_are_counted(tmp_path: Path) -> None:
@@ -255,4 +255,4 @@ def test_training_images_that_become_test_are_counted(tmp_path: Path) -> None:
             one.fields['split'] != 'test' == other.fields['split']
             for one, other in zip(before[1:], after)
         )
-        assert moved and f'{moved} test images were in train or val' in str(report)
+        assert moved and f'{moved} test images' in str(report)

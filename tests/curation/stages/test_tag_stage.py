@@ -63,14 +63,14 @@ def test_a_tile_gets_what_touches_it_and_nothing_else(tmp_path: Path) -> None:
     assert kept[0].fields['around'] == ['land use of forest', 'road of residential']
     assert kept[1].fields['focus'] == ['road of residential'] and kept[1].fields['around'] == []
     assert kept[2].fields['focus'] == []
-    assert '3 map features around the tiles, 0 touch no tile' in report
+    assert '3 map features' in report and '0 touch no tile' in report
     assert '1 kept: no position, so no tags' in report
     kept, report = run(tmp_path, [FAR])
     assert len(kept) == 3 and '2 kept: no tags here' in report
-    assert 'the map says nothing where the tiles are' in report
-    # A thing without a tag that is said does not hide it.
+    assert 'longitude 10 to 10.02, latitude 50 to 50.01' in report
+    # A feature without a useful tag does not hide it.
     nameless = feature('Point', [1, 1], name='x')
-    assert 'the map says nothing where' in run(tmp_path, [FAR, nameless])[1]
+    assert 'longitude 10 to 10.02' in run(tmp_path, [FAR, nameless])[1]
 
 
 def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> None:
@@ -96,10 +96,9 @@ def test_broken_geometry_is_reported_and_the_rest_is_used(tmp_path: Path) -> Non
     ]
     kept, report = run(tmp_path, [bowtie, *broken])
     assert kept[0].fields['focus'] == ['leisure of park']
-    assert 'feature 1: its coordinates make no geometry' in report
-    assert '4 broken features were left out, the first: map.geojson, feature 1' in report
-    assert '1 features have no tag that becomes a phrase' in report
-    assert '1 invalid polygons were mended' in report
+    assert '4 broken features' in report and 'map.geojson, feature 1: ' in report
+    assert '1 features without a useful tag' in report
+    assert '1 invalid polygons' in report
 
 
 def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
@@ -127,11 +126,11 @@ def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
     assert run_stage(TagStage(['map.geojson']), TILES, workspace)[0][0].fields['focus']
     for crs in ({'type': 'link', 'properties': {'href': 'x'}}, 'EPSG:1', {'properties': 3}):
         (tmp_path / 'map.geojson').write_text(json.dumps({**collection, 'crs': crs}))
-        with pytest.raises(ValueError, match='map.geojson names its CRS in a way that is not read'):
+        with pytest.raises(ValueError, match='map.geojson.*CRS'):
             run_stage(TagStage(['map.geojson']), TILES, workspace)
     collection['crs'] = {'type': 'name', 'properties': {'name': 'EPSG:1'}}
     (tmp_path / 'map.geojson').write_text(json.dumps(collection))
-    with pytest.raises(ValueError, match="map.geojson: unknown CRS 'EPSG:1'"):
+    with pytest.raises(ValueError, match='map.geojson.*EPSG:1'):
         run_stage(TagStage(['map.geojson']), TILES, workspace)
 
 
@@ -300,9 +299,9 @@ def test_the_focus_is_the_smallest_thing_at_the_center() -> None:
 
 def test_mistakes_end_at_the_start(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, tmp_path / 'out')
-    with pytest.raises(ValueError, match='files is a list'):
+    with pytest.raises(ValueError, match='files.*got'):
         TagStage('map.geojson')
-    with pytest.raises(FileNotFoundError, match='no map file .*none.geojson'):
+    with pytest.raises(FileNotFoundError, match='none.geojson'):
         TagStage(['none.geojson']).check(workspace)
     (tmp_path / 'map.txt').write_text('x')
     with pytest.raises(ValueError, match='map.txt'):
@@ -315,7 +314,7 @@ def test_mistakes_end_at_the_start(tmp_path: Path) -> None:
             TagStage([name]).check(workspace)
     (tmp_path / 'bad.geojson').write_text('{"type": "Fea')
     TagStage(['bad.geojson']).check(workspace)  # a large file is not parsed at the start
-    with pytest.raises(ValueError, match='bad.geojson is no GeoJSON'):
+    with pytest.raises(ValueError, match='bad.geojson'):
         run_stage(TagStage(['bad.geojson']), TILES, workspace)
 
 
@@ -324,7 +323,7 @@ def test_a_collection_without_features_is_a_mistake(tmp_path: Path, features: st
     (tmp_path / 'bad.geojson').write_text(
         f'{{"type": "FeatureCollection", "features": {features}}}'
     )
-    with pytest.raises(ValueError, match=r"bad\.geojson is no GeoJSON: 'features' must be a list"):
+    with pytest.raises(ValueError, match=r"bad\.geojson.*'features'"):
         TagStage(['bad.geojson']).begin(Workspace(tmp_path, tmp_path / 'out'), TILES)
 
 
@@ -333,7 +332,7 @@ def test_properties_that_are_none_are_one_broken_feature(tmp_path: Path) -> None
         tmp_path, [dict(SCHOOL, properties=['amenity']), SCHOOL, dict(SCHOOL, properties=None)]
     )
     assert kept[0].fields['focus'] == ['amenity of school']
-    assert '1 broken features were left out' in report and '1 features have no tag' in report
+    assert '1 broken features' in report and '1 features without a useful tag' in report
 
 
 def test_a_closed_file_is_an_error_at_the_start(
@@ -345,7 +344,7 @@ def test_a_closed_file_is_an_error_at_the_start(
         raise PermissionError('Permission denied')
 
     monkeypatch.setattr('builtins.open', closed)
-    with pytest.raises(ValueError, match=r'map\.geojson cannot be read: Permission denied'):
+    with pytest.raises(ValueError, match=r'map\.geojson.*Permission denied'):
         TagStage(['map.geojson']).check(Workspace(tmp_path, tmp_path / 'out'))
 
 
@@ -367,5 +366,5 @@ def test_what_is_not_said_is_left_out_when_reading(tmp_path: Path) -> None:
     names = [feature('Point', [10.005, 50.005], name='x') for _ in range(7)]
     kept, report = run(tmp_path, [*names, SCHOOL])
     assert kept[0].fields['focus'] == ['amenity of school']
-    assert '1 map features around the tiles, 0 touch no tile' in report
-    assert '7 features have no tag that becomes a phrase' in report
+    assert '1 map features' in report and '0 touch no tile' in report
+    assert '7 features without a useful tag' in report

@@ -199,7 +199,7 @@ def test_threads_change_nothing(workspace: Workspace, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('options', 'sentence'),
+    ('options', 'named'),
     [
         (dict(size=0), 'size and stride'),
         (dict(bands=(1, 2)), 'bands'),
@@ -209,8 +209,8 @@ def test_threads_change_nothing(workspace: Workspace, tmp_path: Path) -> None:
         (dict(min_valid=2), '2'),
     ],
 )
-def test_wrong_options(options: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_options(options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         TileStage(**options)
 
 
