@@ -97,7 +97,7 @@ def test_the_stage_needs_no_pixels_and_says_who_wrote(tmp_path: Path) -> None:
     )
 
 
-def test_other_templates_make_captions_anew(tmp_path: Path) -> None:
+def test_other_templates_write_captions_again(tmp_path: Path) -> None:
     workspace, images = make_workspace(tmp_path, {'a.png': SCHOOL})
     run_stage(CaptionStage(dict(type='TemplateCaptioner')), images, workspace)
     other = CaptionStage(dict(type='TemplateCaptioner', templates=['{focus}!']))

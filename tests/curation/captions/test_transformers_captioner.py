@@ -123,8 +123,8 @@ def test_what_a_caption_depends_on_stands_in_the_settings(folders, tmp_path: Pat
         return CaptionStage(captioner(folder, **options)).settings(workspace)
 
     other = tiny.make_instructblip(tmp_path / 'other', seed=1)
-    twin = shutil.copytree(folder, tmp_path / 'twin')
-    assert settings() == settings(path=str(twin)) and str(folder) not in str(settings())
+    duplicate = shutil.copytree(folder, tmp_path / 'duplicate')
+    assert settings() == settings(path=str(duplicate)) and str(folder) not in str(settings())
     changes = [
         dict(prompt='{geo_tags}'),
         dict(prompt_without_tags='x'),

@@ -1,4 +1,4 @@
-"""Stages over images: resume, retry, and what makes a record anew."""
+"""Stages over images: resume, retry, and what makes a record again."""
 
 import json
 from collections.abc import Sequence

@@ -387,9 +387,7 @@ def test_inner_rings_may_have_a_side_in_common(
         (dict(waterway='stream'), 'LineString'),
     ],
 )
-def test_some_tags_are_otherwise_than_their_keys(
-    tmp_path: Path, tags: dict[str, str], kind: str
-) -> None:
+def test_some_values_differ_from_their_key(tmp_path: Path, tags: dict[str, str], kind: str) -> None:
     features = read(write(tmp_path / 'a.json', overpass(way(1, ring(0, 0, 4), **tags))))
 
     assert [one.geom_type for one in features.geometries] == [kind]
@@ -412,7 +410,7 @@ def test_a_collection_in_a_line_and_what_is_no_geojson(tmp_path: Path) -> None:
         read(write(tmp_path / 'a.json', dict(type='Topology', objects={})))
 
 
-def test_what_a_feature_lacks_is_said(tmp_path: Path) -> None:
+def test_what_a_feature_lacks_is_named(tmp_path: Path) -> None:
     node = dict(type='node', id=1, tags=dict(amenity='school'))
 
     (said,) = read(write(tmp_path / 'a.json', overpass(node))).broken

@@ -63,8 +63,8 @@ def test_groups_are_blocks_and_repetitions_follow_the_first() -> None:
 
 @pytest.mark.parametrize('count', [4, 5, 10, 20, 101, 1000])
 def test_single_images_meet_their_shares(count: int) -> None:
-    dealt = assign_splits([[str(n)] for n in range(count)], SHARES, 0)
-    counts = Counter(dealt.values())
+    splits = assign_splits([[str(n)] for n in range(count)], SHARES, 0)
+    counts = Counter(splits.values())
     assert all(
         counts[split] >= 1 and abs(counts[split] - share * count) <= 1.01
         for split, share in SHARES.items()
@@ -88,12 +88,12 @@ def test_whole_groups_meet_shares_as_nearly_as_possible() -> None:
     random = np.random.default_rng(0)
     sizes = random.integers(1, 30, 60).tolist()
     groups = [[f'{number}/{place}' for place in range(size)] for number, size in enumerate(sizes)]
-    dealt = assign_splits(groups, SHARES, 3)
-    assert all(len({dealt[name] for name in group}) == 1 for group in groups)
-    counts = Counter(dealt.values())
+    splits = assign_splits(groups, SHARES, 3)
+    assert all(len({splits[name] for name in group}) == 1 for group in groups)
+    counts = Counter(splits.values())
     assert all(abs(counts[split] - share * sum(sizes)) <= 3 for split, share in SHARES.items())
     # Large groups are not all in the largest split.
-    large = {dealt[group[0]] for group in groups if len(group) > 20}
+    large = {splits[group[0]] for group in groups if len(group) > 20}
     assert large == set(SHARES)
 
 
@@ -110,9 +110,9 @@ def test_every_stratum_has_its_share() -> None:
         for label, count in (('forest', 50), ('port', 20), ('x', 10))
         for n in range(count)
     }
-    dealt = assign_splits([[name] for name in strata], SHARES, 0, strata)
+    splits = assign_splits([[name] for name in strata], SHARES, 0, strata)
     for label, count in Counter(strata.values()).items():
-        counts = Counter(dealt[name] for name, one in strata.items() if one == label)
+        counts = Counter(splits[name] for name, one in strata.items() if one == label)
         assert all(abs(counts[split] - share * count) <= 1 for split, share in SHARES.items())
 
 
@@ -135,7 +135,7 @@ def test_gaps_like_brute_force(lat: float) -> None:
     for reach in (0.0, 150.0):
         found = distances(tiles[:60], tiles[60:], reach)
         wanted = [min(brute_gap(one, other) for other in tiles[60:]) for one in tiles[:60]]
-        wanted = [gap if gap <= reach else math.inf for gap in wanted]
+        wanted = [meters if meters <= reach else math.inf for meters in wanted]
         assert found == pytest.approx(wanted, abs=1e-6)
     assert distances(tiles, [], 10) == [math.inf] * 120
 
@@ -163,6 +163,6 @@ def test_train_is_given_up_first_and_test_never() -> None:
     wide = too_close(split_of, tiles, 60)
     assert wide['a'] == ('test', pytest.approx(30)) and set(wide) == {'v', 'a'}
     assert set(too_close(split_of, tiles, 80.1)) == {'v', 'a', 'b'}
-    # A gap of exactly the margin is enough; unplaced images are no matter.
+    # A distance of exactly the margin is enough. Images without a position do not matter.
     assert set(too_close(split_of, tiles, 80)) == {'v', 'a'}
     assert too_close(dict(split_of, d='val'), tiles, 0) == too_close(split_of, tiles, 0)

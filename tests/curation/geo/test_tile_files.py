@@ -160,8 +160,12 @@ def test_a_raster_may_not_need_a_folder_where_an_image_stands(workspace: Workspa
 
 
 def test_every_name_stands_once() -> None:
-    twins = [ImageRecord('a.png', dict(refused='x')), ImageRecord('a.png'), ImageRecord('a.jpg')]
-    assert [(one.name, one.fields.get('refused')) for one in settle_names(twins, [])] == [
+    duplicates = [
+        ImageRecord('a.png', dict(refused='x')),
+        ImageRecord('a.png'),
+        ImageRecord('a.jpg'),
+    ]
+    assert [(one.name, one.fields.get('refused')) for one in settle_names(duplicates, [])] == [
         ('a.jpg', None),
         ('a.png', 'same name as another image'),
     ]

@@ -10,10 +10,10 @@ from tests.curation.curated import curate, make_images
 from urbancross_mm.curation import ImageRecord, Manifest, Outcome, Record, Workspace, run_stage
 from urbancross_mm.curation.stages.export_stage import (
     ExportStage,
-    captions_table,
     distinct_tags,
     read_manifests,
 )
+from urbancross_mm.curation.stages.published_layout import captions_table
 from urbancross_mm.datasets import ImageTextDataset
 from urbancross_mm.datasets.converters.urbancross import Options, convert, find_csv
 from urbancross_mm.datasets.splits import split_hash

@@ -80,7 +80,7 @@ def test_a_tokenizer_of_ones_own(workspace: Workspace, tmp_path: Path) -> None:
         other.check(workspace)
 
 
-def test_every_option_that_counts_makes_captions_anew(workspace: Workspace) -> None:
+def test_every_option_that_counts_refines_again(workspace: Workspace) -> None:
     options = [
         {},
         dict(max_tokens=20),

@@ -259,10 +259,12 @@ def test_an_image_without_masks_is_kept(workspace: Workspace, options: dict, rea
 
 
 def test_bad_images_fail_alone(workspace: Workspace) -> None:
-    good, corrupt, silent = (image(workspace, f'{name}.png') for name in 'abc')
+    good, corrupt, uncaptioned = (image(workspace, f'{name}.png') for name in 'abc')
     workspace.image_path(corrupt).write_bytes(b'no image')
-    silent = silent.plus(dict(captions=[]))
-    kept, report = run_stage(stage(scorer=dict(type='ByColor')), [good, corrupt, silent], workspace)
+    uncaptioned = uncaptioned.plus(dict(captions=[]))
+    kept, report = run_stage(
+        stage(scorer=dict(type='ByColor')), [good, corrupt, uncaptioned], workspace
+    )
     assert [one.name for one in kept] == ['a.png'] and report.counts[FAILED] == 2
     text = str(report)
     assert 'cannot be decoded' in text and 'no caption to score' in text

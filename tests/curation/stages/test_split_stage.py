@@ -173,9 +173,9 @@ def test_one_image() -> None:
         decide(plain(1))
     outcomes = decide(plain(1), test=0, val=0, finetune=0, finetune_val=0)
     assert outcomes[0].fields == dict(split='train', finetune=None)
-    twins = [image.plus(dict(sha='same')) for image in plain(5)]
+    duplicates = [image.plus(dict(sha='same')) for image in plain(5)]
     with pytest.raises(ValueError, match='1 distinct images'):
-        decide(twins)
+        decide(duplicates)
 
 
 def test_a_split_that_stays_empty_is_named() -> None:

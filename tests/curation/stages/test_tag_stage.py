@@ -208,8 +208,8 @@ def test_openstreetmap_extracts_keep_their_packed_tags(tmp_path: Path, name: str
         import osmium
 
         with osmium.SimpleWriter(tmp_path / name) as writer:
-            for thing in osmium.FileProcessor(tmp_path / 'map.osm'):
-                writer.add(thing)
+            for element in osmium.FileProcessor(tmp_path / 'map.osm'):
+                writer.add(element)
         (tmp_path / 'map.osm').unlink()
     kept, _ = run_stage(TagStage([name]), TILES, Workspace(tmp_path, tmp_path / 'out'))
     assert kept[0].fields['focus'] == ['amenity of school', 'roof shape of flat']
@@ -279,8 +279,8 @@ def test_the_focus_is_the_smallest_thing_at_the_center() -> None:
     shop = TileFeature(('building of shop',), 0.1, 0.0, 0.0)
     road = TileFeature(('road of service',), 0.0, 1.2, 0.3)
     tree = TileFeature(('natural of tree',), 0.0, 0.0, 0.4)
-    silent = TileFeature((), 0.05, 0.0, 0.0)
-    focus, around = focus_and_around([tree, road, shop, silent, ground, block], 3, 10)
+    untagged = TileFeature((), 0.05, 0.0, 0.0)
+    focus, around = focus_and_around([tree, road, shop, untagged, ground, block], 3, 10)
     assert focus == ['building of shop']
     assert around == [
         'land use of grass',
@@ -362,7 +362,7 @@ def test_files_of_one_name_are_two_files(tmp_path: Path) -> None:
     assert stage.settings(workspace) != before
 
 
-def test_what_is_not_said_is_left_out_when_reading(tmp_path: Path) -> None:
+def test_features_without_a_useful_tag_are_left_out(tmp_path: Path) -> None:
     names = [feature('Point', [10.005, 50.005], name='x') for _ in range(7)]
     kept, report = run(tmp_path, [*names, SCHOOL])
     assert kept[0].fields['focus'] == ['amenity of school']

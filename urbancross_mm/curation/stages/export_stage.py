@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from urbancross_mm.curation.core.records import (
     hash_of_records,
 )
 from urbancross_mm.curation.core.stage import CollectionStage, Workspace
+from urbancross_mm.curation.stages.published_layout import captions_table
 from urbancross_mm.datasets.converters.annotations import (
     Item,
     check_distinct_ids,
@@ -34,8 +33,6 @@ FORMATS = ('json', 'parquet')
 Contents = dict[str | Path, bytes | str]
 # Author of the captions in the name of the published file: a model or templates.
 WRITERS = ('instructblip', 'template')
-# Columns of the published file that are left out if no image has a value.
-OPTIONAL_COLUMNS = ('title_multi_objects', 'lon', 'lat')
 
 
 @CURATION.register_module()
@@ -233,30 +230,6 @@ def distinct_tags(fields: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*(fields.get('focus') or ()), *(fields.get('around') or ())]))
 
 
-def captions_table(images: Sequence[ImageRecord]) -> str:
-    """The captions as a CSV with the published columns."""
-    rows = [
-        dict(
-            image_name=image.name,
-            description='; '.join(image.fields['captions']),
-            title_multi_objects=_title(image.fields),
-            lon=image.fields.get('lon'),
-            lat=image.fields.get('lat'),
-        )
-        for image in images
-    ]
-    known = [
-        column for column in OPTIONAL_COLUMNS if any(row[column] not in (None, '') for row in rows)
-    ]
-    buffer = io.StringIO()
-    writer = csv.DictWriter(
-        buffer, ['image_name', 'description', *known], extrasaction='ignore', lineterminator='\n'
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
-
-
 def read_manifests(
     folder: Path, names: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -270,13 +243,3 @@ def read_manifests(
         if records:
             stages[path.stem] = dict(records[0].made_by)
     return stages, hashes
-
-
-def _title(fields: Mapping[str, Any]) -> str:
-    """Tags as in SkyScript. Its separators within a tag become spaces."""
-    focus, around = (
-        [re.sub(r'\s*[,;]\s*', ' ', tag) for tag in fields.get(key) or ()]
-        for key in ('focus', 'around')
-    )
-    text = f'{", ".join(focus)};' if focus else ''
-    return f'{text} surrounded by {", ".join(around)};'.strip() if around else text
