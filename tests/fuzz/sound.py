@@ -238,7 +238,7 @@ def sam_masks(root: Path) -> Path:
 def manifest(root: Path) -> Path:
     """Records of a curation."""
     line = json.dumps(
-        dict(image='a.png', status='kept', reason='', fields=dict(lon=1.0), made_by={}, key='k')
+        dict(picture='a.png', status='kept', reason='', fields=dict(lon=1.0), made_by={}, key='k')
     )
     (root / 'tile.jsonl').write_text(f'{line}\n{line.replace("a.png", "b.png")}\n')
     return root / 'tile.jsonl'

@@ -29,7 +29,7 @@ def test_a_sample_of_another_version_is_told(
     source = in_sample_dir / 'data' / 'sample'
     ensure_sample(source)
     assert capsys.readouterr().err == ''
-    monkeypatch.setattr('urbancross_mm.datasets.converters.is_converted', lambda root: True)
+    monkeypatch.setattr('urbancross_mm.toy.convert.is_converted', lambda root: True)
     for text, told in (('{"version": 1}', 'is of version 1'), ('{}', 'is of version None')):
         (tmp_path / 'sample.json').write_text(text)
         ensure_sample(tmp_path)

@@ -98,12 +98,12 @@ def main() -> int:
     """
     args = parse_args()
     # --help and a wrong word answer before the libraries take seconds to load.
-    from urbancross_mm.experiments import Config, MatrixSpec, parse_methods, run_matrix
+    from urbancross_mm.experiments import MatrixSpec, Template, parse_methods, run_matrix
     from urbancross_mm.experiments.report import summary
 
     spec = MatrixSpec(
         tuple(args.domains),
-        Config(args.source, tuple(args.source_options)),
+        Template(args.source, tuple(args.source_options)),
         parse_methods(args.method, args.method_options),
         tuple(args.seeds),
         args.sample,

@@ -15,8 +15,8 @@ def test_frequent_words_come_first_and_unknown_last():
         'a': 1,
         'roof': 2,
         'church': 3,
-        'green': 4,
-        'gray': 5,
+        'gray': 4,
+        'green': 5,
         '<unk>': 6,
     }
 
