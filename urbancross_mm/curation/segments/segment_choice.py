@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.structures.segment_sidecar import Sidecar, encode_masks, stored_size
+from urbancross_mm.structures.segment_masks import Sidecar, encode_masks, stored_size
 
 Segment = dict[str, Any]
 WHITE = 255

@@ -9,7 +9,7 @@ import numpy as np
 
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.registry import CURATION
-from urbancross_mm.structures.segment_sidecar import stored_size
+from urbancross_mm.structures.segment_masks import stored_size
 
 
 class BaseSegmenter(ABC):
