@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from urbancross_mm.curation.geo.tile_sources import tile_names
+from urbancross_mm.curation.geo.tile_files import tile_names
 from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.inference.image_files import find_images
 from urbancross_mm.utils import image_files
