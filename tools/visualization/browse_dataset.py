@@ -83,8 +83,9 @@ def main() -> None:
     from PIL import Image
     from tqdm import tqdm
 
-    from urbancross_mm.apis import ensure_sample, load_config
+    from urbancross_mm.apis import load_config
     from urbancross_mm.registry import DATASETS
+    from urbancross_mm.toy.ensure import ensure_sample
 
     if args.sample:
         ensure_sample()

@@ -62,7 +62,7 @@ class _Trust(argparse.Action):
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every tool that takes a config accepts.
+    """Add the arguments of every tool that takes a config.
 
     Args:
         parser (argparse.ArgumentParser): The tool's parser.
@@ -83,7 +83,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what ``train.py`` and ``test.py`` share.
+    """Add the arguments that ``train.py`` and ``test.py`` share.
 
     Args:
         parser (argparse.ArgumentParser): The tool's parser.
