@@ -16,7 +16,7 @@ from urbancross_mm.inference.config import for_checkpoint, load_config, test_pip
 from urbancross_mm.inference.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
 from urbancross_mm.inference.image_files import list_images, read_query
 from urbancross_mm.inference.overlay import apply_overlay
-from urbancross_mm.toy.ensure import SAMPLE_ROOT, ensure_sample
+from urbancross_mm.toy import SAMPLE_ROOT, ensure_sample
 
 __all__ = [
     'DomainEmbeds',

@@ -65,7 +65,7 @@ class Segment(NamedTuple):
     score: float
 
 
-def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> list[Segment]:
+def segments_of(scene: Scene, rendering: Rendering) -> list[Segment]:
     """The best segments of an image, those that its caption speaks of before others.
 
     As published, the largest candidates are numbered by area and the best scored of them are
@@ -81,7 +81,7 @@ def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> li
         score = base + 0.012 * np.sqrt(area[k] / rendering.ids.size) + 0.01 * (item.shade - 1)
         scored.append((round(float(score), 4), rank, k))
     scored.sort(key=lambda entry: (-entry[0], entry[1]))
-    return [Segment(rank, rendering.ids == k, score) for score, rank, k in scored[:count]]
+    return [Segment(rank, rendering.ids == k, score) for score, rank, k in scored[:SEGMENTS]]
 
 
 def sidecar(segments: list[Segment], size: int) -> dict[str, Any]:
