@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import re
@@ -9,6 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +18,7 @@ import pytest
 
 from tests.runs import ROOT
 from urbancross_mm import registry
+from urbancross_mm.apis import load_config
 from urbancross_mm.utils.run_state import forget_runs
 
 PAGES = sorted(
@@ -104,6 +107,47 @@ def test_components_in_configs_are_registered(page: Path) -> None:
     known |= set(re.findall(r'class (\w+)', text))
     used = set(re.findall(r"\btype='(\w+)'", text)) - {'Pretrained'}  # of mmengine's init_cfg
     assert used <= known
+
+
+class Understood(Exception):
+    """Ends a tool once it has read its command line."""
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The command lines of tools in a page, with its shell variables filled in."""
+    blocks = [body for language, body in FENCE.findall(text) if language == 'bash']
+    for block in [*blocks, *re.findall(r'`(python tools/[^`]+)`', prose(text))]:
+        values: dict[str, str] = {}
+        for line in block.replace('\\\n', ' ').splitlines():
+            for name, value in values.items():
+                line = line.replace(f'${name}', value)
+            words = shlex.split(line, comments=True)
+            while words and re.match(r'[A-Z_]+=', words[0]):
+                name, _, values[name] = words.pop(0).partition('=')
+            if words[:1] == ['python'] and words[1].startswith('tools/'):
+                yield words[1:]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=str)
+def test_commands_are_understood(
+    page: Path, in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every option exists, and every config takes the settings that a page gives it."""
+    read_line = argparse.ArgumentParser.parse_args
+
+    def stop(parser: argparse.ArgumentParser, *args: list[str]) -> None:
+        raise Understood(read_line(parser, *args))
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    for words in commands(read(page)):
+        monkeypatch.setattr(sys, 'argv', words)
+        with pytest.raises(Understood) as understood:
+            runpy.run_path(str(ROOT / words[0]), run_name='tool')['main']()
+        args = understood.value.args[0]
+        config = ROOT / getattr(args, 'config', 'none')
+        if config.is_file() and config.parent.name != 'curation':
+            load_config(config, args.cfg_options, sample=True)
 
 
 def registered(parts: registry.Registry) -> set[str]:
