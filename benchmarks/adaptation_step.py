@@ -58,7 +58,7 @@ def main() -> None:
     steps.update(
         {
             name: stepper(
-                dict(type='DomainAdaptiveRetriever', retriever=plain, target='target', **options),
+                dict(plain, adaptation=dict(target='target', **options)),
                 batch,
             )
             for name, options in CONFIGS.items()

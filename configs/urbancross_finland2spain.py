@@ -1,7 +1,4 @@
 # UrbanCross adapted from Finland to Spain: curriculum, triplet and adversarial loss.
-_base_ = [
-    './_base_/methods/curriculum.py', './_base_/retrievers/clip_vit-b-16.py',
-    './_base_/datasets/adaptation/finland2spain.py', './_base_/schedules/adaptation.py'
-]
-start = 'work_dirs/urbancross_finland'
-model = dict(retriever={{_base_.retriever}}, target='spain')
+_base_ = './_base_/methods/curriculum.py'
+if _base_.direction != 'urbancross_finland2spain':
+    raise ValueError(f'for {_base_.direction} take configs/adapt.py, or unset CONFIG and TARGET')

@@ -1,11 +1,4 @@
-# A retriever adapted from Finland to Spain by optimal transport.
-_base_ = [
-    './_base_/methods/transport.py', './_base_/retrievers/clip_vit-b-16.py',
-    './_base_/datasets/adaptation/finland2spain.py', './_base_/schedules/adaptation.py'
-]
-start = 'work_dirs/urbancross_finland'
-model = dict(retriever={{_base_.retriever}}, target='spain')
-# A plan needs many target items a step.
-train_dataloader = dict(
-    batch_size=128, batch_sampler=dict(source=dict(finland=64), target=dict(spain=64)))
-auto_scale_lr = dict(base_batch_size=128)
+# UrbanCross adapted from Finland to Spain: optimal transport between images and captions.
+_base_ = './_base_/methods/transport.py'
+if _base_.direction != 'urbancross_finland2spain':
+    raise ValueError(f'for {_base_.direction} take configs/adapt.py, or unset CONFIG and TARGET')

@@ -1,9 +1,7 @@
 # UrbanCross with segments on Germany.
-_base_ = [
-    './_base_/models/urbancross_vit-b-16.py', './_base_/datasets/germany.py',
-    './_base_/schedules/urbancross.py', './_base_/default_runtime.py'
-]
-train_dataloader = dict(
-    batch_size=40, dataset=dict(pipeline={{_base_.segment_train_pipeline}}))
+_base_ = './urbancross_finland.py'
+data = dict(data_root=_base_.domains.germany)
+train_dataloader = dict(dataset=dict(**data, ann_file='annotations/germany_train.json'))
+val_dataloader = dict(dataset=dict(**data, ann_file='annotations/germany_val.json'))
+test_dataloader = dict(dataset=dict(**data, ann_file='annotations/germany_test.json'))
 train_cfg = dict(max_epochs=20)
-

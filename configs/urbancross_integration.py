@@ -4,6 +4,5 @@ _base_ = [
     './_base_/schedules/urbancross.py', './_base_/default_runtime.py'
 ]
 train_dataloader = dict(
-    batch_size=40, dataset=dict(datasets={{_base_.segment_train_datasets}}))
+    batch_size=40, dataset=dict(datasets=_base_.segment_train_datasets))
 train_cfg = dict(max_epochs=15)
-

@@ -1,7 +1,9 @@
 # UrbanCross's two towers without segments on RSICD.
-_base_ = [
-    './_base_/models/clip_vit-b-16.py', './_base_/datasets/rsicd.py',
-    './_base_/schedules/urbancross.py', './_base_/default_runtime.py'
-]
-train_dataloader = dict(batch_size=40)
-train_cfg = dict(max_epochs=15)
+_base_ = './urbancross_finland_no-segments.py'
+data = dict(data_root=_base_.domains.rsicd)
+train_dataloader = dict(
+    batch_size=40, dataset=dict(**data, ann_file='annotations/rsicd_train.json'))
+val_dataloader = dict(dataset=dict(**data, ann_file='annotations/rsicd_val.json'))
+test_dataloader = dict(dataset=dict(**data, ann_file='annotations/rsicd_test.json'))
+auto_scale_lr = dict(base_batch_size=40)
+adapt = dict(captions='sample')

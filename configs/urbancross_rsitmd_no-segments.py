@@ -1,7 +1,7 @@
 # UrbanCross's two towers without segments on RSITMD.
-_base_ = [
-    './_base_/models/clip_vit-b-16.py', './_base_/datasets/rsitmd.py',
-    './_base_/schedules/urbancross.py', './_base_/default_runtime.py'
-]
-train_dataloader = dict(batch_size=40)
+_base_ = './urbancross_rsicd_no-segments.py'
+data = dict(data_root=_base_.domains.rsitmd)
+train_dataloader = dict(dataset=dict(**data, ann_file='annotations/rsitmd_train.json'))
+val_dataloader = dict(dataset=dict(**data, ann_file='annotations/rsitmd_val.json'))
+test_dataloader = dict(dataset=dict(**data, ann_file='annotations/rsitmd_test.json'))
 train_cfg = dict(max_epochs=10)

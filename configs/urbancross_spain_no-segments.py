@@ -1,8 +1,6 @@
 # UrbanCross's two towers without segments on Spain.
-_base_ = [
-    './_base_/models/clip_vit-b-16.py', './_base_/datasets/spain.py',
-    './_base_/schedules/urbancross.py', './_base_/default_runtime.py'
-]
-train_dataloader = dict(batch_size=45)
-train_cfg = dict(max_epochs=15)
-auto_scale_lr = dict(base_batch_size=45)
+_base_ = './urbancross_finland_no-segments.py'
+data = dict(data_root=_base_.domains.spain)
+train_dataloader = dict(dataset=dict(**data, ann_file='annotations/spain_train.json'))
+val_dataloader = dict(dataset=dict(**data, ann_file='annotations/spain_val.json'))
+test_dataloader = dict(dataset=dict(**data, ann_file='annotations/spain_test.json'))

@@ -1,7 +1,6 @@
 # UrbanCross's two towers without segments on UCM Captions (not in the paper: RSICD's config).
-_base_ = [
-    './_base_/models/clip_vit-b-16.py', './_base_/datasets/ucm.py',
-    './_base_/schedules/urbancross.py', './_base_/default_runtime.py'
-]
-train_dataloader = dict(batch_size=40)
-train_cfg = dict(max_epochs=15)
+_base_ = './urbancross_rsicd_no-segments.py'
+data = dict(data_root=_base_.domains.ucm)
+train_dataloader = dict(dataset=dict(**data, ann_file='annotations/ucm_train.json'))
+val_dataloader = dict(dataset=dict(**data, ann_file='annotations/ucm_val.json'))
+test_dataloader = dict(dataset=dict(**data, ann_file='annotations/ucm_test.json'))

@@ -25,8 +25,10 @@ def datasets_of(dataloader: dict) -> list[dict]:
 def small_config(
     name: str, work_dir: Path, items: int = 16, batch: int = 8, **options: Any
 ) -> Config:
-    """A config under ``--sample``, cut down to a few iterations."""
+    """A config under ``--sample``, cut down to a few iterations, from random weights."""
     cfg = load_config(CONFIGS / name, options, sample=True)
+    if cfg.model.get('adaptation') and 'model.adaptation.source_checkpoint' not in options:
+        cfg.model.adaptation.source_checkpoint = None
     for phase, size in (('train', items), ('val', 8), ('test', 8)):
         loader = cfg[f'{phase}_dataloader']
         loader.num_workers = 0
@@ -43,12 +45,14 @@ def small_config(
 
 
 def share_domains(loader: dict, items: int) -> None:
-    """Give the target a quarter of each batch and of the items, and the source the rest."""
-    for domain, share in (('source', 3), ('target', 1)):
-        (name,) = loader['batch_sampler'][domain]
-        loader['batch_sampler'][domain][name] = share * loader['batch_size'] // 4
+    """Give the target a quarter of each batch and of the items, and the sources the rest."""
+    sampler, batch = loader['batch_sampler'], loader['batch_size']
+    sources = list(sampler['source'])
+    sampler['target'] = {name: batch // 4 for name in sampler['target']}
+    sampler['source'] = {name: 3 * batch // 4 // len(sources) for name in sources}
     for part in datasets_of(loader):
-        part['indices'] = (1 if part['type'] == 'UnpairedDataset' else 3) * items // 4
+        paired = part['type'] != 'UnpairedDataset'
+        part['indices'] = 3 * items // 4 // len(sources) if paired else items // 4
 
 
 def run(cfg: Config) -> Runner:

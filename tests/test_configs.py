@@ -1,78 +1,81 @@
 """Configs build, train two iterations and validate under ``--sample``."""
 
 import inspect
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 import urbancross_mm.datasets
 import urbancross_mm.engine
 import urbancross_mm.evaluation
 import urbancross_mm.models  # noqa: F401  the imports fill the registries
-from tests.runs import CONFIGS, run, small_config
+from tests.config_tree import LEAVES, METHODS, TRAINED, all_datasets, check_dataset, components
+from tests.runs import CONFIGS, ROOT, run, small_config
 from urbancross_mm.apis import load_config
 from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TOKENIZERS, TRANSFORMS
 
-LEAVES = sorted(
-    str(p.relative_to(CONFIGS))
-    for p in CONFIGS.rglob('*.py')
-    if not {'_base_', 'curation'} & set(p.relative_to(CONFIGS).parts)
-)
-# family, source, target and, if any, the variant
-ADAPTING = {
-    name: match.groups()
-    for name in LEAVES
-    if (match := re.search(r'([\w-]+)_([a-z]+)2([a-z]+)(?:_([a-z-]+))?\.py$', name))
-}
+# Every method, every family of configs and every kind of target once; the structure of every
+# combination is checked in test_config_variables.py.
+ADAPTATIONS = [
+    ('urbancross_finland.py', 'mycity', 'transport'),
+    ('urbancross_rsicd.py', 'ucm', 'plain'),
+    ('urbancross_spain_no-segments.py', 'germany', 'dann'),
+    ('urbancross_integration.py', 'mycountry', 'coral'),
+    ('baselines/linear_ucm.py', 'rsicd', 'curriculum'),
+    ('baselines/linear_rsicd.py', 'ucm', 'pseudo-pairs'),
+    ('baselines/mobilenet-v2_minilm_rsicd.py', 'ucm', 'transport-curriculum'),
+    ('baselines/resnet-18_gru_rsicd.py', 'ucm', 'batch-norm'),
+    ('baselines/resnet-18_gru_ucm_segments.py', 'rsicd', 'mk-mmd'),
+]
 
 
-def trained() -> list[str]:
-    """All leaves but most of those that adapt: every pair of domains once, and every method.
-
-    An adaptation is one pair and one method, which know nothing of each other.
-    """
-    families = {groups[0] for groups in ADAPTING.values()}
-    pairs = {f: sorted({g[1:3] for g in ADAPTING.values() if g[0] == f}) for f in families}
-    variants = {f: sorted({g[3] or '' for g in ADAPTING.values() if g[0] == f}) for f in families}
-
-    def takes_part(name: str) -> bool:
-        family, source, target, variant = ADAPTING[name]
-        place = pairs[family].index((source, target)), variants[family].index(variant or '')
-        return (place[0] - place[1]) % min(len(pairs[family]), len(variants[family])) == 0
-
-    return [name for name in LEAVES if name not in ADAPTING or takes_part(name)]
-
-
-COUNTRIES = ['finland', 'germany', 'spain', 'integration', 'rsicd', 'rsitmd', 'ucm']
-
-
-def test_every_pair_and_every_method_is_trained() -> None:
-    for parts in (slice(0, 3), slice(0, None, 3)):
-        assert {ADAPTING[name][parts] for name in trained() if name in ADAPTING} == {
-            groups[parts] for groups in ADAPTING.values()
-        }
-
-
-@pytest.mark.parametrize('name', trained())
-def test_config_trains_and_validates_on_the_sample(
-    name: str, in_sample_dir: Path, tmp_path: Path
-) -> None:
-    items = 24 if 'fold' in name else 16  # a third of the folds' items validates
-    cfg = small_config(
-        name, tmp_path, items, **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}
-    )
+def check_run(cfg: Config, work_dir: Path) -> None:
+    """Train two iterations and validate."""
     runner = run(cfg)
     assert runner.iter == 2
     scores = runner.message_hub.log_scalars
-    assert (tmp_path / 'epoch_1.pth').is_file()
+    assert (work_dir / 'epoch_1.pth').is_file()
     watched = cfg.default_hooks.checkpoint.save_best  # without pairs, a score without labels
     for key in [watched] if isinstance(watched, str) else watched:
         lowest, highest = (-1, 1) if 'agreement' in key else (0, 100)
         assert lowest <= scores[f'val/{key}'].current() <= highest
-        assert list(tmp_path.glob(f'best_{key.replace("/", "_")}_*.pth'))
+        assert list(work_dir.glob(f'best_{key.replace("/", "_")}_*.pth'))
+
+
+ONE_EPOCH = {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_config_trains_and_validates_on_the_sample(
+    name: str, in_sample_dir: Path, tmp_path: Path
+) -> None:
+    items = 24 if 'fold' in name else 16  # a third of the folds' items validates
+    check_run(small_config(name, tmp_path, items, **ONE_EPOCH), tmp_path)
+
+
+@pytest.mark.parametrize(('config', 'target', 'method'), ADAPTATIONS)
+def test_an_adaptation_trains_and_validates_on_the_sample(
+    config: str, target: str, method: str, in_sample_dir: Path, tmp_path: Path
+) -> None:
+    chosen = dict(CONFIG=config, TARGET=target, METHOD=method)
+    check_run(small_config('adapt.py', tmp_path, **ONE_EPOCH, **chosen), tmp_path)
+
+
+def test_every_method_and_family_is_trained() -> None:
+    assert {method for *_, method in ADAPTATIONS} == set(METHODS)
+    models = {load_config(CONFIGS / name).model.image_encoder.type for name, *_ in ADAPTATIONS}
+    assert models == {load_config(CONFIGS / name).model.image_encoder.type for name in TRAINED}
+
+
+def test_a_config_of_another_dataset_trains_and_validates(
+    in_sample_dir: Path, tmp_path: Path
+) -> None:
+    chosen = dict(CONFIG='baselines/resnet-18_gru_ucm_segments.py', DATASET='rsicd')
+    cfg = small_config('own_dataset.py', tmp_path, **ONE_EPOCH, **chosen)
+    assert {part['data_root'] for part in all_datasets(cfg)} == {'data/sample/rsicd'}
+    check_run(cfg, tmp_path)
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -82,7 +85,17 @@ def test_leaf_is_short_and_says_what_it_is(name: str) -> None:
     assert lines[0].startswith('# ')
 
 
-@pytest.mark.parametrize('name', COUNTRIES)
+def test_there_are_few_files_and_all_that_are_typed_are_listed() -> None:
+    assert len(list(CONFIGS.rglob('*.py'))) <= 60
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+    models = [m for file in index for m in yaml.safe_load((ROOT / file).read_text())['Models']]
+    assert sorted(model['Config'] for model in models) == sorted(f'configs/{n}' for n in LEAVES)
+    assert all(model['Name'] == Path(model['Config']).stem for model in models)
+
+
+@pytest.mark.parametrize(
+    'name', ['finland', 'germany', 'spain', 'integration', 'rsicd', 'rsitmd', 'ucm']
+)
 def test_both_variants_exist_with_the_published_config(name: str) -> None:
     with_segments = load_config(CONFIGS / f'urbancross_{name}.py')
     without = load_config(CONFIGS / f'urbancross_{name}_no-segments.py')
@@ -92,6 +105,8 @@ def test_both_variants_exist_with_the_published_config(name: str) -> None:
         assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=1e-5)
         assert cfg.param_scheduler == [dict(type='StepLR', by_epoch=True, step_size=20, gamma=0.7)]
         assert cfg.model.head.loss.margin == 0.2
+        if name != 'integration':
+            check_dataset(cfg, name)
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -126,74 +141,32 @@ def test_published_numbers(name: str) -> None:
     assert (*numbers(with_segments), segments, *numbers(without)) == PUBLISHED[name]
 
 
-@pytest.mark.parametrize('name', ADAPTING)
-def test_an_adaptation_names_its_domains_everywhere(name: str) -> None:
-    """Pairs of the source; images and sentences of the target; scores on the target."""
-    family, source, target, variant = ADAPTING[name]
-    cfg = load_config(CONFIGS / name)
-    assert cfg.start == f'work_dirs/{family}_{source}'
-    assert [Path(leaf).stem for leaf in LEAVES].count(f'{family}_{source}') == 1
-    assert cfg.model.target == target
-    train = cfg.train_dataloader
-    counts = {**train.batch_sampler.source, **train.batch_sampler.target}
-    assert list(counts) == [source, target] and sum(counts.values()) == train.batch_size
-    parts = train.dataset.datasets
-    assert [part.type for part in parts] == ['ImageTextDataset', 'UnpairedDataset']
-    assert parts[0].captions == ('sample' if source in ('rsicd', 'ucm') else 'each')
-    read = [*parts, cfg.val_dataloader.dataset, cfg.test_dataloader.dataset]
-    assert [(Path(part.data_root).name.lower(), part.ann_file) for part in read] == [
-        (domain, f'annotations/{domain}_{split}.json')
-        for domain, split in (
-            (source, 'train'),
-            (target, 'train'),
-            (target, 'val'),
-            (target, 'test'),
-        )
-    ]
-    method = Config.fromfile(CONFIGS / '_base_' / 'methods' / f'{variant or "curriculum"}.py')
-    assert [loss.type for loss in cfg.model.get('losses', [])] == [
-        loss.type for loss in method.model.get('losses', [])
-    ]
-    assert load_config(CONFIGS / name, sample=True).start == cfg.start + '_sample'
-
-
-@pytest.mark.parametrize('name', [*ADAPTING, 'adaptation/own_city.py'])
-def test_an_adaptation_of_ten_epochs_has_240_steps_however_small_the_target(name: str) -> None:
-    cfg = load_config(CONFIGS / name)
-    (hook,) = [hook for hook in cfg.custom_hooks if hook.type == 'MinStepsHook'] or [None]
-    if 'batch-norm' in name:  # one pass that trains nothing
-        assert hook is None
-        return
-    assert hook.min_steps == 240
-    if cfg.train_cfg.max_epochs == 10:
-        assert 10 * cfg.train_dataloader.batch_sampler.min_steps == 240
-
-
-def components(node: object) -> Iterator[dict]:
-    """Every dict with a ``type`` below a config."""
-    if isinstance(node, dict):
-        if 'type' in node:
-            yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for child in node:
-            yield from components(child)
-
-
 @pytest.mark.parametrize('name', LEAVES)
 def test_every_argument_of_the_real_config_exists(name: str) -> None:
     """``--sample`` replaces the encoders, so their real settings are checked by signature."""
-    registries = (TRANSFORMS, TOKENIZERS, DATASETS, MODELS, METRICS, HOOKS)
-    checked = set()
-    for component in components(load_config(CONFIGS / name).to_dict()):
-        kind = component['type']
-        found = next((r.get(kind) for r in registries if kind in r.module_dict), None)
-        if found is not None:
-            given = {key: value for key, value in component.items() if key != 'type'}
-            inspect.signature(found).bind_partial(**given)
-            checked.add(kind)
+    checked = check_arguments(load_config(CONFIGS / name))
     # A config reads images, or features of them that were computed beforehand.
     assert {'LoadImage', 'LoadFeatures'} & checked
-    # It is judged by pairs, or without where a city has none.
-    assert {'RecallAtK', 'LabelFreeMetric'} & checked
-    assert {'ImageTextDataset', 'RetrievalHead'} <= checked
+    assert {'RecallAtK', 'ImageTextDataset', 'RetrievalHead'} <= checked
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_argument_of_a_method_exists(method: str) -> None:
+    chosen = dict(CONFIG='baselines/mobilenet-v2_minilm_ucm.py', TARGET='mycity', METHOD=method)
+    assert {'UnpairedDataset', 'LabelFreeMetric'} <= check_arguments(
+        load_config(CONFIGS / 'adapt.py', chosen)
+    )
+
+
+def check_arguments(cfg: Config) -> set[str]:
+    """Bind the settings of every registered component; their types."""
+    registries = (TRANSFORMS, TOKENIZERS, DATASETS, MODELS, METRICS, HOOKS)
+    checked = set()
+    for component in components(cfg.to_dict()):
+        kind = component['type']
+        built = next((r.get(kind) for r in registries if kind in r.module_dict), None)
+        if built is not None:
+            given = {key: value for key, value in component.items() if key != 'type'}
+            inspect.signature(built).bind_partial(**given)
+            checked.add(kind)
+    return checked

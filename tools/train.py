@@ -17,7 +17,7 @@ from urbancross_mm.apis import (  # noqa: E402
     build_runner,
     claim_work_dir,
     config_of,
-    resolve_start,
+    resolve_source_checkpoint,
     set_resume,
     use_bfloat16,
 )
@@ -56,7 +56,7 @@ def prepare(args: argparse.Namespace) -> Config:
         if not cfg.get(key):
             raise ValueError(f'{args.config} has no {key}, which a training needs')
     set_resume(cfg, args.resume)
-    resolve_start(cfg)
+    resolve_source_checkpoint(cfg)
     if args.amp:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
         cfg.optim_wrapper.pop('loss_scale', None)

@@ -4,7 +4,7 @@
 #   replace    a component of this type, wherever it stands, becomes that one
 #   update     a component of this type keeps its own settings but for these
 #   merge      merged into the top level of the config, merge_adaptation into that of a config
-#              that adapts a trained model (it has `start`)
+#              that adapts a trained model (it has `model.adaptation`)
 _vocabulary = dict(type='VocabTokenizer', vocab_file='data/sample/vocab.json', max_length=64)
 _image_encoder = dict(
     type='BackboneEncoder',
@@ -27,9 +27,9 @@ sample = dict(
         HuggingFaceTokenizer=_vocabulary,
     ),
     update=dict(
-        ResizeImage=dict(scale=96),
+        ResizeImage=dict(scale=round({{'$IMAGE_SIZE:88'}} * 96 / 88)),
         RandomRotate=dict(degrees=(0, 10)),
-        RandomCropImage=dict(size=88),
+        RandomCropImage=dict(size={{'$IMAGE_SIZE:88'}}),
         LoadSegments=dict(num_segments=3),
         RetrievalDataPreprocessor=dict(num_segments=3, segment_size=64),
         FeatureEncoder=dict(in_channels=128),

@@ -1,14 +1,8 @@
 # With three segments an image through the image tower itself, on UCM.
-_base_ = ['./mobilenet-v2_minilm_ucm.py']
+_base_ = './mobilenet-v2_minilm_ucm.py'
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSegments', num_segments=3),
-    dict(type='ResizeImage', scale=248),
-    dict(type='RandomFlipImage', prob=0.5, directions=('horizontal', 'vertical')),
-    dict(type='RandomCropImage', size=224),
-    dict(type='TokenizeText', tokenizer={{_base_.minilm_tokenizer}}),
-    dict(type='PackRetrievalInputs'),
-]
+    dict(type='LoadImage'), dict(type='LoadSegments', num_segments=3), *_base_.geometry,
+    *_base_.text_and_pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(
     type='UrbanCross',

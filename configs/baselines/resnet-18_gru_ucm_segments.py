@@ -1,14 +1,8 @@
 # From scratch with three segments an image through a tower of their own, on UCM.
-_base_ = ['./resnet-18_gru_ucm.py']
+_base_ = './resnet-18_gru_ucm.py'
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadSegments', num_segments=3),
-    dict(type='ResizeImage', scale=144),
-    dict(type='RandomFlipImage', prob=0.5, directions=('horizontal', 'vertical')),
-    dict(type='RandomCropImage', size=128),
-    dict(type='TokenizeText', tokenizer={{_base_.words}}),
-    dict(type='PackRetrievalInputs'),
-]
+    dict(type='LoadImage'), dict(type='LoadSegments', num_segments=3), *_base_.geometry,
+    *_base_.text_and_pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(
     type='UrbanCross',

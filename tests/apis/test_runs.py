@@ -7,33 +7,40 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from urbancross_mm.apis import resolve_start
+from urbancross_mm.apis import resolve_source_checkpoint
 from urbancross_mm.apis.runs import check_data
 
 
 def config(start: Path | str | None, **fields: object) -> Config:
     return Config(
         dict(
-            model=dict(type='DomainAdaptiveRetriever'),
+            model=dict(
+                type='CrossModalRetriever',
+                adaptation=dict(
+                    target='spain', source_checkpoint=None if start is None else str(start)
+                ),
+            ),
             load_from=None,
             **fields,
-            **({} if start is None else dict(start=str(start))),
         )
     )
 
 
 def test_a_config_without_a_start_stays_as_it_is() -> None:
     cfg = config(None)
-    resolve_start(cfg)
-    assert cfg.load_from is None and 'start' not in cfg.model
+    resolve_source_checkpoint(cfg)
+    assert cfg.load_from is None and cfg.model.adaptation.source_checkpoint is None
+    plain = Config(dict(model=dict(type='CrossModalRetriever'), load_from=None))
+    resolve_source_checkpoint(plain)
+    assert plain.load_from is None
 
 
 def test_the_model_starts_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / 'source.pth'
     path.touch()
     cfg = config(path)
-    resolve_start(cfg)
-    assert cfg.load_from == cfg.model.start == str(path)
+    resolve_source_checkpoint(cfg)
+    assert cfg.load_from == cfg.model.adaptation.source_checkpoint == str(path)
 
 
 def test_of_a_folder_it_takes_the_best(tmp_path: Path) -> None:
@@ -41,50 +48,62 @@ def test_of_a_folder_it_takes_the_best(tmp_path: Path) -> None:
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (age, age))
     cfg = config(tmp_path)
-    resolve_start(cfg)
-    assert cfg.load_from == cfg.model.start == str(tmp_path / 'best_retrieval_mR_epoch_3.pth')
+    resolve_source_checkpoint(cfg)
+    assert (
+        cfg.load_from
+        == cfg.model.adaptation.source_checkpoint
+        == str(tmp_path / 'best_retrieval_mR_epoch_3.pth')
+    )
 
 
-def resumable(work_dir: Path, start: Path) -> None:
+def resumable(work_dir: Path, start: Path, old_version: bool = False) -> None:
     """What a run leaves that began at ``start``."""
     work_dir.mkdir()
     recorded = config('elsewhere', work_dir='x')
-    recorded.model.start = str(start)
+    if old_version:
+        recorded.model = dict(type='DomainAdaptiveRetriever', start=str(start))
+    else:
+        recorded.model.adaptation.source_checkpoint = str(start)
     torch.save(
         dict(state_dict={}, meta=dict(cfg=recorded.pretty_text, epoch=2)), work_dir / 'epoch_2.pth'
     )
 
 
 @pytest.mark.parametrize('named', [True, False])
-def test_a_resumed_run_keeps_the_start_that_it_had(tmp_path: Path, named: bool) -> None:
+@pytest.mark.parametrize('old_version', [True, False])
+def test_a_resumed_run_keeps_the_start_that_it_had(
+    tmp_path: Path, named: bool, old_version: bool
+) -> None:
     """The selection needs it. The source's folder may have a better checkpoint by now."""
     for name in ('old.pth', 'new.pth'):
         (tmp_path / name).touch()
-    resumable(tmp_path / 'work', tmp_path / 'old.pth')
+    resumable(tmp_path / 'work', tmp_path / 'old.pth', old_version)
     found = str(tmp_path / 'work' / 'epoch_2.pth')
     cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
     cfg.load_from = found if named else None
-    resolve_start(cfg)
+    resolve_source_checkpoint(cfg)
     assert (cfg.resume, cfg.load_from) == (True, found)
-    assert cfg.model.start == str(tmp_path / 'old.pth')
+    assert cfg.model.adaptation.source_checkpoint == str(tmp_path / 'old.pth')
 
 
 def test_a_start_that_is_gone_may_be_named_anew(tmp_path: Path) -> None:
     resumable(tmp_path / 'work', tmp_path / 'gone.pth')
     cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
     with pytest.raises(FileNotFoundError, match='nothing to start the adaptation from'):
-        resolve_start(cfg)
+        resolve_source_checkpoint(cfg)
     (tmp_path / 'new.pth').touch()
-    resolve_start(cfg)
+    resolve_source_checkpoint(cfg)
     assert cfg.load_from == str(tmp_path / 'work' / 'epoch_2.pth')
-    assert cfg.model.start == str(tmp_path / 'new.pth')
+    assert cfg.model.adaptation.source_checkpoint == str(tmp_path / 'new.pth')
 
 
 def test_nothing_to_resume_begins_at_the_start(tmp_path: Path) -> None:
     (tmp_path / 'source.pth').touch()
     cfg = config(tmp_path / 'source.pth', resume=True, work_dir=str(tmp_path / 'work'))
-    resolve_start(cfg)
-    assert not cfg.resume and cfg.load_from == cfg.model.start == str(tmp_path / 'source.pth')
+    resolve_source_checkpoint(cfg)
+    assert not cfg.resume and cfg.load_from == cfg.model.adaptation.source_checkpoint == str(
+        tmp_path / 'source.pth'
+    )
 
 
 @pytest.mark.parametrize('folder', [True, False])
@@ -93,9 +112,9 @@ def test_nothing_to_start_from(tmp_path: Path, folder: bool) -> None:
     with pytest.raises(
         FileNotFoundError,
         match=f'nothing to start .*no checkpoint.*{start}.*'
-        'train the source model first.*start=PATH',
+        'train the source model first.*source_checkpoint=PATH',
     ):
-        resolve_start(config(start))
+        resolve_source_checkpoint(config(start))
 
 
 @pytest.mark.parametrize('recorded', ['model = (', 'x' * 3 + '\0', 7, None, '', 'model = dict()'])
@@ -105,8 +124,8 @@ def test_a_record_of_another_program_names_no_start(recorded: object, tmp_path: 
     for meta in (dict(cfg=recorded), recorded, {}):
         torch.save(dict(state_dict={}, meta=meta), tmp_path / 'work/epoch_2.pth')
         cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
-        resolve_start(cfg)
-        assert cfg.model.start == str(tmp_path / 'new.pth')
+        resolve_source_checkpoint(cfg)
+        assert cfg.model.adaptation.source_checkpoint == str(tmp_path / 'new.pth')
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,12 @@ from mmengine.runner import Runner
 
 from tests.carriers import Carrier
 from tests.runs import forget_runs, run, small_config
-from urbancross_mm.apis import RetrievalInferencer, build_runner, resolve_start, set_resume
+from urbancross_mm.apis import (
+    RetrievalInferencer,
+    build_runner,
+    resolve_source_checkpoint,
+    set_resume,
+)
 from urbancross_mm.curation.captions.scorers import RetrieverScorer
 from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
 
@@ -77,16 +82,17 @@ def by_the_runner_alone(path: Path) -> None:
 
 
 def adaptation(path: Path) -> None:
-    cfg = small_config('urbancross_finland2spain_plain.py', path.parent / 'work')
-    cfg.start = str(path)
-    resolve_start(cfg)
+    cfg = small_config('adapt.py', path.parent / 'work', METHOD='plain')
+    cfg.model.adaptation.source_checkpoint = str(path)
+    resolve_source_checkpoint(cfg)
     start(cfg, train=True)
 
 
 def resumed_adaptation(path: Path) -> None:
-    cfg = small_config('urbancross_finland2spain_plain.py', path.parent / 'work')
-    cfg.start, cfg.resume, cfg.load_from = str(path), True, str(path)
-    resolve_start(cfg)
+    cfg = small_config('adapt.py', path.parent / 'work', METHOD='plain')
+    cfg.model.adaptation.source_checkpoint = str(path)
+    cfg.resume, cfg.load_from = True, str(path)
+    resolve_source_checkpoint(cfg)
 
 
 def snapshot(path: Path) -> None:

@@ -33,6 +33,10 @@ class Adapting(nn.Module):
             [DomainAdversarialHead(2), nn.Sequential(DomainAdversarialHead(2))]
         )
 
+    @property
+    def adaptation(self) -> 'Adapting':
+        return self
+
     def set_stage(self, stage: CurriculumStage) -> None:
         self.stages.append(stage)
 
@@ -153,7 +157,7 @@ def test_a_wrong_curriculum_is_refused_before_training(kwargs: dict, words: str)
 
 
 def test_a_model_without_a_curriculum() -> None:
-    with pytest.raises(ValueError, match='Linear has no curriculum: wrap it in DomainAdaptive'):
+    with pytest.raises(ValueError, match='Linear has no adaptation'):
         SourceCurriculumHook().before_train_epoch(runner(nn.Linear(2, 2)))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.conftest import format_a_config_once
 from tests.ranks import run_on_ranks
 from tests.runs import forget_runs, run, small_config, weights
-from urbancross_mm.apis import resolve_start
+from urbancross_mm.apis import resolve_source_checkpoint
 from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.engine.hooks import target_batch_norm_hook
 from urbancross_mm.registry import DATASETS, HOOKS
@@ -78,15 +78,15 @@ def config(
         **{
             'train_cfg.max_epochs': epochs,
             'train_cfg.val_interval': epochs,
-            'start': start,
+            'model.adaptation.source_checkpoint': start,
             **options,
         },
     )
-    for loss in cfg.model.get('losses', []):
+    for loss in cfg.model.adaptation.get('losses', []):
         if 'Pair' in loss.type:
             loss.update(min_items=4, memory_size=6)
     cfg.resume = resume
-    resolve_start(cfg)
+    resolve_source_checkpoint(cfg)
     return cfg
 
 
@@ -136,7 +136,7 @@ def without_chance(work_dir: Path, start: str, name: str, ranks: int = 1) -> Con
     """Nor with batch statistics: only the sharding differs between ranks."""
     cfg = deterministic(config(work_dir, start, name, epochs=2, batch=8 // ranks))
     cfg.train_dataloader.dataset.datasets[1].type = 'TextByImage'
-    cfg.model.retriever.image_encoder.norm_eval = True
+    cfg.model.image_encoder.norm_eval = True
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.03)
     cfg.train_cfg.val_interval = 9
     return cfg
@@ -228,7 +228,7 @@ def test_clipping_acts_after_backward(
     runner = run(cfg)
     before = weights(Path(start))
     squares = [
-        (weight - before[name.removeprefix('retriever.')]).square().sum().item()
+        (weight - before[name]).square().sum().item()
         for name, weight in runner.model.named_parameters()
         if 'logit_scale' not in name
     ]
@@ -283,7 +283,7 @@ def first_norm(runner: Runner, domain: int, batches: int) -> tuple[Tensor, Tenso
     for chunk in images.chunk(batches):
         image = model.data_preprocessor(dict(inputs=dict(image=list(chunk))))['inputs']['image']
         with torch.no_grad():
-            maps = model.retriever.image_encoder.backbone.conv1(image)
+            maps = model.image_encoder.backbone.conv1(image)
         seen.append(maps.transpose(0, 1).flatten(1))
     return (
         torch.stack([maps.mean(1) for maps in seen]).mean(0),
@@ -304,7 +304,7 @@ def test_batch_norm_takes_the_statistics_of_the_target(
     cfg = deterministic(config(tmp_path, start, TRANSPORT))
     cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='spain'))
     runner = run(cfg)
-    layer = runner.model.retriever.image_encoder.backbone.bn1
+    layer = runner.model.image_encoder.backbone.bn1
     source, target = (first_norm(runner, domain, batches) for domain in (0, 1))
     for name, found, own, other in zip(
         ('mean', 'var'), (layer.running_mean, layer.running_var), target, source

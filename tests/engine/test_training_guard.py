@@ -146,14 +146,13 @@ def test_a_schedule_of_nothing_saves_nothing(loop: dict, tmp_path: Path) -> None
 
 @pytest.mark.parametrize('paired', [True, False])
 def test_losses_of_nothing(paired: bool, in_sample_dir: Path, tmp_path: Path) -> None:
-    name = CONFIG if paired else 'adaptation/linear_rsicd2ucm_coral.py'
+    name = CONFIG if paired else 'adapt.py'
     cfg = small_config(name, tmp_path)
     if paired:
         cfg.model.head.loss.loss_weight = 0
     else:
-        cfg.start = None
-        cfg.model.paired_loss = False
-        cfg.model.losses[0].loss_weight = 0.0
+        cfg.model.adaptation.update(paired_loss=False, source_checkpoint=None)
+        cfg.model.adaptation.losses[0].loss_weight = 0.0
     with pytest.raises(ValueError, match='every loss of .* has loss_weight=0'):
         train(cfg)
 
@@ -240,7 +239,7 @@ def test_a_whole_config(in_sample_dir: Path, tmp_path: Path) -> None:
 def test_one_source_pair_in_a_batch_of_an_adaptation_is_said(
     in_sample_dir: Path, tmp_path: Path
 ) -> None:
-    cfg = small_config('urbancross_finland2spain_plain.py', tmp_path)
+    cfg = small_config('adapt.py', tmp_path, METHOD='plain')
     cfg.load_from = None
     sampler = cfg.train_dataloader.batch_sampler
     for domain, count in (('source', 1), ('target', 3)):

@@ -17,7 +17,13 @@ test_dataloader = dict(
 test_evaluator = dict(type='RecallAtK')
 default_hooks = dict(checkpoint=dict(type='CheckpointHook'))
 """
-METHOD = SOURCE + "start = 'work_dirs/{source}'\nwork_dir = 'elsewhere'\n"
+METHOD = (
+    SOURCE
+    + """
+model.update(adaptation=dict(target='{target}', source_checkpoint='work_dirs/{source}'))
+work_dir = 'elsewhere'
+"""
+)
 
 
 def write_configs(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c')) -> None:

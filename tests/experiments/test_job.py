@@ -140,12 +140,16 @@ def test_an_adaptation_starts_from_the_best_of_its_source(
     # A folder with label-free scores is that of an adaptation: its last one counts.
     best = str(tmp_path / 'out/source_a_seed7/epoch_5.pth')
     train, test = built[2:]
-    assert train.start == train.load_from == train.model.start == best and not train.resume
+    assert train.load_from == train.model.adaptation.source_checkpoint == best
+    assert not train.resume
     assert train.randomness.seed == 7
     assert Path(train.filename).name == 'a2b.py'
     folder = tmp_path / 'out/plain_a2b_seed7'
     assert (train.work_dir, test.work_dir) == (str(folder), str(folder / 'test'))
-    assert test.load_from == str(folder / 'epoch_5.pth') and 'start' not in test.model
+    assert (
+        test.load_from == str(folder / 'epoch_5.pth')
+        and 'source_checkpoint' not in test.model.adaptation
+    )
     assert json.loads((folder / 'metrics.json').read_text()) == {'retrieval/mR': 12.5}
 
 
@@ -180,7 +184,7 @@ def test_a_half_trained_adaptation_resumes_instead_of_starting(
     run_job(jobs['plain_a2b_seed7'], str(tmp_path / 'out'), 'last')
     train = built[2]
     assert train.resume and train.load_from == str(folder / 'epoch_2.pth')
-    assert train.model.start.startswith(str(tmp_path / 'out/source_a_seed7'))
+    assert train.model.adaptation.source_checkpoint.startswith(str(tmp_path / 'out/source_a_seed7'))
     assert not list(folder.glob('.*.tmp'))
 
 

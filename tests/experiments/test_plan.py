@@ -42,7 +42,8 @@ def test_an_adaptation_starts_from_the_source_model_of_its_seed(root: Path) -> N
     assert job.adapts and job.trains and job.start == job.needs == 'source_a_seed1'
     assert job.start_id == jobs['source_a_seed1'].fingerprint
     # The config's own start and work directory give way to the matrix's.
-    assert 'start' not in job.config and 'work_dir' not in job.config
+    assert job.config['model']['adaptation'] == dict(target=job.target)
+    assert 'work_dir' not in job.config
 
 
 def test_a_transfer_tests_the_target_with_the_words_of_the_source(root: Path) -> None:

@@ -198,31 +198,6 @@ def test_embedding_losses_refuse(loss) -> None:
         loss(torch.eye(3, 5), torch.eye(4, 5), torch.ones(4, 3, dtype=torch.bool))
 
 
-def test_positive_mask_by_image_and_by_equal_caption() -> None:
-    keys, owners = torch.tensor([10, 20, 30]), torch.tensor([10, 20, 10, 40])
-    assert contrastive.positive_mask(keys, owners).tolist() == [
-        [True, False, True, False],
-        [False, True, False, False],
-        [False] * 4,
-    ]
-    captions = torch.tensor([[1, 2, -1], [3, 4, 2], [5, -1, -1]])
-    text_ids = torch.tensor([1, 3, 2, 5])
-    assert contrastive.positive_mask(keys, owners, captions, text_ids).tolist() == [
-        [True, False, True, False],
-        [False, True, True, False],
-        [False, False, False, True],
-    ]
-
-
-def test_padding_is_no_caption() -> None:
-    mask = contrastive.positive_mask(
-        torch.tensor([1]), torch.tensor([2]), torch.tensor([[5, -1]]), torch.tensor([-1])
-    )
-    assert mask.tolist() == [[False]]
-    with pytest.raises(ValueError, match='give both or neither'):
-        contrastive.positive_mask(torch.tensor([1]), torch.tensor([2]), torch.tensor([[5]]))
-
-
 @pytest.mark.parametrize('shape', [(0, 0), (0, 3), (3, 0), (1, 1)])
 @pytest.mark.parametrize(
     'loss',

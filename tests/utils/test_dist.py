@@ -28,9 +28,7 @@ class TwoTowers(nn.Module):
         images = dist.all_gather(similarity.normalize(self.image(image)), with_grad=True)
         texts = dist.all_gather(similarity.normalize(self.text(text)), with_grad=True)
         keys = dist.all_gather(keys)
-        return contrastive.info_nce(
-            images, texts, self.scale.exp(), contrastive.positive_mask(keys, keys)
-        )
+        return contrastive.info_nce(images, texts, self.scale.exp(), keys[:, None] == keys)
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

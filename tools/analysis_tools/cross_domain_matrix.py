@@ -2,12 +2,13 @@
 
     python tools/analysis_tools/cross_domain_matrix.py --domains finland germany spain \\
         --source 'configs/urbancross_{source}_no-segments.py' \\
-        --method 'plain=configs/urbancross_{source}2{target}_plain.py' \\
-        --method 'half=configs/urbancross_{source}2{target}.py;train_cfg.max_epochs=5' \\
+        --method plain --method 'half=curriculum;train_cfg.max_epochs=5' \\
         --seeds 0 1 2 --jobs 2 --out work_dirs/matrix
 
 trains a model on every domain, tests each on every domain, adapts each to every other domain with
 every method, and writes matrix.md, runs.csv and matrix.png. Called again, it does what is missing.
+A method is a file of configs/_base_/methods/, or a config of your own:
+--method 'mine=configs/mine_{source}2{target}.py'.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def parse_args() -> argparse.Namespace:
         '--method',
         action='append',
         default=[],
-        metavar='NAME=TEMPLATE;K=V;...',
-        help='config that adapts from {source} to {target}, with options of its '
-        'own if need be; may stand several times',
+        metavar='METHOD|NAME=METHOD|NAME=TEMPLATE[;K=V;...]',
+        help='method of configs/_base_/methods/, or config that adapts from {source} to '
+        '{target}, with options of its own if need be; may stand several times',
     )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument(
@@ -104,7 +105,7 @@ def main() -> int:
     spec = MatrixSpec(
         tuple(args.domains),
         Template(args.source, tuple(args.source_options)),
-        parse_methods(args.method, args.method_options),
+        parse_methods(args.method, args.method_options, args.source),
         tuple(args.seeds),
         args.sample,
         args.source_checkpoint,

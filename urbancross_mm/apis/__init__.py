@@ -7,19 +7,15 @@ from urbancross_mm.apis.runs import (
     build_runner,
     config_of,
     resolve_checkpoint,
-    resolve_start,
+    resolve_source_checkpoint,
     set_resume,
     use_bfloat16,
 )
 from urbancross_mm.apis.work_dir import claim_work_dir
-from urbancross_mm.inference.config import (
-    apply_overlay,
-    for_checkpoint,
-    load_config,
-    test_pipeline_of,
-)
+from urbancross_mm.inference.config import for_checkpoint, load_config, test_pipeline_of
 from urbancross_mm.inference.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
 from urbancross_mm.inference.image_files import list_images, read_query
+from urbancross_mm.inference.overlay import apply_overlay
 from urbancross_mm.toy.ensure import SAMPLE_ROOT, ensure_sample
 
 __all__ = [
@@ -40,7 +36,7 @@ __all__ = [
     'load_config',
     'read_query',
     'resolve_checkpoint',
-    'resolve_start',
+    'resolve_source_checkpoint',
     'set_resume',
     'test_pipeline_of',
     'use_bfloat16',

@@ -164,50 +164,57 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         cfg.load_from = find_resumable(resume) or resolve_checkpoint(resume)
 
 
-def resolve_start(cfg: Config) -> None:
-    """Find the checkpoint that an adaptation starts from, and tell the model.
+def resolve_source_checkpoint(cfg: Config) -> None:
+    """Find the checkpoint that an adaptation starts from.
 
     Args:
-        cfg (Config): Changed in place: the top-level key ``start``, a checkpoint file or a work
-            directory, becomes ``load_from`` and ``model.start``. A resumed run keeps the start
-            that its checkpoint recorded, while that is there. Nothing happens without that key.
+        cfg (Config): Changed in place: ``model.adaptation.source_checkpoint``, a checkpoint file
+            or a work directory, becomes a file and also ``load_from``. A resumed run keeps the
+            one that its checkpoint recorded, while that exists. Nothing happens without that key.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
     """
-    if not cfg.get('start'):
+    adaptation = cfg.model.get('adaptation') or {}
+    source = adaptation.get('source_checkpoint')
+    if not source:
         return
     if cfg.get('resume'):
         cfg.load_from = cfg.get('load_from') or find_resumable(cfg.work_dir)
         cfg.resume = cfg.load_from is not None
     if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
-        start = _recorded_start(read_checkpoint(cfg.load_from))
-        cfg.model.start = start if os.path.isfile(start) else _resolve_start(cfg.start)
+        recorded = _recorded_source(read_checkpoint(cfg.load_from))
+        adaptation.source_checkpoint = (
+            recorded if os.path.isfile(recorded) else _find_source(source)
+        )
     else:
-        cfg.model.start = cfg.load_from = _resolve_start(cfg.start)
+        adaptation.source_checkpoint = cfg.load_from = _find_source(source)
 
 
-def _recorded_start(checkpoint: Mapping[str, Any]) -> str:
-    """The ``model.start`` of a checkpoint's config, which is read and never run; '' without one."""
+def _recorded_source(checkpoint: Mapping[str, Any]) -> str:
+    """The source checkpoint of a checkpoint's config, which is read and never run; '' if none."""
     meta = checkpoint.get('meta')
     try:
         body = ast.parse(str(meta.get('cfg', '')) if isinstance(meta, dict) else '').body
     except (SyntaxError, ValueError):  # of another program
         return ''
     for node in body:
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Call)
-            and getattr(node.targets[0], 'id', '') == 'model'
-        ):
-            values = {keyword.arg: keyword.value for keyword in node.value.keywords}
-            start = values.get('start')
-            return str(start.value or '') if isinstance(start, ast.Constant) else ''
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'model':
+            # Version 0.1.0 wrote it as model.start.
+            source = _argument(_argument(node.value, 'adaptation'), 'source_checkpoint')
+            source = source or _argument(node.value, 'start')
+            return str(source.value or '') if isinstance(source, ast.Constant) else ''
     return ''
 
 
-def _resolve_start(path: str) -> str:
+def _argument(call: ast.expr | None, name: str) -> ast.expr | None:
+    """A keyword argument of a call such as ``dict(...)``."""
+    keywords = call.keywords if isinstance(call, ast.Call) else []
+    return next((keyword.value for keyword in keywords if keyword.arg == name), None)
+
+
+def _find_source(path: str) -> str:
     try:
         return resolve_checkpoint(path)
     except FileNotFoundError as error:
@@ -218,7 +225,7 @@ def _resolve_start(path: str) -> str:
         )
         raise FileNotFoundError(
             f'nothing to start the adaptation from: {error}{sample}; train the source model first, '
-            'or name its checkpoint with --cfg-options start=PATH'
+            'or name its checkpoint with --cfg-options model.adaptation.source_checkpoint=PATH'
         ) from None
 
 

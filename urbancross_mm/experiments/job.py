@@ -13,7 +13,12 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from urbancross_mm.apis.runs import build_runner, resolve_checkpoint, resolve_start, set_resume
+from urbancross_mm.apis.runs import (
+    build_runner,
+    resolve_checkpoint,
+    resolve_source_checkpoint,
+    set_resume,
+)
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import CONSOLE, JobFolder, slug
@@ -66,8 +71,8 @@ def _train(folder: JobFolder, out: str) -> None:
     cfg.work_dir = str(folder.path)
     set_resume(cfg, 'auto')
     if folder.job.start is not None:
-        cfg.start = start_of(folder.job, out)
-        resolve_start(cfg)
+        cfg.merge_from_dict({'model.adaptation.source_checkpoint': start_of(folder.job, out)})
+        resolve_source_checkpoint(cfg)
     if cfg.resume:
         folder.update(resumed=True)
     build_runner(cfg).train()

@@ -73,5 +73,5 @@ def check_all_data(jobs: Sequence[Job]) -> None:
     Raises:
         FileNotFoundError: If one is missing.
     """
-    for job in {job.config_path + job.target: job for job in jobs}.values():
+    for job in {(job.method, job.source, job.target): job for job in jobs}.values():
         check_data(Config(dict(job.config)))

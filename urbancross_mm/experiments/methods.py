@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from urbancross_mm.utils.config import package_configs
 from urbancross_mm.utils.options import parse_value
 
 _PLACEHOLDER = re.compile(r'\{(\w+)\}')
@@ -48,7 +50,7 @@ def fill(text: str, **names: Any) -> str:
     """Replace placeholders; other braces stay.
 
     Args:
-        text (str): For example ``configs/urbancross_{source}2{target}.py``.
+        text (str): For example ``configs/urbancross_{source}.py``.
         **names: Values of the placeholders.
 
     Returns:
@@ -87,12 +89,16 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[str, Template]:
-    """Read ``NAME=TEMPLATE;KEY=VALUE;...``.
+def parse_methods(
+    methods: Sequence[str], options: Sequence[str] = (), source: str = ''
+) -> dict[str, Template]:
+    """Read ``METHOD``, ``NAME=METHOD`` or ``NAME=TEMPLATE``, and ``;KEY=VALUE;...`` after it.
 
     Args:
-        methods (Sequence[str]): One entry a method.
+        methods (Sequence[str]): One entry a method. ``METHOD`` is a file of ``_base_/methods/``,
+            by which ``adapt.py`` adapts the source config to ``{target}``.
         options (Sequence[str]): ``KEY=VALUE`` for every method; its own win. Defaults to ().
+        source (str): Template of the source config, which ``METHOD`` needs. Defaults to ''.
 
     Returns:
         dict[str, Template]: By name, in order.
@@ -104,15 +110,27 @@ def parse_methods(methods: Sequence[str], options: Sequence[str] = ()) -> dict[s
         raise ValueError(f'options for methods, and no method: {", ".join(options)}')
     templates: dict[str, Template] = {}
     for entry in methods:
-        name, _, rest = entry.partition('=')
-        template, *own = rest.split(';')
-        if not _METHOD_NAME.fullmatch(name) or not template:
+        first, *own = entry.split(';')
+        name, named, template = first.partition('=')
+        template = template if named else name
+        if not _METHOD_NAME.fullmatch(name) or not template or (not named and '.py' in name):
             raise ValueError(
-                'a method is NAME=CONFIG or NAME=CONFIG;KEY=VALUE;..., the name of '
-                f'letters, digits and . _ + -, got {entry!r}'
+                'a method is METHOD, NAME=METHOD or NAME=CONFIG, and ;KEY=VALUE;... after it, '
+                f'the name of letters, digits and . _ + -, got {entry!r}'
             )
         if name in templates:
             raise ValueError(f'the method {name!r} stands twice')
-        templates[name] = Template(template, (*options, *filter(None, own)))
+        chosen: tuple[str, ...] = ()
+        if '.' not in template and '/' not in template:
+            chosen = (f'CONFIG={source}', 'TARGET={target}', f'METHOD={template}')
+            template = str(_adapt_config(source))
+        templates[name] = Template(template, (*chosen, *options, *filter(None, own)))
         parse_options(templates[name].options)
     return templates
+
+
+def _adapt_config(source: str) -> Path:
+    """``adapt.py`` of the tree that the source config is in, or else of the package."""
+    folders = [] if '::' in source else Path(source).absolute().parents
+    files = [folder / 'adapt.py' for folder in (*folders, package_configs())]
+    return next((file for file in files if file.is_file()), files[-1])

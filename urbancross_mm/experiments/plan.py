@@ -66,9 +66,9 @@ class MatrixSpec:
             if name in _RESERVED:
                 raise ValueError(f'{name!r} is a name of the report; call the method otherwise')
             for part in ('{source}', '{target}'):
-                if part not in template.template:
+                if not any(part in text for text in (template.template, *template.options)):
                     raise ValueError(
-                        f'the config of method {name!r} needs {part} in its name, '
+                        f'method {name!r} needs {part} in the name of its config or in an option, '
                         f'got {template.template!r}'
                     )
 
@@ -88,7 +88,8 @@ class Job:
         target (str): Domain of the test.
         seed (int): Of the training.
         config_path (str): Path of the config.
-        config (Mapping): All of it, options merged; work directory and ``start`` come later.
+        config (Mapping): All of it, options merged; work directory and source checkpoint
+            come later.
         trains (bool): Whether a model is trained; else ``start`` is tested.
         start (str, optional): The source model: a job's name, a file or a work directory.
         needs (str, optional): Name of the job that makes ``start``.
@@ -215,8 +216,11 @@ class _Planner:
         path, options = template.at(**names, seed=seed)
         config = dict(self._read(path, options))
         config['randomness'] = dict(config.get('randomness') or {}, seed=seed)
-        for key in ('work_dir', 'start'):
-            config.pop(key, None)
+        config.pop('work_dir', None)
+        if config['model'].get('adaptation'):
+            adaptation = dict(config['model']['adaptation'])
+            adaptation.pop('source_checkpoint', None)
+            config['model'] = dict(config['model'], adaptation=adaptation)
         return path, config
 
     def _load(self, path: str, options: tuple[str, ...]) -> dict[str, Any]:

@@ -14,44 +14,6 @@ NEGATIVES = ('all', 'hardest')
 REDUCTIONS = ('sum', 'mean')
 
 
-def positive_mask(
-    image_keys: Tensor,
-    text_image_keys: Tensor,
-    image_caption_ids: Tensor | None = None,
-    text_ids: Tensor | None = None,
-) -> Tensor:
-    """Say which texts of a batch are right for which images.
-
-    A text is right for an image that it was written for and, if the caption ids are given, for
-    any image that carries the same sentence: equal captions are no negatives.
-
-    Args:
-        image_keys (Tensor): ``stable_id`` of every image.
-        text_image_keys (Tensor): ``stable_id`` of the image that each text comes from.
-        image_caption_ids (Tensor | None): ``stable_id`` of every caption of every image, padded
-            with -1. Defaults to None (pairs by image alone).
-        text_ids (Tensor | None): ``stable_id`` of each text. Defaults to None.
-
-    Shape:
-        - image_keys: ``(N,)``; text_image_keys, text_ids: ``(M,)``;
-          image_caption_ids: ``(N, C)``; output: ``(N, M)``.
-
-    Returns:
-        Tensor: bool, true where text j is right for image i.
-
-    Raises:
-        ValueError: If only one of the two caption arguments is given.
-    """
-    mask = image_keys[:, None] == text_image_keys[None, :]
-    if (image_caption_ids is None) != (text_ids is None):
-        raise ValueError('image_caption_ids and text_ids belong together: give both or neither')
-    if image_caption_ids is not None and text_ids is not None:
-        known = text_ids >= 0
-        for captions in image_caption_ids.unbind(dim=1):  # (N,); C is small, N x C x M is not
-            mask |= (captions[:, None] == text_ids[None, :]) & known
-    return mask
-
-
 def pairwise_ranking(
     scores: Tensor,
     margin: float = 0.2,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from urbancross_mm.inference.overlay import apply_overlay
 from urbancross_mm.registry import SCOPE
-from urbancross_mm.utils.config import package_configs, read_config
+from urbancross_mm.utils.config import package_configs, read_config, variables_of
 
 # Settings that are read and are no arguments of the Runner.
 _OUTSIDE = (
@@ -26,11 +27,31 @@ _OUTSIDE = (
     'find_unused_parameters',
     'model_wrapper_cfg',
     'runner_type',
-    'start',
     'sync_bn',
 )
+_RENAMED = {'start': 'model.adaptation.source_checkpoint'}
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Configs of version 0.1 that are now variables of another.
+_MOVED = (
+    (
+        r'(urbancross_[a-z]+)2([a-z]+)(?:_([a-z-]+))?',
+        'adapt.py --cfg-options CONFIG={0}.py TARGET={1} METHOD={2}',
+    ),
+    (
+        r'([\w-]+_[a-z]+)2([a-z]+)_([a-z-]+)',
+        'adapt.py --cfg-options CONFIG=baselines/{0}.py TARGET={1} METHOD={2}',
+    ),
+    (
+        'own_city',
+        'adapt.py --cfg-options CONFIG=urbancross_finland.py TARGET=mycity METHOD=transport',
+    ),
+    (
+        r'([\w-]+)_rsicd_segments',
+        'own_dataset.py --cfg-options CONFIG=baselines/{0}_ucm_segments.py DATASET=rsicd',
+    ),
+)
 _OVERLAY = ('_base_', 'sample.py')
+_VARIABLE = re.compile('[A-Z][A-Z0-9_]*')
 
 
 def load_config(
@@ -40,7 +61,8 @@ def load_config(
 
     Args:
         path (str | Path): A Python config; ``urbancross_mm::NAME.py`` is one of the package.
-        options (Mapping, optional): ``--cfg-options``: dotted keys and their values, merged last.
+        options (Mapping, optional): ``--cfg-options``: variables of the config in capital letters
+            (``TARGET``), which are set before it is read, and dotted keys, which are merged last.
             Defaults to None.
         sample (bool): Lay ``_base_/sample.py`` of the config tree, or else the package's, over the
             config, so that it runs on generated data with small encoders. Defaults to False.
@@ -53,38 +75,28 @@ def load_config(
         ValueError: If the file is not a valid config, or an option cannot be merged or begins with
             a name that neither it nor the Runner knows.
     """
+    options = dict(options or {})
+    variables = {name: options.pop(name) for name in list(options) if _VARIABLE.fullmatch(name)}
     package, of_package, name = str(path).partition('::')
     path = package_configs() / name if of_package and package == SCOPE else Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}{_near(path)}')
-    cfg = read_config(path)
+    cfg = read_config(path, variables)
+    known = variables_of(cfg)
     if sample:
-        overlay = read_config(_find_overlay(path))
+        overlay = read_config(_find_overlay(path), variables)
+        known += variables_of(overlay)
         cfg = Config(apply_overlay(cfg.to_dict(), overlay.sample.to_dict()), filename=cfg.filename)
+    for name in variables:
+        if name not in known:
+            raise ValueError(
+                f'{path} reads no variable {name}, only {", ".join(sorted(set(known))) or "none"}'
+            )
     if options:
+        options = _renamed(options)
         _refuse_unknown(cfg, options)
         _merge_options(cfg, options)
     return cfg
-
-
-def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn any config into one that runs in minutes, by the rules of ``configs/_base_/sample.py``.
-
-    Args:
-        cfg (dict): A config as plain dicts and lists.
-        overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
-            ``update`` by component type, ``merge`` for the top level, or ``merge_adaptation`` for
-            a config with ``start``, the checkpoint that it adapts: that of a run with
-            ``--sample``, too.
-
-    Returns:
-        dict: A new config; the arguments are left alone.
-    """
-    cfg = _walk(deepcopy(cfg), overlay)
-    if 'start' not in cfg:
-        return _merge(cfg, overlay.get('merge', {}))
-    cfg['start'] += '_sample'
-    return _merge(cfg, overlay.get('merge_adaptation', {}))
 
 
 def for_checkpoint(model: Any) -> Any:
@@ -174,32 +186,6 @@ def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
     raise ValueError('the config has no test_dataloader with a pipeline')
 
 
-def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
-    if isinstance(node, list | tuple):
-        return type(node)(_walk(child, overlay) for child in node)
-    prefix, new = overlay.get('data_root', ('', ''))
-    if isinstance(node, str) and prefix and node.startswith(prefix):
-        return new + node[len(prefix) :]
-    if not isinstance(node, dict):
-        return node
-    kind = node.get('type')
-    if kind in overlay.get('replace', {}):
-        return deepcopy(overlay['replace'][kind])
-    node = {key: _walk(child, overlay) for key, child in node.items()}
-    return _merge(node, overlay.get('update', {}).get(kind, {}))
-
-
-def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in extra.items():
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, Mapping):
-            merged[key] = _merge(old, value)
-        else:
-            merged[key] = deepcopy(value)
-    return merged
-
-
 def _find_overlay(path: Path) -> Path:
     for folder in path.resolve().parents:
         overlay = folder.joinpath(*_OVERLAY)
@@ -217,6 +203,16 @@ def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
             raise ValueError(
                 f'the option {key}={value} does not fit {cfg.filename}: {what}'
             ) from error
+
+
+def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their present names; an old name warns, and goes after version 0.2."""
+    renamed = {}
+    for key, value in options.items():
+        if key in _RENAMED:
+            warnings.warn(f'the option {key} is now called {_RENAMED[key]}', stacklevel=3)
+        renamed[_RENAMED.get(key, key)] = value
+    return renamed
 
 
 def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -239,7 +235,10 @@ def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
 
 
 def _near(path: Path) -> str:
-    """Name configs that look like the missing one."""
+    """Name what took the place of the missing config, or configs that look like it."""
+    for pattern, command in _MOVED:
+        if match := re.fullmatch(pattern, path.stem):
+            return f'; it is now configs/{command.format(*match.groups("curriculum"))}'
     folder = path.parent if path.parent.is_dir() else Path('configs')
     names = sorted(file.name for file in folder.glob('*.py'))
     close: Sequence[str] = difflib.get_close_matches(path.name, names, n=3)

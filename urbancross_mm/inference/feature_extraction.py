@@ -123,7 +123,6 @@ def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
 
 
 def _encoders(model: nn.Module) -> tuple[nn.Module, nn.Module]:
-    model = getattr(model, 'retriever', model)
     image_encoder, text_encoder = (
         getattr(model, name, None) for name in ('image_encoder', 'text_encoder')
     )

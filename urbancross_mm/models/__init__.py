@@ -3,7 +3,7 @@
 from urbancross_mm.models.adaptation import (
     BaseAdaptationLoss,
     CrossDomainTripletLoss,
-    DomainAdaptiveRetriever,
+    DomainAdaptation,
     DomainAdversarialHead,
     DomainDistanceLoss,
     OptimalTransportPairingLoss,
@@ -43,7 +43,7 @@ __all__ = [
     'BaseRetriever',
     'CrossDomainTripletLoss',
     'CrossModalRetriever',
-    'DomainAdaptiveRetriever',
+    'DomainAdaptation',
     'DomainAdversarialHead',
     'DomainDistanceLoss',
     'FeatureEncoder',

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import logging
 import os
+import re
 import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,11 @@ from mmengine.fileio.handlers.registry_utils import file_handlers
 
 PACKAGE = 'urbancross_mm'
 _BASE = '_base_'
+# How often a base was read for a file, to end a circle long before Python does.
+_read: Counter[tuple[str, str]] = Counter()
+_CIRCLE = 20
+# As mmengine finds them: {{$NAME:default}} or {{'$NAME:default'}}.
+_VARIABLE = re.compile(r'\{\{[\'"]?\s*\$(\w+)\s*:')
 
 
 def package_configs() -> Path:
@@ -27,13 +38,15 @@ def package_configs() -> Path:
     return installed if installed.is_dir() else package.parent / 'configs'
 
 
-def read_config(path: str | Path) -> Config:
+def read_config(path: str | Path, variables: Mapping[str, Any] | None = None) -> Config:
     """Read a config and everything that it inherits.
 
     ``_base_ = 'urbancross_mm::baselines/linear_ucm.py'`` inherits from the package's own configs.
 
     Args:
         path (str | Path): A file (``.py``, or mmengine's other formats).
+        variables (Mapping, optional): Values of the config's ``{{$NAME:default}}``, which win over
+            the environment. Defaults to None.
 
     Returns:
         Config: As mmengine reads it.
@@ -43,11 +56,44 @@ def read_config(path: str | Path) -> Config:
     """
     _find_our_bases()
     file_handlers.update(yaml=_Yaml(), yml=_Yaml())
+    _read.clear()
     try:
-        return Config.fromfile(str(path))
+        with _environment(variables or {}):
+            return Config.fromfile(str(path))
     except (Exception, SystemExit) as error:  # a config is code: it may raise anything
         kind = 'does not parse' if isinstance(error, SyntaxError) else 'cannot be read'
         raise ValueError(f'the config {path} {kind}: {_reason(error)}') from error
+
+
+def variables_of(cfg: Config) -> list[str]:
+    """The variables that a config and its bases read.
+
+    Args:
+        cfg (Config): From :func:`read_config`.
+
+    Returns:
+        list[str]: Names, sorted.
+    """
+    return sorted(set(_VARIABLE.findall(cfg.text)))
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, Any]) -> Iterator[None]:
+    """mmengine takes variables from the environment, and logs each use to stdout."""
+    before = {name: os.environ.get(name) for name in variables}
+    level = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    # mmengine puts a value into a regular expression's template, where a backslash has a meaning.
+    os.environ.update({name: str(value).replace('\\', '/') for name, value in variables.items()})
+    try:
+        yield
+    finally:
+        logging.disable(level)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _find_our_bases() -> None:
@@ -58,13 +104,41 @@ def _find_our_bases() -> None:
 
     def find(cfg_path: str, filename: str) -> tuple[str, str | None]:
         package, separator, name = str(cfg_path).partition('::')
-        if not separator or package != PACKAGE:
+        if not separator:
+            return _local_base(str(cfg_path), filename), None
+        if package.rpartition('/')[2] != PACKAGE:
             return original(cfg_path, filename)
         # No scope: mmengine would write it into every dict, and our configs set default_scope.
         return str(package_configs() / name), None
 
     find.knows_ours = True  # type: ignore[attr-defined]
     Config._get_cfg_path = staticmethod(find)
+
+
+def _local_base(cfg_path: str, filename: str) -> str:
+    """A base beside the file; one that a variable names may be meant from the working directory."""
+    path = os.path.normpath(os.path.join(os.path.dirname(filename), cfg_path))
+    _read[filename, path] += 1
+    if _read[filename, path] > _CIRCLE:
+        raise RecursionError
+    if os.path.isfile(path):
+        return path
+    while cfg_path.startswith('../'):
+        cfg_path = cfg_path[3:]
+        if os.path.isfile(cfg_path):
+            return os.path.abspath(cfg_path)
+    return os.path.abspath(cfg_path) if os.path.isfile(cfg_path) else _refuse_missing(path)
+
+
+def _refuse_missing(path: str) -> str:
+    folder, name = os.path.split(os.path.relpath(path))
+    known = sorted(file.name for file in Path(folder or '.').glob('*.py'))
+    close = difflib.get_close_matches(name, known, n=3)
+    raise FileNotFoundError(
+        f'no {name} in {folder or "this folder"}'
+        + (f'; did you mean {" or ".join(close)}' if close else '')
+        + f'; there are {", ".join(known) or "no configs"}'
+    )
 
 
 class _Yaml(YamlHandler):
@@ -76,8 +150,11 @@ class _Yaml(YamlHandler):
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
-        return 'its _base_ files inherit from each other'
-    text = textwrap.shorten(str(error), 250, placeholder=' ...') or 'no message'
+        return (
+            'its _base_ files inherit from each other; CONFIG names a config that reads no CONFIG, '
+            'or the one that such a run wrote to its work directory'
+        )
+    text = textwrap.shorten(str(error), 400, placeholder=' ...') or 'no message'
     if not isinstance(error, ValueError | OSError | SyntaxError):
         text = f'{type(error).__name__}: {text}'
     return f'{text}{_line_of(error)}'

@@ -1,9 +1,11 @@
-# One generated description an image, five segments: the UrbanCross countries.
+# Images and captions at 224 px, or at IMAGE_SIZE; five segments. Leaves name the dataset.
+_base_ = '../domains.py'
+image_size = {{'$IMAGE_SIZE:224'}}
 tokenizer = dict(type='OpenCLIPTokenizer', model_name='ViT-B-16')
 geometry = [
-    dict(type='ResizeImage', scale=278, interpolation='bicubic'),
+    dict(type='ResizeImage', scale=round(image_size * 278 / 224), interpolation='bicubic'),
     dict(type='RandomRotate', degrees=(0, 90)),
-    dict(type='RandomCropImage', size=224),
+    dict(type='RandomCropImage', size=image_size),
 ]
 text_and_pack = [
     dict(type='TokenizeText', tokenizer=tokenizer),
@@ -14,11 +16,11 @@ segment_train_pipeline = [
     dict(type='LoadImage'), dict(type='LoadSegments', num_segments=5), *geometry, *text_and_pack]
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(type='ResizeImage', scale=224, interpolation='bicubic'), *text_and_pack]
+    dict(type='ResizeImage', scale=image_size, interpolation='bicubic'), *text_and_pack]
 # For a model that also ranks by segments (eval_fusion below 1).
 segment_test_pipeline = [
     dict(type='LoadImage'), dict(type='LoadSegments', num_segments=5),
-    dict(type='ResizeImage', scale=224, interpolation='bicubic'), *text_and_pack]
+    dict(type='ResizeImage', scale=image_size, interpolation='bicubic'), *text_and_pack]
 
 train_dataloader = dict(
     batch_size=40,

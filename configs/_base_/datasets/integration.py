@@ -1,46 +1,26 @@
 # The three countries in one training set and one gallery; metrics come for all and for each.
-_base_ = ['./image_text.py']
-common = dict(type='ImageTextDataset')
-finland = dict(**common, data_root='data/urbancross/Finland')
-germany = dict(**common, data_root='data/urbancross/Germany')
-spain = dict(**common, data_root='data/urbancross/Spain')
-train_datasets = [
-    dict(**finland, ann_file='annotations/finland_train.json', captions='each',
-         pipeline={{_base_.train_pipeline}}),
-    dict(**germany, ann_file='annotations/germany_train.json', captions='each',
-         pipeline={{_base_.train_pipeline}}),
-    dict(**spain, ann_file='annotations/spain_train.json', captions='each',
-         pipeline={{_base_.train_pipeline}}),
-]
-segment_train_datasets = [
-    dict(**finland, ann_file='annotations/finland_train.json', captions='each',
-         pipeline={{_base_.segment_train_pipeline}}),
-    dict(**germany, ann_file='annotations/germany_train.json', captions='each',
-         pipeline={{_base_.segment_train_pipeline}}),
-    dict(**spain, ann_file='annotations/spain_train.json', captions='each',
-         pipeline={{_base_.segment_train_pipeline}}),
-]
-val_datasets = [
-    dict(**finland, ann_file='annotations/finland_val.json', captions='all',
-         pipeline={{_base_.test_pipeline}}),
-    dict(**germany, ann_file='annotations/germany_val.json', captions='all',
-         pipeline={{_base_.test_pipeline}}),
-    dict(**spain, ann_file='annotations/spain_val.json', captions='all',
-         pipeline={{_base_.test_pipeline}}),
-]
-test_datasets = [
-    dict(**finland, ann_file='annotations/finland_test.json', captions='all',
-         pipeline={{_base_.test_pipeline}}),
-    dict(**germany, ann_file='annotations/germany_test.json', captions='all',
-         pipeline={{_base_.test_pipeline}}),
-    dict(**spain, ann_file='annotations/spain_test.json', captions='all',
-         pipeline={{_base_.test_pipeline}}),
-]
-# Each set keeps its own name, domain and split.
-own = ['dataset', 'domain', 'split']
+_base_ = './image_text.py'
+countries = ('finland', 'germany', 'spain')
+
+
+def datasets_of(split, captions, pipeline):
+    return [
+        dict(
+            type='ImageTextDataset',
+            data_root=_base_.domains[name],
+            ann_file=f'annotations/{name}_{split}.json',
+            captions=captions,
+            pipeline=pipeline) for name in countries
+    ]
+
+
+segment_train_datasets = datasets_of('train', 'each', _base_.segment_train_pipeline)
+# Each dataset keeps its own name, domain and split.
+concatenated = dict(
+    _delete_=True, type='ConcatDataset', ignore_keys=['dataset', 'domain', 'split'])
 train_dataloader = dict(dataset=dict(
-    _delete_=True, type='ConcatDataset', ignore_keys=own, datasets=train_datasets))
+    concatenated, datasets=datasets_of('train', 'each', _base_.train_pipeline)))
 val_dataloader = dict(dataset=dict(
-    _delete_=True, type='ConcatDataset', ignore_keys=own, datasets=val_datasets))
+    concatenated, datasets=datasets_of('val', 'all', _base_.test_pipeline)))
 test_dataloader = dict(dataset=dict(
-    _delete_=True, type='ConcatDataset', ignore_keys=own, datasets=test_datasets))
+    concatenated, datasets=datasets_of('test', 'all', _base_.test_pipeline)))

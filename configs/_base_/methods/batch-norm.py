@@ -1,4 +1,12 @@
-# AdaBN: the target's statistics in every BatchNorm of the image encoder. Nothing is trained: the
-# leaf adds TargetBatchNormHook and stops after one pass without a learning rate.
-_base_ = ['../adaptation_runtime.py']
-model = dict(type='DomainAdaptiveRetriever')
+# AdaBN: the target's statistics in every BatchNorm of the image encoder. Nothing is trained: one
+# pass without a learning rate.
+_base_ = '../adaptation.py'
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='CheckpointGuardHook'),
+    dict(type='TargetBatchNormHook', target=_base_.target),
+]
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(encoder=dict(lr_mult=0.0), head=dict(lr_mult=0.0))))
+param_scheduler = []
+train_cfg = dict(max_epochs=1)

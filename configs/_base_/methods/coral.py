@@ -1,5 +1,4 @@
 # CORAL between source and target in each modality, beside the retriever's own loss on the source.
-_base_ = ['../adaptation_runtime.py']
-model = dict(
-    type='DomainAdaptiveRetriever',
-    losses=[dict(type='DomainDistanceLoss', distance='coral')])
+_base_ = '../adaptation.py'
+model = dict(adaptation=dict(
+    losses=[dict(type='DomainDistanceLoss', distance='coral')]))

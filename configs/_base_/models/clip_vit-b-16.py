@@ -3,7 +3,8 @@ clip = dict(model_name='ViT-B-16', pretrained='laion2b_s34b_b88k')
 model = dict(
     type='CrossModalRetriever',
     data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='clip'),
-    image_encoder=dict(type='OpenCLIPImageEncoder', **clip),
+    image_encoder=dict(
+        type='OpenCLIPImageEncoder', image_size={{'$IMAGE_SIZE:224'}}, **clip),
     text_encoder=dict(type='OpenCLIPTextEncoder', **clip),
     head=dict(
         type='RetrievalHead',

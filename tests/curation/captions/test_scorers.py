@@ -150,12 +150,9 @@ def test_weights_from_nowhere_are_the_same_each_time() -> None:
     assert np.array_equal(one, scorer(cfg).encode_images(images(1)))
 
 
-def test_a_retriever_with_an_inner_one_has_its_text_tower(weights: str) -> None:
+def test_a_retriever_without_a_text_tower(weights: str) -> None:
     made = scorer(clip_model(weights), begin=False)
     made.model = torch.nn.Module()
-    made.model.retriever = MODELS.build(dict(clip_model(None), _scope_=SCOPE))
-    assert made._find_text_features() is made.model.retriever.text_encoder
-    del made.model.retriever
     with pytest.raises(ValueError, match="Module has no text_encoder .*set parts='unit'"):
         made._find_text_features()
 

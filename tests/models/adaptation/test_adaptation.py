@@ -1,4 +1,4 @@
-"""The wrapper trains on two domains, and is otherwise the retriever that it wraps."""
+"""A retriever with an adaptation trains on two domains, and is otherwise the plain one."""
 
 import copy
 from collections.abc import Callable
@@ -21,11 +21,13 @@ from tests.models.helpers import (
     total,
     urbancross,
 )
+from tests.ranks import run_on_ranks
 from tests.runs import CONFIGS
 from urbancross_mm.functional.selection import fuse, select_similar
+from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import (
+    BaseRetriever,
     CrossDomainTripletLoss,
-    DomainAdaptiveRetriever,
     DomainDistanceLoss,
     WeightedDomainAdversarialLoss,
 )
@@ -42,11 +44,17 @@ ADVERSARIAL = dict(type='WeightedDomainAdversarialLoss')
 TRIPLET = dict(type='CrossDomainTripletLoss')
 LIVE = dict(type='SimilarSourceSelector', encoders='live', ratio=0.5)
 METHODS = sorted(path.stem for path in (CONFIGS / '_base_' / 'methods').glob('*.py'))
-WRAPPED = [(PLAIN, cross_modal), (SEGMENTS, lambda: urbancross('trainable'))]
+RETRIEVERS = [(PLAIN, cross_modal), (SEGMENTS, lambda: urbancross('trainable'))]
 
 
-def build(retriever: dict = PLAIN, **kwargs: Any) -> DomainAdaptiveRetriever:
-    return DomainAdaptiveRetriever(retriever, **{'target': 'spain', **kwargs})
+def build(retriever: dict = PLAIN, **kwargs: Any) -> BaseRetriever:
+    return MODELS.build(dict(retriever, adaptation={'target': 'spain', **kwargs}))
+
+
+def loss(
+    model: BaseRetriever, inputs: dict[str, Tensor], samples: list[RetrievalDataSample]
+) -> dict[str, Tensor]:
+    return model(inputs, samples, mode='loss')
 
 
 def domains(
@@ -62,7 +70,7 @@ def domains(
     return {name: rows[order] for name, rows in inputs.items()}, [samples[row] for row in order]
 
 
-@pytest.mark.parametrize('config, plain', WRAPPED, ids=['plain', 'segments'])
+@pytest.mark.parametrize('config, plain', RETRIEVERS, ids=['plain', 'segments'])
 @pytest.mark.parametrize('loader', ['torch', 'mmengine'])
 def test_checkpoints_are_those_of_the_plain_model(
     config: dict, plain: Callable, loader: str
@@ -90,12 +98,12 @@ def test_checkpoints_are_those_of_the_plain_model(
         }
     )
     assert all(
-        torch.equal(value, model.retriever.state_dict()[name])
+        torch.equal(value, model.state_dict()[name])
         for name, value in expected.state_dict().items()
     )
     if loader == 'mmengine':
         assert all(
-            torch.equal(value, model.retriever.state_dict()[name])
+            torch.equal(value, model.state_dict()[name])
             for name, value in other.state_dict().items()
         )
 
@@ -106,11 +114,11 @@ def test_a_checkpoint_comes_back_whole() -> None:
     for name, value in second.state_dict().items():
         assert torch.equal(value, first.state_dict()[name]), name
     assert list(copy.deepcopy(first).state_dict()) == list(first.state_dict())
-    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\).*retriever.nothing'):
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\).*nothing'):
         second.load_state_dict({**first.state_dict(), 'nothing': torch.ones(1)})
 
 
-@pytest.mark.parametrize('config, plain', WRAPPED, ids=['plain', 'segments'])
+@pytest.mark.parametrize('config, plain', RETRIEVERS, ids=['plain', 'segments'])
 def test_the_guard_takes_checkpoints_without_segments_or_losses(
     config: dict, plain: Callable
 ) -> None:
@@ -121,7 +129,7 @@ def test_the_guard_takes_checkpoints_without_segments_or_losses(
 
 
 @pytest.mark.parametrize('fusion', [1.0, 0.5])
-def test_it_encodes_as_the_wrapped_model(fusion: float) -> None:
+def test_it_encodes_as_the_plain_model(fusion: float) -> None:
     inputs, samples = batch()
     model = build(dict(SEGMENTS, eval_fusion=fusion)).eval()
     plain = urbancross('trainable', eval_fusion=fusion).eval()
@@ -147,8 +155,8 @@ def test_the_terms_are_those_of_the_selected_pairs() -> None:
     losses = [TRIPLET, ADVERSARIAL, dict(type='DomainDistanceLoss', loss_weight=2.0)]
     model = build(SEGMENTS, losses=losses, selector=LIVE)
     inputs, samples = domains()
-    got = model.loss(inputs, samples)
-    embeds = {name: rows.detach() for name, rows in model.retriever.embed(inputs).items()}
+    got = loss(model, inputs, samples)
+    embeds = {name: rows.detach() for name, rows in model.embed(inputs).items()}
     view = fuse(embeds['image_embeds'], embeds['text_embeds'])
     chosen, w_source, w_target = select_similar(view[:6], view[6:], 0.5)
     assert len(chosen) == 3
@@ -161,12 +169,12 @@ def test_the_terms_are_those_of_the_selected_pairs() -> None:
         w_source,
         w_target,
     )
-    expected = model.retriever.head.pair_losses(
+    expected = model.head.pair_losses(
         *parts[:2], torch.eye(3, dtype=torch.bool), embeds['segment_embeds'][chosen]
     )
     adversarial = model.adaptation[1]
-    for loss in (CrossDomainTripletLoss(), adversarial, DomainDistanceLoss(loss_weight=2.0)):
-        expected.update(loss(parts))
+    for part in (CrossDomainTripletLoss(), adversarial, DomainDistanceLoss(loss_weight=2.0)):
+        expected.update(part(parts))
     assert set(got) == {*expected, 'source_ratio'} and got['source_ratio'] == 0.5
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, msg=name)
@@ -175,10 +183,10 @@ def test_the_terms_are_those_of_the_selected_pairs() -> None:
 def test_the_order_of_the_rows_does_not_matter() -> None:
     model = build(losses=[TRIPLET, ADVERSARIAL], selector=LIVE)
     inputs, samples = domains()
-    expected = model.loss(inputs, samples)
+    expected = loss(model, inputs, samples)
     order = [8, 0, 3, 6, 1, 2, 7, 5, 4]
-    shuffled = model.loss(
-        {name: rows[order] for name, rows in inputs.items()}, [samples[row] for row in order]
+    shuffled = loss(
+        model, {name: rows[order] for name, rows in inputs.items()}, [samples[row] for row in order]
     )
     for name, value in expected.items():
         torch.testing.assert_close(shuffled[name], value)
@@ -190,7 +198,7 @@ def test_without_a_selector_all_source_samples_count_alike() -> None:
     )
     uniform.load_state_dict(weighted.state_dict())
     inputs, samples = domains()
-    first, second = (model.loss(inputs, samples) for model in (weighted, uniform))
+    first, second = (loss(model, inputs, samples) for model in (weighted, uniform))
     assert set(first) == {'loss_triplet', 'source_ratio'} and first['source_ratio'] == 1
     torch.testing.assert_close(first['loss_triplet'], second['loss_triplet'])
 
@@ -200,81 +208,151 @@ def test_a_target_with_its_captions_is_refused() -> None:
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
     with pytest.raises(ValueError, match="'spain' is of the target, .*UnpairedDataset"):
-        build(losses=[TRIPLET]).loss(inputs, samples)
+        loss(build(losses=[TRIPLET]), inputs, samples)
 
 
 def test_a_target_that_is_mistaken_for_a_source_is_refused() -> None:
     inputs, samples = domains()
     with pytest.raises(ValueError, match="set/0 of the domain 'finland' is of the target"):
-        build(target='finland', losses=[TRIPLET]).loss(inputs, samples)
+        loss(build(target='finland', losses=[TRIPLET]), inputs, samples)
     with pytest.raises(ValueError, match="='italy', and so set/6 .* is of the source"):
-        build(target='italy', losses=[TRIPLET]).loss(inputs, samples)
+        loss(build(target='italy', losses=[TRIPLET]), inputs, samples)
 
 
 def test_source_pairs_with_equal_sentences_are_no_negatives() -> None:
     model = build(losses=[dict(TRIPLET, negative='source', margin=0.0)])
     inputs, samples = domains()
-    apart = model.loss(inputs, samples)
+    apart = loss(model, inputs, samples)
     for sample in samples[:6]:
         sample.set_metainfo(dict(text_ids=[1], caption_text_ids=[1]))
-    together = model.loss(inputs, samples)
+    together = loss(model, inputs, samples)
     assert together['loss_image_text'] == 0 == together['loss_triplet'] < apart['loss_triplet']
 
 
 def test_a_target_text_that_is_a_caption_of_the_image_is_no_negative() -> None:
     model = build(losses=[TRIPLET], paired_loss=False)
     inputs, samples = domains()
-    apart = model.loss(inputs, samples)['loss_triplet']
+    apart = loss(model, inputs, samples)['loss_triplet']
     seen = []
     model.adaptation[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     samples[7].set_metainfo(dict(text_ids=samples[2].text_ids))
     samples[4].set_metainfo(dict(caption_text_ids=[*samples[4].text_ids, *samples[2].text_ids]))
-    assert model.loss(inputs, samples)['loss_triplet'] <= apart
+    assert loss(model, inputs, samples)['loss_triplet'] <= apart
     assert seen[0].target_text_positives.nonzero().tolist() == [[2, 1], [4, 1]]
 
 
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
     """A weight without one stops distributed training at the second step."""
-    cfg = Config.fromfile(CONFIGS / '_base_' / 'methods' / f'{method}.py').model.to_dict()
-    for loss in cfg.get('losses', []):
-        if 'Pair' in loss['type']:
-            loss.update(min_items=6, memory_size=12)
+    cfg = Config.fromfile(CONFIGS / '_base_' / 'methods' / f'{method}.py').model.adaptation
+    for part in cfg.get('losses', []):
+        if 'Pair' in part.type:
+            part.update(min_items=6, memory_size=12)
     info_nce = dict(HEAD, loss=dict(type='InfoNCELoss'))
-    cfg.update(retriever=dict(PLAIN, head=info_nce), target='spain')
-    model = MODELS.build(cfg).train()
+    model = build(dict(PLAIN, head=info_nce), **cfg).train()
     for _ in range(4):  # a memory fills and then counts
         model.zero_grad()
-        total(model(*domains(), mode='loss')).backward()
+        total(loss(model, *domains())).backward()
         without = [
             name
             for name, weight in model.named_parameters()
             if weight.requires_grad and weight.grad is None
         ]
         assert without == []
-    towers = (model.retriever.image_encoder, model.retriever.text_encoder)
+    towers = (model.image_encoder, model.text_encoder)
     assert all(any(p.grad.abs().sum() > 0 for p in tower.parameters()) for tower in towers)
+
+
+@MODELS.register_module(force=True)
+class OwnRetriever(BaseRetriever):
+    """What a user writes: no head, and a constructor that knows no adaptation."""
+
+    def __init__(self, embed_dim: int | None = EMBED_DIM) -> None:
+        super().__init__()
+        self.image = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, EMBED_DIM))
+        self.norm = nn.BatchNorm1d(EMBED_DIM)
+        self.text = nn.Embedding(64, EMBED_DIM)
+        if embed_dim:
+            self.embed_dim = embed_dim
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        return normalize(self.norm(self.image(image)))
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        return normalize(self.text(text).mean(dim=1))
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: list[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
+        embeds = self.embed(inputs)
+        scores = embeds['image_embeds'] @ embeds['text_embeds'].t()
+        return dict(loss_own=-scores.diagonal().mean(), pairs=torch.tensor(len(data_samples)))
+
+
+def test_a_retriever_of_ones_own_is_adapted() -> None:
+    """Its own loss sees the selected source pairs, and BatchNorm keeps the target's statistics."""
+    model = build(dict(type='OwnRetriever'), losses=[ADVERSARIAL, TRIPLET], selector=LIVE).train()
+    inputs, samples = domains()
+    terms = loss(model, inputs, samples)
+    assert terms['pairs'] == 3 and {'loss_own', 'loss_triplet', 'domain_acc'} <= set(terms)
+    with torch.no_grad():
+        mean = model.image(inputs['image'][6:]).mean(0)
+    torch.testing.assert_close(model.norm.running_mean, 0.1 * mean)
+    total(terms).backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+    alone = build(dict(type='OwnRetriever'), losses=[TRIPLET], paired_loss=False)
+    assert set(loss(alone, inputs, samples)) == {'loss_triplet', 'source_ratio'}
+    with pytest.raises(ValueError, match='OwnRetriever .*embed_dim'):
+        build(dict(type='OwnRetriever', embed_dim=None), losses=[TRIPLET])
+
+
+def own_loss_on_a_rank(rank: int) -> list[float]:
+    """Source rows of this rank enter the retriever's own loss; a selection of them cannot."""
+    torch.manual_seed(rank)
+    inputs, samples = domains()
+    for sample in samples:
+        sample.set_metainfo(dict(img_id=f'{rank}/{sample.img_id}'))
+    model = build(dict(type='OwnRetriever'), losses=[TRIPLET])
+    terms = loss(model, inputs, samples)
+    own = model.loss({name: rows[:6] for name, rows in inputs.items()}, samples[:6])
+    with pytest.raises(ValueError, match='OwnRetriever has no head'):
+        loss(build(dict(type='OwnRetriever'), selector=LIVE), inputs, samples)
+    return [float(terms['loss_own']), float(own['loss_own']), float(terms['pairs'])]
+
+
+def test_a_loss_of_ones_own_on_two_ranks(tmp_path: Path) -> None:
+    for got, expected, pairs in run_on_ranks(own_loss_on_a_rank, tmp_path):
+        assert got == pytest.approx(expected) and pairs == 6
 
 
 def test_a_retriever_without_a_head_learns_from_the_losses_alone() -> None:
     model = build({**PLAIN, 'head': None}, losses=[TRIPLET], paired_loss=False)
-    assert set(model.loss(*domains())) == {'loss_triplet', 'source_ratio'}
+    assert set(loss(model, *domains())) == {'loss_triplet', 'source_ratio'}
+    with pytest.raises(ValueError, match='built without a head'):
+        loss(build({**PLAIN, 'head': None}, losses=[TRIPLET]), *domains())
+
+
+def test_an_adaptation_is_optional() -> None:
+    assert build(target='spain').adaptation is not None
+    plain = MODELS.build(dict(PLAIN, adaptation=None))
+    assert plain.adaptation is None and not plain.starts_whole
+    assert list(plain.state_dict()) == list(cross_modal().state_dict())
 
 
 def test_segments_are_left_alone_without_the_paired_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(SEGMENTS, losses=[TRIPLET], paired_loss=False)
-    assert not any(p.requires_grad for p in model.retriever.segment_encoder.parameters())
-    monkeypatch.setattr(model.retriever, 'encode_segments', None)
-    total(model.loss(*domains())).backward()
+    assert not any(p.requires_grad for p in model.segment_encoder.parameters())
+    monkeypatch.setattr(model, 'encode_segments', None)
+    total(loss(model, *domains())).backward()
 
 
 def test_the_curriculum_reaches_selector_and_losses() -> None:
     model = build(losses=[TRIPLET, dict(type='PseudoPairLoss')], selector=LIVE)
-    model.set_stage(CurriculumStage(stage=2, ratio=1.0, margin=0.9))
-    assert (model.selector.stage, model.selector.ratio) == (2, 1.0)
+    model.adaptation.set_stage(CurriculumStage(stage=2, ratio=1.0, margin=0.9))
+    assert (model.adaptation.selector.stage, model.adaptation.selector.ratio) == (2, 1.0)
     assert model.adaptation[0].margin == 0.9 and model.adaptation[1].share == 1.0
-    assert model.loss(*domains())['source_ratio'] == 1
-    build(losses=[ADVERSARIAL]).set_stage(CurriculumStage(0, 0.2, 0.5))  # nobody cares
+    assert loss(model, *domains())['source_ratio'] == 1
+    build(losses=[ADVERSARIAL]).adaptation.set_stage(CurriculumStage(0, 0.2, 0.5))  # nobody cares
 
 
 @pytest.mark.parametrize('features', ['fused', 'image', 'text'])
@@ -283,17 +361,19 @@ def test_a_frozen_selection_does_not_follow_the_training(features: str, tmp_path
     source = cross_modal()
     torch.save(dict(state_dict=source.state_dict()), tmp_path / 'start.pth')
     selector = dict(type='SimilarSourceSelector', features=features, ratio=0.5)
-    model = build(losses=[TRIPLET], selector=selector, start=str(tmp_path / 'start.pth'))
+    model = build(
+        losses=[TRIPLET], selector=selector, source_checkpoint=str(tmp_path / 'start.pth')
+    )
     seen = []
-    choose = model.selector.select
-    model.selector.select = lambda *views: seen.append(views) or choose(*views)
+    choose = model.adaptation.selector.select
+    model.adaptation.selector.select = lambda *views: seen.append(views) or choose(*views)
     inputs, samples = domains()
     with torch.no_grad():
         embeds = source.eval().embed(inputs)
-    expected = model.selector.view(embeds['image_embeds'], embeds['text_embeds'])
+    expected = model.adaptation.selector.view(embeds['image_embeds'], embeds['text_embeds'])
     for _ in range(2):
         model.train()
-        total(model.loss(inputs, samples)).backward()
+        total(loss(model, inputs, samples)).backward()
         torch.testing.assert_close(torch.cat(seen[-1]), expected)
         with torch.no_grad():
             for weight in model.parameters():
@@ -307,8 +387,8 @@ def test_the_snapshot_is_no_part_of_the_model() -> None:
         len(list(model.parameters())),
         len(list(model.modules())),
     )
-    model.loss(*domains())
-    assert model._snapshot._model is not None
+    loss(model, *domains())
+    assert model.adaptation._snapshot._model is not None
     assert list(model.state_dict()) == names
     assert len(list(model.parameters())) == weights and len(list(model.modules())) == modules
 
@@ -316,20 +396,20 @@ def test_the_snapshot_is_no_part_of_the_model() -> None:
 def test_an_epoch_begins_with_an_empty_cache() -> None:
     model = build(losses=[TRIPLET], selector=dict(type='SimilarSourceSelector', cache_images=True))
     model.train()
-    model.loss(*domains())
-    assert len(model._snapshot._texts) == len(model._snapshot._images) == 9
+    loss(model, *domains())
+    assert len(model.adaptation._snapshot._texts) == len(model.adaptation._snapshot._images) == 9
     model.eval()
-    assert model._snapshot._texts
+    assert model.adaptation._snapshot._texts
     model.train()
-    assert not model._snapshot._texts and not model._snapshot._images
+    assert not model.adaptation._snapshot._texts and not model.adaptation._snapshot._images
 
 
 def test_several_sources() -> None:
     model = build(losses=[ADVERSARIAL])
     inputs, samples = domains()
-    expected = model.loss(inputs, samples)
+    expected = loss(model, inputs, samples)
     samples[2].set_metainfo(dict(domain='germany'))
-    got = model.loss(inputs, samples)
+    got = loss(model, inputs, samples)
     assert all(torch.equal(got[name], value) for name, value in expected.items())
 
 
@@ -340,14 +420,14 @@ def test_a_batch_of_one_domain(domain: str) -> None:
         captions = [] if domain == 'spain' else [1]
         sample.set_metainfo(dict(domain=domain, caption_text_ids=captions))
     with pytest.raises(ValueError, match=rf"target 'spain' and of a source, got .*\['{domain}'\]"):
-        build(losses=[ADVERSARIAL]).loss(inputs, samples)
+        loss(build(losses=[ADVERSARIAL]), inputs, samples)
 
 
 def test_two_texts_an_image() -> None:
     inputs, samples = domains()
     samples[0].set_metainfo(dict(text_ids=[1, 2], caption_text_ids=[1, 2]))
     with pytest.raises(ValueError, match='one text an image, got 10 texts for 9 images'):
-        build(losses=[ADVERSARIAL]).loss(inputs, samples)
+        loss(build(losses=[ADVERSARIAL]), inputs, samples)
 
 
 @pytest.mark.parametrize('term', ['loss_domain_image', 'domain_acc'])
@@ -363,7 +443,7 @@ def test_a_term_that_is_not_finite_is_named(
         lambda self, parts: {**compute(self, parts), term: torch.tensor(value)},
     )
     with pytest.raises(FloatingPointError, match=f'{term}={value}: training diverged'):
-        model.loss(*domains())
+        loss(model, *domains())
 
 
 @pytest.mark.parametrize(
@@ -376,7 +456,7 @@ def test_a_term_that_is_not_finite_is_named(
 )
 def test_no_term_takes_the_place_of_another(losses: list[dict], term: str) -> None:
     with pytest.raises(ValueError, match=f'two losses have the same terms .*{term}'):
-        build(losses=losses).loss(*domains())
+        loss(build(losses=losses), *domains())
 
 
 @pytest.mark.parametrize(
@@ -384,7 +464,7 @@ def test_no_term_takes_the_place_of_another(losses: list[dict], term: str) -> No
     [
         (dict(paired_loss=False), 'nothing to train on'),
         (dict(losses=[dict(type='InfoNCELoss')]), 'InfoNCELoss is no adaptation loss'),
-        (dict(retriever={**PLAIN, 'head': None}), 'needs a retriever with a head'),
+        (dict(selector=dict(type='Nope')), 'Nope'),
         (dict(losses=[dict(type='Nope')]), 'Nope'),
     ],
 )

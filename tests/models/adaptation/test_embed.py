@@ -9,15 +9,13 @@ from torch import Tensor, nn
 
 from tests.models.helpers import (
     EMBED_DIM,
-    HEAD,
-    TEXT_ENCODER,
     batch,
     cross_modal,
     total,
     urbancross,
 )
 from tests.ranks import run_on_ranks
-from urbancross_mm.models import CrossModalRetriever, DomainAdaptiveRetriever
+from urbancross_mm.models import CrossModalRetriever
 from urbancross_mm.models.adaptation.embed import (
     batch_norms,
     embed_domains,
@@ -125,12 +123,7 @@ def test_without_a_momentum_the_source_does_not_weigh_in() -> None:
 def steps_on_a_rank(rank: int) -> list[dict[str, Tensor]]:
     """Two steps; rank 1 has target items in the first alone."""
     torch.manual_seed(rank)
-    model = DomainAdaptiveRetriever(
-        dict(
-            type='CrossModalRetriever', image_encoder=BACKBONE, text_encoder=TEXT_ENCODER, head=HEAD
-        ),
-        target='spain',
-    ).train()
+    model = cross_modal(image_encoder=BACKBONE, adaptation=dict(target='spain')).train()
     found = []
     for targets in (2, 2 if rank == 0 else 0):
         inputs, samples = batch(6)
@@ -142,7 +135,7 @@ def steps_on_a_rank(rank: int) -> list[dict[str, Tensor]]:
             )
             if is_target:
                 sample.set_metainfo(dict(caption_text_ids=[]))
-        total(model.loss(inputs, samples)).backward()
+        total(model(inputs, samples, mode='loss')).backward()
         found.append(statistics(model))
     return found
 

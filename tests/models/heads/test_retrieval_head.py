@@ -12,7 +12,7 @@ from tests.models.helpers import sample, total
 from tests.ranks import run_on_ranks
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import RetrievalHead
-from urbancross_mm.models.heads import batch_ids
+from urbancross_mm.structures.batch_ids import batch_ids
 
 RANKING = dict(type='PairwiseRankingLoss')
 

@@ -213,10 +213,9 @@ class RetrieverScorer(BaseScorer):
         """What encodes token ids: the text tower itself, or the model, which normalizes."""
         if self.parts != 'raw':
             return self.model.encode_text
-        for owner in (self.model, getattr(self.model, 'retriever', None)):
-            tower = getattr(owner, 'text_encoder', None)
-            if isinstance(tower, nn.Module):
-                return tower
+        tower = getattr(self.model, 'text_encoder', None)
+        if isinstance(tower, nn.Module):
+            return tower
         raise ValueError(
             f'{type(self.model).__name__} has no text_encoder whose features could be '
             "averaged before normalization: set parts='unit' or parts=None"

@@ -23,8 +23,8 @@ class SourceCurriculumHook(Hook):
     """Let the share of the source, and the margin, grow from epoch to epoch.
 
     One epoch is one pass over the target. The stage is worked out from ``runner.epoch``, so there
-    is nothing to save, and a resumed run goes on where it was. The model's ``set_stage`` gets a
-    :class:`CurriculumStage`.
+    is nothing to save, and a resumed run goes on where it was. The adaptation's ``set_stage``
+    gets a :class:`CurriculumStage`.
 
     Args:
         num_stages (int): Stages of the curriculum; the last one stays. Defaults to 5.
@@ -106,15 +106,17 @@ class SourceCurriculumHook(Hook):
             runner (Runner): Gives the epoch and the model.
 
         Raises:
-            ValueError: If the model has no curriculum.
+            ValueError: If the model has no adaptation.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not hasattr(model, 'set_stage'):
+        adaptation = getattr(model, 'adaptation', None)
+        if adaptation is None:
             raise ValueError(
-                f'{type(model).__name__} has no curriculum: wrap it in DomainAdaptiveRetriever'
+                f'{type(model).__name__} has no adaptation for SourceCurriculumHook to guide: '
+                'give the model one, or remove the hook'
             )
         stage = self.stage_at(runner.epoch)
-        model.set_stage(stage)
+        adaptation.set_stage(stage)
         runner.logger.info(
             f'curriculum: stage {stage.stage}, ratio {stage.ratio:.2f}, margin {stage.margin:.2f}'
         )

@@ -89,5 +89,4 @@ class TargetBatchNormHook(Hook):
 
 
 def _batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    inner = getattr(model, 'retriever', model)
-    return [layer for layer in inner.image_encoder.modules() if isinstance(layer, _BatchNorm)]
+    return [layer for layer in model.image_encoder.modules() if isinstance(layer, _BatchNorm)]

@@ -135,7 +135,7 @@ def _check_weights(runner: Runner) -> None:
         raise ValueError(
             f'every weight of {type(model).__name__} is frozen: there is nothing to train'
         )
-    head = _head(model)
+    head = getattr(model, 'head', None)
     own = {id(weight) for weight in head.parameters()} if head is not None else set()
     # A head's one number, the learned scale, changes no ranking.
     if all(id(weight) in own and weight.numel() == 1 for weight in trained):
@@ -161,9 +161,10 @@ def _check_rates(runner: Runner) -> None:
 
 def _check_losses(runner: Runner) -> None:
     model = _bare(runner)
-    head = _head(model) if getattr(model, 'paired_loss', True) else None
+    adaptation = getattr(model, 'adaptation', None)
+    head = _paired_head(model)
     losses = [
-        *getattr(model, 'adaptation', []),
+        *(adaptation or ()),
         *(getattr(head, name, None) for name in ('image_loss', 'segment_loss')),
     ]
     factors = [getattr(loss, 'loss_weight', 1) for loss in losses if loss is not None]
@@ -176,8 +177,8 @@ def _check_losses(runner: Runner) -> None:
 def _check_negatives(runner: Runner) -> None:
     """A loss over pairs compares them with the others of the batch; without others it is 0."""
     model = _bare(runner)
-    head = _head(model)
-    if not hasattr(head, 'gather') or not getattr(model, 'paired_loss', True):
+    head = _paired_head(model)
+    if not hasattr(head, 'gather'):
         return
     loader = runner.train_dataloader
     sources = getattr(loader.batch_sampler, 'sources', None)  # CrossDomainSampler's
@@ -196,8 +197,11 @@ def _bare(runner: Runner) -> Any:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def _head(model: Any) -> Any:
-    return getattr(getattr(model, 'retriever', model), 'head', None)
+def _paired_head(model: Any) -> Any:
+    """The head, unless an adaptation leaves it out."""
+    adaptation = getattr(model, 'adaptation', None)
+    left_out = adaptation is not None and not adaptation.paired_loss
+    return None if left_out else getattr(model, 'head', None)
 
 
 def _wrappers(runner: Runner) -> list[OptimWrapper]:

@@ -1,6 +1,6 @@
 """What adds an unpaired target to a retriever."""
 
-from urbancross_mm.models.adaptation.adaptation import DomainAdaptiveRetriever
+from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.models.adaptation.adversarial_head import DomainAdversarialHead
 from urbancross_mm.models.adaptation.losses import (
     BaseAdaptationLoss,
@@ -16,7 +16,7 @@ from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
 __all__ = [
     'BaseAdaptationLoss',
     'CrossDomainTripletLoss',
-    'DomainAdaptiveRetriever',
+    'DomainAdaptation',
     'DomainAdversarialHead',
     'DomainDistanceLoss',
     'FrozenSnapshot',

@@ -10,17 +10,24 @@ from torch import Tensor
 from urbancross_mm.structures import RetrievalDataSample
 
 
-def check_pairs(data_samples: Sequence[RetrievalDataSample], target: str) -> None:
+def check_samples(data_samples: Sequence[RetrievalDataSample], num_texts: int, target: str) -> None:
     """A target that names its captions would lend them to the losses; a source needs them.
 
     Args:
         data_samples (Sequence[RetrievalDataSample]): Of a batch, with ``domain`` and
             ``caption_text_ids``.
+        num_texts (int): Texts of the batch.
         target (str): The domain without pairs.
 
     Raises:
-        ValueError: If a sample has captions and should not, or the other way round.
+        ValueError: If a sample has not one text, or has captions and should not, or the other
+            way round.
     """
+    if num_texts != len(data_samples):
+        raise ValueError(
+            f'adaptation needs one text an image, got {num_texts} texts '
+            f'for {len(data_samples)} images'
+        )
     for sample in data_samples:
         if bool(sample.caption_text_ids) == (sample.domain == target):
             role, want, has = (
@@ -29,7 +36,7 @@ def check_pairs(data_samples: Sequence[RetrievalDataSample], target: str) -> Non
                 else ('source', 'ImageTextDataset', 'without')
             )
             raise ValueError(
-                f'model.target={target!r}, and so {sample.img_id} of the domain '
+                f'model.adaptation.target={target!r}, and so {sample.img_id} of the domain '
                 f'{sample.domain!r} is of the {role}, but it comes {has} its captions: name the '
                 f'same target in model and sampler, and load the {role} with {want}'
             )

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from urbancross_mm.models.retrievers.base import BaseRetriever
+
+class Adaptable(Protocol):
+    """What adaptation needs of a retriever; ``BaseRetriever`` has all but ``embed_dim``."""
+
+    embed_dim: int
+    head: nn.Module | None
+    paired_parts: Sequence[str]
+
+    def modules(self) -> Iterator[nn.Module]:
+        """All layers."""
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Unit vectors of images."""
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """Unit vectors of texts."""
+
+    def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """All embeddings that the head needs."""
+
+    def loss(self, inputs: dict[str, Tensor], data_samples: list[Any]) -> dict[str, Tensor]:
+        """Losses of a batch of pairs."""
 
 
 def embed_domains(
-    retriever: BaseRetriever, inputs: dict[str, Tensor], is_target: Tensor, segments: bool = True
+    retriever: Adaptable, inputs: dict[str, Tensor], is_target: Tensor, everything: bool = True
 ) -> dict[str, Tensor]:
     """Embed the samples of both domains, row by row as they came.
 
@@ -23,11 +45,11 @@ def embed_domains(
     Without it they go through together. A rank that has no target item in this step keeps nothing.
 
     Args:
-        retriever (BaseRetriever): In training mode.
+        retriever (Adaptable): In training mode.
         inputs (dict[str, Tensor]): One row a sample in each.
         is_target (Tensor): Of which domain each row is.
-        segments (bool): Whether what the retriever embeds besides images and sentences is
-            needed. Defaults to True.
+        everything (bool): Embed also what the retriever embeds besides images and texts.
+            Defaults to True.
 
     Shape:
         is_target (B,) bool.
@@ -39,22 +61,20 @@ def embed_domains(
         AdaBN (https://arxiv.org/abs/1603.04779) for the statistics of the target.
     """
     if not any(layer.training for layer in batch_norms(retriever)) or is_target.all():
-        return _embed(retriever, inputs, segments)
+        return _embed(retriever, inputs, everything)
     if not is_target.any():
         with statistics_kept(retriever):
-            return _embed(retriever, inputs, segments)
+            return _embed(retriever, inputs, everything)
     rows = [(~is_target).nonzero()[:, 0], is_target.nonzero()[:, 0]]
     with statistics_kept(retriever):
-        source = _embed(retriever, {k: value[rows[0]] for k, value in inputs.items()}, segments)
-    target = _embed(retriever, {k: value[rows[1]] for k, value in inputs.items()}, segments)
+        source = _embed(retriever, {k: value[rows[0]] for k, value in inputs.items()}, everything)
+    target = _embed(retriever, {k: value[rows[1]] for k, value in inputs.items()}, everything)
     order = torch.cat(rows).argsort()
     return {name: torch.cat([source[name], target[name]])[order] for name in source}
 
 
-def _embed(
-    retriever: BaseRetriever, inputs: dict[str, Tensor], segments: bool
-) -> dict[str, Tensor]:
-    if segments:
+def _embed(retriever: Adaptable, inputs: dict[str, Tensor], everything: bool) -> dict[str, Tensor]:
+    if everything:
         return retriever.embed(inputs)
     return dict(
         image_embeds=retriever.encode_image(inputs['image']),
@@ -62,7 +82,7 @@ def _embed(
     )
 
 
-def batch_norms(module: nn.Module) -> list[_BatchNorm]:
+def batch_norms(module: nn.Module | Adaptable) -> list[_BatchNorm]:
     """The BatchNorm layers of a module.
 
     Args:
@@ -75,7 +95,7 @@ def batch_norms(module: nn.Module) -> list[_BatchNorm]:
 
 
 @contextmanager
-def statistics_kept(module: nn.Module) -> Iterator[None]:
+def statistics_kept(module: nn.Module | Adaptable) -> Iterator[None]:
     """Let BatchNorm use the statistics of the batch without remembering them.
 
     Args:

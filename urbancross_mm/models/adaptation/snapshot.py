@@ -26,13 +26,15 @@ class FrozenSnapshot:
     only if the pipeline does not augment them, and an error is raised where it does.
 
     Args:
-        start (str | Path, optional): The starting checkpoint. Defaults to None: the weights at the
-            first use, which a resumed run cannot restore.
+        source_checkpoint (str | Path, optional): The starting checkpoint. Defaults to None: the
+            weights at the first use, which a resumed run cannot restore.
         cache_images (bool): Encode every image once an epoch. Defaults to False.
     """
 
-    def __init__(self, start: str | Path | None = None, cache_images: bool = False) -> None:
-        self.start = start
+    def __init__(
+        self, source_checkpoint: str | Path | None = None, cache_images: bool = False
+    ) -> None:
+        self.source_checkpoint = source_checkpoint
         self.cache_images = cache_images
         self._model: nn.Module | None = None
         self._texts: dict[int, Tensor] = {}
@@ -98,17 +100,18 @@ class FrozenSnapshot:
     def _built(self, model: nn.Module) -> nn.Module:
         if self._model is None:
             snapshot = deepcopy(model)
-            snapshot.head = None  # embedding needs no loss, and the source may have had another
-            if self.start is None:
+            # Embedding needs neither, and the source may have had another head.
+            snapshot.head = snapshot.adaptation = None
+            if self.source_checkpoint is None:
                 print_log(
-                    'FrozenSnapshot: no starting checkpoint is named (config key `start`), '
+                    'FrozenSnapshot: no starting checkpoint is named (`source_checkpoint`), '
                     'so it takes the present weights; a resumed run will not have them',
                     'current',
                     logging.WARNING,
                 )
             else:
-                weights = read_state_dict(self.start)
-                refuse_other_model(snapshot, weights, self.start)
+                weights = read_state_dict(self.source_checkpoint)
+                refuse_other_model(snapshot, weights, self.source_checkpoint)
                 snapshot.load_state_dict(weights, strict=False)
             snapshot.requires_grad_(False).eval()
             share_frozen(snapshot, model)

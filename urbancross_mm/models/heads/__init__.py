@@ -1,19 +1,5 @@
 """Heads: losses of a retriever."""
 
-from urbancross_mm.models.heads.retrieval_head import (
-    BatchIds,
-    RetrievalHead,
-    batch_ids,
-    gather_ids,
-    positives,
-    select_ids,
-)
+from urbancross_mm.models.heads.retrieval_head import RetrievalHead
 
-__all__ = [
-    'BatchIds',
-    'RetrievalHead',
-    'batch_ids',
-    'gather_ids',
-    'positives',
-    'select_ids',
-]
+__all__ = ['RetrievalHead']

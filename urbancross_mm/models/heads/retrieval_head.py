@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from urbancross_mm.functional import contrastive
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.utils.dist import all_gather, all_gather_rows
-from urbancross_mm.utils.ids import check_image_ids, stable_id
-
-
-class BatchIds(NamedTuple):
-    """Who is who in a batch of M pairs (a text and its image); B images.
-
-    ``owners`` (M,): the image of each text, as a row of the batch. ``image_keys`` (M,): the id
-    of that image. ``text_ids`` (M,): the id of each text. ``caption_ids`` (M, C): ids of all
-    captions of that image, padded with -1.
-    """
-
-    owners: Tensor
-    image_keys: Tensor
-    text_ids: Tensor
-    caption_ids: Tensor
+from urbancross_mm.structures.batch_ids import BatchIds, batch_ids, gather_ids, positives
+from urbancross_mm.utils.dist import all_gather
 
 
 @MODELS.register_module()
@@ -138,96 +121,9 @@ class RetrievalHead(BaseModule):
         return all_gather(embeds, with_grad=True) if self.gather else embeds
 
 
-def positives(ids: BatchIds, equal_captions: bool = True, others: BatchIds | None = None) -> Tensor:
-    """Which texts are right for which images.
-
-    Args:
-        ids (BatchIds): Of M pairs.
-        equal_captions (bool): Equal sentences are right too. Defaults to True.
-        others (BatchIds, optional): Of the N texts. Defaults to None, the texts of ``ids``.
-
-    Shape:
-        output (M, N), rows images, columns texts.
-
-    Returns:
-        Tensor: bool.
-    """
-    texts = ids if others is None else others
-    if not equal_captions:
-        return contrastive.positive_mask(ids.image_keys, texts.image_keys)
-    return contrastive.positive_mask(
-        ids.image_keys, texts.image_keys, ids.caption_ids, texts.text_ids
-    )
-
-
-def select_ids(ids: BatchIds, rows: Tensor) -> BatchIds:
-    """The ids of some pairs.
-
-    Args:
-        ids (BatchIds): Of M pairs.
-        rows (Tensor): Which of them, (N,) long.
-
-    Returns:
-        BatchIds: Of N pairs.
-    """
-    return BatchIds(*(column[rows] for column in ids))
-
-
-def batch_ids(data_samples: list[RetrievalDataSample], device: torch.device) -> BatchIds:
-    """Collect the ids of a batch.
-
-    Args:
-        data_samples (list[RetrievalDataSample]): With ``img_id`` and ``text_ids``; without
-            ``caption_text_ids`` the texts of the batch count as all captions of an image.
-        device (torch.device): Where the tensors go.
-
-    Returns:
-        BatchIds: Owners, keys, text ids and caption ids, one row a text.
-
-    Raises:
-        ValueError: If two images have one id.
-    """
-    owners, keys, texts, captions = [], [], [], []
-    check_image_ids((sample.img_id, sample.get('img_path')) for sample in data_samples)
-    for row, sample in enumerate(data_samples):
-        for text_id in sample.text_ids:
-            owners.append(row)
-            keys.append(stable_id(str(sample.img_id)))
-            texts.append(text_id)
-            captions.append(list(sample.get('caption_text_ids', sample.text_ids)))
-    width = max(map(len, captions), default=0)
-    padded = [row + [-1] * (width - len(row)) for row in captions]
-
-    def as_ids(values: list[Any]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=device)
-
-    return BatchIds(
-        as_ids(owners), as_ids(keys), as_ids(texts), as_ids(padded).view(len(owners), width)
-    )
-
-
 def _check_rows(images: Tensor, texts: Tensor, ids: BatchIds, num_samples: int) -> None:
     if len(images) != num_samples or len(texts) != len(ids.owners):
         raise ValueError(
             f'{num_samples} data samples name {len(ids.owners)} texts, but there are '
             f'{len(images)} image and {len(texts)} text embeddings'
         )
-
-
-def gather_ids(ids: BatchIds) -> BatchIds:
-    """The ids of all ranks, rank 0 first, with one image a text: ``owners`` is 0..M-1.
-
-    Args:
-        ids (BatchIds): Of this rank. Ranks may differ in the number of pairs and of captions.
-
-    Returns:
-        BatchIds: Of all ranks.
-    """
-    widths = all_gather(ids.owners.new_tensor([ids.caption_ids.shape[1]]))
-    width = int(widths.max())
-    captions = pad(ids.caption_ids, (0, width - ids.caption_ids.shape[1]), value=-1)
-    columns = all_gather_rows(
-        torch.cat([ids.image_keys[:, None], ids.text_ids[:, None], captions], dim=1)
-    )
-    owners = torch.arange(len(columns), device=columns.device)
-    return BatchIds(owners, columns[:, 0], columns[:, 1], columns[:, 2:])

@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
+from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.structures import RetrievalDataSample
 
 
-class BaseRetriever(BaseModel):
-    """A model that puts images and sentences into one space.
+class _RetrieverMeta(ABCMeta):
+    """Adds the adaptation to a complete retriever, whatever its class takes and builds."""
+
+    def __call__(
+        cls, *args: Any, adaptation: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        """Build the retriever, then its adaptation, whose losses need the embedding width."""
+        retriever = super().__call__(*args, **kwargs)
+        if adaptation is not None:
+            retriever.add_adaptation(adaptation)
+        return retriever
+
+
+class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
+    """A model that puts images and texts into one space.
 
     A subclass writes ``encode_image``, ``encode_text`` and ``loss``; what is written into the
     data samples at test time is settled here. N images, M texts, D the embedding width.
 
+    Every retriever takes the argument ``adaptation`` besides those of its class: the config of a
+    :class:`DomainAdaptation` to a target without pairs. A subclass need not name it, but it sets
+    ``self.embed_dim``. It may set ``self.head`` to a module with ``pair_losses`` (see
+    :class:`RetrievalHead`): then an adaptation embeds each pair once, and else twice.
+
     Args:
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
+
+    Examples:
+        >>> model = dict(adaptation=dict(target='spain', losses=[dict(type='PseudoPairLoss')]))
     """
+
+    embed_dim: int
+    head: nn.Module | None
+    adaptation: DomainAdaptation | None
+    # Parts that only the loss on pairs needs: an adaptation without it freezes them.
+    paired_parts: tuple[str, ...] = ('head',)
+    # Beginnings of the names of weights that a checkpoint may lack.
+    optional_prefixes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -28,10 +59,27 @@ class BaseRetriever(BaseModel):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.head = None
+        self.adaptation = None
+
+    def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
+        """Train on a target without pairs from now on.
+
+        Args:
+            adaptation (Mapping): Arguments of :class:`DomainAdaptation` but the retriever.
+        """
+        self.adaptation = DomainAdaptation(self, **adaptation)
+        # The source has no such losses, and may have been trained with another head.
+        self.optional_prefixes = ('adaptation.', 'head.', *self.optional_prefixes)
+
+    @property
+    def starts_whole(self) -> bool:
+        """bool: Whether training may not start with a part of the weights: in an adaptation."""
+        return self.adaptation is not None
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """An adapted checkpoint is one of the plain config: its losses' weights are passed over."""
-        if not hasattr(self, 'adaptation'):
+        if self.adaptation is None:
             for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
                 del state_dict[name]
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -125,6 +173,8 @@ class BaseRetriever(BaseModel):
             ValueError: If the mode is unknown.
         """
         if mode == 'loss':
+            if self.adaptation is not None:
+                return self.adaptation.loss(self, inputs, data_samples)
             return self.loss(inputs, data_samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)

@@ -40,8 +40,7 @@ class UrbanCross(CrossModalRetriever):
         UrbanCross (https://arxiv.org/abs/2404.14241).
     """
 
-    # A checkpoint may lack them: see _load_from_state_dict.
-    optional_prefixes = ()
+    paired_parts = ('head', 'segment_encoder')
 
     def __init__(
         self,
@@ -60,6 +59,7 @@ class UrbanCross(CrossModalRetriever):
         self.eval_fusion = eval_fusion
         self.segment_encoder = SegmentTower(self.image_encoder, **(segment_encoder or {}))
         if self.segment_encoder.copies_image_tower:
+            # A checkpoint may lack them: see _load_from_state_dict.
             self.optional_prefixes = ('segment_encoder.',)
         self.segment_pool = build_part(
             segment_pool or dict(type='MaskedSegmentPool'), 'segment pool'

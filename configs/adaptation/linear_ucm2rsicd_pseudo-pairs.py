@@ -1,9 +1,0 @@
-# Linear heads adapted from UCM to RSICD by pseudo-pairs.
-_base_ = [
-    '../_base_/methods/pseudo-pairs.py', '../_base_/retrievers/linear.py',
-    '../_base_/datasets/adaptation/ucm2rsicd_features.py', '../_base_/schedules/adaptation.py'
-]
-start = 'work_dirs/linear_ucm'
-model = dict(retriever={{_base_.retriever}}, target='rsicd')
-optim_wrapper = dict(optimizer=dict(lr=3e-4))
-auto_scale_lr = dict(base_batch_size=128)

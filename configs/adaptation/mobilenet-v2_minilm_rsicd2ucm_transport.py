@@ -1,9 +1,0 @@
-# Projections of MobileNetV2 and all-MiniLM-L6-v2 adapted from RSICD to UCM by optimal transport.
-_base_ = [
-    '../_base_/methods/transport.py', '../_base_/retrievers/mobilenet-v2_minilm_frozen.py',
-    '../_base_/datasets/adaptation/rsicd2ucm_minilm.py', '../_base_/schedules/adaptation.py'
-]
-start = 'work_dirs/mobilenet-v2_minilm_rsicd'
-model = dict(retriever={{_base_.retriever}}, target='ucm')
-optim_wrapper = dict(optimizer=dict(lr=3e-4))
-auto_scale_lr = dict(base_batch_size=128)

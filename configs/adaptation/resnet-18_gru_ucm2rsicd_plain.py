@@ -1,9 +1,0 @@
-# ResNet-18 and GRU adapted from UCM to RSICD by UrbanCross's adaptation without a curriculum.
-_base_ = [
-    '../_base_/methods/plain.py', '../_base_/retrievers/resnet-18_gru_ucm.py',
-    '../_base_/datasets/adaptation/ucm2rsicd_128px.py', '../_base_/schedules/adaptation.py'
-]
-start = 'work_dirs/resnet-18_gru_ucm'
-model = dict(retriever={{_base_.retriever}}, target='rsicd')
-optim_wrapper = dict(optimizer=dict(lr=3e-4))
-auto_scale_lr = dict(base_batch_size=128)

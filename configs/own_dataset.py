@@ -1,0 +1,39 @@
+# Train any config on another dataset: a name of _base_/domains.py, or a folder (docs/curate.md):
+#   python tools/train.py configs/own_dataset.py --cfg-options CONFIG=urbancross_rsicd.py DATASET=data/porto
+import os
+
+_base_ = '{{$CONFIG:urbancross_finland.py}}'
+config, name = '{{$CONFIG:urbancross_finland.py}}', '{{$DATASET:mycountry}}'
+folder = _base_.domains.get(name, name)
+if folder == name:
+    if not os.path.isdir(folder):
+        raise ValueError(
+            f'DATASET={name} is no folder and no name in domains.py: {", ".join(_base_.domains)}')
+    name = os.path.basename(os.path.abspath(folder)).lower()
+
+
+own = dict(
+    LoadFeatures=dict(file=f'{folder}/features.npz'),
+    FeatureTokenizer=dict(file=f'{folder}/features.npz'),
+    VocabTokenizer=dict(vocab_file=f'{folder}/annotations/{name}_vocab.json'))
+
+
+def on_own(step):
+    """A step, or a tokenizer, with the files of the dataset."""
+    step = dict(step, **own.get(step['type'], {}))
+    return dict(step, tokenizer=on_own(step['tokenizer'])) if 'tokenizer' in step else step
+
+
+def loader_of(loader, split):
+    first = loader.dataset.get('datasets', [loader.dataset])[0]
+    return dict(dataset=dict(
+        first, _delete_=True, data_root=folder, ann_file=f'annotations/{name}_{split}.json',
+        pipeline=[on_own(step) for step in first.pipeline]))
+
+
+train_dataloader = loader_of(_base_.train_dataloader, 'train')
+val_dataloader = loader_of(_base_.val_dataloader, 'val')
+test_dataloader = loader_of(_base_.test_dataloader, 'test')
+model = dict(text_encoder=on_own(_base_.model.text_encoder))
+work_dir = f'work_dirs/{config.replace("::", "/").rpartition("/")[2].removesuffix(".py")}_on_{name}'
+del own, folder

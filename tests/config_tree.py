@@ -1,0 +1,46 @@
+"""The files of the config tree, and walking through a config."""
+
+from collections.abc import Iterator
+
+from mmengine.config import Config
+
+from tests.runs import CONFIGS, datasets_of
+
+LEAVES = sorted(
+    str(p.relative_to(CONFIGS))
+    for p in CONFIGS.rglob('*.py')
+    if not {'_base_', 'curation'} & set(p.relative_to(CONFIGS).parts)
+)
+METHODS = sorted(path.stem for path in (CONFIGS / '_base_/methods').glob('*.py'))
+TABLE = Config.fromfile(CONFIGS / '_base_/domains.py')
+DOMAINS = {**TABLE.domains, **TABLE.uncaptioned}
+# What adapt.py takes as CONFIG: trained configs, but for the fold, whose data are no plain dataset.
+TRAINED = [
+    name
+    for name in LEAVES
+    if not any(part in name for part in ('2spain', 'adapt.py', 'own_dataset.py', 'fold'))
+]
+
+
+def components(node: object) -> Iterator[dict]:
+    """Every dict with a ``type`` below a config."""
+    if isinstance(node, dict):
+        if 'type' in node:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from components(child)
+
+
+def all_datasets(cfg: Config) -> list[dict]:
+    """The datasets of the three loaders."""
+    phases = ('train', 'val', 'test')
+    return [part for phase in phases for part in datasets_of(cfg[f'{phase}_dataloader'])]
+
+
+def check_dataset(cfg: Config, name: str) -> None:
+    """All three loaders read one dataset."""
+    assert [(part['data_root'], part['ann_file']) for part in all_datasets(cfg)] == [
+        (DOMAINS[name], f'annotations/{name}_{split}.json') for split in ('train', 'val', 'test')
+    ]

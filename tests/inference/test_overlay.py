@@ -1,0 +1,36 @@
+"""The sample overlay turns any config into a small one, and nothing else."""
+
+from urbancross_mm.inference.overlay import apply_overlay
+
+
+def test_overlay_rules() -> None:
+    config = dict(
+        model=dict(type='A', encoder=dict(type='Big', width=9), others=[dict(type='Big')]),
+        data=dict(type='Set', data_root='data/x', keep=1),
+        elsewhere=dict(type='Set', data_root='/mnt/data/x'),
+        epochs=100,
+    )
+    overlay = dict(
+        data_root=('data/', 'data/sample/'),
+        replace=dict(Big=dict(type='Small')),
+        update=dict(Set=dict(extra=2), A=dict(encoder=dict(depth=1))),
+        merge=dict(epochs=2),
+    )
+    small = apply_overlay(config, overlay)
+    assert small['model']['encoder'] == dict(type='Small', depth=1)
+    assert small['model']['others'] == [dict(type='Small')]
+    assert small['data'] == dict(type='Set', data_root='data/sample/x', keep=1, extra=2)
+    assert small['elsewhere']['data_root'] == '/mnt/data/x'
+    assert small['epochs'] == 2 and config['epochs'] == 100
+    assert config['model']['encoder'] == dict(type='Big', width=9)
+
+
+def test_an_adaptation_starts_from_the_sample_s_own_run() -> None:
+    overlay = dict(merge=dict(epochs=2), merge_adaptation=dict(epochs=3))
+    config = dict(
+        work_dir='runs/adapted', model=dict(adaptation=dict(source_checkpoint='runs/source'))
+    )
+    small = apply_overlay(config, overlay)
+    assert small['model']['adaptation']['source_checkpoint'] == 'runs/source_sample'
+    assert small['work_dir'] == 'runs/adapted_sample' and small['epochs'] == 3
+    assert apply_overlay(dict(model=dict(type='A')), overlay)['epochs'] == 2

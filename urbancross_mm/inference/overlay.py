@@ -1,0 +1,58 @@
+"""The overlay behind ``--sample``: rules that make any config a small one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+
+def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn any config into one that runs in minutes, by the rules of ``configs/_base_/sample.py``.
+
+    Args:
+        cfg (dict): A config as plain dicts and lists.
+        overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
+            ``update`` by component type, ``merge`` for the top level, or ``merge_adaptation`` for
+            a config with ``model.adaptation``, whose source checkpoint is then that of a run with
+            ``--sample``, too. A work directory of the config gets the ending ``_sample``.
+
+    Returns:
+        dict: A new config; the arguments are left alone.
+    """
+    cfg = _walk(deepcopy(cfg), overlay)
+    if cfg.get('work_dir'):
+        cfg['work_dir'] += '_sample'
+    model = cfg.get('model')
+    adaptation = model.get('adaptation') if isinstance(model, dict) else None
+    if not adaptation:
+        return _merge(cfg, overlay.get('merge', {}))
+    if adaptation.get('source_checkpoint'):
+        adaptation['source_checkpoint'] += '_sample'
+    return _merge(cfg, overlay.get('merge_adaptation', {}))
+
+
+def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
+    if isinstance(node, list | tuple):
+        return type(node)(_walk(child, overlay) for child in node)
+    prefix, new = overlay.get('data_root', ('', ''))
+    if isinstance(node, str) and prefix and node.startswith(prefix):
+        return new + node[len(prefix) :]
+    if not isinstance(node, dict):
+        return node
+    kind = node.get('type')
+    if kind in overlay.get('replace', {}):
+        return deepcopy(overlay['replace'][kind])
+    node = {key: _walk(child, overlay) for key, child in node.items()}
+    return _merge(node, overlay.get('update', {}).get(kind, {}))
+
+
+def _merge(base: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in extra.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
