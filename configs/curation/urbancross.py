@@ -1,4 +1,4 @@
-# UrbanCross's curation with its models, which lie in weights/ (docs/curate.md says where they come
+# UrbanCross's curation with its models, which lie in weights/ (docs/how-to/curate.md says where they come
 # from): InstructBLIP writes, CLIP scores, SAM segments. --in holds the tiles, the map lies beside it.
 clip = dict(model_name='ViT-B-32', pretrained='weights/clip_vit-b-32_openai.pt')
 scorer = dict(
