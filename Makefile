@@ -43,10 +43,11 @@ check: setup docs
 	$(BIN)/mypy urbancross_mm/functional urbancross_mm/structures urbancross_mm/search
 	$(BIN)/interrogate -q urbancross_mm tools
 
-# Warnings are errors: dead links, missing anchors, pages that the navigation lacks.
+# Warnings are errors: dead links, missing anchors, pages that the navigation lacks. With --quiet
+# mkdocs would not count them.
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: setup
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 bench: setup
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

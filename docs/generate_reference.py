@@ -11,6 +11,7 @@ import os
 import re
 import runpy
 import sys
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,16 +59,17 @@ class Component(NamedTuple):
 
 def components() -> list[Component]:
     """All registered components, by page and name."""
-    import urbancross_mm  # noqa: F401  first: installs the torchvision hook
-    from urbancross_mm import registry
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch's own, which mkdocs would print
+        import urbancross_mm  # noqa: F401  first: installs the torchvision hook
+        from urbancross_mm import registry
 
+        for name in registry.__all__:
+            if name != 'SCOPE':
+                getattr(registry, name).import_from_location()
     listed = []
     for name in registry.__all__:
-        parts = getattr(registry, name)
-        if name == 'SCOPE':
-            continue
-        parts.import_from_location()
-        for key, part in parts.module_dict.items():
+        for key, part in getattr(getattr(registry, name), 'module_dict', {}).items():
             summary = ' '.join((part.__doc__ or '').partition('\n\n')[0].split())
             listed.append(Component(key, f'{part.__module__}.{part.__name__}', name, summary))
     return sorted(listed, key=lambda part: (part.page, part.name))
