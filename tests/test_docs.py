@@ -109,6 +109,12 @@ def test_components_in_configs_are_registered(page: Path) -> None:
     assert used <= known
 
 
+@pytest.mark.parametrize('page', PAGES, ids=str)
+def test_imports_work(page: Path) -> None:
+    for line in re.findall(r'\bfrom urbancross_mm[\w.]* import [\w, ]+', read(page)):
+        exec(line, {})
+
+
 class Understood(Exception):
     """Ends a tool once it has read its command line."""
 
