@@ -5,21 +5,22 @@ BIN := $(VENV)/bin
 WORK_DIR ?= work_dirs/demo
 QUERY ?= planes on an apron beside a runway
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check docs bench clean
 
 help:
 	@echo "make setup   virtual environment in $(VENV) with everything installed"
 	@echo "make demo    sample data, train, test and one query drawn to $(WORK_DIR)/query.png"
 	@echo "make test    the test suite"
-	@echo "make check   ruff, mypy, docstring coverage"
-	@echo "make bench   the speed measurements of docs/benchmarks.md"
+	@echo "make check   ruff, mypy, docstring coverage, docs"
+	@echo "make docs    the documentation in site/, links checked"
+	@echo "make bench   the speed measurements of docs/results/speed.md"
 
 setup: $(VENV)/.installed
 
 # One resolver call: a CPU-only torch stays one only if torchvision is chosen beside it.
 $(VENV)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tests,check]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tests,check,docs]'
 	touch $@
 
 # Small models run fastest on one thread; more would wait for each other.
@@ -36,14 +37,20 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2
 
-check: setup
+check: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy urbancross_mm/functional urbancross_mm/structures urbancross_mm/search
 	$(BIN)/interrogate -q urbancross_mm tools
 
+# Warnings are errors: dead links, missing anchors, pages that the navigation lacks. With --quiet
+# mkdocs would not count them.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: setup
+	$(BIN)/mkdocs build --strict
+
 bench: setup
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -85,6 +85,7 @@ if __name__ == '__main__':
             'curation': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9', 'datasketch>=1.6'],
             'demo': ['gradio>=4.0'],
             'analysis': ['scikit-learn>=1.4'],
+            'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]>=0.26'],
             'tests': [
                 'pytest>=8',
                 'pytest-xdist>=3.5',

@@ -1,4 +1,4 @@
-# Train any config on another dataset: a name of _base_/domains.py, or a folder (docs/curate.md):
+# Train any config on another dataset: a name of _base_/domains.py, or a folder (docs/how-to/dataset.md):
 #   python tools/train.py configs/own_dataset.py --cfg-options CONFIG=urbancross_rsicd.py DATASET=data/porto
 import os
 
@@ -6,7 +6,7 @@ _base_ = '{{$CONFIG:urbancross_finland.py}}'
 config, name = '{{$CONFIG:urbancross_finland.py}}', '{{$DATASET:mycountry}}'
 folder = _base_.domains.get(name, name)
 if folder == name:
-    if not os.path.isdir(folder):
+    if '/' not in folder and not os.path.isdir(folder):  # --sample moves data/ later
         raise ValueError(
             f'DATASET={name} is no folder and no name in domains.py: {", ".join(_base_.domains)}')
     name = os.path.basename(os.path.abspath(folder)).lower()

@@ -69,7 +69,7 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     from urbancross_mm.inference.checkpoints import resolve_checkpoint
     from urbancross_mm.inference.image_files import find_images
     from urbancross_mm.structures import Gallery
-    from urbancross_mm.toy.ensure import ensure_sample
+    from urbancross_mm.toy import ensure_sample
 
     if args.sample:
         ensure_sample()

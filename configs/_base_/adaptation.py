@@ -38,7 +38,7 @@ train_cfg = dict(_delete_=True, by_epoch=True, max_epochs=10, val_interval=1)
 auto_scale_lr = dict(enable=False, base_batch_size=_base_.train_dataloader.batch_size)
 
 # Two best checkpoints, to compare: by the target's pairs, and without any label. A tool that is
-# given the work directory takes the last one (docs/adapt.md).
+# given the work directory takes the last one (docs/how-to/adapt.md).
 scores = ['retrieval/mR', 'label_free/agreement']
 default_hooks = dict(checkpoint=dict(
     interval=1, save_best=scores if _base_.has_captions else scores[1]))

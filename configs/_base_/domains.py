@@ -7,7 +7,7 @@ domains = dict(
     rsicd='data/rsicd',
     rsitmd='data/rsitmd',
     ucm='data/ucm',
-    mycountry='data/mycountry',  # what tools/curate.py makes of your tiles (docs/curate.md)
+    mycountry='data/mycountry',  # what tools/curate.py makes of your tiles (docs/how-to/curate.md)
 )
-# Images without captions, and captions in annotations/<name>_texts.txt (docs/adapt.md).
+# Images without captions, and captions in annotations/<name>_texts.txt (docs/how-to/adapt.md).
 uncaptioned = dict(mycity='data/mycity')

@@ -127,7 +127,7 @@ def main() -> None:
     args = parse_args()
     from PIL import Image
 
-    from urbancross_mm.toy.ensure import ensure_sample
+    from urbancross_mm.toy import ensure_sample
     from urbancross_mm.visualization import draw_embedding_map, project_2d
 
     if args.sample:

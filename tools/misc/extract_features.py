@@ -58,7 +58,7 @@ def main() -> None:
     check_outputs([args.out])
     from urbancross_mm.apis import load_config
     from urbancross_mm.inference.feature_extraction import extract_features
-    from urbancross_mm.toy.ensure import ensure_sample
+    from urbancross_mm.toy import ensure_sample
 
     if args.sample:
         ensure_sample()

@@ -85,7 +85,7 @@ def main() -> None:
 
     from urbancross_mm.apis import load_config
     from urbancross_mm.registry import DATASETS
-    from urbancross_mm.toy.ensure import ensure_sample
+    from urbancross_mm.toy import ensure_sample
 
     if args.sample:
         ensure_sample()

@@ -19,7 +19,7 @@ from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
 from urbancross_mm.structures.annotations import missing_data_message
-from urbancross_mm.toy.ensure import ensure_sample
+from urbancross_mm.toy import ensure_sample
 from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 

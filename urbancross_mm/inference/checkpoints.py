@@ -42,7 +42,7 @@ def resolve_checkpoint(path: str) -> str:
     Args:
         path (str): A checkpoint file, or a work directory: its best checkpoint, else its latest.
             Of an adaptation the latest: its best ones were chosen by the target's pairs, or by
-            scores without labels that do not choose well (docs/benchmarks.md).
+            scores without labels that do not choose well (docs/results/index.md).
 
     Returns:
         str: A file.

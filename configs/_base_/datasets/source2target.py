@@ -10,7 +10,7 @@ adapt = dict(dict(lr=1e-5, balanced=False, frozen=False, captions=None), **_base
 uncaptioned = _base_.get('uncaptioned', {})
 known = dict(_base_.get('domains', {}), **uncaptioned)
 folder = known.get(target, target)
-if target not in known and not os.path.isdir(folder):
+if target not in known and '/' not in folder and not os.path.isdir(folder):
     raise ValueError(f'TARGET={target} is no folder and no name in domains.py: {", ".join(known)}')
 has_captions = target not in uncaptioned
 if target not in known:
@@ -74,7 +74,7 @@ train_dataloader['batch_sampler'].update(type='CrossDomainSampler', min_steps=24
 val_dataloader = dict(dataset=dict(test_set, ann_file=f'annotations/{target}_val.json'))
 test_dataloader = dict(dataset=dict(
     test_set, ann_file=f'annotations/{target}_{"test" if has_captions else "val"}.json'))
-# The first score uses the target's pairs, to watch only; the others do not (docs/adapt.md).
+# The first score uses the target's pairs, to watch only; the others do not (docs/how-to/adapt.md).
 val_evaluator = [dict(type='LabelFreeMetric')]
 if has_captions:
     val_evaluator.insert(0, dict(type='RecallAtK'))

@@ -1,4 +1,4 @@
-# CLIP's two towers, no segments. Any other encoder goes in by type (see the README).
+# CLIP's two towers, no segments. Any other encoder goes in by type (docs/how-to/encoder.md).
 clip = dict(model_name='ViT-B-16', pretrained='laion2b_s34b_b88k')
 model = dict(
     type='CrossModalRetriever',

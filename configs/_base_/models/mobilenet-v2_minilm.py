@@ -14,6 +14,6 @@ model = dict(
     text_encoder=dict(
         type='HuggingFaceTextEncoder', path='weights/all-MiniLM-L6-v2', embed_dim=512, pool='mean'),
     head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
-# Only the projections: on RSICD and UCM (docs/benchmarks.md) an adaptation that tunes the image
+# Only the projections: on RSICD and UCM (docs/results/index.md) an adaptation that tunes the image
 # encoder as well forgets as much as it gains.
 adapt = dict(lr=3e-4, balanced=True, frozen=True)

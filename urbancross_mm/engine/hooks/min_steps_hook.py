@@ -15,7 +15,7 @@ class MinStepsHook(Hook):
     """Warn if a run has fewer steps than an adaptation needs.
 
     Held-out trials of optimal transport gained 8 to 12 % with 240 steps. With 80 steps they gained
-    nothing or lost up to 8 % (docs/adapt.md).
+    nothing or lost up to 8 % (docs/how-to/adapt.md).
 
     Args:
         min_steps (int): Steps of the whole run. Defaults to 240.

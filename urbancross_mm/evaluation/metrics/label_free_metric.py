@@ -16,7 +16,7 @@ class LabelFreeMetric(EmbeddingMetric):
     """What a target domain without pairs can say about a model.
 
     The scores say how the embeddings lie, not whether they are right: a harmful adaptation may
-    have better ones than before (docs/adapt.md).
+    have better ones than before (docs/how-to/adapt.md).
 
     - ``agreement``, up to 1: are images that look alike given texts that are alike?
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
