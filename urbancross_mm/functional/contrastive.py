@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
@@ -17,8 +15,8 @@ REDUCTIONS = ('sum', 'mean')
 def pairwise_ranking(
     scores: Tensor,
     margin: float = 0.2,
-    negatives: Literal['all', 'hardest'] = 'all',
-    reduction: Literal['sum', 'mean'] = 'sum',
+    negatives: str = 'all',
+    reduction: str = 'sum',
     positives: Tensor | None = None,
 ) -> Tensor:
     """Hinge loss of every negative against the pair on the diagonal, in both directions.
