@@ -90,8 +90,8 @@ def retrieval_entropy(query_embeds: Tensor, gallery_embeds: Tensor, scale: float
         - query_embeds: ``(Q, D)``; gallery_embeds: ``(G, D)``.
 
     Returns:
-        float: From 0 (each query is sure of one item) to 1 (all items are equal), the entropy divided
-        by ``log(G)``; 0 for a gallery of one.
+        float: From 0 (each query is sure of one item) to 1 (all items are equal), the entropy
+        divided by ``log(G)``; 0 for a gallery of one.
 
     Raises:
         ValueError: If an input is empty, not finite or of another width, or ``scale`` is not

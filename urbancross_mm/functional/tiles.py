@@ -1,7 +1,7 @@
 """Counting in tiles of the score matrix: what :mod:`ranking` is made of.
 
-The whole matrix is never held. A tile is multiplied once, its positive pairs are masked out, and the
-negatives that reach the thresholds are counted along its rows, its columns, or both.
+The whole matrix is never held. A tile is multiplied once, its positive pairs are masked out, and
+the negatives that reach the thresholds are counted along its rows, its columns, or both.
 """
 
 from __future__ import annotations

@@ -3,6 +3,6 @@
 :func:`ensure_sample` is the entry. ``world`` draws it, ``convert`` converts it as a user would.
 """
 
-from urbancross_mm.toy import SAMPLE_ROOT, ensure_sample
+from urbancross_mm.toy.ensure import SAMPLE_ROOT, ensure_sample
 
 __all__ = ['SAMPLE_ROOT', 'ensure_sample']
