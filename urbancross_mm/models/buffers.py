@@ -19,7 +19,7 @@ IDLE_REFERENCES = 3
 class FloatBuffers:
     """Uninitialized float tensors; on a CPU their memory is taken again once nobody uses it.
 
-    K float images a sample are large, and touching fresh memory costs more than filling it. A
+    K float images per sample are large, and touching fresh memory costs more than filling it. A
     tensor made from a numpy array holds a reference to the array for as long as any view of it
     lives, in the graph of autograd too, so an array without other references is free.
     """

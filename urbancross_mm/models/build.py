@@ -1,4 +1,4 @@
-"""Building a part of a model, or one clear sentence about its name."""
+"""Building a part of a model, with a clear message if its type is unknown."""
 
 from __future__ import annotations
 

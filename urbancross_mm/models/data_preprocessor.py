@@ -28,7 +28,7 @@ CPU_CHUNK = 1
 class RetrievalDataPreprocessor(BaseDataPreprocessor):
     """Stacks a batch, moves it to the device, composes segments there and normalizes.
 
-    Images travel as uint8 and masks as bit fields; K float images a sample exist only on the
+    Images travel as uint8 and masks as bit fields; K float images per sample exist only on the
     device. Input is what ``PackRetrievalInputs`` and mmengine's ``pseudo_collate`` make, with
     any of its keys: images alone and texts alone work too. Output ``inputs``:
 
@@ -44,7 +44,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
     Args:
         mean (Sequence[float] | None): Of R, G, B on the scale 0 to 255. Defaults to None.
-        std (Sequence[float] | None): Likewise. Defaults to None.
+        std (Sequence[float] | None): In the same way. Defaults to None.
         stats (str | None): Instead of mean and std: 'clip' or 'imagenet'.
             Defaults to None: 'clip' unless mean and std are given.
         num_segments (int): K, slots for segments. Defaults to 10.
@@ -52,7 +52,6 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             cuts out its box. Defaults to 'white'.
         segment_size (int | Sequence[int] | None): Side, or (height, width), of a segment
             in pixels. Defaults to None: that of the image.
-        non_blocking (bool): Copy to the device without waiting. Defaults to True.
 
     Raises:
         ValueError: If an argument is unknown, or images of one batch differ in size.
@@ -69,9 +68,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         num_segments: int = 10,
         segment_mode: str = 'white',
         segment_size: int | Sequence[int] | None = None,
-        non_blocking: bool = True,
     ) -> None:
-        super().__init__(non_blocking=non_blocking)
+        super().__init__(non_blocking=True)
         mean, std = _statistics(mean, std, stats)
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -183,7 +181,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
                     f'{name} of one batch differ in shape: {shapes}; bring them to '
                     'one size in the pipeline (ResizeImage, RandomCropImage)'
                 )
-            # Stacked first: one copy to the device, not one a sample.
+            # Stacked first: one copy to the device, not one per sample.
             values = torch.stack(list(values))
         return self.cast_data(values)
 

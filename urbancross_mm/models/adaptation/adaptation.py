@@ -123,7 +123,7 @@ class DomainAdaptation(nn.ModuleList):
             ``source_ratio``, the share of the source that was selected.
 
         Raises:
-            ValueError: If a domain is missing from the batch, or a sample has not one text.
+            ValueError: If a domain is missing from the batch, or a sample has no text or several.
             FloatingPointError: If a term is not finite.
         """
         device = next(iter(inputs.values())).device
@@ -183,14 +183,13 @@ class DomainAdaptation(nn.ModuleList):
         """What the selector compares, (B, D)."""
         if self.selector is None:
             return local['image_embeds'].detach()
-        if self.selector.encoders == 'live':
-            return self.selector.view(local['image_embeds'], local['text_embeds'])
-        image = text = None
-        if self.selector.features != 'text':
+        image, text = local['image_embeds'], local['text_embeds']
+        frozen = self.selector.encoders == 'frozen'
+        if frozen and self.selector.features != 'text':
             image = self._snapshot.encode_image(
                 retriever, inputs['image'], [sample.img_id for sample in data_samples]
             )
-        if self.selector.features != 'image':
+        if frozen and self.selector.features != 'image':
             text = self._snapshot.encode_text(retriever, inputs['text'], ids.text_ids.tolist())
         return self.selector.view(image, text)
 

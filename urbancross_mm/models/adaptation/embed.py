@@ -46,7 +46,7 @@ def embed_domains(
 
     Args:
         retriever (Adaptable): In training mode.
-        inputs (dict[str, Tensor]): One row a sample in each.
+        inputs (dict[str, Tensor]): One row per sample in each.
         is_target (Tensor): Of which domain each row is.
         everything (bool): Embed also what the retriever embeds besides images and texts.
             Defaults to True.

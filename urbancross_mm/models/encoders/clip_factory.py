@@ -1,4 +1,4 @@
-"""Building open_clip models, with one clear sentence for what goes wrong."""
+"""Building open_clip models, with a clear message if something is wrong."""
 
 from __future__ import annotations
 
@@ -154,7 +154,9 @@ def _build(cfg: dict[str, Any], what: str) -> nn.Module:
     import open_clip
 
     _check_text_tower(cfg['text_cfg'].get('hf_model_name'), what)
-    options = {key: one for key, one in cfg.items() if key not in ('custom_text', 'multimodal_cfg')}
+    options = {
+        key: value for key, value in cfg.items() if key not in ('custom_text', 'multimodal_cfg')
+    }
     for tower in ('vision_cfg', 'text_cfg'):
         options[tower] = {**cfg[tower], 'output_tokens': False}
     try:

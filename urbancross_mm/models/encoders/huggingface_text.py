@@ -125,7 +125,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             (N, L) -> (N, C).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
 
         Raises:
             ValueError: If a text is longer than the model reads.

@@ -101,7 +101,7 @@ class SegmentTower(BaseModule):
             segments (B, K, 3, h, w), segment_mask (B, K) bool -> (B, K, D).
 
         Returns:
-            Tensor: One vector a segment.
+            Tensor: One vector per segment.
         """
         encoder = self.encoder or self._image_encoder[0]
         valid = segments[segment_mask]  # (S, 3, h, w)

@@ -66,7 +66,7 @@ class _WordEncoder(BaseEncoder):
             (N, L) -> (N, D).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
         """
         return self.projection(self.dropout(self.pooled(tokens)))
 
@@ -127,7 +127,7 @@ class GRUTextEncoder(_WordEncoder):
             (N, L) -> (N, C).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
         """
         packed = pack_padded_sequence(
             self.dropout(self.words(tokens)),
@@ -201,7 +201,7 @@ class TextCNNEncoder(_WordEncoder):
             (N, L) -> (N, C).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
         """
         words = self.dropout(self.words(tokens)).transpose(1, 2)  # (N, C, L)
         position = torch.arange(tokens.shape[1], device=tokens.device)

@@ -62,7 +62,7 @@ class PairwiseRankingLoss(BaseRetrievalLoss):
         """
         if len(image_embeds) != len(text_embeds):
             raise ValueError(
-                f'PairwiseRankingLoss needs aligned pairs, one text an image, got '
+                f'PairwiseRankingLoss needs aligned pairs, one text per image, got '
                 f'{len(image_embeds)} images and {len(text_embeds)} texts'
             )
         return contrastive.pairwise_ranking(

@@ -129,8 +129,8 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             inputs (dict): ``image`` and/or ``text``; the rows of ``text`` are those of all
                 samples one after another.
             data_samples (list, optional): Samples to fill; a sample has ``len(text_ids)`` texts,
-                one if it does not say. Defaults to None: new samples, one an image, or one a
-                text where there are no images.
+                one if it does not say. Defaults to None: new samples, one per image, or one
+                per text where there are no images.
 
         Returns:
             list[RetrievalDataSample]: The samples with ``image_embeds`` (D,) and ``text_embeds``
@@ -163,7 +163,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
 
         Args:
             inputs (dict): What the data preprocessor made: ``image``, ``text``, ``segments``, ...
-            data_samples (list, optional): One an image. Defaults to None.
+            data_samples (list, optional): One per image. Defaults to None.
             mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``. Defaults to 'tensor'.
 
         Returns:
@@ -191,7 +191,7 @@ def split_texts(text_embeds: Tensor, data_samples: list[RetrievalDataSample]) ->
         data_samples (list): A sample has ``len(text_ids)`` texts, one if it does not say.
 
     Returns:
-        tuple[Tensor]: One ``(C, D)`` a sample; C may be 0.
+        tuple[Tensor]: One ``(C, D)`` per sample; C may be 0.
 
     Raises:
         ValueError: If the samples name more or fewer texts than there are rows.
