@@ -177,7 +177,7 @@ class RecallAtK(EmbeddingMetric):
 
 
 def _is_length(k: object) -> bool:
-    return isinstance(k, Integral) and not isinstance(k, bool) and k > 0
+    return isinstance(k, Integral) and not isinstance(k, bool) and int(k) > 0
 
 
 def _assemble(results: list[dict]) -> _Galleries:

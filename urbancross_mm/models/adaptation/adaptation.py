@@ -136,9 +136,11 @@ class DomainAdaptation(nn.ModuleList):
         view = all_gather_rows(self._view(retriever, inputs, local, ids, data_samples))
         targets = self._gather_domains(is_target, data_samples)
         source, target = (~targets).nonzero()[:, 0], targets.nonzero()[:, 0]
-        rows, *weights = self._select(view[source], view[target])
+        rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
-        batch = _domain_batch(embeds, gather_ids(ids), chosen, target, weights, retriever.head)
+        batch = _domain_batch(
+            embeds, gather_ids(ids), chosen, target, (w_source, w_target), retriever.head
+        )
         terms: dict[str, Tensor] = {}
         if uses_head:
             terms.update(_head_losses(retriever.head, embeds, chosen, batch))
@@ -197,10 +199,10 @@ class DomainAdaptation(nn.ModuleList):
         """Rows of the source and the weights of both domains."""
         if self.selector is not None:
             return self.selector.select(source, target)
-        rows = torch.arange(len(source), device=source.device)
-        return rows, *(
+        w_source, w_target = (
             domain.new_full((len(domain),), 1 / len(domain)) for domain in (source, target)
         )
+        return torch.arange(len(source), device=source.device), w_source, w_target
 
     def _gather_domains(self, is_target: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
@@ -229,7 +231,7 @@ def _domain_batch(
     ids: BatchIds,
     chosen: Tensor,
     target: Tensor,
-    weights: Sequence[Tensor],
+    weights: tuple[Tensor, Tensor],
     head: Any,
 ) -> DomainBatch:
     """What the losses see: the chosen rows of the source and those of the target."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -36,17 +37,17 @@ class FrozenSnapshot:
     ) -> None:
         self.source_checkpoint = source_checkpoint
         self.cache_images = cache_images
-        self._model: nn.Module | None = None
+        self._model: Any = None
         self._texts: dict[int, Tensor] = {}
         self._images: dict[str, Tensor] = {}
         self._checksums: dict[str, float] = {}
 
     @torch.no_grad()
-    def encode_image(self, model: nn.Module, image: Tensor, img_ids: Sequence[str]) -> Tensor:
+    def encode_image(self, model: Any, image: Tensor, img_ids: Sequence[str]) -> Tensor:
         """Embed images.
 
         Args:
-            model (nn.Module): The retriever that is being trained; copied at the first use.
+            model (BaseRetriever): The retriever that is being trained; copied at the first use.
             image (Tensor): Normalized images.
             img_ids (Sequence[str]): Their ids.
 
@@ -72,11 +73,11 @@ class FrozenSnapshot:
         return _encode_new(self._images, image, img_ids, encode)
 
     @torch.no_grad()
-    def encode_text(self, model: nn.Module, text: Tensor, text_ids: Sequence[int]) -> Tensor:
+    def encode_text(self, model: Any, text: Tensor, text_ids: Sequence[int]) -> Tensor:
         """Embed texts, each distinct one once.
 
         Args:
-            model (nn.Module): As for :meth:`encode_image`.
+            model (BaseRetriever): As for :meth:`encode_image`.
             text (Tensor): Token ids.
             text_ids (Sequence[int]): Ids of the texts.
 
@@ -97,7 +98,7 @@ class FrozenSnapshot:
         self._texts.clear()
         self._images.clear()
 
-    def _built(self, model: nn.Module) -> nn.Module:
+    def _built(self, model: Any) -> Any:
         if self._model is None:
             snapshot = deepcopy(model)
             # Embedding needs neither, and the source may have had another head.
@@ -119,7 +120,7 @@ class FrozenSnapshot:
         return self._model
 
 
-def _share_frozen(snapshot: nn.Module, model: nn.Module) -> None:
+def _share_frozen(snapshot: nn.Module, model: Any) -> None:
     """Let a copy use the memory of the weights that its original does not train."""
     originals = dict(model.named_parameters())
     for name, copied in snapshot.named_parameters():

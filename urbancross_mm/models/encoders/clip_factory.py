@@ -55,7 +55,7 @@ def build_clip(
         FileNotFoundError: If weights or configs are neither on disk nor to be downloaded.
     """
     cfg = model_config(model_name, model_cfg)
-    what = 'the given model_cfg' if model_cfg is not None else model_name
+    what = 'the given model_cfg' if model_cfg is not None else str(model_name)
     weights, quick_gelu = find_weights(None if model_cfg is not None else model_name, pretrained)
     cfg['quick_gelu'] = bool(cfg.get('quick_gelu') or quick_gelu or force_quick_gelu)
     if image_size is not None:
@@ -150,7 +150,7 @@ def _named_config(model_name: str | None) -> dict[str, Any]:
     return cfg
 
 
-def _build(cfg: dict[str, Any], what: str) -> nn.Module:
+def _build(cfg: dict[str, Any], what: str) -> Any:
     import open_clip
 
     _check_text_tower(cfg['text_cfg'].get('hf_model_name'), what)

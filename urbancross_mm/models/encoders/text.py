@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class _WordEncoder(BaseEncoder):
             pad_id = built.pad_id if pad_id is None else pad_id
         self.pad_id = pad_id or 0
         self.embed_dim = embed_dim
-        self.words = nn.Embedding(vocab_size, word_dim, padding_idx=self.pad_id)
+        self.words = nn.Embedding(cast(int, vocab_size), word_dim, padding_idx=self.pad_id)
         self.dropout = nn.Dropout(dropout)
 
     def lengths(self, tokens: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
@@ -111,7 +111,7 @@ class RetrievalHead(BaseModule):
         """
         losses = {'loss_image_text': self.image_loss(image_embeds, text_embeds, positives)}
         if segment_embeds is not None:
-            segment_loss: nn.Module = self.segment_loss or self.image_loss
+            segment_loss = self.segment_loss or self.image_loss
             losses['loss_segment_text'] = self.segment_weight * segment_loss(
                 segment_embeds, text_embeds, positives
             )

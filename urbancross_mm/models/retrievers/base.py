@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.structures import RetrievalDataSample
@@ -46,7 +46,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     """
 
     embed_dim: int
-    head: nn.Module | None
+    head: Any
     adaptation: DomainAdaptation | None
     # Parts that only the loss on pairs needs: an adaptation without it freezes them.
     paired_parts: tuple[str, ...] = ('head',)
@@ -140,7 +140,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             ValueError: If samples and rows do not match in number.
         """
         embeds = self.embed_for_search(inputs)
-        rows = {key: value for key, value in embeds.items() if key != 'text_embeds'}
+        rows: dict[str, Any] = {key: value for key, value in embeds.items() if key != 'text_embeds'}
         if data_samples is None:
             size = len(next(iter(rows.values()), embeds.get('text_embeds', ())))
             data_samples = [RetrievalDataSample() for _ in range(size)]
@@ -173,9 +173,10 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             ValueError: If the mode is unknown.
         """
         if mode == 'loss':
+            samples = data_samples or []
             if self.adaptation is not None:
-                return self.adaptation.loss(self, inputs, data_samples)
-            return self.loss(inputs, data_samples)
+                return self.adaptation.loss(self, inputs, samples)
+            return self.loss(inputs, samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         if mode == 'tensor':
