@@ -302,7 +302,7 @@ def test_batch_norm_takes_the_statistics_of_the_target(
 ) -> None:
     monkeypatch.setattr(target_batch_norm_hook, 'IMAGES_PER_BATCH', size)
     cfg = deterministic(config(tmp_path, start, TRANSPORT))
-    cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='spain'))
+    cfg.custom_hooks.append(dict(type='TargetBatchNormHook'))
     runner = run(cfg)
     layer = runner.model.image_encoder.backbone.bn1
     source, target = (first_norm(runner, domain, batches) for domain in (0, 1))

@@ -132,6 +132,17 @@ def test_rates_of_nothing(tmp_path: Path) -> None:
         train(cfg)
 
 
+def test_statistics_of_the_target_need_no_rate(in_sample_dir: Path, tmp_path: Path) -> None:
+    names = dict(CONFIG='baselines/resnet-18_gru_rsicd.py', TARGET='ucm', METHOD='batch-norm')
+    cfg = small_config('adapt.py', tmp_path, **names)
+    runner = train(cfg)
+    assert runner.iter == 2
+    assert {group['lr'] for group in runner.optim_wrapper.optimizer.param_groups} == {0}
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'BatchNorm' not in hook.type]
+    with pytest.raises(ValueError, match='learning rate of every weight'):
+        train(cfg)
+
+
 @pytest.mark.parametrize(
     'loop', [dict(by_epoch=True, max_epochs=2), dict(by_epoch=False, max_iters=3)]
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import ConcatDataset, DataLoader
 
@@ -24,11 +24,13 @@ class TargetBatchNormHook(Hook):
     """Replace the running statistics of the image encoder's BatchNorm by those of the target.
 
     One pass over the target's images in the training set, before training and again at its end,
-    so that the last checkpoint has them too. Needs no sentence and trains nothing. A resumed run
-    keeps the statistics of its checkpoint until the end.
+    so that the last checkpoint has them too. It needs no caption and trains nothing: a run with
+    this hook may have a learning rate of 0. A resumed run keeps the statistics of its checkpoint
+    until the end.
 
     Args:
-        target (str): The target's domain.
+        target (str, optional): The target's domain. Defaults to None: that of the model's
+            adaptation.
 
     Raises:
         ValueError: If the image encoder has no BatchNorm, or the loader no target image.
@@ -37,7 +39,7 @@ class TargetBatchNormHook(Hook):
         AdaBN (https://arxiv.org/abs/1603.04779).
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str | None = None) -> None:
         self.target = target
 
     def before_train(self, runner: Runner) -> None:
@@ -61,7 +63,11 @@ class TargetBatchNormHook(Hook):
             layer.reset_running_stats()
             layer.train()
             layer.momentum = None  # torch: the mean over all batches
-        loader = self._loader(runner)
+        target = self.target or model.adaptation.target
+        images = _images_of(runner, target)
+        # All batches count the same in the mean, so they should be of one size.
+        size = math.ceil(len(images) / math.ceil(len(images) / IMAGES_PER_BATCH))
+        loader = DataLoader(images, size, collate_fn=pseudo_collate)
         for batch in track(loader, 'statistics of the target', unit='batch'):
             model.encode_image(model.data_preprocessor(batch, True)['inputs']['image'])
         for layer, (training, momentum) in zip(layers, before):
@@ -69,24 +75,21 @@ class TargetBatchNormHook(Hook):
             layer.momentum = momentum
         runner.logger.info(
             f'BatchNorm of {len(layers)} layers takes the statistics of '
-            f'{len(loader.dataset)} images of {self.target}'
+            f'{len(images)} images of {target}'
         )
 
-    def _loader(self, runner: Runner) -> DataLoader:
-        """All images of the target; on every rank the same, so that the statistics agree."""
-        members = [
-            member
-            for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
-            if member.metainfo.get('domain') == self.target
-        ]
-        if not members:
-            raise ValueError(f'the training loader has no image of the target {self.target!r}')
-        images: ConcatDataset = ConcatDataset(members)
-        # All batches count alike in the mean, so they should be of one size.
-        batches = math.ceil(len(images) / IMAGES_PER_BATCH)
-        size = math.ceil(len(images) / batches)
-        return DataLoader(images, size, collate_fn=pseudo_collate)
+
+def _images_of(runner: Runner, target: str) -> ConcatDataset:
+    """All images of the target; on every rank the same, so that the statistics agree."""
+    members = [
+        member
+        for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
+        if member.metainfo.get('domain') == target
+    ]
+    if not members:
+        raise ValueError(f'the training loader has no image of the target {target!r}')
+    return ConcatDataset(members)
 
 
-def _batch_norms(model: nn.Module) -> list[_BatchNorm]:
+def _batch_norms(model: Any) -> list[_BatchNorm]:
     return [layer for layer in model.image_encoder.modules() if isinstance(layer, _BatchNorm)]

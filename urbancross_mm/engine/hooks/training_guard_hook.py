@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHook
 from urbancross_mm.registry import HOOKS
 from urbancross_mm.utils.dist import world_info
 
@@ -41,7 +42,8 @@ class TrainingGuardHook(Hook):
         if isinstance(runner._train_loop, BaseLoop):
             _check_steps(runner.train_loop)
             _check_weights(runner)
-            _check_rates(runner)
+            if not _keeps_weights(runner):
+                _check_rates(runner)
             _check_losses(runner)
             _check_negatives(runner)
 
@@ -73,7 +75,7 @@ class TrainingGuardHook(Hook):
         Raises:
             ValueError: If every learning rate was 0 until now.
         """
-        if self._rates == {0}:
+        if self._rates == {0} and not _keeps_weights(runner):
             raise ValueError(
                 'the learning rate was 0 in every iteration: param_scheduler leaves nothing of it'
             )
@@ -114,7 +116,7 @@ def _check_batches(loader: DataLoader, name: str) -> None:
     )
 
 
-def _batch_size(loader: DataLoader) -> int:
+def _batch_size(loader: DataLoader) -> Any:
     return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 1)
 
 
@@ -191,6 +193,11 @@ def _check_negatives(runner: Runner) -> None:
     if not sources:
         raise ValueError(f'{what}: raise train_dataloader.batch_size')
     runner.logger.warning(f'{what}: raise train_dataloader.batch_sampler.source')
+
+
+def _keeps_weights(runner: Runner) -> bool:
+    """Whether a run is to change the statistics of BatchNorm, and may leave the weights alone."""
+    return any(isinstance(hook, TargetBatchNormHook) for hook in runner.hooks)
 
 
 def _bare(runner: Runner) -> Any:

@@ -123,7 +123,7 @@ class DomainAdaptation(nn.ModuleList):
             ``source_ratio``, the share of the source that was selected.
 
         Raises:
-            ValueError: If a domain is missing from the batch, or a sample has not one text.
+            ValueError: If a domain is missing from the batch, or a sample has no text or several.
             FloatingPointError: If a term is not finite.
         """
         device = next(iter(inputs.values())).device
@@ -136,12 +136,14 @@ class DomainAdaptation(nn.ModuleList):
         view = all_gather_rows(self._view(retriever, inputs, local, ids, data_samples))
         targets = self._gather_domains(is_target, data_samples)
         source, target = (~targets).nonzero()[:, 0], targets.nonzero()[:, 0]
-        rows, *weights = self._select(view[source], view[target])
+        rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
-        batch = _domain_batch(embeds, gather_ids(ids), chosen, target, weights, retriever.head)
+        batch = _domain_batch(
+            embeds, gather_ids(ids), chosen, target, (w_source, w_target), retriever.head
+        )
         terms: dict[str, Tensor] = {}
         if uses_head:
-            terms.update(_head_losses(retriever.head, embeds, chosen, batch.source_positives))
+            terms.update(_head_losses(retriever.head, embeds, chosen, batch))
         elif self.paired_loss:
             terms.update(self._own_losses(retriever, inputs, data_samples, is_target, chosen))
         for loss in self:
@@ -183,14 +185,13 @@ class DomainAdaptation(nn.ModuleList):
         """What the selector compares, (B, D)."""
         if self.selector is None:
             return local['image_embeds'].detach()
-        if self.selector.encoders == 'live':
-            return self.selector.view(local['image_embeds'], local['text_embeds'])
-        image = text = None
-        if self.selector.features != 'text':
+        image, text = local['image_embeds'], local['text_embeds']
+        frozen = self.selector.encoders == 'frozen'
+        if frozen and self.selector.features != 'text':
             image = self._snapshot.encode_image(
                 retriever, inputs['image'], [sample.img_id for sample in data_samples]
             )
-        if self.selector.features != 'image':
+        if frozen and self.selector.features != 'image':
             text = self._snapshot.encode_text(retriever, inputs['text'], ids.text_ids.tolist())
         return self.selector.view(image, text)
 
@@ -198,10 +199,10 @@ class DomainAdaptation(nn.ModuleList):
         """Rows of the source and the weights of both domains."""
         if self.selector is not None:
             return self.selector.select(source, target)
-        rows = torch.arange(len(source), device=source.device)
-        return rows, *(
+        w_source, w_target = (
             domain.new_full((len(domain),), 1 / len(domain)) for domain in (source, target)
         )
+        return torch.arange(len(source), device=source.device), w_source, w_target
 
     def _gather_domains(self, is_target: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
@@ -230,7 +231,7 @@ def _domain_batch(
     ids: BatchIds,
     chosen: Tensor,
     target: Tensor,
-    weights: Sequence[Tensor],
+    weights: tuple[Tensor, Tensor],
     head: Any,
 ) -> DomainBatch:
     """What the losses see: the chosen rows of the source and those of the target."""
@@ -248,9 +249,14 @@ def _domain_batch(
 
 
 def _head_losses(
-    head: Any, embeds: dict[str, Tensor], chosen: Tensor, pairs: Tensor
+    head: Any, embeds: dict[str, Tensor], chosen: Tensor, batch: DomainBatch
 ) -> dict[str, Tensor]:
     """The head's losses on the chosen pairs, segments included where the retriever has them."""
+    others = {
+        name: rows[chosen]
+        for name, rows in embeds.items()
+        if name not in ('image_embeds', 'text_embeds')
+    }
     return head.pair_losses(
-        **{name: rows[chosen] for name, rows in embeds.items()}, positives=pairs
+        batch.source_image, batch.source_text, positives=batch.source_positives, **others
     )
