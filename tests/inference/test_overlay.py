@@ -8,6 +8,7 @@ def test_overlay_rules() -> None:
         model=dict(type='A', encoder=dict(type='Big', width=9), others=[dict(type='Big')]),
         data=dict(type='Set', data_root='data/x', keep=1),
         elsewhere=dict(type='Set', data_root='/mnt/data/x'),
+        generated=dict(data_root='data/sample/x'),
         epochs=100,
     )
     overlay = dict(
@@ -21,6 +22,7 @@ def test_overlay_rules() -> None:
     assert small['model']['others'] == [dict(type='Small')]
     assert small['data'] == dict(type='Set', data_root='data/sample/x', keep=1, extra=2)
     assert small['elsewhere']['data_root'] == '/mnt/data/x'
+    assert small['generated']['data_root'] == 'data/sample/x'
     assert small['epochs'] == 2 and config['epochs'] == 100
     assert config['model']['encoder'] == dict(type='Big', width=9)
 

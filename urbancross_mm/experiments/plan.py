@@ -12,7 +12,7 @@ from typing import Any
 
 from urbancross_mm.apis.runs import resolve_checkpoint
 from urbancross_mm.experiments.methods import Template, fill, parse_options
-from urbancross_mm.experiments.testing_data import check_same_test_set, with_test_set_of
+from urbancross_mm.experiments.testing_data import check_same_test_set, replace_test_set
 from urbancross_mm.inference.config import load_config
 
 IN_TARGET, SOURCE_ONLY = 'in-target', 'source-only'
@@ -192,7 +192,7 @@ class _Planner:
         )
 
     def _transfer(self, source: Job, target: Job) -> Job:
-        config = with_test_set_of(source.config, target.config)
+        config = replace_test_set(source.config, target.config)
         return Job(
             SOURCE_ONLY,
             source.source,
@@ -216,7 +216,9 @@ class _Planner:
         path, options = template.at(**names, seed=seed)
         config = dict(self._read(path, options))
         config['randomness'] = dict(config.get('randomness') or {}, seed=seed)
-        config.pop('work_dir', None)
+        # The tables of datasets decide nothing: another line in them is no other setting.
+        for key in ('work_dir', 'domains', 'uncaptioned'):
+            config.pop(key, None)
         if config['model'].get('adaptation'):
             adaptation = dict(config['model']['adaptation'])
             adaptation.pop('source_checkpoint', None)

@@ -36,7 +36,7 @@ def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
     if isinstance(node, list | tuple):
         return type(node)(_walk(child, overlay) for child in node)
     prefix, new = overlay.get('data_root', ('', ''))
-    if isinstance(node, str) and prefix and node.startswith(prefix):
+    if isinstance(node, str) and prefix and node.startswith(prefix) and not node.startswith(new):
         return new + node[len(prefix) :]
     if not isinstance(node, dict):
         return node
