@@ -40,7 +40,7 @@ from urbancross_mm.curation import (
 )
 from urbancross_mm.curation.segments.segment_choice import on_white
 from urbancross_mm.curation.stages.export_stage import ExportStage
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 from urbancross_mm.toy.world import make_sample
 from urbancross_mm.utils.images import read_image
 

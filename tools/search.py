@@ -117,7 +117,7 @@ def draw(strips: list[tuple[str | Path, list[dict]]], out: str) -> None:
     visualizer = RetrievalVisualizer()
     drawn = [
         Image.fromarray(
-            visualizer.draw_strip(query, [SearchHit(r['img_path'], r['score']) for r in results])
+            visualizer.draw_grid(query, [SearchHit(r['img_path'], r['score']) for r in results])
         )
         for query, results in strips
     ]

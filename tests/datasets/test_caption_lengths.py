@@ -153,7 +153,7 @@ def test_a_data_set_says_it_once(
     assert len(logged) == 1
 
 
-def test_the_sentences_of_a_target_count_as_well(
+def test_the_captions_of_a_target_count_as_well(
     tmp_path: Path, vocab: VocabTokenizer, logged: list[str]
 ) -> None:
     (tmp_path / 'texts.txt').write_text('red road\n' + 'road ' * 20 + '\n')

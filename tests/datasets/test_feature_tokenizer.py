@@ -23,7 +23,7 @@ def tokenizer(tmp_path):
     return TOKENIZERS.build(dict(type='FeatureTokenizer', file=file))
 
 
-def test_rows_of_sentences(tokenizer):
+def test_rows_of_captions(tokenizer):
     found = tokenizer(['a lake', 'a road', 'a lake'])
     assert found.dtype == torch.float32 and found.equal(ROWS[[1, 0, 1]])
     assert tokenizer('a road').equal(ROWS[:1])
@@ -36,6 +36,6 @@ def test_rows_may_be_changed(tokenizer):
     assert tokenizer(['a road']).equal(ROWS[:1])
 
 
-def test_other_sentences_are_named(tokenizer):
-    with pytest.raises(ValueError, match="no features of the sentence 'A road'"):
+def test_other_captions_are_named(tokenizer):
+    with pytest.raises(ValueError, match="'A road'"):
         tokenizer(['a road', 'A road'])

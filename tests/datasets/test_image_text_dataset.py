@@ -175,7 +175,7 @@ def change(tiny: dict[str, str], **fields) -> None:
 
 
 @pytest.mark.parametrize(
-    'fields, sentence',
+    'fields, message',
     [
         (dict(img_id='tiny/a'), r"item 1: img_id 'tiny/a' is used twice, first by item 0"),
         (dict(caption_ids=['tiny/a#0', 'x']), r"item 1: caption id 'tiny/a#0' is used twice"),
@@ -188,15 +188,15 @@ def change(tiny: dict[str, str], **fields) -> None:
         (dict(segments='/etc/passwd'), r'must be relative and stay inside its folder'),
     ],
 )
-def test_bad_items_name_file_and_item(tiny, fields, sentence):
+def test_bad_items_name_file_and_item(tiny, fields, message):
     change(tiny, **fields)
-    with pytest.raises(ValueError, match=sentence) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         ImageTextDataset(**tiny)
     assert 'tiny.json, item 1' in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    'content, sentence',
+    'content, message',
     [
         ('{"metainfo": {"schema": 2}, "data_list": []}', 'has schema 2 and this version reads'),
         ('{"metainfo": {}, "data_list": []}', 'has schema None'),
@@ -206,9 +206,9 @@ def test_bad_items_name_file_and_item(tiny, fields, sentence):
         ('{"metainfo": {"schema": 1}, "data_list": []}', 'leaves no item to load'),
     ],
 )
-def test_bad_files(tiny, content, sentence):
+def test_bad_files(tiny, content, message):
     Path(tiny['data_root'], tiny['ann_file']).write_text(content)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         ImageTextDataset(**tiny)
 
 

@@ -79,18 +79,18 @@ def test_vocabulary_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'content, sentence',
+    'content, message',
     [
         ('{', 'is not valid JSON'),
         ('[]', 'must map words to ids'),
         ('{"word2idx": {"a": 0, "<unk>": 1}}', 'must map words to ids from 1 on'),
         ('{"word2idx": {"a": "b"}}', 'must map words to ids'),
-        ('{"a": 1}', "has no word '<unk>'"),
+        ('{"a": 1}', ".*'<unk>'"),
     ],
 )
-def test_bad_vocabularies(tmp_path, content, sentence):
+def test_bad_vocabularies(tmp_path, content, message):
     (tmp_path / 'v.json').write_text(content)
-    with pytest.raises(ValueError, match=f'v.json {sentence}'):
+    with pytest.raises(ValueError, match=f'v.json {message}'):
         VocabTokenizer(str(tmp_path / 'v.json'))
     with pytest.raises(FileNotFoundError, match=r'vocabulary not found: .*none\.json.*converters'):
         VocabTokenizer(str(tmp_path / 'none.json'))
@@ -116,7 +116,7 @@ def test_hugging_face_folder(bert_folder):
 
 @pytest.mark.parametrize('content', [None, '{"torn'])
 def test_hugging_face_files_missing_or_damaged(bert_folder, tmp_path, content):
-    """A model is there, its tokenizer is not: one sentence, whatever transformers stumbles over."""
+    """A model is there, its tokenizer is not: one message, whatever transformers raises."""
     from transformers import BertConfig
 
     BertConfig().save_pretrained(tmp_path)
@@ -154,9 +154,9 @@ def test_hugging_face_without_padding_and_end_token(tmp_path):
 
 def test_hugging_face_without_folder_or_network(tmp_path, monkeypatch):
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
-    with pytest.raises(OSError, match='no tokenizer could be loaded from the name .*no folder'):
+    with pytest.raises(OSError, match='name.*none'):
         HuggingFaceTokenizer(str(tmp_path / 'none'))
-    with pytest.raises(OSError, match='no tokenizer could be loaded from the folder'):
+    with pytest.raises(OSError, match=f'folder.*{tmp_path}'):
         HuggingFaceTokenizer(str(tmp_path))
 
 

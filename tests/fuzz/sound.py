@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from tests.datasets import tiny
-from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.datasets.feature_file import write_features
 from urbancross_mm.structures import Gallery
 
@@ -117,7 +117,7 @@ def sentences(root: Path) -> Path:
 
 def vocabulary(root: Path) -> Path:
     """Words and their numbers."""
-    write_vocabulary(root / 'vocab.json', ['a road', 'a river'])
+    (root / 'vocab.json').write_text(encode_vocabulary(['a road', 'a river']))
     return root / 'vocab.json'
 
 

@@ -38,7 +38,7 @@ from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.feature_file import open_features
 from urbancross_mm.datasets.verification.verify import verify
 from urbancross_mm.structures import Gallery
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 from urbancross_mm.utils.checkpoints import read_checkpoint
 from urbancross_mm.utils.error_sentence import LONGEST, sentence_of
 from urbancross_mm.utils.images import probe_image, read_image

@@ -1,4 +1,4 @@
-"""The sample's features: the same bytes, and they tell images and sentences apart."""
+"""The toy world's features: the same bytes, and they differ between images and captions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.datasets.converters.layouts import read
 from urbancross_mm.datasets.feature_file import open_features
 from urbancross_mm.toy.features import (
     WIDTH,
+    caption_features,
     image_features,
-    sentence_features,
     write_sample_features,
 )
 
@@ -50,9 +50,9 @@ def test_images(tmp_path):
     assert (feats['stripes'][67::4] > 0.05).all()  # gradients everywhere
 
 
-def test_sentences():
-    one, same, other = map(sentence_features, ('A red roof.', 'a RED roof', 'a roof, red'))
+def test_captions():
+    one, same, other = map(caption_features, ('A red roof.', 'a RED roof', 'a roof, red'))
     assert one.shape == (WIDTH,) and one.dtype == np.float32
     assert np.array_equal(one, same) and not np.array_equal(one, other)
     assert abs(np.linalg.norm(one) - 1) < 1e-6
-    assert not sentence_features('?!').any()
+    assert not caption_features('?!').any()

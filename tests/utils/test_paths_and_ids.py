@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from urbancross_mm.utils.ids import check_image_ids, stable_id
+from urbancross_mm.utils.ids import IdRegister, check_image_ids, stable_id
 from urbancross_mm.utils.paths import safe_join
 
 
@@ -45,3 +45,11 @@ def test_one_id_belongs_to_one_image() -> None:
     check_image_ids([*same, *same, ('a', 'x/../x/1.png'), ('a', None)])
     with pytest.raises(ValueError, match="two images have the img_id 'a', x/1.png and y/1.png"):
         check_image_ids([*same, ('a', 'y/1.png')])
+
+
+def test_a_register_gives_back_the_first_that_has_an_id() -> None:
+    once: IdRegister[int] = IdRegister()
+    assert [once.clash(key, n) for n, key in enumerate('abaca')] == [None, None, 0, None, 0]
+    assert once.clash('b', 1) == 1  # the same thing again is a second use
+    folded: IdRegister[str] = IdRegister(lambda first, second: first.lower() == second.lower())
+    assert [folded.clash(1, name) for name in ('x', 'X', 'y', 'x')] == [None, None, 'x', None]

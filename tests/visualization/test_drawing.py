@@ -13,7 +13,7 @@ from urbancross_mm.visualization import RetrievalVisualizer, draw_sample_sheet, 
 def test_strip_frames_right_in_green_and_wrong_in_red(tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 20, 3), 77, np.uint8)).save(tmp_path / 'x.png')
     path = str(tmp_path / 'x.png')
-    strip = RetrievalVisualizer(thumb_size=60).draw_strip(
+    strip = RetrievalVisualizer(thumb_size=60).draw_grid(
         'a query',
         [
             SearchHit(path, 0.5, True),
@@ -23,13 +23,13 @@ def test_strip_frames_right_in_green_and_wrong_in_red(tmp_path: Path) -> None:
     )
     colors = {tuple(c) for c in strip.reshape(-1, 3)}
     assert {(34, 139, 34), (200, 40, 40), (120, 120, 120), (77, 77, 77)} <= colors
-    with_image = RetrievalVisualizer(thumb_size=60).draw_strip(Path(path), [SearchHit(path, 0.5)])
+    with_image = RetrievalVisualizer(thumb_size=60).draw_grid(Path(path), [SearchHit(path, 0.5)])
     assert (with_image == 77).all(axis=2).sum() == 2 * 52 * 52
 
 
 def test_empty_strip_is_an_error() -> None:
     with pytest.raises(ValueError, match="'nothing'"):
-        RetrievalVisualizer().draw_strip('nothing', [])
+        RetrievalVisualizer().draw_grid('nothing', [])
 
 
 def test_overlay_touches_the_mask_only() -> None:

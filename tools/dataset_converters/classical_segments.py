@@ -1,11 +1,11 @@
 """Segment images cheaply, for data without SAM masks.
 
 ``python tools/dataset_converters/classical_segments.py data/ucm/images --out data/ucm/segments``
-writes one run-length sidecar an image. ``--method grid`` cuts cells; ``--method color`` takes
+writes one run-length sidecar file per image. ``--method grid`` cuts cells; ``--method color`` takes
 connected regions of one color (k-means in Lab and position), scored by area times compactness.
 Run it before the caption converter, which names in the annotations what it finds in ``segments/``,
 or give ``--annotations data/ucm/annotations/ucm_{train,val,test}.json`` to name them there now.
-Files that exist are kept, so an interrupted run goes on where it was.
+Files that exist are kept, so an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument('images', type=given_path, help='folder of images')
     parser.add_argument('--out', type=given_path, required=True, help='folder for the masks')
     parser.add_argument('--method', default='color', choices=sorted(METHODS))
-    parser.add_argument('--num-segments', type=int, default=10, help='most segments an image')
+    parser.add_argument('--num-segments', type=int, default=10, help='most segments per image')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--colors', type=int, default=8, help='clusters of --method color')
     parser.add_argument(
@@ -64,8 +64,8 @@ def main() -> None:
     if counts['unreadable']:
         print(f'{counts["unreadable"]} unreadable images left out')
     if annotations:
-        for path, (found, total) in fill_segments(annotations, args['out']).items():
-            print(f'{path}: {found} of {total} images have a segment file')
+        for path, (count, total) in fill_segments(annotations, args['out']).items():
+            print(f'{path}: {count} of {total} images have a segment file')
 
 
 if __name__ == '__main__':

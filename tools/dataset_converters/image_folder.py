@@ -1,6 +1,6 @@
-"""Make the unlabeled target of an adaptation from a folder of images and a file of sentences.
+"""Make the unlabeled target of an adaptation from a folder of images and a file of captions.
 
-``python tools/dataset_converters/image_folder.py tiles/ --texts sentences.txt --name mycity
+``python tools/dataset_converters/image_folder.py tiles/ --texts captions.txt --name mycity
 --out data/mycity/annotations``
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
         '--texts',
         type=given_path,
         required=True,
-        help='text file, one sentence a line, about such images',
+        help='text file, one caption of such an image per line',
     )
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', required=True, help='of the dataset and its domain')
@@ -37,7 +37,7 @@ def main() -> None:
         '--seed',
         type=int,
         default=0,
-        help='of the tenth that is kept aside for choosing a checkpoint',
+        help='of the choice of val images, a tenth',
     )
     parser.add_argument(
         '--skip-bad', action='store_true', help='leave out unreadable images, and count them'

@@ -3,8 +3,8 @@
 ``python tools/dataset_converters/segment_folders.py data/urbancross/Finland`` writes
 ``data/urbancross/Finland/segments/<stem>.json``. Run it before ``urbancross.py``, which names in
 the annotations what it finds there, or give ``--annotations FILE ...`` to name them there now.
-Files that exist are kept, so an interrupted run goes on where it was. The masks are what is not
-white in a JPEG, hence approximate at their borders.
+Files that exist are kept, so an interrupted run resumes. A mask is what is not white in a JPEG, so
+it is approximate at its border.
 
 ``--sam FOLDER`` reads what Segment Anything wrote instead: the folders or, with
 ``--convert-to-rle``, the ``.json`` files of its ``amg.py``, or files of SA-1B. Below the folder,
@@ -36,7 +36,7 @@ def main() -> None:
         '--sam',
         type=given_path,
         metavar='FOLDER',
-        help='output of SAM to read in place of image_segments/',
+        help='output of SAM to read instead of image_segments/',
     )
     parser.add_argument(
         '--out', type=given_path, help='folder for the masks (default: ROOT/segments)'
@@ -63,12 +63,6 @@ def main() -> None:
         help='leave out images with an unreadable segment, and count them',
     )
     parser.add_argument('--workers', type=int, default=2, help='threads')
-    parser.add_argument(
-        '--seed',
-        type=int,
-        default=0,
-        help='taken for likeness with the other converters: nothing is drawn',
-    )
     parser.add_argument('--force', action='store_true', help='make files again that exist')
     parser.add_argument(
         '--annotations',
@@ -78,7 +72,6 @@ def main() -> None:
         help='annotation files in which to name the segment files',
     )
     args = vars(parser.parse_args())
-    args.pop('seed')
     annotations = args.pop('annotations')
     summary = convert(Options(**args))
     print(f'{summary.images} images, {summary.segments} segments')
@@ -86,15 +79,15 @@ def main() -> None:
         print(f'{summary.kept} files of an earlier run kept (--force makes them again)')
     if summary.ignored:
         print(
-            f'{len(summary.ignored)} files ignored that are no <stem>_<number> image, first: '
+            f'{len(summary.ignored)} files ignored, not named <stem>_<number>, first: '
             f'{summary.ignored[0]}'
         )
     if summary.bad:
         print(f'{len(summary.bad)} images left out, first: {summary.bad[0]}')
     if annotations:
         folder = args['out'] or args['root'] / 'segments'
-        for path, (found, total) in fill_segments(annotations, folder).items():
-            print(f'{path}: {found} of {total} images have a segment file')
+        for path, (count, total) in fill_segments(annotations, folder).items():
+            print(f'{path}: {count} of {total} images have a segment file')
 
 
 if __name__ == '__main__':

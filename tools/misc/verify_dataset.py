@@ -33,7 +33,7 @@ def main() -> int:
         '--distance',
         type=int,
         default=2,
-        help='bits of a 64-bit difference hash that may differ between images that look alike',
+        help='bits of a 64-bit difference hash that may differ between similar images',
     )
     parser.add_argument('--examples', type=int, default=5, help='examples of each finding')
     parser.add_argument('--workers', type=int, default=2, help='threads that decode')
@@ -56,7 +56,7 @@ def main() -> int:
     )
     print(report.to_text(), end='')
     if args.out:
-        content = dict(files=report.rows, findings=[asdict(one) for one in report.findings])
+        content = dict(files=report.rows, findings=[asdict(finding) for finding in report.findings])
         atomic_write(args.out, json.dumps(content, ensure_ascii=False, indent=1) + '\n')
     return int(report.failed)
 

@@ -54,8 +54,8 @@ def draw_item(item: dict) -> np.ndarray:
     image = inputs['image']
     if image.dim() != 3:
         raise ValueError(
-            f'{sample.img_id} comes as features {tuple(image.shape)}, of which no '
-            'image can be drawn: browse a config that loads images'
+            f'{sample.img_id} comes as features {tuple(image.shape)}, not as an '
+            'image: browse a config that loads images'
         )
     masks, segments = None, []
     if 'segment_bits' in inputs:
@@ -88,8 +88,8 @@ def main() -> None:
     chosen = np.random.permutation(len(dataset))[: args.number]
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
-    for number, place in enumerate(tqdm(chosen, desc='draw')):
-        Image.fromarray(draw_item(dataset[int(place)])).save(folder / f'{number:03d}.png')
+    for number, index in enumerate(tqdm(chosen, desc='draw')):
+        Image.fromarray(draw_item(dataset[int(index)])).save(folder / f'{number:03d}.png')
     print(f'{len(chosen)} of {len(dataset)} items of the {args.phase} set are drawn in {folder}')
 
 

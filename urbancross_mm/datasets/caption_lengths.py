@@ -1,4 +1,4 @@
-"""Captions that are longer than a tokenizer takes: how many, and what the cut makes of them."""
+"""Captions that are too long for a tokenizer: how many, and how many the cut makes equal."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-# Begin token, end token, and the blank that some vocabularies put before the first word.
+# Start token, end token, and the blank that some vocabularies put before the first word.
 SPECIAL = 3
-# Words that CLIP's 77 tokens leave room for at most: a word is a token or more.
+# Most words that fit into CLIP's 77 tokens: a word is a token or more.
 CLIP_WORDS = 75
 MOST_LOOKED_AT = 20_000
 
 
 def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
-    """Say how many texts a tokenizer cuts, and how many it makes equal by that.
+    """Say how many distinct texts a tokenizer cuts, and how many become equal; '' if none is cut.
 
-    Args:
-        texts (Iterable[str]): The texts; each distinct one counts once.
-        tokenizer (Any): Of the pipeline. One that does not say what it cuts cuts nothing.
-        what (str): What the texts are, such as 'captions of x.json'.
-
-    Returns:
-        str: One sentence; '' if nothing is cut.
+    ``what`` names the texts, such as 'captions of x.json'. A tokenizer without ``is_cut`` is not
+    looked at.
     """
     if not hasattr(tokenizer, 'is_cut'):
         return ''
-    # Of a large set the first tell enough; to look at all would take minutes.
+    # The first texts of a large dataset are enough; all of them would take minutes.
     texts, length = list(islice(dict.fromkeys(texts), MOST_LOOKED_AT)), tokenizer.context_length
     long = [text for text in texts if not _surely_fits(text, length)]
     cut = [text for text in long if tokenizer.is_cut(text)]
@@ -46,22 +41,18 @@ def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
 
 
 def remark_on_words(texts: Iterable[str]) -> str:
-    """Say how many texts no CLIP model reads to the end, where no tokenizer is at hand.
+    """Say how many distinct texts are too long for any CLIP model; '' if all may fit.
 
-    Args:
-        texts (Iterable[str]): The texts; each distinct one counts once.
-
-    Returns:
-        str: One sentence; '' if all may fit.
+    For where the tokenizer is not known.
     """
     words = {text: text.lower().split() for text in texts}
-    cut = [found for found in words.values() if len(found) > CLIP_WORDS]
+    cut = [split for split in words.values() if len(split) > CLIP_WORDS]
     if not cut:
         return ''
     starts = Counter(
-        tuple(found[:CLIP_WORDS]) for found in words.values() if len(found) >= CLIP_WORDS
+        tuple(split[:CLIP_WORDS]) for split in words.values() if len(split) >= CLIP_WORDS
     )
-    equal = sum(starts[tuple(found[:CLIP_WORDS])] > 1 for found in cut)
+    equal = sum(starts[tuple(split[:CLIP_WORDS])] > 1 for split in cut)
     return (
         f'{len(cut)} of {len(words)} distinct captions have more than {CLIP_WORDS} words, so '
         f'a tokenizer with 77 tokens, as CLIP has, cuts them; {equal} of them become equal to '

@@ -10,13 +10,14 @@ from mmengine.dataset import BaseDataset
 
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.file_stamp import same_image
+from urbancross_mm.utils.ids import IdRegister
 
 
 @DATASETS.register_module()
 class ConcatDataset(mmengine.dataset.ConcatDataset):
-    """mmengine's, whose members must not give one id to different images.
+    """mmengine's ConcatDataset, which also refuses one id for different images.
 
-    Losses and metrics tell images by ``img_id``: two images of one id would be each other's
+    Losses and metrics tell images apart by ``img_id``. Two images with one id would be each other's
     positives in training, and one image in a test.
 
     Args:
@@ -44,27 +45,29 @@ def check_unique_ids(datasets: Iterable[Any]) -> None:
         datasets (Iterable): Datasets of one loader; wrappers and concatenations are looked into.
 
     Raises:
-        ValueError: If there is one; the sentence names the files.
+        ValueError: If there is one; the message names the files.
     """
-    known: dict[str, tuple[str, str]] = {}
-    clashes: dict[str, tuple[str, str]] = {}
-    for dataset in (part for one in datasets for part in _parts(one)):
-        mine = {}
-        for place in range(len(dataset)):
+    register: IdRegister[tuple[str, str]] = IdRegister(
+        lambda first, second: same_image(first[0], second[0])
+    )
+    clashes = {}
+    for dataset in (part for member in datasets for part in _parts(member)):
+        for index in range(len(dataset)):
             # Not the dataset's own: that one may draw a caption.
-            info = BaseDataset.get_data_info(dataset, place)
-            if 'img_id' in info:
-                mine[info['img_id']] = info['img_path']
-        for img_id, path in mine.items():
-            other, source = known.setdefault(img_id, (path, dataset.ann_file))
-            if not same_image(path, other):
-                clashes[img_id] = f'{other} in {source}', f'{path} in {dataset.ann_file}'
+            info = BaseDataset.get_data_info(dataset, index)
+            if 'img_id' not in info:
+                continue
+            image = info['img_path'], dataset.ann_file
+            known = register.clash(info['img_id'], image)
+            if known is not None:
+                clashes[info['img_id']] = known, image
     if clashes:
-        (img_id, (first, second)), *_ = clashes.items()
+        img_id, images = next(iter(clashes.items()))
+        first, second = (f'{path} in {ann_file}' for path, ann_file in images)
         raise ValueError(
-            f'{len(clashes)} ids stand for different images, such as {img_id!r}: for '
-            f'{first}, and for {second}; give the datasets ids of their own (the '
-            'converters put --name before them)'
+            f'{len(clashes)} ids stand for different images, such as {img_id!r}: for {first}, and '
+            f'for {second}; give each dataset ids of its own (the converters put --name before '
+            'them)'
         )
 
 

@@ -1,4 +1,4 @@
-"""Features that frozen encoders gave once: one ``.npz`` file for the images and sentences."""
+"""Precomputed features of frozen encoders: one ``.npz`` file for images and captions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_SHRUNK = 20
 
 
 class FeatureFile:
-    """One vector an image and one a sentence, by ``img_id`` and by the sentence itself.
+    """One vector per image and one per caption, by ``img_id`` and by the caption itself.
 
     Args:
         path (str): A file of :func:`write_features`.
@@ -39,7 +39,7 @@ class FeatureFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such file.
+        ValueError: If it is not a feature file.
     """
 
     def __init__(self, path: str) -> None:
@@ -71,37 +71,37 @@ class FeatureFile:
         row = self._image_rows.get(img_id)
         if row is None:
             raise ValueError(
-                f'no features of the image {img_id!r} among the '
-                f'{len(self._image_rows)} of {self.path}: {_advice(self.path)}'
+                f'{self.path} has features of {len(self._image_rows)} images, but not of '
+                f'{img_id!r}: {_advice(self.path)}'
             )
         return self.image_feats[row].copy()
 
     def check_image(self, img_id: str, path: str) -> None:
-        """Refuse features of an image that has been replaced since, once a process.
+        """Refuse features of an image that was replaced since. Checked once per process.
 
         Args:
             img_id (str): Its id.
-            path (str): Its file; features serve without it, too.
+            path (str): Its file, which may be missing.
 
         Raises:
-            ValueError: If the content of the file is another.
+            ValueError: If the file has other content now.
         """
-        one = img_id, path
-        if not self._stamps or one in self._checked or img_id not in self._image_rows:
+        image = img_id, path
+        if not self._stamps or image in self._checked or img_id not in self._image_rows:
             return
         stamp = self._stamps[self._image_rows[img_id]]
         if os.path.isfile(path) and stamp.renewed(path) is None:
             raise ValueError(
-                f'the image {path} is not the one whose features {self.path} holds '
-                f'as {img_id!r}: {_advice(self.path)} --force'
+                f'the image {path} has changed since its features ({img_id!r}) were written to '
+                f'{self.path}: {_advice(self.path)} --force'
             )
-        self._checked.add(one)
+        self._checked.add(image)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Features of sentences.
+        """Features of captions.
 
         Args:
-            texts (Sequence[str]): n sentences, equal to the letter to those that were encoded.
+            texts (Sequence[str]): n captions, exactly as they were encoded.
 
         Shape:
             - output: ``(n, D)``.
@@ -116,8 +116,8 @@ class FeatureFile:
             rows = [self._text_rows[text] for text in texts]
         except KeyError as error:
             raise ValueError(
-                f'no features of the sentence {error.args[0]!r} among the '
-                f'{len(self._text_rows)} of {self.path}: {_advice(self.path)}'
+                f'{self.path} has features of {len(self._text_rows)} captions, but not of '
+                f'{error.args[0]!r}: {_advice(self.path)}'
             ) from None
         return self.text_feats[rows]
 
@@ -127,7 +127,7 @@ class FeatureFile:
 
 
 def open_features(path: str) -> FeatureFile:
-    """Open a file of features, once a process as long as it does not change.
+    """Open a feature file, once per process as long as it does not change.
 
     Args:
         path (str): The ``.npz`` file.
@@ -141,7 +141,7 @@ def open_features(path: str) -> FeatureFile:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f'file of features not found: {Path(path).absolute()} '
+            f'feature file not found: {Path(path).absolute()} '
             f'({_advice(path)}; the flag --sample runs every config on '
             'generated data instead)'
         )
@@ -158,16 +158,17 @@ def write_features(
     metadata: Mapping[str, Any],
     image_stamps: Sequence[FileStamp] = (),
 ) -> None:
-    """Write a file of features, whole or not at all; the same content gives the same bytes.
+    """Write a feature file, whole or not at all; the same content gives the same bytes.
 
     Args:
         path (str | Path): The ``.npz`` file.
         image_ids (Sequence[str]): N ids.
         image_feats (np.ndarray): Float16 or float32.
-        texts (Sequence[str]): M sentences.
-        text_feats (np.ndarray): Likewise.
+        texts (Sequence[str]): M captions.
+        text_feats (np.ndarray): Float16 or float32.
         metadata (Mapping): Where they come from; must go into JSON.
-        image_stamps (Sequence[FileStamp]): N files as they were. Defaults to (): nobody knows.
+        image_stamps (Sequence[FileStamp]): State of the N image files. Defaults to ():
+            not known.
 
     Shape:
         - image_feats: ``(N, C)``
@@ -187,17 +188,17 @@ def write_features(
             raise ValueError(f'the features of the {what} are not all finite')
     if len(image_stamps) not in (0, len(image_ids)):
         raise ValueError(f'{len(image_stamps)} stamps for {len(image_ids)} images')
-    stamps = {STAMPS: np.array(image_stamps, dtype=np.str_)} if image_stamps else {}
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
+    arrays: dict[str, Any] = dict(
         image_ids=np.array(image_ids, dtype=np.str_),
         image_feats=image_feats,
         texts=np.array(texts, dtype=np.str_),
         text_feats=text_feats,
         metadata=np.array(json.dumps(dict(metadata), sort_keys=True)),
-        **stamps,
     )
+    if image_stamps:
+        arrays[STAMPS] = np.array(image_stamps, dtype=np.str_)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
     atomic_write(path, buffer.getvalue())
 
 
@@ -212,13 +213,13 @@ def _read(path: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in (*ARRAYS, STAMPS) if name in archive}
     except Exception as error:
-        # No zip, a torn one, one that would need unpickling, a lone array, or a header that asks
-        # for more memory than there is: what a damaged file raises is up to its bytes.
-        raise ValueError(f'{path} is not a readable file of features: {error}') from error
+        # Not a zip, a truncated one, one that needs unpickling, a single array, or a header that
+        # asks for more memory than there is: which exception comes depends on the damage.
+        raise ValueError(f'{path} is not a readable feature file: {error}') from error
     missing = [name for name in ARRAYS if name not in content]
     if missing:
         raise ValueError(
-            f'{path} is no file of features, it lacks {", ".join(missing)}: {_advice(path)}'
+            f'{path} is not a feature file, it lacks {", ".join(missing)}: {_advice(path)}'
         )
     for names, feats in (ARRAYS[:2], ARRAYS[2:4]):
         _check_rows(path, names, content[names], feats, content[feats])
@@ -241,16 +242,16 @@ def _check_rows(path: str, what: str, names: np.ndarray, feats: str, rows: np.nd
             f'{names.dtype} and {rows.dtype}'
         )
     if len(set(names.tolist())) != len(names):
-        raise ValueError(f'{path} has some of its {what} twice')
+        raise ValueError(f'{path} lists some of its {what} twice')
     if not np.isfinite(rows).all():
         raise ValueError(f'{path} holds {feats} that are not finite: {_advice(path)}')
 
 
 def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
-    found = parse_json(str(content['metadata']), f"{path}: 'metadata'")
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} has 'metadata' that are no JSON object: {found!r:.80}")
-    return found
+    metadata = parse_json(str(content['metadata']), f"{path}: 'metadata'")
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: 'metadata' must be a JSON object, got {metadata!r:.80}")
+    return metadata
 
 
 def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
@@ -261,7 +262,7 @@ def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
             for size, mtime, ctime, digest in rows
         ]
     except ValueError as error:
-        raise ValueError(f'{path} has {STAMPS} that are no numbers: {error}') from error
+        raise ValueError(f'{path} has {STAMPS} that are not numbers: {error}') from error
 
 
 def _floats(feats: np.ndarray) -> np.ndarray:

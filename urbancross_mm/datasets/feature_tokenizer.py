@@ -1,4 +1,4 @@
-"""Features of sentences that were computed beforehand."""
+"""Precomputed features of captions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from urbancross_mm.registry import TOKENIZERS
 
 @TOKENIZERS.register_module()
 class FeatureTokenizer:
-    """Look sentences up in a file of features; stands where a tokenizer does.
+    """Looks captions up in a feature file, instead of a tokenizer.
 
-    It knows the captions of its dataset to the letter and no other sentence, so a model behind
-    it trains and tests but answers no free queries.
+    It knows only the captions of its dataset, exactly as written. So its model can be trained and
+    tested, but not searched with other queries.
 
     Args:
         file (str): An ``.npz`` file of ``tools/misc/extract_features.py``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such file, or does not hold a sentence.
+        ValueError: If it is not a feature file, or lacks a caption.
     """
 
     def __init__(self, file: str) -> None:
@@ -31,13 +31,13 @@ class FeatureTokenizer:
         self._features = open_features(file)
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Look up.
+        """Look captions up.
 
         Args:
-            texts (Sequence[str]): n sentences.
+            texts (Sequence[str]): n captions.
 
         Shape:
-            - output: ``(n, C)``, for no sentences ``(0, C)``.
+            - output: ``(n, C)``, for no captions ``(0, C)``.
 
         Returns:
             Tensor: float32 features.

@@ -15,15 +15,13 @@ from mmengine.logging import print_log
 from urbancross_mm.datasets.caption_lengths import remark_on_cut
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
+from urbancross_mm.structures.annotation_schema import FOLDERS, META_KEYS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
 from urbancross_mm.utils.ids import stable_id
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.paths import safe_join
 
 CAPTION_MODES = ('each', 'sample', 'all')
-# What goes into `metainfo`. The rest of the file's metainfo is in `provenance`.
-META_KEYS = ('dataset', 'domain', 'split')
-FOLDERS = dict(img_path='images', segments='segments', seg_map_path='seg_maps')
 RESULT_KEYS = dict(segments='segments_path', seg_map_path='seg_map_path')
 OPTIONAL_KEYS = ('label', 'lon', 'lat', 'geo_tags')
 
@@ -40,20 +38,19 @@ class ImageTextDataset(BaseDataset):
     ``captions`` decides what an item is:
 
     - ``'each'``: a caption with its image. An epoch sees every caption.
-    - ``'sample'``: an image with one of its captions, drawn anew at every load with numpy's
-      global generator (which mmengine seeds in every worker).
-    - ``'all'``: an image with all its captions, for validation and test. ``texts`` holds only
-      the captions that no earlier item has, so a loop over the dataset encodes every image
-      and every distinct caption exactly once; it may be empty. An image without captions is a
-      distractor: it is searched, and is no query. This is decided after ``indices``
-      and ``get_subset``, and within a ``ConcatDataset`` for each member (a caption that two
-      members share is encoded twice, to the same id).
+    - ``'sample'``: an image with one of its captions, drawn at every load with numpy's global
+      generator (which mmengine seeds in every worker).
+    - ``'all'``: an image with all its captions, for validation and test. ``texts`` holds only the
+      captions that no earlier item has, maybe none. So a loop over the dataset encodes every image
+      and every distinct caption exactly once. An image without captions is a distractor: it is
+      searched, but is not a query. The split into ``texts`` is made after ``indices`` and
+      ``get_subset``, and for each member of a ``ConcatDataset`` (a caption that two members share
+      is encoded twice, to the same id).
 
-    ``skip_bad=True`` decodes every image once when the annotations are loaded, leaves out those
-    that fail (before ``indices``, so alike on every rank and after a resume), logs their number
-    and lists them in ``skipped``. In a gallery (``test_mode`` or 'all') the warning says that it
-    shrinks. A transform that returns None is an error, except in training with ``skip_bad``: there
-    another item is drawn, as mmengine does, and it is logged.
+    ``skip_bad=True`` decodes every image once when the annotations are loaded, and leaves out those
+    that fail. This comes before ``indices``, so it is the same on every rank and after a resume.
+    Their number is logged, their paths are in ``skipped``. A transform that returns None is an
+    error, except in training with ``skip_bad``: then another item is drawn and it is logged.
 
     Args:
         ann_file (str): Annotation file of schema 1 (JSON or Parquet), relative to ``data_root``.
@@ -75,9 +72,8 @@ class ImageTextDataset(BaseDataset):
 
     Note:
         ``ConcatDataset`` compares the metainfo of its members; give it
-        ``ignore_keys=['dataset', 'domain', 'split']``. ``KFoldDataset`` divides items: use it
-        with 'sample' and 'all', whose items are images. With 'each' the captions of one image
-        could fall into two folds, which is refused.
+        ``ignore_keys=['dataset', 'domain', 'split']``. Use ``KFoldDataset`` with 'sample' and
+        'all', whose items are images. With 'each', two folds could share an image: refused.
     """
 
     # Whether an image without captions is an error.
@@ -100,6 +96,7 @@ class ImageTextDataset(BaseDataset):
         self.domain = domain
         self.skip_bad = skip_bad
         self.skipped: list[str] = []
+        # What the file's metainfo says besides META_KEYS.
         self.provenance: dict[str, Any] = {}
         super().__init__(
             ann_file=ann_file,
@@ -133,7 +130,7 @@ class ImageTextDataset(BaseDataset):
         return [item for raw in raw_items for item in self.parse_data_info(raw)]
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> list[dict[str, Any]]:
-        """Turn one entry of the file into items: one a caption with 'each', else one."""
+        """Turn one entry of the file into items: one per caption with 'each', else one."""
         raw, captions = raw_data_info, list(raw_data_info.get('captions') or ())
         ids = raw.get('caption_ids') or [f'{raw["img_id"]}#{k}' for k in range(len(captions))]
         info = dict(
@@ -182,7 +179,7 @@ class ImageTextDataset(BaseDataset):
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline on one item; None comes back only in training with ``skip_bad``.
+        """Run the pipeline on one item; None is returned only in training with ``skip_bad``.
 
         Raises:
             ValueError: If a transform returned None otherwise.
@@ -192,11 +189,11 @@ class ImageTextDataset(BaseDataset):
             what = f'a transform returned None for item {idx} of {self.ann_file}'
             if self._evaluates or not self.skip_bad:
                 raise ValueError(f'{what}; only training with skip_bad=True may skip items')
-            print_log(f'skip_bad: {what}, another item is drawn', 'current', logging.WARNING)
+            _warn(f'skip_bad: {what}, another item is drawn')
         return data
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keep some items, in place. See :meth:`mmengine.dataset.BaseDataset.get_subset_`."""
+        """Keep some items only. See :meth:`mmengine.dataset.BaseDataset.get_subset_`."""
         self._check_whole(indices)
         super().get_subset_(indices)
         self._assign_texts()
@@ -210,40 +207,39 @@ class ImageTextDataset(BaseDataset):
 
     @property
     def _evaluates(self) -> bool:
-        """Whether the items make up a gallery, of which none may be missing unnoticed."""
+        """Whether the items are a gallery: a missing one would change the recall."""
         return self.test_mode or self.captions == 'all'
 
     def _warn_without_segments(self) -> None:
-        """Say so when a pipeline loads segments that the annotations do not name."""
+        """Warn when a pipeline loads segments that the annotations do not name."""
         if not any(isinstance(step, LoadSegments) for step in self.pipeline.transforms):
             return
-        places = range(len(self))
-        without = sum(
-            'segments_path' not in super(ImageTextDataset, self).get_data_info(i) for i in places
-        )
+        infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
+        without = sum('segments_path' not in info for info in infos)
         if without:
-            print_log(
-                f'LoadSegments: {without} of {len(places)} items of {self.ann_file} name no '
+            _warn(
+                f'LoadSegments: {without} of {len(self)} items of {self.ann_file} name no '
                 'segment file, so the whole image is their segment; tools/dataset_converters/'
                 'segment_folders.py and classical_segments.py make the files and, with '
-                '--annotations, name them',
-                'current',
-                logging.WARNING,
+                '--annotations, name them'
             )
 
     def _warn_of_cut_captions(self, items: list[dict[str, Any]]) -> None:
-        """Say how many texts a tokenizer of the pipeline cuts, and what that makes equal."""
-        texts = [caption for item in items for caption in item['captions']]
-        texts += getattr(self, 'pool', ())  # those of an unpaired target
+        """Warn when a tokenizer of the pipeline cuts captions."""
+        captions = self._captions_of(items)
         for step in self.pipeline.transforms:
             remark = remark_on_cut(
-                texts, getattr(step, 'tokenizer', None), f'captions of {self.ann_file}'
+                captions, getattr(step, 'tokenizer', None), f'captions of {self.ann_file}'
             )
             if remark:
-                print_log(f'{type(step).__name__}: {remark}', 'current', logging.WARNING)
+                _warn(f'{type(step).__name__}: {remark}')
+
+    def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
+        """All captions that items may draw."""
+        return [caption for item in items for caption in item['captions']]
 
     def _choose(self, info: dict[str, Any]) -> list[int]:
-        """Positions of the captions that this item encodes."""
+        """Indices of the captions that this item encodes."""
         if self.captions == 'each':
             return [info.pop('caption_index')]
         if self.captions == 'sample':
@@ -252,26 +248,24 @@ class ImageTextDataset(BaseDataset):
         return self._owned[start:end].tolist()
 
     def _assign_texts(self) -> None:
-        """Give every distinct caption to the first item that has it (``captions='all'``).
-
-        Two flat arrays, not a list of lists, so that forked workers share the memory.
-        """
+        """With ``captions='all'``, give every distinct caption to the first item that has it."""
         if self.captions != 'all':
             return
         seen: set[str] = set()
         owned: list[int] = []
         starts = [0]
         for idx in range(len(self)):
-            for position, caption in enumerate(super().get_data_info(idx)['captions']):
+            for number, caption in enumerate(super().get_data_info(idx)['captions']):
                 if caption not in seen:
                     seen.add(caption)
-                    owned.append(position)
+                    owned.append(number)
             starts.append(len(owned))
+        # Two flat arrays, not a list of lists, so that forked workers share the memory.
         self._owned = np.array(owned, dtype=np.int64)
         self._owned_start = np.array(starts, dtype=np.int64)
 
     def _check_whole(self, indices: Sequence[int] | int) -> None:
-        """Refuse a subset, such as a fold, that tears the captions of one image apart."""
+        """Refuse a subset, such as a fold, with only some captions of an image."""
         if self.captions != 'each' or isinstance(indices, int):
             return
         infos = [super(ImageTextDataset, self).get_data_info(idx) for idx in indices]
@@ -291,10 +285,12 @@ class ImageTextDataset(BaseDataset):
             shown = '; '.join(str(problems[path]) for path in self.skipped[:3])
             size = len(problems) - len(self.skipped)
             gallery = f': the gallery shrinks to {size} images, its recall is not comparable'
-            print_log(
+            _warn(
                 f'skip_bad: {len(self.skipped)} of {len(problems)} images of {self.ann_file} '
-                f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}',
-                'current',
-                logging.WARNING,
+                f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}'
             )
         return [item for item in items if not problems[item['img_path']]]
+
+
+def _warn(message: str) -> None:
+    print_log(message, 'current', logging.WARNING)

@@ -49,7 +49,7 @@ def stratified_split(
     """Divide names so that every class has its share in every split.
 
     Args:
-        labels (Mapping[str, str | None]): Class of each name; None is a class of its own.
+        labels (Mapping[str, str | None]): Class of each name; None counts as one class.
         fractions (Mapping[str, float]): Part of each class for each split.
         rest (str): The split that takes what is left.
         seed (int): Of the shuffles.
@@ -67,7 +67,7 @@ def stratified_split(
         if sum(round(part * len(names)) for part in fractions.values()) >= len(names):
             splits[rest] += names
             continue
-        # A seed of its own for each class: a new class leaves the others as they were.
+        # Each class has its own seed, so a new class does not change the others.
         own = stable_id(f'{seed}/{label}')
         for split, part in random_split(names, fractions, rest, own).items():
             splits[split] += part
@@ -95,23 +95,25 @@ def country_split(names: Sequence[str], seed: int) -> dict[str, list[str]]:
     return {**splits, **{split: nested[split] for split in FINETUNE_FRACTIONS}}
 
 
-def with_twins(
-    splits: Mapping[str, Sequence[str]], twins: Mapping[str, str]
+def with_duplicates(
+    splits: Mapping[str, Sequence[str]], duplicates: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Let repetitions of an image follow it.
+    """Put each duplicate of an image into the split of that image.
 
     Args:
-        splits (Mapping): Drawn from names that are no repetition.
-        twins (Mapping[str, str]): From each repetition to the name it follows.
+        splits (Mapping): Drawn from the names that are no duplicate.
+        duplicates (Mapping[str, str]): From each duplicate to the name whose split it joins.
 
     Returns:
         dict[str, list[str]]: Names of each split, sorted.
     """
-    together = {}
-    for split, names in splits.items():
-        members = set(names)
-        together[split] = sorted(members | {twin for twin, one in twins.items() if one in members})
-    return together
+    followers = defaultdict(list)
+    for name, first in duplicates.items():
+        followers[first].append(name)
+    return {
+        split: sorted([*names, *(other for name in names for other in followers[name])])
+        for split, names in splits.items()
+    }
 
 
 def split_hash(names: Sequence[str]) -> str:

@@ -27,11 +27,11 @@ WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 class BaseTokenizer(ABC):
     """Pads rows of token ids and remembers the captions it has seen.
 
-    Captions come back every epoch, so each is tokenised once a process. The memory is bounded and
+    Captions come back every epoch, so each is tokenized once per process. The memory is bounded and
     is not pickled with the tokenizer.
 
     Args:
-        context_length (int): L, tokens a text; longer texts are cut.
+        context_length (int): L, tokens per text; longer texts are cut.
         vocab_size (int): Number of ids, padding included.
         pad_id (int): Id of the padding.
     """
@@ -58,7 +58,7 @@ class BaseTokenizer(ABC):
         return False
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Tokenise.
+        """Tokenize.
 
         Args:
             texts (Sequence[str]): C texts.
@@ -103,8 +103,8 @@ class OpenCLIPTokenizer(BaseTokenizer):
 
     Raises:
         ValueError: If open_clip knows no such model.
-        OSError: If the tokenizer cannot be read from the folder, or not be had from the Hugging
-            Face hub.
+        OSError: If the tokenizer cannot be read from the folder, or from the Hugging Face
+            hub.
     """
 
     def __init__(self, model_name: str = 'ViT-B-16', context_length: int | None = None) -> None:
@@ -152,13 +152,13 @@ class VocabTokenizer(BaseTokenizer):
 
     A text is put in lower case and split into runs of letters and digits (inner apostrophes and
     hyphens included); everything else separates. A word that the vocabulary lacks becomes
-    ``<unk>``, and so does a text without any word: no row is all padding. 0 is the padding.
+    ``<unk>``, and so does a text without a word, so no row is all padding. 0 is the padding.
 
     Args:
         vocab_file (str): JSON, either published ``{"word2idx": {word: id}, "idx2word": ...,
             "idx": ...}`` or the mapping ``{word: id}`` alone. Ids start at 1; ``<unk>`` is one
             of the words, the last as published.
-        max_length (int): L, words a text. Defaults to 40.
+        max_length (int): L, words per text. Defaults to 40.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -192,7 +192,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     Args:
         path (str): Folder of the model, or its name on the hub.
-        max_length (int): L, tokens a text; a text is also cut to what the model reads. Defaults
+        max_length (int): L, tokens per text; a text is also cut to what the model reads. Defaults
             to 64.
 
     Raises:
@@ -245,16 +245,16 @@ def _read_vocabulary(path: str) -> dict[str, int]:
     if (
         not isinstance(words, dict)
         or not words
-        or not all(type(one) is int and one > 0 for one in words.values())
+        or not all(type(number) is int and number > 0 for number in words.values())
     ):
         raise ValueError(f'{path} must map words to ids from 1 on, alone or as "word2idx"')
     if UNKNOWN not in words:
-        raise ValueError(f'{path} has no word {UNKNOWN!r} for the words that it lacks')
+        raise ValueError(f'{path} lacks {UNKNOWN!r}, the word for unknown words')
     # The largest id decides the size of an embedding.
     if max(words.values()) > MOST_IDS_A_WORD * len(words) + MOST_IDS_A_WORD:
         raise ValueError(
-            f'{path} has {len(words)} words and the id {max(words.values())}: ids are '
-            'the numbers of the words'
+            f'{path} has {len(words)} words and the id {max(words.values())}: ids must '
+            'number the words'
         )
     return words
 

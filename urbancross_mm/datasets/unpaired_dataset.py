@@ -1,4 +1,4 @@
-"""The unlabeled target of an adaptation: images, and sentences that do not belong to them."""
+"""The unlabeled target of an adaptation: images and captions, without the pairing."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from urbancross_mm.utils.text_files import read_lines
 
 @DATASETS.register_module()
 class UnpairedDataset(ImageTextDataset):
-    """Images of a domain, each with a sentence drawn at random from the sentences of the domain.
+    """Images of a domain, each with a random caption of the domain.
 
-    An item is an image; an epoch sees each once. Nothing of it tells which sentences were written
-    for that image: the pool is sorted, a draw depends on the seed alone, and ``captions`` and
-    all ids of captions are empty. So no loss, however wrong, can learn from a target pair.
+    An item is an image; an epoch sees each once. An item does not say which captions belong to its
+    image: the pool of captions is sorted, a draw depends only on the seed, and ``captions`` and
+    all caption ids are empty. So no loss, not even a wrong one, can learn from a target pair.
 
-    The pool holds every sentence as often as the dataset has it.
+    The pool holds every caption as often as the dataset has it.
 
     Args:
         ann_file (str): Annotation file; its images need no captions if there is a text file.
-        text_file (str | None): A text file with one sentence a line, relative to ``data_root``,
-            in place of the captions of the annotation file. Defaults to None.
+        text_file (str | None): A text file with one caption per line, relative to ``data_root``,
+            instead of the captions of the annotation file. Defaults to None.
         **kwargs: Of :class:`ImageTextDataset`, but for ``captions``.
 
     Raises:
         FileNotFoundError: If a file or the folder of images is missing.
-        ValueError: If there is no sentence at all, or the annotation file is wrong.
+        ValueError: If there is no caption at all, or the annotation file is wrong.
     """
 
     captions_required = False
@@ -41,29 +41,31 @@ class UnpairedDataset(ImageTextDataset):
         self, ann_file: str, data_root: str = '', text_file: str | None = None, **kwargs: Any
     ) -> None:
         if kwargs.pop('captions', 'unpaired') != 'unpaired':
-            raise ValueError("UnpairedDataset draws its sentences: it takes no 'captions'")
+            raise ValueError("UnpairedDataset draws captions at random: it takes no 'captions'")
         self.text_file = text_file
         self.pool: list[str] = []
         super().__init__(ann_file, data_root, captions='sample', **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Read the annotations and part the images from the sentences."""
+        """Read the annotations and separate the images from their captions."""
         items = super().load_data_list()
-        found = [caption for item in items for caption in item['captions']]
+        captions = [caption for item in items for caption in item['captions']]
         for item in items:
             item.update(captions=[], caption_ids=[])
         # Sorted, because the order of the captions in the file is that of the images.
-        self.pool = sorted(self._read_text_file() if self.text_file else found)
+        self.pool = sorted(self._read_text_file() if self.text_file else captions)
         if not self.pool:
             raise ValueError(
-                f'{self.ann_file} has no caption: name the sentences of the target '
-                'with text_file, one a line'
+                f'{self.ann_file} has no caption: give text_file, a file of captions of the '
+                'target, one per line'
             )
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """An image and a sentence drawn with numpy's global generator; in ``test_mode`` the
-        sentences are dealt out, so that a loop over the dataset encodes each of them.
+        """An image and a caption drawn with numpy's global generator.
+
+        In ``test_mode`` each caption goes to exactly one image, so that a loop over the dataset
+        encodes all of them.
 
         Args:
             idx (int): Index of the image.
@@ -80,13 +82,16 @@ class UnpairedDataset(ImageTextDataset):
         info.update(caption_text_ids=[], texts=texts, text_ids=[stable_id(text) for text in texts])
         return info
 
+    def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
+        return self.pool
+
     def _read_text_file(self) -> list[str]:
         path = Path(self.data_root, self.text_file or '')
         if not path.is_file():
             raise FileNotFoundError(
-                f'text file not found: {path} (one sentence of the target a line)'
+                f'text file not found: {path} (captions of the target, one per line)'
             )
         lines = [line for line in read_lines(path) if line]
         if not lines:
-            raise ValueError(f'the text file {path} has no sentence')
+            raise ValueError(f'the text file {path} has no caption')
         return lines

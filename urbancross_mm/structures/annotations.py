@@ -1,19 +1,19 @@
-"""Reading and checking the one annotation format, JSON or Parquet."""
+"""Reading and writing annotation files, JSON or Parquet.
+
+A file holds ``{"metainfo": {...}, "data_list": [...]}``. The items and their check are in
+:mod:`urbancross_mm.structures.annotation_schema`.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.utils.paths import check_relative
+from urbancross_mm.structures.annotation_schema import META_KEYS, SCHEMA, Item, check_items
 from urbancross_mm.utils.text_files import parse_json, read_json
-
-SCHEMA = 1
-PATH_KEYS = ('img_path', 'segments', 'seg_map_path')
-META_TEXTS = ('dataset', 'domain', 'split')
-DEGREES = dict(lon=180, lat=90)
+from urbancross_mm.version import __version__
 
 
 def missing_data_message(what: str, path: str) -> str:
@@ -36,19 +36,20 @@ def missing_data_message(what: str, path: str) -> str:
 
 def load_annotations(
     path: str, captions_required: bool = True
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], list[Item]]:
     """Read an annotation file and check every item of it.
 
     Args:
         path (str): A ``.json`` file ``{"metainfo": {...}, "data_list": [...]}``, or a ``.parquet``
-            file with one row an item and the metainfo as JSON in the schema metadata.
+            file with one row per item and the metainfo as JSON in the schema metadata.
+        captions_required (bool): Whether an image without captions is an error. Defaults to True.
 
     Returns:
         tuple[dict, list[dict]]: The metainfo and the items, as written in the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not of schema 1 or an item is wrong; the sentence names the
+        ValueError: If the file is not of schema 1 or an item is wrong; the message names the
             file and the item.
     """
     metainfo, items = read_annotations(path)
@@ -56,14 +57,14 @@ def load_annotations(
     return metainfo, items
 
 
-def read_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def read_annotations(path: str) -> tuple[dict[str, Any], list[Any]]:
     """Read an annotation file as it is, for tools that look into broken ones.
 
     Args:
         path (str): See :func:`load_annotations`.
 
     Returns:
-        tuple[dict, list[dict]]: The metainfo and the items, unchecked.
+        tuple[dict, list]: The metainfo and the items, unchecked.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -78,121 +79,66 @@ def read_annotations(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             f'{path} has schema {metainfo.get("schema")!r} and this version reads schema '
             f'{SCHEMA}: convert the data again with tools/dataset_converters'
         )
-    for key in META_TEXTS:
-        if metainfo.get(key) is not None:
-            _check_text(metainfo, key, f"{path}, 'metainfo'")
+    for key in META_KEYS:
+        if not isinstance(metainfo.get(key), str | None):
+            raise ValueError(
+                f"{path}, 'metainfo': {key!r} must be a string, got {metainfo[key]!r:.80}"
+            )
     return metainfo, items
 
 
-def check_items(items: Iterable[dict[str, Any]], path: str, captions_required: bool = True) -> None:
-    """Check the items of an annotation file.
+def encode_annotations(
+    path: str | Path,
+    items: Sequence[Item],
+    metainfo: Mapping[str, Any],
+    captions_required: bool = True,
+) -> bytes:
+    """Content of a new annotation file: the items are checked, schema and version are noted.
 
     Args:
-        items (Iterable[dict]): The items.
-        path (str): The file, for the message.
+        path (str | Path): What it will be, ``.json`` or ``.parquet``.
+        items (Sequence[dict]): Items of :func:`make_item`.
+        metainfo (Mapping): ``dataset, domain, split, generator, seed, sources, counts``.
         captions_required (bool): Whether an image without captions is an error. Defaults to True.
 
+    Returns:
+        bytes: The content.
+
     Raises:
-        ValueError: At the first item with a missing or empty field, an empty caption, an id that
-            was used before, or a file name that leaves its folder.
+        ValueError: If an item is wrong, or there is none.
     """
-    for _, problem in item_problems(items, path, captions_required):
-        raise ValueError(problem)
+    if not items:
+        raise ValueError(f'{path} would have no image')
+    check_items(items, str(path), captions_required)
+    generator = f'{metainfo.get("generator", "")} {__version__}'.strip()
+    return encode_file(path, dict(schema=SCHEMA, **{**metainfo, 'generator': generator}), items)
 
 
-def item_problems(
-    items: Iterable[dict[str, Any]], path: str, captions_required: bool = True
-) -> Iterator[tuple[int, str]]:
-    """Find every wrong item of an annotation file.
+def encode_file(path: str | Path, metainfo: Mapping[str, Any], items: Sequence[Item]) -> bytes:
+    """Content of an annotation file with this metainfo and these items, unchecked.
 
     Args:
-        items (Iterable[dict]): The items.
-        path (str): The file, for the messages.
-        captions_required (bool): Whether an image without captions is wrong. Defaults to True.
+        path (str | Path): What it will be, ``.json`` or ``.parquet``.
+        metainfo (Mapping): All of it, ``schema`` included.
+        items (Sequence[dict]): The items.
 
     Returns:
-        Iterator[tuple[int, str]]: Position of an item and the first thing that is wrong with it.
+        bytes: The content.
+
+    Raises:
+        ValueError: If a value cannot be written.
     """
-    images: dict[str, int] = {}
-    captions: dict[str, int] = {}
-    for index, item in enumerate(items):
-        where = f'{path}, item {index}'
-        try:
-            _check_fields(item, where, captions_required)
-            _check_unique(images, [item['img_id']], index, where, 'img_id')
-            _check_unique(captions, item.get('caption_ids') or [], index, where, 'caption id')
-        except ValueError as error:
-            yield index, str(error)
+    if Path(path).suffix == '.parquet':
+        return _encode_parquet(metainfo, items)
+    content = dict(metainfo=metainfo, data_list=items)
+    try:
+        text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
+        return f'{text}\n'.encode()
+    except ValueError as error:
+        raise ValueError(f'{path} would not be valid JSON: {error}') from error
 
 
-def _check_fields(item: Any, where: str, captions_required: bool) -> None:
-    if not isinstance(item, dict):
-        raise ValueError(f'{where}: expected an object, got {type(item).__name__}')
-    for key in ('img_id', 'img_path'):
-        if not isinstance(item.get(key), str) or not item[key]:
-            raise ValueError(f'{where}: {key!r} must be a non-empty string, got {item.get(key)!r}')
-    if captions_required or item.get('captions') not in (None, []):
-        _check_captions(item, where)
-    for key in PATH_KEYS:
-        if item.get(key) is not None:
-            _check_text(item, key, where)
-            check_relative(item[key], where)
-    _check_optional(item, where)
-
-
-def _check_captions(item: dict[str, Any], where: str) -> None:
-    captions = item.get('captions')
-    where = f'{where} ({item["img_id"]})'
-    if not isinstance(captions, list) or not captions:
-        raise ValueError(f"{where}: 'captions' must be a non-empty list, got {captions!r}")
-    for position, caption in enumerate(captions):
-        if not isinstance(caption, str) or not caption.strip():
-            raise ValueError(f'{where}: caption {position} is empty or no text: {caption!r}')
-    ids = item.get('caption_ids')
-    if ids is not None and (not isinstance(ids, list) or len(ids) != len(captions)):
-        raise ValueError(f'{where}: {len(captions)} captions but caption_ids is {ids!r}')
-    if not all(isinstance(one, str | int) for one in ids or []):
-        raise ValueError(f'{where}: caption_ids must be texts or numbers, got {ids!r:.80}')
-
-
-def _check_optional(item: dict[str, Any], where: str) -> None:
-    """Fields that an item may lack, but not have of another type."""
-    where = f'{where} ({item["img_id"]})'
-    if item.get('domain') is not None:
-        _check_text(item, 'domain', where)
-    # A table that lacks some numbers keeps the others as floats.
-    if not isinstance(item.get('label'), str | int | float | None):
-        raise ValueError(f"{where}: 'label' must be a text, got {item['label']!r:.80}")
-    for key, limit in DEGREES.items():
-        value = item.get(key)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and abs(value) <= limit):
-            raise ValueError(
-                f'{where}: {key!r} must be a number within {limit} degrees of 0, got {value!r:.80}'
-            )
-    for key in ('geo_tags', 'audio_paths'):
-        value = item.get(key)
-        if value is not None and not (isinstance(value, list) and _are_texts(value)):
-            raise ValueError(f'{where}: {key!r} must be a list of texts, got {value!r:.80}')
-
-
-def _check_text(item: dict[str, Any], key: str, where: str) -> None:
-    if not isinstance(item[key], str):
-        raise ValueError(f'{where}: {key!r} must be a text, got {item[key]!r:.80}')
-
-
-def _are_texts(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def _check_unique(seen: dict[str, int], ids: list[str], index: int, where: str, what: str) -> None:
-    for one in ids:
-        if one in seen:
-            raise ValueError(f'{where}: {what} {one!r} is used twice, first by item {seen[one]}')
-        seen[one] = index
-
-
-def _read_json(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _read_json(path: str) -> tuple[dict[str, Any], list[Any]]:
     content = read_json(path)
     if (
         not isinstance(content, dict)
@@ -203,7 +149,7 @@ def _read_json(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return content['metainfo'], content['data_list']
 
 
-def _read_parquet(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _read_parquet(path: str) -> tuple[dict[str, Any], list[Any]]:
     import pyarrow
     import pyarrow.parquet
 
@@ -229,3 +175,15 @@ def _read_parquet(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f'{path} holds values that cannot be read: {error}') from error
     return metainfo, items
+
+
+def _encode_parquet(metainfo: Mapping[str, Any], items: Sequence[Item]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    keys = list(dict.fromkeys(key for item in items for key in item))
+    table = pyarrow.table({key: [item.get(key) for item in items] for key in keys})
+    table = table.replace_schema_metadata({b'metainfo': json.dumps(metainfo).encode()})
+    buffer = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, buffer)
+    return buffer.getvalue().to_pybytes()

@@ -1,9 +1,9 @@
-"""Run-length masks: their runs are checked, then spread out.
+"""Decoding run-length masks, for :mod:`urbancross_mm.structures.segment_masks`.
 
 A mask is written column by column as lengths of runs of zeros and ones in turn, zeros first: as a
-list of numbers, or compressed to the text that COCO uses. The decoder of pycocotools trusts the
-text: runs that fill less than the mask leave the rest to what was in memory before, and a text that
-ends within a number is read beyond its end. Here nothing is spread out before it is known to fit.
+list of numbers, or compressed to the string that COCO uses. The decoder of pycocotools trusts the
+string: runs that fill less than the mask leave the rest to what was in memory before, and a string
+that ends within a number is read beyond its end. Here runs are checked before they are decoded.
 """
 
 from __future__ import annotations
@@ -14,27 +14,17 @@ import numpy as np
 
 Counts = str | Sequence[int]
 
-# A digit of the text holds five bits; seven of them hold every length that pycocotools can write.
+# A digit of the string holds five bits; seven of them hold every length that pycocotools can write.
 DIGITS = 7
 # Lengths have 32 bits.
 MOST = 2**32
 
 
 def decode_runs(counts: Sequence[Counts], size: Sequence[int]) -> np.ndarray:
-    """Spread out masks of one size.
+    """Decode masks of one size, ``(K, h, w)`` uint8 zeros and ones, columns contiguous.
 
-    Args:
-        counts (Sequence): One a mask: a compressed text, or a list of run lengths.
-        size (Sequence[int]): Height and width of every mask.
-
-    Shape:
-        - output: ``(K, h, w)``.
-
-    Returns:
-        np.ndarray: uint8 masks of zeros and ones, columns contiguous.
-
-    Raises:
-        ValueError: If the runs of a mask are unsound, or do not fill it.
+    ``counts`` has a compressed string or a list of run lengths for each mask. ValueError if they
+    are unsound or do not fill the mask.
     """
     height, width = size
     if not counts:
@@ -45,35 +35,24 @@ def decode_runs(counts: Sequence[Counts], size: Sequence[int]) -> np.ndarray:
 
 
 def check_runs(counts: Sequence[Counts], size: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Read the runs of masks and see that each mask is filled; nothing of its size is allocated.
+    """Check as :func:`decode_runs` does, but allocate nothing of the size of a mask.
 
-    Args:
-        counts (Sequence): One or more, see :func:`decode_runs`.
-        size (Sequence[int]): Height and width of every mask.
-
-    Shape:
-        - output: ``(R,)`` and ``(R,)``, the runs of all masks in a row.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Lengths, and the number of each run in its mask.
-
-    Raises:
-        ValueError: If the runs of a mask are unsound, or do not fill it.
+    Returns the lengths of all runs of all masks, ``(R,)``, and the number of each in its mask.
     """
     pixels = size[0] * size[1]
     if min(size) < 1 or pixels >= MOST:
-        raise ValueError(f'no mask can be {size[0]} x {size[1]} pixels')
-    if all(isinstance(one, str) for one in counts):
-        runs, first = _read_texts(
-            [_to_bytes(one, place, pixels) for place, one in enumerate(counts)]
+        raise ValueError(f'a mask of {size[0]} x {size[1]} pixels is too large or empty')
+    if all(isinstance(runs, str) for runs in counts):
+        runs, first = _read_strings(
+            [_to_bytes(runs, number, pixels) for number, runs in enumerate(counts)]
         )
     else:
         # Both forms in one file are rare enough to be read one by one.
         parts = [
-            _read_texts([_to_bytes(one, place, pixels)])[0]
-            if isinstance(one, str)
-            else _read_list(one, place)
-            for place, one in enumerate(counts)
+            _read_strings([_to_bytes(runs, number, pixels)])[0]
+            if isinstance(runs, str)
+            else _read_list(runs, number)
+            for number, runs in enumerate(counts)
         ]
         runs, first = np.concatenate(parts), np.cumsum([0, *map(len, parts[:-1])])
     _check_lengths(runs, first, size)
@@ -98,20 +77,20 @@ def _check_lengths(runs: np.ndarray, first: np.ndarray, size: Sequence[int]) -> 
         )
 
 
-def _read_texts(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+def _read_strings(strings: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """Runs of all masks in a row, and where those of each mask begin.
 
     A number is written in digits of five bits, lowest first, each but its last marked by 32; 16 in
     the last one means below zero. From the fourth on, a run is written as its difference to the
     one before the last.
     """
-    digits = np.frombuffer(b''.join(texts), dtype=np.uint8) - np.uint8(ord('0'))
-    tails = np.cumsum([len(text) for text in texts]) - 1
-    foreign, torn = digits > 63, digits[tails] >= 32
+    digits = np.frombuffer(b''.join(strings), dtype=np.uint8) - np.uint8(ord('0'))
+    tails = np.cumsum([len(string) for string in strings]) - 1
+    foreign, unfinished = digits > 63, digits[tails] >= 32
     if foreign.any():
         raise _unreadable(int(np.searchsorted(tails, foreign.argmax())))
-    if torn.any():
-        raise ValueError(f'the counts of mask {torn.argmax()} end within a number')
+    if unfinished.any():
+        raise ValueError(f'the counts of mask {unfinished.argmax()} end within a number')
     ends = np.flatnonzero(digits < 32)
     lengths = np.diff(ends, prepend=-1)
     if lengths.max() > DIGITS:
@@ -125,14 +104,14 @@ def _read_texts(texts: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
 def _read_numbers(digits: np.ndarray, ends: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     starts = ends + 1 - lengths
     numbers = (digits[starts] & 31).astype(np.int64)
-    for place in range(1, int(lengths.max())):
-        longer = np.flatnonzero(lengths > place)
-        numbers[longer] |= (digits[starts[longer] + place] & 31).astype(np.int64) << 5 * place
+    for digit in range(1, int(lengths.max())):
+        longer = np.flatnonzero(lengths > digit)
+        numbers[longer] |= (digits[starts[longer] + digit] & 31).astype(np.int64) << 5 * digit
     return numbers - ((digits[ends] & 16).astype(np.int64) >> 4 << 5 * lengths)
 
 
 def _undo_differences(written: np.ndarray, first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Sums over every other number that begin anew with each mask."""
+    """Sums over every other number that start again with each mask."""
     sums = written.copy()
     sums[0::2], sums[1::2] = np.cumsum(sums[0::2]), np.cumsum(sums[1::2])
     # What the sums hold already where a mask begins: at its second number all of the masks before,
@@ -144,26 +123,28 @@ def _undo_differences(written: np.ndarray, first: np.ndarray, lengths: np.ndarra
     return runs
 
 
-def _read_list(counts: Counts, place: int) -> np.ndarray:
+def _read_list(counts: Counts, number: int) -> np.ndarray:
     if (
         not isinstance(counts, list | tuple)
         or not counts
         or any(type(run) is not int or not 0 <= run < MOST for run in counts)
     ):
-        raise ValueError(f'mask {place} has counts that are neither a text nor a list of lengths')
+        raise ValueError(
+            f'mask {number} has counts that are neither a string nor a list of lengths'
+        )
     return np.array(counts, dtype=np.int64)
 
 
-def _to_bytes(counts: Counts, place: int, pixels: int) -> bytes:
+def _to_bytes(counts: Counts, number: int, pixels: int) -> bytes:
     if (
         not isinstance(counts, str)
         or not counts
         or not counts.isascii()
         or len(counts) > DIGITS * (pixels + 1)
     ):
-        raise _unreadable(place)
+        raise _unreadable(number)
     return counts.encode('ascii')
 
 
-def _unreadable(place: int) -> ValueError:
-    return ValueError(f'mask {place} has counts that are no compressed run lengths')
+def _unreadable(number: int) -> ValueError:
+    return ValueError(f'mask {number} has counts that are not compressed run lengths')

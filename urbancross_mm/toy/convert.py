@@ -1,4 +1,4 @@
-"""Converting the sample world, as a user converts the real data."""
+"""Converting the toy world, as a user converts the real data."""
 
 from __future__ import annotations
 
@@ -6,29 +6,23 @@ import os
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import image_folder, precomp, urbancross
-from urbancross_mm.datasets.converters.vocab import write_vocabulary
+from urbancross_mm.datasets.converters.vocab import encode_vocabulary
+from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.toy.features import FILE, write_sample_features
-from urbancross_mm.utils.text_files import read_json
+from urbancross_mm.utils.files import atomic_write
 
 COUNTRIES = ('Finland', 'Germany', 'Spain')
 PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
-# Sets that have configs on frozen features.
+# Datasets that have configs on frozen features.
 FEATURED = ('rsicd', 'ucm')
 VOCABULARY = 'vocab.json'
-# A city without captions: the images of a country beside its sentences.
+# A city without captions: the images of a country, and its captions in a text file.
 CITY, CITY_OF = 'mycity', 'Spain'
 
 
 def is_converted(root: str | Path) -> bool:
-    """Whether :func:`convert_sample` has finished here.
-
-    Args:
-        root (str | Path): Root of the sample world.
-
-    Returns:
-        bool: The shared vocabulary is written last; a sample of an earlier version may lack the
-        features or the city.
-    """
+    """Whether :func:`convert_sample` has finished here."""
+    # The vocabulary is written last. A toy world of an earlier version may lack the others.
     files = [
         VOCABULARY,
         f'{CITY}/annotations/{CITY}_train.json',
@@ -38,12 +32,12 @@ def is_converted(root: str | Path) -> bool:
 
 
 def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
-    """Run the converters over the whole sample world.
+    """Run the converters on the whole toy world.
 
-    One vocabulary, of all training captions, serves all sets: a model moves between countries.
+    One vocabulary, of all training captions, serves all datasets: a model moves between countries.
 
     Args:
-        root (str | Path): Root of the sample world.
+        root (str | Path): Root of the toy world.
         seed (int): Of the splits. Defaults to 0.
         force (bool): Overwrite earlier annotations. Defaults to True.
     """
@@ -79,23 +73,21 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
         write_sample_features(root / name)
     _make_city(root, seed, force)
     captions = [
-        text
+        caption
         for path in sorted(root.rglob('annotations/*_train.json'))
-        for item in read_json(path)['data_list']
-        for text in item['captions']
+        for caption in _captions_of(path)
     ]
-    write_vocabulary(root / VOCABULARY, captions)
+    atomic_write(root / VOCABULARY, encode_vocabulary(captions))
 
 
 def _make_city(root: Path, seed: int, force: bool) -> None:
-    """The tiles of one country as a folder without captions, and its sentences as a text file."""
+    """The images of one country without captions, and its captions as a text file."""
     city, country = root / CITY, root / 'urbancross' / CITY_OF
     city.mkdir(exist_ok=True)
     if not (city / 'images').exists():
         (city / 'images').symlink_to(os.path.relpath(country / 'images', city))
-    train = read_json(country / 'annotations' / f'{CITY_OF.lower()}_train.json')
-    sentences = sorted(text for item in train['data_list'] for text in item['captions'])
-    (city / 'sentences.txt').write_text('\n'.join(sentences) + '\n', encoding='utf-8')
+    captions = sorted(_captions_of(country / 'annotations' / f'{CITY_OF.lower()}_train.json'))
+    (city / 'sentences.txt').write_text('\n'.join(captions) + '\n', encoding='utf-8')
     image_folder.convert(
         image_folder.Options(
             images=city / 'images',
@@ -106,3 +98,9 @@ def _make_city(root: Path, seed: int, force: bool) -> None:
             force=force,
         )
     )
+
+
+def _captions_of(path: Path) -> list[str]:
+    # The city has none: its captions are in the text file.
+    _, items = load_annotations(str(path), captions_required=False)
+    return [caption for item in items for caption in item['captions']]

@@ -1,4 +1,4 @@
-"""The sample world, ready to train on."""
+"""The toy world, ready to train on."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ SAMPLE_ROOT = 'data/sample'
 
 
 def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
-    """Generate and convert the sample world if it is not there yet.
+    """Generate and convert the toy world if it is not there yet.
 
     Args:
         root (str | Path): Where the ``--sample`` overlay looks for it. Defaults to 'data/sample'.
 
     Raises:
-        FileNotFoundError: If it is missing in a run of several processes, which would write it
-            over each other.
+        FileNotFoundError: If it is missing in a run of several processes, which would overwrite
+            each other.
     """
     from urbancross_mm.toy.convert import convert_sample, is_converted
     from urbancross_mm.toy.world import make_sample
     from urbancross_mm.toy.world.make import MANIFEST, VERSION
 
     drawn = (Path(root) / MANIFEST).is_file()
-    if drawn and (found := _version_of(Path(root) / MANIFEST)) != VERSION:
+    if drawn and (version := _version_of(Path(root) / MANIFEST)) != VERSION:
         print(
-            f'note: the sample at {root} is of version {found!r}, this code draws version '
+            f'note: the sample at {root} is of version {version!r}, this code draws version '
             f'{VERSION}: python tools/misc/make_sample.py --root {root} --force draws it again',
             file=sys.stderr,
         )
@@ -49,4 +49,4 @@ def _version_of(manifest: Path) -> object:
     try:
         return json.loads(manifest.read_text(encoding='utf-8')).get('version')
     except (ValueError, AttributeError) as error:
-        raise ValueError(f'{manifest} is no JSON object: {error}') from error
+        raise ValueError(f'{manifest} is not a JSON object: {error}') from error

@@ -1,4 +1,4 @@
-"""Cheap features of the sample's images and sentences, in place of those of frozen encoders.
+"""Cheap features of the toy world's images and captions, instead of those of frozen encoders.
 
 Counts and sums of bytes, so that every machine writes the same numbers.
 """
@@ -18,18 +18,14 @@ from urbancross_mm.utils.images import read_image
 
 # One width for both, so that one setting of the --sample overlay fits every FeatureEncoder.
 WIDTH = 128
-# Shades of each channel that the histogram tells apart, and cells along a side of the image.
+# Bins of the histogram per channel, and cells along a side of the image.
 SHADES, CELLS = 4, 4
 FILE = 'features.npz'
 SPLITS = ('train', 'val', 'test')
 
 
 def write_sample_features(folder: str | Path) -> None:
-    """Write ``features.npz`` for a converted dataset.
-
-    Args:
-        folder (str | Path): With ``images`` and ``annotations``.
-    """
+    """Write ``features.npz`` for a converted dataset."""
     folder = Path(folder)
     paths: dict[str, Path] = {}
     captions: dict[str, None] = {}
@@ -43,23 +39,13 @@ def write_sample_features(folder: str | Path) -> None:
         list(paths),
         np.stack([image_features(path) for path in paths.values()]),
         list(captions),
-        np.stack([sentence_features(text) for text in captions]),
+        np.stack([caption_features(text) for text in captions]),
         dict(config='none: colors, gradients and words of the sample'),
     )
 
 
 def image_features(path: str | Path) -> np.ndarray:
-    """Color histogram, and color and gradient of each cell of a grid.
-
-    Args:
-        path (str | Path): An image.
-
-    Shape:
-        - output: ``(128,)``.
-
-    Returns:
-        np.ndarray: float32, in ``[0, 1]``.
-    """
+    """Color histogram, and color and gradient of each cell of a grid: ``(128,)`` float32."""
     image, _ = read_image(str(path))
     height, width = (side // CELLS * CELLS for side in image.shape[:2])
     image = image[:height, :width].astype(np.int64)
@@ -75,18 +61,8 @@ def image_features(path: str | Path) -> np.ndarray:
     return np.concatenate([np.sqrt(histogram), cells.ravel()]).astype(np.float32)
 
 
-def sentence_features(text: str) -> np.ndarray:
-    """Hashed bag of words and of pairs of neighbors, of unit length.
-
-    Args:
-        text (str): A sentence.
-
-    Shape:
-        - output: ``(128,)``.
-
-    Returns:
-        np.ndarray: float32.
-    """
+def caption_features(text: str) -> np.ndarray:
+    """Hashed bag of words and of pairs of neighbors, of unit length: ``(128,)`` float32."""
     words = split_words(text)
     counts = np.zeros(WIDTH, dtype=np.int64)
     for part in _parts(words):
@@ -98,4 +74,4 @@ def sentence_features(text: str) -> np.ndarray:
 
 def _parts(words: list[str]) -> Iterable[str]:
     yield from words
-    yield from (f'{one} {two}' for one, two in zip(words, words[1:]))
+    yield from (f'{word} {following}' for word, following in zip(words, words[1:]))

@@ -33,17 +33,16 @@ def draw_histograms(
     Raises:
         ValueError: If there is no finite number.
     """
-    found = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
-    found = {
-        name: finite for name, values in found.items() if len(finite := values[np.isfinite(values)])
-    }
-    if not found:
+    arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
+    finite = {name: values[np.isfinite(values)] for name, values in arrays.items()}
+    drawn = {name: values for name, values in finite.items() if len(values)}
+    if not drawn:
         raise ValueError(f'no finite number to draw for {label!r}')
-    edges = _edges(np.concatenate(list(found.values())), whole)
+    edges = _edges(np.concatenate(list(drawn.values())), whole)
     figure = Figure(figsize=(6.4, 3.2), dpi=110, layout='constrained')
     canvas = FigureCanvasAgg(figure)
     axis = figure.subplots()
-    for number, (name, values) in enumerate(found.items()):
+    for number, (name, values) in enumerate(drawn.items()):
         heights, _ = np.histogram(values, edges)
         color = _COLORS[number % len(_COLORS)]
         axis.stairs(100 * heights / len(values), edges, color=color, linewidth=1.4, label=name)
@@ -53,13 +52,13 @@ def draw_histograms(
     axis.set_ylabel('share (%)')
     if whole:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(found) > 1:
+    if len(drawn) > 1:
         axis.legend(frameon=False)
     return _pixels(canvas)
 
 
 def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Draw where tiles lie, one color a group.
+    """Draw where tiles lie, one color per group.
 
     Args:
         groups (Mapping[str, np.ndarray]): Longitude and latitude in degrees by name; empty groups
@@ -74,18 +73,18 @@ def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
     Raises:
         ValueError: If there is no tile.
     """
-    found = {name: points for name, points in groups.items() if len(points)}
-    if not found:
+    drawn = {name: points for name, points in groups.items() if len(points)}
+    if not drawn:
         raise ValueError('no tile to draw on a map')
-    points = np.concatenate(list(found.values()))
+    points = np.concatenate(list(drawn.values()))
     figure = Figure(figsize=(6.4, 5.2), dpi=110, layout='constrained')
     canvas = FigureCanvasAgg(figure)
     axis = figure.subplots()
     size = float(np.clip(4000 / len(points), 2, 40))
-    for number, (name, places) in enumerate(found.items()):
+    for number, (name, tiles) in enumerate(drawn.items()):
         axis.scatter(
-            places[:, 0],
-            places[:, 1],
+            tiles[:, 0],
+            tiles[:, 1],
             s=size,
             label=name,
             linewidths=0,
@@ -101,7 +100,7 @@ def draw_tile_map(groups: Mapping[str, np.ndarray]) -> np.ndarray:
         side.set_major_formatter(ScalarFormatter(useOffset=False))
     figure.legend(
         loc='outside upper center',
-        ncols=len(found),
+        ncols=len(drawn),
         frameon=False,
         markerscale=math.sqrt(30 / size),
     )

@@ -22,14 +22,14 @@ def draw_domain_matrix(
     domains: Sequence[str],
     label: str = '',
 ) -> np.ndarray:
-    """Draw one heat map a method, all on one color scale.
+    """Draw one heat map per method, all on one color scale.
 
     Args:
-        panels (Mapping[str, np.ndarray]): Title to numbers, sources down and targets across; what
-            is not a number is gray.
-        texts (Mapping[str, Sequence[Sequence[str]]]): Title to what stands in the cells.
+        panels (Mapping[str, np.ndarray]): Title to numbers, sources down and targets across; NaN
+            cells are gray.
+        texts (Mapping[str, Sequence[Sequence[str]]]): Title to the texts of the cells.
         domains (Sequence[str]): Names of rows and columns.
-        label (str): Stands beside the color scale. Defaults to ''.
+        label (str): Title of the color scale. Defaults to ''.
 
     Shape:
         - each panel and its texts: ``(D, D)`` for D domains; output: ``(H, W, 3)``.
@@ -38,7 +38,7 @@ def draw_domain_matrix(
         np.ndarray: uint8 RGB.
 
     Raises:
-        ValueError: If there is no panel, or numbers, texts and domains do not fit each other.
+        ValueError: If there is no panel, or numbers, texts and domains differ in size.
     """
     _check(panels, texts, domains)
     columns = min(_COLUMNS, len(panels))
@@ -68,7 +68,8 @@ def _draw_panel(
     scale: ScalarMappable,
 ) -> None:
     axis.set_facecolor(_HOLE)
-    axis.imshow(np.ma.masked_invalid(values), cmap=scale.cmap, norm=scale.norm)
+    low, high = scale.get_clim()
+    axis.imshow(np.ma.masked_invalid(values), cmap=scale.cmap, vmin=low, vmax=high)
     axis.set_title(title)
     axis.set_xlabel('target')
     axis.set_ylabel('source')
@@ -90,7 +91,7 @@ def _draw_panel(
 
 def _readable(scale: ScalarMappable, value: float) -> str:
     """Black on light cells, white on dark ones."""
-    red, green, blue, _ = scale.to_rgba(value)
+    red, green, blue, _ = np.asarray(scale.to_rgba(np.asarray(value)))
     return 'black' if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else 'white'
 
 

@@ -24,7 +24,7 @@ Groups = Mapping[tuple[str, str], np.ndarray]
 def project_2d(
     groups: Mapping[tuple[str, str], Tensor], method: str = 'tsne', seed: int = 0
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Lay embeddings out in the plane, all groups together.
+    """Project embeddings to two dimensions, all groups together.
 
     Args:
         groups (Mapping): Embeddings by domain and modality.

@@ -1,4 +1,4 @@
-"""Images of what a query finds."""
+"""Grids of search results."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from urbancross_mm.registry import VISUALIZERS
 from urbancross_mm.structures import SearchHit
 from urbancross_mm.utils.images import read_image
 
-_RIGHT, _WRONG, _UNKNOWN = (34, 139, 34), (200, 40, 40), (120, 120, 120)
+_RELEVANT, _OTHER, _UNKNOWN = (34, 139, 34), (200, 40, 40), (120, 120, 120)
 _MARGIN, _BORDER, _LINE = 8, 4, 15
 
 
 @VISUALIZERS.register_module()
 class RetrievalVisualizer(Visualizer):
-    """mmengine's visualizer, which can also draw retrieval strips.
+    """mmengine's visualizer, which can also draw result grids.
 
     Args:
-        name (str): mmengine finds a visualizer by its name. Defaults to 'visualizer'.
+        name (str): Key of the visualizer in mmengine. Defaults to 'visualizer'.
         thumb_size (int): Side of a thumbnail in pixels. Defaults to 160.
         **kwargs: Passed to :class:`mmengine.visualization.Visualizer`.
     """
@@ -33,18 +33,18 @@ class RetrievalVisualizer(Visualizer):
         super().__init__(name, **kwargs)
         self.thumb_size = thumb_size
 
-    def draw_strip(self, query: str | Path, results: Sequence[SearchHit]) -> np.ndarray:
+    def draw_grid(self, query: str | Path, results: Sequence[SearchHit]) -> np.ndarray:
         """Draw a query above its ranked images.
 
         Args:
-            query (str | Path): A sentence, or the path of a query image.
+            query (str | Path): A text, or the path of a query image.
             results (Sequence[SearchHit]): Best first.
 
         Shape:
             - output: ``(H, W, 3)``, uint8 RGB.
 
         Returns:
-            np.ndarray: The strip. Right images have a green border, wrong ones a red one.
+            np.ndarray: The grid. Relevant images have a green border, others a red one.
 
         Raises:
             ValueError: If there is nothing to draw.
@@ -72,13 +72,13 @@ class RetrievalVisualizer(Visualizer):
         self,
         canvas: Image.Image,
         draw: ImageDraw.ImageDraw,
-        font: ImageFont.FreeTypeFont,
+        font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
         cell: SearchHit,
         left: int,
         top: int,
     ) -> None:
         size = self.thumb_size
-        color = {True: _RIGHT, False: _WRONG, None: _UNKNOWN}[cell.right]
+        color = {True: _RELEVANT, False: _OTHER, None: _UNKNOWN}[cell.right]
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill=color)
         inner = size - 2 * _BORDER
         pixels, _ = read_image(cell.img_path)

@@ -1,4 +1,4 @@
-"""One training sample on one sheet: what the model is really given."""
+"""One training sample on one sheet: exactly what the model gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def overlay_masks(image: np.ndarray, masks: np.ndarray, strength: float = 0.5) -
 
     Args:
         image (np.ndarray): uint8 RGB.
-        masks (np.ndarray): One boolean mask a segment.
+        masks (np.ndarray): One boolean mask per segment.
         strength (float): 0 leaves the image, 1 hides it. Defaults to 0.5.
 
     Shape:
@@ -37,7 +37,7 @@ def outline_masks(image: np.ndarray, masks: np.ndarray, width: int = 2) -> np.nd
 
     Args:
         image (np.ndarray): uint8 RGB.
-        masks (np.ndarray): One boolean mask a segment; the first is drawn last, on top.
+        masks (np.ndarray): One boolean mask per segment; the first is drawn last, on top.
         width (int): Of the line in pixels, inside the mask. Defaults to 2.
 
     Shape:
@@ -64,7 +64,7 @@ def outline_masks(image: np.ndarray, masks: np.ndarray, width: int = 2) -> np.nd
 
 def draw_sample_sheet(
     image: np.ndarray,
-    texts: Sequence[str],
+    captions: Sequence[str],
     title: str,
     segments: Sequence[np.ndarray] = (),
     masks: np.ndarray | None = None,
@@ -74,7 +74,7 @@ def draw_sample_sheet(
 
     Args:
         image (np.ndarray): uint8 RGB.
-        texts (Sequence[str]): Captions, written below.
+        captions (Sequence[str]): Written below.
         title (str): First line; the caller puts id and domain there.
         segments (Sequence[np.ndarray]): uint8 RGB, as the segment encoder sees them.
             Defaults to ().
@@ -91,7 +91,7 @@ def draw_sample_sheet(
     half = size // 2
     columns = -(-len(segments) // 2)
     width = max(len(large) * (size + _MARGIN) + columns * (half + _MARGIN) + _MARGIN, 560)
-    lines = [line for text in texts for line in textwrap.wrap(f'- {text}', width // 7)]
+    lines = [line for caption in captions for line in textwrap.wrap(f'- {caption}', width // 7)]
     canvas = Image.new('RGB', (width, size + 3 * _MARGIN + (len(lines) + 1) * _LINE), 'white')
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(12)
@@ -112,7 +112,7 @@ def draw_sample_sheet(
 
 
 def _color(number: int) -> tuple[int, int, int]:
-    """Colors that stay apart however many there are: hues in golden-ratio steps."""
+    """Distinct colors, however many: hues in golden-ratio steps."""
     import colorsys
 
     red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, 0.95)

@@ -20,7 +20,7 @@ from urbancross_mm.curation.card import (
 from urbancross_mm.curation.card.blocks import Card, Section, Share, Table, Text, value_text
 from urbancross_mm.curation.card.curation_facts import reasons, scores, stages
 from urbancross_mm.curation.core.records import Outcome, Record
-from urbancross_mm.structures.segment_sidecar import write_sidecar
+from urbancross_mm.structures.segment_masks import write_sidecar
 
 
 @pytest.fixture(scope='module')

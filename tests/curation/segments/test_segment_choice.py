@@ -10,7 +10,7 @@ from urbancross_mm.curation.segments.segment_choice import (
     make_sidecar,
     on_white,
 )
-from urbancross_mm.structures.segment_sidecar import decode_masks, encode_masks
+from urbancross_mm.structures.segment_masks import decode_masks, encode_masks
 
 SEGMENTS = [dict(area=area) for area in (500, 1000, 1001, 4000, 1001)]
 

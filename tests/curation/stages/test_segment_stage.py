@@ -21,7 +21,7 @@ from urbancross_mm.curation.segments.segmenters import BaseSegmenter
 from urbancross_mm.curation.stages.segment_stage import SegmentStage
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import CURATION
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 from urbancross_mm.utils.files import atomic_write
 
 SIZE = (60, 80)
@@ -221,7 +221,7 @@ def test_a_full_disk_concerns_one_image(place: Workplace, monkeypatch) -> None:
 
     images = [image(place, f'{number}.png') for number in range(3)]
     with monkeypatch.context() as patch:
-        patch.setattr('urbancross_mm.structures.segment_sidecar.atomic_write', write)
+        patch.setattr('urbancross_mm.structures.segment_masks.atomic_write', write)
         kept, report = run_stage(stage(), images, place)
     assert [one.name for one in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
     assert 'No space left on device' in str(report)

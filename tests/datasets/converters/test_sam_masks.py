@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from urbancross_mm.datasets.converters.sam_masks import list_sam_files
 from urbancross_mm.datasets.converters.segment_folders import Options, convert
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 
 SIZE = (60, 80)
 SCORES = [0.9, 0.99, 0.95]
@@ -146,9 +146,9 @@ def _damage(content: list[dict], how: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ('how', 'sentence'),
+    ('how', 'message'),
     [
-        ('short', r'a\.json holds a broken mask 1: the runs .* add up to 900'),
+        ('short', r'mask 1 of .*a\.json.*\b900\b'),
         ('huge', r'mask 1 of .*a\.json has the size \[100000, 100000\]'),
         ('polygon', r'mask 1 of .*a\.json must hold a segmentation of counts and size'),
         ('no score', r'mask 1 of .*a\.json must hold .*predicted_iou'),
@@ -157,16 +157,16 @@ def _damage(content: list[dict], how: str) -> object:
         ('other', r"a\.json must hold a list of masks, or one in 'annotations'"),
     ],
 )
-def test_broken_records_name_file_and_mask(tmp_path: Path, how: str, sentence: str) -> None:
+def test_broken_records_name_file_and_mask(tmp_path: Path, how: str, message: str) -> None:
     (tmp_path / 'sam').mkdir()
     content = _damage(records(true_masks(), False), how)
     (tmp_path / 'sam/a.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         convert(Options(tmp_path, tmp_path / 'sam'))
 
 
 @pytest.mark.parametrize(
-    ('old', 'new', 'sentence'),
+    ('old', 'new', 'message'),
     [
         ('0.99', 'much', 'line 3 must hold'),
         ('0.99', '"0.99', 'cannot be read'),
@@ -175,11 +175,11 @@ def test_broken_records_name_file_and_mask(tmp_path: Path, how: str, sentence: s
     ],
 )
 def test_broken_tables_name_file_and_line(
-    tmp_path: Path, old: str, new: str, sentence: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     table = write(tmp_path / 'sam', 'folder') / 'metadata.csv'
     table.write_text(table.read_text().replace(old, new, 1))
-    with pytest.raises(ValueError, match=rf'metadata\.csv.*{sentence}'):
+    with pytest.raises(ValueError, match=rf'metadata\.csv.*{message}'):
         convert(Options(tmp_path, tmp_path / 'sam'))
 
 
@@ -196,7 +196,7 @@ def test_what_is_no_output_of_sam(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match='no output of SAM'):
         convert(Options(tmp_path, tmp_path / 'sam'))
     write(tmp_path / 'sam', 'folder')
-    with pytest.raises(ValueError, match='give the folder above it'):
+    with pytest.raises(ValueError, match='above'):
         convert(Options(tmp_path, tmp_path / 'sam/a'))
     write(tmp_path / 'sam', 'sa1b')
     with pytest.raises(ValueError, match='two outputs of SAM for one image'):
@@ -229,5 +229,5 @@ def test_a_mask_that_stands_twice_in_its_table_is_refused(tmp_path: Path) -> Non
     table = write(tmp_path / 'sam', 'folder') / 'metadata.csv'
     lines = table.read_text().splitlines()
     table.write_text('\n'.join([*lines, lines[1]]))
-    with pytest.raises(ValueError, match=r'metadata\.csv cannot be read: the id 0 stands twice'):
+    with pytest.raises(ValueError, match=r'metadata\.csv .*id 0\b'):
         convert(Options(tmp_path, sam=tmp_path / 'sam'))

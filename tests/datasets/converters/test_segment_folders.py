@@ -15,7 +15,7 @@ from urbancross_mm.datasets.converters.segment_folders import (
     list_segments,
     mask_of,
 )
-from urbancross_mm.structures.segment_sidecar import decode_masks, read_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 
 SIZE = (64, 96)
 

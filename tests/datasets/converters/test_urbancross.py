@@ -155,14 +155,14 @@ def test_coordinates_that_are_none_name_their_line(tmp_path, lon):
     rows = [('a.jpg', 'one', ''), ('b.jpg', 'two', lon)]
     write_csv(tmp_path / CSV, rows, ('image_name', 'description', 'lon'))
 
-    with pytest.raises(ValueError, match=rf"refine\.csv, line 3: lon must lie .* got '{lon}'"):
+    with pytest.raises(ValueError, match=rf"refine\.csv, line 3: lon .*'{lon}'"):
         convert(options(tmp_path, tmp_path))
 
 
 def test_missing_columns_are_named_beside_those_found(tmp_path):
     write_csv(tmp_path / CSV, [('a.jpg', 'one')], ('image_name', 'title'))
 
-    with pytest.raises(ValueError, match='has no column description; it has image_name, title'):
+    with pytest.raises(ValueError, match='description.*image_name, title'):
         convert(options(tmp_path, tmp_path))
 
 
@@ -181,7 +181,7 @@ def test_an_image_twice_names_both_lines(tmp_path):
 def test_names_that_climb_out_are_refused(tmp_path):
     write_csv(tmp_path / CSV, [('a.jpg', 'one'), ('../b.jpg', 'two')])
 
-    with pytest.raises(ValueError, match=r"'\.\./b\.jpg' must be relative.*line 3"):
+    with pytest.raises(ValueError, match=r"'\.\./b\.jpg' .*line 3"):
         convert(options(tmp_path, tmp_path))
 
 
@@ -199,7 +199,7 @@ def test_images_are_looked_for_where_they_are_published(tmp_path):
     for number in range(15):
         write_image(root / f'images/a{number}_FI_19.jpg')
 
-    with pytest.raises(FileNotFoundError, match=r'images are not below .*images'):
+    with pytest.raises(FileNotFoundError, match=r'of .* images .*images'):
         convert(options(root, tmp_path))
     convert(options(root, tmp_path, only_present=True))
     parts = split_names(tmp_path / 'out')
@@ -223,14 +223,14 @@ def test_which_csv(tmp_path):
         convert(options(tmp_path, tmp_path))
     write_country(tmp_path)
     write_csv(tmp_path / 'other_refine.csv', [(f'b{n}.jpg', 'text') for n in range(20)])
-    with pytest.raises(ValueError, match='has 2 .*choose one with --csv'):
+    with pytest.raises(ValueError, match='has 2 .*--csv'):
         convert(options(tmp_path, tmp_path))
     counts = convert(options(tmp_path, tmp_path, csv=tmp_path / 'other_refine.csv'))
     assert counts['train']['images'] == 14
 
 
 def test_too_few_images(tmp_path):
-    with pytest.raises(ValueError, match='leaves no image for val'):
+    with pytest.raises(ValueError, match='image for val'):
         convert(options(write_country(tmp_path / 'Finland', 3), tmp_path))
 
 
@@ -254,7 +254,7 @@ def test_names_of_lists_and_images_show_a_swallowed_row(tmp_path):
     for split, part in dict(train=range(8), val=[8, 9], test=[10, 11]).items():
         write_lines(tmp_path / f'{split}_list.txt', [f'place{n}' for n in part])
 
-    with pytest.raises(ValueError, match="line 5: 'description' holds what looks like further"):
+    with pytest.raises(ValueError, match="line 5: 'description'"):
         convert(options(tmp_path, tmp_path))
 
 
@@ -294,7 +294,7 @@ def test_skyscript_and_other_columns(tmp_path):
         )
     )
     assert read(tmp_path / 'out/finland_test.json')[1][0]['captions'] == [f'text {number}']
-    with pytest.raises(ValueError, match='has no column name; it has filepath, title, long'):
+    with pytest.raises(ValueError, match='name.*filepath, title, long'):
         convert(
             options(
                 tmp_path, tmp_path, csv=tmp_path / 'SkyScript.csv', image_column='name', force=True
@@ -321,5 +321,5 @@ def test_all_outputs_or_none(tmp_path, monkeypatch):
 @pytest.mark.parametrize('rows', [[], [('a.jpg', ' ')]])
 def test_a_table_without_captions(tmp_path, rows):
     write_csv(tmp_path / CSV, rows)
-    with pytest.raises(ValueError, match=r'refine\.csv has no row with a caption'):
+    with pytest.raises(ValueError, match=r'refine\.csv'):
         convert(options(tmp_path, tmp_path))

@@ -120,7 +120,7 @@ def test_a_small_target_is_passed_over_until_there_are_enough_steps(
 
 
 def test_no_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match='min_steps must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='min_steps .*0'):
         build(
             Items('finland', 50),
             Items('spain', 12),
@@ -269,16 +269,16 @@ WORDS = 'name one target domain and at least one other source domain'
             dict(france=6),
             dict(spain=4),
             10,
-            r"of domain 'france', there are \['finland', 'spain'\]",
+            r"'france'.*\['finland', 'spain'\]",
         ),
-        (dict(finland=6), dict(france=4), 10, "of domain 'france'"),
+        (dict(finland=6), dict(france=4), 10, "'france'"),
         (
             dict(finland=6),
             dict(spain=21),
             27,
-            "'spain' has 20 items, fewer than the 21 of one batch",
+            "'spain' has 20 .*21",
         ),
-        (dict(finland=21), dict(spain=2), 23, "'finland' has 20 items, fewer than the 21"),
+        (dict(finland=21), dict(spain=2), 23, "'finland' has 20 .*21"),
         (dict(finland=6), dict(spain=4), 12, r'finland.: 6.*spain.: 4.*add up to batch_size=12'),
         (dict(finland=10), dict(spain=0), 10, 'must be positive'),
         (dict(finland=-2), dict(spain=12), 10, 'must be positive'),
@@ -294,13 +294,13 @@ def test_mistakes(source: dict, target: dict, batch_size: int, words: str) -> No
 
 
 def test_a_domain_has_to_feed_all_ranks() -> None:
-    with pytest.raises(ValueError, match='fewer than the 24 of one batch'):
+    with pytest.raises(ValueError, match="'spain' has 20 .*24"):
         ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=8))
 
 
 def test_an_image_of_both_sides_is_refused() -> None:
     """It would hand its caption to the target."""
-    with pytest.raises(ValueError, match="target 'spain' share 3 images, such as .*a/0"):
+    with pytest.raises(ValueError, match="'spain' share 3 .*a/0"):
         build(
             Items('finland', 9, 'a'),
             Items('spain', 3, 'a'),
@@ -349,14 +349,14 @@ def test_a_copy_of_an_image_is_found_by_its_content(
     joined.datasets[1].serialize_data = False
     build_it = (DefaultSampler(joined), 4, dict(finland=2), dict(spain=2))
     if same:
-        with pytest.raises(ValueError, match=r'share 1 images, such as .*finland2\.png'):
+        with pytest.raises(ValueError, match=r'share 1 .*finland2\.png'):
             CrossDomainSampler(*build_it)
     else:
         assert len(CrossDomainSampler(*build_it)) == 2
 
 
 def test_what_cannot_be_two_domains(joined: ConcatDataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='needs a ConcatDataset .* got ImageTextDataset'):
+    with pytest.raises(ValueError, match='ConcatDataset .*ImageTextDataset'):
         CrossDomainSampler(DefaultSampler(joined.datasets[0]), 4, dict(finland=2), dict(spain=2))
     (tmp_path / 'link').symlink_to(tmp_path / 'finland' / 'images')
     linked = ImageTextDataset(
@@ -365,7 +365,7 @@ def test_what_cannot_be_two_domains(joined: ConcatDataset, tmp_path: Path) -> No
         data_prefix=dict(img_path=str(tmp_path / 'link')),
     )
     twice = ConcatDataset([joined.datasets[0], linked], ignore_keys=['dataset', 'domain', 'split'])
-    with pytest.raises(ValueError, match='share 6 images'):
+    with pytest.raises(ValueError, match='share 6'):
         CrossDomainSampler(DefaultSampler(twice), 4, dict(finland=2), dict(spain=2))
 
 
@@ -379,7 +379,7 @@ def test_one_id_of_two_images_is_refused(joined: ConcatDataset) -> None:
     second.serialize_data = False
     for info in second.data_list:  # a copy would be the same image
         Image.new('RGB', (8, 8), 'red').save(info['img_path'])
-    with pytest.raises(ValueError, match='two images have the img_id .*finland0.*spain0'):
+    with pytest.raises(ValueError, match='finland0.*spain0'):
         CrossDomainSampler(DefaultSampler(joined), 4, dict(finland=2), dict(spain=2))
 
 

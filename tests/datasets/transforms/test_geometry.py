@@ -138,7 +138,7 @@ def test_randomness_is_numpys_and_repeats():
 
 
 @pytest.mark.parametrize(
-    'make, sentence',
+    'make, message',
     [
         (lambda: ResizeImage(0), 'a size must be positive, got 0'),
         (lambda: ResizeImage(8, 'area'), "interpolation must be one of .* got 'area'"),
@@ -147,6 +147,6 @@ def test_randomness_is_numpys_and_repeats():
         (lambda: RandomFlipImage(directions=['up']), r"directions must be of .* got \['up'\]"),
     ],
 )
-def test_bad_arguments(make, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
         make()

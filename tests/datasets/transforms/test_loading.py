@@ -1,4 +1,4 @@
-"""Every kind of image becomes RGB, and a broken one a sentence."""
+"""Every kind of image becomes RGB, and a broken one is named."""
 
 from __future__ import annotations
 

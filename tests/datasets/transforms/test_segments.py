@@ -72,28 +72,28 @@ def test_a_named_sidecar_must_be_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'fields, sentence',
+    'fields, message',
     [
         (
             dict(image_size=[40, 50]),
-            r'mask of another size: .*a\.json is for an image of 40 x 50, '
+            r'a\.json .*40 x 50, '
             r'pic\.png has 40 x 48',
         ),
-        (dict(size=[40, 24]), r'masks stored at 40 x 24 have another aspect'),
-        (dict(size=[20, 24]), r'a\.json hold a broken mask'),
-        (dict(segments=[dict(counts='??')]), r'sidecar format: segment 0 needs counts'),
-        (dict(segments=[dict(counts=3, score=1, area=1)]), 'does not follow the sidecar format'),
-        (dict(segments=[dict(counts='', score=1, area=1)]), 'does not follow the sidecar format'),
-        (dict(segments=None), 'does not follow the sidecar format'),
+        (dict(size=[40, 24]), r'a\.json.* 40 x 24 .*40 x 48'),
+        (dict(size=[20, 24]), r'a\.json'),
+        (dict(segments=[dict(counts='??')]), r'segment 0'),
+        (dict(segments=[dict(counts=3, score=1, area=1)]), r'a\.json'),
+        (dict(segments=[dict(counts='', score=1, area=1)]), r'a\.json'),
+        (dict(segments=None), r'a\.json'),
     ],
 )
-def test_bad_sidecars(tmp_path, fields, sentence):
+def test_bad_sidecars(tmp_path, fields, message):
     content = {**sidecar(random_masks(1), [1], SHAPE), **fields}
     (tmp_path / 'a.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         LoadSegments()(results_for(tmp_path / 'a.json'))
     (tmp_path / 'a.json').write_text('{')
-    with pytest.raises(ValueError, match=r'segment file .*a\.json cannot be read'):
+    with pytest.raises(ValueError, match=r'a\.json'):
         LoadSegments()(results_for(tmp_path / 'a.json'))
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 
 from urbancross_mm.curation.card import curation_facts, facts
 from urbancross_mm.curation.card.blocks import Block, Card, Section, Table, Text
 from urbancross_mm.curation.card.samples import samples
 from urbancross_mm.curation.card.sources import Sources, manifest_files, read_sources
-from urbancross_mm.datasets.verification.leakage import check_duplicates, check_ids, compare
-from urbancross_mm.datasets.verification.verify import check_companions, check_images
+from urbancross_mm.datasets.verification.verify import check_splits
+from urbancross_mm.structures.annotation_schema import FOLDERS
 
 
 def make_card(
@@ -78,22 +77,9 @@ def _findings(
 ) -> Section:
     """What splits share, and what is damaged."""
     report, splits = sources.report, sources.splits
-    roots = {
-        key: str(Path(data_root) / name)
-        for key, name in dict(img_path=images, segments='segments', seg_map_path='seg_maps').items()
-    }
-    prints = check_images(splits, roots['img_path'], report, workers, pixels)
-    for split in splits:
-        split.prints = {
-            item['img_path']: prints[item['img_path']]
-            for item in split.items
-            if item['img_path'] in prints
-        }
-        check_duplicates(split, report)
-    check_companions(splits, roots, report, workers)
-    check_ids(splits, report)
-    for first, second in combinations(splits, 2):
-        compare(first, second, distance, report)
+    folders = {**FOLDERS, 'img_path': images}
+    roots = {key: str(Path(data_root) / name) for key, name in folders.items()}
+    check_splits(splits, roots, report, workers, distance, pixels)
     how = (
         'Every image was decoded and compared with those of the other splits.'
         if pixels

@@ -11,7 +11,7 @@ from PIL import Image
 from urbancross_mm.curation.card.blocks import Figure, Gallery, Sample, Section
 from urbancross_mm.curation.card.sources import Sources
 from urbancross_mm.datasets.verification.leakage import Split
-from urbancross_mm.structures.segment_sidecar import decode_masks, load_sidecar
+from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.paths import safe_join
 from urbancross_mm.visualization import outline_masks
@@ -87,7 +87,9 @@ def _draw(item: dict[str, Any], roots: dict[str, str]) -> tuple[np.ndarray, str]
         return small, ''
     try:
         path = safe_join(roots['segments'], item['segments'])
-        masks = decode_masks(load_sidecar(path, (item['img_path'], pixels.shape[:2])))
+        masks = decode_masks(
+            read_sidecar(path, (item['img_path'], pixels.shape[:2]), check_masks=False)
+        )
     except (OSError, ValueError):
         return small, 'segments cannot be read'
     resized = [

@@ -12,7 +12,8 @@ from typing import Any
 from urbancross_mm.curation.core.records import Manifest, Record
 from urbancross_mm.datasets.verification.leakage import Split
 from urbancross_mm.datasets.verification.report import Report
-from urbancross_mm.structures.annotations import item_problems, read_annotations
+from urbancross_mm.datasets.verification.verify import sound_split
+from urbancross_mm.structures.annotations import read_annotations
 
 SPLITS = ('train', 'val', 'trainval', 'test', 'finetune', 'finetune_val')
 WHOLE = ('train', 'val', 'test')
@@ -123,7 +124,9 @@ def read_sources(paths: Sequence[str | Path], manifest: str | Path | None = None
         isinstance(item, dict) and item.get('captions') for _, _, items in read for item in items
     )
     report = Report()
-    splits = [_split(path, metainfo, items, captioned, report) for path, metainfo, items in read]
+    splits = [
+        sound_split(path, metainfo, items, captioned, report) for path, metainfo, items in read
+    ]
     if not any(split.items for split in splits):
         raise ValueError(f'no sound item in {", ".join(str(path) for path in paths)}')
     _rename_repeated(splits)
@@ -188,21 +191,6 @@ def _check_numbers(record: Record, where: str) -> None:
         for value in values:
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise ValueError(f'{where}: {key!r} must be a finite number, got {value!r:.80}')
-
-
-def _split(
-    path: str, metainfo: dict[str, Any], items: list[Any], captioned: bool, report: Report
-) -> Split:
-    bad = set()
-    for number, problem in item_problems(items, path, captioned):
-        report.add('error', 'wrong item', problem)
-        bad.add(number)
-    sound = [
-        dict(item, captions=item.get('captions') or [])
-        for number, item in enumerate(items)
-        if number not in bad
-    ]
-    return Split(path, str(metainfo.get('split') or Path(path).stem), sound)
 
 
 def _rename_repeated(splits: Sequence[Split]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.structures.segment_sidecar import Sidecar, encode_masks, stored_size
+from urbancross_mm.structures.segment_masks import Sidecar, encode_masks, stored_size
 
 Segment = dict[str, Any]
 WHITE = 255
@@ -101,7 +101,7 @@ def make_sidecar(
         - masks: ``(K, h, w)``.
 
     Returns:
-        dict: See :func:`urbancross_mm.structures.segment_sidecar.encode_masks`.
+        dict: See :func:`urbancross_mm.structures.segment_masks.encode_masks`.
     """
     small = stored_size(image_size, size)
     whole = encode_masks(np.zeros((0, *small), dtype=bool), [], image_size, source)

@@ -14,7 +14,7 @@ import numpy as np
 from urbancross_mm.curation.segments.sam_model import build_sam
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.registry import CURATION
-from urbancross_mm.structures.segment_sidecar import stored_size
+from urbancross_mm.structures.segment_masks import stored_size
 from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.optional import import_optional
 from urbancross_mm.utils.weights import file_digest

@@ -17,17 +17,17 @@ from urbancross_mm.curation.core.records import (
     hash_of_records,
 )
 from urbancross_mm.curation.core.stage import CollectionStage, Workplace
-from urbancross_mm.datasets.converters.annotations import (
-    Item,
-    check_distinct_ids,
-    counts_of,
-    encode_annotations,
-    make_item,
-)
 from urbancross_mm.datasets.converters.urbancross import SPLITS
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.datasets.splits import split_hash
 from urbancross_mm.registry import CURATION
+from urbancross_mm.structures.annotation_schema import (
+    Item,
+    check_distinct_ids,
+    counts_of,
+    make_item,
+)
+from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 
 FORMATS = ('json', 'parquet')

@@ -22,7 +22,7 @@ from urbancross_mm.curation.segments.segment_choice import (
 )
 from urbancross_mm.curation.segments.segmenters import BaseSegmenter
 from urbancross_mm.registry import CURATION
-from urbancross_mm.structures.segment_sidecar import (
+from urbancross_mm.structures.segment_masks import (
     Sidecar,
     decode_masks,
     encode_masks,

@@ -65,16 +65,16 @@ def color_masks(
 
     labels = _cluster(image, colors, seed)
     total = labels.size
-    found = []
+    regions = []
     for cluster in range(int(labels.max()) + 1):
         _, parts, stats, _ = cv2.connectedComponentsWithStats((labels == cluster).astype(np.uint8))
         for part in range(1, len(stats)):
             area = int(stats[part, cv2.CC_STAT_AREA])
             box = int(stats[part, cv2.CC_STAT_WIDTH]) * int(stats[part, cv2.CC_STAT_HEIGHT])
             if area >= min_area * total:
-                found.append((area / total * area / box, parts == part))
-    found.sort(key=lambda one: -one[0])
-    best = found[:num_segments]
+                regions.append((area / total * area / box, parts == part))
+    regions.sort(key=lambda region: -region[0])
+    best = regions[:num_segments]
     masks = np.array([mask for _, mask in best], dtype=bool).reshape(-1, *labels.shape)
     return masks, np.array([score for score, _ in best])
 
@@ -89,9 +89,11 @@ def _cluster(image: np.ndarray, colors: int, seed: int) -> np.ndarray:
     sample = np.ascontiguousarray(features[::step, ::step].reshape(-1, 5))
     cv2.setRNGSeed(seed)  # of this thread, so the order of the images does not matter
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
+    labels = np.empty((len(sample), 1), dtype=np.int32)
     _, _, centers = cv2.kmeans(
-        sample, min(colors, len(sample)), None, criteria, 1, cv2.KMEANS_PP_CENTERS
+        sample, min(colors, len(sample)), labels, criteria, 1, cv2.KMEANS_PP_CENTERS
     )
+    centers = np.asarray(centers)
     flat = features.reshape(-1, 5)
     # |f - c|^2 without the |f|^2 that all centers share.
     nearest = ((centers**2).sum(axis=1) - 2 * flat @ centers.T).argmin(axis=1)

@@ -12,7 +12,7 @@ import numpy as np
 from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_masks
 from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.datasets.converters.segment_names import unfinished
-from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.structures.segment_masks import encode_masks, stored_size, write_sidecar
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
 
@@ -25,7 +25,7 @@ class Options:
         images (Path): Folder of images, searched with its subfolders.
         out (Path): Folder for the sidecars.
         method (str): 'grid' or 'color'.
-        num_segments (int): Most segments an image.
+        num_segments (int): Most segments per image.
         size (int): Bound for the longer side of the stored masks.
         seed (int): Of the k-means starts; method 'grid' draws nothing.
         colors (int): Clusters of method 'color'.
@@ -108,7 +108,7 @@ def _convert_image(job: tuple[str, Path], options: Options) -> int | None:
     if small != size:
         image = cv2.resize(image, small[::-1], interpolation=cv2.INTER_AREA)
     masks, scores = METHODS[options.method](image, options)
-    write_sidecar(target, encode_masks(masks, scores, size, options.method))
+    write_sidecar(target, encode_masks(masks, scores.tolist(), size, options.method))
     return len(masks)
 
 

@@ -6,17 +6,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbancross_mm.datasets.converters.annotations import (
-    check_distinct_ids,
-    counts_of,
-    encode_annotations,
-    hash_file,
-    make_item,
-    refuse_overwrite,
-)
 from urbancross_mm.datasets.converters.images import ImageFolder
-from urbancross_mm.datasets.converters.options import check_name_and_seed
+from urbancross_mm.datasets.converters.options import check_name_and_seed, refuse_overwrite
+from urbancross_mm.datasets.converters.sources import hash_file
 from urbancross_mm.datasets.splits import random_split
+from urbancross_mm.structures.annotation_schema import check_distinct_ids, counts_of, make_item
+from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.progress import map_tracked
@@ -31,12 +26,12 @@ class Options:
 
     Attributes:
         images (Path): Folder of images, searched with its subfolders.
-        texts (Path): Text file, one sentence a line.
-        out (Path): Folder for the annotations and the sentences.
+        texts (Path): Text file, one caption per line.
+        out (Path): Folder for the annotations and the captions.
         name (str): Of the dataset, its domain and the files.
-        seed (int): Of the images that are kept aside for choosing a checkpoint.
+        seed (int): Of the choice of val images.
         skip_bad (bool): Leave out unreadable images, and count them.
-        workers (int): Threads that look into the images.
+        workers (int): Threads that decode the images.
         force (bool): Overwrite.
     """
 
@@ -56,9 +51,8 @@ class Options:
 def convert(options: Options) -> dict[str, dict[str, int]]:
     """Write ``<name>_train.json``, ``<name>_val.json`` and ``<name>_texts.txt``.
 
-    A tenth of the images, at least one, drawn by the seed, is kept aside for choosing a
-    checkpoint without labels. The images have no captions, so nothing says which sentence
-    belongs to which.
+    A random tenth of the images, at least one, becomes val, for choosing a checkpoint without
+    labels. The images have no captions: the files do not say which caption belongs to which.
 
     Args:
         options (Options): See there.
@@ -69,7 +63,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     Raises:
         FileNotFoundError: If the folder, an image in it or the text file is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If there are fewer than two images, no sentence, an unreadable image, or
+        ValueError: If there are fewer than two images, no caption, an unreadable image, or
             two with one id.
     """
     outputs = {split: options.out / f'{options.name}_{split}.json' for split in ('train', 'val')}
@@ -77,7 +71,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     refuse_overwrite([*outputs.values(), texts_path], options.force)
     texts = [line for line in read_lines(options.texts) if line]
     if not texts:
-        raise ValueError(f'{options.texts} holds no sentence')
+        raise ValueError(f'{options.texts} holds no caption')
     if options.images.resolve() != (options.out.parent / 'images').resolve():
         print(
             f'note: configs look for the images in {options.out.parent / "images"}, beside '
@@ -92,12 +86,12 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         split: [make_item(options.name, options.name, name, []) for name in splits[split]]
         for split in outputs
     }
-    check_distinct_ids((item for one in items.values() for item in one), options.images)
+    check_distinct_ids([*items['train'], *items['val']], options.images)
     counts = {
         split: counts_of(items[split], unreadable=skipped if split == 'train' else 0)
         for split in outputs
     }
-    contents = {
+    contents: dict[str | Path, bytes | str] = {
         path: encode_annotations(
             path,
             items[split],
@@ -115,7 +109,9 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         for split, path in outputs.items()
     }
     write_all({**contents, texts_path: '\n'.join(texts) + '\n'})
-    print(f'{len(texts)} captions of the domain are in {texts_path}; they belong to no image')
+    print(
+        f'{len(texts)} captions of the domain are in {texts_path}; they are not matched to images'
+    )
     return counts
 
 
@@ -129,7 +125,7 @@ def _readable(options: Options) -> tuple[list[str], int]:
         map_tracked(
             probe_image,
             [str(options.images / name) for name in names],
-            f'look into {options.images.name}',
+            f'check {options.images.name}',
             options.workers,
         )
     )

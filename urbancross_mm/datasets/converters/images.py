@@ -1,4 +1,4 @@
-"""Finding the images that caption files name, and what lies beside them."""
+"""Finding the images that caption files name, and the sidecar files of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from urbancross_mm.datasets.converters.annotations import hash_file
+from urbancross_mm.datasets.converters.sources import hash_file
 from urbancross_mm.utils.image_files import list_image_files
 
 
@@ -19,12 +19,12 @@ class ImageFolder:
     1. as it is,
     2. with another suffix (RSITMD's ``x.tif`` may lie there as ``x.jpg``) or in other case,
     3. with both,
-    4. if it names no folder, the same three ways in every folder (``airplane_001.jpg`` as
+    4. without a folder in the name, the same three ways in every folder (``airplane_001.jpg`` as
        ``airplane/airplane_001.jpg``) and, for UCM's ``n.tif``, by number: image ``(n - 1) % P``
        of class ``(n - 1) // P`` in alphabetical order, on disk ``<class>/<class>NN.jpg``, where P
        is one more than the highest NN of any class.
 
-    The first way that finds something decides; several images found by it are refused.
+    The first way that matches decides. If several images match, the name is refused.
 
     Args:
         folder (str | Path): Searched with its subfolders.
@@ -37,10 +37,10 @@ class ImageFolder:
         self.folder = Path(folder)
         self.listing = list_image_files(folder)
         # A caption file may use the second name of an image as well.
-        found = sorted(map(Path, (*self.listing.names, *self.listing.second_names)))
-        self._paths = _Names((path.as_posix(), path.as_posix()) for path in found)
-        self._files = _Names((path.name, path.as_posix()) for path in found)
-        self._numbered, self._capacity = self._number_classes(found)
+        paths = sorted(map(Path, (*self.listing.names, *self.listing.second_names)))
+        self._paths = _Names((path.as_posix(), path.as_posix()) for path in paths)
+        self._files = _Names((path.name, path.as_posix()) for path in paths)
+        self._numbered, self._capacity = self._number_classes(paths)
 
     @property
     def names(self) -> list[str]:
@@ -57,65 +57,53 @@ class ImageFolder:
             str | None: Its path below the folder, or None.
 
         Raises:
-            ValueError: If several images may be meant.
+            ValueError: If several images match.
         """
-        found = self._named(name) or self._of_number(name)
-        if len(found) > 1:
+        matches = self._named(name) or self._of_number(name)
+        if len(matches) > 1:
             raise ValueError(
-                f'{name} may be {" or ".join(found[:5])} in {self.folder}: keep the '
-                'one that the captions describe, or name its path in the captions'
+                f'{name} matches {" and ".join(matches[:5])} in {self.folder}: keep only the '
+                'image that the captions describe, or give its path in the captions'
             )
-        return found[0] if found else None
+        return matches[0] if matches else None
 
     def _named(self, name: str) -> list[str]:
-        """Images that may be meant by a name; a bare one that is a number too may be that."""
-        if found := self._paths.find(name):
-            return found
-        found = [] if '/' in name else self._files.find(name)
-        return sorted({*found, *self._of_number(name)}) if found else []
+        """Images that match a name; one without a folder that is a number may be that too."""
+        if matches := self._paths.find(name):
+            return matches
+        matches = [] if '/' in name else self._files.find(name)
+        return sorted({*matches, *self._of_number(name)}) if matches else []
 
     def _of_number(self, name: str) -> list[str]:
         stem = _without_suffix(name)
         return self._numbered.get(int(stem), []) if stem.isdecimal() else []
 
-    def twins(self, names: Iterable[str]) -> dict[str, str]:
+    def duplicates(self, names: Iterable[str]) -> dict[str, str]:
         """Find images that are the same file under several names.
 
-        UCM holds one image twice; a drawn split must not tear it apart.
-
-        Args:
-            names (Iterable[str]): As caption files write them; those not on disk are left out.
-
-        Returns:
-            dict[str, str]: From each repetition to the first of its names.
+        UCM holds one image twice; both must go to the same split. Returns each duplicate with the
+        first of its names.
         """
         by_size: dict[int, list[tuple[str, Path]]] = defaultdict(list)
         for name in sorted(names):
             path = self.find(name)
             if path is not None:
                 by_size[(self.folder / path).stat().st_size].append((name, self.folder / path))
-        first: dict[str, str] = {}
-        twins = {}
+        first_names: dict[str, str] = {}
+        duplicates = {}
         for group in by_size.values():
             # Only files of one size can be equal, so few are read.
             for name, file in group if len(group) > 1 else ():
-                found = first.setdefault(hash_file(file), name)
-                if found != name:
-                    twins[name] = found
-        return twins
+                first = first_names.setdefault(hash_file(file), name)
+                if first != name:
+                    duplicates[name] = first
+        return duplicates
 
     def check_numbers(self, names: Iterable[str]) -> None:
-        """Refuse to number the images of an incomplete copy.
+        """Refuse to match names by number in an incomplete copy.
 
-        A class folder that is missing would move every later class up, and give its images the
-        captions of another class.
-
-        Args:
-            names (Iterable[str]): All names that the caption files use.
-
-        Raises:
-            ValueError: If names are found by number, and the highest is not the number of classes
-                times the size of a class.
+        Without one of the class folders, every later class would move up and get the captions of
+        another class.
         """
         numbers = [
             int(stem)
@@ -124,37 +112,37 @@ class ImageFolder:
         ]
         if numbers and self._numbered and max(numbers) != self._capacity:
             raise ValueError(
-                f'captions number the images up to {max(numbers)}, but the class folders of '
-                f'{self.folder} make {self._capacity}: images cannot be told by number'
+                f'cannot match captions to images by number: the captions count to {max(numbers)}, '
+                f'the class folders of {self.folder} hold {self._capacity}; a class folder or an '
+                'image is missing'
             )
 
     @staticmethod
-    def _number_classes(found: list[Path]) -> tuple[dict[int, list[str]], int]:
+    def _number_classes(images: list[Path]) -> tuple[dict[int, list[str]], int]:
         """Number images ``<class>/<class>NN``; nothing if they are not named like that."""
         classes: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for path in found:
+        for path in images:
             match = re.fullmatch(re.escape(path.parent.name) + r'(\d+)', path.stem)
             if len(path.parts) != 2 or not match:
                 return {}, 0
             classes[path.parent.name].append((int(match.group(1)), path.as_posix()))
-        # The highest number of all tells the size of a class, also where an image is missing.
+        # The highest number of any class is its size, even if another class lacks an image.
         size = 1 + max((number for paths in classes.values() for number, _ in paths), default=-1)
         numbered: dict[int, list[str]] = defaultdict(list)
-        for place, name in enumerate(sorted(classes)):
-            for number, path in classes[name]:
-                numbered[place * size + number + 1].append(path)
+        for position, name in enumerate(sorted(classes)):
+            for number, image in classes[name]:
+                numbered[position * size + number + 1].append(image)
         return dict(numbered), size * len(classes)
 
 
 class _Names:
-    """Finds paths by name: as it is; with another suffix or in other case; with both.
-
-    Args:
-        named (Iterable[tuple[str, str]]): Names and their paths.
-    """
+    """Finds paths by name: as it is; with another suffix or in other case; with both."""
 
     def __init__(self, named: Iterable[tuple[str, str]]) -> None:
-        self._exact, self._stem, self._folded, self._loose = (defaultdict(list) for _ in range(4))
+        self._exact: dict[str, list[str]] = defaultdict(list)
+        self._stem: dict[str, list[str]] = defaultdict(list)
+        self._folded: dict[str, list[str]] = defaultdict(list)
+        self._loose: dict[str, list[str]] = defaultdict(list)
         for name, path in named:
             stem = _without_suffix(name)
             for table, key in (
@@ -166,14 +154,14 @@ class _Names:
                 table[key].append(path)
 
     def find(self, name: str) -> list[str]:
-        """Paths that may be meant, from the first way that finds any."""
+        """Paths that match, by the first way that has a match."""
         stem = _without_suffix(name)
-        alike = {*self._stem.get(stem, ()), *self._folded.get(name.casefold(), ())}
+        similar = {*self._stem.get(stem, ()), *self._folded.get(name.casefold(), ())}
         # What follows a dot need not be a suffix: scene_0.5 is scene_0.5.jpg.
         return (
             self._exact.get(name)
             or self._stem.get(name)
-            or sorted(alike)
+            or sorted(similar)
             or self._loose.get(stem.casefold(), [])
         )
 
@@ -184,8 +172,8 @@ def _without_suffix(name: str) -> str:
     return path.with_suffix('').as_posix() if path.name else name
 
 
-class Companions:
-    """Files that lie in a parallel tree, such as ``segments/<stem>.json`` for an image.
+class SidecarFiles:
+    """Files in a folder tree parallel to the images, such as ``segments/<stem>.json``.
 
     Args:
         folder (str | Path | None): Root of the tree; None, or no such folder, finds nothing.
@@ -197,7 +185,7 @@ class Companions:
         self.suffix = suffix
 
     def find(self, img_path: str) -> str | None:
-        """Find the companion of an image.
+        """Find the sidecar file of an image.
 
         Args:
             img_path (str): Relative path of the image.
@@ -212,19 +200,7 @@ class Companions:
 
 
 def sibling(images: str | Path | None, name: str, given: str | Path | None = None) -> Path | None:
-    """The folder beside the images, unless another one is given.
-
-    Args:
-        images (str | Path | None): Folder of images.
-        name (str): ``segments`` or ``seg_maps``.
-        given (str | Path | None): Takes its place. Defaults to None.
-
-    Returns:
-        Path | None: The folder.
-
-    Raises:
-        FileNotFoundError: If a folder was given and is not there.
-    """
+    """The folder ``name`` beside the images, unless another one is given, which must exist."""
     if given is not None:
         if not Path(given).is_dir():
             raise FileNotFoundError(f'no folder at {given}')

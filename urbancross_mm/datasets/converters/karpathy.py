@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.datasets.converters.annotations import hash_file
 from urbancross_mm.datasets.converters.options import Options
-from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
-from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits
+from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
 from urbancross_mm.utils.text_files import read_json
 
 # Images that COCO moved from val to train.
@@ -34,10 +33,10 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     Raises:
         FileNotFoundError: If the file or an image is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If the file does not have this layout; the sentence names file and entry.
+        ValueError: If the file does not have this layout; the message names file and entry.
     """
     problems = Problems(options.skip_bad)
-    builder = RecordBuilder(options)
+    builder = ItemBuilder(options)
     images = [_parse(entry, where, builder) for where, entry in read_entries(options.root)]
     # Over all splits at once, so that no image is in two.
     good = set(map(id, problems.check(source for _, source in images)))
@@ -62,19 +61,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def read_entries(source: Path) -> list[tuple[str, Any]]:
-    """Read the list of images.
-
-    Args:
-        source (Path): The JSON file.
-
-    Returns:
-        list[tuple[str, Any]]: Where each is in the file, and what is there: of NWPU-Captions in
-        the form of the others, with the class as ``label``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, or has neither layout.
-    """
+    """Position and entry of each image; NWPU-Captions' in Karpathy's form, with a ``label``."""
     content = read_json(source)
     if (
         isinstance(content, dict)
@@ -86,9 +73,9 @@ def read_entries(source: Path) -> list[tuple[str, Any]]:
             for number, entry in enumerate(content['images'])
         ]
     if not _is_by_class(content):
-        found = list(content)[:5] if isinstance(content, dict) else type(content).__name__
+        shown = list(content)[:5] if isinstance(content, dict) else type(content).__name__
         raise ValueError(
-            f"{source} has no list 'images' (found: {found}), nor lists of images "
+            f"{source} has no list 'images' (it has {shown}), nor lists of images "
             "with 'raw' by class"
         )
     return list(_entries_by_class(content, str(source)))
@@ -129,16 +116,16 @@ def _entries_by_class(content: dict[str, list[Any]], source: str) -> Iterator[tu
 
 
 def _without_label(entry: Any) -> Any:
-    """A field of Karpathy's layout that happens to have this name is no scene class."""
+    """In Karpathy's layout, a field with this name is not the scene class."""
     if not isinstance(entry, dict):
         return entry
     return {key: value for key, value in entry.items() if key != 'label'}
 
 
-def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]:
+def _parse(entry: Any, where: str, builder: ItemBuilder) -> tuple[str, Source]:
     try:
         name, split = entry['filename'], MERGED.get(entry['split'], entry['split'])
-        texts = [sentence['raw'] for sentence in entry['sentences']]
+        captions = [sentence['raw'] for sentence in entry['sentences']]
         label, folder = entry.get('label'), entry.get('filepath') or entry.get('label') or ''
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
@@ -146,11 +133,15 @@ def _parse(entry: Any, where: str, builder: RecordBuilder) -> tuple[str, Source]
         ) from error
     if split not in SPLITS:
         raise ValueError(f'{where}: split must be one of {SPLITS} or restval, got split {split!r}')
-    for key, text in (('filename', name), ('filepath', folder), *(('raw', one) for one in texts)):
+    for key, text in (
+        ('filename', name),
+        ('filepath', folder),
+        *(('raw', text) for text in captions),
+    ):
         if not isinstance(text, str):
-            raise ValueError(f'{where}: {key} must be text, got {text!r:.80}')
-    # Some files name the folder of a download that nobody's images lie in, or name it twice.
+            raise ValueError(f'{where}: {key} must be a string, got {text!r:.80}')
+    # Some files name a folder that the images are not in, or name it twice.
     inside = f'{folder}/{name}' if folder and not name.startswith(f'{folder}/') else name
-    plain = Source(name, texts, where, fields=dict(label=label))
+    plain = Source(name, captions, where, fields=dict(label=label))
     within = replace(plain, name=inside)
     return split, within if name and builder.locate(within) else plain

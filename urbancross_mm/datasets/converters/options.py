@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.utils.cli import given_path
+from urbancross_mm.utils.files import check_outputs
 
 
 @dataclass(kw_only=True)
@@ -51,27 +52,24 @@ class Options:
 
 
 def check_name_and_seed(name: str, seed: int) -> None:
-    """Refuse a name that would lead out of the folder of the outputs, and a seed that is none.
-
-    Args:
-        name (str): Of the dataset, with which the names of its files begin.
-        seed (int): Of what is drawn.
-
-    Raises:
-        ValueError: Naming the value.
-    """
+    """Refuse a name that leads out of the output folder, and a negative seed."""
     if name in ('', '..') or Path(name.replace('\\', '/')).name != name:
         raise ValueError(f'--name must be a plain name without folders, got {name!r}')
     if seed < 0:
         raise ValueError(f'--seed must be at least 0, got {seed}')
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that fill :class:`Options`, but for ``root`` and ``images``.
+def refuse_overwrite(paths: Iterable[str | Path], force: bool) -> None:
+    """Stop before any work if an output exists (unless forced) or cannot be written."""
+    paths = list(paths)
+    check_outputs(paths)
+    for path in paths:
+        if Path(path).exists() and not force:
+            raise FileExistsError(f'{path} exists already: give --force to overwrite it')
 
-    Args:
-        parser (argparse.ArgumentParser): Of a tool.
-    """
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that fill :class:`Options`, but for ``root`` and ``images``."""
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', help='name of the dataset (default: that of the source)')
     parser.add_argument('--segments', type=given_path, help='default: segments/ beside the images')
@@ -109,11 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def print_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
-    """Print one line a split.
-
-    Args:
-        counts (Mapping): Of each split, as the converters return them.
-    """
+    """Print one line per split."""
     for split, numbers in counts.items():
         shown = [
             f'{number} {what.replace("_", " ")}'

@@ -1,6 +1,6 @@
 """The "precomp" text files of RSICD, RSITMD, UCM and Sydney.
 
-``*_caps.txt`` holds five captions an image, ``*_filename.txt`` its name once or five times;
+``*_caps.txt`` holds five captions per image, ``*_filename.txt`` its name once or five times;
 ``{train,val}_*_verify.txt`` is one published division of the training list.
 """
 
@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.annotations import hash_file
-from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
-from urbancross_mm.datasets.converters.sources import Problems, Source
-from urbancross_mm.datasets.splits import (
-    random_split,
-    stratified_split,
-    with_twins,
-)
+from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits
+from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
+from urbancross_mm.datasets.splits import random_split, stratified_split, with_duplicates
+from urbancross_mm.utils.ids import IdRegister
 from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.text_files import read_lines
 
@@ -58,13 +54,13 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     """
     root = find_folder(options.root)
     problems = Problems(options.skip_bad)
-    builder = RecordBuilder(options)
+    builder = ItemBuilder(options)
     train = read_split(root, 'train', problems)
     splits = {
         **divide(root, train, options, builder, problems),
         'test': read_split(root, 'test', problems),
     }
-    _check_disjoint(root, splits)
+    _check_disjoint(splits)
     if builder.images:
         names = [source.name for sources in splits.values() for source in sources]
         builder.images.check_numbers(names)
@@ -84,17 +80,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def find_folder(root: Path) -> Path:
-    """Find the folder of the text files.
-
-    Args:
-        root (Path): It, or the one above its ``precomp``.
-
-    Returns:
-        Path: The folder that holds ``train_caps.txt``.
-
-    Raises:
-        FileNotFoundError: If neither does.
-    """
+    """The folder of the text files: this one, or ``precomp`` in it."""
     for folder in (root, root / 'precomp'):
         if (folder / 'train_caps.txt').is_file():
             return folder
@@ -102,21 +88,7 @@ def find_folder(root: Path) -> Path:
 
 
 def read_split(root: Path, split: str, problems: Problems, tail: str = '') -> list[Source]:
-    """Read the captions and names of one list.
-
-    Args:
-        root (Path): Folder of the text files.
-        split (str): ``train``, ``val`` or ``test``.
-        problems (Problems): Takes names that climb out or come twice.
-        tail (str): End of the file names, ``_verify`` for the published division. Defaults to ''.
-
-    Returns:
-        list[Source]: In the order of the files.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the line counts do not match.
-    """
+    """Captions and names of one list. The published division has the ``tail`` ``_verify``."""
     caps, names = root / f'{split}_caps{tail}.txt', root / f'{split}_filename{tail}.txt'
     captions, files = read_lines(caps), read_lines(names)
     if len(captions) == CAPTIONS * len(files):
@@ -155,64 +127,46 @@ def divide(
     root: Path,
     train: Sequence[Source],
     options: Options,
-    builder: RecordBuilder,
+    builder: ItemBuilder,
     problems: Problems,
 ) -> dict[str, list[Source]]:
-    """Divide the training list into train and val.
-
-    Args:
-        root (Path): Folder of the text files.
-        train (Sequence[Source]): The whole training list.
-        options (Options): ``split`` and ``seed``.
-        builder (RecordBuilder): Knows the class of an image.
-        problems (Problems): Takes bad lines.
-
-    Returns:
-        dict[str, list[Source]]: ``train`` and ``val``.
-
-    Raises:
-        ValueError: If the published division is asked for and there is none, or classes are and
-            no image has one.
-    """
+    """Divide the training list into train and val, by the rule ``options.split``."""
     if options.split not in SPLITS:
         raise ValueError(f'split must be one of {SPLITS}, got {options.split!r}')
     if options.split == 'published':
         if not (root / 'val_filename_verify.txt').is_file():
             raise ValueError(
-                f'{root} has no val_filename_verify.txt, hence no published division '
+                f'{root} has no val_filename_verify.txt, so no published division '
                 'into train and val: give --split stratified (or random)'
             )
         return {split: read_split(root, split, problems, '_verify') for split in ('train', 'val')}
     by_name = {source.name: source for source in train}
     fractions = dict(val=VAL_FRACTION)
-    twins = builder.twins(by_name)
+    duplicates = builder.duplicates(by_name)
+    distinct = {name: source for name, source in by_name.items() if name not in duplicates}
     if options.split == 'random':
-        names = random_split(sorted(set(by_name) - set(twins)), fractions, 'train', options.seed)
+        names = random_split(list(distinct), fractions, 'train', options.seed)
     else:
-        labels = {
-            name: builder.label(source) for name, source in by_name.items() if name not in twins
-        }
+        labels = {name: builder.label(source) for name, source in distinct.items()}
         if not any(labels.values()):
             raise ValueError(
                 f'no image of {root} has a class in its name: give --images, whose '
                 'folders are classes, or --split random'
             )
         names = stratified_split(labels, fractions, 'train', options.seed)
-    names = with_twins(names, twins)
+    names = with_duplicates(names, duplicates)
     return {split: [by_name[name] for name in names[split]] for split in ('train', 'val')}
 
 
-def _check_disjoint(root: Path, splits: dict[str, list[Source]]) -> None:
-    """No image may be in two splits."""
-    seen: dict[str, Source] = {}
-    for sources in splits.values():
-        for source in sources:
-            if source.name in seen:
-                raise ValueError(
-                    f'{source.where}: image {source.name!r} is also in another '
-                    f'split ({seen[source.name].where})'
-                )
-        seen.update({source.name: source for source in sources})
+def _check_disjoint(splits: dict[str, list[Source]]) -> None:
+    """Refuse an image that is in two splits."""
+    names: IdRegister[str] = IdRegister()
+    for source in (source for sources in splits.values() for source in sources):
+        first = names.clash(source.name, source.where)
+        if first is not None:
+            raise ValueError(
+                f'{source.where}: image {source.name!r} is also in another split ({first})'
+            )
 
 
 def _read_audio(root: Path, split: str, tail: str, lines: int) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""From listed images to records, and from records to files."""
+"""From listed images to the items of annotation files."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from urbancross_mm.datasets.converters.annotations import (
-    Item,
-    check_distinct_ids,
-    counts_of,
-    encode_annotations,
-    make_item,
-    refuse_overwrite,
-)
-from urbancross_mm.datasets.converters.images import Companions, ImageFolder, sibling
-from urbancross_mm.datasets.converters.options import Options
+from urbancross_mm.datasets.converters.images import ImageFolder, SidecarFiles, sibling
+from urbancross_mm.datasets.converters.options import Options, refuse_overwrite
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.datasets.splits import split_hash
+from urbancross_mm.structures.annotation_schema import (
+    Item,
+    check_distinct_ids,
+    counts_of,
+    make_item,
+)
+from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
 
 
-class RecordBuilder:
-    """Turns sources into records, with what is found on disk.
+class ItemBuilder:
+    """Turns sources into items, with the files that are on disk.
 
     Args:
         options (Options): See there.
@@ -39,25 +38,12 @@ class RecordBuilder:
         self.options = options
         self.labels = labels
         self.images = ImageFolder(options.images) if options.images else None
-        self.segments = Companions(sibling(options.images, 'segments', options.segments), '.json')
-        self.seg_maps = Companions(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
+        self.segments = SidecarFiles(sibling(options.images, 'segments', options.segments), '.json')
+        self.seg_maps = SidecarFiles(sibling(options.images, 'seg_maps', options.seg_maps), '.png')
         self._sources: dict[str, Source] = {}
 
     def build(self, sources: Sequence[Source], split: str) -> tuple[list[Item], dict[str, int]]:
-        """Build the records of one split.
-
-        Args:
-            sources (Sequence[Source]): Its images.
-            split (str): Its name, for the progress bar.
-
-        Returns:
-            tuple[list[dict], dict[str, int]]: Records, and counts of what is in them and what was
-            left out.
-
-        Raises:
-            FileNotFoundError: If an image is missing and ``only_present`` is off.
-            ValueError: If a name may mean several images, or two names mean one.
-        """
+        """Build the items of one split, and count what is in them and what was left out."""
         items: list[Item] = []
         missing: list[Source] = []
         without, empty = 0, 0
@@ -80,51 +66,36 @@ class RecordBuilder:
         )
 
     def find(self, name: str) -> str | None:
-        """Path of an image below the folder of images; the name itself without such a folder.
+        """Path of an image in the folder of images, None if it is not there.
 
-        Args:
-            name (str): As the source writes it.
-
-        Returns:
-            str | None: None if the image is not on disk.
+        Without a folder of images, the name itself.
         """
         return name if self.images is None else self.images.find(name)
 
     def locate(self, source: Source) -> str | None:
-        """As :meth:`find`, for an image whose place in the source is known.
-
-        Args:
-            source (Source): The image.
-
-        Returns:
-            str | None: None if it is not on disk.
-
-        Raises:
-            ValueError: If several images may be meant; the sentence names the place.
-        """
+        """As :meth:`find`, with file and line of the source in the error."""
         try:
             return self.find(source.name)
         except ValueError as error:
             raise ValueError(f'{source.where}: {error}') from error
 
-    def unused(self) -> list[str]:
-        """Images on disk that no record built so far names."""
+    def note_unused(self) -> None:
+        """Print how many images on disk no item built so far names."""
         names = self.images.names if self.images else []
-        return [name for name in names if name not in self._sources]
+        unused = [name for name in names if name not in self._sources]
+        if unused:
+            print(
+                f'note: {len(unused)} of {len(names)} images in {self.options.images} have no '
+                f'caption, first {unused[0]!r}',
+                file=sys.stderr,
+            )
 
-    def twins(self, names: Iterable[str]) -> dict[str, str]:
-        """Repetitions of one image file, see :meth:`ImageFolder.twins`."""
-        return {} if self.images is None else self.images.twins(names)
+    def duplicates(self, names: Iterable[str]) -> dict[str, str]:
+        """Second names of one image file, see :meth:`ImageFolder.duplicates`."""
+        return {} if self.images is None else self.images.duplicates(names)
 
     def label(self, source: Source) -> str | None:
-        """Scene class of an image.
-
-        Args:
-            source (Source): The image.
-
-        Returns:
-            str | None: The given one, else (with ``labels``) that of its path.
-        """
+        """Scene class of an image: the given one, else (with ``labels``) that of its path."""
         given = source.fields.get('label')
         if given or not self.labels:
             return given
@@ -144,18 +115,18 @@ class RecordBuilder:
         return make_item(self.options.name, self.options.name, path, source.captions, **fields)
 
     def _refuse_shared(self, source: Source, path: str) -> None:
-        """Refuse two names that are found as one image, also in different splits."""
+        """Refuse two names that match one image, also in different splits."""
         first = self._sources.setdefault(path, source)
         if first.name != source.name:
             raise ValueError(
-                f'{first.name!r} ({first.where}) and {source.name!r} '
-                f'({source.where}) are both found as {path}'
+                f'{first.name!r} ({first.where}) and {source.name!r} ({source.where}) both match '
+                f'the image {path}'
             )
 
     def _refuse_missing(self, missing: list[Source], total: int) -> None:
         if missing and not self.options.only_present:
             raise FileNotFoundError(
-                f'{len(missing)} of {total} images are not below {self.options.images}, first '
+                f'{len(missing)} of {total} images are not in {self.options.images}, first '
                 f'{missing[0].name!r} ({missing[0].where}): give --only-present to leave missing '
                 'images out and count them'
             )
@@ -164,7 +135,7 @@ class RecordBuilder:
 def convert_splits(
     options: Options,
     splits: Mapping[str, Sequence[Source]],
-    builder: RecordBuilder,
+    builder: ItemBuilder,
     problems: Problems,
     metainfo: Mapping[str, Any],
 ) -> dict[str, dict[str, int]]:
@@ -175,7 +146,7 @@ def convert_splits(
     Args:
         options (Options): See there.
         splits (Mapping): Sources of each split.
-        builder (RecordBuilder): Makes the records.
+        builder (ItemBuilder): Makes the items.
         problems (Problems): Bad lines that were skipped.
         metainfo (Mapping): ``generator``, ``sources`` and what else is worth noting.
 
@@ -219,10 +190,5 @@ def convert_splits(
             [text for item in built['train'][0] for text in item['captions']], options.min_count
         )
     write_all(contents)
-    if unused := builder.unused():
-        print(
-            f'note: {len(unused)} of {len(builder.images.names)} images below '
-            f'{options.images} have no caption, first {unused[0]!r}',
-            file=sys.stderr,
-        )
+    builder.note_unused()
     return {split: counts for split, (_, counts) in built.items()}

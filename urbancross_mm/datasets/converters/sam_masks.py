@@ -1,4 +1,4 @@
-"""What Segment Anything leaves behind, read one image at a time.
+"""Reading the output of Segment Anything, one image at a time.
 
 - ``amg.py`` writes a folder for each image: ``0.png``, ``1.png``, ... and ``metadata.csv``;
 - with ``--convert-to-rle`` one ``<stem>.json`` for each image, a list of masks;
@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.structures.run_lengths import decode_runs
-from urbancross_mm.structures.segment_sidecar import stored_size
+from urbancross_mm.structures.segment_masks import decode_masks, stored_size
 from urbancross_mm.utils.image_files import is_hidden
 from urbancross_mm.utils.images import read_class_map
 from urbancross_mm.utils.text_files import read_json
@@ -31,33 +30,24 @@ Size = tuple[int, int]
 
 
 def list_sam_files(folder: Path) -> list[Path]:
-    """List what SAM wrote, one entry an image.
+    """List what SAM wrote, one entry per image.
 
-    Hidden files and folders, and what systems leave, are passed over. Links are followed.
-
-    Args:
-        folder (Path): Searched with its subfolders.
-
-    Returns:
-        list[Path]: ``.json`` files, and folders with a table of masks.
-
-    Raises:
-        FileNotFoundError: If there is no such folder, or nothing of SAM in it.
-        ValueError: If an image has both, or there is a table in the folder itself.
+    Hidden files and folders, and those of the system, are skipped. Links are followed.
+    An entry is a ``.json`` file, or a folder with a table of masks.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f'no folder {folder}')
-    found = sorted(_outputs(folder, frozenset(map(str, folder.resolve().parents))))
-    if not found:
+    outputs = sorted(_outputs(folder, frozenset(map(str, folder.resolve().parents))))
+    if not outputs:
         raise FileNotFoundError(f'no output of SAM (.json, or folders with {TABLE}) in {folder}')
-    if folder in found:
+    if folder in outputs:
         raise ValueError(f'{folder} is the output of SAM for one image: give the folder above it')
-    by_stem = {stem_below(path, folder): path for path in found}
-    for path in found:
+    by_stem = {stem_below(path, folder): path for path in outputs}
+    for path in outputs:
         other = by_stem[stem_below(path, folder)]
         if other != path:
             raise ValueError(f'two outputs of SAM for one image: {path} and {other}')
-    return found
+    return outputs
 
 
 def _outputs(folder: Path, above: frozenset[str]) -> Iterator[Path]:
@@ -84,24 +74,10 @@ def stem_below(path: Path, folder: Path) -> str:
 def read_sam_masks(
     path: Path, image: tuple[Path, Size] | None, longest: int, limit: int | None
 ) -> tuple[np.ndarray, list[float], Size]:
-    """Read the masks of an image, best first.
+    """Read the masks of an image, best first: uint8 ``(K, h, w)`` at the stored size.
 
-    Args:
-        path (Path): One of :func:`list_sam_files`.
-        image (tuple[Path, tuple[int, int]] | None): The image and its size; None if it is not
-            available.
-        longest (int): Bound for the longer side of the stored masks.
-        limit (int | None): Most masks, None for all.
-
-    Shape:
-        - masks: ``(K, h, w)``.
-
-    Returns:
-        tuple[np.ndarray, list[float], tuple[int, int]]: uint8 masks at the stored size, their
-        scores, and the size of the image.
-
-    Raises:
-        ValueError: If a mask is broken, or has another size than its image.
+    Returns also their scores and the size of the image. ``image`` is the path and size of the image
+    where it is available, ``longest`` bounds the longer side of the stored masks.
     """
     import cv2
 
@@ -119,7 +95,9 @@ def read_sam_masks(
             cv2.resize(mask, stored_size(size, longest)[::-1], interpolation=cv2.INTER_AREA)
         )
     if size is None:
-        raise ValueError(f'{path} holds no mask and its image is not available: no size')
+        raise ValueError(
+            f'{path} holds no mask and its image is not available, so the size is unknown'
+        )
     return (
         np.array(masks, dtype=np.uint8).reshape(-1, *stored_size(size, longest)),
         [record['score'] for record in records[:limit]],
@@ -142,15 +120,16 @@ def _decoded(
                 f'{size[1]} pixels, {image[0]} has {image[1][0]} x {image[1][1]}'
             )
         try:
-            yield number, np.ascontiguousarray(decode_runs([record['counts']], size)[0])
+            mask = decode_masks(dict(size=size, segments=[record]))[0]
         except ValueError as error:
-            raise ValueError(f'{path} holds a broken mask {number}: {error}') from error
+            raise ValueError(f'mask {number} of {path} is broken: {error}') from error
+        yield number, np.ascontiguousarray(mask).view(np.uint8)
 
 
 def _table_of(folder: Path) -> list[dict[str, Any]]:
     """Files and scores of a folder of masks."""
     table = folder / TABLE
-    records = []
+    records: list[dict[str, Any]] = []
     try:
         with open(table, encoding='utf-8-sig', newline='') as file:
             for row in csv.DictReader(file, strict=True):
@@ -167,7 +146,7 @@ def _table_of(folder: Path) -> list[dict[str, Any]]:
                     )
                 records.append(dict(file=folder / f'{int(row["id"])}.png', score=score))
                 if records[-1]['file'] in [record['file'] for record in records[:-1]]:
-                    raise ValueError(f'the id {row["id"]} stands twice')
+                    raise ValueError(f'the id {row["id"]} is used twice')
     except (csv.Error, ValueError) as error:
         raise ValueError(f'table of masks {table} cannot be read: {error}') from error
     return records
@@ -202,9 +181,9 @@ def _record(path: Path, number: int, record: Any) -> dict[str, Any]:
         not isinstance(size, list)
         or len(size) != 2
         or any(type(side) is not int or side < 1 for side in size)
-        or size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS
+        or size[0] * size[1] > 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
     ):
-        raise ValueError(f'mask {number} of {path} has the size {size}, which is none of an image')
+        raise ValueError(f'mask {number} of {path} has the size {size}, which no image has')
     return dict(number=str(number), size=size, counts=runs['counts'], score=score)
 
 

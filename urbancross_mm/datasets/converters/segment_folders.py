@@ -2,7 +2,7 @@
 
 A published segment is the whole image with everything outside the mask painted white, saved as a
 JPEG: the mask is what is not white. Compression blurs the border by a pixel or two and leaves gray
-specks in the white, so the threshold is approximate, and places that are white in the image
+specks in the white, so the threshold is approximate, and pixels that are white in the image
 itself (bright roofs) look like background; specks and holes below ``clean`` pixels are repaired.
 """
 
@@ -25,7 +25,7 @@ from urbancross_mm.datasets.converters.sam_masks import (
     stem_below,
 )
 from urbancross_mm.datasets.converters.segment_names import unfinished
-from urbancross_mm.structures.segment_sidecar import encode_masks, stored_size, write_sidecar
+from urbancross_mm.structures.segment_masks import encode_masks, stored_size, write_sidecar
 from urbancross_mm.utils.image_files import has_image_suffix, is_hidden
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.progress import map_tracked
@@ -38,8 +38,8 @@ class Options:
     """What the command line decides.
 
     Attributes:
-        root (Path): Data root with ``image_segments`` and, if at hand, ``images``.
-        sam (Path | None): Output of SAM to read in place of ``image_segments``.
+        root (Path): Data root with ``image_segments`` and, if available, ``images``.
+        sam (Path | None): Output of SAM to read instead of ``image_segments``.
         out (Path | None): Folder for the sidecars; None: ``segments`` below the root.
         size (int): Bound for the longer side of the stored masks.
         white (int): A pixel is background if no channel is darker than this.
@@ -83,7 +83,7 @@ class Summary:
         images (int): Sidecars written.
         kept (int): Sidecars that were there before.
         segments (int): Masks in them.
-        ignored (list[Path]): Files that are no ``<stem>_<k>`` image.
+        ignored (list[Path]): Files that are not a ``<stem>_<k>`` image.
         bad (list[str]): Why an image was left out, with ``skip_bad``.
     """
 
@@ -104,7 +104,7 @@ def convert(options: Options) -> Summary:
         Summary: Counts.
 
     Raises:
-        FileNotFoundError: If there is no ``image_segments`` folder, or nothing of SAM.
+        FileNotFoundError: If the ``image_segments`` folder or the output of SAM is missing.
         ValueError: If a segment cannot be decoded, or has another size than its image.
     """
     source = options.sam or options.root / 'image_segments'
@@ -127,19 +127,10 @@ def convert(options: Options) -> Summary:
 
 
 def mask_of(image: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
-    """The mask behind a segment painted on white.
+    """The boolean mask behind a segment painted on white.
 
-    Args:
-        image (np.ndarray): uint8 RGB.
-        white (int): A pixel is background if no channel is darker than this. Defaults to 235.
-        clean (int): Specks and holes of fewer pixels are repaired, but never the whole mask.
-            Defaults to 0.
-
-    Shape:
-        - image: ``(H, W, 3)``; output: ``(H, W)``.
-
-    Returns:
-        np.ndarray: Boolean mask.
+    A pixel is background if no channel is darker than ``white``. Specks and holes of fewer than
+    ``clean`` pixels are repaired, but never the whole mask.
     """
     mask = image.min(axis=2) < white
     if clean > 0:
@@ -149,14 +140,7 @@ def mask_of(image: np.ndarray, white: int = 235, clean: int = 0) -> np.ndarray:
 
 
 def list_segments(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the segments of an image by number.
-
-    Args:
-        folder (Path): ``image_segments/<stem>``.
-
-    Returns:
-        tuple[list[Path], list[Path]]: The segments, and files that are none.
-    """
+    """List the segments of an image by number, and the other files of its folder."""
     pattern = re.compile(re.escape(folder.name) + r'_(\d+)')
     numbered, ignored = [], []
     for path in sorted(folder.iterdir()):
@@ -225,18 +209,20 @@ def _read_masks(
     size = image and image[1]
     masks, target = [], (1, 1)
     for path in files:
-        segment, found = read_image(str(path))
-        size = size or found
-        if found != size:
+        segment, segment_size = read_image(str(path))
+        size = size or segment_size
+        if segment_size != size:
             raise ValueError(
-                f'mask of another size: {path} has {found[0]} x {found[1]} pixels, '
-                f'its image {size[0]} x {size[1]}'
+                f'mask of another size: {path} has {segment_size[0]} x {segment_size[1]} '
+                f'pixels, its image {size[0]} x {size[1]}'
             )
         target = stored_size(size, options.size)
         mask = mask_of(segment, options.white, round(options.clean * size[0] * size[1]))
         masks.append(cv2.resize(mask.astype(np.uint8), target[::-1], interpolation=cv2.INTER_AREA))
     if size is None:
-        raise ValueError(f'{folder} holds no segment and its image is not at hand: no size')
+        raise ValueError(
+            f'{folder} holds no segment and its image is not available, so the size is unknown'
+        )
     return np.array(masks, dtype=np.uint8).reshape(-1, *stored_size(size, options.size)), size
 
 

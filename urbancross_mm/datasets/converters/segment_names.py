@@ -1,14 +1,13 @@
-"""Naming segment files in annotations that were converted before there were any."""
+"""Adding segment files to annotations that were converted before the segments were made."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from urbancross_mm.datasets.converters.images import Companions
-from urbancross_mm.structures.annotations import load_annotations
+from urbancross_mm.datasets.converters.images import SidecarFiles
+from urbancross_mm.structures.annotations import encode_file, load_annotations
 from urbancross_mm.utils.files import atomic_write
 
 Job = TypeVar('Job')
@@ -18,7 +17,7 @@ def fill_segments(paths: Sequence[str | Path], folder: str | Path) -> dict[str, 
     """Set the field ``segments`` of every image to the file that it has in a folder.
 
     Each annotation file is replaced whole or not at all; nothing else in it changes. An image
-    without a file loses the field, and is then its own only segment.
+    without a segment file loses the field: the whole image is then its only segment.
 
     Args:
         paths (Sequence[str | Path]): ``.json`` annotation files.
@@ -39,31 +38,23 @@ def fill_segments(paths: Sequence[str | Path], folder: str | Path) -> dict[str, 
                 f'{path}: only .json annotations are filled in place; for another '
                 'format run the caption converter again with --force'
             )
-    known, counts = Companions(folder, '.json'), {}
+    files, counts = SidecarFiles(folder, '.json'), {}
     for path in paths:
         metainfo, items = load_annotations(str(path))
         for item in items:
-            name = known.find(item['img_path'])
+            name = files.find(item['img_path'])
             if name is None:
                 item.pop('segments', None)
             else:
                 item['segments'] = name
-        content = dict(metainfo=metainfo, data_list=items)
-        atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1) + '\n')
+        atomic_write(path, encode_file(path, metainfo, items))
         counts[str(path)] = (sum('segments' in item for item in items), len(items))
     return counts
 
 
 def unfinished(jobs: Iterable[tuple[Job, Path]], force: bool) -> list[tuple[Job, Path]]:
-    """Leave out the jobs whose output is there, so that an interrupted run goes on.
+    """Leave out the jobs whose output exists, so that an interrupted run resumes.
 
-    Files are written whole or not at all: one that exists is complete.
-
-    Args:
-        jobs (Iterable[tuple]): What to convert, and the file to write.
-        force (bool): Leave out none.
-
-    Returns:
-        list[tuple]: The rest.
+    Files are written whole or not at all, so one that exists is complete.
     """
     return [(job, target) for job, target in jobs if force or not target.exists()]

@@ -1,11 +1,14 @@
-"""Images as the published files list them, and the lines that are wrong."""
+"""The source files: images as they list them, lines that are wrong, and hashes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from urbancross_mm.utils.ids import IdRegister
 from urbancross_mm.utils.paths import check_relative
 
 
@@ -28,6 +31,12 @@ class Source:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+def hash_file(path: str | Path) -> str:
+    """Hash a source file, to note in the annotations what they were made from."""
+    with open(path, 'rb') as file:
+        return 'sha256:' + hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 class Problems:
     """Bad lines: the first one stops the work, or all are counted on request.
 
@@ -39,29 +48,15 @@ class Problems:
         self.skip = skip
         self.found: list[str] = []
 
-    def report(self, sentence: str) -> None:
-        """Note a bad line.
-
-        Args:
-            sentence (str): What is wrong, with file and line.
-
-        Raises:
-            ValueError: With this sentence, unless bad lines are skipped.
-        """
+    def report(self, message: str) -> None:
+        """Raise a ValueError with this message, or note it if bad lines are skipped."""
         if not self.skip:
-            raise ValueError(sentence)
-        self.found.append(sentence)
+            raise ValueError(message)
+        self.found.append(message)
 
     def check(self, sources: Iterable[Source]) -> list[Source]:
-        """Keep the sources whose file name stays in its folder and comes once.
-
-        Args:
-            sources (Iterable[Source]): One list of images.
-
-        Returns:
-            list[Source]: The good ones; of a repeated name, the first.
-        """
-        seen: dict[str, str] = {}
+        """Keep the sources whose file name stays in its folder; of a repeated name, the first."""
+        names: IdRegister[str] = IdRegister()
         good = []
         for source in sources:
             try:
@@ -69,11 +64,9 @@ class Problems:
             except ValueError as error:
                 self.report(str(error))
                 continue
-            if source.name in seen:
-                self.report(
-                    f'{source.where}: image {source.name!r} was listed before ({seen[source.name]})'
-                )
-                continue
-            seen[source.name] = source.where
-            good.append(source)
+            first = names.clash(source.name, source.where)
+            if first is None:
+                good.append(source)
+            else:
+                self.report(f'{source.where}: image {source.name!r} was listed before ({first})')
         return good

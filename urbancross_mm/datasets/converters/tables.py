@@ -1,4 +1,4 @@
-"""Reading CSV files strictly: a broken row is refused, never passed over."""
+"""Reading CSV files strictly: a broken row is an error, never skipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Table:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, empty, or separated by something else.
+        ValueError: If it is not a text file, empty, or separated by something else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,14 +44,7 @@ class Table:
                 self._refuse_separator(separator)
 
     def check_once(self, columns: Iterable[str]) -> None:
-        """Refuse a column that is to be read and comes twice.
-
-        Args:
-            columns (Iterable[str]): Those that are read; they need not be there.
-
-        Raises:
-            ValueError: Naming the first.
-        """
+        """Refuse a column that is read and comes twice."""
         for name in columns:
             if self.columns.count(name) > 1:
                 raise ValueError(f'{self.path} has the column {name!r} twice')
@@ -60,7 +53,8 @@ class Table:
         """Every row that is not blank.
 
         Args:
-            names (Collection[str]): Further names that no cell should run on into. Defaults to ().
+            names (Collection[str]): Further image names that begin a row, to find
+                rows inside a cell. Defaults to ().
 
         Returns:
             Iterator[tuple[int, dict[str, str]]]: The line in which a row begins, and its cells by
@@ -68,7 +62,7 @@ class Table:
 
         Raises:
             ValueError: If a quote is not closed, a row has more or fewer cells than the header, or
-                a cell holds what looks like further rows; the sentence names the line.
+                a cell holds what looks like further rows; the message names the line.
         """
         for line, cells in self._rows:
             if not any(cell.strip() for cell in cells):
@@ -79,15 +73,15 @@ class Table:
             if len(cells) != len(self.columns):
                 raise ValueError(
                     f'{where}: {len(cells)} cells, but the header has '
-                    f'{len(self.columns)} ({", ".join(self.columns)}); a text with '
-                    'commas stands in quotes'
+                    f'{len(self.columns)} ({", ".join(self.columns)}); put a text '
+                    'with commas in quotes'
                 )
             row = dict(zip(self.columns, cells))
             for column, text in row.items():
                 if swallowed := _row_inside(text, names):
                     raise ValueError(
                         f'{where}: {column!r} holds what looks like further rows, '
-                        f'{swallowed[:60]!r}: is the quote that opens there closed?'
+                        f'{swallowed[:60]!r}: close the quote that opens there'
                     )
             yield line, row
 
@@ -132,23 +126,13 @@ def _row_inside(text: str, names: Collection[str]) -> str:
 def choose_columns(
     table: Table, pairs: Sequence[tuple[str, str]], image: str | None, caption: str | None
 ) -> tuple[str, str]:
-    """Find the columns of names and captions.
+    """Find the columns of image names and captions: the first known pair that the table has.
 
-    Args:
-        table (Table): The table.
-        pairs (Sequence[tuple[str, str]]): Known pairs; the first that is there is taken.
-        image (str | None): Takes the place of the first of a pair.
-        caption (str | None): Takes the place of the second.
-
-    Returns:
-        tuple[str, str]: Column of the image names and of the captions.
-
-    Raises:
-        ValueError: If a column is missing.
+    ``image`` and ``caption`` replace the names of the pairs.
     """
-    wanted = [(image or one, caption or other) for one, other in pairs]
-    found = next((pair for pair in wanted if set(pair) <= set(table.columns)), None)
-    if found is None:
+    wanted = [(image or first, caption or second) for first, second in pairs]
+    chosen = next((pair for pair in wanted if set(pair) <= set(table.columns)), None)
+    if chosen is None:
         missing = min(
             ([name for name in pair if name not in table.columns] for pair in wanted), key=len
         )
@@ -157,4 +141,4 @@ def choose_columns(
             f'{", ".join(table.columns)} (choose with --image-column and '
             '--caption-column)'
         )
-    return found
+    return chosen

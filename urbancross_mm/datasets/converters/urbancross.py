@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.annotations import hash_file
-from urbancross_mm.datasets.converters.records import RecordBuilder, convert_splits
-from urbancross_mm.datasets.converters.sources import Problems, Source
+from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits
+from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
 from urbancross_mm.datasets.converters.tables import Table, choose_columns
-from urbancross_mm.datasets.splits import country_split, with_twins
+from urbancross_mm.datasets.splits import country_split, with_duplicates
 from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.text_files import read_lines
 
@@ -36,7 +35,7 @@ class Options(common.Options):
         csv (Path | None): The descriptions; None: the only ``*refine*.csv`` of the folder.
         image_column (str | None): Column of the image names; None: that of the release or of
             SkyScript.
-        caption_column (str | None): Column of the captions, likewise.
+        caption_column (str | None): Column of the captions; None: the same.
         split (str): 'lists' takes ``*_list.txt``, 'nested' draws a split that does not leak, 'auto'
             takes the lists if there are any.
     """
@@ -66,11 +65,11 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     Raises:
         FileNotFoundError: If the CSV or an image is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If the CSV or a list is wrong; the sentence names file and line.
+        ValueError: If the CSV or a list is wrong; the message names file and line.
     """
     table = options.csv or find_csv(options.root)
     problems = Problems(options.skip_bad)
-    builder = RecordBuilder(options, labels=False)
+    builder = ItemBuilder(options, labels=False)
     lists = {} if options.split == 'nested' else read_lists(options.root)
     listed = {name for names in lists.values() for name in names}
     rows = problems.check(
@@ -110,27 +109,16 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def find_csv(root: Path) -> Path:
-    """Find the released descriptions.
-
-    Args:
-        root (Path): Folder of the country.
-
-    Returns:
-        Path: The CSV.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If there are several.
-    """
-    found = sorted(root.glob('*refine*.csv'))
-    if not found:
+    """The only ``*refine*.csv`` of a folder."""
+    tables = sorted(root.glob('*refine*.csv'))
+    if not tables:
         raise FileNotFoundError(f'no *refine*.csv in {root}: name the descriptions with --csv')
-    if len(found) > 1:
+    if len(tables) > 1:
         raise ValueError(
-            f'{root} has {len(found)} *refine*.csv files '
-            f'({", ".join(p.name for p in found)}): choose one with --csv'
+            f'{root} has {len(tables)} *refine*.csv files '
+            f'({", ".join(p.name for p in tables)}): choose one with --csv'
         )
-    return found[0]
+    return tables[0]
 
 
 def read_rows(
@@ -139,22 +127,9 @@ def read_rows(
     caption_column: str | None = None,
     names: Collection[str] = (),
 ) -> Iterator[Source]:
-    """Read the descriptions.
+    """Read the descriptions of the release or of SkyScript, with tags and position where given.
 
-    Args:
-        path (Path): A CSV with ``image_name`` and ``description``, or SkyScript's ``filepath`` and
-            ``title``; ``title_multi_objects``, ``lon`` and ``lat`` are taken where they exist.
-        image_column (str | None): Another column of image names. Defaults to None.
-        caption_column (str | None): Another column of captions. Defaults to None.
-        names (Collection[str]): Names that no description should run on into. Defaults to ().
-
-    Returns:
-        Iterator[Source]: Every row.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, a row is broken, or a coordinate is none; the sentence
-            names file and line.
+    ``names`` are image names, to find rows inside a description.
     """
     table = Table(path)
     image, caption = choose_columns(table, COLUMNS, image_column, caption_column)
@@ -169,18 +144,7 @@ def read_rows(
 
 
 def read_lists(root: Path) -> dict[str, list[str]]:
-    """Read the published ``*_list.txt`` files, where there are any.
-
-    Args:
-        root (Path): Folder of the country.
-
-    Returns:
-        dict[str, list[str]]: Names of each split, empty without lists.
-
-    Raises:
-        FileNotFoundError: If only some of train, val and test have a list.
-        ValueError: If an image is in two splits that must not share.
-    """
+    """Names of each split in the published ``*_list.txt`` files; empty if there are none."""
     files = {split: root / f'{split}_list.txt' for split in SPLITS}
     present = {split: path for split, path in files.items() if path.is_file()}
     if not present:
@@ -207,19 +171,9 @@ def read_lists(root: Path) -> dict[str, list[str]]:
 
 
 def check_lists(options: Options, listed: Collection[str], known: Collection[str]) -> int:
-    """Compare the names in the lists with those of the CSV, and say what is in one alone.
+    """Compare the names in the lists with those of the CSV, and print what only one has.
 
-    Args:
-        options (Options): See there.
-        listed (Collection[str]): Names in the lists.
-        known (Collection[str]): Names that the CSV has a row for.
-
-    Returns:
-        int: How many listed names have no row, which the published reader drops too.
-
-    Raises:
-        FileNotFoundError: If lists are asked for and there are none.
-        ValueError: If no listed name has a row.
+    Returns how many listed names have no row. The published reader drops them, too.
     """
     if not listed:
         if options.split == 'lists':
@@ -242,14 +196,7 @@ def check_lists(options: Options, listed: Collection[str], known: Collection[str
 
 
 def parse_tags(text: str) -> list[str]:
-    """Read SkyScript's tags, ``a of b, c of d; surrounded by e of f, g of h;``.
-
-    Args:
-        text (str): A cell of ``title_multi_objects``.
-
-    Returns:
-        list[str]: Distinct ``key of value`` texts, those of the focus first.
-    """
+    """Read SkyScript's tags, ``a of b, c of d; surrounded by e of f, g of h;``."""
     tags = (tag.strip().removeprefix('surrounded by').strip() for tag in re.split('[,;]', text))
     return list(dict.fromkeys(tag for tag in tags if tag))
 
@@ -268,24 +215,26 @@ def _coordinate(row: dict[str, str], column: str, where: str) -> float | None:
 
 
 def _draw(
-    described: dict[str, Source], builder: RecordBuilder, options: Options, table: Path
+    described: dict[str, Source], builder: ItemBuilder, options: Options, table: Path
 ) -> dict[str, list[str]]:
     """The nested split; with ``only_present``, of the images that are on disk."""
     names = [name for name in described if not options.only_present or builder.find(name)]
-    twins = builder.twins(names)
+    duplicates = builder.duplicates(names)
     try:
-        splits = country_split([name for name in names if name not in twins], options.seed)
+        splits = country_split([name for name in names if name not in duplicates], options.seed)
     except ValueError as error:
         raise ValueError(f'{table}: {error}') from error
-    return with_twins(splits, twins)
+    return with_duplicates(splits, duplicates)
 
 
-def _check_leak(files: dict[str, Path], splits: dict[str, list[str]], one: str, other: str) -> None:
-    if one == other or one not in splits or other not in splits:
+def _check_leak(
+    files: dict[str, Path], splits: dict[str, list[str]], first: str, second: str
+) -> None:
+    if first == second or first not in splits or second not in splits:
         return
-    shared = set(splits[one]) & set(splits[other])
+    shared = set(splits[first]) & set(splits[second])
     if shared:
         raise ValueError(
-            f'{files[one]} and {files[other]} share {len(shared)} images, first '
+            f'{files[first]} and {files[second]} share {len(shared)} images, first '
             f'{min(shared)!r}: give --split nested for a split that does not leak'
         )

@@ -5,22 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from urbancross_mm.datasets.tokenizers import split_words
-from urbancross_mm.utils.files import atomic_write
 
 
 def build_vocabulary(captions: Iterable[str], min_count: int = 1) -> dict[str, int]:
-    """Number the words of captions: from 1 by falling frequency, ``<unk>`` last; 0 is padding.
-
-    Args:
-        captions (Iterable[str]): Training captions only.
-        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
-
-    Returns:
-        dict[str, int]: Word to number.
-    """
+    """Number the words of captions: from 1 by falling frequency, ``<unk>`` last; 0 is padding."""
     counts = Counter(word for caption in captions for word in split_words(caption))
     words = sorted((w for w, n in counts.items() if n >= min_count), key=lambda w: (-counts[w], w))
     return {word: number for number, word in enumerate([*words, '<unk>'], 1)}
@@ -41,19 +31,3 @@ def encode_vocabulary(captions: Iterable[str], min_count: int = 1) -> str:
         word2idx=words, idx2word={str(n): word for word, n in words.items()}, idx=len(words) + 1
     )
     return json.dumps(content, ensure_ascii=False, indent=1) + '\n'
-
-
-def write_vocabulary(path: str | Path, captions: Iterable[str], min_count: int = 1) -> int:
-    """Write the file of :func:`encode_vocabulary`.
-
-    Args:
-        path (str | Path): ``.json`` file.
-        captions (Iterable[str]): Training captions only.
-        min_count (int): Rarer words become ``<unk>``. Defaults to 1.
-
-    Returns:
-        int: Number of words, ``<unk>`` included.
-    """
-    content = encode_vocabulary(captions, min_count)
-    atomic_write(path, content)
-    return len(json.loads(content)['word2idx'])

@@ -1,4 +1,4 @@
-"""Batches of a source and a target."""
+"""Batches of source and target items."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ from urbancross_mm.utils.ids import check_image_ids
 
 @DATA_SAMPLERS.register_module()
 class CrossDomainSampler(Sampler[list[int]]):
-    """Batches with a fixed number of source items and their share of one pass over the target.
+    """Batches with a fixed number of source items and an even share of the target items.
 
     A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
     One epoch is one pass over the target (several with ``min_steps``). In a pass every target item
-    comes exactly once at any world size: the items are dealt out evenly, so where they do not fill
-    all batches each holds a few less than ``target``, and no rank runs out before the others. The
-    sources are shuffled and used up before they start over. The order is a function of (seed,
-    epoch). Ranks take their parts of it, so two ranks with half the batch see together what one
-    rank sees. No batch is kept.
+    comes exactly once, at any world size. The items are spread evenly over the batches: if they do
+    not fill all of them, each batch holds a few less than ``target``, and no rank ends before the
+    others. The sources are shuffled, and each item is used before any comes again. The order
+    depends only on seed and epoch. Each rank takes its part, so two ranks with half the batch see
+    together what one rank sees.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives dataset, seed and epoch.
         batch_size (int): Of the loader; it has to be the sum of all counts.
-        source (Mapping[str, int]): Items a batch and rank by domain: ``dict(finland=80)``.
-        target (Mapping[str, int]): Likewise, one domain: ``dict(spain=16)``.
-        min_steps (int): An epoch has at least as many batches: a small target is passed over
-            several times, each time in another order. Defaults to 1, one pass.
-        drop_last (bool): Not used: nothing is left over. Defaults to False.
+        source (Mapping[str, int]): Items per batch and rank by domain: ``dict(finland=80)``.
+        target (Mapping[str, int]): The same for the only target domain: ``dict(spain=16)``.
+        min_steps (int): Fewest batches of an epoch: a small target is repeated, each time in
+            another order. Defaults to 1, one pass.
 
     Raises:
-        ValueError: If a domain is unknown, named twice or smaller than a batch, a count is not
-            positive, the counts do not add up to the batch, source and target share images, or
-            two images have one id.
+        ValueError: If a domain is unknown, named twice or has too few items for a batch, a count
+            is not positive, the counts do not add up to the batch, source and target share
+            images, or two images have one id.
 
     Examples:
         >>> train_dataloader = dict(
@@ -58,7 +57,6 @@ class CrossDomainSampler(Sampler[list[int]]):
         source: Mapping[str, int],
         target: Mapping[str, int],
         min_steps: int = 1,
-        drop_last: bool = False,
     ) -> None:
         if min_steps < 1:
             raise ValueError(f'min_steps must be at least 1, got {min_steps}')
@@ -67,31 +65,31 @@ class CrossDomainSampler(Sampler[list[int]]):
         self.world_size = world_info().world_size
         self.rank = world_info().rank
         _check_counts(source, target, batch_size)
-        places = _places_of_domains(sampler.dataset)
+        indices = _indices_of_domains(sampler.dataset)
         for domain, count in {**source, **target}.items():
-            _check_domain(domain, count * self.world_size, places)
+            _check_domain(domain, count * self.world_size, indices)
         ((target_domain, self.target_count),) = target.items()
         _check_disjoint(sampler.dataset, target_domain)
-        self.target_places = places[target_domain]
-        self.sources = [(places[domain], count) for domain, count in source.items()]
+        self.target_indices = indices[target_domain]
+        self.sources = [(indices[domain], count) for domain, count in source.items()]
 
     def __len__(self) -> int:
-        """Batches an epoch, the same on every rank."""
+        """Batches per epoch, the same on every rank."""
         return self._steps_of_a_pass() * self._passes()
 
     def __iter__(self) -> Iterator[list[int]]:
         """Indices of each batch of this rank: sources in the order given, then the target."""
         seed = [self.sampler.seed or 0, self.sampler.epoch]
-        # Steps of nearly equal size, each dealt out to the ranks.
+        # Target items of each step, nearly equally many; the ranks share them.
         steps = [
             step
             for turn in range(self._passes())
             for step in np.array_split(
-                _shuffled(self.target_places, [*seed, 0], turn), self._steps_of_a_pass()
+                _shuffled(self.target_indices, [*seed, 0], turn), self._steps_of_a_pass()
             )
         ]
         streams = [
-            _stream(places, [*seed, number]) for number, (places, _) in enumerate(self.sources, 1)
+            _stream(indices, [*seed, number]) for number, (indices, _) in enumerate(self.sources, 1)
         ]
         for targets in steps:
             batch: list[int] = []
@@ -99,31 +97,31 @@ class CrossDomainSampler(Sampler[list[int]]):
                 # Drawn for all ranks, so that each knows what the others take.
                 drawn = [next(stream) for _ in range(count * self.world_size)]
                 batch += drawn[self.rank * count : (self.rank + 1) * count]
-            # The first ranks get what is left over: rank 0, whose statistics of BatchNorm are
-            # saved, never lacks a target item; a later one may, with a target count of 1.
+            # The first ranks get what is left over. So rank 0, whose BatchNorm statistics are
+            # saved, never lacks a target item. A later rank may, with a target count of 1.
             batch += np.array_split(targets, self.world_size)[self.rank].tolist()
             yield batch
 
     def _steps_of_a_pass(self) -> int:
-        return math.ceil(len(self.target_places) / (self.target_count * self.world_size))
+        return math.ceil(len(self.target_indices) / (self.target_count * self.world_size))
 
     def _passes(self) -> int:
         return math.ceil(self.min_steps / self._steps_of_a_pass())
 
 
-def _stream(places: np.ndarray, seed: list[int]) -> Iterator[int]:
+def _stream(indices: np.ndarray, seed: list[int]) -> Iterator[int]:
     """All items in random order, again and again, each time in another order."""
     turn = 0
     while True:
-        yield from _shuffled(places, seed, turn).tolist()
+        yield from _shuffled(indices, seed, turn).tolist()
         turn += 1
 
 
-def _shuffled(places: np.ndarray, seed: list[int], turn: int) -> np.ndarray:
-    return np.random.default_rng([*seed, turn]).permutation(places)
+def _shuffled(indices: np.ndarray, seed: list[int], turn: int) -> np.ndarray:
+    return np.random.default_rng([*seed, turn]).permutation(indices)
 
 
-def _places_of_domains(dataset: Any) -> dict[str, np.ndarray]:
+def _indices_of_domains(dataset: Any) -> dict[str, np.ndarray]:
     """Indices of the items of each domain of a concatenated dataset."""
     members = getattr(dataset, 'datasets', None)
     if not members:
@@ -131,14 +129,14 @@ def _places_of_domains(dataset: Any) -> dict[str, np.ndarray]:
             f'CrossDomainSampler needs a ConcatDataset of source and target, got '
             f'{type(dataset).__name__}'
         )
-    places: dict[str, np.ndarray] = {}
+    indices: dict[str, np.ndarray] = {}
     begin = 0
     for member in members:
         domain = member.metainfo.get('domain', '')
         span = np.arange(begin, begin + len(member))
-        places[domain] = np.concatenate([places[domain], span]) if domain in places else span
+        indices[domain] = np.concatenate([indices[domain], span]) if domain in indices else span
         begin += len(member)
-    return places
+    return indices
 
 
 def _check_counts(source: Mapping[str, int], target: Mapping[str, int], batch_size: int) -> None:
@@ -155,14 +153,14 @@ def _check_counts(source: Mapping[str, int], target: Mapping[str, int], batch_si
         )
 
 
-def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) -> None:
-    if domain not in places:
+def _check_domain(domain: str, needed: int, indices: Mapping[str, np.ndarray]) -> None:
+    if domain not in indices:
         raise ValueError(
-            f'no member of the ConcatDataset is of domain {domain!r}, there are {sorted(places)}'
+            f'no member of the ConcatDataset has the domain {domain!r}, there are {sorted(indices)}'
         )
-    if len(places[domain]) < needed:
+    if len(indices[domain]) < needed:
         raise ValueError(
-            f'the domain {domain!r} has {len(places[domain])} items, fewer than the '
+            f'the domain {domain!r} has {len(indices[domain])} items, fewer than the '
             f'{needed} of one batch: lower its count in '
             'train_dataloader.batch_sampler and, by as much, '
             'train_dataloader.batch_size'
@@ -170,34 +168,34 @@ def _check_domain(domain: str, needed: int, places: Mapping[str, np.ndarray]) ->
 
 
 def _check_disjoint(dataset: Any, target: str) -> None:
-    """An image of both sides would hand its caption to the target.
+    """An image on both sides would give its caption to the target.
 
-    Compared are the files, and the content of those that have name and size in common.
+    Compares the paths, and the content of files with equal name and size.
     """
     sides: dict[bool, set[str]] = {True: set(), False: set()}
     images: set[tuple[str, str]] = set()
     for member in dataset.datasets:
-        infos = [BaseDataset.get_data_info(member, place) for place in range(len(member))]
+        infos = [BaseDataset.get_data_info(member, index) for index in range(len(member))]
         images.update((info.get('img_id', info['img_path']), info['img_path']) for info in infos)
         sides[member.metainfo.get('domain', '') == target].update(
             info['img_path'] for info in infos
         )
     # Positives, and the cache of a frozen selector, go by id.
     check_image_ids(sorted(images, key=str))
-    mine = {os.path.realpath(path) for path in sides[True]}
-    alike: dict[tuple[str, int], list[str]] = {}
+    target_files = {os.path.realpath(path) for path in sides[True]}
+    candidates: dict[tuple[str, int], list[str]] = {}
     for path in sides[True]:
-        alike.setdefault(_name_and_size(path), []).append(path)
+        candidates.setdefault(_name_and_size(path), []).append(path)
     shared = sorted(
         path
         for path in sides[False]
-        if os.path.realpath(path) in mine
-        or any(_same_content(path, other) for other in alike.get(_name_and_size(path), ()))
+        if os.path.realpath(path) in target_files
+        or any(_same_content(path, other) for other in candidates.get(_name_and_size(path), ()))
     )
     if shared:
         raise ValueError(
             f'source and target {target!r} share {len(shared)} images, such as '
-            f'{shared[0]}: adaptation would train on target pairs'
+            f'{shared[0]}: adaptation would train on pairs of the target'
         )
 
 
@@ -206,5 +204,5 @@ def _same_content(first: str, second: str) -> bool:
 
 
 def _name_and_size(path: str) -> tuple[str, int]:
-    # A missing image is found, and named, when it is loaded.
+    # A missing image is reported when it is loaded.
     return os.path.basename(path), os.path.getsize(path) if os.path.isfile(path) else -1

@@ -1,4 +1,4 @@
-"""Features of an image that were computed beforehand."""
+"""Loading precomputed features of an image."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from urbancross_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadFeatures(BaseTransform):
-    """Look the image of an item up in a file of features, in place of ``LoadImage``.
+    """Load precomputed features of the image, instead of ``LoadImage``.
 
     Needs ``img_id``. Adds ``image_feats`` (float32, ``(C,)``), which ``PackRetrievalInputs`` packs
-    as ``image``. No image is decoded, so geometry and segments have nothing to work on; but a
-    file at ``img_path`` must be the one that was encoded. All transforms of one file share it in
-    memory.
+    as ``image``. The image is not decoded, so no geometry or segment transform can follow. If a
+    file exists at ``img_path``, it must be the one that was encoded. All transforms of one feature
+    file share it in memory.
 
     Args:
         file (str): An ``.npz`` file of ``tools/misc/extract_features.py``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no such file, does not hold the image, or holds what another file
-            under its name gave.
+        ValueError: If it is not a feature file, lacks the image, or holds features of another
+            image under this id.
     """
 
     def __init__(self, file: str) -> None:
@@ -33,7 +33,7 @@ class LoadFeatures(BaseTransform):
         self._features = open_features(file)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Look the image up."""
+        """Load the features."""
         if results.get('img_path'):
             self._features.check_image(results['img_id'], results['img_path'])
         results['image_feats'] = self._features.image(results['img_id'])

@@ -29,10 +29,10 @@ IGNORE_INDEX = 255
 
 
 class GeometryTransform(BaseTransform):
-    """Moves ``img``, ``segment_bits`` and ``gt_seg_map`` alike and keeps ``img_shape`` right.
+    """Moves ``img``, ``segment_bits`` and ``gt_seg_map`` together and updates ``img_shape``.
 
     A subclass writes ``move_image`` and ``move_labels``, called with the same ``params``, which
-    come from one call of ``draw`` an item.
+    come from one call of ``draw`` per item.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class GeometryTransform(BaseTransform):
         raise NotImplementedError
 
     def move_labels(self, labels: np.ndarray, params: Any, fill: int) -> np.ndarray:
-        """Move labels ``(H, W)`` or ``(H, W, P)``; ``fill`` is for places outside of them."""
+        """Move labels ``(H, W)`` or ``(H, W, P)``; ``fill`` is for pixels outside of them."""
         raise NotImplementedError
 
 
@@ -107,13 +107,13 @@ class RandomRotate(GeometryTransform):
     def __init__(self, degrees: Sequence[float] = (0, 90), interpolation: str = 'bilinear') -> None:
         if len(degrees) != 2 or degrees[0] > degrees[1]:
             raise ValueError(f'degrees must be a range (low, high), got {degrees!r}')
-        self.degrees = tuple(degrees)
+        self.low, self.high = degrees
         self.interpolation = _interpolation(interpolation)
 
     @cache_randomness
     def draw(self, shape: tuple[int, int]) -> float:
         """The angle in degrees."""
-        return float(np.random.uniform(*self.degrees))
+        return float(np.random.uniform(self.low, self.high))
 
     def move_image(self, image: np.ndarray, params: float) -> np.ndarray:
         """Rotate, with black corners."""
@@ -130,7 +130,7 @@ class RandomRotate(GeometryTransform):
 
 @TRANSFORMS.register_module()
 class RandomCropImage(GeometryTransform):
-    """Cut out a window at a random place.
+    """Cut out a window at a random position.
 
     Args:
         size (int | Sequence[int]): Side, or (width, height), in pixels.
@@ -167,18 +167,18 @@ class RandomCropImage(GeometryTransform):
 
 @TRANSFORMS.register_module()
 class RandomFlipImage(GeometryTransform):
-    """Mirror with some probability. Captions that say left or right then lie.
+    """Mirror with some probability. Captions that say left or right are then wrong.
 
     Args:
         prob (float): Probability, 0 to 1. Defaults to 0.5.
-        directions (Sequence[str]): One of them is drawn: 'horizontal' (left and right change
-            places), 'vertical', 'diagonal' (both). Defaults to ('horizontal',).
+        directions (Sequence[str]): One of them is drawn: 'horizontal' (swaps left and
+            right), 'vertical', 'diagonal' (both). Defaults to ('horizontal',).
     """
 
     def __init__(self, prob: float = 0.5, directions: Sequence[str] = ('horizontal',)) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must be between 0 and 1, got {prob}')
-        if not directions or any(one not in DIRECTIONS for one in directions):
+        if not directions or not set(directions) <= set(DIRECTIONS):
             raise ValueError(f'directions must be of {DIRECTIONS}, got {directions!r}')
         self.prob = prob
         self.directions = tuple(directions)
@@ -204,19 +204,7 @@ class RandomFlipImage(GeometryTransform):
 
 
 def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) -> np.ndarray:
-    """Resize an image, with antialias when it shrinks.
-
-    Args:
-        image (np.ndarray): uint8 image.
-        shape (tuple[int, int]): Height and width to resize to, in pixels.
-        interpolation (str): 'nearest', 'bilinear' or 'bicubic'.
-
-    Shape:
-        - image: ``(h, w, 3)``; output: ``(H, W, 3)``.
-
-    Returns:
-        np.ndarray: uint8 image.
-    """
+    """Resize an image ``(h, w, 3)`` to (height, width), with antialias when it shrinks."""
     if interpolation == 'nearest':
         return np.array(Image.fromarray(image).resize(shape[::-1], Image.Resampling.NEAREST))
     if interpolation == 'bilinear' and shape[0] >= image.shape[0] and shape[1] >= image.shape[1]:
@@ -228,18 +216,7 @@ def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) 
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize integer labels by the nearest neighbor.
-
-    Args:
-        labels (np.ndarray): Class map or bit field, of a type whose values fit 31 bits.
-        shape (tuple[int, int]): Height and width to resize to, in pixels.
-
-    Shape:
-        - labels: ``(h, w)`` or ``(h, w, P)``; output: ``(H, W)`` or ``(H, W, P)``.
-
-    Returns:
-        np.ndarray: Labels of the same type.
-    """
+    """Resize integer labels ``(h, w)`` or ``(h, w, P)`` by the nearest neighbor."""
     if labels.shape[:2] == tuple(shape):
         return labels
     rows, columns = (

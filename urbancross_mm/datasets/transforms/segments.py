@@ -11,8 +11,7 @@ from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from urbancross_mm.registry import TRANSFORMS
-from urbancross_mm.structures.run_lengths import decode_runs
-from urbancross_mm.structures.segment_sidecar import load_sidecar
+from urbancross_mm.structures.segment_masks import best_first, decode_masks, read_sidecar
 from urbancross_mm.utils.image_files import has_image_suffix, is_hidden
 from urbancross_mm.utils.images import read_image
 
@@ -30,7 +29,7 @@ class LoadSegments(BaseTransform):
       transforms bring them to the size of the image. A nearest-neighbor move of the bit field
       is exact for all masks at once.
     - ``num_segments`` (int): how many there are, 1 to K, best score first (ties: larger area).
-    - ``segment_fill`` (int): the bits of a place outside the image (see :class:`RandomRotate`).
+    - ``segment_fill`` (int): the bits of a pixel outside the image (see :class:`RandomRotate`).
 
     An image whose annotation names no sidecar, or whose sidecar lists no segment, gets one full
     mask, so its segment is the image itself. A named sidecar that is missing is an error.
@@ -62,18 +61,7 @@ class LoadSegments(BaseTransform):
 
 
 def pack_masks(masks: np.ndarray, num_planes: int) -> np.ndarray:
-    """Pack masks into a bit field.
-
-    Args:
-        masks (np.ndarray): Masks of zeros and ones.
-        num_planes (int): P, how many planes of 16 masks to make.
-
-    Shape:
-        - masks: ``(H, W, K)``; output: ``(H, W, P)``.
-
-    Returns:
-        np.ndarray: uint16 bit field.
-    """
+    """Pack masks ``(H, W, K)`` of zeros and ones into a uint16 bit field ``(H, W, P)``."""
     # Masks are stored column by column; packing in that order keeps every access contiguous.
     # numpy has vector code for products of bytes, not for shifts.
     columns = masks.transpose(2, 1, 0).astype(np.uint8, copy=False)
@@ -86,18 +74,19 @@ def pack_masks(masks: np.ndarray, num_planes: int) -> np.ndarray:
 
 def _read_masks(path: str, results: dict[str, Any], limit: int) -> np.ndarray | None:
     """Masks ``(h, w, K)`` of the best segments, or None if the sidecar lists none."""
+    owner = results['img_path'], results['ori_shape']
     try:
-        sidecar = load_sidecar(path, (results['img_path'], results['ori_shape']))
+        sidecar = read_sidecar(path, owner, check_masks=False)
     except FileNotFoundError:
         raise FileNotFoundError(f'segments of {results["img_path"]} not found: {path}') from None
-    best = sorted(sidecar['segments'], key=lambda s: (-s['score'], -s['area']))[:limit]
+    best = best_first(sidecar['segments'])[:limit]
     if not best:
         return None
     try:
-        masks = decode_runs([segment['counts'] for segment in best], sidecar['size'])
+        masks = decode_masks(dict(sidecar, segments=best))
     except ValueError as error:
-        raise ValueError(f'segments {path} hold a broken mask: {error}') from error
-    return masks.transpose(1, 2, 0)
+        raise ValueError(f'segment file {path}: {error}') from error
+    return masks.view(np.uint8).transpose(1, 2, 0)
 
 
 @TRANSFORMS.register_module()

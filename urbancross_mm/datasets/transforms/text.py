@@ -12,7 +12,7 @@ from urbancross_mm.registry import TOKENIZERS, TRANSFORMS
 
 @TRANSFORMS.register_module()
 class TokenizeText(BaseTransform):
-    """Tokenise the texts of an item.
+    """Tokenize the texts of an item.
 
     Needs ``texts`` (C strings). Adds ``text`` (long, ``(C, L)``; float features ``(C, D)`` with
     ``FeatureTokenizer``); C may be 0.
@@ -26,6 +26,6 @@ class TokenizeText(BaseTransform):
         self.tokenizer = TOKENIZERS.build(tokenizer) if isinstance(tokenizer, dict) else tokenizer
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Tokenise."""
+        """Tokenize."""
         results['text'] = self.tokenizer(results['texts'])
         return results

@@ -1,4 +1,4 @@
-"""Telling whether two images are the same, exactly or nearly."""
+"""Finding identical and similar images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Fingerprint:
         digest (bytes): Hash of the file.
         across (int): 64-bit difference hash along the rows.
         down (int): 64-bit difference hash along the columns.
-        flat (bool): Too even for the difference hashes to mean anything.
+        flat (bool): So even that the difference hashes say nothing.
     """
 
     size: tuple[int, int]
@@ -97,13 +97,13 @@ def near_pairs(
     """
     if not 0 <= distance < 64:
         raise ValueError(f'distance must be from 0 to 63 bits of 64, got {distance}')
-    right_flat = np.array([one.flat for one in right], dtype=bool)
+    right_flat = np.array([image.flat for image in right], dtype=bool)
     right_across, right_down = _hashes(right)
     for start in range(0, len(left), BLOCK):
         part = left[start : start + BLOCK]
         across, down = _hashes(part)
         near = np.bitwise_count(across[:, None] ^ right_across) <= distance
-        near &= ~np.array([one.flat for one in part], dtype=bool)[:, None] & ~right_flat
+        near &= ~np.array([image.flat for image in part], dtype=bool)[:, None] & ~right_flat
         # The second hash is only looked at where the first agrees, which is seldom.
         for row, column in np.argwhere(near):
             if (int(down[row]) ^ int(right_down[column])).bit_count() <= distance:
@@ -115,6 +115,6 @@ def _bits(rises: np.ndarray) -> int:
 
 
 def _hashes(images: list[Fingerprint]) -> tuple[np.ndarray, np.ndarray]:
-    across = np.array([one.across for one in images], dtype=np.uint64)
-    down = np.array([one.down for one in images], dtype=np.uint64)
+    across = np.array([image.across for image in images], dtype=np.uint64)
+    down = np.array([image.down for image in images], dtype=np.uint64)
     return across, down

@@ -9,6 +9,7 @@ from typing import Any
 
 from urbancross_mm.datasets.verification.fingerprints import Fingerprint, near_pairs
 from urbancross_mm.datasets.verification.report import Report
+from urbancross_mm.utils.ids import IdRegister
 
 # Pairs of splits that share images by design; any other two must not. Fine-tuning draws from
 # what is not test.
@@ -41,8 +42,8 @@ class Split:
 def check_duplicates(split: Split, report: Report) -> None:
     """Find identical files within a split."""
     by_digest = defaultdict(list)
-    for name, one in split.prints.items():
-        by_digest[one.digest].append(name)
+    for name, image in split.prints.items():
+        by_digest[image.digest].append(name)
     for names in by_digest.values():
         if len(names) > 1:
             report.add(
@@ -52,11 +53,12 @@ def check_duplicates(split: Split, report: Report) -> None:
 
 def check_ids(splits: Iterable[Split], report: Report) -> None:
     """Find ids that stand for different images: training and tests tell images by their id."""
-    known: dict[str, tuple[str, Split]] = {}
+    register: IdRegister[tuple[str, Split]] = IdRegister(_same_image)
     for split in splits:
         for item in split.items:
-            path, first = known.setdefault(item['img_id'], (item['img_path'], split))
-            if path != item['img_path'] and not _is_copy(first, path, split, item['img_path']):
+            known = register.clash(item['img_id'], (item['img_path'], split))
+            if known is not None:
+                path, first = known
                 report.add(
                     'error',
                     'one id for different images',
@@ -65,20 +67,17 @@ def check_ids(splits: Iterable[Split], report: Report) -> None:
                 )
 
 
-def _is_copy(first: Split, path: str, second: Split, other: str) -> bool:
-    left, right = first.prints.get(path), second.prints.get(other)
-    return left is not None and right is not None and left.digest == right.digest
+def _same_image(first: tuple[str, Split], second: tuple[str, Split]) -> bool:
+    """Whether two paths are equal, or lead to equal files."""
+    if first[0] == second[0]:
+        return True
+    images = [split.prints.get(path) for path, split in (first, second)]
+    digests = [image.digest for image in images if image is not None]
+    return len(digests) == 2 and digests[0] == digests[1]
 
 
 def compare(first: Split, second: Split, distance: int, report: Report) -> None:
-    """Find images and captions that two splits share and should not.
-
-    Args:
-        first (Split): A split.
-        second (Split): Another one.
-        distance (int): See :func:`verify`.
-        report (Report): Takes the findings.
-    """
+    """Find images and captions that two splits share and should not."""
     if first.name == second.name or frozenset((first.name, second.name)) in NESTED:
         return
     _compare_captions(first, second, report)
@@ -99,32 +98,31 @@ def _compare_captions(first: Split, second: Split, report: Report) -> None:
     if (first.name in FITTED) == (second.name in FITTED):
         return
     fitted, held = (first, second) if first.name in FITTED else (second, first)
-    known = {text for item in fitted.items for text in item['captions']}
-    texts = [text for item in held.items for text in item['captions']]
-    shared = sum(text in known for text in texts)
+    known = {caption for item in fitted.items for caption in item['captions']}
+    captions = [caption for item in held.items for caption in item['captions']]
+    shared = sum(caption in known for caption in captions)
     if shared:
         report.add(
             'info',
             'captions that a training split has too',
-            f'{shared} of {len(texts)} captions of {held.name} '
-            f'({100 * shared / len(texts):.1f} %) are in {fitted.name}',
+            f'{shared} of {len(captions)} captions of {held.name} '
+            f'({100 * shared / len(captions):.1f} %) are in {fitted.name}',
         )
 
 
 def _compare_images(first: Split, second: Split, distance: int, report: Report) -> None:
     pair = f'{first.name} and {second.name}'
-    exact = {one.digest: name for name, one in second.prints.items()}
-    for name, one in first.prints.items():
-        if one.digest in exact and exact[one.digest] != name:
-            report.add(
-                'error', 'identical file in two splits', f'{pair}: {name} = {exact[one.digest]}'
-            )
+    exact = {image.digest: name for name, image in second.prints.items()}
+    for name, image in first.prints.items():
+        other = exact.get(image.digest, name)
+        if other != name:
+            report.add('error', 'identical file in two splits', f'{pair}: {name} = {other}')
     left, right = list(first.prints.items()), list(second.prints.items())
-    pairs = near_pairs([one for _, one in left], [one for _, one in right], distance)
+    pairs = near_pairs([image for _, image in left], [image for _, image in right], distance)
     for row, column in pairs:
         if left[row][1].digest != right[column][1].digest:
             report.add(
                 'warning',
-                'images that look alike in two splits',
+                'similar images in two splits',
                 f'{pair}: {left[row][0]} ~ {right[column][0]}',
             )

@@ -39,13 +39,7 @@ class Report:
         self._findings: dict[tuple[str, str], Finding] = {}
 
     def add(self, level: str, what: str, example: str) -> None:
-        """Note a problem.
-
-        Args:
-            level (str): 'error', 'warning' or 'info'.
-            what (str): The kind of problem.
-            example (str): This case of it.
-        """
+        """Note an example of a kind of problem, of the level 'error', 'warning' or 'info'."""
         finding = self._findings.setdefault((level, what), Finding(level, what))
         finding.count += 1
         if len(finding.examples) < self.shown:
@@ -54,24 +48,24 @@ class Report:
     @property
     def findings(self) -> list[Finding]:
         """All findings, errors first."""
-        return sorted(self._findings.values(), key=lambda one: LEVELS.index(one.level))
+        return sorted(self._findings.values(), key=lambda finding: LEVELS.index(finding.level))
 
     @property
     def failed(self) -> bool:
         """Whether there is an error."""
-        return any(one.level == 'error' for one in self.findings)
+        return any(finding.level == 'error' for finding in self.findings)
 
     def to_text(self) -> str:
         """A table of the files and the list of findings."""
         lines = _table(self.rows)
-        for one in self.findings:
-            lines += ['', f'{one.level.upper()}: {one.what}: {one.count}']
-            lines += [f'  {example}' for example in one.examples]
-            if one.count > len(one.examples):
+        for finding in self.findings:
+            lines += ['', f'{finding.level.upper()}: {finding.what}: {finding.count}']
+            lines += [f'  {example}' for example in finding.examples]
+            if finding.count > len(finding.examples):
                 lines.append('  ...')
         totals = Counter({level: 0 for level in LEVELS[:2]})
-        for one in self.findings:
-            totals[one.level] += one.count
+        for finding in self.findings:
+            totals[finding.level] += finding.count
         result = 'FAILED' if self.failed else 'passed'
         return '\n'.join(
             [*lines, '', f'{result}: {totals["error"]} errors, {totals["warning"]} warnings', '']

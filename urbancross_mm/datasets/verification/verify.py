@@ -1,4 +1,4 @@
-"""Checking converted data before anything is trained on it."""
+"""Checking a converted dataset before training on it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from urbancross_mm.datasets.verification.leakage import (
     compare,
 )
 from urbancross_mm.datasets.verification.report import Report
-from urbancross_mm.structures.annotations import item_problems, read_annotations
-from urbancross_mm.structures.segment_sidecar import read_sidecar
+from urbancross_mm.structures.annotation_schema import FOLDERS, item_problems
+from urbancross_mm.structures.annotations import read_annotations
+from urbancross_mm.structures.segment_masks import read_sidecar
 from urbancross_mm.utils.images import read_class_map
 from urbancross_mm.utils.paths import safe_join
 from urbancross_mm.utils.progress import map_tracked
@@ -41,7 +42,7 @@ def verify(
     twice, a name that leaves its folder), images that are missing or cannot be decoded to the
     end, the same image in two splits that must not share one, segment files or class maps that
     are missing, broken or of another size than their image. Warnings: identical files within a
-    split, images that look alike across splits. Captions shared by splits are information.
+    split, similar images across splits. Captions shared by splits are information.
 
     Args:
         paths (Sequence[str]): Annotation files of one dataset.
@@ -49,8 +50,8 @@ def verify(
         folders (dict | None): Folders below it by field. Defaults to None: ``images``,
             ``segments`` and ``seg_maps``.
         workers (int): Threads that decode. Defaults to 1.
-        distance (int): Bits of a 64-bit difference hash that may differ between images that look
-            alike. Defaults to 2.
+        distance (int): Bits of a 64-bit difference hash that may differ between similar images.
+            Defaults to 2.
         shown (int): Examples of each finding to keep. Defaults to 5.
         pixels (bool): Decode images and masks; else they are only looked for. Defaults to True.
 
@@ -61,16 +62,57 @@ def verify(
         FileNotFoundError: If an annotation file or the folder of images is not there.
         ValueError: If an annotation file cannot be read at all.
     """
-    folders = {
-        **dict(img_path='images', segments='segments', seg_map_path='seg_maps'),
-        **(folders or {}),
+    roots = {
+        key: str(Path(data_root) / name) for key, name in {**FOLDERS, **(folders or {})}.items()
     }
-    roots = {key: str(Path(data_root) / name) for key, name in folders.items()}
     if not Path(roots['img_path']).is_dir():
         raise FileNotFoundError(f'no folder of images at {roots["img_path"]}')
     report = Report(shown)
     splits = [_read(path, report) for path in paths]
-    prints = check_images(splits, roots['img_path'], report, workers, pixels)
+    check_splits(splits, roots, report, workers, distance, pixels)
+    report.rows = [_row(split) for split in splits]
+    return report
+
+
+def sound_split(
+    path: str,
+    metainfo: dict[str, Any],
+    items: Iterable[Any],
+    captions_required: bool,
+    report: Report,
+) -> Split:
+    """Report the items that a dataset would refuse, and keep the others."""
+    items = list(items)
+    problems = dict(item_problems(items, path, captions_required))
+    for problem in problems.values():
+        report.add('error', 'wrong item', problem)
+    sound = [
+        dict(item, captions=item.get('captions') or [])
+        for index, item in enumerate(items)
+        if index not in problems
+    ]
+    return Split(path, str(metainfo.get('split') or Path(path).stem), sound)
+
+
+def check_splits(
+    splits: Sequence[Split],
+    roots: dict[str, str],
+    report: Report,
+    workers: int = 1,
+    distance: int = 2,
+    pixels: bool = True,
+) -> None:
+    """Check the images and masks of all splits, and what the splits share.
+
+    Args:
+        splits (Sequence[Split]): The splits; they get the fingerprints of their images.
+        roots (dict[str, str]): Folders by field.
+        report (Report): Takes the findings.
+        workers (int): Threads that decode. Defaults to 1.
+        distance (int): See :func:`verify`. Defaults to 2.
+        pixels (bool): See :func:`verify`. Defaults to True.
+    """
+    prints = _check_images(splits, roots['img_path'], report, workers, pixels)
     for split in splits:
         split.prints = {
             item['img_path']: prints[item['img_path']]
@@ -78,30 +120,18 @@ def verify(
             if item['img_path'] in prints
         }
         check_duplicates(split, report)
-        if remark := remark_on_words(text for item in split.items for text in item['captions']):
-            report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
-        report.rows.append(_row(split))
-    check_companions(splits, roots, report, workers)
+    _check_masks(splits, roots, report, workers)
     check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
-    return report
 
 
-def check_images(
-    splits: Iterable[Split], root: str, report: Report, workers: int = 1, pixels: bool = True
+def _check_images(
+    splits: Iterable[Split], root: str, report: Report, workers: int, pixels: bool
 ) -> dict[str, Fingerprint]:
-    """Decode every image once, whatever number of splits it is in.
+    """Decode every image once, whatever number of splits it is in; without ``pixels``, look for it.
 
-    Args:
-        splits (Iterable[Split]): The splits.
-        root (str): Folder of the images.
-        report (Report): Takes the findings.
-        workers (int): Threads. Defaults to 1.
-        pixels (bool): Decode; else only look for the file. Defaults to True.
-
-    Returns:
-        dict[str, Fingerprint]: Of every readable image by its path; empty without ``pixels``.
+    Returns the fingerprint of every decoded image by its path.
     """
     where = {
         item['img_path']: f'{split.path} ({item["img_id"]})'
@@ -111,7 +141,10 @@ def check_images(
 
     def read(name: str) -> Fingerprint | Exception | None:
         try:
-            return fingerprint(safe_join(root, name)) if pixels else _look_for(root, name)
+            path = safe_join(root, name)
+            if pixels:
+                return fingerprint(path)
+            return None if Path(path).is_file() else FileNotFoundError(f'image not found: {path}')
         except (OSError, ValueError) as error:
             return error
 
@@ -125,17 +158,10 @@ def check_images(
     return prints
 
 
-def check_companions(
-    splits: Iterable[Split], roots: dict[str, str], report: Report, workers: int = 1
+def _check_masks(
+    splits: Iterable[Split], roots: dict[str, str], report: Report, workers: int
 ) -> None:
-    """Check segment files and class maps as training will read them.
-
-    Args:
-        splits (Iterable[Split]): The splits, with the fingerprints of their images.
-        roots (dict[str, str]): Folders by field.
-        report (Report): Takes the findings.
-        workers (int): Threads. Defaults to 1.
-    """
+    """Check segment files and class maps as training will read them."""
     jobs = {
         (key, item[key], item['img_path']): (split.path, split.prints.get(item['img_path']))
         for split in splits
@@ -143,7 +169,7 @@ def check_companions(
         for key in ('segments', 'seg_map_path')
         if item.get(key) is not None
     }
-    work = partial(_companion_problem, roots=roots)
+    work = partial(_mask_problem, roots=roots)
     problems = map_tracked(work, list(jobs.items()), 'masks', workers)
     for (key, _, _), (path, _), problem in zip(jobs, jobs.values(), problems):
         if problem:
@@ -151,72 +177,62 @@ def check_companions(
             report.add('error', f'{what} missing, broken or of another size', f'{path}: {problem}')
 
 
-def _look_for(root: str, name: str) -> None:
-    if not Path(safe_join(root, name)).is_file():
-        raise FileNotFoundError(f'image not found: {safe_join(root, name)}')
-
-
-def _companion_problem(
+def _mask_problem(
     job: tuple[tuple[str, str, str], tuple[str, Fingerprint | None]], roots: dict[str, str]
 ) -> str | None:
     """What is wrong with a segment file or class map, or None."""
-    (key, name, img_path), (_, found) = job
+    (key, name, img_path), (_, image) = job
     path = safe_join(roots[key], name)
     if not Path(path).is_file():
         return f'{path} of {img_path} not found'
-    if found is None:
+    if image is None:
         return None  # not decoded, or reported already
     try:
         if key == 'segments':
-            read_sidecar(path, (img_path, found.size))
+            read_sidecar(path, (img_path, image.size))
             return None
         size = read_class_map(path).shape
     except (OSError, ValueError) as error:
         return str(error)
-    return None if size == found.size else f'{path} is {size}, {img_path} is {found.size}'
+    return None if size == image.size else f'{path} is {size}, {img_path} is {image.size}'
 
 
 def _read(path: str, report: Report) -> Split:
-    """Read a file, report the items that a dataset would refuse, and keep the others."""
+    """Read a file, and remark on items that are sound but worth a look."""
     metainfo, items = read_annotations(path)
-    name = str(metainfo.get('split') or Path(path).stem)
-    bad = set()
-    for number, problem in item_problems(items, path, captions_required=name in FITTED):
-        report.add('error', 'wrong item', problem)
-        bad.add(number)
-    sound = [
-        dict(item, captions=item.get('captions') or [])
-        for number, item in enumerate(items)
-        if number not in bad
-    ]
-    if without := sum(not item['captions'] for item in sound):
+    fitted = str(metainfo.get('split') or Path(path).stem) in FITTED
+    split = sound_split(path, metainfo, items, fitted, report)
+    if without := sum(not item['captions'] for item in split.items):
         report.add(
             'warning',
-            'images without captions: distractors, which are no queries',
-            f'{path}: {without} of {len(sound)}',
+            'images without captions: they are searched, but are not queries',
+            f'{path}: {without} of {len(split.items)}',
         )
-    for image, count in Counter(item['img_path'] for item in sound).items():
+    for image, count in Counter(item['img_path'] for item in split.items).items():
         if count > 1:
             report.add('error', 'image listed twice', f'{path}: {image} ({count} times)')
-    return Split(path, name, sound)
+    if remark := remark_on_words(text for item in split.items for text in item['captions']):
+        report.add('warning', 'captions that are cut', f'{split.name}: {remark}')
+    return split
 
 
 def _row(split: Split) -> dict[str, Any]:
+    """Counts of a split, for the table of the report."""
     owners: dict[str, set[str]] = defaultdict(set)
-    texts = [(text, item['img_id']) for item in split.items for text in item['captions']]
-    for text, img_id in texts:
-        owners[text].add(img_id)
-    shared = sum(len(owners[text]) > 1 for text, _ in texts)
-    words = [len(text.split()) for text, _ in texts] or [0]
-    sizes = Counter(one.size for one in split.prints.values())
+    captions = [(caption, item['img_id']) for item in split.items for caption in item['captions']]
+    for caption, img_id in captions:
+        owners[caption].add(img_id)
+    shared = sum(len(owners[caption]) > 1 for caption, _ in captions)
+    words = [len(caption.split()) for caption, _ in captions] or [0]
+    sizes = Counter(image.size for image in split.prints.values())
     usual = sizes.most_common(1)[0][0] if sizes else ('?', '?')
     return {
         'file': Path(split.path).name,
         'split': split.name,
         'images': len(split.items),
-        'captions': len(texts),
+        'captions': len(captions),
         'distinct': len(owners),
-        'of several images': f'{100 * shared / max(1, len(texts)):.1f} %',
+        'of several images': f'{100 * shared / max(1, len(captions)):.1f} %',
         'words mean/max': f'{sum(words) / len(words):.2f}/{max(words)}',
         'segments': sum(item.get('segments') is not None for item in split.items),
         'size': f'{usual[0]} x {usual[1]}'

@@ -86,7 +86,7 @@ class RetrievalVisualizationHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Hand a few strips to the visualizer's backends."""
         for number, (query, results) in enumerate(self._rank(self.num_queries)):
-            strip = runner.visualizer.draw_strip(query, results)
+            strip = runner.visualizer.draw_grid(query, results)
             # No slash: the local backend would drop an image whose folder does not exist.
             runner.visualizer.add_image(f'retrieval_query_{number}', strip, step=runner.epoch)
         self._samples = []
@@ -99,7 +99,7 @@ class RetrievalVisualizationHook(Hook):
         folder = Path(self.show_dir)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (query, results) in enumerate(self._rank(self.num_test_queries)):
-            strip = runner.visualizer.draw_strip(query, results)
+            strip = runner.visualizer.draw_grid(query, results)
             Image.fromarray(strip).save(folder / f'query_{number:03d}.png')
         runner.logger.info(f'retrieval strips are in {folder}')
         self._samples = []

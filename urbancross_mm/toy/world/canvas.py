@@ -95,22 +95,12 @@ class Canvas:
         self.color[dark] = (self.color[dark] * 0.56).astype(np.uint8)
 
     def finish(self, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """Texture, optics, tone and sensor noise.
-
-        Args:
-            rng (np.random.Generator): Cuts the textures and draws the noise.
-
-        Shape:
-            - output: ``(size, size, 3)`` uint8 RGB
-
-        Returns:
-            NDArray: The image.
-        """
+        """Add texture, optics, tone and sensor noise; returns the uint8 RGB image."""
         country = self.country
         tiles = textures.texture_tiles(self.width, self.scale, country.crown[1])
         top, left = rng.integers(0, textures.SPARE, 2)
         row, column = np.ogrid[top : top + self.width, left : left + self.width]
-        image = self.color + tiles[self.material, row, column][..., None]
+        image: np.ndarray = self.color + tiles[self.material, row, column][..., None]
         image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         image = cv2.GaussianBlur(image, (0, 0), country.blur)
         light = float(rng.uniform(0.93, 1.07))

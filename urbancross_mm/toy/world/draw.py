@@ -13,12 +13,7 @@ from urbancross_mm.toy.world.scene import Item
 
 
 def draw_item(canvas: Canvas, item: Item) -> None:
-    """Paint one thing; kinds without a look of their own become a plain hard surface.
-
-    Args:
-        canvas (Canvas): Receives the paint.
-        item (Item): What to paint.
-    """
+    """Paint one item; kinds without a look of their own become a plain hard surface."""
     DRAW.get(item.kind, _plain)(canvas, item)
 
 

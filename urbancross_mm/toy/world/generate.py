@@ -134,7 +134,8 @@ def _add_houses(world: Builder, wanted: int) -> None:
 
 def _add_cars(world: Builder) -> None:
     """Moving cars, in their lanes and apart from each other."""
-    rng, placed = world.rng, []
+    rng = world.rng
+    placed: list[Outline] = []
     for road in world.scene.select('road'):
         for _ in range(int(rng.integers(0, 4))):
             step = int(rng.integers(1, len(road.path) - 1))

@@ -67,15 +67,7 @@ def _distinct(scene: Scene, items: list[Item]) -> list[str]:
 
 
 def geo_tags(scene: Scene) -> tuple[list[str], list[str]]:
-    """Texts of the tags in a scene.
-
-    Args:
-        scene (Scene): The scene.
-
-    Returns:
-        tuple[list[str], list[str]]: Of the focus and of what surrounds it, ``key of value`` each,
-        without repetition.
-    """
+    """Distinct ``key of value`` tags of the focus of a scene, and of what surrounds it."""
     focus = _distinct(scene, scene.select(role='focus') or scene.select('house'))
     rest = [i for i in scene.items if i.role != 'focus' and i.kind != 'tree']
     return focus, [tag for tag in _distinct(scene, rest) if tag not in focus]
@@ -89,18 +81,7 @@ def title_multi_objects(scene: Scene) -> str:
 
 
 def to_degrees(scene: Scene, points: Outline) -> list[list[float]]:
-    """Longitude and latitude of points of the image.
-
-    Args:
-        scene (Scene): Gives the position of the image center.
-        points (Outline): Meters from the north-west corner.
-
-    Shape:
-        - points: ``(V, 2)``
-
-    Returns:
-        list[list[float]]: ``[lon, lat]`` pairs in degrees, rounded to about a centimeter.
-    """
+    """``[lon, lat]`` in degrees of points ``(V, 2)``, in meters from the north-west corner."""
     east, south = (points - scene.country.extent / 2).T
     lon = scene.lon + east / (METERS_A_DEGREE * np.cos(np.radians(scene.lat)))
     lat = scene.lat - south / METERS_A_DEGREE
@@ -108,15 +89,7 @@ def to_degrees(scene: Scene, points: Outline) -> list[list[float]]:
 
 
 def geojson_features(scene: Scene, image_name: str) -> list[dict[str, Any]]:
-    """GeoJSON features of everything that a map would show.
-
-    Args:
-        scene (Scene): The scene.
-        image_name (str): Image that the features lie in, kept as the property ``image_name``.
-
-    Returns:
-        list[dict]: Polygons, LineStrings for roads and rivers, Points for trees.
-    """
+    """GeoJSON features of everything that a map would show; they name their image."""
     features = []
     for item in scene.items:
         tags = osm_tags(scene, item)
@@ -134,22 +107,14 @@ def geojson_features(scene: Scene, image_name: str) -> list[dict[str, Any]]:
 def _geometry(scene: Scene, item: Item) -> dict[str, Any]:
     if item.kind == 'tree':
         return {'type': 'Point', 'coordinates': to_degrees(scene, item.center[None])[0]}
-    if item.path is not None:
+    if len(item.path):
         return {'type': 'LineString', 'coordinates': to_degrees(scene, item.path[::4])}
     ring = to_degrees(scene, item.outline)
     return {'type': 'Polygon', 'coordinates': [[*ring, ring[0]]]}
 
 
 def world_file(scene: Scene, width: int) -> str:
-    """Position of an image in degrees, as a world file says it.
-
-    Args:
-        scene (Scene): Gives position and extent.
-        width (int): Of the square image in pixels.
-
-    Returns:
-        str: Six lines; see :func:`urbancross_mm.curation.geo.positions.bounds_of_world_file`.
-    """
+    """Content of the world file of an image ``width`` pixels wide: its position in degrees."""
     meters = scene.country.extent / width
     step = meters / METERS_A_DEGREE
     across = step / np.cos(np.radians(scene.lat))

@@ -81,28 +81,12 @@ class Record:
 
 
 def image_seed(seed: int, dataset: str, index: int) -> tuple[int, ...]:
-    """Seed of one image: the same whatever else is drawn.
-
-    Args:
-        seed (int): Of the sample.
-        dataset (str): Name of the set.
-        index (int): Position of the image in the set.
-
-    Returns:
-        tuple[int, ...]: For ``numpy.random.default_rng``.
-    """
+    """Seed of one image: the same whatever else is drawn."""
     return seed, stable_id(dataset) & 0xFFFFFFFF, index
 
 
 def draw_image(job: Job) -> Record:
-    """Draw one image and write it with its segments, class map and spoken captions.
-
-    Args:
-        job (Job): What and where.
-
-    Returns:
-        Record: For the text files of the set.
-    """
+    """Draw one image and write it with its segments, class map and spoken captions."""
     scene = build_scene(COUNTRIES[job.country], job.seed, job.kind)
     rendering = render(scene, job.size)
     root, stem = Path(job.root), Path(job.name).with_suffix('')
@@ -146,20 +130,12 @@ def _parent(path: Path) -> Path:
 
 def save_image(image: NDArray[np.uint8], path: Path) -> None:
     """Write a gray or RGB image; the suffix decides the format."""
-    options = {'quality': QUALITY} if path.suffix == '.jpg' else {}
+    options: dict[str, Any] = {'quality': QUALITY} if path.suffix == '.jpg' else {}
     Image.fromarray(image).save(_parent(path), **options)
 
 
 def draw_all(jobs: list[Job], workers: int | None = None) -> list[Record]:
-    """Draw many images, in processes of their own if there are enough of them.
-
-    Args:
-        jobs (list[Job]): Independent of each other.
-        workers (int | None): Processes; 0 or 1 draws here, None takes one a core.
-
-    Returns:
-        list[Record]: In the order of the jobs, the same for any number of workers.
-    """
+    """Draw many images, in several processes if there are enough of them; the order stays."""
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers <= 1 or len(jobs) <= FEW:
         return list(_progress(map(draw_image, jobs), len(jobs)))

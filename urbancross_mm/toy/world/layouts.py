@@ -85,14 +85,6 @@ def write_country(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
     """Write the CSV of descriptions and the map of one country.
 
     As in the release there are no list files.
-
-    Args:
-        plan (Plan): Of the sample.
-        dataset (str): Country.
-        records (Sequence[Record]): Of its images.
-
-    Returns:
-        dict[str, int]: Numbers of images, captions and map features.
     """
     root = plan.root / folder_of(dataset)
     table = io.StringIO()
@@ -157,14 +149,6 @@ def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
     ``train_filename.txt`` names each image once beside five caption lines, test and validation
     repeat it five times. Two training captions of RSITMD are empty. UCM calls its images
     ``1.tif``, ``2.tif`` ..., and has neither a validation list nor spoken captions.
-
-    Args:
-        plan (Plan): Of the sample.
-        dataset (str): ``rsicd``, ``rsitmd`` or ``ucm``.
-        records (Sequence[Record]): Of all its images in the order of their numbers.
-
-    Returns:
-        dict[str, int]: Numbers of images and captions.
     """
     rng = np.random.default_rng(image_seed(plan.seed, f'{dataset} split', 0))
     train, test = _ucm_split(records) if dataset == 'ucm' else _split(len(records), rng)
@@ -179,7 +163,7 @@ def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
     files.write('train', train, 'train_audio', repeat=False)
     files.write('test', test, 'test_audios', repeat=True)
     if dataset != 'ucm':
-        shuffled = rng.permutation(train)
+        shuffled = rng.permutation(train).tolist()
         val = max(1, round(VAL * len(train)))
         files.write('train', shuffled[val:], 'train_audios_verify', False, '_verify')
         files.write('val', shuffled[:val], 'val_audios_verify', True, '_verify')

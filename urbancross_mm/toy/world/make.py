@@ -33,17 +33,18 @@ def make_sample(
 
     An image depends on the seed, its set and its number alone, so more images, other sets or
     other workers never change it. ``sample.json`` is written last: a sample that was interrupted
-    is made anew, a finished one with the same arguments is left alone.
+    is made again, a finished one with the same arguments is left alone.
 
     With several workers, call this below ``if __name__ == '__main__':`` as processes are spawned.
 
     Args:
         root (str | Path): New or earlier sample folder.
         images (int | Mapping | None): Images of every set, or of the named sets, the others
-            keeping their default. Defaults to 400 a country and 250 a precomp set.
+            keeping their default. Defaults to 400 per country and 250 per precomp
+            set.
         seed (int): Equal seeds give equal bytes. Defaults to 0.
         image_size (int): Width and height in pixels. Defaults to 128.
-        workers (int | None): Processes; None takes one a core. Defaults to None.
+        workers (int | None): Processes; None takes one per core. Defaults to None.
         force (bool): Replace a sample that was made with other arguments. Defaults to False.
 
     Returns:
@@ -55,18 +56,14 @@ def make_sample(
         ValueError: If a number is out of range or a set unknown.
     """
     root = Path(root)
-    arguments = {
-        'version': VERSION,
-        'seed': seed,
-        'image_size': image_size,
-        'images': _check(images, seed, image_size),
-    }
+    numbers = _check(images, seed, image_size)
+    arguments = {'version': VERSION, 'seed': seed, 'image_size': image_size, 'images': numbers}
     finished = _clear(root, arguments, force)
     if finished:
         return finished
     atomic_write(root / MARKER, json.dumps(arguments))
     plan = layouts.Plan(root, seed, image_size)
-    counts = _write_sets(plan, arguments['images'], workers)
+    counts = _write_sets(plan, numbers, workers)
     summary = {**arguments, 'counts': counts}
     atomic_write(root / MANIFEST, json.dumps(summary, indent=2) + '\n')
     (root / MARKER).unlink()

@@ -48,7 +48,7 @@ CLASS_OF = {
 CLASS_STEP = 10
 SEGMENTS = 10
 CANDIDATES = 50
-SMALLEST = 12  # pixels; what is smaller is no segment
+SMALLEST = 12  # pixels of the smallest segment
 
 
 class Segment(NamedTuple):
@@ -70,14 +70,6 @@ def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> li
 
     As published, the largest candidates are numbered by area and the best scored of them are
     kept, so that the numbers have gaps.
-
-    Args:
-        scene (Scene): The scene.
-        rendering (Rendering): Its rendering.
-        count (int): Number to keep. Defaults to 10.
-
-    Returns:
-        list[Segment]: By falling score; empty where the image shows nothing but ground.
     """
     area = np.bincount(rendering.ids.ravel(), minlength=len(scene.items) + 1)
     order = [k for k in np.argsort(-area, kind='stable') if k and area[k] >= SMALLEST]
@@ -93,15 +85,7 @@ def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> li
 
 
 def sidecar(segments: list[Segment], size: int) -> dict[str, Any]:
-    """The segment sidecar of one image.
-
-    Args:
-        segments (list[Segment]): By falling score.
-        size (int): Width and height of the image in pixels.
-
-    Returns:
-        dict: JSON-ready, masks as COCO compressed RLE.
-    """
+    """The segment sidecar of one image."""
     from pycocotools import mask as coco
 
     entries = []
@@ -134,18 +118,7 @@ def white_background(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArr
 
 
 def class_map(scene: Scene, rendering: Rendering) -> NDArray[np.uint8]:
-    """Ten times the class index of every pixel, as RSITMD-SS stores it.
-
-    Args:
-        scene (Scene): The scene.
-        rendering (Rendering): Its rendering.
-
-    Shape:
-        - output: ``(H, W)`` uint8
-
-    Returns:
-        NDArray: 0 where there is no thing of the fourteen classes.
-    """
+    """Ten times the class index of every pixel, as RSITMD-SS stores it."""
     table = np.zeros(len(scene.items) + 1, np.uint8)
     for number, item in enumerate(scene.items, 1):
         table[number] = CLASS_OF.get(item.kind, 0) * CLASS_STEP

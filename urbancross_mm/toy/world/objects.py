@@ -71,18 +71,7 @@ THINGS: dict[str, Thing] = {
 
 
 def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> bool:
-    """Set down one group of equal things in a zone.
-
-    Args:
-        world (Builder): The image.
-        thing (Thing): What to set down.
-        zone (str): Where.
-        role (str): ``focus`` or ``second``.
-        share (float): Largest part of the image width that the group may take.
-
-    Returns:
-        bool: False if the ground was taken; then nothing changed.
-    """
+    """Set down one group of equal things in a zone."""
     rng = world.rng
     count = int(rng.choice(thing.counts))
     columns = min(count, thing.columns)
@@ -185,12 +174,16 @@ def car(
     )
 
 
-SECONDS: dict[str, Callable[[Builder, str, str, float], bool]] = {
+Add = Callable[[Builder, str, str, float], bool]
+
+
+def _group_of(kind: str) -> Add:
+    return lambda world, zone, role, share: group(world, THINGS[kind], zone, role, share)
+
+
+SECONDS: dict[str, Add] = {
     'pond': pond,
     'forest': forest,
     'lot': car_park,
-    **{
-        kind: (lambda w, z, r, s, t=THINGS[kind]: group(w, t, z, r, s))
-        for kind in ('tenniscourt', 'playground', 'resort')
-    },
+    **{kind: _group_of(kind) for kind in ('tenniscourt', 'playground', 'resort')},
 }

@@ -27,7 +27,7 @@ class Item:
         height (float): Throws a shadow if positive. Defaults to 0.0.
         role (str): ``focus`` (what the image is about), ``second`` or ``context``.
         shade (float): Brightness of this one thing. Defaults to 1.0.
-        path (Outline | None): Center line of roads and rivers. Defaults to None.
+        path (Outline): Center line of roads and rivers; of others, no point.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Item:
     height: float = 0.0
     role: str = 'context'
     shade: float = 1.0
-    path: Outline | None = None
+    path: Outline = field(default_factory=lambda: np.empty((0, 2)))
 
     @property
     def center(self) -> Outline:

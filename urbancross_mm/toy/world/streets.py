@@ -13,12 +13,7 @@ WIDTH = {'curved': 6.0, 'grid': 7.0, 'radial': 6.5}
 
 
 def add_streets(world: Builder, amount: int) -> None:
-    """Lay up to ``amount`` streets in the manner of the country, around what is already there.
-
-    Args:
-        world (Builder): The image; what it holds is not driven over.
-        amount (int): How many streets to try.
-    """
+    """Lay up to ``amount`` streets in the manner of the country, around what is already there."""
     if amount <= 0:
         return
     layout = world.country.streets
@@ -56,18 +51,7 @@ def _first_free(world: Builder, draw: Callable[[], Outline], tries: int = 8) -> 
 def across(
     world: Builder, angle: float, offset: float, bend: float = 0.0, waves: float = 1.0
 ) -> Outline:
-    """A line through the whole image.
-
-    Args:
-        world (Builder): The image.
-        angle (float): Direction in radians; 0 runs from west to east.
-        offset (float): Shift to its right from the image center, in meters.
-        bend (float): Amplitude of its curves in meters. Defaults to 0.0.
-        waves (float): Number of curves. Defaults to 1.0.
-
-    Returns:
-        Outline: ``(V, 2)`` points in meters.
-    """
+    """A line through the whole image."""
     t = np.linspace(-0.8, 0.8, 33)
     sway = bend * np.sin(2 * np.pi * waves * t + world.between(0, 6.28)) if bend else 0.0 * t
     line = np.stack([t * world.extent, offset + sway], 1)
@@ -92,15 +76,15 @@ def _curved(world: Builder, amount: int) -> list[Outline]:
 
 def _grid(world: Builder, amount: int) -> list[Outline]:
     tilt = world.between(-0.25, 0.25)
-    paths = []
+    paths: list[Outline] = []
     for number in range(min(amount, 4)):
         angle = tilt + (np.pi / 2 if number % 2 else 0.0)
         low, high = ((-0.4, 0.4), (-0.4, 0.4), (-0.4, -0.12), (0.12, 0.4))[number]
-        paths += _first_free(
-            world,
-            lambda a=angle, lo=low, hi=high: across(world, a, world.between(lo, hi) * world.extent),
-            tries=14,
-        )
+
+        def street(angle: float = angle, low: float = low, high: float = high) -> Outline:
+            return across(world, angle, world.between(low, high) * world.extent)
+
+        paths += _first_free(world, street, tries=14)
     return paths
 
 

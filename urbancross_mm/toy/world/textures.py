@@ -14,7 +14,7 @@ SPARE = 64  # pixels that a tile is larger than an image, for the random cut
 
 def _grain(rng: np.random.Generator, size: int, sigma: float) -> NDArray[np.float32]:
     """Smooth noise of unit variance with features about ``sigma`` pixels wide."""
-    noise = rng.standard_normal((size, size)).astype(np.float32)
+    noise: np.ndarray = rng.standard_normal((size, size)).astype(np.float32)
     if sigma > 0.3:
         noise = cv2.GaussianBlur(noise, (0, 0), sigma)
     return noise / noise.std()
@@ -38,19 +38,7 @@ def _canopy(rng: np.random.Generator, size: int, radius: float) -> NDArray[np.fl
 
 @lru_cache(maxsize=8)
 def texture_tiles(size: int, scale: float, crown: float) -> NDArray[np.float32]:
-    """Gray-level offsets of every material.
-
-    Args:
-        size (int): Width of the drawn image in pixels.
-        scale (float): Pixels a meter.
-        crown (float): Crown radius in meters.
-
-    Shape:
-        - output: ``(6, size + SPARE, size + SPARE)``
-
-    Returns:
-        NDArray: Offsets, zero for smooth surfaces.
-    """
+    """Gray-level offsets of every material."""
     rng = np.random.default_rng(20240414)
     full = size + SPARE
     fine, middle = _grain(rng, full, 0.8), _grain(rng, full, 2.0 * scale)

@@ -7,10 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from urbancross_mm.structures.segment_sidecar import (
+from urbancross_mm.structures.segment_masks import (
     decode_masks,
     encode_masks,
-    load_sidecar,
     read_sidecar,
     stored_size,
     write_sidecar,
@@ -86,7 +85,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'change, sentence',
+    'change, message',
     [
         (
             lambda text: text[:-1] + ',"size":[4,4]}',
@@ -95,11 +94,11 @@ def test_a_missing_file_is_named(tmp_path):
         (lambda text: text + text, r'a\.json cannot be read: it is not valid JSON: Extra data'),
     ],
 )
-def test_a_sidecar_is_read_strictly(tmp_path, change, sentence):
+def test_a_sidecar_is_read_strictly(tmp_path, change, message):
     sidecar = encode_masks(np.eye(4, dtype=np.uint8)[None], [1.0], (4, 4), 'test')
     text = json.dumps(sidecar)
     (tmp_path / 'a.json').write_text('\ufeff' + text, encoding='utf-8')
     assert read_sidecar(tmp_path / 'a.json') == sidecar  # a byte order mark is no fault
     (tmp_path / 'a.json').write_text(change(text))
-    with pytest.raises(ValueError, match=sentence):
-        load_sidecar(tmp_path / 'a.json')
+    with pytest.raises(ValueError, match=message):
+        read_sidecar(tmp_path / 'a.json')

@@ -1,4 +1,7 @@
-"""Segment sidecars: run-length masks with score, area and box, one JSON an image."""
+"""The segments of an image: run-length masks with score, area and box, one JSON file per image.
+
+The only reader, writer and decoder of such sidecar files.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ from urbancross_mm.structures.run_lengths import check_runs, decode_runs
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.text_files import decode_text, parse_json
 
+Segment = dict[str, Any]
 Sidecar = dict[str, Any]
-# Path of an image, and its height and width.
+# Path of the image that the masks belong to, and its height and width.
 Owner = tuple[str, Sequence[int]]
 
 # Masks whose runs are checked at a time.
@@ -45,7 +49,7 @@ def encode_masks(
 
     Args:
         masks (np.ndarray): Boolean masks of one stored size; empty ones are left out.
-        scores (Sequence[float]): One a mask; the highest is loaded first.
+        scores (Sequence[float]): One per mask; the highest is loaded first.
         image_size (Sequence[int]): Height and width of the image; areas and boxes are given in
             its pixels.
         source (str): What made the masks.
@@ -85,20 +89,31 @@ def encode_masks(
                 ],
             )
         )
-    segments.sort(key=lambda segment: (-segment['score'], -segment['area']))
     return dict(
         image_size=[int(side) for side in image_size],
         size=[int(side) for side in size],
         source=source,
-        segments=segments,
+        segments=best_first(segments),
     )
+
+
+def best_first(segments: Sequence[Segment]) -> list[Segment]:
+    """Sort segments by falling score; of equal ones, the larger comes first.
+
+    Args:
+        segments (Sequence[dict]): Of a sidecar.
+
+    Returns:
+        list[dict]: The same segments.
+    """
+    return sorted(segments, key=lambda segment: (-segment['score'], -segment['area']))
 
 
 def decode_masks(sidecar: Sidecar) -> np.ndarray:
     """Masks of a sidecar, in its order.
 
     Args:
-        sidecar (dict): As :func:`load_sidecar` returns it.
+        sidecar (dict): With ``size`` and ``segments``, each with ``counts``.
 
     Shape:
         - output: ``(K, h, w)``.
@@ -109,12 +124,7 @@ def decode_masks(sidecar: Sidecar) -> np.ndarray:
     Raises:
         ValueError: If the runs of a mask do not fill it; names no file.
     """
-    try:
-        return decode_runs(
-            [segment['counts'] for segment in sidecar['segments']], sidecar['size']
-        ).view(bool)
-    except ValueError as error:
-        raise ValueError(f'segments hold a broken mask: {error}') from error
+    return decode_runs(_counts(sidecar), sidecar['size']).view(bool)
 
 
 def write_sidecar(path: str | Path, sidecar: Sidecar) -> None:
@@ -127,47 +137,23 @@ def write_sidecar(path: str | Path, sidecar: Sidecar) -> None:
     atomic_write(path, json.dumps(sidecar, separators=(',', ':')) + '\n')
 
 
-def read_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
-    """Read a sidecar, and check its form and that every mask can be decoded.
+def read_sidecar(path: str | Path, owner: Owner | None = None, check_masks: bool = True) -> Sidecar:
+    """Read a sidecar and check it.
 
     Args:
         path (str | Path): ``.json`` file.
-        owner (tuple | None): See :func:`load_sidecar`. Defaults to None.
+        owner (tuple | None): Path of the image, and its height and width, which bound the masks.
+            Defaults to None: not known.
+        check_masks (bool): Also check that every mask can be decoded. Not needed before
+            :func:`decode_masks`, which checks the same. Defaults to True.
 
     Returns:
         dict: ``image_size, size, source, segments``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If :func:`load_sidecar` refuses it, or the runs of a mask do not fill it.
-    """
-    sidecar = load_sidecar(path, owner)
-    counts = [segment['counts'] for segment in sidecar['segments']]
-    for start in range(0, len(counts), CHUNK):
-        try:
-            check_runs(counts[start : start + CHUNK], sidecar['size'])
-        except ValueError as error:
-            raise ValueError(
-                f'segments {path} hold a broken mask, counted from segment {start}: {error}'
-            ) from error
-    return sidecar
-
-
-def load_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
-    """Read a sidecar and check its form; :func:`decode_masks` checks the masks.
-
-    Args:
-        path (str | Path): ``.json`` file.
-        owner (tuple | None): Path of the image, and its height and width, which are what bounds
-            the masks. Defaults to None: not known.
-
-    Returns:
-        dict: ``image_size, size, source, segments``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON, lacks a field, is of an image of another size, or its masks
-            are larger than their image or of another aspect.
+        ValueError: If it is not JSON, lacks a field, is for an image of another size, its masks are
+            larger than their image or of another aspect, or the runs of a mask do not fill it.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no segment file {path}')
@@ -193,7 +179,20 @@ def load_sidecar(path: str | Path, owner: Owner | None = None) -> Sidecar:
                 f'{number} needs counts, a score and an area that is not negative'
             )
     _check_sizes(path, sidecar, owner)
+    if check_masks:
+        counts = _counts(sidecar)
+        for start in range(0, len(counts), CHUNK):
+            try:
+                check_runs(counts[start : start + CHUNK], sidecar['size'])
+            except ValueError as error:
+                raise ValueError(
+                    f'segment file {path}, counted from segment {start}: {error}'
+                ) from error
     return sidecar
+
+
+def _counts(sidecar: Sidecar) -> list[Any]:
+    return [segment['counts'] for segment in sidecar['segments']]
 
 
 def _check_sizes(path: str | Path, sidecar: Sidecar, owner: Owner | None) -> None:
