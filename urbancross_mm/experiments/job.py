@@ -111,7 +111,8 @@ def start_of(job: Job, out: str) -> str:
     Raises:
         FileNotFoundError: If there is none.
     """
-    return resolve_checkpoint(os.path.join(out, job.start) if job.needs else str(job.start))
+    start = str(job.start)
+    return resolve_checkpoint(os.path.join(out, start) if job.needs else start)
 
 
 def select_checkpoint(folder: Path, select: str) -> str:

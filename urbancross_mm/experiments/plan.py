@@ -205,12 +205,10 @@ class _Planner:
         )
 
     def _adapt(self, method: str, template: Template, source: Job, target: Job) -> Job:
-        names = dict(source=source.source, target=target.target)
-        path, config = self._config(template, source.seed, **names)
+        names = (source.source, target.target)
+        path, config = self._config(template, source.seed, source=names[0], target=names[1])
         check_same_test_set(path, config, target.config_path, target.config)
-        return Job(
-            method, **names, seed=source.seed, config_path=path, config=config, **_start_of(source)
-        )
+        return Job(method, *names, source.seed, path, config, **_start_of(source))
 
     def _config(self, template: Template, seed: int, **names: str) -> tuple[str, dict[str, Any]]:
         path, options = template.at(**names, seed=seed)
