@@ -35,4 +35,5 @@ def test_an_adaptation_starts_from_the_sample_s_own_run() -> None:
     small = apply_overlay(config, overlay)
     assert small['model']['adaptation']['source_checkpoint'] == 'runs/source_sample'
     assert small['work_dir'] == 'runs/adapted_sample' and small['epochs'] == 3
+    assert apply_overlay(small, overlay) == small
     assert apply_overlay(dict(model=dict(type='A')), overlay)['epochs'] == 2

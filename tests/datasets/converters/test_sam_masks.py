@@ -174,9 +174,7 @@ def test_broken_records_name_file_and_mask(tmp_path: Path, how: str, message: st
         (',0,0,80,60\n2', '\n2', 'line 3 must hold'),
     ],
 )
-def test_broken_tables_name_file_and_line(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
+def test_broken_tables_name_file_and_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     table = write(tmp_path / 'sam', 'folder') / 'metadata.csv'
     table.write_text(table.read_text().replace(old, new, 1))
     with pytest.raises(ValueError, match=rf'metadata\.csv.*{message}'):
