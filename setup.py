@@ -53,7 +53,7 @@ if __name__ == '__main__':
         python_requires='>=3.11,<3.13',
         packages=find_packages(include=['urbancross_mm', 'urbancross_mm.*']),
         include_package_data=True,
-        package_data={'urbancross_mm': ['.mim/**/*', '.mim/*']},
+        package_data={'urbancross_mm': ['.mim/**/*', '.mim/*', 'curation/card/*.j2']},
         # The onedl-* packages are the maintained forks of mmengine, mmcv, mmpretrain and
         # mmsegmentation (same import names). Naming the mainline ones would overwrite their files.
         install_requires=[
@@ -69,6 +69,8 @@ if __name__ == '__main__':
             'transformers>=4.53,<5',
             'pycocotools>=2.0.8',
             'opencv-python',
+            'affine>=2.4',
+            'jinja2>=3.1',
             'pillow>=10.1',
             'safetensors>=0.4',
             'tqdm>=4.64',

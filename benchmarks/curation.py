@@ -1,9 +1,8 @@
-"""Images a second of each curation stage, redundant encodings, and bytes an image.
+"""Speed of each curation stage, redundant encodings, and bytes of the segments.
 
-Tiles and map are those of the sample world. The scorer is CLIP ViT-B/32 with random weights, which
-takes as long as a trained one. Captions come from templates, segments from colors or a SAM with
-random weights, which finds fewer masks than a trained one. A second run shows what a resumed one
-costs.
+Tiles and map are those of the toy world. The scorer is CLIP ViT-B/32 with random weights, which is
+as fast as a trained one. Captions come from templates. Segments come from colors or from a SAM with
+random weights, which finds fewer masks than a trained one. A second run shows the cost of resuming.
 
     python benchmarks/curation.py --images 100 --size 512
     python benchmarks/curation.py --images 10 --size 512 --sam vit_b
@@ -27,6 +26,7 @@ from PIL import Image
 from urbancross_mm.curation import (
     BaseStage,
     CaptionStage,
+    ExportStage,
     ImageRecord,
     RefineStage,
     RetrieverScorer,
@@ -35,11 +35,10 @@ from urbancross_mm.curation import (
     SplitStage,
     TagStage,
     TileStage,
-    Workplace,
+    Workspace,
     run_stage,
 )
 from urbancross_mm.curation.segments.segment_choice import on_white
-from urbancross_mm.curation.stages.export_stage import ExportStage
 from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 from urbancross_mm.toy.world import make_sample
 from urbancross_mm.utils.images import read_image
@@ -60,11 +59,11 @@ def main() -> None:
             image_size=args.size,
             workers=1,
         )
-        place = Workplace(root / 'sample/urbancross/Finland/images', root / 'out')
+        workspace = Workspace(root / 'sample/urbancross/Finland/images', root / 'out')
         seen = count_encodings()
         segmenter = sam(args.sam, root) if args.sam else dict(type='ColorSegmenter')
-        first, images = run(place, args.scorer, segmenter)
-        again, _ = run(place, args.scorer, segmenter)
+        first, images = run(workspace, args.scorer, segmenter)
+        again, _ = run(workspace, args.scorer, segmenter)
         print(
             timing.settings(
                 images=args.images,
@@ -85,16 +84,17 @@ def main() -> None:
             + '\n'
         )
         print(encodings(seen, images) + '\n')
-        print(storage(place, images))
+        print(storage(workspace, images))
 
 
 def run(
-    place: Workplace, scorer: bool, segmenter: dict[str, Any]
+    workspace: Workspace, scorer: bool, segmenter: dict[str, Any]
 ) -> tuple[dict[str, float], list[ImageRecord]]:
-    """Run every stage: CPU seconds of each, and the images at the end."""
+    """Run every stage. Returns the CPU seconds of each, and the images."""
     with_scorer: dict[str, Any] = dict(scorer=clip_scorer()) if scorer else {}
+    tiles = TileStage()
     stages: list[BaseStage] = [
-        TileStage(),
+        tiles,
         TagStage(['../tags.geojson']),
         CaptionStage(dict(type='TemplateCaptioner')),
         RefineStage(),
@@ -103,11 +103,11 @@ def run(
         SplitStage(block_meters=0),
         ExportStage('bench', min_count=1),
     ]
-    images = stages[0].discover(place)  # type: ignore[attr-defined]
+    images = tiles.discover(workspace)
     seconds = {}
     for stage in stages:
         start = time.process_time()
-        images, _ = run_stage(stage, images, place)
+        images, _ = run_stage(stage, images, workspace)
         seconds[stage.name] = time.process_time() - start
     return seconds, images
 
@@ -132,7 +132,7 @@ def clip_scorer() -> dict[str, Any]:
 
 
 def count_encodings() -> dict[str, list[bytes]]:
-    """Watch what the scorer encodes; of each, a hash."""
+    """Record a hash of everything that the scorer encodes."""
     seen: dict[str, list[bytes]] = dict(images=[], texts=[])
     images_of, texts_of = RetrieverScorer.encode_images, RetrieverScorer.encode_texts
 
@@ -150,7 +150,7 @@ def count_encodings() -> dict[str, list[bytes]]:
 
 
 def encodings(seen: dict[str, list[bytes]], images: list[ImageRecord]) -> str:
-    """How often the scorer has encoded what it had encoded before, over both runs."""
+    """How often the scorer encoded something again, over both runs."""
     rows = [
         [what, str(len(some)), str(len(set(some))), str(len(some) - len(set(some)))]
         for what, some in seen.items()
@@ -164,12 +164,12 @@ def _hash(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def storage(place: Workplace, images: list[ImageRecord]) -> str:
-    """Bytes of the segments of an image: as run-length masks, and as a JPEG a segment."""
+def storage(workspace: Workspace, images: list[ImageRecord]) -> str:
+    """Bytes of the segments per image: run-length masks, and one JPEG per segment."""
     ours = theirs = count = 0
     for image in images:
-        path = place.out / 'segments' / image.fields['segments']
-        pixels, _ = read_image(str(place.image_path(image)))
+        path = workspace.out / 'segments' / image.fields['segments']
+        pixels, _ = read_image(str(workspace.image_path(image)))
         masks = decode_masks(read_sidecar(path))
         for mask in masks:
             buffer = io.BytesIO()
@@ -178,10 +178,10 @@ def storage(place: Workplace, images: list[ImageRecord]) -> str:
         ours, count = ours + path.stat().st_size, count + len(masks)
     share = len(images)
     return timing.markdown(
-        ['segments', 'an image', 'ratio'],
+        ['segments', 'per image', 'ratio'],
         [
-            ['in number', f'{count / share:.1f}', ''],
-            ['JPEG a segment (published layout)', f'{theirs / share / 1000:.1f} kB', '1.00'],
+            ['number', f'{count / share:.1f}', ''],
+            ['one JPEG per segment (published layout)', f'{theirs / share / 1000:.1f} kB', '1.00'],
             ['run-length masks', f'{ours / share / 1000:.1f} kB', f'{ours / theirs:.2f}'],
         ],
     )
@@ -193,7 +193,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--images', type=int, default=100)
-    parser.add_argument('--size', type=int, default=512, help='of a tile in pixels')
+    parser.add_argument('--size', type=int, default=512, help='side of a tile in pixels')
     parser.add_argument(
         '--scorer',
         action=argparse.BooleanOptionalAction,

@@ -1,7 +1,7 @@
-"""Evaluating a test set by encoding it once, against encoding it again for every block of scores.
+"""Compare encoding a test set once with encoding it again for every block of scores.
 
-The published evaluation cuts the score matrix into shards and encodes the images and the texts
-of every shard anew. Encoding once and ranking the embeddings gives the same numbers.
+The published evaluation cuts the score matrix into shards and encodes the images and texts of
+every shard again. Encoding once and ranking the embeddings gives the same numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urbancross_mm.functional.similarity import normalize
 
 
 class Towers(nn.Module):
-    """Two small encoders: a strided convolution net and a GRU.
+    """Two small encoders: a strided convolutional network and a GRU.
 
     Args:
         width (int): D. Defaults to 128.
@@ -54,10 +54,10 @@ def encode_once(model: Towers, images: Tensor, tokens: Tensor, batch: int) -> li
         model (Towers): The encoders.
         images (Tensor): ``(N, 3, H, W)``.
         tokens (Tensor): ``(N, L)``.
-        batch (int): Pairs a forward pass.
+        batch (int): Pairs per forward pass.
 
     Returns:
-        list[float]: R@1, 5, 10 both ways.
+        list[float]: R@1, 5, 10 in both directions.
     """
     image_embeds = torch.cat([model.encode_image(part) for part in images.split(batch)])
     text_embeds = torch.cat([model.encode_text(part) for part in tokens.split(batch)])
@@ -77,7 +77,7 @@ def encode_shards(model: Towers, images: Tensor, tokens: Tensor, batch: int) -> 
         batch (int): Images and texts of a shard.
 
     Returns:
-        list[float]: R@1, 5, 10 both ways.
+        list[float]: R@1, 5, 10 in both directions.
     """
     scores = torch.cat(
         [
@@ -103,8 +103,10 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--pairs', type=int, default=512)
-    parser.add_argument('--batch', type=int, default=32, help='pairs a forward pass, and a shard')
-    parser.add_argument('--size', type=int, default=64, help='pixels')
+    parser.add_argument(
+        '--batch', type=int, default=32, help='pairs per forward pass and per shard'
+    )
+    parser.add_argument('--size', type=int, default=64, help='side of an image in pixels')
     parser.add_argument('--repeats', type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -63,7 +63,7 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small converted sample world in ``data/sample``, one for all workers."""
     from tests.runs import ROOT
     from urbancross_mm.apis import load_config
-    from urbancross_mm.curation.core.run import run_curation
+    from urbancross_mm.curation.run import run_curation
     from urbancross_mm.toy.convert import convert_sample
     from urbancross_mm.toy.world import make_sample
 

@@ -1,10 +1,10 @@
-"""Make a dataset from tiles: captions, segments and splits, with every decision on record.
+"""Make a dataset from tiles: captions, segments, splits and annotations.
 
     python tools/curate.py configs/curation/no-weights.py --in tiles/ --out data/mycountry
 
-runs the stages of the config and writes ``images/``, ``segments/``, ``annotations/`` and, for each
-stage, ``manifest/<stage>.jsonl`` with a line an image. Called again, it does what is missing or
-what a change of the config, the model or the prompt touches.
+runs the stages of the config. It writes images/, segments/ and annotations/ and, for each stage,
+manifest/<stage>.jsonl with one line per image. Run it again to resume, or after a change of the
+config, a model or a prompt: only what is missing or changed is done again.
 """
 
 from __future__ import annotations
@@ -27,28 +27,31 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='configs/curation/*.py')
+    parser.add_argument('config', help='config file, see configs/curation/')
     parser.add_argument(
         '--in',
         dest='source',
         required=True,
         metavar='DIR',
-        help='folder of tiles and GeoTIFFs, searched with its subfolders',
+        help='folder of tiles and GeoTIFFs, with subfolders',
     )
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder of the dataset')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the dataset')
     parser.add_argument(
         '--stages',
         nargs='+',
         metavar='STAGE',
-        help='run these alone; those before them must have been run',
+        help='run only these stages; those before them must be done',
     )
-    parser.add_argument('--device', default='cpu', help='of the models: cpu, cuda, cuda:1, ...')
+    parser.add_argument(
+        '--device', default='cpu', help='device of the models: cpu, cuda, cuda:1, ...'
+    )
     add_trust_argument(parser)
-    parser.add_argument('--workers', type=int, default=1, help='threads for images')
+    parser.add_argument('--workers', type=int, default=1, help='number of threads')
     parser.add_argument(
         '--limit',
         type=int,
-        help='only the first images, to try a config; refused where a larger set lies',
+        metavar='N',
+        help='process only the first N images; refused if OUT already holds more',
     )
     parser.add_argument(
         '--cfg-options',
@@ -56,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         action=ConfigOptions,
         default={},
         metavar='KEY=VALUE',
-        help='override settings, e.g. tile.size=256',
+        help='override options of the stages, such as tile.size=256',
     )
     args = parser.parse_args()
     if args.workers < 1 or (args.limit is not None and args.limit < 1):
@@ -70,10 +73,11 @@ def main() -> int:
     """Run.
 
     Returns:
-        int: 1 if an image failed; a dropped one is no failure.
+        int: 1 if an image failed; a dropped image is not a failure.
     """
     args = parse_args()
-    from urbancross_mm.curation.core.run import load_curation, run_curation
+    from urbancross_mm.curation.config import load_curation
+    from urbancross_mm.curation.run import run_curation
 
     reports = run_curation(
         load_curation(args.config, args.cfg_options),

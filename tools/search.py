@@ -1,4 +1,4 @@
-"""Ask a folder of images: ``python tools/search.py CONFIG CKPT --images DIR "a sentence"``."""
+"""Search a folder of images: ``python tools/search.py CONFIG CKPT --images DIR "a query"``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from PIL import Image  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer,
-    add_common_arguments,
-    ensure_sample,
-    load_config,
-    read_query,
-    resolve_checkpoint,
-)
+from urbancross_mm.apis import RetrievalInferencer, add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.inference.checkpoints import resolve_checkpoint  # noqa: E402
+from urbancross_mm.inference.image_files import read_query  # noqa: E402
+from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
 from urbancross_mm.inference.image_files import find_images  # noqa: E402
 from urbancross_mm.structures import Gallery, SearchHit  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
@@ -35,18 +31,19 @@ def parse_args() -> argparse.Namespace:
     add_trust_argument(parser)
     parser.add_argument('checkpoint', help='checkpoint file, work directory, or "none": zero-shot')
     parser.add_argument(
-        'query', nargs='+', help='one or more sentences, or paths of images to search by'
+        'query', nargs='+', help='one or more text queries, or paths of images to search by'
     )
     parser.add_argument('--images', required=True, help='folder of images to search')
-    parser.add_argument('--topk', type=int, default=5, help='results a query (default: 5)')
-    parser.add_argument('--out', help='draw the results to this image (.png)')
+    parser.add_argument(
+        '--topk', type=int, default=5, help='number of results per query (default: 5)'
+    )
+    parser.add_argument('--out', help='draw a result grid to this image (.png)')
     parser.add_argument(
         '--gallery',
-        help='keep the encoded images in this file; another time '
-        'only what is new or has changed is encoded',
+        help='keep the encoded images in this file; the next run encodes only new and changed ones',
     )
     parser.add_argument(
-        '--skip-bad', action='store_true', help='leave out unreadable images, and say how many'
+        '--skip-bad', action='store_true', help='leave out unreadable images, and print how many'
     )
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
@@ -56,12 +53,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_files(args: argparse.Namespace) -> None:
-    """Refuse, before the work, what could not be written after it."""
+    """Refuse paths that cannot be written before the work starts."""
     if args.out:
         Image.init()
         if Image.EXTENSION.get(Path(args.out).suffix.lower()) not in Image.SAVE:
             raise ValueError(
-                f'--out {args.out} must end in the suffix of an image that can be '
+                f'--out {args.out} must end in the suffix of an image format that can be '
                 'written, such as .png'
             )
         check_outputs([args.out])
@@ -70,7 +67,7 @@ def check_files(args: argparse.Namespace) -> None:
 
 
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
-    """Load the model and the images; what a saved gallery knows is not encoded again."""
+    """Load the model and encode the images that a saved gallery does not hold."""
     if args.sample:
         ensure_sample()
     find_images(args.images)  # a folder without images is refused before a model is loaded
@@ -80,18 +77,18 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     inferencer = RetrievalInferencer(config, weights, device=args.device)
     gallery = inferencer.build_index(args.images, skip_bad=args.skip_bad, gallery=earlier)
     if args.gallery and not (earlier and earlier.is_same(gallery)):
-        keep(gallery, args.gallery, earlier is not None)
+        save_gallery(gallery, args.gallery, earlier is not None)
     return inferencer
 
 
-def keep(gallery: Gallery, path: str, present: bool) -> None:
-    """Save the gallery; one that others keep up to date serves as it is."""
+def save_gallery(gallery: Gallery, path: str, replaces: bool) -> None:
+    """Save the gallery; an earlier one that cannot be replaced stays in use."""
     try:
         gallery.save(path)
     except OSError as error:
-        if not present:
+        if not replaces:
             raise
-        print(f'{path} stays as it was: {error}', file=sys.stderr)
+        print(f'warning: {path} is not updated: {error}', file=sys.stderr)
 
 
 def main() -> None:
@@ -100,35 +97,35 @@ def main() -> None:
     queries = [read_query(query) for query in args.query]
     check_files(args)
     inferencer = prepare(args)
-    strips = []
+    answers = []
     for query in queries:
         kind = 'image' if isinstance(query, Path) else 'text'
         results = inferencer.search(**{kind: query}, topk=args.topk)
         print(query)
         for result in results:
             print(f'{result["rank"]:4d}  {result["score"]:.4f}  {result["img_path"]}')
-        strips.append((query, results))
+        answers.append((query, results))
     if args.out:
-        draw(strips, args.out)
+        draw(answers, args.out)
 
 
-def draw(strips: list[tuple[str | Path, list[dict]]], out: str) -> None:
-    """Draw the strips below each other."""
+def draw(answers: list[tuple[str | Path, list[dict]]], out: str) -> None:
+    """Draw a result grid, one row per query."""
     visualizer = RetrievalVisualizer()
-    drawn = [
+    rows = [
         Image.fromarray(
             visualizer.draw_grid(query, [SearchHit(r['img_path'], r['score']) for r in results])
         )
-        for query, results in strips
+        for query, results in answers
     ]
-    sheet = Image.new('RGB', (max(s.width for s in drawn), sum(s.height for s in drawn)), 'white')
+    grid = Image.new('RGB', (max(r.width for r in rows), sum(r.height for r in rows)), 'white')
     top = 0
-    for strip in drawn:
-        sheet.paste(strip, (0, top))
-        top += strip.height
+    for row in rows:
+        grid.paste(row, (0, top))
+        top += row.height
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(out)
-    print(f'drawn to {out}')
+    grid.save(out)
+    print(f'result grid: {out}')
 
 
 if __name__ == '__main__':

@@ -16,14 +16,8 @@ from mmengine.dist import is_main_process  # noqa: E402
 from mmengine.evaluator import DumpResults  # noqa: E402
 from mmengine.model import is_model_wrapper  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    add_run_arguments,
-    build_runner,
-    config_of,
-    for_checkpoint,
-    resolve_checkpoint,
-    use_bfloat16,
-)
+from urbancross_mm.apis import add_run_arguments, build_runner, config_of, use_bfloat16  # noqa: E402
+from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint  # noqa: E402
 from urbancross_mm.inference.config import model_of  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
@@ -37,16 +31,16 @@ def parse_args() -> argparse.Namespace:
         'checkpoint',
         nargs='?',
         help='checkpoint file or work directory (its best, else its latest); '
-        'without one the model is tested as it is built: zero-shot',
+        'default: the pretrained weights of the config (zero-shot)',
     )
-    parser.add_argument('--out', help='write what --out-item says to this file (.json or .pkl)')
+    parser.add_argument('--out', help='write the --out-item to this file (.json or .pkl)')
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
         default='metrics',
         help='metrics (.json) or every prediction with its embeddings (.pkl)',
     )
-    parser.add_argument('--show-dir', help='write retrieval strips to this folder')
+    parser.add_argument('--show-dir', help='draw result grids to this folder')
     args = parser.parse_args()
     suffix = {'metrics': '.json', 'pred': '.pkl'}[args.out_item]
     if args.out is not None and not args.out.endswith(suffix):
@@ -56,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def set_show_dir(cfg: Config, show_dir: str) -> None:
-    """Ask the visualization hook for a test's strips."""
+    """Let the visualization hook draw a result grid for some of the test's queries."""
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'RetrievalVisualizationHook':
             hook.show_dir = show_dir
@@ -73,7 +67,7 @@ def main() -> None:
         check_outputs([args.out])
     cfg = config_of(args)
     if not cfg.get('test_dataloader'):
-        raise ValueError(f'{args.config} has no test_dataloader, which a test needs')
+        raise ValueError(f'{args.config} has no test_dataloader: a test needs one')
     if args.checkpoint is not None:
         cfg.load_from = resolve_checkpoint(args.checkpoint)
     if cfg.get('load_from'):
@@ -84,7 +78,7 @@ def main() -> None:
         set_show_dir(cfg, args.show_dir)
     runner = build_runner(cfg)
     if not cfg.get('load_from'):
-        # Runner.test loads no pretrained weights that an init_cfg names.
+        # Runner.test does not load the pretrained weights that an init_cfg names.
         (runner.model.module if is_model_wrapper(runner.model) else runner.model).init_weights()
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

@@ -1,5 +1,5 @@
-# A folder of images for each class and no map, as UC Merced: captions from the class names,
-# segments by color, every class in every split if it has ten images.
+# For folders of images, one per class, without a map, such as UC Merced. Captions come from the
+# class names, segments from colors. A class with ten images is in every split.
 stages = [
     dict(type='TileStage'),
     dict(type='CaptionStage', captioner=dict(type='TemplateCaptioner')),

@@ -1,5 +1,5 @@
-# Without any trained model: captions from templates, segments by color. --in holds the tiles, the
-# map lies beside that folder.
+# Without any trained model: captions from templates, segments from colors. The map lies beside the
+# folder of tiles (--in).
 stages = [
     dict(type='TileStage'),
     dict(type='TagStage', files=['../tags.geojson']),

@@ -1,5 +1,5 @@
-# UrbanCross's curation with its models, which lie in weights/ (docs/curate.md says where they come
-# from): InstructBLIP writes, CLIP scores, SAM segments. --in holds the tiles, the map lies beside it.
+# The curation of UrbanCross: InstructBLIP writes captions, CLIP scores them, SAM segments. The models
+# lie in weights/ (see docs/curate.md for their sources), the map beside the folder of tiles (--in).
 clip = dict(model_name='ViT-B-32', pretrained='weights/clip_vit-b-32_openai.pt')
 scorer = dict(
     type='RetrieverScorer',

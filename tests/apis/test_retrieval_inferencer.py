@@ -1,6 +1,7 @@
-"""Encode a folder once, ask it many times, and refuse what does not fit."""
+"""Encode a folder once, search it many times, and refuse what does not fit."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import torch
 from PIL import Image
 
 from tests.runs import CONFIGS, forget_runs
-from urbancross_mm.apis import RetrievalInferencer, load_config, resolve_checkpoint
+from urbancross_mm.apis import RetrievalInferencer, load_config
+from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import Gallery
 
@@ -54,9 +56,9 @@ def test_metadata_filters_and_comes_back(inferencer: RetrievalInferencer) -> Non
 def test_a_stale_gallery_is_refused(inferencer: RetrievalInferencer, tmp_path: Path) -> None:
     inferencer.build_index(IMAGES, progress=False).save(tmp_path / 'gallery')
     with torch.no_grad():
-        next(inferencer.model.parameters()).add_(1e-3)
-    inferencer._fingerprint = ''
-    with pytest.raises(ValueError, match='stale gallery'):
+        next(inferencer.embedder.model.parameters()).add_(1e-3)
+    inferencer.embedder._fingerprint = ''
+    with pytest.raises(ValueError, match=f'now {inferencer.fingerprint[:8]}'):
         inferencer.use_gallery(Gallery.load(tmp_path / 'gallery'))
 
 
@@ -68,13 +70,13 @@ def copy_images(folder: Path, number: int = 4) -> Path:
 
 
 def count_encoded(inferencer: RetrievalInferencer, monkeypatch) -> list[int]:
-    encode, counts = inferencer._encode, []
+    test_step, counts = inferencer.embedder.model.test_step, []
 
-    def counted(batch: dict, field: str) -> torch.Tensor:
+    def counted(batch: dict) -> list:
         counts.append(len(batch['data_samples']))
-        return encode(batch, field)
+        return test_step(batch)
 
-    monkeypatch.setattr(inferencer, '_encode', counted)
+    monkeypatch.setattr(inferencer.embedder.model, 'test_step', counted)
     return counts
 
 
@@ -88,18 +90,18 @@ def test_a_replaced_image_is_encoded_again(
     counts = count_encoded(inferencer, monkeypatch)
     assert inferencer.build_index(folder, gallery=old).is_same(old) and not counts
     assert capsys.readouterr().out == ''
-    # Another image under the same name, of the same size and time if anybody wants.
+    # Another image under the same name, with the same time.
     times = (folder / names[1]).stat()
     turned = Image.open(folder / names[1]).transpose(Image.Transpose.ROTATE_180)
     turned.save(folder / names[1], quality=95)
     os.utime(folder / names[1], ns=(times.st_atime_ns, times.st_mtime_ns))
     (folder / names[2]).unlink()
     shutil.copy(sorted(IMAGES.glob('*.jpg'))[9], folder / 'new.jpg')
-    with pytest.raises(ValueError, match=f'1 of its 4 images have changed since.*{names[1]}'):
+    with pytest.raises(ValueError, match=f'1 of its 4 .*{names[1]}'):
         inferencer.use_gallery(old)
     updated = inferencer.build_index(folder, gallery=old, progress=False)
     assert sum(counts) == 2
-    assert '1 of 4 images are new, 1 have changed and 1 are gone: 2 are' in capsys.readouterr().out
+    assert re.search('1 of 4 .* new, 1 .* changed .* 1 .* gone: 2 ', capsys.readouterr().out)
     fresh = inferencer.build_index(folder, progress=False)
     torch.testing.assert_close(updated.embeds, fresh.embeds, rtol=1e-4, atol=1e-5)
     assert updated.ids == fresh.ids == sorted(map(str, folder.iterdir()))
@@ -118,7 +120,7 @@ def test_bytes_decide_not_size_and_time(
     times = (folder / 'b.bmp').stat()
     Image.new('RGB', (40, 40 + size), 'white').save(folder / 'b.bmp')
     os.utime(folder / 'b.bmp', ns=(times.st_atime_ns, times.st_mtime_ns))
-    with pytest.raises(ValueError, match=r'stale gallery: 1 of its 2 .*b\.bmp'):
+    with pytest.raises(ValueError, match=r'1 of its 2 .*b\.bmp'):
         inferencer.use_gallery(gallery)
 
 
@@ -132,7 +134,7 @@ def test_a_folder_is_the_same_by_another_path(
     (tmp_path / 'link').symlink_to('tiles')
     shutil.copytree(folder, tmp_path / 'copy')  # other times
     monkeypatch.chdir(tmp_path)
-    for place in (
+    for path in (
         'link',
         'tiles',
         './tiles/',
@@ -141,28 +143,28 @@ def test_a_folder_is_the_same_by_another_path(
         Path('.') / 'copy',
         tmp_path / 'copy',
     ):
-        found = inferencer.build_index(place, gallery=old)
+        found = inferencer.build_index(path, gallery=old)
         assert found.names == old.names
-        assert all(Path(path).is_file() for path in found.ids)
-        assert found.ids == [str(Path(place) / name) for name in found.names]
+        assert all(map(os.path.isfile, found.ids))
+        assert found.ids == [str(Path(path) / name) for name in found.names]
         assert [r['img_path'] for r in found.metadata] == found.ids
-        old = found  # what was found out about the copy is kept
+        old = found  # the stamps of the copy are kept
     monkeypatch.chdir('tiles')
     assert inferencer.build_index('.', gallery=old).ids == old.names
     assert not counts
-    # A gallery serves without its images, too.
+    # A gallery can be searched without its images.
     shutil.rmtree(tmp_path / 'copy')
     inferencer.use_gallery(old)
     assert len(inferencer.search('a road', topk=99)) == 4
 
 
-def test_a_gallery_of_another_model_is_not_brought_up_to_date(
+def test_a_gallery_of_another_model_is_not_updated(
     inferencer: RetrievalInferencer, tmp_path: Path
 ) -> None:
     folder = copy_images(tmp_path / 'tiles')
     gallery = inferencer.build_index(folder, progress=False)
     gallery.fingerprint = 'other'
-    with pytest.raises(ValueError, match='stale gallery'):
+    with pytest.raises(ValueError, match='other, now'):
         inferencer.build_index(folder, gallery=gallery)
 
 
@@ -172,7 +174,7 @@ def test_a_gallery_of_another_folder_is_not_replaced(
     gallery = inferencer.build_index(copy_images(tmp_path / 'tiles'), progress=False)
     (tmp_path / 'others').mkdir()
     Image.new('RGB', (40, 40)).save(tmp_path / 'others/x.png')
-    with pytest.raises(ValueError, match='other images than .*others holds now: none of its 4'):
+    with pytest.raises(ValueError, match='others .* none of its 4'):
         inferencer.build_index(tmp_path / 'others', gallery=gallery)
     assert inferencer.gallery is gallery
 
@@ -185,39 +187,39 @@ def test_unreadable_images_are_tried_again(
     gallery = inferencer.build_index(folder, skip_bad=True, progress=False)
     again = inferencer.build_index(folder, skip_bad=True, progress=False, gallery=gallery)
     assert again.is_same(gallery) and torch.equal(again.embeds, gallery.embeds)
-    assert capsys.readouterr().out.count('1 of 3 images could not be read') == 2
+    assert capsys.readouterr().out.count('1 of 3 images could') == 2
     with pytest.raises(ValueError, match=r'bad\.jpg'):
         inferencer.build_index(folder, progress=False, gallery=gallery)
     shutil.copy(IMAGES / Path(gallery.ids[0]).name, folder / 'bad.jpg')
     assert len(inferencer.build_index(folder, progress=False, gallery=gallery)) == 3
 
 
-def test_an_image_that_is_written_while_it_is_read(
+def test_an_image_that_changes_while_it_is_read(
     inferencer: RetrievalInferencer, tmp_path: Path, monkeypatch
 ) -> None:
     folder = copy_images(tmp_path / 'tiles', 1)
     (path,) = folder.iterdir()
-    pipeline = inferencer.pipeline
+    pipeline = inferencer.embedder.pipeline
 
     def slow(record: dict) -> dict:
         data = pipeline(record)
         Image.new('RGB', (9, 9)).save(path)
         return data
 
-    monkeypatch.setattr(inferencer, 'pipeline', slow)
-    with pytest.raises(ValueError, match='written while it was read'):
+    monkeypatch.setattr(inferencer.embedder, 'pipeline', slow)
+    with pytest.raises(ValueError, match=f'{path} changed'):
         inferencer.build_index(folder, progress=False)
 
 
-def test_the_fingerprint_is_of_contents_not_of_places(
+def test_the_fingerprint_is_of_contents_not_of_paths(
     inferencer: RetrievalInferencer, tmp_path: Path
 ) -> None:
     found = []
     for name, content in (('a/v.json', '{"a": 1}'), ('b/v.json', '{"a": 1}'), ('c/v.json', '{}')):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(content)
-        inferencer.cfg.test_dataloader.dataset.pipeline[0].vocabulary = str(tmp_path / name)
-        inferencer._fingerprint = ''
+        inferencer.embedder.pipeline_cfg[0]['vocabulary'] = str(tmp_path / name)
+        inferencer.embedder._fingerprint = ''
         found.append(inferencer.fingerprint)
     assert found[0] == found[1] != found[2]
 
@@ -225,17 +227,17 @@ def test_the_fingerprint_is_of_contents_not_of_places(
 def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Path) -> None:
     forget_runs()
     cfg = load_config(CONFIG, sample=True)
-    model = RetrievalInferencer(cfg, device='cpu').model
+    model = RetrievalInferencer(cfg, device='cpu').embedder.model
     torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=1)), tmp_path / 'good.pth')
     torch.save(dict(state_dict={'x': torch.zeros(1)}), tmp_path / 'other.pth')
-    loaded = RetrievalInferencer(cfg, tmp_path / 'good.pth', device='cpu').model
+    loaded = RetrievalInferencer(cfg, tmp_path / 'good.pth', device='cpu').embedder.model
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values())
     )
-    with pytest.raises(ValueError, match=r'other\.pth is of another model'):
+    with pytest.raises(ValueError, match=r'other\.pth'):
         RetrievalInferencer(cfg, tmp_path / 'other.pth', device='cpu')
     (tmp_path / 'torn.pth').write_bytes((tmp_path / 'good.pth').read_bytes()[:2000])
-    with pytest.raises(ValueError, match=r'cannot read the checkpoint .*torn\.pth'):
+    with pytest.raises(ValueError, match=r'torn\.pth'):
         RetrievalInferencer(cfg, tmp_path / 'torn.pth', device='cpu')
     with pytest.raises(FileNotFoundError, match='nowhere'):
         resolve_checkpoint(str(tmp_path / 'nowhere.pth'))
@@ -249,11 +251,11 @@ def test_bad_images_and_bad_queries(
     with pytest.raises(ValueError, match=r'bad\.jpg'):
         inferencer.build_index(tmp_path, progress=False)
     assert len(inferencer.build_index(tmp_path, skip_bad=True, progress=False).ids) == 1
-    assert '1 of 2 images could not be read' in capsys.readouterr().out
+    assert '1 of 2 ' in capsys.readouterr().out
     for query in (dict(), dict(text='a', image='b'), dict(text=' ')):
         with pytest.raises(ValueError):
             inferencer.search(**query)
-    with pytest.raises(FileNotFoundError, match='no folder'):
+    with pytest.raises(FileNotFoundError, match='missing'):
         inferencer.build_index(tmp_path / 'missing')
 
 

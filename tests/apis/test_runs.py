@@ -86,10 +86,10 @@ def test_a_resumed_run_keeps_the_start_that_it_had(
     assert cfg.model.adaptation.source_checkpoint == str(tmp_path / 'old.pth')
 
 
-def test_a_start_that_is_gone_may_be_named_anew(tmp_path: Path) -> None:
+def test_a_missing_start_may_be_named_again(tmp_path: Path) -> None:
     resumable(tmp_path / 'work', tmp_path / 'gone.pth')
     cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
-    with pytest.raises(FileNotFoundError, match='nothing to start the adaptation from'):
+    with pytest.raises(FileNotFoundError, match='new.pth'):
         resolve_source_checkpoint(cfg)
     (tmp_path / 'new.pth').touch()
     resolve_source_checkpoint(cfg)
@@ -132,16 +132,14 @@ def test_a_record_of_another_program_names_no_start(recorded: object, tmp_path: 
     ('key', 'value'),
     [('data_root', None), ('data_root', 3), ('ann_file', None), ('ann_file', ['a.json'])],
 )
-def test_a_path_that_is_none_is_named(key: str, value: object) -> None:
+def test_a_path_of_another_type_is_named(key: str, value: object) -> None:
     dataset = dict(dict(type='ImageTextDataset', data_root='x', ann_file='a.json'), **{key: value})
     wrapped = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[dataset]))
     cfg = Config(dict(model=dict(type='A'), val_dataloader=dict(dataset=wrapped)))
-    with pytest.raises(
-        ValueError, match=f'{key} of ImageTextDataset in val_dataloader must be a path, got '
-    ):
+    with pytest.raises(ValueError, match=f'{key} of ImageTextDataset in val_dataloader'):
         check_data(cfg)
 
 
-def test_a_config_without_a_model_is_none_of_a_run() -> None:
-    with pytest.raises(ValueError, match='has no model'):
+def test_a_config_without_a_model_is_refused() -> None:
+    with pytest.raises(ValueError, match='model'):
         check_data(Config(dict(train_cfg=dict())))

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image
 
 from tests.datasets import tiny
-from urbancross_mm.curation import ImageRecord, ImageStage, Outcome, Workplace, run_stage
+from urbancross_mm.curation import ImageRecord, ImageStage, Outcome, Workspace, run_stage
 from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.stages.export_stage import ExportStage
 from urbancross_mm.curation.stages.segment_stage import SegmentStage
@@ -20,16 +20,16 @@ CAPTIONS = (
 )
 
 
-class Told(ImageStage):
-    """Writes the captions that it is given; stands for captioner, scorer and filter."""
+class FixedScores(ImageStage):
+    """Scores images by their number."""
 
     name = 'score'
     reads = ('sha', 'captions')
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
-        return dict(model='told')
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
+        return dict(model='fixed')
 
-    def process(self, images: list[ImageRecord], place: Workplace) -> list[Outcome]:
+    def process(self, images: list[ImageRecord], workspace: Workspace) -> list[Outcome]:
         return [
             Outcome(dict(score=round(0.2 + int(image.fields['sha']) / 200, 6))) for image in images
         ]
@@ -66,14 +66,14 @@ def make_images(out: Path, count: int = 24) -> list[ImageRecord]:
 def curate(
     out: Path, images: list[ImageRecord], split: dict[str, Any] | None = None, **export: Any
 ) -> list[ImageRecord]:
-    """Segment, score, divide and export."""
-    place = Workplace(out, out)
+    """Score, segment, split and export."""
+    workspace = Workspace(out, out)
     stages = [
-        Told(),
+        FixedScores(),
         SegmentStage(dict(type='ColorSegmenter'), area=0.02, size=32),
         SplitStage(**(split or dict(block_meters=100))),
         ExportStage(**{**dict(name='mycity', min_count=1), **export}),
     ]
     for stage in stages:
-        images, _ = run_stage(stage, images, place)
+        images, _ = run_stage(stage, images, workspace)
     return images

@@ -119,10 +119,10 @@ def test_ranking_of_the_strips(tmp_path: Path) -> None:
     (query, first), (other, second) = hook._rank(2)
     assert (query, other) == ('text 1', 'text 2')
     assert [Path(r.img_path).name for r in first] == ['a.png', 'b.png']
-    assert [r.right for r in first] == [True, False]
+    assert [r.relevant for r in first] == [True, False]
     # text 2 was encoded with image a, but belongs to b as well
     assert [Path(r.img_path).name for r in second] == ['b.png', 'a.png']
-    assert [r.right for r in second] == [True, True]
+    assert [r.relevant for r in second] == [True, True]
 
 
 def test_validation_writes_strips(in_sample_dir: Path, tmp_path: Path) -> None:

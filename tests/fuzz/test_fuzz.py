@@ -24,7 +24,7 @@ from tests.fuzz import sound
 from tests.fuzz.mutate import mutate
 from urbancross_mm.apis import load_config
 from urbancross_mm.curation.core.records import Manifest, Record
-from urbancross_mm.curation.geo.map_files import MapThings, read_map_file
+from urbancross_mm.curation.geo.map_files import MapFeatures, read_map_file
 from urbancross_mm.curation.geo.rasters import Raster
 from urbancross_mm.datasets import ImageTextDataset, VocabTokenizer
 from urbancross_mm.datasets.converters import (
@@ -57,7 +57,10 @@ PIPELINE = [
 
 def load_dataset(path: Path) -> None:
     root = path.parents[1]
-    dataset = ImageTextDataset('annotations/tiny.json', str(root), pipeline=PIPELINE)
+    # Serializing collects garbage, which takes longer than everything else.
+    dataset = ImageTextDataset(
+        'annotations/tiny.json', str(root), pipeline=PIPELINE, serialize_data=False
+    )
     for number in range(len(dataset)):
         inputs = dataset[number]['inputs']
         assert inputs['image'].shape == (3, 32, 32)
@@ -169,11 +172,11 @@ def cut_raster(path: Path) -> None:
 
 
 def read_map(path: Path) -> None:
-    things = MapThings()
-    read_map_file(path, things)
-    for geometry in things.geometries:
+    features = MapFeatures()
+    read_map_file(path, features)
+    for geometry in features.geometries:
         assert geometry.is_valid and np.isfinite(geometry.bounds).all()
-    assert all(path.name in sentence and len(sentence) <= 200 for sentence in things.broken)
+    assert all(path.name in sentence and len(sentence) <= 200 for sentence in features.broken)
 
 
 def convert_masks(path: Path) -> None:

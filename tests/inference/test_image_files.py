@@ -1,12 +1,13 @@
-"""What is a sentence, what is an image, and what is a mistake."""
+"""Which query is a text, which is an image, and which is a mistake."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from urbancross_mm.apis import list_images, read_query
+from urbancross_mm.inference.image_files import find_images, read_query
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_file_is_an_image(here: Path, query: str) -> None:
         'a\0b',
     ],
 )
-def test_a_sentence_is_a_sentence(here: Path, query: str) -> None:
+def test_a_text_is_a_text(here: Path, query: str) -> None:
     assert read_query(query) == query
 
 
@@ -60,30 +61,30 @@ def test_a_sentence_is_a_sentence(here: Path, query: str) -> None:
         'a\0.jpg',
     ],
 )
-def test_a_mistyped_path_is_no_sentence(here: Path, query: str) -> None:
-    with pytest.raises(FileNotFoundError, match='no image at'):
+def test_a_mistyped_path_is_not_a_text(here: Path, query: str) -> None:
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(query))):
         read_query(query)
 
 
 @pytest.mark.parametrize('query', ['tiles/', './tiles', '.', '..', '/'])
-def test_a_folder_is_no_query(here: Path, query: str) -> None:
-    with pytest.raises(IsADirectoryError, match='is a folder'):
+def test_a_folder_is_not_a_query(here: Path, query: str) -> None:
+    with pytest.raises(IsADirectoryError, match=f"'{query}'"):
         read_query(query)
 
 
 @pytest.mark.parametrize('query', ['', ' ', '\n\t'])
 def test_an_empty_query(query: str) -> None:
-    with pytest.raises(ValueError, match='the query is empty'):
+    with pytest.raises(ValueError, match='query'):
         read_query(query)
 
 
 def test_lists_are_taken_as_they_are(here: Path) -> None:
-    assert list_images([Path('tiles/a.jpg'), './plain']) == ['tiles/a.jpg', './plain']
-    assert list_images('tiles') == [os.path.join('tiles', 'a.jpg')]
-    with pytest.raises(FileNotFoundError, match=r'no image \(\.jpg .*\) below airport$'):
-        list_images('airport')
+    assert find_images([Path('tiles/a.jpg'), './plain']).paths == ['tiles/a.jpg', './plain']
+    assert find_images('tiles').paths == [os.path.join('tiles', 'a.jpg')]
+    with pytest.raises(FileNotFoundError, match='airport$'):
+        find_images('airport')
     (here / 'airport/.a.jpg').touch()
-    with pytest.raises(FileNotFoundError, match=r'below airport \(passed over: 1 hidden\)'):
-        list_images('airport')
-    with pytest.raises(FileNotFoundError, match='no folder'):
-        list_images('plain')
+    with pytest.raises(FileNotFoundError, match=r'airport .*1 hidden'):
+        find_images('airport')
+    with pytest.raises(FileNotFoundError, match='plain'):
+        find_images('plain')

@@ -15,7 +15,7 @@ def make() -> Gallery:
         torch.eye(3, dtype=torch.float16)[:2],
         ['a.jpg', 'ä b.jpg'],
         [dict(lon=24.9, lat=None), dict(domain='spain')],
-        'weights 1',
+        'model 1',
     )
 
 
@@ -38,9 +38,9 @@ def test_a_view_is_saved_without_the_tensor_behind_it(tmp_path: Path) -> None:
 
 
 def test_stale_gallery_is_refused() -> None:
-    make().check_fingerprint('weights 1')
-    with pytest.raises(ValueError, match='another model, checkpoint or pipeline made it'):
-        make().check_fingerprint('weights 2')
+    make().check_fingerprint('model 1')
+    with pytest.raises(ValueError, match='model 1, now model 2'):
+        make().check_fingerprint('model 2')
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
@@ -61,7 +61,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
 
 def test_metadata_must_be_plain(tmp_path: Path) -> None:
     for value in (torch.ones(1), float('nan')):
-        with pytest.raises(ValueError, match='plain JSON'):
+        with pytest.raises(ValueError, match='metadata'):
             Gallery(torch.eye(1), ['a'], [dict(x=value)]).save(tmp_path / 'gallery.pth')
     assert not list(tmp_path.iterdir())
 
@@ -81,13 +81,13 @@ def test_foreign_files_are_refused_and_not_executed(tmp_path: Path, monkeypatch)
     Path('text.pth').write_text('hello')
     torch.save(dict(state_dict={}), 'checkpoint.pth')
     for name in ('evil.pth', 'text.pth', 'checkpoint.pth'):
-        with pytest.raises(ValueError, match=f"'{name}' is no gallery"):
+        with pytest.raises(ValueError, match=name):
             Gallery.load(name)
     assert not Path('owned').exists()
     make().save('gallery.pth')
     whole = Path('gallery.pth').read_bytes()
     Path('gallery.pth').write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match='damaged'):
+    with pytest.raises(ValueError, match='gallery.pth'):
         Gallery.load('gallery.pth')
 
 
@@ -135,7 +135,7 @@ def test_an_earlier_gallery_is_built_again(tmp_path: Path) -> None:
         ),
         tmp_path / 'g',
     )
-    with pytest.raises(ValueError, match='earlier version.*build it again'):
+    with pytest.raises(ValueError, match=str(tmp_path / 'g')):
         Gallery.load(tmp_path / 'g')
 
 
@@ -180,7 +180,7 @@ def test_a_doctored_file_is_refused_by_name(part: dict, message: str, tmp_path: 
     assert str(tmp_path / 'g') in str(caught.value)
     for name in part if 'more' not in part else ():
         torch.save({key: value for key, value in whole.items() if key != name}, tmp_path / 'g')
-        with pytest.raises(ValueError, match=f"lacks '{name}'|lacks|missing"):
+        with pytest.raises(ValueError, match=name):
             Gallery.load(tmp_path / 'g')
 
 
@@ -221,6 +221,6 @@ def test_a_foreign_tensor_is_refused_in_one_line(tmp_path):
     gallery.save(tmp_path / 'g')
     content = torch.load(tmp_path / 'g', weights_only=True)
     torch.save(dict(content, embeds=torch.empty(2, 2, device='meta')), tmp_path / 'g')
-    with pytest.raises(ValueError, match='is no gallery or is damaged') as caught:
+    with pytest.raises(ValueError, match=str(tmp_path / 'g')) as caught:
         Gallery.load(tmp_path / 'g')
     assert '\n' not in str(caught.value) and len(str(caught.value)) < 250 + len(str(tmp_path))

@@ -44,21 +44,21 @@ def test_card_by_command(call_tool, data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'sentence'),
+    ('arguments', 'named'),
     [
-        (['nowhere', '--out', 'card.html'], 'no folder or file nowhere'),
-        (['.', '--out', 'card.html'], 'no folder annotations'),
-        (['DATA', '--out', 'card.html', '--manifest', 'none'], 'no manifest'),
-        (['DATA', '--out', 'card.html', '--images', 'photos'], 'no folder of images'),
+        (['nowhere', '--out', 'card.html'], 'nowhere'),
+        (['.', '--out', 'card.html'], 'annotations'),
+        (['DATA', '--out', 'card.html', '--manifest', 'none'], 'none'),
+        (['DATA', '--out', 'card.html', '--images', 'pixels'], 'pixels'),
         (['DATA', '--out', 'card.txt'], 'card.txt'),
     ],
 )
-def test_a_mistake_ends_in_one_sentence(
-    call_tool, data: Path, arguments: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+def test_mistakes_are_named(
+    call_tool, data: Path, arguments: list[str], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(data.parent)
     code, text = call_tool(
-        'misc/dataset_card', *[str(data) if one == 'DATA' else one for one in arguments]
+        'misc/dataset_card', *[str(data) if value == 'DATA' else value for value in arguments]
     )
-    assert code == 2 and sentence in text and 'Traceback' not in text
+    assert code == 2 and named in text and 'Traceback' not in text
     assert not list(data.parent.glob('card*'))

@@ -33,7 +33,7 @@ def call(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> Call
     )
 
 
-def test_a_panel_a_checkpoint_and_numbers_beside(call, tmp_path: Path) -> None:
+def test_one_panel_per_checkpoint_and_the_numbers(call, tmp_path: Path) -> None:
     cfg = small_config(FINLAND.name, tmp_path / 'run')
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
     run(cfg)
@@ -58,13 +58,13 @@ def test_a_panel_a_checkpoint_and_numbers_beside(call, tmp_path: Path) -> None:
         content = json.loads(out.with_suffix('.json').read_text())
         assert (content['method'], content['split'], content['seed']) == (method, 'val', 3)
         first, second = content['maps']
-        assert first['source'] == dict(domain='finland', images=4, sentences=4)
+        assert first['source'] == dict(domain='finland', images=4, captions=4)
         assert first['target']['domain'] == 'spain'
         assert {name: first[name] for name in NUMBERS} == {name: second[name] for name in NUMBERS}
         assert 0 <= first['a_distance_image'] <= 2
 
 
-def test_without_scikit_learn_the_way_out_is_named(
+def test_without_scikit_learn_the_alternatives_are_named(
     call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, 'sklearn.manifold', None)
@@ -73,8 +73,8 @@ def test_without_scikit_learn_the_way_out_is_named(
     assert call('none', '--out', tmp_path / 'map.png', '--method', 'pca')[0] == 0
 
 
-def test_mistakes_end_in_one_sentence(call, tmp_path: Path) -> None:
+def test_mistakes_are_named(call, tmp_path: Path) -> None:
     code, text = call('none', '--out', tmp_path / 'map.pdf')
-    assert code == 2 and 'must end in .png' in text
+    assert code == 2 and 'map.pdf' in text
     code, text = call('nothing.pth', '--out', tmp_path / 'map.png')
-    assert code == 2 and 'no checkpoint at nothing.pth' in text and 'Traceback' not in text
+    assert code == 2 and 'nothing.pth' in text and 'Traceback' not in text

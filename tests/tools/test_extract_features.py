@@ -22,10 +22,10 @@ def extract(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> C
 def test_features_train_a_linear_head(extract: Callable, tmp_path: Path) -> None:
     out = tmp_path / 'features.npz'
     code, printed = extract('--out', out, '--device', 'cpu', '--batch-size', '16')
-    assert code == 0 and 'images (256 wide)' in printed and 'captions (256 wide)' in printed
+    assert code == 0 and str(out) in printed and printed.count('(256 wide)') == 2
     before = out.read_bytes()
     code, printed = extract('--out', out)
-    assert code == 2 and 'features.npz exists; --force replaces it' in printed
+    assert code == 2 and 'features.npz' in printed and '--force' in printed
     assert out.read_bytes() == before
     cfg = small_config(
         'baselines/linear_ucm.py',
@@ -51,9 +51,9 @@ def test_force_replaces_and_a_checkpoint_is_named(extract: Callable, tmp_path: P
     )
     assert open_features(str(out)).metadata['checkpoint'] is None
     code, printed = extract('nothing.pth', '--out', tmp_path / 'x.npz')
-    assert code == 2 and 'no checkpoint at nothing.pth' in printed
+    assert code == 2 and 'nothing.pth' in printed
 
 
 def test_only_npz(extract: Callable, tmp_path: Path) -> None:
     code, printed = extract('--out', tmp_path / 'features.json')
-    assert code == 2 and 'must end in .npz' in printed
+    assert code == 2 and 'features.json' in printed

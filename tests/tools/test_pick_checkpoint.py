@@ -43,7 +43,7 @@ def write_log(work_dir: Path, start: str, *validations: tuple, end: str = '') ->
     log.write_text('\n'.join(lines) + '\n' + end)
 
 
-def test_each_rule_picks_its_epoch_and_pays_its_regret(call, tmp_path: Path) -> None:
+def test_each_rule_has_its_epoch_and_its_regret(call, tmp_path: Path) -> None:
     write_log(
         tmp_path / 'run',
         '1',
@@ -65,7 +65,6 @@ def test_each_rule_picks_its_epoch_and_pays_its_regret(call, tmp_path: Path) -> 
         '| oracle: retrieval/mR (greatest) | 3 | not kept | 42.5000 | 42.50 | 0.00 |',
     ):
         assert line in text
-    assert 'it picks in the oracle row only' in text
     written = json.loads((tmp_path / 'picks.json').read_text())
     assert written['picks'][0] == dict(
         rule='label_free/agreement (greatest)',
@@ -118,15 +117,15 @@ def test_another_key_for_the_oracle(tool, tmp_path: Path) -> None:
     assert [(row['epoch'], row['regret']) for row in rows] == [(2, 2.0), (2, 2.0), (1, 0.0)]
 
 
-def test_mistakes_end_in_one_sentence(call, tmp_path: Path) -> None:
-    assert 'no log' in call(tmp_path)[1]
+def test_mistakes_are_named(call, tmp_path: Path) -> None:
+    assert str(tmp_path) in call(tmp_path)[1]
     log = tmp_path / '1/vis_data/scalars.json'
     log.parent.mkdir(parents=True)
     log.write_text('{"retrieval/mR": 1, "step": 1}\n')
     code, text = call(tmp_path)
-    assert code == 2 and "dict(type='LabelFreeMetric')" in text and 'Traceback' not in text
+    assert code == 2 and 'LabelFreeMetric' in text and 'Traceback' not in text
     log.write_text('{"broken\n{}\n')
-    assert 'line 1, is not JSON' in call(tmp_path)[1]
+    assert f'{log}, line 1' in call(tmp_path)[1]
     assert call(tmp_path, '--out', 'picks.csv')[0] == 2
 
 

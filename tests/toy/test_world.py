@@ -34,7 +34,7 @@ from urbancross_mm.toy.world.geotags import (
 )
 from urbancross_mm.toy.world.layouts import UCM_KINDS, folder_of
 from urbancross_mm.toy.world.masks import class_map, segments_of, sidecar
-from urbancross_mm.toy.world.objects import THINGS
+from urbancross_mm.toy.world.objects import GROUPS
 
 IMAGES = 12
 STYLES = list(COUNTRIES.values())
@@ -117,7 +117,7 @@ def agrees(word: str, count: int) -> bool:
     return count > 10 if word == 'many' else WORD[word] == count
 
 
-@pytest.mark.parametrize('kind', [*sorted(THINGS), 'airport', 'port'])
+@pytest.mark.parametrize('kind', [*sorted(GROUPS), 'airport', 'port'])
 def test_number_and_color_of_the_focus_are_true(kind):
     for index in range(6):
         scene = build_scene(STYLES[index % 3], (11, index), kind)
@@ -287,7 +287,7 @@ def test_map_features_lie_on_the_image():
 # ---------------------------------------------------------------- the gap
 
 
-def test_countries_differ_in_color_scale_and_words_but_not_in_things():
+def test_countries_differ_in_color_scale_and_words_but_not_in_objects():
     means, sizes, words, kinds = {}, {}, {}, {}
     for name, country in COUNTRIES.items():
         world = [build_scene(country, (4, i)) for i in range(40)]
@@ -421,7 +421,7 @@ def test_finished_sample_is_left_alone_and_others_are_refused(sample):
         make_sample(root, IMAGES, seed=5, image_size=64)
 
 
-def test_interrupted_sample_is_made_anew(sample, tmp_path, monkeypatch):
+def test_interrupted_sample_is_made_again(sample, tmp_path, monkeypatch):
     root = tmp_path / 'sample'
     original = images.draw_image
 

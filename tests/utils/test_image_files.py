@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from urbancross_mm.apis import list_images
-from urbancross_mm.curation.geo.tile_sources import tile_names
+from urbancross_mm.curation.geo.tile_files import tile_names
 from urbancross_mm.datasets.converters.images import ImageFolder
+from urbancross_mm.inference.image_files import find_images
 from urbancross_mm.utils import image_files
 from urbancross_mm.utils.image_files import has_image_suffix, list_image_files
 
@@ -71,7 +71,7 @@ def test_every_part_of_the_project_lists_the_same(folder: Path) -> None:
     assert listing.names == names
     assert listing.passed_over == {'hidden': 1} and listing.remark == 'passed over: 1 hidden'
     assert ImageFolder(folder).names == tile_names(folder) == names
-    assert list_images(folder) == listing.paths == [str(folder / name) for name in names]
+    assert find_images(folder).paths == listing.paths == [str(folder / name) for name in names]
 
 
 def test_links_are_followed_once_and_loops_end(folder: Path) -> None:

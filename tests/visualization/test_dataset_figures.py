@@ -53,7 +53,7 @@ def test_outlines_follow_the_border_and_leave_the_rest() -> None:
     image = np.full((20, 30, 3), 7, dtype=np.uint8)
     masks = np.zeros((2, 20, 30), dtype=bool)
     masks[0, 4:14, 5:20], masks[1, 4:14, 19:25] = True, True
-    drawn = outline_masks(image, masks, width=2)
+    drawn = outline_masks(image, masks)
     changed = (drawn != 7).any(axis=2)
     assert not changed[~masks.any(axis=0)].any() and not changed[6:12, 7:18].any()
     assert changed[4:6, 5:20].all() and changed[4:14, 5:7].all()

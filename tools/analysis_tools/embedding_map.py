@@ -1,11 +1,11 @@
-"""Draw where a model puts the images and sentences of two domains, for each checkpoint.
+"""Draw a map of the image and caption embeddings of two domains, for each checkpoint.
 
 ``python tools/analysis_tools/embedding_map.py CONFIG BEFORE AFTER --source-config SOURCE_CONFIG
---out map.png`` embeds the test set of CONFIG, the target, and that of SOURCE_CONFIG, the source,
-with every checkpoint, and draws one panel each: color is the domain, marker the modality. Titles
-show the proxy A-distance of the domains (0: not to be told apart, 2: separable) and the hubness of
-the target; the same numbers go to a .json beside the image. The model and its tokenizer are those
-of SOURCE_CONFIG, which checkpoints from before and after an adaptation fit alike.
+--out map.png`` embeds the test sets of CONFIG (the target) and of SOURCE_CONFIG (the source) with
+every checkpoint, and draws one panel per checkpoint. The color is the domain, the marker the
+modality. Titles show the proxy A-distance of the domains (0: the same, 2: separable) and the
+hubness of the target. The same numbers go to a .json file beside the image. The model and its
+tokenizer are those of SOURCE_CONFIG, which fit checkpoints from before and after an adaptation.
 """
 
 from __future__ import annotations
@@ -23,15 +23,10 @@ import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision 
 from mmengine.config import Config  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    RetrievalInferencer,
-    add_common_arguments,
-    compare_domains,
-    embed_test_set,
-    ensure_sample,
-    load_config,
-    resolve_checkpoint,
-)
+from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.inference.domain_embeds import compare_domains, embed_test_set  # noqa: E402
+from urbancross_mm.inference.embedder import Embedder  # noqa: E402
+from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
 from urbancross_mm.experiments.testing_data import replace_test_set  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
@@ -57,22 +52,24 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=ConfigOptions,
         metavar='KEY=VALUE',
-        help='as --cfg-options, for the config of the source',
+        help='like --cfg-options, for the config of the source',
     )
     parser.add_argument('--out', required=True, help='the image (.png)')
     parser.add_argument(
         '--method',
         choices=['tsne', 'pca'],
         default='tsne',
-        help='t-SNE needs scikit-learn, pca nothing (default: tsne)',
+        help='t-SNE needs scikit-learn (default: tsne)',
     )
     parser.add_argument(
         '--max-items',
         type=int,
         default=500,
-        help='images, and sentences, of a domain at most (default: 500)',
+        help='number of images, and of captions, per domain at most (default: 500)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of the choice and of the map')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of the chosen items and of the map'
+    )
     parser.add_argument('--split', choices=['test', 'val'], default='test')
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
@@ -95,19 +92,19 @@ def embed(
     args: argparse.Namespace, checkpoint: str, source: Config, target: Config
 ) -> tuple[dict, dict]:
     """Embed both domains with one checkpoint: groups for the map, and its numbers."""
-    weights = None if checkpoint == 'none' else resolve_checkpoint(checkpoint)
-    inferencer = RetrievalInferencer(source, weights, device=args.device)
-    domains = [
-        embed_test_set(inferencer, cfg, args.max_items, args.seed) for cfg in (source, target)
-    ]
+    embedder = Embedder.from_config(
+        source, None if checkpoint == 'none' else checkpoint, device=args.device
+    )
+    domains = [embed_test_set(embedder, cfg, args.max_items, args.seed) for cfg in (source, target)]
     groups, sizes = {}, {}
     for role, domain in zip(('source', 'target'), domains):
         label = f'{role} {domain.name}'
-        groups[label, 'image'], groups[label, 'sentence'] = domain[1:]
+        groups[label, 'image'], groups[label, 'caption'] = domain[1:]
         sizes[role] = dict(
-            domain=domain.name, images=len(domain.image_embeds), sentences=len(domain.text_embeds)
+            domain=domain.name, images=len(domain.image_embeds), captions=len(domain.text_embeds)
         )
-    return groups, dict(checkpoint=str(weights or checkpoint), **compare_domains(*domains), **sizes)
+    used = embedder.checkpoint or checkpoint
+    return groups, dict(checkpoint=used, **compare_domains(*domains), **sizes)
 
 
 def title_of(numbers: dict) -> str:
@@ -116,7 +113,7 @@ def title_of(numbers: dict) -> str:
     return (
         f'{name}\n'
         f'A-distance: image {numbers["a_distance_image"]:.2f}, '
-        f'sentence {numbers["a_distance_text"]:.2f}\n'
+        f'caption {numbers["a_distance_text"]:.2f}\n'
         f'hubness: i2t {numbers["hubness_i2t"]:.2f}, t2i {numbers["hubness_t2i"]:.2f}'
     )
 
@@ -147,7 +144,7 @@ def main() -> None:
     write_all(
         {out: image.getvalue(), out.with_suffix('.json'): json.dumps(content, indent=2) + '\n'}
     )
-    print(f'drawn to {out}, numbers in {out.with_suffix(".json")}')
+    print(f'map: {out}, numbers: {out.with_suffix(".json")}')
 
 
 if __name__ == '__main__':

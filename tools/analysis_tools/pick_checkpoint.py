@@ -1,9 +1,9 @@
-"""Which checkpoint of a training run would each label-free score pick, and what would that cost?
+"""Show which checkpoint of a run each label-free score picks, and what that costs.
 
 ``python tools/analysis_tools/pick_checkpoint.py WORK_DIR`` reads the validations that the run
-logged (``val_evaluator=[dict(type='RecallAtK'), dict(type='LabelFreeMetric')]``). Each row is a way
-to pick an epoch: a label-free score, the last epoch, and the oracle, the best mR on validation.
-The regret is what a pick falls short of the oracle.
+logged (``val_evaluator=[dict(type='RecallAtK'), dict(type='LabelFreeMetric')]``). Each row of the
+table is a rule that picks an epoch: a label-free score, the last epoch, and the oracle, which is
+the best mR on validation. The regret is the mR of the oracle minus that of the pick.
 """
 
 from __future__ import annotations
@@ -23,27 +23,24 @@ from urbancross_mm.utils.files import atomic_write  # noqa: E402
 from urbancross_mm.utils.text_files import read_lines  # noqa: E402
 
 PREFIX = 'label_free/'
-# Of all other scores the one nearest to 0 is best.
+# For all other scores the value nearest to 0 is best.
 GREATER = ('agreement',)
 NOTE = (
-    'mR needs to know the pairs of the target: it picks in the oracle row only. In the other '
-    'rows it tells what a pick made without it was worth.'
+    'mR needs the pairs of the target, so only the oracle picks by it. In the other rows it '
+    'shows how good a pick without pairs is.'
 )
-NOT_KEPT = (
-    'A checkpoint that was not kept can be had by another run with '
-    'default_hooks.checkpoint.max_keep_ckpts=-1.'
-)
+NOT_KEPT = 'To keep every checkpoint, train again with default_hooks.checkpoint.max_keep_ckpts=-1.'
 
 
 def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
-    """Read every validation of a run, also of one that was resumed.
+    """Read every validation of a run, even of a resumed one.
 
     Args:
         work_dir (str): Where ``tools/train.py`` wrote ``*/vis_data/scalars.json``.
 
     Returns:
-        dict[int, dict[str, float]]: Metrics by epoch, ascending. Where a later start of the run
-        repeats an epoch, all that the earlier ones logged from there on is left out.
+        dict[int, dict[str, float]]: Metrics by epoch, ascending. If a later start of the run
+        repeats an epoch, it replaces that epoch and everything after it.
 
     Raises:
         FileNotFoundError: If there is no log.
@@ -68,16 +65,16 @@ def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
 def pick(
     validations: dict[int, dict[str, float]], recall: str = 'retrieval/mR'
 ) -> list[dict[str, Any]]:
-    """Pick an epoch in every way.
+    """Pick an epoch by every rule.
 
     Args:
         validations (dict[int, dict[str, float]]): From :func:`read_validations`.
-        recall (str): What the oracle goes by. Defaults to 'retrieval/mR'.
+        recall (str): Metric of the oracle. Defaults to 'retrieval/mR'.
 
     Returns:
         list[dict]: ``rule``, ``epoch``, ``score`` (None for the last epoch), ``mR`` and ``regret``
-        (None where mR was not logged). Of equal scores the earlier epoch is picked, as the
-        checkpoint hook does.
+        (None where mR was not logged). Of equal scores the earlier epoch wins, as in the
+        checkpoint hook.
     """
     names = list(dict.fromkeys(name for record in validations.values() for name in _scores(record)))
     rows = []
@@ -103,14 +100,14 @@ def pick(
 
 
 def find_checkpoint(work_dir: str, epoch: int) -> str | None:
-    """Find the file of an epoch; the checkpoint hook keeps the last ones and the best ones.
+    """Find the file of an epoch; the checkpoint hook keeps only the last and the best ones.
 
     Args:
         work_dir (str): Work directory of the run.
         epoch (int): The epoch.
 
     Returns:
-        str | None: Its name, if it was kept.
+        str | None: Its name; None if it was not kept.
     """
     names = sorted(file.name for file in Path(work_dir).glob(f'*epoch_{epoch}.pth'))
     return names[-1] if names else None
@@ -183,10 +180,12 @@ def main() -> None:
         '--recall',
         default='retrieval/mR',
         metavar='KEY',
-        help='what the oracle goes by, e.g. retrieval/spain/mR where several '
-        'domains are validated (default: retrieval/mR)',
+        help='metric of the oracle, such as retrieval/spain/mR for a run that validates several '
+        'domains (default: retrieval/mR)',
     )
-    parser.add_argument('--out', help='also write the table (.md) or the numbers (.json) here')
+    parser.add_argument(
+        '--out', help='also write the table (.md) or the numbers (.json) to this file'
+    )
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.md', '.json')):
         parser.error(f'--out must end in .md or .json, got {args.out}')

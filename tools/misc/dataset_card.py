@@ -1,10 +1,9 @@
 """Describe a dataset on one page: ``python tools/misc/dataset_card.py DATA --out card.html``.
 
-DATA is the folder of one dataset, with ``annotations/``, ``images/`` and perhaps ``segments/`` and
-``manifest/`` (the record of its curation); or annotation files, with --data-root. The page shows
-counts, captions, words, tags, a map of the tiles, samples with their segments, scores, why images
-were dropped, and what splits share that they should not. ``--out card.md`` writes Markdown with its
-images beside it.
+DATA is the folder of a dataset, with annotations/, images/ and, if there are any, segments/ and
+manifest/ (of its curation). Or DATA are annotation files, with --data-root. The page shows counts,
+captions, words, tags, a map of the tiles, samples with their segments, scores, why images were
+dropped, and what the splits share. ``--out card.md`` writes Markdown with images beside it.
 """
 
 from __future__ import annotations
@@ -26,35 +25,37 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', nargs='+', help='folder of a dataset, or annotation files')
     parser.add_argument('--out', required=True, help='file to write, .html or .md')
-    parser.add_argument('--format', choices=['html', 'md'], help='default: as --out says')
+    parser.add_argument('--format', choices=['html', 'md'], help='default: the suffix of --out')
     parser.add_argument(
         '--data-root',
-        help='folder with images/ and segments/, for annotation '
-        'files (default: the folder above theirs)',
+        help='folder with images/ and segments/ (default: the folder above that of the '
+        'annotation files)',
     )
-    parser.add_argument('--images', default='images', help='folder of images below it')
+    parser.add_argument('--images', default='images', help='folder of images below --data-root')
     parser.add_argument(
         '--manifest',
-        help='records of the curation (default: manifest/ in the '
-        'folder of the data, if it is there)',
+        help='folder of the manifests of the curation (default: manifest/ below --data-root, if '
+        'it exists)',
     )
     parser.add_argument(
-        '--samples', type=int, default=6, help='images of each split to show (%(default)s)'
+        '--samples', type=int, default=6, help='number of sample images per split (%(default)s)'
     )
-    parser.add_argument('--seed', type=int, default=0, help='of their choice (%(default)s)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='random seed of the samples (%(default)s)'
+    )
     parser.add_argument(
         '--distance',
         type=int,
         default=2,
-        help='bits of a 64-bit difference hash that may differ between images '
-        'that look alike (%(default)s)',
+        help='most bits of a 64-bit difference hash that differ between near-duplicate images '
+        '(%(default)s)',
     )
     parser.add_argument(
         '--no-pixels',
         action='store_true',
-        help='do not decode every image: quick, but repeated images are not found',
+        help='do not decode every image: faster, but repeated images are not found',
     )
-    parser.add_argument('--workers', type=int, default=2, help='threads that decode')
+    parser.add_argument('--workers', type=int, default=2, help='number of threads that decode')
     return parser.parse_args()
 
 
@@ -89,7 +90,7 @@ def main() -> None:
     )
     written = write_card(card, args.out, args.format)
     more = f' and {len(written) - 1} images beside it' if len(written) > 1 else ''
-    print(f'{len(paths)} annotation files of {card.title} are described in {written[0]}{more}')
+    print(f'wrote {written[0]}{more}: {len(paths)} annotation files of {card.title}')
 
 
 if __name__ == '__main__':

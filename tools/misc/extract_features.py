@@ -1,8 +1,8 @@
 """Run the encoders of a config once: ``python tools/misc/extract_features.py CONFIG --out FILE``.
 
-Writes what they see in every image and every distinct caption, before their projection, so that
-heads on frozen encoders train in seconds (``LoadFeatures``, ``FeatureTokenizer``; for example
-configs/baselines/linear_ucm.py).
+Writes the features of every image and every distinct caption, before the projection. Heads on
+frozen encoders then train in seconds (``LoadFeatures``, ``FeatureTokenizer``); see
+configs/baselines/linear_ucm.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.apis import (  # noqa: E402
-    add_common_arguments,
-    ensure_sample,
-    load_config,
-    resolve_checkpoint,
-)
+from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
 from urbancross_mm.inference.feature_extraction import extract_features  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
@@ -41,9 +37,14 @@ def parse_args() -> argparse.Namespace:
         'pretrained weights that it names)',
     )
     parser.add_argument('--out', required=True, help='the .npz file to write')
-    parser.add_argument('--force', action='store_true', help='replace a file that is there')
+    parser.add_argument('--force', action='store_true', help='replace an existing file')
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
-    parser.add_argument('--batch-size', type=int, default=32, help='(%(default)s)')
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=32,
+        help='images, or captions, per forward pass (%(default)s)',
+    )
     parser.add_argument(
         '--num-workers', type=int, default=0, help='processes that read images (%(default)s)'
     )
@@ -59,16 +60,15 @@ def main() -> None:
     if Path(args.out).exists() and not args.force:
         raise FileExistsError(f'{args.out} exists; --force replaces it')
     check_outputs([args.out])
-    weights = resolve_checkpoint(args.checkpoint) if args.checkpoint else None
     if args.sample:
         ensure_sample()
     cfg = load_config(args.config, args.cfg_options, args.sample)
     counts = extract_features(
-        cfg, args.out, weights, args.device, args.batch_size, args.num_workers
+        cfg, args.out, args.checkpoint, args.device, args.batch_size, args.num_workers
     )
     print(
-        f'{counts["images"]} images ({counts["image_width"]} wide) and {counts["texts"]} '
-        f'captions ({counts["text_width"]} wide) are in {args.out}'
+        f'{args.out}: {counts["images"]} images ({counts["image_width"]} wide) and '
+        f'{counts["texts"]} captions ({counts["text_width"]} wide)'
     )
 
 

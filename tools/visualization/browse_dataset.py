@@ -20,7 +20,8 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from PIL import Image  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from urbancross_mm.apis import add_common_arguments, ensure_sample, load_config  # noqa: E402
+from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
+from urbancross_mm.toy import ensure_sample  # noqa: E402
 from urbancross_mm.functional.segments import compose_white, unpack_bits  # noqa: E402
 from urbancross_mm.registry import DATASETS  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402

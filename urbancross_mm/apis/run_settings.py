@@ -1,7 +1,7 @@
-"""The settings of a run, checked for their kind before anything is built.
+"""Checks the types of a run's settings before anything is built.
 
-Without this a text where a number is needed fails deep inside a library, often after an epoch, in a
-sentence that names neither the setting nor its value; or it is taken for something else.
+Without this check, a string instead of a number fails deep inside a library, often after an epoch,
+with a message that names neither the setting nor its value. Or it is silently misread.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _SCHEDULER = r'param_scheduler(\.\w+)*'
 
 
 def check_settings(cfg: Config) -> None:
-    """Look at every setting that a run reads itself; those of components are theirs to check.
+    """Check every setting that a run reads itself; components check their own.
 
     Args:
         cfg (Config): A config.
 
     Raises:
-        ValueError: If one is of another kind, or of several that belong together one is missing.
-            The sentence names the file, the setting and its value.
+        ValueError: If a setting has another type, or one of several that belong together is
+            missing. The message names the file, the setting and its value.
     """
     where = f'{cfg.filename}: ' if cfg.filename else ''
     settings = cfg.to_dict()
@@ -57,12 +57,12 @@ def check_settings(cfg: Config) -> None:
     if 'type' in loop and 'by_epoch' in loop:
         raise ValueError(
             f'{where}train_cfg has both type={loop["type"]} and '
-            f'by_epoch={loop["by_epoch"]}: give one'
+            f'by_epoch={loop["by_epoch"]}: give only one of them'
         )
 
 
 def _flat(node: Any, above: str = '') -> Iterator[tuple[str, Any]]:
-    """Every setting by its dotted name, as ``--cfg-options`` takes it; the model is not a run's."""
+    """Every setting by its dotted name, as ``--cfg-options`` takes it, without the model's."""
     pairs = (
         node.items()
         if isinstance(node, dict)
@@ -83,7 +83,7 @@ def _short(value: Any) -> str:
 
 
 def _part(value: Any) -> bool:
-    """Settings of a part, or the part itself where a program sets it."""
+    """Whether these are settings of a part, or the part itself, as a program may set it."""
     return not isinstance(value, str | Real | list | tuple)
 
 
@@ -101,17 +101,19 @@ def _whole(low: int, none: bool = False) -> Callable[[Any], bool]:
 
 
 def _length(value: Any) -> bool:
-    """Of a run; mmengine takes 2.0 for 2, and 0 has a sentence of its own."""
-    return isinstance(value, Real) and value >= 0 and value % 1 == 0
+    """Length of a run: mmengine accepts 2.0 for 2; 0 is refused later, with its own message."""
+    return isinstance(value, Real) and float(value) >= 0 and float(value) % 1 == 0
 
 
 def _number(low: float, strict: bool) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, Real) and (value > low if strict else value >= low)
+    return lambda value: (
+        isinstance(value, Real) and (float(value) > low if strict else float(value) >= low)
+    )
 
 
 def _indices(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(one, int) for one in value)
+        return bool(value) and all(isinstance(index, int) for index in value)
     return value is None or (isinstance(value, int) and value != 0)
 
 
@@ -131,7 +133,7 @@ def _level(value: Any) -> bool:
 
 
 def _optimizer(value: Any) -> bool:
-    """mmengine would call None."""
+    """Whether it is registered: mmengine fails on an unknown name by calling None."""
     if not isinstance(value, str) or '.' in value:
         return True
     registries = (OPTIMIZERS, *OPTIMIZERS.children.values())
@@ -139,7 +141,7 @@ def _optimizer(value: Any) -> bool:
 
 
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    # mmengine would take the letters of a text for the items of a dataset.
+    # mmengine would take the letters of a string for the items of a dataset.
     (rf'{_LOADER}(\.dataset|\.sampler|\.batch_sampler|\.collate_fn)?', 'a dict', _part),
     (
         r'(train|val|test)_cfg|env_cfg(\.(mp|dist)_cfg)?|randomness|visualizer|log_processor|auto_scale_lr',

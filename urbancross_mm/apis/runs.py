@@ -1,4 +1,4 @@
-"""Turning a config and a tool's arguments into an mmengine Runner."""
+"""From a config and a tool's arguments to an mmengine Runner."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from mmengine.runner import Runner
 
 from urbancross_mm.apis.run_settings import check_settings
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
+from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
 from urbancross_mm.structures.annotations import missing_data_message
-from urbancross_mm.toy.ensure import ensure_sample
+from urbancross_mm.toy import ensure_sample
 from urbancross_mm.utils.checkpoints import add_trust_argument, check_checkpoint, read_checkpoint
 from urbancross_mm.utils.options import ConfigOptions
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every tool that takes a config accepts.
+    """Add the arguments of every tool that takes a config.
 
     Args:
         parser (argparse.ArgumentParser): The tool's parser.
@@ -46,7 +47,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what ``train.py`` and ``test.py`` share.
+    """Add the arguments that ``train.py`` and ``test.py`` share.
 
     Args:
         parser (argparse.ArgumentParser): The tool's parser.
@@ -62,9 +63,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    """Load the config that a tool's arguments name, and settle its work directory.
+    """Load the config that a tool's arguments name, and choose its work directory.
 
-    The sample's runs go to a folder of their own, so that they never mix with a real run.
+    Runs with ``--sample`` get a folder of their own, so that they never mix with a real run.
 
     Args:
         args (argparse.Namespace): From :func:`add_run_arguments`.
@@ -110,15 +111,15 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def check_data(cfg: Config) -> None:
-    """Look for the annotation files before a model is built or weights are downloaded.
+    """Check the annotation files before a model is built or weights are downloaded.
 
     Args:
         cfg (Config): A config.
 
     Raises:
-        FileNotFoundError: If one is missing; the sentence says where it was looked for and how to
+        FileNotFoundError: If one is missing. The message says where it was expected and how to
             get it.
-        ValueError: If there is no model, or a path is no path.
+        ValueError: If there is no model, or a path has another type.
     """
     model_of(cfg)
     for loader in LOADERS:
@@ -137,15 +138,15 @@ def check_data(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Point a config to the checkpoint to go on from.
+    """Point a config to the checkpoint to resume from.
 
     Args:
         cfg (Config): Changed in place; ``work_dir`` is set.
-        resume (str | None): A checkpoint, a work directory, or ``'auto'``: the last whole
-            checkpoint of ``cfg.work_dir``, or none. None does nothing.
+        resume (str | None): A checkpoint, a work directory, or ``'auto'``: the last complete
+            checkpoint of ``cfg.work_dir``, if there is one. None does nothing.
 
     Raises:
-        FileNotFoundError: If a checkpoint or folder is named and there is none.
+        FileNotFoundError: If the named checkpoint or folder does not exist.
     """
     if resume is None:
         return
@@ -153,14 +154,14 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if os.environ.get('RANK', '0') == '0':
         remove_leftovers(cfg.work_dir)
     if resume == 'auto':
-        found = find_resumable(cfg.work_dir)
-        cfg.resume = found is not None
-        # Without one, a config that starts from other weights still does.
-        cfg.load_from = found or cfg.get('load_from')
-        if found is None:
-            print(f'no checkpoint in {cfg.work_dir} to resume from: training begins anew')
+        latest = find_resumable(cfg.work_dir)
+        cfg.resume = latest is not None
+        # Without one, the weights that the config starts from still count.
+        cfg.load_from = latest or cfg.get('load_from')
+        if latest is None:
+            print(f'no checkpoint to resume in {cfg.work_dir}: training starts from scratch')
     else:
-        # In a folder the latest checkpoint, not the best: that one has no optimizer state.
+        # Of a folder the latest checkpoint: the best one has no optimizer state.
         cfg.load_from = find_resumable(resume) or resolve_checkpoint(resume)
 
 
@@ -185,11 +186,11 @@ def resolve_source_checkpoint(cfg: Config) -> None:
     if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
         recorded = _recorded_source(read_checkpoint(cfg.load_from))
-        adaptation.source_checkpoint = (
+        adaptation['source_checkpoint'] = (
             recorded if os.path.isfile(recorded) else _find_source(source)
         )
     else:
-        adaptation.source_checkpoint = cfg.load_from = _find_source(source)
+        adaptation['source_checkpoint'] = cfg.load_from = _find_source(source)
 
 
 def _recorded_source(checkpoint: Mapping[str, Any]) -> str:
@@ -232,38 +233,12 @@ def _find_source(path: str) -> str:
 def use_bfloat16(cfg: Config, loop: str) -> None:
     """Evaluate under bfloat16 autocast, as the model was trained.
 
-    mmengine's flag is called ``fp16``; the type it takes on a GPU is torch's autocast default.
+    mmengine's flag is called ``fp16``. On a GPU it uses the default type of torch's autocast.
 
     Args:
         cfg (Config): Changed in place.
-        loop (str): ``val_cfg`` or ``test_cfg``; nothing happens if the config has none.
+        loop (str): ``val_cfg`` or ``test_cfg``; ignored if the config has none.
     """
     if cfg.get(loop) is not None:
         torch.set_autocast_dtype('cuda', torch.bfloat16)
         cfg[loop].fp16 = True
-
-
-def resolve_checkpoint(path: str) -> str:
-    """Find the checkpoint that a user means.
-
-    Args:
-        path (str): A checkpoint file, or a work directory: its best checkpoint, else its latest.
-            Of an adaptation the latest: its best ones were chosen by the target's pairs, or by
-            scores without labels that do not choose well (docs/benchmarks.md).
-
-    Returns:
-        str: A file.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    if os.path.isfile(path):
-        return path
-    if os.path.isdir(path):
-        best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
-        adapted = any(file.name.startswith('best_label_free') for file in best)
-        found = str(best[-1]) if best and not adapted else find_resumable(path)
-        if found:
-            return found
-        raise FileNotFoundError(f'no checkpoint (best_*.pth, epoch_*.pth) in the folder {path}')
-    raise FileNotFoundError(f'no checkpoint at {path}')

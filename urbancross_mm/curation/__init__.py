@@ -1,4 +1,4 @@
-"""Making a dataset from tiles: every stage, and their pipeline."""
+"""Makes a dataset from tiles: the stages, and the pipeline that runs them."""
 
 from urbancross_mm.curation.captions.captioners import BaseCaptioner, TemplateCaptioner
 from urbancross_mm.curation.captions.scorers import BaseScorer, RetrieverScorer
@@ -19,15 +19,16 @@ from urbancross_mm.curation.core.records import (
     Record,
 )
 from urbancross_mm.curation.core.report import Report
-from urbancross_mm.curation.core.stage import BaseStage, CollectionStage, ImageStage, Workplace
+from urbancross_mm.curation.core.stage import BaseStage, CollectionStage, ImageStage, Workspace
+from urbancross_mm.curation.segments.sam_segmenter import SamSegmenter
 from urbancross_mm.curation.segments.segmenters import (
     BaseSegmenter,
     ColorSegmenter,
     GridSegmenter,
-    SamSegmenter,
 )
 from urbancross_mm.curation.stages.caption_stage import CaptionStage
 from urbancross_mm.curation.stages.deduplicate_stage import DeduplicateStage
+from urbancross_mm.curation.stages.export_stage import ExportStage
 from urbancross_mm.curation.stages.filter_stage import FilterStage
 from urbancross_mm.curation.stages.refine_stage import RefineStage
 from urbancross_mm.curation.stages.score_stage import ScoreStage
@@ -48,6 +49,7 @@ __all__ = [
     'ColorSegmenter',
     'DROPPED',
     'DeduplicateStage',
+    'ExportStage',
     'FAILED',
     'FilterStage',
     'GridSegmenter',
@@ -69,6 +71,6 @@ __all__ = [
     'TemplateCaptioner',
     'TileStage',
     'TransformersCaptioner',
-    'Workplace',
+    'Workspace',
     'run_stage',
 ]

@@ -13,16 +13,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from urbancross_mm.apis.runs import (
-    build_runner,
-    resolve_checkpoint,
-    resolve_source_checkpoint,
-    set_resume,
-)
+from urbancross_mm.apis.runs import build_runner, resolve_source_checkpoint, set_resume
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import CONSOLE, JobFolder, slug
-from urbancross_mm.inference.config import for_checkpoint
+from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
 from urbancross_mm.utils.run_state import forget_runs
 
 

@@ -14,7 +14,7 @@ from urbancross_mm.experiments.plan import Job, MatrixSpec, plan
 from urbancross_mm.experiments.pool import JobFunction, run_jobs
 from urbancross_mm.experiments.report import write_report
 from urbancross_mm.experiments.results import Results
-from urbancross_mm.toy.ensure import ensure_sample
+from urbancross_mm.toy import ensure_sample
 
 
 def run_matrix(

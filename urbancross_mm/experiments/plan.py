@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from urbancross_mm.apis.runs import resolve_checkpoint
 from urbancross_mm.experiments.methods import Template, fill, parse_options
 from urbancross_mm.experiments.testing_data import check_same_test_set, replace_test_set
+from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import load_config
 
 IN_TARGET, SOURCE_ONLY = 'in-target', 'source-only'

@@ -99,33 +99,6 @@ def load_config(
     return cfg
 
 
-def for_checkpoint(model: Any) -> Any:
-    """A model's config, to be filled from a checkpoint: pretrained weights are left out.
-
-    A trained model must not need the source that it once started from.
-
-    Args:
-        model (Any): ``cfg.model``, or any part of it.
-
-    Returns:
-        Any: The same with ``pretrained`` and ``init_cfg`` emptied wherever they stand.
-    """
-    if isinstance(model, list | tuple):
-        return type(model)(for_checkpoint(part) for part in model)
-    if not isinstance(model, dict):
-        return model
-    model = {key: for_checkpoint(part) for key, part in model.items() if key != 'init_cfg'}
-    if (
-        str(model.get('type', '')).rpartition('.')[2].startswith('OpenCLIP')
-        and 'model_name' in model
-        and 'Tokenizer' not in model['type']
-    ):
-        from urbancross_mm.models.encoders.clip_factory import without_weights
-
-        return without_weights(model)
-    return model
-
-
 def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, Any]]:
     """Every dict of a part of a config: datasets in datasets, transforms in pipelines.
 

@@ -6,21 +6,19 @@ from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 
-from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer
 from urbancross_mm.functional import label_free
+from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.registry import DATASETS
-from urbancross_mm.utils.progress import track
 
 
 class DomainEmbeds(NamedTuple):
-    """Images and sentences of one domain; neither says which belong together.
+    """Images and captions of one domain, without saying which belong together.
 
     Attributes:
-        name: Of the domain, as its data samples give it; joined by + where there are several.
+        name: Of the domain, as its data samples give it; several are joined by +.
         image_embeds: ``(N, D)``.
         text_embeds: ``(M, D)``.
     """
@@ -30,16 +28,16 @@ class DomainEmbeds(NamedTuple):
     text_embeds: Tensor
 
 
-@torch.no_grad()
 def embed_test_set(
-    inferencer: RetrievalInferencer, cfg: Config, max_items: int = 500, seed: int = 0
+    embedder: Embedder, cfg: Config, max_items: int = 500, seed: int = 0
 ) -> DomainEmbeds:
-    """Embed images and sentences of a config's test set as a test would.
+    """Embed images and captions of a config's test set as a test would.
 
     Args:
-        inferencer (RetrievalInferencer): The model.
+        embedder (Embedder): The model.
         cfg (Config): The config of the data; its pipeline must suit the model.
-        max_items (int): Images, and sentences, at most; chosen at random. Defaults to 500.
+        max_items (int): Number of images, and of captions, at most; chosen at random. Defaults to
+            500.
         seed (int): Of the choice, which does not depend on the model. Defaults to 0.
 
     Returns:
@@ -47,27 +45,17 @@ def embed_test_set(
 
     Raises:
         FileNotFoundError: If the data are missing.
-        ValueError: If ``max_items`` is not positive, or the images have no sentence.
+        ValueError: If ``max_items`` is not positive, or the images have no caption.
     """
     if max_items < 1:
         raise ValueError(f'max_items must be at least 1, got {max_items}')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     generator = torch.Generator().manual_seed(seed)
-    places = torch.randperm(len(dataset), generator=generator)[:max_items].tolist()
-    loader = DataLoader(
-        Subset(dataset, places),
-        inferencer.batch_size,
-        collate_fn=pseudo_collate,
-        num_workers=inferencer.num_workers,
-    )
-    samples = [
-        sample
-        for batch in track(loader, 'embed test set', len(loader), 'batch')
-        for sample in inferencer.model.test_step(batch)
-    ]
+    indices = torch.randperm(len(dataset), generator=generator)[:max_items].tolist()
+    samples = embedder.predict(Subset(dataset, indices))
     texts = torch.cat([sample.text_embeds.float().cpu() for sample in samples])
     if not len(texts):
-        raise ValueError(f'the {len(samples)} chosen items of the test set carry no sentence')
+        raise ValueError(f'the {len(samples)} chosen items of the test set have no caption')
     texts = texts[torch.randperm(len(texts), generator=generator)[:max_items]]
     return DomainEmbeds(
         '+'.join(sorted({sample.domain for sample in samples})),
@@ -77,7 +65,7 @@ def embed_test_set(
 
 
 def compare_domains(source: DomainEmbeds, target: DomainEmbeds) -> dict[str, float]:
-    """How far apart two domains are, and how the target is searched; no pair is used.
+    """Measure how far apart two domains are, and how well the target is searched, without pairs.
 
     Args:
         source (DomainEmbeds): One domain.

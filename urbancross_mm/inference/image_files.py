@@ -1,4 +1,4 @@
-"""Files of images as a dataset without captions."""
+"""Image files as a dataset without captions, and the queries that name them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, list
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images that are to be searched.
+    """Images to search.
 
     Attributes:
-        names (list[str]): Below the folder; paths if there is no folder.
-        paths (list[str]): Where they are.
+        names (list[str]): Paths below the folder; full paths if there is no folder.
+        paths (list[str]): Full paths.
         folder (str): As it was given; '' for a list of paths.
-        remark (str): What of the folder was passed over. Defaults to ''.
+        remark (str): What was skipped in the folder. Defaults to ''.
     """
 
     names: list[str]
@@ -32,16 +32,16 @@ class ImageSet:
     remark: str = ''
 
 
-class EncodedItem(NamedTuple):
-    """An image after the pipeline, or None and None if it is left out."""
+class ImageItem(NamedTuple):
+    """An image after the pipeline; data and stamp are None if it is left out."""
 
-    place: int
+    position: int
     data: dict[str, Any] | None
     stamp: FileStamp | None
 
 
 class ImageFiles(Dataset):
-    """Images by path, each through the test pipeline; without data if one is left out."""
+    """Images by path, each through the test pipeline."""
 
     def __init__(self, paths: list[str], pipeline: Compose, skip_bad: bool) -> None:
         self.paths = paths
@@ -51,8 +51,8 @@ class ImageFiles(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, place: int) -> EncodedItem:
-        path = self.paths[place]
+    def __getitem__(self, position: int) -> ImageItem:
+        path = self.paths[position]
         try:
             before = os.stat(path) if os.path.isfile(path) else None
             data = self.pipeline(image_record(path))
@@ -60,10 +60,10 @@ class ImageFiles(Dataset):
         except (ValueError, OSError):
             if not self.skip_bad:
                 raise
-            return EncodedItem(place, None, None)
+            return ImageItem(position, None, None)
         if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
-            raise ValueError(f'the image {path} was written while it was read: try again')
-        return EncodedItem(place, data, stamp)
+            raise ValueError(f'the image {path} changed while it was read: try again')
+        return ImageItem(position, data, stamp)
 
 
 def image_record(path: str) -> dict[str, Any]:
@@ -81,18 +81,18 @@ def image_record(path: str) -> dict[str, Any]:
     )
 
 
-def collate_images(items: list[EncodedItem]) -> tuple[list[int], list[FileStamp], Any]:
-    """Places, stamps and batch of the items that are not left out."""
-    good = [item for item in items if item.data is not None]
+def collate_images(items: list[ImageItem]) -> tuple[list[int], list[FileStamp], Any]:
+    """Positions, stamps and batch of the items that are not left out."""
+    kept = [item for item in items if item.data is not None]
     return (
-        [item.place for item in good],
-        [item.stamp for item in good if item.stamp],
-        pseudo_collate([item.data for item in good]) if good else {},
+        [item.position for item in kept],
+        [item.stamp for item in kept if item.stamp],
+        pseudo_collate([item.data for item in kept]) if kept else {},
     )
 
 
 def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
-    """Look for images.
+    """List images.
 
     Args:
         images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
@@ -113,52 +113,36 @@ def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
     return ImageSet(listing.names, listing.paths, str(images), listing.remark)
 
 
-def list_images(images: str | Path | Sequence[str | Path]) -> list[str]:
-    """List image files.
-
-    Args:
-        images (str | Path | Sequence): A folder, searched with its subfolders, or paths.
-
-    Returns:
-        list[str]: Sorted if a folder was given.
-
-    Raises:
-        FileNotFoundError: If the folder does not exist or holds no image.
-    """
-    return find_images(images).paths
-
-
 def read_query(query: str) -> str | Path:
-    """Tell whether a query is a sentence or the path of an image.
+    """Tell whether a query is a text or the path of an image.
 
-    A file that is there is an image. What looks like a path and is none is a mistake, not a
-    sentence: a name with the suffix of an image, or with a slash and without a blank.
+    An existing file is an image. A query that looks like a path, but does not exist, is a mistake
+    and not a text. It has the suffix of an image, or a slash and no blank.
 
     Args:
-        query (str): What was typed.
+        query (str): What the user typed.
 
     Returns:
-        str | Path: The sentence, or the path.
+        str | Path: The text, or the path.
 
     Raises:
-        FileNotFoundError: If it looks like an image that is not there.
+        FileNotFoundError: If it looks like an image that does not exist.
         IsADirectoryError: If it is a folder.
         ValueError: If it is empty.
     """
     if not query.strip():
-        raise ValueError('the query is empty: give a sentence, or the path of an image')
-    if os.path.isfile(query):  # False, not an error, for a sentence longer than a name may be
+        raise ValueError('the query is empty: give a text, or the path of an image')
+    if os.path.isfile(query):  # False, not an error, for a text longer than a name may be
         return Path(query)
-    slash = os.sep in query and not any(sign.isspace() for sign in query)
+    slash = os.sep in query and not any(character.isspace() for character in query)
     suffix = os.path.splitext(query)[1].lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
     if os.path.isdir(query) and (os.sep in query or not query.strip('.')):
         raise IsADirectoryError(
-            f'the query {query!r} is a folder: give a sentence, or the path of one image'
+            f'the query {query!r} is a folder: give a text, or the path of one image'
         )
     if slash or suffix:
         raise FileNotFoundError(
-            f'no image at {query!r}, and it is no sentence: a sentence has no '
-            f'suffix such as {IMAGE_SUFFIXES[0]}, and blanks where it has '
-            'slashes'
+            f'no image at {query!r}, and it does not look like a text: a text has blanks beside '
+            f'its slashes, and does not end in a suffix such as {IMAGE_SUFFIXES[0]}'
         )
     return query

@@ -1,12 +1,9 @@
-"""Embeddings of many images, with what is needed to search and to trust them."""
+"""Embeddings of many images, with what a search needs to use and trust them."""
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,14 +27,13 @@ class Gallery:
     Args:
         embeds (Tensor): Unit embeddings, float32 or float16.
         ids (list[str]): Id of each image, for instance its path.
-        metadata (list[dict]): What to show with each image (lon, lat, domain, ...); values that
-            JSON can hold. Defaults to [] (one empty dict an image).
+        metadata (list[dict]): What to show with each image (lon, lat, domain, ...), as values that
+            JSON can hold. Defaults to [] (one empty dict per image).
         fingerprint (str): Names the weights and the pipeline that made the embeddings. Defaults
             to ''.
-        folder (str): Folder below which the ids are paths; only what comes after it tells
-            images apart. Defaults to '': the ids stand for themselves.
-        stamps (list[FileStamp]): What each file was when it was encoded. Defaults to []: nobody
-            knows.
+        folder (str): Folder below which the ids are paths. Images are told apart by the rest of
+            the path. Defaults to '': by the whole id.
+        stamps (list[FileStamp]): What each file was when it was encoded. Defaults to []: unknown.
 
     Shape:
         - embeds: ``(N, D)``.
@@ -85,7 +81,7 @@ class Gallery:
     def names(self) -> list[str]:
         """list[str]: The ids without the folder."""
         prefix = str(Path(self.folder, 'x'))[:-1] if self.folder else ''
-        return [one.removeprefix(prefix) for one in self.ids]
+        return [image_id.removeprefix(prefix) for image_id in self.ids]
 
     def is_same(self, other: Gallery) -> bool:
         """Whether another gallery would be saved as the same file.
@@ -94,7 +90,7 @@ class Gallery:
             other (Gallery): The other one.
 
         Returns:
-            bool: False if an image, its file, its metadata or the model is another.
+            bool: False if an image, its file, its metadata or the model differs.
         """
         return all(
             getattr(self, name) == getattr(other, name)
@@ -102,9 +98,9 @@ class Gallery:
         )
 
     def changed_files(self) -> list[str]:
-        """Find the files that have another content than when they were encoded.
+        """Find the files whose content has changed since they were encoded.
 
-        Files that are not there are no matter: a gallery is searched without its images.
+        Missing files do not count: a gallery can be searched without its images.
 
         Returns:
             list[str]: Their ids.
@@ -113,28 +109,24 @@ class Gallery:
             OSError: If one cannot be read.
         """
 
-        def has_changed(one: tuple[str, FileStamp]) -> bool:
-            path, stamp = one
+        def changed(index: int) -> bool:
+            path, stamp = self.ids[index], self.stamps[index]
             return Path(path).is_file() and stamp.renewed(path) is None
 
-        known = list(zip(self.ids, self.stamps))
-        return [
-            path
-            for (path, _), changed in zip(known, map_threads(has_changed, known, WORKERS))
-            if changed
-        ]
+        flags = map_threads(changed, range(len(self.stamps)), WORKERS)
+        return [path for path, flag in zip(self.ids, flags) if flag]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def check_fingerprint(self, expected: str) -> None:
-        """Refuse a gallery that another model or pipeline made.
+        """Refuse a gallery of another model or pipeline.
 
         Args:
             expected (str): Fingerprint of the model that is about to search.
 
         Raises:
-            ValueError: If it is not the gallery's own.
+            ValueError: If the gallery has another one.
         """
         if self.fingerprint != expected:
             raise ValueError(
@@ -147,11 +139,11 @@ class Gallery:
         """Write one file; readers see the old file or the new one, never a part.
 
         Args:
-            path (str | Path): Where to.
+            path (str | Path): The file.
 
         Raises:
-            ValueError: If the metadata hold something that JSON cannot.
-            OSError: If the disk refuses.
+            ValueError: If JSON cannot hold the metadata.
+            OSError: If the file cannot be written.
         """
         try:
             metadata = json.dumps(self.metadata, allow_nan=False)
@@ -166,8 +158,17 @@ class Gallery:
             folder=self.folder,
             stamps=[tuple(stamp) for stamp in self.stamps],
         )
-        with _replacing(Path(path)) as partial:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not atomic_write: it would need the whole file in memory.
+        partial = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+        try:
             torch.save(content, partial)
+            with open(partial, 'rb') as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Gallery:
@@ -181,7 +182,7 @@ class Gallery:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no gallery.
+            ValueError: If it is not a gallery.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f'no gallery at {str(path)!r}')
@@ -190,23 +191,22 @@ class Gallery:
             content = torch.load(path, map_location='cpu', weights_only=True)
         except Exception as error:
             # torch raises half a dozen types on a foreign or cut file, and advises to unpickle it.
-            raise ValueError(f'{str(path)!r} is no gallery or is damaged') from error
-        found = content.get('format') if isinstance(content, dict) else None
-        if found == EARLIER:
+            raise ValueError(f'{str(path)!r} is not a gallery, or is damaged') from error
+        file_format = content.get('format') if isinstance(content, dict) else None
+        if file_format == EARLIER:
             raise ValueError(
-                f'the gallery {str(path)!r} is of an earlier version, which does not '
-                'know whether its images have changed: delete it and build it '
-                'again'
+                f'the gallery {str(path)!r} has the format of an earlier version, which does not '
+                'know whether its images have changed: delete it and build it again'
             )
-        if found != FORMAT:
-            raise ValueError(f'{str(path)!r} is no gallery of format {FORMAT!r}')
+        if file_format != FORMAT:
+            raise ValueError(f'{str(path)!r} is not a gallery of format {FORMAT!r}')
         try:
             return cls._of_content(content)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             missing = 'it lacks ' if isinstance(error, KeyError) else ''
             what = str(error).partition('\n')[0][:200]  # torch adds pages of advice
             raise ValueError(
-                f'{str(path)!r} is no gallery or is damaged: {missing}{what}'
+                f'{str(path)!r} is not a gallery, or is damaged: {missing}{what}'
             ) from error
 
     @classmethod
@@ -220,7 +220,7 @@ class Gallery:
         del parts['format']
         for name, kind in (('ids', str), ('metadata', dict)):
             if not isinstance(parts[name], list) or not all(
-                isinstance(one, kind) for one in parts[name]
+                isinstance(value, kind) for value in parts[name]
             ):
                 raise ValueError(f'{name} must be a list of {kind.__name__}')
         for name in ('fingerprint', 'folder'):
@@ -234,26 +234,3 @@ class Gallery:
         ):
             raise ValueError('embeds are larger than what the file holds')
         return cls(**parts)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[str]:
-    """Give a file beside ``path`` to write to, and move it there once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
-    os.close(handle)
-    try:
-        yield partial
-        with open(partial, 'rb') as file:
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    # There is no way to read it without setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,4 +1,4 @@
-"""One line of a result list."""
+"""One image of a result list."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class SearchHit:
     """One image of a result list.
 
     Attributes:
-        img_path (str): Where the image is.
+        img_path (str): Path of the image.
         score (float): Similarity with the query (cosine unless the model fuses segments).
-        right (bool | None): Whether it answers the query; None if nobody knows.
+        relevant (bool | None): Whether the image answers the query. Defaults to None: unknown.
         caption (str): A line below the image. Defaults to ''.
     """
 
     img_path: str
     score: float
-    right: bool | None = None
+    relevant: bool | None = None
     caption: str = ''

@@ -78,7 +78,7 @@ class RetrievalVisualizer(Visualizer):
         top: int,
     ) -> None:
         size = self.thumb_size
-        color = {True: _RELEVANT, False: _OTHER, None: _UNKNOWN}[cell.right]
+        color = {True: _RELEVANT, False: _OTHER, None: _UNKNOWN}[cell.relevant]
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill=color)
         inner = size - 2 * _BORDER
         pixels, _ = read_image(cell.img_path)

@@ -10,15 +10,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 _MARGIN, _LINE = 8, 15
 _GOLDEN = 0.61803398875
+_SIDE = 200  # of the image on the sheet, in pixels
+_OUTLINE = 2  # pixels of the border of a mask, inside of it
 
 
-def overlay_masks(image: np.ndarray, masks: np.ndarray, strength: float = 0.5) -> np.ndarray:
+def overlay_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Tint each mask with a color of its own.
 
     Args:
         image (np.ndarray): uint8 RGB.
         masks (np.ndarray): One boolean mask per segment.
-        strength (float): 0 leaves the image, 1 hides it. Defaults to 0.5.
 
     Shape:
         - image, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
@@ -28,17 +29,16 @@ def overlay_masks(image: np.ndarray, masks: np.ndarray, strength: float = 0.5) -
     """
     tinted = image.astype(np.float32)
     for number, mask in enumerate(masks):
-        tinted[mask] = (1 - strength) * tinted[mask] + strength * np.array(_color(number))
+        tinted[mask] = (tinted[mask] + np.array(_color(number))) / 2
     return tinted.astype(np.uint8)
 
 
-def outline_masks(image: np.ndarray, masks: np.ndarray, width: int = 2) -> np.ndarray:
+def outline_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Draw the border of each mask in a color of its own.
 
     Args:
         image (np.ndarray): uint8 RGB.
         masks (np.ndarray): One boolean mask per segment; the first is drawn last, on top.
-        width (int): Of the line in pixels, inside the mask. Defaults to 2.
 
     Shape:
         - image, output: ``(H, W, 3)``; masks: ``(K, H, W)``.
@@ -49,7 +49,7 @@ def outline_masks(image: np.ndarray, masks: np.ndarray, width: int = 2) -> np.nd
     drawn = image.copy()
     for number in reversed(range(len(masks))):
         inner = masks[number]
-        for _ in range(width):
+        for _ in range(_OUTLINE):
             framed = np.pad(inner, 1)
             inner = (
                 framed[1:-1, 1:-1]
@@ -68,7 +68,6 @@ def draw_sample_sheet(
     title: str,
     segments: Sequence[np.ndarray] = (),
     masks: np.ndarray | None = None,
-    size: int = 200,
 ) -> np.ndarray:
     """Draw an image, its masks and segments, and its captions.
 
@@ -79,7 +78,6 @@ def draw_sample_sheet(
         segments (Sequence[np.ndarray]): uint8 RGB, as the segment encoder sees them.
             Defaults to ().
         masks (np.ndarray, optional): Boolean, drawn over the image. Defaults to None.
-        size (int): Side of the image on the sheet in pixels. Defaults to 200.
 
     Shape:
         - image: ``(H, W, 3)``; each segment: ``(h, w, 3)``; masks: ``(K, H, W)``.
@@ -88,18 +86,18 @@ def draw_sample_sheet(
         np.ndarray: The sheet, uint8 RGB.
     """
     large = [image] if masks is None else [image, overlay_masks(image, masks)]
-    half = size // 2
+    half = _SIDE // 2
     columns = -(-len(segments) // 2)
-    width = max(len(large) * (size + _MARGIN) + columns * (half + _MARGIN) + _MARGIN, 560)
+    width = max(len(large) * (_SIDE + _MARGIN) + columns * (half + _MARGIN) + _MARGIN, 560)
     lines = [line for caption in captions for line in textwrap.wrap(f'- {caption}', width // 7)]
-    canvas = Image.new('RGB', (width, size + 3 * _MARGIN + (len(lines) + 1) * _LINE), 'white')
+    canvas = Image.new('RGB', (width, _SIDE + 3 * _MARGIN + (len(lines) + 1) * _LINE), 'white')
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(12)
     draw.text((_MARGIN, 2), title, 'black', font)
     left, top = _MARGIN, _LINE + _MARGIN
     for panel in large:
-        canvas.paste(Image.fromarray(panel).resize((size, size)), (left, top))
-        left += size + _MARGIN
+        canvas.paste(Image.fromarray(panel).resize((_SIDE, _SIDE)), (left, top))
+        left += _SIDE + _MARGIN
     for number, segment in enumerate(segments):
         corner = (left + number // 2 * (half + _MARGIN), top + number % 2 * half)
         canvas.paste(Image.fromarray(segment).resize((half - 2, half - 2)), corner)
@@ -107,7 +105,7 @@ def draw_sample_sheet(
             (*corner, corner[0] + half - 2, corner[1] + half - 2), outline=_color(number), width=2
         )
     for row, line in enumerate(lines):
-        draw.text((_MARGIN, top + size + _MARGIN + row * _LINE), line, 'black', font)
+        draw.text((_MARGIN, top + _SIDE + _MARGIN + row * _LINE), line, 'black', font)
     return np.asarray(canvas)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.curation.geo.places import make_place
+from tests.curation.geo.workspaces import make_workspace
 from urbancross_mm.curation import (
     DROPPED,
     KEPT,
@@ -12,7 +12,7 @@ from urbancross_mm.curation import (
     ImageRecord,
     Outcome,
     TemplateCaptioner,
-    Workplace,
+    Workspace,
     run_stage,
 )
 from urbancross_mm.curation.captions.captioners import NOTHING_KNOWN
@@ -43,61 +43,65 @@ def test_what_is_known_of_an_image_chooses_the_kind_of_template() -> None:
         (dict(focus=[], around=[], label='dense_industrial'), 'A dense industrial scene.'),
         (dict(label='airport'), 'An airport scene.'),
     ):
-        assert captioner.sentence(ImageRecord('a.jpg', fields)) == wanted
+        assert captioner.describe(ImageRecord('a.jpg', fields)) == wanted
     for fields in (dict(), dict(focus=[], around=[], label=None), dict(focus=[' '])):
-        assert captioner.sentence(ImageRecord('a.jpg', fields)) is None
+        assert captioner.describe(ImageRecord('a.jpg', fields)) is None
 
 
 def test_captions_vary_with_the_name_and_never_change() -> None:
     captioner = TemplateCaptioner()
-    texts = [captioner.sentence(ImageRecord(f'{i}.jpg', SCHOOL)) for i in range(40)]
+    texts = [captioner.describe(ImageRecord(f'{i}.jpg', SCHOOL)) for i in range(40)]
     assert len(set(texts)) == 4
     assert all('a school' in text and 'a service road' in text for text in texts)
     assert texts == [
-        TemplateCaptioner().sentence(ImageRecord(f'{i}.jpg', SCHOOL)) for i in range(40)
+        TemplateCaptioner().describe(ImageRecord(f'{i}.jpg', SCHOOL)) for i in range(40)
     ]
 
 
 def test_words_of_ones_own() -> None:
     captioner = one(nouns={'religion': 'a {value} temple'}, max_phrases=2)
     fields = dict(focus=['religion of hindu', 'building of yes', 'amenity of school'])
-    assert captioner.sentence(ImageRecord('a', fields)) == 'See a hindu temple and a building.'
+    assert captioner.describe(ImageRecord('a', fields)) == 'See a hindu temple and a building.'
 
 
 @pytest.mark.parametrize(
-    'options, sentence',
+    'options, named',
     [
         (
             dict(templates=['{label}']),
-            r"templates may hold \{focus\}, \{around\} and got \['label'\]",
+            r"templates.*\{focus\}, \{around\}, got \['label'\]",
         ),
-        (dict(focus_templates=[]), r'focus_templates must be a list of at least one, got \[\]'),
-        (dict(label_templates='{label}'), 'label_templates must be a list'),
-        (dict(max_phrases=0), 'max_phrases must be at least 1, got 0'),
+        (dict(focus_templates=[]), r'focus_templates.*got \[\]'),
+        (dict(label_templates='{label}'), 'label_templates.*got'),
+        (dict(max_phrases=0), 'max_phrases.*got 0'),
     ],
 )
-def test_wrong_options_are_named(options: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_options_are_named(options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         TemplateCaptioner(**options)
 
 
 def test_the_stage_needs_no_pixels_and_says_who_wrote(tmp_path: Path) -> None:
-    place, images = make_place(tmp_path, {'a.png': SCHOOL, 'b.png': {}, 'c.png': dict(label='sea')})
+    workspace, images = make_workspace(
+        tmp_path, {'a.png': SCHOOL, 'b.png': {}, 'c.png': dict(label='sea')}
+    )
     for image in images:
-        place.image_path(image).unlink()
+        workspace.image_path(image).unlink()
     stage = CaptionStage(dict(type='TemplateCaptioner'), batch_size=2)
     assert stage.reads == ('focus', 'around', 'label')
-    kept, report = run_stage(stage, images, place)
+    kept, report = run_stage(stage, images, workspace)
     assert [image.name for image in kept] == ['a.png', 'c.png']
     assert report.counts == {KEPT: 2, DROPPED: 1} and report.reasons[DROPPED, NOTHING_KNOWN] == 1
-    assert '"captioner": "TemplateCaptioner"' in (place.out / 'manifest/caption.jsonl').read_text()
+    assert (
+        '"captioner": "TemplateCaptioner"' in (workspace.out / 'manifest/caption.jsonl').read_text()
+    )
 
 
-def test_other_templates_make_captions_anew(tmp_path: Path) -> None:
-    place, images = make_place(tmp_path, {'a.png': SCHOOL})
-    run_stage(CaptionStage(dict(type='TemplateCaptioner')), images, place)
+def test_other_templates_write_captions_again(tmp_path: Path) -> None:
+    workspace, images = make_workspace(tmp_path, {'a.png': SCHOOL})
+    run_stage(CaptionStage(dict(type='TemplateCaptioner')), images, workspace)
     other = CaptionStage(dict(type='TemplateCaptioner', templates=['{focus}!']))
-    kept, report = run_stage(other, images, place)
+    kept, report = run_stage(other, images, workspace)
     assert report.made == 1 and kept[0].fields['captions'] == ['A school!']
 
 
@@ -108,5 +112,5 @@ def test_half_a_character_is_no_failure(tmp_path: Path) -> None:
 
     stage = CaptionStage(dict(type='TemplateCaptioner'))
     stage.captioner = Torn()
-    (image,), _ = run_stage(stage, [ImageRecord('a.png')], Workplace(tmp_path, tmp_path))
+    (image,), _ = run_stage(stage, [ImageRecord('a.png')], Workspace(tmp_path, tmp_path))
     assert image.fields['captions'] == ['a tree ?', 'a road']

@@ -54,7 +54,7 @@ def test_tags_for_a_prompt() -> None:
 
 def test_templates_are_looked_through() -> None:
     assert check_template('a {b} {{c}}', ('b', 'd'), 'x') == {'b'}
-    with pytest.raises(ValueError, match=r"prompt may hold \{geo_tags\} and got \['geo tags'\]"):
+    with pytest.raises(ValueError, match=r"prompt.*\{geo_tags\}.*got \['geo tags'\]"):
         check_template('{geo tags}', ('geo_tags',), 'prompt')
-    with pytest.raises(ValueError, match=r"prompt is no template, .*'\{open'"):
+    with pytest.raises(ValueError, match=r"prompt.*'\{open'"):
         check_template('{open', ('geo_tags',), 'prompt')

@@ -8,6 +8,7 @@ import torch
 
 from urbancross_mm.curation import BaseScorer, RetrieverScorer
 from urbancross_mm.curation.captions.scorers import split_parts
+from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.registry import CURATION, MODELS, SCOPE
 
 CLIP = dict(
@@ -77,7 +78,7 @@ def test_images_are_encoded_as_open_clip_does(weights: str) -> None:
     found = scorer(clip_model(weights), batch_size=2).encode_images(images(5))
     with torch.no_grad():
         wanted = torch.cat(
-            [model.encode_image(prepare(one)[None], normalize=True) for one in images(5)]
+            [model.encode_image(prepare(image)[None], normalize=True) for image in images(5)]
         )
     assert found.dtype == np.float32 and found.shape == (5, 16)
     # Two libraries resize, each with roundings of its own.
@@ -111,13 +112,13 @@ def test_parts() -> None:
 
 def test_a_part_that_is_too_long_is_cut_and_has_a_score(weights: str) -> None:
     long = 'roof ' * 40
-    one, other, rest = scorer(clip_model(weights)).encode_texts([long, long + 'tree', 'roof'])
-    assert np.array_equal(one, other) and not np.allclose(one, rest)
+    cut, same, other = scorer(clip_model(weights)).encode_texts([long, long + 'tree', 'roof'])
+    assert np.array_equal(cut, same) and not np.allclose(cut, other)
     for text in ('', ';;;'):
         assert np.isclose(np.linalg.norm(scorer(clip_model(weights)).encode_texts([text])), 1)
 
 
-def test_a_text_has_one_vector_whatever_is_asked_beside_it(weights: str) -> None:
+def test_a_text_has_one_vector_in_any_company(weights: str) -> None:
     made = scorer(clip_model(weights))
     texts = [f'a roof {i}, ' * (i + 1) for i in range(7)]
     together = made.encode_texts(texts)
@@ -133,11 +134,11 @@ def test_a_checkpoint_fills_any_retriever(weights: str, tmp_path: Path) -> None:
     model = MODELS.build(dict(cfg, _scope_=SCOPE)).eval()
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
     made = scorer(cfg, checkpoint=str(tmp_path / 'a.pth'), parts='unit')
-    tokens = made._tokenizer(['a roof'])
+    tokens = made._embedder.tokenizer(['a roof'])
     with torch.no_grad():
         wanted = model.encode_text(tokens).numpy()
     np.testing.assert_allclose(made.encode_texts(['a roof']), wanted, atol=1e-6)
-    with pytest.raises(ValueError, match='the checkpoint .*a.pth is of another model'):
+    with pytest.raises(ValueError, match=r'a\.pth'):
         scorer(clip_model(None), checkpoint=str(tmp_path / 'a.pth'))
 
 
@@ -150,23 +151,35 @@ def test_weights_from_nowhere_are_the_same_each_time() -> None:
     assert np.array_equal(one, scorer(cfg).encode_images(images(1)))
 
 
-def test_a_retriever_without_a_text_tower(weights: str) -> None:
-    made = scorer(clip_model(weights), begin=False)
-    made.model = torch.nn.Module()
-    with pytest.raises(ValueError, match="Module has no text_encoder .*set parts='unit'"):
-        made._find_text_features()
+@MODELS.register_module()
+class TowerlessRetriever(BaseRetriever):
+    """Encodes texts without a ``text_encoder``."""
+
+    loss = encode_image = None
+
+    def encode_text(self, text: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(text[:, 1] % 7, 7).float()
+
+
+def test_raw_features_need_a_text_tower() -> None:
+    model = dict(
+        type='TowerlessRetriever', data_preprocessor=dict(type='RetrievalDataPreprocessor')
+    )
+    with pytest.raises(ValueError, match="TowerlessRetriever .*parts='unit'"):
+        scorer(model)
+    assert scorer(model, parts='unit').encode_texts(['a roof']).shape == (1, 7)
 
 
 def test_the_settings_name_model_and_weights_by_content(weights: str, tmp_path: Path) -> None:
-    twin, other, start = tmp_path / 'twin.pt', tmp_path / 'other.pt', tmp_path / 'a.pth'
-    twin.write_bytes(Path(weights).read_bytes())
+    duplicate, other, start = tmp_path / 'duplicate.pt', tmp_path / 'other.pt', tmp_path / 'a.pth'
+    duplicate.write_bytes(Path(weights).read_bytes())
     other.write_bytes(b'other')
     start.write_bytes(b'start')
 
     def settings(path: str = weights, **options) -> dict:
         return scorer(clip_model(path), begin=False, **options).settings()
 
-    assert settings() == settings(str(twin)) == settings(batch_size=1)
+    assert settings() == settings(str(duplicate)) == settings(batch_size=1)
     assert str(Path(weights).parent) not in str(settings())
     changes = [
         settings(str(other)),
@@ -180,21 +193,21 @@ def test_the_settings_name_model_and_weights_by_content(weights: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    'options, error, sentence',
+    'options, error, named',
     [
-        (dict(parts='mean'), ValueError, "parts must be one of .* got 'mean'"),
-        (dict(separators=''), ValueError, "parts='raw' needs separators, got ''"),
-        (dict(batch_size=0), ValueError, 'batch_size must be at least 1'),
-        (dict(pipeline=PIPELINE[:2]), ValueError, r"has TokenizeText; got \['LoadImage', 'ResizeI"),
-        (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'starts from pixels'),
-        (dict(pipeline=[dict(type='Blur'), *PIPELINE]), ValueError, '.Blur. is no registered tran'),
-        (dict(checkpoint='none/a.pth'), FileNotFoundError, "RetrieverScorer needs 'none/a.pth'"),
-        (dict(model=clip_model('none/clip.pt')), FileNotFoundError, "needs 'none/clip.pt'"),
-        (dict(model=dict(type='NoRetriever')), ValueError, "'NoRetriever' is no registered model"),
+        (dict(parts='mean'), ValueError, "parts .* 'mean'"),
+        (dict(separators=''), ValueError, "separators.* ''"),
+        (dict(batch_size=0), ValueError, 'batch_size .* 0'),
+        (dict(pipeline=PIPELINE[:2]), ValueError, r"TokenizeText.*\['LoadImage', 'ResizeI"),
+        (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'LoadSegments'),
+        (dict(pipeline=[dict(type='Blur'), *PIPELINE]), ValueError, 'Blur'),
+        (dict(checkpoint='none/a.pth'), FileNotFoundError, "RetrieverScorer .*'none/a.pth'"),
+        (dict(model=clip_model('none/clip.pt')), FileNotFoundError, "'none/clip.pt'"),
+        (dict(model=dict(type='NoRetriever')), ValueError, "'NoRetriever'"),
     ],
 )
-def test_mistakes_are_named_before_anything_runs(options: dict, error: type, sentence: str) -> None:
-    with pytest.raises(error, match=sentence):
+def test_mistakes_are_named_before_anything_runs(options: dict, error: type, named: str) -> None:
+    with pytest.raises(error, match=named):
         scorer(**{**dict(model=clip_model(None), begin=False), **options})
 
 

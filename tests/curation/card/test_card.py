@@ -267,12 +267,12 @@ def test_the_files_of_a_folder(curated: Path, data: Path, tmp_path: Path) -> Non
         f'mycity_{split}' for split in ('train', 'val', 'test', 'finetune', 'finetune_val')
     ]
     shutil.copy(data / 'annotations/mycity_val.json', data / 'annotations/other_val.json')
-    with pytest.raises(ValueError, match='datasets mycity, other: name the files'):
+    with pytest.raises(ValueError, match='mycity, other'):
         find_annotations(data)
-    with pytest.raises(FileNotFoundError, match='no folder .*annotations'):
+    with pytest.raises(FileNotFoundError, match='annotations'):
         find_annotations(tmp_path / 'none')
     (tmp_path / 'empty/annotations').mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match='no annotations <name>_<split>'):
+    with pytest.raises(FileNotFoundError, match='<name>_<split>.*annotations'):
         find_annotations(tmp_path / 'empty')
 
 
@@ -311,14 +311,14 @@ def test_mistakes_are_named(curated: Path, data: Path, tmp_path: Path) -> None:
     paths = find_annotations(data)
     with pytest.raises(FileNotFoundError, match='none.json'):
         make_card([tmp_path / 'none.json'], data)
-    with pytest.raises(FileNotFoundError, match='no folder of images'):
+    with pytest.raises(FileNotFoundError, match='images'):
         make_card(paths, tmp_path / 'none')
-    with pytest.raises(FileNotFoundError, match='no manifest'):
+    with pytest.raises(FileNotFoundError, match='manifest'):
         make_card(paths, data, tmp_path / 'none')
     with pytest.raises(ValueError, match='got -1'):
         make_card(paths, data, number=-1)
     tiny.write(tmp_path / 'bad', [dict(img_id='a')], images=False)
-    with pytest.raises(ValueError, match='no sound item'):
+    with pytest.raises(ValueError, match='item'):
         make_card([tmp_path / 'bad/annotations/tiny.json'], tmp_path / 'bad')
     (data / 'manifest/split.jsonl').write_text('nonsense\n{}\n')
     with pytest.raises(ValueError, match='split.jsonl, line 1'):
@@ -337,19 +337,19 @@ def test_values_as_text() -> None:
     ]
 
 
-def test_records_of_another_run_are_told(data: Path) -> None:
-    def told() -> list[str]:
+def test_records_of_another_run_are_noted(data: Path) -> None:
+    def notes() -> list[str]:
         blocks = section(card_of(data), 'Curation').blocks
         return [block.text for block in blocks if isinstance(block, Text)]
 
-    assert told() == []
+    assert notes() == []
     manifest = data / 'manifest/score.jsonl'
     manifest.write_text(manifest.read_text().replace('"score": 0.2', '"score": 0.3', 1))
-    (sentence,) = told()
-    assert 'earlier ones of score: run tools/curate.py again' in sentence
+    (note,) = notes()
+    assert 'score' in note
 
 
-def test_a_curation_without_an_end_says_so(tmp_path: Path) -> None:
+def test_an_unfinished_curation_is_noted(tmp_path: Path) -> None:
     (tmp_path / 'manifest').mkdir()
-    with pytest.raises(FileNotFoundError, match='its curation has not come to the export'):
+    with pytest.raises(FileNotFoundError, match='last_run.txt'):
         find_annotations(tmp_path)

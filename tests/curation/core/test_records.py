@@ -52,5 +52,5 @@ GOOD = json.loads(RECORDS[0].line())
 def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / 'a.jsonl'
     path.write_bytes(RECORDS[0].line().encode() + line + b'\n' + RECORDS[1].line().encode())
-    with pytest.raises(ValueError, match=r'a\.jsonl, line 2: .*remove the file'):
+    with pytest.raises(ValueError, match=r'a\.jsonl, line 2'):
         Manifest(path).records()

@@ -9,37 +9,33 @@ from tests.curation.stages.test_tile_stage import (
     METER,
     noise,
     outcomes,
-    place,
+    workspace,
     write_image,
     write_raster,
 )
-from urbancross_mm.curation import Outcome, Workplace, run_stage
-from urbancross_mm.curation.geo.georeference import check_crs, place_on_globe
-from urbancross_mm.curation.geo.positions import (
-    covered_pixels,
-    describe_points,
-    meters_of_a_degree,
-    tile_windows,
-)
+from urbancross_mm.curation import Outcome, Workspace, run_stage
+from urbancross_mm.curation.geo.georeference import check_crs, position_on_globe
+from urbancross_mm.curation.geo.positions import describe_points, meters_of_a_degree
+from urbancross_mm.curation.geo.rasters import covered_pixels, tile_windows
 from urbancross_mm.curation.stages.tile_stage import TileStage
 
 rasterio = pytest.importorskip('rasterio')
-__all__ = ['place']  # a fixture
+__all__ = ['workspace']  # a fixture
 SITE = 'LOCAL_CS["site",UNIT["meter",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]'
 
 
-def only(place: Workplace, **options: object) -> Outcome:
-    found = outcomes(place, **options)
+def only(workspace: Workspace, **options: object) -> Outcome:
+    found = outcomes(workspace, **options)
     assert len(found) == 1
     return next(iter(found.values()))
 
 
 @pytest.mark.parametrize('origin', [(600000.0, 5800000.0), (780000.0, 6900000.0)])
 def test_neighbors_do_not_overlap_off_the_central_meridian(
-    place: Workplace, origin: tuple[float, float]
+    workspace: Workspace, origin: tuple[float, float]
 ) -> None:
-    write_raster(place.source / 'a.tif', noise(96, 96), origin=origin)
-    found = outcomes(place, size=32)
+    write_raster(workspace.source / 'a.tif', noise(96, 96), origin=origin)
+    found = outcomes(workspace, size=32)
     fields = [
         [found[f'a/r{row:06d}_c{column:06d}.png'].fields for column in (0, 32, 64)]
         for row in (0, 32, 64)
@@ -52,7 +48,7 @@ def test_neighbors_do_not_overlap_off_the_central_meridian(
     for upper, lower in pairwise(line[0] for line in fields):
         (_, south, _, north), (*_, top) = upper['bounds'], lower['bounds']
         assert abs(top - south) < limit * (north - south)
-    assert fields[1][1]['meters'] == pytest.approx([32 * METER] * 2, rel=0.005)
+    assert fields[1][1]['metres'] == pytest.approx([32 * METER] * 2, rel=0.005)
     center = rasterio.warp.transform(
         'EPSG:32633', 'EPSG:4326', [origin[0] + 48 * METER], [origin[1] - 48 * METER]
     )
@@ -64,19 +60,19 @@ def test_neighbors_do_not_overlap_off_the_central_meridian(
 def test_meters_are_those_on_the_ground() -> None:
     # Web Mercator stretches by 1 / cos(lat); at 60 degrees a meter of its units is half a meter.
     x, y = (value[0] for value in rasterio.warp.transform('EPSG:4326', 'EPSG:3857', [10], [60]))
-    found = place_on_globe([x - 100, y - 100, x + 100, y + 100], 'EPSG:3857')
-    assert found['meters'] == pytest.approx([100, 100], rel=0.005)
+    found = position_on_globe([x - 100, y - 100, x + 100, y + 100], 'EPSG:3857')
+    assert found['metres'] == pytest.approx([100, 100], rel=0.005)
     # US survey feet.
-    found = place_on_globe([3e5 * 3.28, 3e4, 3e5 * 3.28 + 1000, 3e4 + 1000], 'EPSG:2263')
-    assert found['meters'] == pytest.approx([304.8, 304.8], rel=0.005)
+    found = position_on_globe([3e5 * 3.28, 3e4, 3e5 * 3.28 + 1000, 3e4 + 1000], 'EPSG:2263')
+    assert found['metres'] == pytest.approx([304.8, 304.8], rel=0.005)
     assert meters_of_a_degree(0) == pytest.approx((111319.49, 110574.28), abs=0.1)
     assert meters_of_a_degree(60) == pytest.approx((55800, 111412), abs=1)
 
 
 def test_longitudes_up_to_360_are_turned_back() -> None:
-    found = place_on_globe([289.99, 10, 290.01, 10.02], 'EPSG:4326')
+    found = position_on_globe([289.99, 10, 290.01, 10.02], 'EPSG:4326')
     assert found['bounds'] == [-70.01, 10, -69.99, 10.02] and found['lon'] == -70
-    assert place_on_globe([-180, -90, 180, 90], 'EPSG:4326')['lon'] == 0
+    assert position_on_globe([-180, -90, 180, 90], 'EPSG:4326')['lon'] == 0
     assert describe_points([190, 189.9, 190.1, 190, 190], [0, 0, 0, -0.1, 0.1])['lon'] == -170
 
 
@@ -99,38 +95,38 @@ def test_there_are_places_that_no_box_describes(points: tuple) -> None:
     [(SITE, (0, 0)), ('EPSG:32633', (5e9, 1e9)), ('EPSG:4326', (400, 10)), ('EPSG:4326', (10, 99))],
 )
 def test_a_raster_nowhere_on_the_globe_is_kept_with_a_remark(
-    place: Workplace, crs: str, origin: tuple[float, float]
+    workspace: Workspace, crs: str, origin: tuple[float, float]
 ) -> None:
-    write_raster(place.source / 'a.tif', noise(32, 32), crs=crs, origin=origin)
-    found = only(place, size=32)
+    write_raster(workspace.source / 'a.tif', noise(32, 32), crs=crs, origin=origin)
+    found = only(workspace, size=32)
     assert (found.status, 'bounds' in found.fields) == ('kept', False)
     assert found.reason.startswith('no position: ') and 'globe' in found.reason
 
 
-def test_a_turned_raster_has_no_position(place: Workplace) -> None:
+def test_a_turned_raster_has_no_position(workspace: Workspace) -> None:
     turned = (
         rasterio.Affine.translation(5e5, 58e5)
         @ rasterio.Affine.rotation(30)
         @ rasterio.Affine.scale(METER, -METER)
     )
-    write_raster(place.source / 'a.tif', noise(32, 32), transform=turned)
-    found = only(place, size=32)
+    write_raster(workspace.source / 'a.tif', noise(32, 32), transform=turned)
+    found = only(workspace, size=32)
     assert found.status == 'kept' and 'bounds' not in found.fields
     assert found.reason == 'no position: only rasters with north up are understood'
 
 
-def test_a_crs_without_coordinates_is_no_position(place: Workplace) -> None:
-    write_raster(place.source / 'a.tif', noise(32, 32), transform=rasterio.Affine.identity())
-    found = only(place, size=32)
+def test_a_crs_without_coordinates_is_no_position(workspace: Workspace) -> None:
+    write_raster(workspace.source / 'a.tif', noise(32, 32), transform=rasterio.Affine.identity())
+    found = only(workspace, size=32)
     assert found.status == 'kept' and 'bounds' not in found.fields
     assert found.reason == 'no position: the raster names a CRS and no coordinates'
 
 
-def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
-    write_image(place.source / 'a.png')
-    (place.source / 'a.pgw').write_text('1 0 0 -1 1e12 1e12')
+def test_a_world_file_off_the_globe_is_a_remark(workspace: Workspace) -> None:
+    write_image(workspace.source / 'a.png')
+    (workspace.source / 'a.pgw').write_text('1 0 0 -1 1e12 1e12')
     for crs in ('EPSG:4326', 'EPSG:32633'):
-        found = only(place, crs=crs)
+        found = only(workspace, crs=crs)
         assert found.status == 'kept' and 'globe' in found.reason
 
 
@@ -146,36 +142,36 @@ def test_a_world_file_off_the_globe_is_a_remark(place: Workplace) -> None:
         ('x.bmp', 'x.wld'),
     ],
 )
-def test_world_files_in_any_letters(place: Workplace, image: str, world: str) -> None:
-    write_image(place.source / image)
-    (place.source / world).write_text('0.001 0 0 -0.001 10.0005 49.9995')
-    assert only(place).fields['bounds'] == pytest.approx([10, 49.968, 10.032, 50])
+def test_world_files_in_any_letters(workspace: Workspace, image: str, world: str) -> None:
+    write_image(workspace.source / image)
+    (workspace.source / world).write_text('0.001 0 0 -0.001 10.0005 49.9995')
+    assert only(workspace).fields['bounds'] == pytest.approx([10, 49.968, 10.032, 50])
 
 
-def test_another_world_file_makes_the_image_again(place: Workplace) -> None:
-    write_image(place.source / 'a.png')
-    assert 'bounds' not in only(place).fields
+def test_another_world_file_makes_the_image_again(workspace: Workspace) -> None:
+    write_image(workspace.source / 'a.png')
+    assert 'bounds' not in only(workspace).fields
     for west in (10, 20, 30):
-        (place.source / 'a.pgw').write_text(f'0.001 0 0 -0.001 {west}.0005 49.9995')
-        assert only(place).fields['bounds'][0] == west
-    (place.source / 'a.pgw').unlink()
-    assert 'bounds' not in only(place).fields
+        (workspace.source / 'a.pgw').write_text(f'0.001 0 0 -0.001 {west}.0005 49.9995')
+        assert only(workspace).fields['bounds'][0] == west
+    (workspace.source / 'a.pgw').unlink()
+    assert 'bounds' not in only(workspace).fields
 
 
-def test_the_crs_is_looked_at_before_anything_runs(place: Workplace) -> None:
-    write_image(place.source / 'a.png')
+def test_the_crs_is_looked_at_before_anything_runs(workspace: Workspace) -> None:
+    write_image(workspace.source / 'a.png')
     for crs in ('EPSG:999999', 'nonsense', SITE):
         with pytest.raises(ValueError, match='CRS'):
-            TileStage(crs=crs).check(place)
+            TileStage(crs=crs).check(workspace)
     check_crs('EPSG:25833')
 
 
-def test_a_narrow_raster_is_cut_along_its_length(place: Workplace) -> None:
+def test_a_narrow_raster_is_cut_along_its_length(workspace: Workspace) -> None:
     assert tile_windows(20, 100, 32, 32) == [(0, row, 20, 32) for row in (0, 32, 64)]
     assert tile_windows(100, 20, 32, 64) == [(0, 0, 32, 20), (64, 0, 32, 20)]
     assert tile_windows(20, 10, 32, 32) == [(0, 0, 20, 10)]
-    write_raster(place.source / 'a.tif', noise(64, 20))
-    assert [one.fields['width'] for one in outcomes(place, size=32).values()] == [20, 20]
+    write_raster(workspace.source / 'a.tif', noise(64, 20))
+    assert [one.fields['width'] for one in outcomes(workspace, size=32).values()] == [20, 20]
 
 
 @pytest.mark.parametrize(
@@ -191,13 +187,13 @@ def test_covered_pixels_are_those_of_the_windows(
     assert covered_pixels(width, height, size, stride) == seen.sum()
 
 
-def test_the_report_says_what_no_tile_covers(place: Workplace) -> None:
-    write_raster(place.source / 'a.tif', noise(40, 64))
-    write_raster(place.source / 'b.tif', noise(32, 32))
+def test_the_report_says_what_no_tile_covers(workspace: Workspace) -> None:
+    write_raster(workspace.source / 'a.tif', noise(40, 64))
+    write_raster(workspace.source / 'b.tif', noise(32, 32))
     stage = TileStage(size=32)
-    _, report = run_stage(stage, stage.discover(place), place)
+    _, report = run_stage(stage, stage.discover(workspace), workspace)
     assert report.remarks == (
         '14.3% of the rasters is not covered by whole tiles; a smaller size or stride covers more',
     )
     stage = TileStage(size=8)
-    assert run_stage(stage, stage.discover(place), place)[1].remarks == ()
+    assert run_stage(stage, stage.discover(workspace), workspace)[1].remarks == ()

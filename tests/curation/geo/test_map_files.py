@@ -1,4 +1,4 @@
-"""Map files of every format hold the same things."""
+"""Map files of every format hold the same features."""
 
 import json
 import math
@@ -9,8 +9,9 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
+from rasterio.warp import transform
 
-from urbancross_mm.curation.geo.map_features import MapThings
+from urbancross_mm.curation.geo.map_features import MapFeatures
 from urbancross_mm.curation.geo.map_files import check_map_file, read_map_file
 
 TREE = dict(
@@ -27,11 +28,11 @@ FEATURES = [TREE, ROAD]
 SAID = [('natural of tree',), ('road of service',)]
 
 
-def read(path: Path) -> MapThings:
+def read(path: Path) -> MapFeatures:
     check_map_file(path)
-    things = MapThings()
-    read_map_file(path, things)
-    return things
+    features = MapFeatures()
+    read_map_file(path, features)
+    return features
 
 
 def write(path: Path, content: Any) -> Path:
@@ -40,10 +41,10 @@ def write(path: Path, content: Any) -> Path:
     return path
 
 
-def same(things: MapThings) -> None:
-    assert things.phrases == SAID and not things.broken
+def same(features: MapFeatures) -> None:
+    assert features.phrases == SAID and not features.broken
     expected = [shapely.geometry.shape(one['geometry']) for one in FEATURES]
-    assert all(map(shapely.equals, things.geometries, expected))
+    assert all(map(shapely.equals, features.geometries, expected))
 
 
 @pytest.mark.parametrize('name', ['a.geojson', 'a.GEOJSON', 'a.Json'])
@@ -116,20 +117,20 @@ def test_capital_letters_of_a_table(tmp_path: Path, suffix: str) -> None:
         (
             'a.geojsonl',
             LINES[0] + '\n' + LINES[1][:-9],
-            r'a\.geojsonl, line 2 is no GeoJSON: it is',
+            r'a\.geojsonl, line 2 ',
         ),
         (
             'a.ndjson',
             '\n' + LINES[0] + '\n[1]\n',
-            r'a\.ndjson, line 3 is no GeoJSON: expected an obj',
+            r'a\.ndjson, line 3 .*\[1\]',
         ),
-        ('a.geojsonseq', f'\x1e{json.dumps(TREE, indent=1)}\n\x1e{{\n', r'line \d\d is no GeoJSON'),
-        ('a.geojson', '\n'.join(LINES), 'is no GeoJSON: .*JSON Lines'),
+        ('a.geojsonseq', f'\x1e{json.dumps(TREE, indent=1)}\n\x1e{{\n', r'line \d\d '),
+        ('a.geojson', '\n'.join(LINES), 'JSON Lines'),
         ('a.geojson', '{"type": "Feature", "type": "Feature"}', "key 'type' stands twice"),
-        ('a.geojson', '{"features": []}', "it has no 'type'"),
+        ('a.geojson', '{"features": []}', "'type'"),
         ('a.geojson', '{"a": ' + '[' * 99_999, 'nested too deep'),
         ('a.geojson', '{"type": "caf\u00e9"}'.encode('latin-1'), 'line 1: not UTF-8'),
-        ('a.geojson', '[1]', 'is no GeoJSON: it begins with'),
+        ('a.geojson', '[1]', r'\[1\]'),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -189,10 +190,10 @@ ELEMENTS = [
 
 
 def test_overpass_gives_points_lines_and_areas(tmp_path: Path) -> None:
-    things = read(write(tmp_path / 'a.json', overpass(*ELEMENTS)))
+    features = read(write(tmp_path / 'a.json', overpass(*ELEMENTS)))
 
-    assert not things.broken and things.silent == 1
-    found = dict(zip([said[0] for said in things.phrases], things.geometries))
+    assert not features.broken and features.untagged == 1
+    found = dict(zip([said[0] for said in features.phrases], features.geometries))
     outer = shapely.Polygon(OUTER)
     expected = {
         'natural of tree': shapely.Point(10.5, 50.5),
@@ -249,7 +250,7 @@ def test_overpass_says_what_the_extract_says(tmp_path: Path) -> None:
     )
     extract = f"<osm version='0.6'>{nodes}{ways}<relation id='1' version='1'>{xml}</relation></osm>"
 
-    def key(things: MapThings) -> list[Any]:
+    def key(features: MapFeatures) -> list[Any]:
         return sorted(
             (
                 sorted(said),
@@ -257,7 +258,7 @@ def test_overpass_says_what_the_extract_says(tmp_path: Path) -> None:
                     shapely.normalize(shapely.union_all([geometry])), rounding_precision=6
                 ),
             )
-            for said, geometry in zip(things.phrases, things.geometries)
+            for said, geometry in zip(features.phrases, features.geometries)
         )
 
     from_gdal = read(write(tmp_path / 'a.OSM', f"<?xml version='1.0'?>{extract}"))
@@ -294,7 +295,7 @@ def test_an_answer_that_stopped_is_refused(tmp_path: Path) -> None:
         tmp_path / 'a.json',
         overpass(*ELEMENTS, remark='runtime error: Query timed out in "query" at line 3'),
     )
-    with pytest.raises(ValueError, match=r'a\.json is not complete, Overpass says: .*timed out'):
+    with pytest.raises(ValueError, match=r'a\.json.*timed out'):
         read(path)
 
 
@@ -307,7 +308,7 @@ def test_a_broken_element_is_noted_and_the_others_are_used(tmp_path: Path) -> No
         tags=dict(type='multipolygon', landuse='grass'),
         members=[member(OUTER[:3], 'outer')],
     )
-    things = read(
+    features = read(
         write(
             tmp_path / 'a.json',
             overpass(
@@ -322,11 +323,11 @@ def test_a_broken_element_is_noted_and_the_others_are_used(tmp_path: Path) -> No
         )
     )
 
-    assert things.phrases == [('natural of tree',)] and len(things.broken) == 6
-    reasons = ['outside of the box', 'no ring', '', "'count'", 'off the globe', '']
+    assert features.phrases == [('natural of tree',)] and len(features.broken) == 6
+    reasons = ['box', 'ring', '', "'count'", 'globe', '']
     for number, reason in enumerate(reasons):
-        assert things.broken[number].startswith(f'a.json, feature {number}: ')
-        assert reason in things.broken[number]
+        assert features.broken[number].startswith(f'a.json, feature {number}: ')
+        assert reason in features.broken[number]
 
 
 @pytest.mark.parametrize('suffix', ['.gpkg', '.osm', '.fgb', '.shp', '.pbf'])
@@ -339,7 +340,7 @@ def test_a_file_under_a_false_name_leads_nowhere(tmp_path: Path, suffix: str) ->
         '</SrcDataSource></OGRVRTLayer></OGRVRTDataSource><!-- <osm OSMHeader -->'
     )
     for look in (check_map_file, read):
-        with pytest.raises(ValueError, match=f'map{suffix} is no {suffix} file: it begins with'):
+        with pytest.raises(ValueError, match=f'map{suffix}.*OGRVRT'):
             look(path)
 
 
@@ -368,9 +369,9 @@ def test_inner_rings_may_have_a_side_in_common(
             *(member(one, 'outer') for one in outers),
         ],
     )
-    things = read(write(tmp_path / 'a.json', overpass(area)))
+    features = read(write(tmp_path / 'a.json', overpass(area)))
 
-    assert not things.broken and things.geometries[0].area == pytest.approx(left)
+    assert not features.broken and features.geometries[0].area == pytest.approx(left)
 
 
 @pytest.mark.parametrize(
@@ -386,12 +387,10 @@ def test_inner_rings_may_have_a_side_in_common(
         (dict(waterway='stream'), 'LineString'),
     ],
 )
-def test_some_tags_are_otherwise_than_their_keys(
-    tmp_path: Path, tags: dict[str, str], kind: str
-) -> None:
-    things = read(write(tmp_path / 'a.json', overpass(way(1, ring(0, 0, 4), **tags))))
+def test_some_values_differ_from_their_key(tmp_path: Path, tags: dict[str, str], kind: str) -> None:
+    features = read(write(tmp_path / 'a.json', overpass(way(1, ring(0, 0, 4), **tags))))
 
-    assert [one.geom_type for one in things.geometries] == [kind]
+    assert [one.geom_type for one in features.geometries] == [kind]
 
 
 def test_a_collection_in_a_line_and_what_is_no_geojson(tmp_path: Path) -> None:
@@ -405,14 +404,33 @@ def test_a_collection_in_a_line_and_what_is_no_geojson(tmp_path: Path) -> None:
     assert read(path).phrases == [('building',)] * 3
 
     path = write(tmp_path / 'b.geojsonl', '\n'.join(map(json.dumps, [point, overpass()])))
-    with pytest.raises(ValueError, match=r"b\.geojsonl, line 2 is no GeoJSON: it has no 'type'"):
+    with pytest.raises(ValueError, match=r"b\.geojsonl, line 2 .*'type'"):
         read(path)
-    with pytest.raises(ValueError, match="a.json is no GeoJSON: its 'type' is 'Topology'"):
+    with pytest.raises(ValueError, match="a.json.*'Topology'"):
         read(write(tmp_path / 'a.json', dict(type='Topology', objects={})))
 
 
-def test_what_a_feature_lacks_is_said(tmp_path: Path) -> None:
-    place = dict(type='node', id=1, tags=dict(amenity='school'))
+def test_what_a_feature_lacks_is_named(tmp_path: Path) -> None:
+    node = dict(type='node', id=1, tags=dict(amenity='school'))
 
-    (said,) = read(write(tmp_path / 'a.json', overpass(place))).broken
+    (said,) = read(write(tmp_path / 'a.json', overpass(node))).broken
     assert said == "a.json, feature 0: broken, KeyError('lon')"
+
+
+def test_the_sides_of_the_box_may_be_curves_in_the_crs_of_a_layer(tmp_path: Path) -> None:
+    lons = [0.5, 10, 20, 29.5]
+    # In a conic projection the middle of a parallel lies south of its ends.
+    xs, ys = transform('EPSG:4326', 'EPSG:3034', lons, [50.02] * 4)[:2]
+    path = tmp_path / 'a.gpkg'
+    pyogrio.raw.write(
+        path,
+        np.asarray(shapely.to_wkb(shapely.points(xs, ys)), dtype=object),
+        [np.array(['tree'] * 4, dtype=object)],
+        ['natural'],
+        crs='EPSG:3034',
+        geometry_type='Point',
+        driver='GPKG',
+    )
+    features = MapFeatures(box=(0, 50, 30, 51))
+    read_map_file(path, features)
+    assert [point.x for point in features.geometries] == pytest.approx(lons)

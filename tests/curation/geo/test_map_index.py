@@ -1,4 +1,4 @@
-"""Long things on a map, and tiles that see a part of them."""
+"""Long map features, and tiles that touch a part of them."""
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ def test_six_numbers(text: str) -> None:
     ],
 )
 def test_other_texts_are_no_world_file(text: str) -> None:
-    with pytest.raises(ValueError, match='a world file holds six numbers'):
+    with pytest.raises(ValueError, match='six numbers'):
         bounds_of_world_file(text, 4, 8)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.curation.stages.test_tile_stage import noise, outcomes, place, write_raster
-from urbancross_mm.curation import Workplace
+from tests.curation.stages.test_tile_stage import noise, outcomes, workspace, write_raster
+from urbancross_mm.curation import Workspace
 from urbancross_mm.curation.geo.rasters import Raster
 
 rasterio = pytest.importorskip('rasterio')
 
-__all__ = ['place']  # a fixture
+__all__ = ['workspace']  # a fixture
 SIDE = 32
 WINDOW = (0, 0, SIDE, SIDE)
 
@@ -33,11 +33,11 @@ def read(path: Path, bands: tuple[int, ...] | None = None) -> tuple[np.ndarray, 
     return raster.read(WINDOW, bands, raster.value_range(bands))[:2]
 
 
-def tile_of(place: Workplace, **options: object) -> np.ndarray:
+def tile_of(workspace: Workspace, **options: object) -> np.ndarray:
     """The only tile, or its reason."""
-    (found,) = outcomes(place, size=SIDE, **options).values()
+    (found,) = outcomes(workspace, size=SIDE, **options).values()
     assert found.status == 'kept', found.reason
-    with Image.open(next((place.out / 'images').rglob('*.png'))) as tile:
+    with Image.open(next((workspace.out / 'images').rglob('*.png'))) as tile:
         return np.array(tile)
 
 
@@ -60,13 +60,15 @@ def tile_of(place: Workplace, **options: object) -> np.ndarray:
 )
 @pytest.mark.parametrize('interleave', ['pixel', 'band'])
 def test_bands_by_name(
-    place: Workplace, count: int, names: list[str], bands: list[int], interleave: str
+    workspace: Workspace, count: int, names: list[str], bands: list[int], interleave: str
 ) -> None:
     pixels = values(count)
-    write_raster(place.source / 'a.tif', pixels, interleave=interleave, photometric='MINISBLACK')
-    name_bands(place.source / 'a.tif', *names)
+    write_raster(
+        workspace.source / 'a.tif', pixels, interleave=interleave, photometric='MINISBLACK'
+    )
+    name_bands(workspace.source / 'a.tif', *names)
     want = np.broadcast_to(pixels[[band - 1 for band in bands]], (3, SIDE, SIDE))
-    assert np.array_equal(tile_of(place), want.transpose(1, 2, 0))
+    assert np.array_equal(tile_of(workspace), want.transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize(
@@ -74,29 +76,29 @@ def test_bands_by_name(
 )
 @pytest.mark.parametrize('bands', [None, (1,), (1, 1, 1)])
 def test_a_palette_becomes_its_colors(
-    place: Workplace, dtype: str, bits: int, bands: tuple[int, ...] | None
+    workspace: Workspace, dtype: str, bits: int, bands: tuple[int, ...] | None
 ) -> None:
     """As GDAL's own table has them, and as Pillow reads the same file where it can."""
-    path = place.source / 'a.tif'
+    path = workspace.source / 'a.tif'
     index = (values(1) >> (8 - min(bits, 8))).astype(dtype)
     table = np.random.default_rng(9).integers(0, 256, (2 ** min(bits, 9), 3))
     write_raster(path, index, photometric='PALETTE', **({'NBITS': bits} if bits < 8 else {}))
     with rasterio.open(path, 'r+') as file:
         file.write_colormap(1, {k: (*map(int, row), 255) for k, row in enumerate(table)})
-    tile = tile_of(place, **({'bands': bands} if bands else {}))
+    tile = tile_of(workspace, **({'bands': bands} if bands else {}))
     assert np.array_equal(tile, table[index[0]])
     if dtype == 'uint8':
         with Image.open(path) as image:
             assert np.array_equal(tile, np.array(image.convert('RGB')))
 
 
-def test_a_palette_with_nodata_has_holes(place: Workplace) -> None:
+def test_a_palette_with_nodata_has_holes(workspace: Workspace) -> None:
     index = values(1)
     index[0, :4] = 0
-    write_raster(place.source / 'a.tif', index, photometric='PALETTE', nodata=0)
-    with rasterio.open(place.source / 'a.tif', 'r+') as file:
+    write_raster(workspace.source / 'a.tif', index, photometric='PALETTE', nodata=0)
+    with rasterio.open(workspace.source / 'a.tif', 'r+') as file:
         file.write_colormap(1, {k: (200, k, 3, 255) for k in range(256)})
-    pixels, valid = read(place.source / 'a.tif')
+    pixels, valid = read(workspace.source / 'a.tif')
     assert valid == 1 - 4 / SIDE and not pixels[:4].any() and (pixels[4:, :, 0] == 200).all()
 
 
@@ -109,126 +111,126 @@ def test_a_palette_with_nodata_has_holes(place: Workplace) -> None:
     ],
 )
 def test_small_values_are_light_where_the_file_says_so(
-    place: Workplace, dtype: str, options: dict, want: object
+    workspace: Workspace, dtype: str, options: dict, want: object
 ) -> None:
     pixels = values(1) >> (8 - options.get('NBITS', 8))
-    write_raster(place.source / 'a.tif', pixels, photometric='MINISWHITE', **options)
-    assert np.array_equal(tile_of(place)[..., 1], want(pixels[0].astype(int)))
-    with Image.open(place.source / 'a.tif') as image:
+    write_raster(workspace.source / 'a.tif', pixels, photometric='MINISWHITE', **options)
+    assert np.array_equal(tile_of(workspace)[..., 1], want(pixels[0].astype(int)))
+    with Image.open(workspace.source / 'a.tif') as image:
         assert np.array_equal(np.array(image.convert('L')), want(pixels[0].astype(int)))
 
 
-def test_deep_values_that_are_light_where_small(place: Workplace) -> None:
+def test_deep_values_that_are_light_where_small(workspace: Workspace) -> None:
     pixels = np.linspace(0, 4000, SIDE * SIDE).astype(np.uint16).reshape(1, SIDE, SIDE)
-    write_raster(place.source / 'a.tif', pixels, photometric='MINISWHITE')
-    light = tile_of(place)
+    write_raster(workspace.source / 'a.tif', pixels, photometric='MINISWHITE')
+    light = tile_of(workspace)
     assert light[0, 0, 0] == 255 and light[-1, -1, 0] == 0
-    write_raster(place.source / 'a.tif', pixels)
-    assert np.abs(255 - light.astype(int) - tile_of(place)).max() <= 1
+    write_raster(workspace.source / 'a.tif', pixels)
+    assert np.abs(255 - light.astype(int) - tile_of(workspace)).max() <= 1
 
 
 @pytest.mark.parametrize('bits', [1, 2, 4])
-def test_few_bits_use_the_whole_range(place: Workplace, bits: int) -> None:
+def test_few_bits_use_the_whole_range(workspace: Workspace, bits: int) -> None:
     pixels = values(3) >> (8 - bits)
-    write_raster(place.source / 'a.tif', pixels, NBITS=bits, photometric='RGB')
+    write_raster(workspace.source / 'a.tif', pixels, NBITS=bits, photometric='RGB')
     want = np.round(pixels.transpose(1, 2, 0) * (255 / (2**bits - 1)))
-    assert np.array_equal(tile_of(place), want)
+    assert np.array_equal(tile_of(workspace), want)
 
 
-def test_alpha_of_gray_and_of_colors_is_what_is_valid(place: Workplace) -> None:
+def test_alpha_of_gray_and_of_colors_is_what_is_valid(workspace: Workspace) -> None:
     for count in (2, 4):
         pixels = values(count)
         pixels[-1] = 255
         pixels[-1, :8] = 0
-        path = place.source / f'{count}.tif'
+        path = workspace.source / f'{count}.tif'
         write_raster(path, pixels, photometric='MINISBLACK' if count == 2 else 'RGB', alpha='YES')
         found, valid = read(path)
         assert valid == 1 - 8 / SIDE and not found[:8].any() and found[8:].all()
 
 
-def test_a_band_that_is_not_shown_says_nothing_of_the_others(place: Workplace) -> None:
+def test_a_band_that_is_not_shown_says_nothing_of_the_others(workspace: Workspace) -> None:
     pixels = values(4)
     pixels[:3, :10] = 0  # no data in the colors, but in the fourth band
-    write_raster(place.source / 'a.tif', pixels, nodata=0, photometric='RGB', alpha='NO')
-    found, valid = read(place.source / 'a.tif')
+    write_raster(workspace.source / 'a.tif', pixels, nodata=0, photometric='RGB', alpha='NO')
+    found, valid = read(workspace.source / 'a.tif')
     assert valid == 1 - 10 / SIDE and not found[:10].any()
-    assert read(place.source / 'a.tif', (4,))[1] == 1
+    assert read(workspace.source / 'a.tif', (4,))[1] == 1
 
 
-def test_a_pixel_is_data_if_any_of_its_colors_is(place: Workplace) -> None:
+def test_a_pixel_is_data_if_any_of_its_colors_is(workspace: Workspace) -> None:
     pixels = values(3)
     pixels[0, :10] = 0  # black in red only: a color like any other
-    write_raster(place.source / 'a.tif', pixels, nodata=0)
-    found, valid = read(place.source / 'a.tif')
+    write_raster(workspace.source / 'a.tif', pixels, nodata=0)
+    found, valid = read(workspace.source / 'a.tif')
     assert valid == 1 and np.array_equal(found, pixels.transpose(1, 2, 0))
 
 
-def test_an_internal_mask(place: Workplace) -> None:
+def test_an_internal_mask(workspace: Workspace) -> None:
     pixels = values(3)
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        write_raster(place.source / 'a.tif', pixels)
-        with rasterio.open(place.source / 'a.tif', 'r+') as file:
+        write_raster(workspace.source / 'a.tif', pixels)
+        with rasterio.open(workspace.source / 'a.tif', 'r+') as file:
             mask = np.full((SIDE, SIDE), 255, np.uint8)
             mask[:, :16] = 0
             file.write_mask(mask)
-    found, valid = read(place.source / 'a.tif')
+    found, valid = read(workspace.source / 'a.tif')
     assert valid == 0.5 and not found[:, :16].any()
     assert np.array_equal(found[:, 16:], pixels[:, :, 16:].transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize('nodata', [np.nan, -9999])
 def test_floats_and_signed_numbers_are_stretched_between_what_is_data(
-    place: Workplace, nodata: float
+    workspace: Workspace, nodata: float
 ) -> None:
     pixels = np.linspace(-5, 5, SIDE * SIDE, dtype=np.float32).reshape(1, SIDE, SIDE).copy()
     pixels[0, :3] = nodata
-    write_raster(place.source / 'a.tif', pixels, nodata=nodata)
-    found, valid = read(place.source / 'a.tif')
+    write_raster(workspace.source / 'a.tif', pixels, nodata=nodata)
+    found, valid = read(workspace.source / 'a.tif')
     low, high = np.quantile(pixels[0, 3:], [0.02, 0.98])
     want = np.clip((pixels[0, 3:] - low) / (high - low) * 255, 0, 255)
     assert valid == 1 - 3 / SIDE and np.abs(found[3:, :, 0] - want).max() <= 0.51
 
 
 @pytest.mark.parametrize('dtype', ['int8', 'int16', 'uint16', 'int32', 'uint32', 'float64'])
-def test_other_types_are_stretched(place: Workplace, dtype: str) -> None:
+def test_other_types_are_stretched(workspace: Workspace, dtype: str) -> None:
     pixels = np.linspace(-100, 100, SIDE * SIDE).reshape(1, SIDE, SIDE)
     pixels = (pixels + 100 * (dtype[0] == 'u')).astype(dtype)
-    write_raster(place.source / 'a.tif', pixels)
-    tile = tile_of(place)[..., 0].astype(int)
+    write_raster(workspace.source / 'a.tif', pixels)
+    tile = tile_of(workspace)[..., 0].astype(int)
     assert tile[0, 0] == 0 and tile[-1, -1] == 255 and (np.diff(tile.reshape(-1)) >= 0).all()
 
 
 @pytest.mark.parametrize('dtype', ['complex64', 'complex128'])
-def test_complex_values_are_refused_by_name(place: Workplace, dtype: str) -> None:
-    write_raster(place.source / 'a.tif', values(1).astype(dtype) * (1 + 2j))
-    (found,) = outcomes(place, size=SIDE).values()
+def test_complex_values_are_refused_by_name(workspace: Workspace, dtype: str) -> None:
+    write_raster(workspace.source / 'a.tif', values(1).astype(dtype) * (1 + 2j))
+    (found,) = outcomes(workspace, size=SIDE).values()
     assert found.status == 'dropped' and f'complex values ({dtype})' in found.reason
 
 
-def test_jpeg_colors_are_converted(place: Workplace) -> None:
+def test_jpeg_colors_are_converted(workspace: Workspace) -> None:
     smooth = np.asarray(
         Image.fromarray(noise(4, 4).transpose(1, 2, 0)).resize(
             (SIDE, SIDE), Image.Resampling.BICUBIC
         )
     )
     write_raster(
-        place.source / 'a.tif',
+        workspace.source / 'a.tif',
         smooth.transpose(2, 0, 1),
         photometric='YCBCR',
         compress='jpeg',
         JPEG_QUALITY=95,
         interleave='pixel',
     )
-    assert np.abs(tile_of(place).astype(int) - smooth).mean() < 6
+    assert np.abs(tile_of(workspace).astype(int) - smooth).mean() < 6
 
 
-def test_inks_of_bytes_are_converted_and_deep_ones_refused(place: Workplace) -> None:
+def test_inks_of_bytes_are_converted_and_deep_ones_refused(workspace: Workspace) -> None:
     inks = values(4)
-    write_raster(place.source / 'a.tif', inks, photometric='CMYK')
+    write_raster(workspace.source / 'a.tif', inks, photometric='CMYK')
     want = (255 - inks[:3].astype(int)) * (255 - inks[3].astype(int)) / 255
-    assert np.abs(tile_of(place) - want.transpose(1, 2, 0)).max() <= 1
-    write_raster(place.source / 'a.tif', inks.astype(np.uint16), photometric='CMYK')
-    (found,) = outcomes(place, size=SIDE).values()
+    assert np.abs(tile_of(workspace) - want.transpose(1, 2, 0)).max() <= 1
+    write_raster(workspace.source / 'a.tif', inks.astype(np.uint16), photometric='CMYK')
+    (found,) = outcomes(workspace, size=SIDE).values()
     assert found.status == 'dropped' and 'bands of cyan, magenta, yellow' in found.reason
 
 
@@ -277,10 +279,10 @@ def geotiff(width: int, height: int, rows: int, bits: int, compression: int) -> 
     ],
 )
 def test_a_header_that_asks_for_more_than_a_file_can_hold(
-    place: Workplace, size: tuple[int, int], rows: int, compression: int, reason: str
+    workspace: Workspace, size: tuple[int, int], rows: int, compression: int, reason: str
 ) -> None:
-    (place.source / 'a.tif').write_bytes(geotiff(*size, rows, 16, compression))
-    (found,) = outcomes(place, size=SIDE if rows == 16 else 512).items()
+    (workspace.source / 'a.tif').write_bytes(geotiff(*size, rows, 16, compression))
+    (found,) = outcomes(workspace, size=SIDE if rows == 16 else 512).items()
     assert found[0] == 'a.tif' and found[1].status == 'dropped' and reason in found[1].reason
 
 

@@ -10,12 +10,12 @@ import pytest
 from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.geo.splits import (
     Tile,
+    assign_splits,
     block_of,
-    deal,
-    gaps,
+    distances,
     group_images,
     tile_of,
-    too_near,
+    too_close,
 )
 
 SHARES = dict(test=0.2, val=0.1, train=0.7)
@@ -37,7 +37,7 @@ def test_where_an_image_lies() -> None:
     fields = describe_bounds([24.9, 60.1, 24.92, 60.11])
     tile = tile_of(fields)
     assert tile.lon == pytest.approx(24.91) and tile.half_height == pytest.approx(0.005)
-    without = tile_of({key: fields[key] for key in ('lon', 'lat', 'meters')})
+    without = tile_of({key: fields[key] for key in ('lon', 'lat', 'metres')})
     assert without == pytest.approx(tile, abs=1e-6) and without.side == pytest.approx(tile.side)
     assert tile_of(dict(lon=1.0, lat=0.0)) == Tile(1.0, 0.0) and tile_of(dict(lon=1.0)) is None
     assert tile_of(dict(bounds=None, lon=None, lat=None)) is None
@@ -54,17 +54,17 @@ def test_blocks_are_squares_of_meters(lat: float) -> None:
 
 
 def test_groups_are_blocks_and_repetitions_follow_the_first() -> None:
-    places = dict(a='one', b='one', c='two', d='two')
+    blocks = dict(a='one', b='one', c='two', d='two')
     shas = dict(a='1', b='2', c='3', d='1', e='4', f='4', g=None, h=None)
-    groups = group_images('hgfedcba', shas, places)
+    groups = group_images('hgfedcba', shas, blocks)
     assert groups == [['a', 'b', 'd'], ['c'], ['e', 'f'], ['g'], ['h']]
-    assert groups == group_images('abcdefgh', shas, places)
+    assert groups == group_images('abcdefgh', shas, blocks)
 
 
 @pytest.mark.parametrize('count', [4, 5, 10, 20, 101, 1000])
 def test_single_images_meet_their_shares(count: int) -> None:
-    dealt = deal([[str(n)] for n in range(count)], SHARES, 0)
-    counts = Counter(dealt.values())
+    splits = assign_splits([[str(n)] for n in range(count)], SHARES, 0)
+    counts = Counter(splits.values())
     assert all(
         counts[split] >= 1 and abs(counts[split] - share * count) <= 1.01
         for split, share in SHARES.items()
@@ -73,8 +73,14 @@ def test_single_images_meet_their_shares(count: int) -> None:
 
 def test_a_deal_is_seeded_and_spread() -> None:
     groups = [[str(n)] for n in range(400)]
-    assert deal(groups, SHARES, 0) == deal(groups, SHARES, 0) != deal(groups, SHARES, 1)
-    test = [int(name) for name, split in deal(groups, SHARES, 0).items() if split == 'test']
+    assert (
+        assign_splits(groups, SHARES, 0)
+        == assign_splits(groups, SHARES, 0)
+        != assign_splits(groups, SHARES, 1)
+    )
+    test = [
+        int(name) for name, split in assign_splits(groups, SHARES, 0).items() if split == 'test'
+    ]
     assert 150 < np.mean(test) < 250 and max(np.diff(sorted(test))) > 8
 
 
@@ -82,20 +88,20 @@ def test_whole_groups_meet_shares_as_nearly_as_possible() -> None:
     random = np.random.default_rng(0)
     sizes = random.integers(1, 30, 60).tolist()
     groups = [[f'{number}/{place}' for place in range(size)] for number, size in enumerate(sizes)]
-    dealt = deal(groups, SHARES, 3)
-    assert all(len({dealt[name] for name in group}) == 1 for group in groups)
-    counts = Counter(dealt.values())
+    splits = assign_splits(groups, SHARES, 3)
+    assert all(len({splits[name] for name in group}) == 1 for group in groups)
+    counts = Counter(splits.values())
     assert all(abs(counts[split] - share * sum(sizes)) <= 3 for split, share in SHARES.items())
     # Large groups are not all in the largest split.
-    large = {dealt[group[0]] for group in groups if len(group) > 20}
+    large = {splits[group[0]] for group in groups if len(group) > 20}
     assert large == set(SHARES)
 
 
 def test_few_groups_fill_every_split() -> None:
     groups = [[f'a{n}' for n in range(90)], ['b'], ['c']]
-    assert len(set(deal(groups, SHARES, 0).values())) == 3
-    with pytest.raises(ValueError, match='2 groups of images cannot fill test and val and train'):
-        deal(groups[:2], SHARES, 0)
+    assert len(set(assign_splits(groups, SHARES, 0).values())) == 3
+    with pytest.raises(ValueError, match='2 groups.*test and val and train'):
+        assign_splits(groups[:2], SHARES, 0)
 
 
 def test_every_stratum_has_its_share() -> None:
@@ -104,9 +110,9 @@ def test_every_stratum_has_its_share() -> None:
         for label, count in (('forest', 50), ('port', 20), ('x', 10))
         for n in range(count)
     }
-    dealt = deal([[name] for name in strata], SHARES, 0, strata)
+    splits = assign_splits([[name] for name in strata], SHARES, 0, strata)
     for label, count in Counter(strata.values()).items():
-        counts = Counter(dealt[name] for name, one in strata.items() if one == label)
+        counts = Counter(splits[name] for name, one in strata.items() if one == label)
         assert all(abs(counts[split] - share * count) <= 1 for split, share in SHARES.items())
 
 
@@ -127,22 +133,24 @@ def test_gaps_like_brute_force(lat: float) -> None:
         for side in random.choice([50, 100, 300], 120)
     ]
     for reach in (0.0, 150.0):
-        found = gaps(tiles[:60], tiles[60:], reach)
+        found = distances(tiles[:60], tiles[60:], reach)
         wanted = [min(brute_gap(one, other) for other in tiles[60:]) for one in tiles[:60]]
-        wanted = [gap if gap <= reach else math.inf for gap in wanted]
+        wanted = [meters if meters <= reach else math.inf for meters in wanted]
         assert found == pytest.approx(wanted, abs=1e-6)
-    assert gaps(tiles, [], 10) == [math.inf] * 120
+    assert distances(tiles, [], 10) == [math.inf] * 120
 
 
 def test_touching_tiles_do_not_overlap_whatever_the_rounding() -> None:
     left = tile_of(describe_bounds([24.1, 60.1, 24.1 + 1 / 3000, 60.1 + 1 / 3000]))
     right = tile_of(describe_bounds([24.1 + 1 / 3000, 60.1, 24.1 + 2 / 3000, 60.1 + 1 / 3000]))
-    assert gaps([left], [right], 1)[0] == pytest.approx(0, abs=0.02)
+    assert distances([left], [right], 1)[0] == pytest.approx(0, abs=0.02)
 
 
 def test_the_date_line_is_no_border() -> None:
     east, west = Tile(179.9999, 10, 0.00005, 0.00005), Tile(-179.9999, 10, 0.00005, 0.00005)
-    assert gaps([east], [west], 100)[0] == pytest.approx(1e-4 * METERS_A_DEGREE * 0.985, abs=0.1)
+    assert distances([east], [west], 100)[0] == pytest.approx(
+        1e-4 * METERS_A_DEGREE * 0.985, abs=0.1
+    )
 
 
 def test_train_is_given_up_first_and_test_never() -> None:
@@ -151,10 +159,10 @@ def test_train_is_given_up_first_and_test_never() -> None:
     )
     split_of = dict(t='test', v='val', a='train', b='train', c='train')
     # v overlaps t and goes; then nothing overlaps a.
-    assert too_near(split_of, tiles, 0) == dict(v=('test', -math.inf))
-    wide = too_near(split_of, tiles, 60)
+    assert too_close(split_of, tiles, 0) == dict(v=('test', -math.inf))
+    wide = too_close(split_of, tiles, 60)
     assert wide['a'] == ('test', pytest.approx(30)) and set(wide) == {'v', 'a'}
-    assert set(too_near(split_of, tiles, 80.1)) == {'v', 'a', 'b'}
-    # A gap of exactly the margin is enough; unplaced images are no matter.
-    assert set(too_near(split_of, tiles, 80)) == {'v', 'a'}
-    assert too_near(dict(split_of, d='val'), tiles, 0) == too_near(split_of, tiles, 0)
+    assert set(too_close(split_of, tiles, 80.1)) == {'v', 'a', 'b'}
+    # A distance of exactly the margin is enough. Images without a position do not matter.
+    assert set(too_close(split_of, tiles, 80)) == {'v', 'a'}
+    assert too_close(dict(split_of, d='val'), tiles, 0) == too_close(split_of, tiles, 0)

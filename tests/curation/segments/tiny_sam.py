@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from urbancross_mm.curation.segments.sam_model import build_sam
+from urbancross_mm.curation.segments.sam_segmenter import build_sam
 
 SIZES = dict(
     embed_dim=16, depth=2, num_heads=2, global_attn_indexes=(1,), image_size=64, prompt_dim=32

@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 
 from tests.curation.captions import tiny_captioners as tiny
-from urbancross_mm.curation import DROPPED, ImageRecord, RefineStage, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, ImageRecord, RefineStage, Workspace, run_stage
 from urbancross_mm.curation.captions.token_counters import CLIPTokenCounter
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path, tmp_path / 'out')
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path, tmp_path / 'out')
 
 
-def refine(place: Workplace, captions: dict[str, list[str] | None], **options):
+def refine(workspace: Workspace, captions: dict[str, list[str] | None], **options):
     images = [ImageRecord(name, dict(captions=texts)) for name, texts in captions.items()]
-    return run_stage(RefineStage(**options), images, place)
+    return run_stage(RefineStage(**options), images, workspace)
 
 
-def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
+def test_captions_fit_into_the_context_of_clip(workspace: Workspace) -> None:
     import open_clip
 
     words = ' '.join(f'roof{i} beside trees,' for i in range(700))
@@ -32,7 +32,7 @@ def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
         'arabic': 'مدرسة بجانب الطريق. ' * 3,
         'hindi': 'स्कूल के पास सड़क है।',
     }
-    kept, _ = refine(place, {name: [text] for name, text in texts.items()})
+    kept, _ = refine(workspace, {name: [text] for name, text in texts.items()})
     found = {image.name: image.fields['captions'][0] for image in kept}
     assert list(found) == list(texts)
     counter = CLIPTokenCounter()
@@ -49,9 +49,9 @@ def test_captions_fit_into_the_context_of_clip(place: Workplace) -> None:
     assert found['arabic'] == 'مدرسة بجانب الطريق.' and found['hindi'] == texts['hindi']
 
 
-def test_an_image_without_captions_goes_with_the_last_reason(place: Workplace) -> None:
+def test_an_image_without_captions_goes_with_the_last_reason(workspace: Workspace) -> None:
     kept, report = refine(
-        place,
+        workspace,
         {
             'a': ['', 'As an AI, I cannot.'],
             'b': ['As an AI, I cannot.', ' '],
@@ -67,37 +67,39 @@ def test_an_image_without_captions_goes_with_the_last_reason(place: Workplace) -
     }
 
 
-def test_a_tokenizer_of_ones_own(place: Workplace, tmp_path: Path) -> None:
+def test_a_tokenizer_of_ones_own(workspace: Workspace, tmp_path: Path) -> None:
     tiny.tokenizer().save_pretrained(tmp_path / 'tokens')
     counter = dict(type='HuggingFaceTokenCounter', path=str(tmp_path / 'tokens'))
     # A begin token and three words.
-    kept, _ = refine(place, {'a': ['a big red roof and trees']}, max_tokens=4, tokenizer=counter)
+    kept, _ = refine(
+        workspace, {'a': ['a big red roof and trees']}, max_tokens=4, tokenizer=counter
+    )
     assert kept[0].fields['captions'] == ['a big red']
     other = RefineStage(tokenizer=dict(counter, path=str(tmp_path / 'none')))
-    with pytest.raises(FileNotFoundError, match='no tokenizer at .*none'):
-        other.check(place)
+    with pytest.raises(FileNotFoundError, match='none'):
+        other.check(workspace)
 
 
-def test_every_option_that_counts_makes_captions_anew(place: Workplace) -> None:
+def test_every_option_that_counts_refines_again(workspace: Workspace) -> None:
     options = [
         {},
         dict(max_tokens=20),
         dict(refusals=['x']),
         dict(tokenizer=dict(type='HuggingFaceTokenCounter', path='lab/tokens')),
     ]
-    assert len({str(RefineStage(**one).settings(place)) for one in options}) == 4
-    assert RefineStage(batch_size=3).settings(place) == RefineStage().settings(place)
+    assert len({str(RefineStage(**one).settings(workspace)) for one in options}) == 4
+    assert RefineStage(batch_size=3).settings(workspace) == RefineStage().settings(workspace)
 
 
 @pytest.mark.parametrize(
-    'options, sentence',
+    'options, named',
     [
-        (dict(max_tokens=2), 'max_tokens must be at least 3.*got 2'),
-        (dict(refusals='sorry'), "refusals must be a list of regular expressions, got 'sorry'"),
-        (dict(refusals=['(']), r"refusals holds '\(', no regular expression"),
-        (dict(batch_size=0), 'batch_size must be at least 1'),
+        (dict(max_tokens=2), 'max_tokens.*got 2'),
+        (dict(refusals='sorry'), "refusals.*got 'sorry'"),
+        (dict(refusals=['(']), r"refusals.*'\('"),
+        (dict(batch_size=0), 'batch_size.*got 0'),
     ],
 )
-def test_wrong_options_are_named(options: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
+def test_wrong_options_are_named(options: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
         RefineStage(**options)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.curation.geo.places import make_place
+from tests.curation.geo.workspaces import make_workspace
 from tests.curation.segments.tiny_sam import OPTIONS, SIZES, save_tiny_sam
 from tests.datasets import tiny
-from urbancross_mm.curation import FAILED, KEPT, ImageRecord, Workplace, run_stage
+from urbancross_mm.curation import FAILED, KEPT, ImageRecord, Workspace, run_stage
 from urbancross_mm.curation.captions.scorers import BaseScorer
 from urbancross_mm.curation.segments.segmenters import BaseSegmenter
 from urbancross_mm.curation.stages.segment_stage import SegmentStage
@@ -80,15 +80,15 @@ def _parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path, tmp_path / 'out')
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path, tmp_path / 'out')
 
 
-def image(place: Workplace, name: str = 'a/tile.png', **fields: Any) -> ImageRecord:
+def image(workspace: Workspace, name: str = 'a/tile.png', **fields: Any) -> ImageRecord:
     """An image of a red, a green and a blue stripe."""
     pixels = np.zeros((*SIZE, 3), dtype=np.uint8)
     pixels[:20], pixels[20:40], pixels[40:] = COLORS.values()
-    path = place.out / 'images' / name
+    path = workspace.out / 'images' / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return ImageRecord(name, dict(sha=name, captions=['green fields'], **fields))
@@ -98,22 +98,22 @@ def stage(**options: Any) -> SegmentStage:
     return SegmentStage(**{**dict(segmenter=dict(type='Stripes'), area=1000), **options})
 
 
-def areas(place: Workplace, name: str = 'a/tile') -> list[int]:
+def areas(workspace: Workspace, name: str = 'a/tile') -> list[int]:
     return [
-        one['area'] for one in read_sidecar(place.out / 'segments' / f'{name}.json')['segments']
+        one['area'] for one in read_sidecar(workspace.out / 'segments' / f'{name}.json')['segments']
     ]
 
 
-def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
-    one = image(place)
-    kept, _ = run_stage(stage(area=1500, topk=1), [one], place)
+def test_without_a_scorer_the_segmenter_decides(workspace: Workspace) -> None:
+    one = image(workspace)
+    kept, _ = run_stage(stage(area=1500, topk=1), [one], workspace)
     assert kept[0].fields['segments'] == 'a/tile.json'
     assert kept[0].fields['num_segments'] == 1 and kept[0].fields['segment_scores'] == [0.9]
-    sidecar = read_sidecar(place.out / 'segments/a/tile.json')
+    sidecar = read_sidecar(workspace.out / 'segments/a/tile.json')
     assert sidecar['source'] == 'stripes' and sidecar['segments'][0]['bbox'] == [0, 0, 80, 20]
     loaded = LoadSegments(4).transform(
         dict(
-            segments_path=str(place.out / 'segments/a/tile.json'),
+            segments_path=str(workspace.out / 'segments/a/tile.json'),
             img_path='a/tile.png',
             ori_shape=SIZE,
             img_shape=SIZE,
@@ -123,47 +123,47 @@ def test_without_a_scorer_the_segmenter_decides(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize(('caption', 'first'), [('green fields', 1), ('blue lake, blue sea', 2)])
-def test_the_caption_decides_with_a_scorer(place: Workplace, caption: str, first: int) -> None:
-    one = image(place).plus(dict(captions=[caption]))
-    kept, _ = run_stage(stage(scorer=dict(type='ByColor')), [one], place)
+def test_the_caption_decides_with_a_scorer(workspace: Workspace, caption: str, first: int) -> None:
+    one = image(workspace).plus(dict(captions=[caption]))
+    kept, _ = run_stage(stage(scorer=dict(type='ByColor')), [one], workspace)
     assert kept[0].fields['segment_scores'] == [1.0, 0.0, 0.0]
-    sidecar = read_sidecar(place.out / 'segments/a/tile.json')
+    sidecar = read_sidecar(workspace.out / 'segments/a/tile.json')
     assert sidecar['segments'][0]['quality'] == pytest.approx(0.9 - 0.1 * first)
     assert decode_masks(sidecar)[0][20 * first + 5, 5]
 
 
-def test_a_segment_is_scored_on_white_at_full_size(place: Workplace) -> None:
+def test_a_segment_is_scored_on_white_at_full_size(workspace: Workspace) -> None:
     made = stage(scorer=dict(type='ByColor'))
-    run_stage(made, [image(place)], place)
+    run_stage(made, [image(workspace)], workspace)
     red = made.scorer.seen[0]
     assert (red[:20] == COLORS['red']).all() and (red[20:] == 255).all()
 
 
-def test_only_the_largest_are_scored(place: Workplace) -> None:
+def test_only_the_largest_are_scored(workspace: Workspace) -> None:
     made = stage(scorer=dict(type='ByColor'), max_candidates=2)
-    kept, _ = run_stage(made, [image(place)], place)
-    assert len(made.scorer.seen) == 2 and areas(place) == [1600, 1600]
+    kept, _ = run_stage(made, [image(workspace)], workspace)
+    assert len(made.scorer.seen) == 2 and areas(workspace) == [1600, 1600]
     assert kept[0].fields['num_segments'] == 2
 
 
-def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> None:
-    one = image(place)
-    run_stage(stage(scorer=dict(type='ByColor')), [one], place)
-    first = (place.out / 'segments/a/tile.json').read_bytes()
+def test_other_captions_and_scorers_do_not_segment_again(workspace: Workspace) -> None:
+    one = image(workspace)
+    run_stage(stage(scorer=dict(type='ByColor')), [one], workspace)
+    first = (workspace.out / 'segments/a/tile.json').read_bytes()
     changed = one.plus(dict(captions=['red roofs']))
-    _, report = run_stage(stage(scorer=dict(type='ByColor')), [changed], place)
-    assert report.made == 1 and (place.out / 'segments/a/tile.json').read_bytes() != first
+    _, report = run_stage(stage(scorer=dict(type='ByColor')), [changed], workspace)
+    assert report.made == 1 and (workspace.out / 'segments/a/tile.json').read_bytes() != first
     for options in (
         dict(scorer=dict(type='ByColor', version=2)),
         dict(topk=2),
         dict(area=1500),
         dict(size=40),
     ):
-        assert run_stage(stage(**options), [changed], place)[1].made == 1
+        assert run_stage(stage(**options), [changed], workspace)[1].made == 1
     assert Stripes.calls == 1
-    run_stage(stage(segmenter=dict(type='Stripes', count=2)), [changed], place)
-    assert Stripes.calls == 2 and areas(place) == [1600, 1600]
-    run_stage(stage(), [changed.plus(dict(sha='other pixels'))], place)
+    run_stage(stage(segmenter=dict(type='Stripes', count=2)), [changed], workspace)
+    assert Stripes.calls == 2 and areas(workspace) == [1600, 1600]
+    run_stage(stage(), [changed.plus(dict(sha='other pixels'))], workspace)
     assert Stripes.calls == 3
 
 
@@ -175,64 +175,64 @@ def test_other_captions_and_scorers_do_not_segment_again(place: Workplace) -> No
         lambda found: found.update(size=[90_000, 120_000], image_size=[90_000, 120_000]),
     ],
 )
-def test_damaged_candidates_are_made_again(place: Workplace, change: Any) -> None:
-    one = image(place)
-    run_stage(stage(), [one], place)
-    whole = (place.out / 'segments/a/tile.json').read_bytes()
-    path = place.out / 'cache/candidates/a/tile.json'
+def test_damaged_candidates_are_made_again(workspace: Workspace, change: Any) -> None:
+    one = image(workspace)
+    run_stage(stage(), [one], workspace)
+    whole = (workspace.out / 'segments/a/tile.json').read_bytes()
+    path = workspace.out / 'cache/candidates/a/tile.json'
     found = json.loads(path.read_text())
     change(found)
     path.write_text(json.dumps(found))
-    (place.out / 'segments/a/tile.json').unlink()
-    run_stage(stage(), [one], place)
-    assert Stripes.calls == 2 and (place.out / 'segments/a/tile.json').read_bytes() == whole
+    (workspace.out / 'segments/a/tile.json').unlink()
+    run_stage(stage(), [one], workspace)
+    assert Stripes.calls == 2 and (workspace.out / 'segments/a/tile.json').read_bytes() == whole
 
 
-def test_a_second_run_makes_nothing_but_lost_files(place: Workplace) -> None:
-    images = [image(place, f'{number}.png') for number in range(3)]
-    run_stage(stage(), images, place)
-    content = (place.out / 'segments/1.json').read_bytes()
-    assert run_stage(stage(), images, place)[1].made == 0
-    (place.out / 'segments/1.json').unlink()
-    (place.out / 'cache/candidates/1.json').write_text('{"torn')
-    assert run_stage(stage(), images, place)[1].made == 1
-    assert (place.out / 'segments/1.json').read_bytes() == content and Stripes.calls == 4
-    (place.out / 'segments/1.json').write_bytes(content[:-9])
-    assert run_stage(stage(), images, place)[1].made == 1
-    assert (place.out / 'segments/1.json').read_bytes() == content
+def test_a_second_run_makes_nothing_but_lost_files(workspace: Workspace) -> None:
+    images = [image(workspace, f'{number}.png') for number in range(3)]
+    run_stage(stage(), images, workspace)
+    content = (workspace.out / 'segments/1.json').read_bytes()
+    assert run_stage(stage(), images, workspace)[1].made == 0
+    (workspace.out / 'segments/1.json').unlink()
+    (workspace.out / 'cache/candidates/1.json').write_text('{"torn')
+    assert run_stage(stage(), images, workspace)[1].made == 1
+    assert (workspace.out / 'segments/1.json').read_bytes() == content and Stripes.calls == 4
+    (workspace.out / 'segments/1.json').write_bytes(content[:-9])
+    assert run_stage(stage(), images, workspace)[1].made == 1
+    assert (workspace.out / 'segments/1.json').read_bytes() == content
 
 
-def test_a_record_of_other_options_needs_its_own_file(place: Workplace) -> None:
-    images = [image(place, f'{number}.png') for number in range(3)]
-    run_stage(stage(), images, place)
-    content = (place.out / 'segments/1.json').read_bytes()
-    run_stage(stage(size=40), images[:2], place)
+def test_a_record_of_other_options_needs_its_own_file(workspace: Workspace) -> None:
+    images = [image(workspace, f'{number}.png') for number in range(3)]
+    run_stage(stage(), images, workspace)
+    content = (workspace.out / 'segments/1.json').read_bytes()
+    run_stage(stage(size=40), images[:2], workspace)
     # The same segments and scores, but masks of another size.
-    assert (place.out / 'segments/1.json').read_bytes() != content
-    assert run_stage(stage(), images, place)[1].made == 2
-    assert (place.out / 'segments/1.json').read_bytes() == content
+    assert (workspace.out / 'segments/1.json').read_bytes() != content
+    assert run_stage(stage(), images, workspace)[1].made == 2
+    assert (workspace.out / 'segments/1.json').read_bytes() == content
 
 
-def test_a_full_disk_concerns_one_image(place: Workplace, monkeypatch) -> None:
+def test_a_full_disk_concerns_one_image(workspace: Workspace, monkeypatch) -> None:
     def write(path: Path, content: str) -> None:
         if 'segments' in path.parts and path.name == '1.json':
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         atomic_write(path, content)
 
-    images = [image(place, f'{number}.png') for number in range(3)]
+    images = [image(workspace, f'{number}.png') for number in range(3)]
     with monkeypatch.context() as patch:
         patch.setattr('urbancross_mm.structures.segment_masks.atomic_write', write)
-        kept, report = run_stage(stage(), images, place)
+        kept, report = run_stage(stage(), images, workspace)
     assert [one.name for one in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
     assert 'No space left on device' in str(report)
-    kept, report = run_stage(stage(), images, place)
+    kept, report = run_stage(stage(), images, workspace)
     assert len(kept) == 3 and report.made == 1
 
 
-def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:
-    one = image(place)
-    run_stage(stage(), [one], place)
-    assert run_stage(stage(), [one.plus(dict(captions=['x']))], place)[1].made == 0
+def test_captions_do_not_matter_without_a_scorer(workspace: Workspace) -> None:
+    one = image(workspace)
+    run_stage(stage(), [one], workspace)
+    assert run_stage(stage(), [one.plus(dict(captions=['x']))], workspace)[1].made == 0
 
 
 @pytest.mark.parametrize(
@@ -243,13 +243,13 @@ def test_captions_do_not_matter_without_a_scorer(place: Workplace) -> None:
         (dict(area=0.5, scorer=dict(type='ByColor')), 'no mask larger than 0.5 of the image'),
     ],
 )
-def test_an_image_without_masks_is_kept(place: Workplace, options: dict, reason: str) -> None:
-    kept, report = run_stage(stage(**options), [image(place)], place)
+def test_an_image_without_masks_is_kept(workspace: Workspace, options: dict, reason: str) -> None:
+    kept, report = run_stage(stage(**options), [image(workspace)], workspace)
     assert kept[0].fields['num_segments'] == 0 and kept[0].fields['segment_scores'] == []
     assert report.reasons == {(KEPT, reason): 1}
     loaded = LoadSegments(4).transform(
         dict(
-            segments_path=str(place.out / 'segments/a/tile.json'),
+            segments_path=str(workspace.out / 'segments/a/tile.json'),
             img_path='a/tile.png',
             ori_shape=SIZE,
             img_shape=SIZE,
@@ -258,24 +258,26 @@ def test_an_image_without_masks_is_kept(place: Workplace, options: dict, reason:
     assert loaded['num_segments'] == 1 and (loaded['segment_bits'] == 1).all()
 
 
-def test_bad_images_fail_alone(place: Workplace) -> None:
-    good, corrupt, silent = (image(place, f'{name}.png') for name in 'abc')
-    place.image_path(corrupt).write_bytes(b'no image')
-    silent = silent.plus(dict(captions=[]))
-    kept, report = run_stage(stage(scorer=dict(type='ByColor')), [good, corrupt, silent], place)
+def test_bad_images_fail_alone(workspace: Workspace) -> None:
+    good, corrupt, uncaptioned = (image(workspace, f'{name}.png') for name in 'abc')
+    workspace.image_path(corrupt).write_bytes(b'no image')
+    uncaptioned = uncaptioned.plus(dict(captions=[]))
+    kept, report = run_stage(
+        stage(scorer=dict(type='ByColor')), [good, corrupt, uncaptioned], workspace
+    )
     assert [one.name for one in kept] == ['a.png'] and report.counts[FAILED] == 2
     text = str(report)
     assert 'cannot be decoded' in text and 'no caption to score' in text
 
 
-def test_non_latin_captions_are_scored(place: Workplace) -> None:
-    one = image(place).plus(dict(captions=['green 绿色的田野，森林。', 'blue Озеро']))
-    kept, _ = run_stage(stage(scorer=dict(type='ByColor')), [one], place)
+def test_non_latin_captions_are_scored(workspace: Workspace) -> None:
+    one = image(workspace).plus(dict(captions=['green 绿色的田野，森林。', 'blue Озеро']))
+    kept, _ = run_stage(stage(scorer=dict(type='ByColor')), [one], workspace)
     # The mean over the captions.
     assert kept[0].fields['segment_scores'] == [0.5, 0.5, 0.0]
 
 
-def test_sam_by_config(place: Workplace, tmp_path: Path) -> None:
+def test_sam_by_config(workspace: Workspace, tmp_path: Path) -> None:
     weights = save_tiny_sam(tmp_path / 'tiny.pth')
     made = stage(
         area=20,
@@ -284,20 +286,20 @@ def test_sam_by_config(place: Workplace, tmp_path: Path) -> None:
             type='SamSegmenter', checkpoint=str(weights), model_type='tiny', model=SIZES, **OPTIONS
         ),
     )
-    made.check(place)
-    path = place.out / 'images/a.png'
+    made.check(workspace)
+    path = workspace.out / 'images/a.png'
     path.parent.mkdir(parents=True)
     Image.fromarray(tiny.image(*SIZE)).save(path)
-    kept, report = run_stage(made, [ImageRecord('a.png', dict(sha='a'))], place)
+    kept, report = run_stage(made, [ImageRecord('a.png', dict(sha='a'))], workspace)
     assert kept[0].fields['num_segments'] == 4, report
-    line = (place.out / 'manifest/segment.jsonl').read_text()
+    line = (workspace.out / 'manifest/segment.jsonl').read_text()
     assert '"model_type": "tiny"' in line and '"weights": "' in line and str(tmp_path) not in line
-    assert read_sidecar(place.out / 'segments/a.json')['source'] == 'sam:tiny'
+    assert read_sidecar(workspace.out / 'segments/a.json')['source'] == 'sam:tiny'
 
 
-def test_missing_weights_stop_before_any_work(place: Workplace) -> None:
+def test_missing_weights_stop_before_any_work(workspace: Workspace) -> None:
     with pytest.raises(FileNotFoundError, match='none.pth'):
-        stage(segmenter=dict(type='SamSegmenter', checkpoint='none.pth')).check(place)
+        stage(segmenter=dict(type='SamSegmenter', checkpoint='none.pth')).check(workspace)
 
 
 @pytest.mark.parametrize(
@@ -311,17 +313,19 @@ def test_missing_weights_stop_before_any_work(place: Workplace) -> None:
     ],
 )
 def test_wrong_options(options: dict) -> None:
-    with pytest.raises(ValueError, match='got|no segmenter'):
+    with pytest.raises(ValueError, match='got|ByColor'):
         stage(**options)
 
 
 def test_threads_change_nothing(tmp_path: Path) -> None:
     results = []
     for workers in (1, 4):
-        place, images = make_place(tmp_path / str(workers), {f'{n}.png': {} for n in range(9)})
-        place = replace(place, workers=workers)
-        run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), images, place)
+        workspace, images = make_workspace(
+            tmp_path / str(workers), {f'{n}.png': {} for n in range(9)}
+        )
+        workspace = replace(workspace, workers=workers)
+        run_stage(SegmentStage(dict(type='ColorSegmenter'), area=0), images, workspace)
         results.append(
-            {path.name: path.read_bytes() for path in (place.out / 'segments').glob('*.json')}
+            {path.name: path.read_bytes() for path in (workspace.out / 'segments').glob('*.json')}
         )
     assert len(results[0]) == 9 and results[0] == results[1]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workplace, run_stage
+from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workspace, run_stage
 from urbancross_mm.curation.core.records import Record
 from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
-from urbancross_mm.curation.geo.splits import gaps, tile_of
+from urbancross_mm.curation.geo.splits import distances, tile_of
 from urbancross_mm.curation.stages.split_stage import SplitStage
 
-PLACE = Workplace(Path('in'), Path('out'))
+WORKSPACE = Workspace(Path('in'), Path('out'))
 
 
 def plain(count: int, **fields: Any) -> list[ImageRecord]:
@@ -25,7 +25,7 @@ def plain(count: int, **fields: Any) -> list[ImageRecord]:
 
 
 def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> list[ImageRecord]:
-    """Windows over one place, that overlap where ``step < size``."""
+    """Windows over one place that overlap where ``step < size``."""
     across = METERS_A_DEGREE * np.cos(np.radians(lat))
     images = []
     for row in range(side):
@@ -51,7 +51,7 @@ def parts(
 
 
 def decide(images: list[ImageRecord], **options: Any) -> list[Outcome]:
-    return SplitStage(**options).decide(images, PLACE)
+    return SplitStage(**options).decide(images, WORKSPACE)
 
 
 def test_shares_and_nesting() -> None:
@@ -72,10 +72,10 @@ def test_the_order_of_the_images_does_not_matter_and_the_seed_does(tmp_path: Pat
     outcomes = decide(images)
     assert decide(images[::-1]) == outcomes[::-1]
     assert decide(images, seed=1) != outcomes
-    place = Workplace(tmp_path, tmp_path / 'out')
-    run_stage(SplitStage(), images, place)
+    workspace = Workspace(tmp_path, tmp_path / 'out')
+    run_stage(SplitStage(), images, workspace)
     first = (tmp_path / 'out/manifest/split.jsonl').read_bytes()
-    run_stage(SplitStage(), images, place)
+    run_stage(SplitStage(), images, workspace)
     assert (tmp_path / 'out/manifest/split.jsonl').read_bytes() == first
 
 
@@ -101,17 +101,17 @@ def test_stratified_by_a_field() -> None:
 def test_no_place_is_in_two_splits(margin: float) -> None:
     images = city(40)
     stage = SplitStage(block_meters=500, margin_meters=margin)
-    outcomes = stage.decide(images, PLACE)
+    outcomes = stage.decide(images, WORKSPACE)
     splits = parts(images, outcomes)
     dropped = splits.pop(None)
     for first, second in combinations(splits, 2):
         tiles = [[tile_of(image.fields) for image in splits[split]] for split in (first, second)]
-        assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
+        assert min(distances(*tiles, reach=1000)) >= margin - 0.05
     nested = parts(images, outcomes, 'finetune')
     tiles = [
         [tile_of(image.fields) for image in nested[part]] for part in ('finetune', 'finetune_val')
     ]
-    assert min(gaps(*tiles, reach=1000)) >= margin - 0.05
+    assert min(distances(*tiles, reach=1000)) >= margin - 0.05
     assert 0 < len(dropped) < 0.75 * len(images)
     # Neither are tiles of a test block torn out of it.
     assert abs(len(splits['test']) - 0.2 * 1600) < 60
@@ -129,10 +129,10 @@ def test_tiles_side_by_side_cost_nothing() -> None:
 
 
 def test_the_default_block_is_said(tmp_path: Path) -> None:
-    place = Workplace(tmp_path, tmp_path / 'out')
-    _, report = run_stage(SplitStage(), city(24, step=100), place)
+    workspace = Workspace(tmp_path, tmp_path / 'out')
+    _, report = run_stage(SplitStage(), city(24, step=100), workspace)
     assert 'blocks of 400 m (4 tile widths)' in str(report)
-    _, report = run_stage(SplitStage(), plain(30), place)
+    _, report = run_stage(SplitStage(), plain(30), workspace)
     assert 'blocks' not in str(report)
 
 
@@ -162,33 +162,33 @@ def test_points_are_blocked_on_request() -> None:
     outcomes = decide(images, block_meters=300, margin_meters=80)
     splits = parts(images, outcomes)
     tiles = [[tile_of(one.fields) for one in splits[split]] for split in ('train', 'test')]
-    assert min(gaps(*tiles, reach=1000)) >= 80
+    assert min(distances(*tiles, reach=1000)) >= 80
 
 
 def test_one_image() -> None:
     with pytest.raises(
         ValueError,
-        match='1 distinct images cannot fill test, val, train: take more images or a share of 0',
+        match='1 distinct images.*test, val, train',
     ):
         decide(plain(1))
     outcomes = decide(plain(1), test=0, val=0, finetune=0, finetune_val=0)
     assert outcomes[0].fields == dict(split='train', finetune=None)
-    twins = [image.plus(dict(sha='same')) for image in plain(5)]
+    duplicates = [image.plus(dict(sha='same')) for image in plain(5)]
     with pytest.raises(ValueError, match='1 distinct images'):
-        decide(twins)
+        decide(duplicates)
 
 
 def test_a_split_that_stays_empty_is_named() -> None:
-    with pytest.raises(ValueError, match='no image is left to divide'):
+    with pytest.raises(ValueError, match='no image'):
         decide([])
-    with pytest.raises(ValueError, match=r'blocks of 5000 m \(block_meters\).*smaller blocks'):
+    with pytest.raises(ValueError, match=r'blocks of 5000 m \(block_meters\)'):
         decide(city(4), block_meters=5000)
-    with pytest.raises(ValueError, match='no image is left for .*within 5000 m'):
+    with pytest.raises(ValueError, match='5000 m'):
         decide(city(24, step=100), margin_meters=5000)
-    with pytest.raises(ValueError, match='none of the images knows its place'):
+    with pytest.raises(ValueError, match='block_meters.*lon and lat'):
         decide(plain(30), margin_meters=100)
     two_of_them = [image.plus(dict(sha=str(min(n, 1)))) for n, image in enumerate(plain(9))]
-    with pytest.raises(ValueError, match='1 distinct images cannot fill finetune, finetune_val'):
+    with pytest.raises(ValueError, match='1 distinct images.*finetune, finetune_val'):
         decide(two_of_them, test=0.1, val=0)
 
 
@@ -224,7 +224,7 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
         assert all(len(set(of[start : start + 6])) == 1 for start in range(0, 120, 6))
     of = [outcome.fields['split'] for outcome in decide(images, block_meters=0)]
     assert any(len(set(of[start : start + 6])) > 1 for start in range(0, 120, 6))
-    with pytest.raises(ValueError, match='2 distinct images .* unless block_meters=0'):
+    with pytest.raises(ValueError, match='2 distinct images .*block_meters=0'):
         decide(images[:12])
 
 
@@ -232,27 +232,27 @@ def test_tiles_of_a_raster_without_bounds_stay_together(known: dict) -> None:
 def test_small_areas_get_smaller_blocks(side: int, widths: int, tmp_path: Path) -> None:
     images = city(side, step=100)
     kept, report = run_stage(
-        SplitStage(finetune=0, finetune_val=0), images, Workplace(tmp_path, tmp_path)
+        SplitStage(finetune=0, finetune_val=0), images, Workspace(tmp_path, tmp_path)
     )
     assert len(kept) == side**2
     assert f'blocks of {100 * widths} m ({widths} tile widths)' in str(report)
-    assert ('the area is too small for blocks of 4' in str(report)) == (widths < 4)
+    assert ('too small' in str(report)) == (widths < 4)
 
 
 def test_training_images_that_become_test_are_counted(tmp_path: Path) -> None:
-    place, images = Workplace(tmp_path, tmp_path), plain(60)
-    before, _ = run_stage(SplitStage(), images, place)
-    _, unexported = run_stage(SplitStage(), images[1:], place)
+    workspace, images = Workspace(tmp_path, tmp_path), plain(60)
+    before, _ = run_stage(SplitStage(), images, workspace)
+    _, unexported = run_stage(SplitStage(), images[1:], workspace)
     assert unexported.remarks == ()
     Manifest(tmp_path / 'manifest/export.jsonl').write(
         Record(one.name, '', Outcome(dict(split=one.fields['split'])), {}) for one in before
     )
-    _, same = run_stage(SplitStage(), images, place)
+    _, same = run_stage(SplitStage(), images, workspace)
     assert same.remarks == ()
     for _ in range(2):  # until it is exported
-        after, report = run_stage(SplitStage(), images[1:], place)
+        after, report = run_stage(SplitStage(), images[1:], workspace)
         moved = sum(
             one.fields['split'] != 'test' == other.fields['split']
             for one, other in zip(before[1:], after)
         )
-        assert moved and f'{moved} test images were in train or val' in str(report)
+        assert moved and f'{moved} test images' in str(report)

@@ -200,7 +200,7 @@ def test_images_without_caption_are_counted(tmp_path, capsys):
         write_image(tmp_path / 'images' / name)
     convert_entries(tmp_path, [entry('b.jpg', 'train')], images=tmp_path / 'images')
 
-    assert 'note: 2 of 3 images below' in capsys.readouterr().err
+    assert 'note: 2 of 3 images in' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('images', [False, True])

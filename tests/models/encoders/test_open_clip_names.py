@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from tests.models.encoders.tiny_transformers import FAMILIES
 from tests.models.helpers import TINY_CLIP
 from urbancross_mm.datasets.tokenizers import OpenCLIPTokenizer
-from urbancross_mm.inference.config import for_checkpoint
+from urbancross_mm.inference.checkpoints import for_checkpoint
 from urbancross_mm.models import OpenCLIPImageEncoder, OpenCLIPTextEncoder
 from urbancross_mm.models.encoders.clip_factory import build_clip
 

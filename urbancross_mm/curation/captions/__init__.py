@@ -1,1 +1,1 @@
-"""Captions: how they are written, refined and scored."""
+"""Captioners, scorers, and the cleaning of captions."""

@@ -1,4 +1,4 @@
-"""What writes captions, and the one that needs no weights."""
+"""The base class of captioners, and a captioner that needs no weights."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class BaseCaptioner(ABC):
     """Writes captions of images.
 
     Attributes:
-        needs_pixels (ClassVar[bool]): Whether it looks at the image itself.
-        batched (ClassVar[bool]): Whether a model sees the images of a batch together.
-        libraries (ClassVar[tuple[str, ...]]): Distributions whose versions stand in the records.
+        needs_pixels (ClassVar[bool]): Whether it uses the pixels.
+        batched (ClassVar[bool]): Whether a model processes the images of a batch together.
+        libraries (ClassVar[tuple[str, ...]]): Packages whose versions are recorded.
         reads (tuple[str, ...]): Fields of an image that its captions depend on.
     """
 
@@ -44,11 +44,11 @@ class BaseCaptioner(ABC):
         return False
 
     def check(self) -> None:  # noqa: B027
-        """Look, before anything runs, for what will be needed.
+        """Look for files and check options, before anything runs.
 
         Raises:
-            FileNotFoundError: If the model is neither on disk nor to be downloaded.
-            ValueError: If an option does not fit.
+            FileNotFoundError: If the model is not on disk and cannot be downloaded.
+            ValueError: If an option is wrong.
         """
 
     @abstractmethod
@@ -56,10 +56,10 @@ class BaseCaptioner(ABC):
         """What captions depend on besides the images; short, plain JSON."""
 
     def begin(self, device: str) -> None:  # noqa: B027
-        """Load what is needed to work.
+        """Load the model.
 
         Args:
-            device (str): Of the model.
+            device (str): Device of the model.
         """
 
     @abstractmethod
@@ -67,53 +67,54 @@ class BaseCaptioner(ABC):
         """Describe a batch.
 
         Args:
-            images (Sequence[ImageRecord]): What is known of them.
+            images (Sequence[ImageRecord]): The images with their fields.
             pixels (Sequence[np.ndarray]): uint8 RGB, ``(H, W, 3)``; empty unless
                 :attr:`needs_pixels`.
 
         Returns:
-            list[Outcome]: One an image, with the field ``captions``.
+            list[Outcome]: One per image, with the field ``captions``.
         """
 
 
 @CURATION.register_module()
 class TemplateCaptioner(BaseCaptioner):
-    """One sentence from the tags of an image, or from its label; no model and no pixels.
+    """Writes one caption from the tags or the label of an image, without model and pixels.
 
-    Which template an image gets depends on its name alone, so captions vary and never change.
+    The template depends only on the name of the image. So captions vary between images, but never
+    change.
 
     Args:
-        templates (Sequence[str]): With ``{focus}`` and ``{around}``. Defaults to four.
-        focus_templates (Sequence[str]): With ``{focus}``, for images without surroundings; for
-            those with surroundings alone, these take their place. Defaults to four.
-        label_templates (Sequence[str]): With ``{label}``, for images without tags; the article
-            comes with it, ``an airport``. Defaults to four.
-        nouns (Mapping[str, str], optional): Tag to a name, or key of a tag to a template with
-            ``{value}``, beside those of :data:`NOUNS`. Defaults to None.
-        max_phrases (int): At most so many tags of the focus, and of the surroundings.
-            Defaults to 5.
+        templates (Sequence[str]): Templates with ``{focus}`` and ``{around}``. Defaults to four.
+        focus_templates (Sequence[str]): Templates with ``{focus}``, for images with tags only at
+            the focus or only around it. Defaults to four.
+        label_templates (Sequence[str]): Templates with ``{label}``, for images without tags. The
+            label comes with its article, ``an airport``. Defaults to four.
+        nouns (Mapping[str, str], optional): Names of tags, and templates with ``{value}`` for keys,
+            in addition to :data:`NOUNS`. Defaults to None.
+        max_phrases (int): Most tags of the focus, and most tags around it. Defaults to 5.
 
     Raises:
-        ValueError: If a template holds another variable, or there is none.
+        ValueError: If a template has another variable, or there is no template.
     """
 
+    # Data, not messages: another wording would change existing datasets.
     FULL = (
         'A satellite image of {focus}, surrounded by {around}.',
         'The aerial view shows {focus}, with {around} nearby.',
         'From above one sees {focus} close to {around}.',
-        'An overhead image of {focus} in the neighborhood of {around}.',
+        'An overhead picture of {focus} in the neighbourhood of {around}.',
     )
     FOCUS = (
         'A satellite image of {focus}.',
         'The aerial view shows {focus}.',
         'From above one sees {focus}.',
-        'An overhead image of {focus}.',
+        'An overhead picture of {focus}.',
     )
     LABEL = (
         'A satellite image of {label} scene.',
         'The aerial view shows {label} scene.',
         'From above one sees {label} scene.',
-        'An overhead image of {label} scene.',
+        'An overhead picture of {label} scene.',
     )
 
     def __init__(
@@ -130,7 +131,7 @@ class TemplateCaptioner(BaseCaptioner):
             ('label_templates', label_templates, ('label',)),
         ):
             if isinstance(given, str) or not given:
-                raise ValueError(f'{what} must be a list of at least one, got {given!r}')
+                raise ValueError(f'{what} must be a list with at least one template, got {given!r}')
             for template in given:
                 check_template(template, names, what)
         if max_phrases < 1:
@@ -142,40 +143,30 @@ class TemplateCaptioner(BaseCaptioner):
         self.max_phrases = max_phrases
 
     def settings(self) -> dict[str, Any]:
-        """Its name and a hash of the templates."""
+        """Type, and a hash of the templates."""
         templates = digest(self.templates, self.focus_templates, self.label_templates, self.nouns)
         return dict(
             captioner=type(self).__name__, templates=templates, max_phrases=self.max_phrases
         )
 
     def caption(self, images: Sequence[ImageRecord], pixels: Sequence[np.ndarray]) -> list[Outcome]:
-        """Write a sentence for each image; without tags and label, drop it."""
-        sentences = [self.sentence(image) for image in images]
+        """Write one caption per image. An image without tags and label is dropped."""
         return [
-            Outcome(dict(captions=[sentence]))
-            if sentence
+            Outcome(dict(captions=[text]))
+            if (text := self.describe(image))
             else Outcome(status=DROPPED, reason=NOTHING_KNOWN)
-            for sentence in sentences
+            for image in images
         ]
 
-    def sentence(self, image: ImageRecord) -> str | None:
-        """Describe one image.
-
-        Args:
-            image (ImageRecord): With ``focus``, ``around`` and ``label``, as far as known.
-
-        Returns:
-            str | None: A sentence; None if nothing is known.
-        """
+    def describe(self, image: ImageRecord) -> str | None:
+        """The caption of an image; None without tags and label."""
         known = image.fields
         focus = noun_phrases(known.get('focus') or (), self.nouns, self.max_phrases)
         around = noun_phrases(known.get('around') or (), self.nouns, self.max_phrases, but=focus)
         label = words(known.get('label') or '')
         if focus and around:
-            pool, filling = (
-                self.templates,
-                dict(focus=enumeration(focus), around=enumeration(around)),
-            )
+            pool = self.templates
+            filling = dict(focus=enumeration(focus), around=enumeration(around))
         elif focus or around:
             pool, filling = self.focus_templates, dict(focus=enumeration(focus or around))
         elif label:

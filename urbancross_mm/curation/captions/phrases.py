@@ -1,4 +1,4 @@
-"""From map tags to words: pure functions."""
+"""Turns map tags into words: pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from string import Formatter
 
-# How a tag, or the value of a key, is named. A tag that is not here stays as it is.
+# Names of tags, and templates for values of a key. Other tags stay as they are.
 NOUNS: Mapping[str, str] = {
     **dict.fromkeys(
         (
@@ -55,15 +55,7 @@ _VOWEL = re.compile(r'\ba (?=[aeio]|u(?!ni|se|ti|ro))', re.IGNORECASE)
 
 
 def noun_phrase(phrase: str, nouns: Mapping[str, str] = NOUNS) -> str:
-    """A tag as it would stand in a sentence.
-
-    Args:
-        phrase (str): ``<key> of <value>``, or a key alone.
-        nouns (Mapping[str, str]): Tag to a name, or key to a template with ``{value}``.
-            Defaults to NOUNS.
-
-    Returns:
-        str: With its article; a tag that has no name as it is, ``religion of hindu``.
+    """A tag as a noun phrase.
 
     Examples:
         >>> noun_phrase('road of unclassified')
@@ -74,8 +66,8 @@ def noun_phrase(phrase: str, nouns: Mapping[str, str] = NOUNS) -> str:
     phrase = words(phrase)
     if phrase in nouns and ' of ' in phrase:
         return nouns[phrase]
-    key, found, value = phrase.partition(' of ')
-    if not found or value == 'yes':
+    key, separator, value = phrase.partition(' of ')
+    if not separator or value == 'yes':
         return with_article(key)
     return right_article(nouns[key].replace('{value}', value)) if key in nouns else phrase
 
@@ -86,43 +78,18 @@ def noun_phrases(
     limit: int | None = None,
     but: Sequence[str] = (),
 ) -> list[str]:
-    """Tags as they would stand in a sentence, each once.
-
-    Args:
-        phrases (Iterable[str]): Tags, the most important ones first; empty ones do not count.
-        nouns (Mapping[str, str]): See :func:`noun_phrase`. Defaults to NOUNS.
-        limit (int | None): At most so many. Defaults to None, all.
-        but (Sequence[str]): Not these. Defaults to none.
-
-    Returns:
-        list[str]: In the order of the tags.
-    """
-    found = [noun_phrase(phrase, nouns) for phrase in phrases if phrase.strip()]
-    return [one for one in dict.fromkeys(found) if one not in but][:limit]
+    """Distinct noun phrases of tags, in order: at most ``limit``, and without those in ``but``."""
+    nouns_of = [noun_phrase(phrase, nouns) for phrase in phrases if phrase.strip()]
+    return [noun for noun in dict.fromkeys(nouns_of) if noun not in but][:limit]
 
 
 def enumeration(items: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``.
-
-    Args:
-        items (Sequence[str]): What to name.
-
-    Returns:
-        str: All of them.
-    """
+    """``a``, ``a and b``, ``a, b and c``."""
     return ' and '.join([', '.join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def geo_tags(focus: Sequence[str], around: Sequence[str]) -> str:
     """The tags of an image in one string, for a prompt.
-
-    Args:
-        focus (Sequence[str]): Tags of the object in the middle.
-        around (Sequence[str]): Tags around it.
-
-    Returns:
-        str: ``amenity of school, building of yes; surrounded by road of service``; empty without
-        tags.
 
     Reference:
         SkyScript (https://arxiv.org/abs/2312.12856), whose captions have this form.
@@ -143,31 +110,19 @@ def with_article(noun: str) -> str:
 
 def right_article(text: str) -> str:
     """Every ``a`` before a vowel becomes ``an``."""
-    return _VOWEL.sub(lambda found: f'{found[0][0]}n ', text)
+    return _VOWEL.sub(lambda match: f'{match[0][0]}n ', text)
 
 
 def check_template(template: str, allowed: Sequence[str], what: str) -> set[str]:
-    """Find out which variables a template has.
-
-    Args:
-        template (str): Text with ``{name}`` in it.
-        allowed (Sequence[str]): Names that can be filled in.
-        what (str): The option, for the message.
-
-    Returns:
-        set[str]: The names.
-
-    Raises:
-        ValueError: If a name is unknown or a brace is open.
-    """
+    """Names of the variables of a template, which must be among the allowed ones."""
     try:
         names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
     except ValueError as error:
-        raise ValueError(f'{what} is no template, {error}: {template!r}') from error
+        raise ValueError(f'{what} is not a valid template, {error}: {template!r}') from error
     if names - set(allowed):
         known = ', '.join(f'{{{name}}}' for name in allowed)
         raise ValueError(
-            f'{what} may hold {known} and got {sorted(names - set(allowed))} in '
-            f'{template!r}; a brace itself is written twice'
+            f'{what} may hold {known}, got {sorted(names - set(allowed))} in {template!r}; '
+            'write a literal brace twice'
         )
     return names

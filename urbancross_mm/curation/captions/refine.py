@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 Count = Callable[[str], int]
 
-# Each is looked for where a sentence starts, in lower case and with straight apostrophes.
+# Each is matched at the start of a sentence, in lower case and with straight apostrophes.
 REFUSALS = (
     r"(?:i am|i'm) (?:\w+ )?sorry",
     r'sorry\b',
@@ -20,7 +20,7 @@ REFUSALS = (
     r'(?:there is )?no image\b.*\b(?:provided|attached|given)\b',
     r'please (?:provide|upload|attach)\b',
 )
-# An end mark of a Latin-like script needs white space behind it, one of a CJK script does not.
+# An end mark needs white space after it, except in CJK scripts.
 _SENTENCE_END = re.compile(
     r'(?<=[.!?…।؟۔])["\'”’»)\]]*\s+|'
     r'(?<=[。！？])["”’」』）]*\s*(?![。！？])'
@@ -33,20 +33,14 @@ _ABBREVIATION = re.compile(
 _INITIAL = re.compile(r'(?:^|[\s(])([^\W\d_])\.$')
 _NO_BLANK_BEHIND = tuple('。！？」』）')
 _WORD = re.compile(r'\w+')
-# Marks of byte order and of nothing, which are neither white space nor visible.
+# Zero-width characters and byte order marks, which are not white space.
 _INVISIBLE = re.compile('[\u200b\u2060\ufeff]')
-# A cut through a word may make a few tokens more of it than the whole word is.
+# A word that is cut may have a few tokens more than the whole word.
 _TOKENS_OF_A_CUT = 8
 
 
 def clean_space(text: str) -> str:
-    """One blank between words, none around the text, no control characters.
-
-    Args:
-        text (str): Any text; letters of every script stay as they are.
-
-    Returns:
-        str: On one line.
+    """A text on one line: single spaces, no control characters.
 
     Examples:
         >>> clean_space(' a  red\\n roof ')
@@ -58,49 +52,26 @@ def clean_space(text: str) -> str:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Cut a text behind its sentences; a line is a sentence at least.
-
-    Args:
-        text (str): Any text.
-
-    Returns:
-        list[str]: Clean sentences with their end marks; ``St. Mary`` and ``2.5 m`` stay whole.
-    """
-    found: list[str] = []
+    """Split a text into sentences. A line break ends a sentence; ``St. Mary`` stays whole."""
+    sentences: list[str] = []
     for line in text.splitlines():
         start, clean = 0, clean_space(line)
         for end in _SENTENCE_END.finditer(clean):
             piece = clean[start : end.end()].strip()
             if _ends(piece):
-                found.append(piece)
+                sentences.append(piece)
                 start = end.end()
-        found.append(clean[start:].strip())
-    return [piece for piece in found if piece]
+        sentences.append(clean[start:].strip())
+    return [piece for piece in sentences if piece]
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Words for comparison: lower case, no punctuation, compatible letters made equal.
-
-    Args:
-        text (str): Any text.
-
-    Returns:
-        tuple[str, ...]: In their order.
-    """
+    """Words for comparison: lower case, no punctuation, Unicode-normalized."""
     return tuple(_WORD.findall(unicodedata.normalize('NFKC', text).casefold()))
 
 
 def find_refusal(sentences: Iterable[str], patterns: Sequence[str] = REFUSALS) -> str | None:
-    """Find a sentence in which the model talks of itself instead of the image.
-
-    Args:
-        sentences (Iterable[str]): Of a caption.
-        patterns (Sequence[str]): Regular expressions, in lower case, for the start of a sentence.
-            Defaults to REFUSALS.
-
-    Returns:
-        str | None: The sentence, if there is one.
-    """
+    """The first sentence in which the model talks about itself instead of the image."""
     for sentence in sentences:
         plain = sentence.replace('’', "'").lower().lstrip('"\'“‘*-• ')
         if any(re.match(pattern, plain) for pattern in patterns):
@@ -109,14 +80,7 @@ def find_refusal(sentences: Iterable[str], patterns: Sequence[str] = REFUSALS) -
 
 
 def drop_repeats(sentences: Iterable[str]) -> list[str]:
-    """Leave out sentences that say nothing or have the same words as an earlier one.
-
-    Args:
-        sentences (Iterable[str]): Of a caption.
-
-    Returns:
-        list[str]: The others; the same words in another order say something else.
-    """
+    """Leave out sentences without words, or with the same words as an earlier one."""
     seen: set[tuple[str, ...]] = set()
     kept = []
     for sentence in sentences:
@@ -128,18 +92,10 @@ def drop_repeats(sentences: Iterable[str]) -> list[str]:
 
 
 def fit(sentences: Sequence[str], count: Count, max_tokens: int) -> str:
-    """As many sentences, from the first one on, as fit into a number of tokens.
+    """The first sentences that together have at most ``max_tokens`` tokens.
 
-    A first sentence that is too long by itself ends at a word, and in a script without blanks
-    between words at a letter.
-
-    Args:
-        sentences (Sequence[str]): Of a caption.
-        count (Callable): Tokens of a text, begin and end tokens included.
-        max_tokens (int): At most so many.
-
-    Returns:
-        str: The text; empty if not even a letter fits.
+    A first sentence that is too long is cut after a word or, in a script without spaces, after a
+    letter. ``count`` includes begin and end tokens.
     """
 
     def fits(text: str) -> bool:
@@ -168,17 +124,7 @@ def fit(sentences: Sequence[str], count: Count, max_tokens: int) -> str:
 def refine_caption(
     text: str, count: Count, max_tokens: int, refusals: Sequence[str] = REFUSALS
 ) -> tuple[str, str]:
-    """Clean a caption.
-
-    Args:
-        text (str): As a model wrote it.
-        count (Callable): Tokens of a text, begin and end tokens included.
-        max_tokens (int): At most so many.
-        refusals (Sequence[str]): See :func:`find_refusal`. Defaults to REFUSALS.
-
-    Returns:
-        tuple[str, str]: The caption, and if it is empty, why.
-    """
+    """The cleaned caption and, if it is empty, the reason."""
     sentences = split_sentences(text)
     if not sentences:
         return '', 'empty caption'
@@ -195,17 +141,7 @@ def refine_caption(
 def refine_captions(
     texts: Iterable[str], count: Count, max_tokens: int, refusals: Sequence[str] = REFUSALS
 ) -> tuple[list[str], str]:
-    """Clean the captions of an image, each of which then stands there once.
-
-    Args:
-        texts (Iterable[str]): As a model wrote them.
-        count (Callable): Tokens of a text, begin and end tokens included.
-        max_tokens (int): At most so many each.
-        refusals (Sequence[str]): See :func:`find_refusal`. Defaults to REFUSALS.
-
-    Returns:
-        tuple[list[str], str]: The captions that are left, and why the last other one is not.
-    """
+    """The distinct cleaned captions, and the reason of the last one that was removed."""
     kept: dict[tuple[str, ...], str] = {}
     reason = 'no caption'
     for text in texts:
@@ -218,8 +154,10 @@ def refine_captions(
 
 
 def _fits(text: str, count: Count, max_tokens: int) -> bool:
-    """Count; but of a text that is far too long only the start: byte pairs of a script without
-    blanks take time with the square of its length."""
+    """Whether a text fits. Of a very long text only the start is counted.
+
+    Byte-pair encoding of a script without spaces takes quadratic time.
+    """
     end = 256
     while end < len(text):
         if count(text[:end]) > max_tokens + _TOKENS_OF_A_CUT:
@@ -234,8 +172,7 @@ def _joined(text: str, sentence: str) -> str:
 
 
 def _ends(piece: str) -> bool:
-    """Whether an end mark ends a sentence: not in ``St.`` or ``J. Smith``, nor in the ``2.`` of a
-    list; but in ``5 m.``"""
+    """Whether an end mark ends a sentence: not in ``St.``, ``J. Smith`` or ``2.``, but in ``m.``"""
     bare = piece.rstrip('"\'”’»)] ')
     initial = _INITIAL.search(bare)
     return (
@@ -246,7 +183,7 @@ def _ends(piece: str) -> bool:
 
 
 def _largest(limit: int, holds: Callable[[int], bool]) -> int:
-    """The largest number up to a limit for which something holds that held for all below."""
+    """The largest number up to a limit for which a monotonic condition holds."""
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""How many tokens a text is."""
+"""Counting the tokens of captions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from urbancross_mm.utils.weights import folder_digest
 
 
 class BaseTokenCounter(ABC):
-    """Counts the tokens of a text as a model would see it, without cutting it."""
+    """Counts the tokens of a text for some model, without truncation."""
 
     def check(self) -> None:  # noqa: B027
         """Look for the files that are needed."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What the counts depend on; short, plain JSON."""
+        """What the counts depend on, as short plain JSON."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -27,15 +27,15 @@ class BaseTokenCounter(ABC):
 
     @abstractmethod
     def __call__(self, text: str) -> int:
-        """Tokens of a text, begin and end tokens included."""
+        """Number of tokens of a text, with begin and end tokens."""
 
 
 @CURATION.register_module()
 class CLIPTokenCounter(BaseTokenCounter):
-    """The byte-pair vocabulary of CLIP, which comes with open_clip."""
+    """Counts with the byte-pair vocabulary of CLIP, which comes with open_clip."""
 
     def settings(self) -> dict[str, Any]:
-        """Its name."""
+        """Name of the vocabulary."""
         return dict(tokenizer='clip')
 
     def begin(self) -> None:
@@ -45,31 +45,31 @@ class CLIPTokenCounter(BaseTokenCounter):
         self._encode = SimpleTokenizer().encode
 
     def __call__(self, text: str) -> int:
-        """Tokens of a text, begin and end tokens included."""
+        """Number of tokens of a text, with begin and end tokens."""
         return len(self._encode(text)) + 2
 
 
 @CURATION.register_module()
 class HuggingFaceTokenCounter(BaseTokenCounter):
-    """The tokenizer of a transformers model.
+    """Counts with the tokenizer of a transformers model.
 
     Args:
-        path (str): Local folder, or a hub id that is in the local cache.
+        path (str): Local folder, or hub id of a model in the local cache.
     """
 
     def __init__(self, path: str) -> None:
         self.path = str(path)
 
     def check(self) -> None:
-        """Load it: it is small, and a wrong path shows at once.
+        """Load the tokenizer, which is small.
 
         Raises:
-            FileNotFoundError: If there is no such tokenizer on this machine.
+            FileNotFoundError: If the tokenizer is not on this machine.
         """
         self.begin()
 
     def settings(self) -> dict[str, Any]:
-        """Hash of its folder, or its hub id."""
+        """Hash of the folder, or the hub id."""
         local = os.path.isdir(self.path)
         return dict(tokenizer=folder_digest(self.path) if local else self.path)
 
@@ -85,5 +85,5 @@ class HuggingFaceTokenCounter(BaseTokenCounter):
             ) from error
 
     def __call__(self, text: str) -> int:
-        """Tokens of a text, begin and end tokens included."""
+        """Number of tokens of a text, with begin and end tokens."""
         return len(self._tokenizer(text, truncation=False, verbose=False)['input_ids'])

@@ -30,24 +30,24 @@ GENERATION = dict(num_beams=5, max_new_tokens=200)
 
 @CURATION.register_module()
 class TransformersCaptioner(BaseCaptioner):
-    """InstructBLIP, BLIP-2, LLaVA and whatever else ``AutoModelForImageTextToText`` loads.
+    """Captions with InstructBLIP, BLIP-2, LLaVA or any other ``AutoModelForImageTextToText``.
 
     Args:
         path (str): Local folder with config, processor and weights, or a hub id.
-        prompt (str): With ``{geo_tags}`` and ``{label}``, as far as wanted. Defaults to a request
+        prompt (str): Prompt; it may contain ``{geo_tags}`` and ``{label}``. Defaults to a request
             for a detailed description of the image and its tags.
-        prompt_without_tags (str): For images without tags; ``{label}`` may stand in it.
-            Defaults to the same request without them.
-        chat (bool): Wrap the prompt and the image into the chat template of the processor, as
-            LLaVA-like models want it. Defaults to False.
-        generation (Mapping, optional): Arguments of ``generate``; ``num_return_sequences`` gives
-            several captions an image. Nothing is sampled unless ``do_sample`` says so.
-            Defaults to None: 5 beams, at most 200 new tokens.
+        prompt_without_tags (str): Prompt for images without tags; it may contain ``{label}``.
+            Defaults to the same request without tags.
+        chat (bool): Use the chat template of the processor, as LLaVA-like models need it. Defaults
+            to False.
+        generation (Mapping, optional): Arguments of ``generate``. ``num_return_sequences`` gives
+            several captions per image. Captions are sampled only with ``do_sample``. Defaults to
+            None: 5 beams, at most 200 new tokens.
         dtype (str): ``'auto'`` (as stored), ``'float16'``, ``'bfloat16'`` or ``'float32'``. A CPU
-            always computes in float32. Defaults to 'auto'.
+            always uses float32. Defaults to 'auto'.
         revision (str, optional): Branch, tag or commit on the hub. Defaults to None, ``main``.
-        allow_download (bool): Look on the hub if the model is not on disk. Defaults to False.
-        seed (int): Of sampling, together with the names of a batch. Defaults to 0.
+        allow_download (bool): Download the model if it is not on disk. Defaults to False.
+        seed (int): Random seed of sampling, combined with the names of a batch. Defaults to 0.
 
     Raises:
         ValueError: If an option is unknown.
@@ -81,16 +81,16 @@ class TransformersCaptioner(BaseCaptioner):
         self.prompt, self.prompt_without_tags, self.chat = prompt, prompt_without_tags, chat
         self.generation = {'do_sample': False, **(GENERATION if generation is None else generation)}
         self.dtype, self.seed = dtype, seed
-        # Whether there are tags chooses the prompt, so they always count.
+        # Tags always matter, because they choose the prompt.
         self.reads = ('focus', 'around') + (('label',) if 'label' in names else ())
 
     @property
     def batch_matters(self) -> bool:
-        """bool: Sampling draws for all images of a batch together."""
+        """bool: With sampling, a caption depends on the other images of its batch."""
         return bool(self.generation['do_sample'])
 
     def check(self) -> None:
-        """Read the model's config, and nothing large."""
+        """Check the config of the model, without reading its weights."""
         import transformers
 
         known = transformers.GenerationConfig()
@@ -98,14 +98,14 @@ class TransformersCaptioner(BaseCaptioner):
         if unknown:
             raise ValueError(f'generation holds {unknown}, which transformers does not know')
         names = os.listdir(self.path) if os.path.isdir(self.path) else None
-        # Without the file transformers would guess the kind of model from the name of the folder.
+        # Without it, transformers would guess the type of the model from the name of the folder.
         if names is not None and 'config.json' not in names:
             raise FileNotFoundError(f'the folder {self.path!r} holds no config.json')
         config = self._from_pretrained(transformers.AutoConfig)
         if type(config) not in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
             raise ValueError(
-                f'{self.path!r} holds a {type(config).__name__}, no model that turns '
-                'an image and a text into text'
+                f'{self.path!r} holds a {type(config).__name__}, which is not an '
+                'image-text-to-text model'
             )
         if names is not None and not any(name.endswith(WEIGHT_SUFFIXES) for name in names):
             raise FileNotFoundError(
@@ -114,7 +114,7 @@ class TransformersCaptioner(BaseCaptioner):
             )
 
     def settings(self) -> dict[str, Any]:
-        """Hashes of the weights and the prompt, and how text is decoded."""
+        """Hashes of the weights and the prompt, and the decoding options."""
         weights = (
             folder_digest(self.path)
             if os.path.isdir(self.path)
@@ -135,11 +135,11 @@ class TransformersCaptioner(BaseCaptioner):
         """Load processor and model.
 
         Args:
-            device (str): Of the model.
+            device (str): Device of the model.
 
         Raises:
-            FileNotFoundError: If the model is neither on disk nor to be downloaded.
-            ValueError: If it has no chat template, and one is wanted.
+            FileNotFoundError: If the model is not on disk and cannot be downloaded.
+            ValueError: If ``chat`` is set and the processor has no chat template.
         """
         import transformers
 
@@ -152,12 +152,12 @@ class TransformersCaptioner(BaseCaptioner):
         self.tokenizer = getattr(self.processor, 'tokenizer', self.processor)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        # A decoder goes on where the text ends, so its padding must stand before the text. An
-        # encoder counts positions from the image, so there it must stand behind.
+        # A decoder continues the end of the text, so padding must come before the text. An encoder
+        # counts positions from the image, so padding must come after it.
         self.tokenizer.padding_side = 'right' if self._has_encoder() else 'left'
 
     def caption(self, images: Sequence[ImageRecord], pixels: Sequence[np.ndarray]) -> list[Outcome]:
-        """Describe a batch in one go."""
+        """Describe a batch with one call of the model."""
         inputs = self.processor(
             images=[Image.fromarray(array) for array in pixels],
             text=[self.prompt_of(image) for image in images],
@@ -178,14 +178,7 @@ class TransformersCaptioner(BaseCaptioner):
         ]
 
     def prompt_of(self, image: ImageRecord) -> str:
-        """What the model is asked about an image.
-
-        Args:
-            image (ImageRecord): With ``focus``, ``around`` and ``label``, as far as known.
-
-        Returns:
-            str: The prompt, chat template included.
-        """
+        """The prompt for an image, with the chat template if there is one."""
         known = image.fields
         tags = geo_tags(known.get('focus') or (), known.get('around') or ())
         template = self.prompt if tags else self.prompt_without_tags
@@ -198,7 +191,7 @@ class TransformersCaptioner(BaseCaptioner):
         )
 
     def _new_tokens(self, ids: Tensor, prompts: Tensor) -> Tensor:
-        """Without the prompt, which decoders repeat and encoder-decoders do not."""
+        """Remove the prompt, which decoders repeat and encoder-decoders do not."""
         width = prompts.shape[1]
         if self._has_encoder() or ids.shape[1] < width:
             return ids
@@ -231,11 +224,11 @@ class TransformersCaptioner(BaseCaptioner):
                 ) from error
             if not self.allow_download:
                 raise FileNotFoundError(
-                    f'no model folder {self.path!r}: it shall hold config, processor and weights; '
-                    f'or give a hub id and allow_download=True ({reason:.80})'
+                    f'no model folder {self.path!r} with config, processor and weights: '
+                    f'give one, or a hub id with allow_download=True ({reason:.80})'
                 ) from error
             raise FileNotFoundError(
-                f'no model at {self.path!r}, which is no folder, and the Hugging Face hub does '
-                f'not help ({reason}): give a local folder with config, processor and weights, or '
-                'a hub id with allow_download=True and a connection'
+                f'no folder {self.path!r}, and the Hugging Face hub cannot provide it ({reason}): '
+                'give a local folder with config, processor and weights, or a hub id with '
+                'allow_download=True and a connection'
             ) from error

@@ -1,4 +1,4 @@
-"""What a dataset card is made of, whatever it is written as."""
+"""Parts of a dataset card, independent of its format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Share:
-    """A part of a whole in [0, 1], drawn as a bar where there can be one."""
+    """A share in [0, 1]; HTML shows it as a bar."""
 
     value: float
 
@@ -27,10 +27,18 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns with a name each, and rows of values."""
+    """Named columns, and rows of values."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column has numbers only."""
+        return [
+            bool(self.rows) and all(not isinstance(row[index], str | Share) for row in self.rows)
+            for index in range(len(self.columns))
+        ]
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,9 @@ class Figure:
     """An image, uint8 RGB ``(H, W, 3)``.
 
     Attributes:
-        name (str): Part of a file name.
+        name (str): Part of its file name.
         pixels (np.ndarray): The image.
-        title (str): What it shows.
+        title (str): Text below it.
     """
 
     name: str
@@ -50,7 +58,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image of the dataset with what is known of it."""
+    """An image of the dataset with lines of text."""
 
     figure: Figure
     lines: Sequence[str]
@@ -68,7 +76,7 @@ Block = Text | Table | Figure | Gallery
 
 @dataclass
 class Section:
-    """A heading and what follows it."""
+    """A heading and its blocks."""
 
     title: str
     blocks: list[Block] = field(default_factory=list)
@@ -83,14 +91,7 @@ class Card:
 
 
 def value_text(value: Value) -> str:
-    """A value as text: whole numbers grouped by thousands, others with two digits.
-
-    Args:
-        value (Value): Of a table.
-
-    Returns:
-        str: The text.
-    """
+    """A value as text: integers with thousands separators, floats with two digits."""
     if isinstance(value, Share):
         return f'{100 * value.value:.1f} %'
     if isinstance(value, str):

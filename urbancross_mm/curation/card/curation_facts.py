@@ -1,4 +1,4 @@
-"""Numbers of a dataset card that come from the manifests of its curation."""
+"""Sections of a dataset card about its curation."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from urbancross_mm.curation.card.blocks import Block, Figure, Section, Table, Text
+import numpy as np
+
+from urbancross_mm.curation.card.blocks import Block, Figure, Section, Table, Text, Value
 from urbancross_mm.curation.core.records import DROPPED, FAILED, KEPT, Record, hash_of_records
 from urbancross_mm.curation.core.report import NUMBER
 from urbancross_mm.visualization import draw_histograms
 
-# More reasons than this differ in their numbers only.
+# From FEW reasons on, those that differ only in numbers are merged; MOST are shown.
 FEW, MOST = 10, 20
 
 Manifests = Mapping[str, Mapping[str, Record]]
 
 
 def stages(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]] = ()) -> Section:
-    """What every stage kept, and why it did not; and whether the annotations are made from it.
-
-    Args:
-        manifests (Mapping): Records of each stage by image.
-        metainfo (Sequence[Mapping]): Of the annotation files. Defaults to ().
-
-    Returns:
-        Section: A table, and the reasons.
-    """
+    """Counts and reasons of every stage, and whether the annotations belong to them."""
     if not manifests:
         return Section('Curation', [Text('There is no record of a curation.')])
-    rows, why = [], []
+    rows: list[list[Value]] = []
+    why: list[list[Value]] = []
     for stage, records in manifests.items():
         counts = Counter(record.outcome.status for record in records.values())
         made_by = next(iter(records.values())).made_by.get('stage', '') if records else ''
@@ -48,8 +43,8 @@ def stages(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]] = ()) -> 
     blocks: list[Block] = (
         [
             Text(
-                'The annotations were not made from these records, but from earlier ones of '
-                f'{", ".join(others)}: run tools/curate.py again, to its end.'
+                f'The annotations do not belong to these records of {", ".join(others)}: run '
+                'tools/curate.py again.'
             )
         ]
         if others
@@ -62,62 +57,49 @@ def stages(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]] = ()) -> 
 
 
 def other_records(manifests: Manifests, metainfo: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Find the stages whose records have changed since the export.
-
-    Args:
-        manifests (Mapping): Records of each stage by image.
-        metainfo (Sequence[Mapping]): Of the annotation files; those that name no records, as of a
-            converted dataset, say nothing.
-
-    Returns:
-        list[str]: Their names.
-    """
-    found = []
+    """Names of the stages whose records have changed since the export."""
+    changed = []
     for stage, records in manifests.items():
         name = f'manifest/{stage}.jsonl'
-        told = {
+        exported = {
             str(sources[name])
-            for one in metainfo
-            if isinstance(sources := one.get('sources'), dict) and name in sources
+            for part in metainfo
+            if isinstance(sources := part.get('sources'), dict) and name in sources
         }
-        if told and told != {hash_of_records(records.values())}:
-            found.append(stage)
-    return found
+        if exported and exported != {hash_of_records(records.values())}:
+            changed.append(stage)
+    return changed
 
 
 def reasons(records: Mapping[str, Record]) -> dict[tuple[str, str], int]:
-    """Count the reasons of a stage; many that differ in numbers alone become one.
+    """Counts of the reasons of a stage, dropped and failed first, then by count.
 
-    Args:
-        records (Mapping[str, Record]): Of one stage.
-
-    Returns:
-        dict[tuple[str, str], int]: By status and reason, dropped and failed first, then by falling
-        count; of very many the rarest are summed up.
+    Many reasons that differ only in numbers are merged, and the rarest are summed up.
     """
-    found = Counter(
+    counts = Counter(
         (record.outcome.status, record.outcome.reason)
         for record in records.values()
         if record.outcome.reason
     )
-    if len(found) > FEW:
+    if len(counts) > FEW:
         merged: Counter[tuple[str, str]] = Counter()
-        for (status, reason), count in found.items():
+        for (status, reason), count in counts.items():
             merged[status, NUMBER.sub('…', reason)] += count
-        found = merged
+        counts = merged
     order = {DROPPED: 0, FAILED: 1, KEPT: 2}
-    ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     rest: Counter[tuple[str, str]] = Counter()
     for (status, _), count in ranked[MOST:]:
         rest[status, 'other reasons'] += count
     ranked = sorted(
-        [*ranked[:MOST], *rest.items()], key=lambda one: (order.get(one[0][0], 3), -one[1], one[0])
+        [*ranked[:MOST], *rest.items()],
+        key=lambda pair: (order.get(pair[0][0], 3), -pair[1], pair[0]),
     )
     return dict(ranked)
 
 
 def scores(manifests: Manifests) -> Section:
-    """How image and caption, and segments and caption, were scored."""
+    """Scores of captions and segments, and numbers of segments."""
     section = Section('Scores')
     scored = {
         name: record.outcome.fields['score']
@@ -177,9 +159,7 @@ def _by_filter(
 
 
 def _quartiles(groups: Mapping[str, list[float]]) -> Table:
-    import numpy as np
-
-    rows = []
+    rows: list[list[Value]] = []
     for name, values in groups.items():
         points = np.percentile(values, [0, 25, 50, 75, 100])
         rows.append([name, len(values), *(f'{point:.4f}' for point in points)])

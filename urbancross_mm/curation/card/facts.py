@@ -1,4 +1,4 @@
-"""Numbers of a dataset card that come from the annotations."""
+"""Sections of a dataset card about its annotations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.curation.card.blocks import Block, Figure, Section, Share, Table, Text
+from urbancross_mm.curation.card.blocks import Block, Figure, Section, Share, Table, Text, Value
 from urbancross_mm.curation.card.sources import Sources
 from urbancross_mm.datasets.tokenizers import split_words
 from urbancross_mm.datasets.verification.leakage import FITTED, Split
@@ -19,8 +19,8 @@ MOST = 30
 
 
 def sizes(sources: Sources) -> Section:
-    """Count images, captions and what else the items have."""
-    rows = []
+    """Numbers of images, captions, segments, tags, classes and positions."""
+    rows: list[list[Value]] = []
     for split in sources.splits:
         texts = _texts(split)
         rows.append(
@@ -58,7 +58,7 @@ def captions(sources: Sources) -> Section:
         for split in sources.splits
         if _texts(split)
     }
-    rows = []
+    rows: list[list[Value]] = []
     for split in sources.splits:
         if split.name in words:
             counts, letters = np.array(words[split.name]), [len(text) for text in _texts(split)]
@@ -83,25 +83,25 @@ def captions(sources: Sources) -> Section:
 
 
 def vocabulary(sources: Sources) -> Section:
-    """Which words there are, and which of them training never sees."""
+    """The most common words, and the share of words that training never sees."""
     if not sources.captioned:
         return Section('Words')
     counts = {
         split.name: Counter(word for text in _texts(split) for word in split_words(text))
         for split in sources.splits
     }
-    # Where there is train, trainval has val in it.
+    # If there is train, trainval is no training split: it contains val.
     fitted = ['train'] if 'train' in counts else [name for name in counts if name in FITTED]
     known = {word for name in fitted for word in counts[name]}
-    rows: list[list[Any]] = []
-    for name, found in counts.items():
-        total, new = found.total(), sum(n for word, n in found.items() if word not in known)
+    rows: list[list[Value]] = []
+    for name, words in counts.items():
+        total, new = words.total(), sum(n for word, n in words.items() if word not in known)
         rows.append(
             [
                 name,
                 total,
-                len(found),
-                sum(n == 1 for n in found.values()),
+                len(words),
+                sum(n == 1 for n in words.values()),
                 '' if name in fitted or not known else Share(new / max(1, total)),
             ]
         )
@@ -122,21 +122,21 @@ def vocabulary(sources: Sources) -> Section:
 
 
 def tags(sources: Sources) -> Section:
-    """How often each tag and each class stands."""
+    """Numbers of images with each tag and each class."""
     items = {item['img_id']: item for split in sources.splits for item in split.items}
     blocks: list[Block] = []
     for key, name in (('geo_tags', 'tag'), ('label', 'class')):
-        found = [
+        tagged = [
             item[key] if key == 'geo_tags' else [item[key]]
             for item in items.values()
             if item.get(key)
         ]
-        counts = Counter(value for values in found for value in set(map(str, values)))
+        counts = Counter(value for values in tagged for value in set(map(str, values)))
         if counts:
             blocks.append(
                 Text(
                     f'{len(counts):,} distinct {name}{"es" if name == "class" else "s"} '
-                    f'on {len(found):,} of {len(items):,} images.'
+                    f'on {len(tagged):,} of {len(items):,} images.'
                 )
             )
             blocks.append(_most_common(counts, len(items), name, 'images'))
@@ -144,7 +144,7 @@ def tags(sources: Sources) -> Section:
 
 
 def positions(sources: Sources) -> Section:
-    """Where the tiles lie."""
+    """A map of the tiles."""
     groups = {
         split.name: np.array(
             [
@@ -158,7 +158,7 @@ def positions(sources: Sources) -> Section:
     }
     groups = {name: points for name, points in groups.items() if len(points)}
     if not groups:
-        return Section('Places', [Text('No image knows its position.')])
+        return Section('Places', [Text('No image has a position.')])
     points = np.concatenate(list(groups.values()))
     (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
     text = (
@@ -169,8 +169,8 @@ def positions(sources: Sources) -> Section:
 
 
 def origin(sources: Sources) -> Section:
-    """What the annotation files say of themselves."""
-    told: dict[tuple[str, str], list[str]] = {}
+    """The metainfo of the annotation files."""
+    splits_of: dict[tuple[str, str], list[str]] = {}
     for split, metainfo in zip(sources.splits, sources.metainfo):
         for key, value in metainfo.items():
             if key in ('split', 'schema', 'counts'):
@@ -181,11 +181,11 @@ def origin(sources: Sources) -> Section:
                 else {key: value}
             )
             for name, part in parts.items():
-                told.setdefault((name, _plain(part)), []).append(split.name)
+                splits_of.setdefault((name, _plain(part)), []).append(split.name)
     everywhere = [split.name for split in sources.splits]
     rows = [
         [name, text, '' if names == everywhere else ', '.join(names)]
-        for (name, text), names in told.items()
+        for (name, text), names in splits_of.items()
     ]
     return Section('Origin', [Table(['', 'value', 'only of'], rows)])
 
@@ -195,8 +195,8 @@ def _texts(split: Split) -> list[str]:
 
 
 def _most_common(counts: Counter[str], total: int, what: str, of: str) -> Table:
-    # Equally frequent ones by name, not by where they came first.
-    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    # Equal counts are sorted by name, so that the order of the images does not matter.
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return Table(
         [what, of, 'share'],
         [[name, count, Share(count / max(1, total))] for name, count in ordered[:MOST]],
@@ -208,12 +208,5 @@ def _plain(value: Any) -> str:
 
 
 def dataset_name(metainfo: Sequence[dict[str, Any]]) -> str:
-    """Names of the datasets, each once.
-
-    Args:
-        metainfo (Sequence[dict]): Of the annotation files.
-
-    Returns:
-        str: Such as 'finland'.
-    """
-    return ', '.join(dict.fromkeys(str(one.get('dataset') or '?') for one in metainfo))
+    """Names of the datasets."""
+    return ', '.join(dict.fromkeys(str(part.get('dataset') or '?') for part in metainfo))

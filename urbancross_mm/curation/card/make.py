@@ -1,4 +1,4 @@
-"""A dataset card: everything worth knowing before training on a dataset, on one page."""
+"""Makes a dataset card: what to know before training on a dataset, on one page."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def make_card(
     """Describe a dataset.
 
     Args:
-        paths (Sequence): Its annotation files.
+        paths (Sequence): Annotation files of the dataset.
         data_root (str | Path): Folder of the data.
-        manifest (str | Path, optional): Records of its curation. Defaults to None:
-            ``data_root/manifest``, if it is there.
+        manifest (str | Path, optional): Folder of the manifests of its curation. Defaults to None:
+            ``data_root/manifest``, if it exists.
         images (str): Folder of images below ``data_root``. Defaults to 'images'.
-        number (int): Sample images of each split. Defaults to 6.
-        seed (int): Of the choice of samples. Defaults to 0.
-        pixels (bool): Decode every image to look for damaged and repeated ones; else files are
-            only looked for. Defaults to True.
-        workers (int): Threads that decode. Defaults to 1.
-        distance (int): Bits of a 64-bit difference hash that may differ between images that look
-            alike. Defaults to 2.
+        number (int): Number of sample images per split. Defaults to 6.
+        seed (int): Random seed of the samples. Defaults to 0.
+        pixels (bool): Decode every image to find damaged and repeated ones. Otherwise only missing
+            files are found. Defaults to True.
+        workers (int): Number of threads that decode. Defaults to 1.
+        distance (int): Most bits of a 64-bit difference hash that differ between near-duplicate
+            images. Defaults to 2.
 
     Returns:
-        Card: The same for the same files.
+        Card: The card, the same for the same files.
 
     Raises:
         FileNotFoundError: If a file or folder is missing.
@@ -75,7 +75,7 @@ def make_card(
 def _findings(
     sources: Sources, data_root: str | Path, images: str, pixels: bool, workers: int, distance: int
 ) -> Section:
-    """What splits share, and what is damaged."""
+    """Leakage between splits, and damaged files."""
     report, splits = sources.report, sources.splits
     folders = {**FOLDERS, 'img_path': images}
     roots = {key: str(Path(data_root) / name) for key, name in folders.items()}
@@ -83,7 +83,7 @@ def _findings(
     how = (
         'Every image was decoded and compared with those of the other splits.'
         if pixels
-        else 'Images were looked for, but neither decoded nor compared.'
+        else 'Missing images were looked for. No image was decoded or compared.'
     )
     blocks: list[Block] = [Text(how)]
     if report.findings:
@@ -91,8 +91,13 @@ def _findings(
             Table(
                 ['', 'what', 'how often', 'first'],
                 [
-                    [one.level, one.what, one.count, _without(one.examples[0], sources, data_root)]
-                    for one in report.findings
+                    [
+                        finding.level,
+                        finding.what,
+                        finding.count,
+                        _without_folders(finding.examples[0], sources, data_root),
+                    ]
+                    for finding in report.findings
                 ],
             )
         )
@@ -100,8 +105,8 @@ def _findings(
     return Section('Leakage and defects', [*blocks, Text(verdict)])
 
 
-def _without(example: str, sources: Sources, data_root: str | Path) -> str:
-    """A card shall not depend on where the data lies."""
+def _without_folders(example: str, sources: Sources, data_root: str | Path) -> str:
+    """An example that does not depend on the folder of the data."""
     for path in (split.path for split in sources.splits):
         example = example.replace(path, Path(path).name)
     return example.replace(f'{Path(data_root)}/', '')

@@ -1,4 +1,4 @@
-"""Dataset cards as one HTML page, or as Markdown with images beside it."""
+"""Writes dataset cards: one HTML page, or Markdown with images beside it."""
 
 from __future__ import annotations
 
@@ -15,31 +15,14 @@ from urbancross_mm.curation.card.blocks import (
     Card,
     Figure,
     Gallery,
-    Share,
     Table,
     Text,
-    Value,
     value_text,
 )
 from urbancross_mm.utils.files import write_all
 
 FORMATS = ('html', 'md')
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ddd; }
-table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
-th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #eee;
-         vertical-align: top; overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; white-space: nowrap; }
-.bar { display: inline-block; height: .7em; background: #1f77b4; margin-right: .5em; }
-figure { margin: 1rem 0; } figure > img { max-width: 100%; height: auto; }
-figcaption { color: #666; font-size: .9em; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(256px, 1fr)); gap: 1rem; }
-.gallery figure { margin: 0; } .gallery p { margin: .2rem 0; font-size: .9em; color: #222; }
-"""
-# Bars of a full share are this wide.
-BAR_EM = 10
+TEMPLATE = Path(__file__).with_name('card.html.j2')
 
 
 def write_card(card: Card, out: str | Path, format: str | None = None) -> list[Path]:
@@ -47,80 +30,55 @@ def write_card(card: Card, out: str | Path, format: str | None = None) -> list[P
 
     Args:
         card (Card): The card.
-        out (str | Path): ``.html``: one page that needs nothing else. ``.md``: its images are
-            written beside it, ``<name>_<figure>.png``.
-        format (str, optional): 'html' or 'md'. Defaults to None: as ``out`` says.
+        out (str | Path): File to write. ``.html`` is a single file. With ``.md``,
+            its images are written beside it, ``<name>_<figure>.png``.
+        format (str, optional): 'html' or 'md'. Defaults to None: the suffix of ``out``.
 
     Returns:
-        list[Path]: What was written, the card first.
+        list[Path]: The files that were written, the card first.
 
     Raises:
-        ValueError: See :func:`format_of`.
+        ValueError: If ``out`` has another suffix.
     """
     out = Path(out)
     if format_of(out, format) == 'html':
-        contents = {out: to_html(card)}
+        contents: dict[str | Path, bytes | str] = {out: to_html(card)}
     else:
         text, figures = to_markdown(card, out.stem)
-        contents = {out: text, **{out.parent / name: one for name, one in figures.items()}}
+        contents = {out: text, **{out.parent / name: png for name, png in figures.items()}}
     write_all(contents)
-    return list(contents)
+    return list(map(Path, contents))
 
 
 def format_of(out: str | Path, format: str | None = None) -> str:
-    """The format of a card, to be asked before the work.
-
-    Args:
-        out (str | Path): The file.
-        format (str, optional): 'html' or 'md'. Defaults to None: as ``out`` says.
-
-    Returns:
-        str: 'html' or 'md'.
-
-    Raises:
-        ValueError: If the format is unknown, or ``out`` says another one.
-    """
+    """The format of a card file, to be checked before the work."""
     suffix = Path(out).suffix[1:]
     if suffix not in FORMATS or format not in (None, suffix):
         raise ValueError(
-            f'a card is written to a file .html or .md of the same format, got {out}'
+            f'a card must be a file .html or .md of the same format, got {out}'
             f'{f" and {format}" if format else ""}'
         )
     return suffix
 
 
 def to_html(card: Card) -> str:
-    """A card as one page with everything in it.
+    """A card as one HTML page with everything in it, without scripts and links."""
+    from jinja2 import Environment, StrictUndefined
 
-    Args:
-        card (Card): The card.
-
-    Returns:
-        str: HTML without scripts and without links.
-    """
-    body = [f'<h1>{html.escape(card.title)}</h1>']
-    for section in card.sections:
-        body.append(f'<h2>{html.escape(section.title)}</h2>')
-        body += [_html_block(block) for block in section.blocks]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{html.escape(card.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n'
-        + '\n'.join(body)
-        + '\n</body>\n</html>\n'
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
     )
+    environment.filters.update(base64_png=_base64_png, value_text=value_text)
+    template = environment.from_string(TEMPLATE.read_text(encoding='utf-8'))
+    return template.render(card=card, kind=lambda block: type(block).__name__)
 
 
 def to_markdown(card: Card, stem: str) -> tuple[str, dict[str, bytes]]:
-    """A card as Markdown.
-
-    Args:
-        card (Card): The card.
-        stem (str): What the names of its images begin with.
-
-    Returns:
-        tuple[str, dict[str, bytes]]: The text, and PNG files by name.
-    """
+    """A card as Markdown, and its PNG files by name. Their names begin with ``stem``."""
     parts, figures = [f'# {_escaped(card.title)}'], {}
     for section in card.sections:
         parts.append(f'## {_escaped(section.title)}')
@@ -129,60 +87,6 @@ def to_markdown(card: Card, stem: str) -> tuple[str, dict[str, bytes]]:
                 figures[_file_name(stem, figure)] = _png(figure)
             parts.append(_markdown_block(block, stem))
     return '\n\n'.join(parts) + '\n', figures
-
-
-def _html_block(block: Block) -> str:
-    if isinstance(block, Text):
-        return f'<p>{html.escape(block.text)}</p>'
-    if isinstance(block, Table):
-        return _html_table(block)
-    if isinstance(block, Figure):
-        return (
-            f'<figure>{_html_image(block)}<figcaption>{html.escape(block.title)}</figcaption>'
-            '</figure>'
-        )
-    cells = []
-    for sample in block.samples:
-        lines = ''.join(f'<p dir="auto">{html.escape(line)}</p>' for line in sample.lines)
-        cells.append(
-            f'<figure>{_html_image(sample.figure)}<figcaption>'
-            f'{html.escape(sample.figure.title)}{lines}</figcaption></figure>'
-        )
-    return '<div class="gallery">' + '\n'.join(cells) + '</div>'
-
-
-def _html_table(table: Table) -> str:
-    numeric = [
-        bool(table.rows) and all(not isinstance(row[place], str | Share) for row in table.rows)
-        for place in range(len(table.columns))
-    ]
-    classes = [' class="number"' if number else '' for number in numeric]
-    head = ''.join(
-        f'<th{kind}>{html.escape(name)}</th>' for kind, name in zip(classes, table.columns)
-    )
-    rows = [
-        ''.join(f'<td{kind}>{_html_value(value)}</td>' for kind, value in zip(classes, row))
-        for row in table.rows
-    ]
-    return f'<table><tr>{head}</tr>\n' + '\n'.join(f'<tr>{row}</tr>' for row in rows) + '</table>'
-
-
-def _html_value(value: Value) -> str:
-    if isinstance(value, Share):
-        return (
-            f'<span class="bar" style="width:{BAR_EM * value.value:.2f}em"></span>'
-            f'{value_text(value)}'
-        )
-    return html.escape(value_text(value))
-
-
-def _html_image(figure: Figure) -> str:
-    data = base64.b64encode(_png(figure)).decode('ascii')
-    height, width = figure.pixels.shape[:2]
-    return (
-        f'<img alt="{html.escape(figure.title)}" width="{width}" height="{height}" '
-        f'src="data:image/png;base64,{data}">'
-    )
 
 
 def _markdown_block(block: Block, stem: str) -> str:
@@ -199,10 +103,10 @@ def _markdown_block(block: Block, stem: str) -> str:
         return _markdown_image(block, stem)
     parts = []
     for sample in block.samples:
-        lines = '\n'.join(f'- {_escaped(line)}' for line in sample.lines)
+        notes = '\n'.join(f'- {_escaped(line)}' for line in sample.lines)
         parts.append(
             f'**{_escaped(sample.figure.title)}**\n\n'
-            f'{_markdown_image(sample.figure, stem)}\n\n{lines}'
+            f'{_markdown_image(sample.figure, stem)}\n\n{notes}'
         )
     return '\n\n'.join(parts)
 
@@ -212,7 +116,7 @@ def _markdown_image(figure: Figure, stem: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text on one line, escaped for Markdown."""
     text = html.escape(' '.join(text.split()), quote=False)
     return re.sub(r'([\\`*_\[\]|#~$])', r'\\\1', text)
 
@@ -232,3 +136,7 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(figure.pixels).save(buffer, 'png')
     return buffer.getvalue()
+
+
+def _base64_png(figure: Figure) -> str:
+    return base64.b64encode(_png(figure)).decode('ascii')

@@ -1,4 +1,4 @@
-"""Some images of a dataset, with their segments outlined."""
+"""Sample images of a dataset with their segments outlined."""
 
 from __future__ import annotations
 
@@ -23,18 +23,7 @@ UNREADABLE = 200
 def samples(
     sources: Sources, data_root: str | Path, images: str, number: int, seed: int
 ) -> list[Section]:
-    """Draw some images of train, val and test, the same ones for the same seed.
-
-    Args:
-        sources (Sources): The dataset.
-        data_root (str | Path): Folder of the data.
-        images (str): Folder of images below it.
-        number (int): Images a split.
-        seed (int): Of the choice.
-
-    Returns:
-        list[Section]: One a split.
-    """
+    """Random images of train, val and test, the same for the same seed."""
     roots = dict(img_path=str(Path(data_root) / images), segments=str(Path(data_root) / 'segments'))
     return [
         Section(
@@ -42,8 +31,8 @@ def samples(
             [
                 Gallery(
                     [
-                        _sample(item, f'{split.name}-{place:02d}', roots)
-                        for place, item in enumerate(_choose(split, number, seed))
+                        _sample(item, f'{split.name}-{index:02d}', roots)
+                        for index, item in enumerate(_choose(split, number, seed))
                     ]
                 )
             ],
@@ -56,7 +45,7 @@ def samples(
 def _choose(split: Split, number: int, seed: int) -> list[dict[str, Any]]:
     items = sorted(split.items, key=lambda item: item['img_id'])
     chosen = np.random.default_rng(seed).permutation(len(items))[:number]
-    return [items[place] for place in sorted(chosen)]
+    return [items[index] for index in sorted(chosen)]
 
 
 def _sample(item: dict[str, Any], name: str, roots: dict[str, str]) -> Sample:
@@ -74,11 +63,11 @@ def _sample(item: dict[str, Any], name: str, roots: dict[str, str]) -> Sample:
 
 
 def _draw(item: dict[str, Any], roots: dict[str, str]) -> tuple[np.ndarray, str]:
-    """The image with its segments, and what is wrong with either."""
+    """The image with its segments, and the number of segments or what is wrong."""
     try:
         pixels, _ = read_image(safe_join(roots['img_path'], item['img_path']))
     except (OSError, ValueError):
-        # Where it was looked for stands in the findings, and is no matter of the card.
+        # The findings name the file; the sample does not depend on the folder.
         return np.full((SIDE, SIDE, 3), UNREADABLE, dtype=np.uint8), 'image cannot be read'
     scale = SIDE / max(pixels.shape[:2])
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
@@ -95,6 +84,5 @@ def _draw(item: dict[str, Any], roots: dict[str, str]) -> tuple[np.ndarray, str]
     resized = [
         np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)) for mask in masks
     ]
-    return outline_masks(small, np.array(resized, dtype=bool)), f'{len(masks)} segments' if len(
-        masks
-    ) else 'no segment'
+    count = f'{len(masks)} segments' if len(masks) else 'no segment'
+    return outline_masks(small, np.array(resized, dtype=bool)), count

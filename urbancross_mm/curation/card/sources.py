@@ -1,4 +1,4 @@
-"""Finding and reading what a dataset card is about."""
+"""Reads the annotations and manifests of a dataset for its card."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ STAGES = (
 
 @dataclass
 class Sources:
-    """A dataset as it was read.
+    """Annotations and manifests of a dataset.
 
     Attributes:
-        splits (list[Split]): Its sound items, by annotation file.
-        metainfo (list[dict]): Of each file.
+        splits (list[Split]): Valid items of each annotation file.
+        metainfo (list[dict]): Metainfo of each annotation file.
         manifests (dict[str, dict[str, Record]]): Records of each stage by image, in the order of
             the stages; empty without a curation.
-        report (Report): Items that are not sound.
+        report (Report): Items that are not valid.
     """
 
     splits: list[Split]
@@ -51,74 +51,63 @@ class Sources:
 
     @property
     def whole(self) -> list[Split]:
-        """Splits that make up the dataset; the finetune parts lie within them."""
+        """The splits without the finetune parts, which are contained in them."""
         return [split for split in self.splits if split.name in WHOLE] or self.splits
 
     @property
     def captioned(self) -> bool:
-        """Whether the dataset has captions at all."""
+        """Whether any image has a caption."""
         return any(item['captions'] for split in self.splits for item in split.items)
 
 
 def find_annotations(folder: str | Path) -> list[Path]:
-    """Find the annotation files of the only dataset in a folder.
+    """Find the annotation files of the dataset in a folder.
 
     Args:
-        folder (str | Path): With ``annotations/<name>_<split>.json`` or ``.parquet``.
+        folder (str | Path): Folder with ``annotations/<name>_<split>.json`` or ``.parquet``.
 
     Returns:
-        list[Path]: In the order train, val, trainval, test, finetune, finetune_val.
+        list[Path]: The files in the order train, val, trainval, test, finetune, finetune_val.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or none in it.
+        FileNotFoundError: If there is no such folder or file.
         ValueError: If there are several datasets.
     """
-    place = Path(folder) / 'annotations'
-    if not place.is_dir():
+    directory = Path(folder) / 'annotations'
+    if not directory.is_dir():
         begun = (
-            '; its curation has not come to the export, manifest/ and last_run.txt say why'
+            '; its curation did not reach the export, see manifest/ and last_run.txt'
             if (Path(folder) / 'manifest').is_dir()
             else ''
         )
         raise FileNotFoundError(
-            f'no folder {place}: a dataset is named by the folder above '
-            f'annotations/, or by its annotation files{begun}'
+            f'no folder {directory}: give the folder above annotations/, or annotation files{begun}'
         )
-    found = {
+    paths = {
         (name, split): path
         for split in SPLITS
         for suffix in SUFFIXES[::-1]
-        for path in sorted(place.glob(f'*_{split}{suffix}'))
+        for path in sorted(directory.glob(f'*_{split}{suffix}'))
         if not path.name.startswith('.') and (name := path.stem.removesuffix(f'_{split}'))
     }
     # '<name>_finetune_val' also ends in '_val'.
-    found = {
+    paths = {
         (name, split): path
-        for (name, split), path in found.items()
+        for (name, split), path in paths.items()
         if not (split == 'val' and name.endswith('_finetune'))
     }
-    names = sorted({name for name, _ in found})
+    names = sorted({name for name, _ in paths})
     if not names:
-        raise FileNotFoundError(f'no annotations <name>_<split>.json or .parquet in {place}')
+        raise FileNotFoundError(f'no annotations <name>_<split>.json or .parquet in {directory}')
     if len(names) > 1:
-        raise ValueError(f'{place} holds the datasets {", ".join(names)}: name the files of one')
-    return [path for split in SPLITS for (_, one), path in found.items() if one == split]
+        raise ValueError(
+            f'{directory} holds the datasets {", ".join(names)}: give the files of one of them'
+        )
+    return [path for split in SPLITS for (_, part), path in paths.items() if part == split]
 
 
 def read_sources(paths: Sequence[str | Path], manifest: str | Path | None = None) -> Sources:
-    """Read annotations and, if there is one, the record of their curation.
-
-    Args:
-        paths (Sequence): Annotation files.
-        manifest (str | Path, optional): Folder of ``<stage>.jsonl``. Defaults to None.
-
-    Returns:
-        Sources: What was read.
-
-    Raises:
-        FileNotFoundError: If a file or the folder is missing.
-        ValueError: If a file cannot be read at all, or holds nothing sound.
-    """
+    """Read annotation files and the manifests of their curation, if given."""
     read = [(str(path), *read_annotations(str(path))) for path in paths]
     captioned = any(
         isinstance(item, dict) and item.get('captions') for _, _, items in read for item in items
@@ -128,7 +117,7 @@ def read_sources(paths: Sequence[str | Path], manifest: str | Path | None = None
         sound_split(path, metainfo, items, captioned, report) for path, metainfo, items in read
     ]
     if not any(split.items for split in splits):
-        raise ValueError(f'no sound item in {", ".join(str(path) for path in paths)}')
+        raise ValueError(f'no valid item in {", ".join(str(path) for path in paths)}')
     _rename_repeated(splits)
     return Sources(
         splits,
@@ -139,46 +128,28 @@ def read_sources(paths: Sequence[str | Path], manifest: str | Path | None = None
 
 
 def read_manifests(folder: str | Path) -> dict[str, dict[str, Record]]:
-    """Read the records of every stage.
-
-    Args:
-        folder (str | Path): With ``<stage>.jsonl``.
-
-    Returns:
-        dict[str, dict[str, Record]]: By stage and image, stages in the order of the pipeline.
-
-    Raises:
-        FileNotFoundError: If there is no such folder, or no manifest in it.
-        ValueError: If a manifest is damaged.
-    """
-    found = {path.stem: path for path in manifest_files(folder)}
-    if not found:
+    """Records by stage and image, stages in the order of the pipeline."""
+    files = {path.stem: path for path in manifest_files(folder)}
+    if not files:
         raise FileNotFoundError(f'no manifest <stage>.jsonl in {folder}')
-    order = [stage for stage in STAGES if stage in found]
+    order = [stage for stage in STAGES if stage in files]
     manifests = {
-        stage: Manifest(found[stage]).read()
-        for stage in [*order, *(stage for stage in found if stage not in STAGES)]
+        stage: Manifest(files[stage]).read()
+        for stage in [*order, *(stage for stage in files if stage not in STAGES)]
     }
     for stage, records in manifests.items():
         for record in records.values():
-            _check_numbers(record, f'{found[stage]}, image {record.image!r}')
+            _check_numbers(record, f'{files[stage]}, image {record.image!r}')
     return manifests
 
 
 def manifest_files(folder: str | Path) -> list[Path]:
-    """Find the records of all stages.
-
-    Args:
-        folder (str | Path): ``manifest/`` of a dataset.
-
-    Returns:
-        list[Path]: Sorted; hidden files are none.
-    """
+    """The manifest files in a folder, without hidden files."""
     return sorted(path for path in Path(folder).glob('*.jsonl') if not path.name.startswith('.'))
 
 
 def _check_numbers(record: Record, where: str) -> None:
-    """What is drawn must be numbers."""
+    """Check that the values for charts are numbers."""
     fields = record.outcome.fields
     scores = fields.get('segment_scores')
     if scores is not None and not isinstance(scores, list):
@@ -194,7 +165,7 @@ def _check_numbers(record: Record, where: str) -> None:
 
 
 def _rename_repeated(splits: Sequence[Split]) -> None:
-    """Two files may be the test sets of two countries."""
+    """Name equal splits, such as the test sets of two countries, by their files."""
     counts = Counter(split.name for split in splits)
     for split in splits:
         if counts[split.name] > 1:

@@ -1,1 +1,1 @@
-"""What every stage stands on: records, pipeline and report."""
+"""Records, the base classes of stages, and the pipeline that runs them."""

@@ -1,4 +1,4 @@
-"""Records that no manifest holds any more, for images that come again."""
+"""A cache of the records that are in no manifest any more."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from urbancross_mm.curation.core.records import FAILED, Manifest, Record
 
 
 class RecordCache:
-    """What a stage found out once, ``OUT/cache/records/<stage>.jsonl``.
+    """Earlier results of a stage, ``OUT/cache/records/<stage>.jsonl``.
 
-    A manifest tells of the last run alone. An image that did not come in, because a filter was
-    tighter or a run went wrong, and an image that another config has made again, leave their
-    records here. The key of a record holds all that it depends on, so it is taken back by its key.
-
-    Args:
-        out (Path): ``--out``.
-        stage (str): Name of the stage.
+    A manifest describes only the last run. The cache keeps the records of images that were not part
+    of it, or that were made again with other options. They are found by their key, the hash of
+    everything that they depend on.
     """
 
     def __init__(self, out: Path, stage: str) -> None:
@@ -29,25 +25,11 @@ class RecordCache:
         return {record.key: record for record in self._file.records()}
 
     def get(self, key: str) -> Record | None:
-        """Look up.
-
-        Args:
-            key (str): Of a record.
-
-        Returns:
-            Record | None: The last one with this key.
-        """
+        """The last record with this key."""
         return self._records.get(key)
 
     def keep(self, records: Iterable[Record]) -> None:
-        """Add what is not yet here.
-
-        Args:
-            records (Iterable[Record]): Failed ones are left out, for they are tried again anyway.
-
-        Raises:
-            OSError: If the disk is full.
-        """
+        """Add records that are not yet here, except failed ones, which are tried again anyway."""
         new = [
             record
             for record in records
@@ -58,13 +40,8 @@ class RecordCache:
             self._records.update((record.key, record) for record in new)
 
 
-def put_aside(out: Path, stages: Collection[str]) -> None:
-    """Move the manifests of other stages into the cache: they have no part in the dataset.
-
-    Args:
-        out (Path): ``--out``.
-        stages (Collection[str]): Names of the stages of the config.
-    """
+def cache_unused_manifests(out: Path, stages: Collection[str]) -> None:
+    """Move manifests of stages that the config no longer has into the cache."""
     for path in sorted((out / 'manifest').glob('*.jsonl')):
         if path.stem not in stages and not path.name.startswith('.'):
             RecordCache(out, path.stem).keep(Manifest(path).read().values())

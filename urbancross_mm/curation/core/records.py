@@ -1,4 +1,4 @@
-"""What is known of an image, and the lines that say how it came to be."""
+"""Image records, and the manifests that keep the outcome of every stage for every image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.text_files import parse_json
 
 KEPT, DROPPED, FAILED = 'kept', 'dropped', 'failed'
-# What a line of a manifest holds.
+# Keys of a line of a manifest; "picture" is the name of the image.
 FIELDS = dict(picture=str, status=str, reason=str, fields=dict, made_by=dict, key=str)
 
 
@@ -24,33 +24,26 @@ class ImageRecord:
 
     Attributes:
         name (str): Path below ``OUT/images``, with ``/``: the key of every record.
-        fields (Mapping): What the stages so far have found out, such as ``captions`` or ``bounds``.
+        fields (Mapping): Results of the stages so far, such as ``captions`` or ``bounds``.
     """
 
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def plus(self, fields: Mapping[str, Any]) -> ImageRecord:
-        """The same image, and more is known of it.
-
-        Args:
-            fields (Mapping): Plain JSON; replaces what has the same name.
-
-        Returns:
-            ImageRecord: A new one.
-        """
+        """A copy with more fields; these replace fields of the same name."""
         return replace(self, fields={**self.fields, **fields})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made of an image.
+    """The result of a stage for an image.
 
     Attributes:
-        fields (Mapping): Plain JSON to remember. Defaults to {}.
-        status (str): ``kept``; ``dropped`` on purpose; ``failed``, which the next run tries again.
+        fields (Mapping): Results as plain JSON. Defaults to {}.
+        status (str): ``kept``, ``dropped`` (on purpose) or ``failed`` (the next run tries again).
             Defaults to 'kept'.
-        reason (str): Why it was dropped or failed, or a remark. Defaults to ''.
+        reason (str): Why the image was dropped or failed, or a remark. Defaults to ''.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -60,13 +53,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Record:
-    """A line of a manifest.
+    """One line of a manifest.
 
     Attributes:
-        image (str): Its name.
-        key (str): Hash of all that the outcome depends on.
-        outcome (Outcome): What came out.
-        made_by (Mapping): The stage's type, and versions and hashes of its model and prompt.
+        image (str): Name of the image.
+        key (str): Hash of everything that the outcome depends on.
+        outcome (Outcome): Result of the stage.
+        made_by (Mapping): Type of the stage, its options, and hashes of its model and prompt.
     """
 
     image: str
@@ -94,36 +87,26 @@ class Record:
 
     @classmethod
     def of_line(cls, line: str) -> Record:
-        """Read a line.
-
-        Args:
-            line (str): JSON.
-
-        Returns:
-            Record: The record.
-
-        Raises:
-            ValueError: If it is none.
-        """
+        """Read a line."""
         try:
-            found = parse_json(line, 'it', nan=True)
+            content = parse_json(line, 'it', nan=True)
             for name, kind in FIELDS.items():
-                if not isinstance(found[name], kind):
-                    raise TypeError(f'{name!r} must not be {found[name]!r:.60}')
-            if found['status'] not in (KEPT, DROPPED, FAILED):
-                raise ValueError(f'unknown status {found["status"]!r}')
+                if not isinstance(content[name], kind):
+                    raise TypeError(f'{name!r} must not be {content[name]!r:.60}')
+            if content['status'] not in (KEPT, DROPPED, FAILED):
+                raise ValueError(f'unknown status {content["status"]!r}')
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'no record: {line[:80]!r} ({error})') from error
-        outcome = Outcome(found['fields'], found['status'], found['reason'])
-        return cls(found['picture'], found['key'], outcome, found['made_by'])
+            raise ValueError(f'not a record: {line[:80]!r} ({error})') from error
+        outcome = Outcome(content['fields'], content['status'], content['reason'])
+        return cls(content['picture'], content['key'], outcome, content['made_by'])
 
 
 class Manifest:
     """The records of one stage, ``OUT/manifest/<stage>.jsonl``.
 
-    While a stage runs, records are appended as they come, so that a killed run loses the images
-    it was at and no more. In the end the file is written anew in the order of the images: the
-    same bytes, however often the run was interrupted.
+    While a stage runs, records are appended batch by batch, so a killed run loses only the batch
+    it was working on. At the end the file is written again in the order of the images. So it has
+    the same bytes however often the run was interrupted.
 
     Args:
         path (str | Path): The file.
@@ -133,71 +116,38 @@ class Manifest:
         self.path = Path(path)
 
     def read(self) -> dict[str, Record]:
-        """Read all records; the last of an image counts, and half a line at the end does not.
-
-        Returns:
-            dict[str, Record]: By image; empty if there is no file.
-
-        Raises:
-            ValueError: If a line before the last is damaged.
-        """
+        """Records by image. The last one of an image counts; an unfinished last line does not."""
         return {record.image: record for record in self.records()}
 
     def records(self) -> list[Record]:
-        """Read all records, also the earlier ones of an image.
-
-        Returns:
-            list[Record]: In the order of the lines.
-
-        Raises:
-            ValueError: If a line before the last is damaged.
-        """
+        """All records in the order of the file, also the earlier ones of an image."""
         if not self.path.is_file():
             return []
         lines = self.path.read_bytes().split(b'\n')
-        found = []
+        records = []
         for number, line in enumerate(lines[:-1], 1):
             try:
-                found.append(Record.of_line(line.decode('utf-8-sig' if number == 1 else 'utf-8')))
+                records.append(Record.of_line(line.decode('utf-8-sig' if number == 1 else 'utf-8')))
             except ValueError as error:
                 raise ValueError(
                     f'{self.path}, line {number}: {error}; remove the file to make it again'
                 ) from error
-        return found
+        return records
 
     def append(self, records: Iterable[Record]) -> None:
-        """Add records at the end, and half a line of a killed run goes first.
-
-        Args:
-            records (Iterable[Record]): Of a batch.
-
-        Raises:
-            OSError: If the disk is full.
-        """
+        """Append records, after removing an unfinished line of a killed run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, 'ab+') as file:
             file.truncate(_end_of_last_line(file))
             file.write(''.join(record.line() for record in records).encode('utf-8'))
 
     def write(self, records: Iterable[Record]) -> None:
-        """Write all records, whole or not at all.
-
-        Args:
-            records (Iterable[Record]): In the order of the images.
-        """
+        """Write all records at once; if that fails, the old file stays."""
         atomic_write(self.path, ''.join(record.line() for record in records))
 
 
 def hash_of_records(records: Iterable[Record]) -> str:
-    """Hash of what a stage has recorded.
-
-    Args:
-        records (Iterable[Record]): In the order of the manifest.
-
-    Returns:
-        str: ``sha256:<hex>``. The keys do not count: they tell the age of the tiles, which a copy
-        of them changes.
-    """
+    """Hash of the records of a stage, without their keys, which depend on the age of the files."""
     total = hashlib.sha256()
     for record in records:
         total.update(replace(record, key='').line().encode())
@@ -205,26 +155,19 @@ def hash_of_records(records: Iterable[Record]) -> str:
 
 
 def digest(*parts: Any) -> str:
-    """Hash of plain JSON, whatever the order of its keys.
-
-    Args:
-        *parts (Any): Plain JSON.
-
-    Returns:
-        str: 32 hexadecimal digits.
-    """
+    """Hash of plain JSON, independent of the order of its keys."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True)
     return hashlib.blake2b(text.encode('utf-8'), digest_size=16).hexdigest()
 
 
 def _end_of_last_line(file: Any) -> int:
-    """Bytes up to and with the last line feed."""
+    """Number of bytes up to and including the last line feed."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 65536)
         file.seek(start)
-        place = file.read(end - start).rfind(b'\n')
-        if place >= 0:
-            return start + place + 1
+        newline = file.read(end - start).rfind(b'\n')
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0

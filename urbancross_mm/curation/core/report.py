@@ -1,4 +1,4 @@
-"""What a stage did, in a few lines."""
+"""A short report on a stage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urbancross_mm.curation.core.records import DROPPED, FAILED, KEPT
 
 SHOWN = 5
-# What differs between images that share a reason: names of files, and numbers.
+# Images that share a reason differ in names of files and numbers.
 _NAME = re.compile(r'\S*\.(?:bmp|jpe?g|json|png|tiff?)\b', re.IGNORECASE)
 NUMBER = re.compile(r'-?\d+(?:[.,]\d+)*(?:[eE][-+]?\d+)?')
 
@@ -19,15 +19,15 @@ Reasons = Counter[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Report:
-    """What a stage did.
+    """Counts and reasons of a stage.
 
     Attributes:
-        stage (str): Its name.
-        total (int): Images that came in.
-        made (int): Images that were worked on now; the others were done before.
-        counts (Counter): Images by status.
-        reasons (Counter): Images by (status, reason), where there is a reason.
-        remarks (tuple[str, ...]): What belongs to no single image.
+        stage (str): Name of the stage.
+        total (int): Number of images of the stage before.
+        made (int): Number of images that were processed now; the others were done before.
+        counts (Counter): Number of images by status.
+        reasons (Counter): Number of images by (status, reason).
+        remarks (tuple[str, ...]): Remarks that belong to no single image.
     """
 
     stage: str
@@ -38,7 +38,7 @@ class Report:
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Counts, and the commonest reasons."""
+        """Counts and the most common reasons."""
         text = f'{self.stage}: {self.total} in, ' + ', '.join(
             f'{self.counts[status]} {status}'
             for status in (KEPT, DROPPED, FAILED)
@@ -54,21 +54,14 @@ class Report:
 
 
 def group_reasons(reasons: Mapping[tuple[str, str], int]) -> Reasons:
-    """Count reasons together that differ in numbers and names of files alone.
-
-    Args:
-        reasons (Mapping): Images by (status, reason).
-
-    Returns:
-        Counter: The same; a reason that is like no other keeps its words.
-    """
-    alike: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    """Merge reasons that differ only in numbers and names of files."""
+    similar: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for status, reason in reasons:
         plain = NUMBER.sub('…', _NAME.sub('…', reason))
-        alike.setdefault((status, plain), []).append((status, reason))
+        similar.setdefault((status, plain), []).append((status, reason))
     return Counter(
         {
-            group if len(members) > 1 else members[0]: sum(reasons[one] for one in members)
-            for group, members in alike.items()
+            group if len(members) > 1 else members[0]: sum(reasons[member] for member in members)
+            for group, members in similar.items()
         }
     )

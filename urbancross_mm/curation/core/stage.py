@@ -1,4 +1,4 @@
-"""What every stage of a curation has in common."""
+"""Base classes of the stages of a curation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from urbancross_mm.utils.progress import map_threads
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """Where and on what a curation runs; none of it changes the result.
+class Workspace:
+    """Folders and hardware of a curation; none of it changes the result.
 
     Attributes:
         source (Path): ``--in``: tiles, rasters, map data.
         out (Path): ``--out``: ``images/``, ``segments/``, ``annotations/`` and ``manifest/``.
-        device (str): Of the models. Defaults to 'cpu'.
+        device (str): Device of the models. Defaults to 'cpu'.
         workers (int): Threads for images. Defaults to 1.
-        stages (tuple[str, ...]): Names of the stages of the run. Defaults to (): those that have a
-            manifest.
+        stages (tuple[str, ...]): Names of the stages of the config. Defaults to (): all stages that
+            have a manifest.
     """
 
     source: Path
@@ -48,37 +48,38 @@ class Workplace:
             list[np.ndarray]: uint8 RGB, each ``(H, W, 3)``.
 
         Raises:
-            ValueError: If one is no image.
+            ValueError: If a file is not an image.
         """
         paths = [str(self.image_path(image)) for image in images]
         return [array for array, _ in map_threads(read_image, paths, self.workers)]
 
 
 class BaseStage(ABC):
-    """One step of a curation; a subclass decides about single images or about all at once.
+    """One step of a curation: an :class:`ImageStage` or a :class:`CollectionStage`.
 
-    A stage is cheap to build: models and files are opened in :meth:`begin`, and only if there is
-    anything to do.
+    A stage is cheap to build. Models and files are opened in :meth:`begin`, and only if there is
+    something to do.
 
     Attributes:
-        name (ClassVar[str]): Of the stage and its manifest.
-        reads (ClassVar[tuple[str, ...]]): Fields of an image that the outcome depends on. Another
-            value of one of them makes the image's record anew, any other change does not.
-        version (ClassVar[int]): Of the code: one more makes all records anew. Defaults to 1.
-        libraries (tuple[str, ...]): Distributions whose versions stand in the records; another
-            version makes nothing anew. Defaults to numpy and pillow.
+        name (ClassVar[str]): Name of the stage and its manifest.
+        reads (tuple[str, ...]): Fields of an image that the outcome depends on. If one of them
+            changes, the image is processed again.
+        version (ClassVar[int]): Version of the code. A new version processes all images again.
+            Defaults to 1.
+        libraries (tuple[str, ...]): Packages whose versions are recorded. A new version processes
+            nothing again. Defaults to numpy and pillow.
     """
 
     name: ClassVar[str]
-    reads: ClassVar[tuple[str, ...]] = ()
+    reads: tuple[str, ...] = ()
     version: ClassVar[int] = 1
     libraries: tuple[str, ...] = ('numpy', 'pillow')
 
-    def check(self, place: Workplace) -> None:  # noqa: B027  most stages need nothing
-        """Look, before any stage runs, for what this one will need.
+    def check(self, workspace: Workspace) -> None:  # noqa: B027  most stages need nothing
+        """Check, before any stage runs, that files and packages of this one are there.
 
         Args:
-            place (Workplace): Where it runs.
+            workspace (Workspace): Folders and device.
 
         Raises:
             FileNotFoundError: If a file is missing.
@@ -86,47 +87,47 @@ class BaseStage(ABC):
         """
 
     @abstractmethod
-    def settings(self, place: Workplace) -> dict[str, Any]:
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
         """What the outcome depends on besides the images: options, hashes of files and models.
 
         Args:
-            place (Workplace): Where it runs.
+            workspace (Workspace): Folders and device.
 
         Returns:
-            dict: Plain JSON. It stands in every record, so it is short.
+            dict: Plain JSON. Every record contains it, so it is short.
         """
 
-    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:  # noqa: B027
-        """Load what is needed to work.
+    def begin(self, workspace: Workspace, images: Sequence[ImageRecord]) -> None:  # noqa: B027
+        """Load models and files.
 
         Args:
-            place (Workplace): Where it runs.
-            images (Sequence[ImageRecord]): All that came in, also those that are done already.
+            workspace (Workspace): Folders and device.
+            images (Sequence[ImageRecord]): All images, also those that are done already.
         """
 
-    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
-        """Sentences for the report that belong to no single image.
+    def summary(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[str]:
+        """Remarks for the report that belong to no single image.
 
         Args:
-            images (Sequence[ImageRecord]): All that came in.
-            place (Workplace): Where it ran.
+            images (Sequence[ImageRecord]): All images.
+            workspace (Workspace): Folders and device.
 
         Returns:
-            list[str]: Empty if there is nothing to say.
+            list[str]: The remarks.
         """
         return []
 
 
 class ImageStage(BaseStage):
-    """Decides about every image by itself, some in one batch.
+    """Processes images independently, in batches.
 
     Args:
-        batch_size (int): Images a batch. It does not change the result. Defaults to 1.
+        batch_size (int): Images per batch. It does not change the result. Defaults to 1.
 
     Attributes:
-        batch_matters (bool): Whether an outcome may differ in its last digit with its companions in
-            a batch, as those of models do: a missing image is then made with the same companions
-            as in a run without interruption. Defaults to False.
+        batch_matters (bool): Whether an outcome may differ in its last digit with the other images
+            of the batch, as with models. A resumed run then uses the same batches as a run without
+            interruption. Defaults to False.
     """
 
     batch_matters: bool = False
@@ -137,60 +138,61 @@ class ImageStage(BaseStage):
         self.batch_size = batch_size
 
     @abstractmethod
-    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Work on a batch.
+    def process(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Process a batch.
 
-        An exception concerns the whole batch: the images are then tried one by one, and the one
-        that fails alone is recorded as failed.
+        After an exception the images are tried one by one, and those that fail are recorded as
+        failed.
 
         Args:
             images (Sequence[ImageRecord]): The batch.
-            place (Workplace): Where it runs.
+            workspace (Workspace): Folders and device.
 
         Returns:
-            list[Outcome]: One an image.
+            list[Outcome]: One per image.
         """
 
-    def is_whole(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
+    def is_whole(self, image: ImageRecord, outcome: Outcome, workspace: Workspace) -> bool:
         """Whether the files of an earlier outcome are still there.
 
         Args:
             image (ImageRecord): The image.
-            outcome (Outcome): As recorded.
-            place (Workplace): Where it runs.
+            outcome (Outcome): The recorded outcome.
+            workspace (Workspace): Folders and device.
 
         Returns:
-            bool: False makes it anew.
+            bool: If False, the image is processed again.
         """
         return True
 
-    def fits(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
-        """Whether the files of an image are those of an outcome from the cache.
+    def fits(self, image: ImageRecord, outcome: Outcome, workspace: Workspace) -> bool:
+        """Whether the files of an image still belong to an outcome from the cache.
 
-        Another config may have written over them since.
+        Another config may have overwritten them.
 
         Args:
             image (ImageRecord): The image.
-            outcome (Outcome): As recorded, maybe long ago.
-            place (Workplace): Where it runs.
+            outcome (Outcome): The outcome from the cache.
+            workspace (Workspace): Folders and device.
 
         Returns:
-            bool: False makes it anew, as for every stage with files that does not say how to tell.
+            bool: If False, the image is processed again. This is the default for a stage that
+                overrides :meth:`is_whole`.
         """
         return type(self).is_whole is ImageStage.is_whole
 
 
 class CollectionStage(BaseStage):
-    """Decides about all images at once; pure and cheap, so it is simply done again."""
+    """Decides about all images together. It is cheap, so every run does it again."""
 
     @abstractmethod
-    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Decide.
+    def decide(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Decide about all images.
 
         Args:
-            images (Sequence[ImageRecord]): All that were kept so far.
-            place (Workplace): Where it runs.
+            images (Sequence[ImageRecord]): All images that were kept so far.
+            workspace (Workspace): Folders and device.
 
         Returns:
-            list[Outcome]: One an image.
+            list[Outcome]: One per image.
         """

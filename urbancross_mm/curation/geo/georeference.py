@@ -12,59 +12,31 @@ WGS84 = 'EPSG:4326'
 
 
 def rasterio(module: str = 'rasterio') -> ModuleType:
-    """Import rasterio, or one of its modules.
-
-    Args:
-        module (str): Dotted name. Defaults to 'rasterio'.
-
-    Returns:
-        ModuleType: The module.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+    """Import rasterio, or one of its modules."""
     return import_optional(
         module, 'Cutting a GeoTIFF, or another CRS than degrees,', 'urbancross-mm[geo]'
     )
 
 
 def check_crs(crs: str) -> None:
-    """See whether a CRS is known and says where on the globe something lies.
-
-    Args:
-        crs (str): For example ``EPSG:25833``.
-
-    Raises:
-        ImportError: If it is not degrees and rasterio is not installed.
-        ValueError: If it is unknown, or for example one of heights or of a building site.
-    """
+    """Check that a CRS is known and refers to the globe, not to heights or a building site."""
     if crs == WGS84:
         return
     with rasterio().Env():
         try:
-            found = rasterio('rasterio.crs').CRS.from_user_input(crs)
+            known = rasterio('rasterio.crs').CRS.from_user_input(crs)
         except rasterio('rasterio.errors').CRSError as error:
             raise ValueError(f'unknown CRS {crs!r}: {error}') from error
-        if not (found.is_projected or found.is_geographic):
-            raise ValueError(f'CRS {crs!r} has no place on the globe')
+        if not (known.is_projected or known.is_geographic):
+            raise ValueError(f'CRS {crs!r} does not refer to the globe')
 
 
-def place_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
-    """Center and extent of an image.
+def position_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
+    """Center and extent in degrees of bounds in any CRS.
 
-    A projected grid is turned against north where it is off its central meridian. The box around
-    the turned image would overlap those of its neighbors, so the extent is the true size on the
-    ground around the true center.
-
-    Args:
-        bounds (list[float]): West, south, east, north in the units of ``crs``.
-        crs (str): For example ``EPSG:25833``.
-
-    Returns:
-        dict: See :func:`urbancross_mm.curation.geo.positions.describe_bounds`.
-
-    Raises:
-        ValueError: If it cannot be said where on the globe that is; names no file and no number.
+    A projected grid is rotated against north away from its central meridian. The box around the
+    rotated image would overlap its neighbors, so the extent is the true size on the ground around
+    the true center.
     """
     if crs == WGS84:
         return describe_degrees(bounds)
@@ -75,7 +47,7 @@ def place_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
         return describe_points(*_degrees([x, west, east, x, x], [y, y, y, south, north], crs))
     except ImportError:
         raise
-    except Exception as error:  # GDAL has many words for a place that does not exist
+    except Exception as error:  # GDAL raises many kinds for a position that does not exist
         raise ValueError('its CRS does not lead to a place on the globe') from error
 
 

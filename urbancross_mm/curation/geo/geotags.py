@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-# What a map says of a place that can be seen from above; names, addresses and sources cannot.
+# Keys of what can be seen from above; names, addresses and sources cannot.
 KEYS = (
     'aerialway',
     'aeroway',
@@ -42,27 +42,27 @@ KEYS = (
     'water',
     'waterway',
 )
-SPOKEN = {
+KEY_NAMES = {
     'highway': 'road',
     'landuse': 'land use',
     'man_made': 'man made',
     'generator:source': 'generator source',
     'roof:shape': 'roof shape',
 }
-# OpenStreetMap allows 255 letters; what is said is a word or a few.
+# Characters of a value. OpenStreetMap allows 255, but a useful value is a word or a few.
 LONGEST = 80
-NOT_SAID = ('', 'yes', 'no', 'unknown', 'undefined', 'fixme')
+IGNORED_VALUES = ('', 'yes', 'no', 'unknown', 'undefined', 'fixme')
 
 
 @dataclass(frozen=True)
-class Found:
-    """A thing on the map that touches a tile.
+class TileFeature:
+    """A map feature that touches a tile, as seen from the tile.
 
     Attributes:
         phrases (tuple[str, ...]): See :func:`phrases`.
         share (float): Part of the tile that it covers; 0 for points and lines.
-        length (float): Of a line inside the tile, in tile widths; else 0.
-        distance (float): From the center of the tile, in tile widths; 0 where it covers it.
+        length (float): Length of a line inside the tile, in tile widths; else 0.
+        distance (float): Distance from the center of the tile, in tile widths; 0 if it covers it.
     """
 
     phrases: tuple[str, ...]
@@ -72,58 +72,43 @@ class Found:
 
 
 def phrases(tags: Mapping[str, object], keys: Sequence[str] = KEYS) -> tuple[str, ...]:
-    """Say tags as SkyScript does: ``key of value``.
+    """Turn tags into phrases as SkyScript does: ``key of value``.
 
-    Args:
-        tags (Mapping): For example ``{'highway': 'residential', 'name': 'Rue X'}``.
-        keys (Sequence[str]): Those that are said. Defaults to ``KEYS``.
-
-    Returns:
-        tuple[str, ...]: For example ``('road of residential',)``, in the order of the tags; a
-        value with ``;`` gives a phrase each, and ``building=yes`` is said as ``building``. Values
-        of more than 80 letters are not said.
+    A value with ``;`` gives several phrases. ``building=yes`` becomes ``building``.
 
     Reference:
         SkyScript (https://arxiv.org/abs/2312.12856).
     """
-    said = []
+    found = []
     for key, value in tags.items():
         if key not in keys or value is None:
             continue
-        name = SPOKEN.get(key, key)
+        name = KEY_NAMES.get(key, key)
         for part in (part.strip() for part in str(value).split(';')):
             if part == 'yes':
-                said.append(name)
-            elif part.lower() not in NOT_SAID and len(part) <= LONGEST:
-                said.append(f'{name} of {part}')
-    return tuple(dict.fromkeys(phrase.replace('_', ' ') for phrase in said))
+                found.append(name)
+            elif part.lower() not in IGNORED_VALUES and len(part) <= LONGEST:
+                found.append(f'{name} of {part}')
+    return tuple(dict.fromkeys(phrase.replace('_', ' ') for phrase in found))
 
 
 def focus_and_around(
-    found: Iterable[Found], max_focus: int, max_around: int
+    features: Iterable[TileFeature], max_focus: int, max_around: int
 ) -> tuple[list[str], list[str]]:
-    """Divide the phrases of a tile.
+    """Divide the phrases of a tile into those of its focus and those around it.
 
-    The focus is what lies at the center: of the things that cover it, the smallest, or else the
-    nearest thing. What fills nearly all of the tile is its ground, not its focus, unless it is all
-    there is. Around come the others, the largest first, then the longest.
-
-    Args:
-        found (Iterable[Found]): What touches the tile.
-        max_focus (int): Most phrases of the focus.
-        max_around (int): Most other phrases.
-
-    Returns:
-        tuple[list[str], list[str]]: Both without repetition, and none of one in the other.
+    The focus is the smallest feature that covers the center, or else the nearest one. A feature
+    that fills nearly all of the tile is its ground, and becomes the focus only if it is alone.
+    The others follow by falling area, then by falling length.
     """
-    things = sorted(
-        (one for one in found if one.phrases),
-        key=lambda one: (-one.share, -one.length, one.distance, one.phrases),
+    ranked = sorted(
+        (feature for feature in features if feature.phrases),
+        key=lambda feature: (-feature.share, -feature.length, feature.distance, feature.phrases),
     )
-    if not things:
+    if not ranked:
         return [], []
-    small = [one for one in things if one.share < 0.9] or things
-    focus = min(small, key=lambda one: (one.distance, one.share, one.phrases))
+    small = [feature for feature in ranked if feature.share < 0.9] or ranked
+    focus = min(small, key=lambda feature: (feature.distance, feature.share, feature.phrases))
     first = list(focus.phrases[:max_focus])
-    others = dict.fromkeys(phrase for one in things for phrase in one.phrases)
+    others = dict.fromkeys(phrase for feature in ranked for phrase in feature.phrases)
     return first, [phrase for phrase in others if phrase not in focus.phrases][:max_around]

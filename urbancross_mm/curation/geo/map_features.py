@@ -1,4 +1,4 @@
-"""Things on a map in degrees, and what is said of them."""
+"""Map features near the tiles: geometries in degrees, and the phrases of their tags."""
 
 from __future__ import annotations
 
@@ -18,47 +18,39 @@ Feature = tuple[Callable[[], Any], Callable[[], Mapping[str, Any]]]
 
 
 @dataclass
-class MapThings:
-    """Geometries in degrees, and what is said of them.
+class MapFeatures:
+    """The features of a map that lie in a box.
 
     Attributes:
-        box (tuple[float, ...]): West, south, east, north; what lies outside is passed over, so that
-            the map may be of a whole country. Defaults to the world.
+        box (Box): West, south, east, north. Features outside are left out, so that the map may be
+            of a whole country. Defaults to the world.
         geometries (list): shapely geometries.
-        phrases (list[tuple[str, ...]]): What is said of each.
-        silent (int): Features without a tag that is said; they are not kept.
-        broken (list[str]): What was wrong with those that could not be used.
-        repaired (int): Invalid polygons that were mended.
+        phrases (list[tuple[str, ...]]): Phrases of each geometry.
+        untagged (int): Number of features that were left out because no tag gives a phrase.
+        broken (list[str]): One message per feature that could not be read.
+        repaired (int): Number of invalid polygons that were fixed.
     """
 
     box: Box = (-180.0, -90.0, 180.0, 90.0)
     geometries: list[Any] = field(default_factory=list)
     phrases: list[tuple[str, ...]] = field(default_factory=list)
-    silent: int = 0
+    untagged: int = 0
     broken: list[str] = field(default_factory=list)
     repaired: int = 0
 
     def add(self, geometry: Any, phrases: tuple[str, ...]) -> None:
-        """Take a thing; an invalid polygon is mended, an empty or endless one refused.
-
-        Args:
-            geometry (Any): shapely's.
-            phrases (tuple[str, ...]): What is said of it.
-
-        Raises:
-            ValueError: If it cannot be used.
-        """
+        """Add a feature. An invalid polygon is fixed; an empty or infinite geometry is an error."""
         shapely = import_shapely()
         if geometry is None or geometry.is_empty:
             raise ValueError('no geometry')
         bounds = np.array(geometry.bounds)
-        # Bounds pass over a point that is no number, as long as others are.
+        # Bounds ignore a NaN point among others.
         if not np.isfinite(shapely.get_coordinates(geometry)).all():
-            raise ValueError('coordinates that are no numbers')
+            raise ValueError('coordinates are not finite')
         if (np.abs(bounds) > GLOBE).any():
             raise ValueError(
-                f'coordinates off the globe, {bounds[0]:g} {bounds[1]:g}: the file '
-                'does not name its CRS, or another one'
+                f'coordinates off the globe, {bounds[0]:g} {bounds[1]:g}: the file does not '
+                'name its CRS, or names a wrong one'
             )
         if not _overlap(geometry.bounds, self.box):
             return
@@ -70,30 +62,12 @@ class MapThings:
 
 
 def import_shapely(module: str = 'shapely') -> Any:
-    """Import shapely, or one of its modules.
-
-    Args:
-        module (str): Dotted name. Defaults to 'shapely'.
-
-    Returns:
-        Any: The module.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+    """Import shapely, or one of its modules."""
     return import_optional(module, 'Joining map tags to tiles', 'urbancross-mm[geo]')
 
 
 def in_degrees(geometry: Any, crs: str) -> Any:
-    """Move a geometry to longitude and latitude.
-
-    Args:
-        geometry (Any): shapely's, or None.
-        crs (str): Its CRS.
-
-    Returns:
-        Any: The geometry in degrees.
-    """
+    """Transform a geometry to longitude and latitude."""
     if crs == WGS84 or geometry is None:
         return geometry
     warp = rasterio('rasterio.warp')
@@ -104,5 +78,5 @@ def in_degrees(geometry: Any, crs: str) -> Any:
     return import_shapely().transform(geometry, move)
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]

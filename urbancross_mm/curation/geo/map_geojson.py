@@ -1,8 +1,9 @@
-"""Map features from GeoJSON, whole or a feature a line, and from Overpass."""
+"""Map features from GeoJSON, whole or one feature per line, and from Overpass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,35 +28,20 @@ TYPES = (
 
 
 def check_geojson(path: Path) -> None:
-    """See whether a file begins like GeoJSON; a large file is not read.
-
-    Args:
-        path (Path): The file.
-
-    Raises:
-        ValueError: If it does not, or cannot be opened.
-    """
+    """Check that a file begins like GeoJSON. A large file is not read."""
     try:
         with open(path, 'rb') as file:
             start = file.read(4096)
     except OSError as error:
         raise ValueError(f'map file {path} cannot be read: {error}') from error
     if not start.removeprefix(b'\xef\xbb\xbf').lstrip(b' \t\r\n\x1e').startswith(b'{'):
-        raise ValueError(f'{path} is no GeoJSON: it begins with {start[:20]!r}')
+        raise ValueError(f'{path} is not GeoJSON: it begins with {start[:20]!r}')
 
 
 def json_features(path: Path) -> Iterator[Feature]:
-    """Read GeoJSON, which is in degrees by its standard (RFC 7946; older files may name another
-    CRS), or what Overpass answers in JSON.
+    """Read GeoJSON or a JSON answer of Overpass.
 
-    Args:
-        path (Path): The file.
-
-    Returns:
-        Iterator[Feature]: Of a collection, or the only one.
-
-    Raises:
-        ValueError: If it is neither.
+    GeoJSON is in degrees (RFC 7946); older files may name another CRS.
     """
     content = _parse(read_text(path), path)
     if isinstance(content.get('elements'), list) and 'features' not in content:
@@ -65,17 +51,7 @@ def json_features(path: Path) -> Iterator[Feature]:
 
 
 def sequence_features(path: Path) -> Iterator[Feature]:
-    """Read GeoJSON with a feature a line, or in a text sequence (RFC 8142).
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        Iterator[Feature]: In the order of the file.
-
-    Raises:
-        ValueError: If a line is no JSON object; the sentence names it.
-    """
+    """Read GeoJSON with one feature per line, or a text sequence (RFC 8142)."""
     text = read_text(path)
     end, line = RECORD if text.lstrip(' \t\r\n').startswith(RECORD) else '\n', 1
     for record in text.split(end):
@@ -89,15 +65,15 @@ def _parse(text: str, path: Path, line: str = '') -> dict[str, Any]:
     try:
         content = parse_json(text, 'it', nan=True)
     except ValueError as error:
-        raise ValueError(f'{path}{line} is no GeoJSON: {error}') from error
+        raise ValueError(f'{path}{line} is not GeoJSON: {error}') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path}{line} is no GeoJSON: expected an object, got {content!r:.60}')
+        raise ValueError(f'{path}{line} is not GeoJSON: expected an object, got {content!r:.60}')
     return content
 
 
 def _features_of(content: Mapping[str, Any], path: Path, line: str = '') -> Iterator[Feature]:
-    """Those of a collection, or the only one."""
-    where = f'{path}{line} is no GeoJSON:'
+    """The features of a collection, or the single feature."""
+    where = f'{path}{line} is not GeoJSON:'
     if 'type' not in content:
         raise ValueError(f"{where} it has no 'type'")
     if content['type'] not in TYPES:
@@ -107,19 +83,11 @@ def _features_of(content: Mapping[str, Any], path: Path, line: str = '') -> Iter
         raise ValueError(f"{where} 'features' must be a list, got {features!r:.60}")
     crs = _json_crs(content, path)
     for feature in features:
-        yield _feature(feature, crs)
-
-
-def _feature(feature: Any, crs: str) -> Feature:
-    return (lambda: in_degrees(_json_geometry(feature), crs)), (lambda: _json_tags(feature))
+        yield partial(_json_geometry, feature, crs), partial(_json_tags, feature)
 
 
 def _json_crs(content: Mapping[str, Any], path: Path) -> str:
-    """The CRS that a file names, as GeoJSON could before 2016.
-
-    Raises:
-        ValueError: If there is no such CRS.
-    """
+    """The CRS that the file names, as GeoJSON before 2016 could."""
     member = content.get('crs')
     if not member:
         return WGS84
@@ -127,7 +95,7 @@ def _json_crs(content: Mapping[str, Any], path: Path) -> str:
     named = named if isinstance(named, dict) else {}
     name = named.get('name') or (f'EPSG:{named["code"]}' if 'code' in named else None)
     if not isinstance(name, str):
-        raise ValueError(f'{path} names its CRS in a way that is not read: {member!r:.80}')
+        raise ValueError(f'{path} names its CRS in an unknown way: {member!r:.80}')
     if 'CRS84' in name:
         return WGS84
     try:
@@ -137,20 +105,21 @@ def _json_crs(content: Mapping[str, Any], path: Path) -> str:
     return name
 
 
-def _json_geometry(feature: Any) -> Any:
+def _json_geometry(feature: Any, crs: str) -> Any:
     if feature.get('geometry') is None:
         return None
     try:
-        return import_shapely('shapely.geometry').shape(feature['geometry'])
+        geometry = import_shapely('shapely.geometry').shape(feature['geometry'])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError('its coordinates make no geometry') from error
+    return in_degrees(geometry, crs)
 
 
 def _json_tags(feature: Any) -> Mapping[str, Any]:
-    """Properties may be null, several values of a key a list, and yes may be true."""
+    """Tags as text. Properties may be null; a value may be a list, and true stands for yes."""
     tags = feature.get('properties') if isinstance(feature, dict) else feature
     if not isinstance(tags, dict | None):
-        raise ValueError(f'no properties, but {tags!r:.60}')
+        raise ValueError(f'properties must be an object, got {tags!r:.60}')
     return {
         key: _value(value) for key, value in (tags or {}).items() if not isinstance(value, dict)
     }

@@ -1,4 +1,4 @@
-"""What lies on a tile: an index of the things on a map by place."""
+"""A spatial index of map features: which of them touch a tile."""
 
 from __future__ import annotations
 
@@ -7,24 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.curation.geo.geotags import Found
-from urbancross_mm.curation.geo.map_features import import_shapely
+from urbancross_mm.curation.geo.geotags import TileFeature
+from urbancross_mm.curation.geo.map_features import Box, import_shapely
 
-# A tile costs as much as the vertices of the pieces that it touches.
+# Vertices of a piece. The cost of a tile grows with the vertices of the pieces that it touches.
 PIECE = 256
-UNEVEN = 0.5 - 0.01 / np.pi  # near the middle, and hardly through a vertex
-Box = Sequence[float]
+UNEVEN = 0.5 - 0.01 / np.pi  # near the middle, but hardly ever through a vertex
 
 
 class MapIndex:
     """Looks up tiles.
 
-    A long thing, such as the boundary of a country, is cut into pieces once; else every tile that
-    touches it would cost its whole length.
-
-    Args:
-        geometries (Sequence): shapely's, in degrees.
-        phrases (Sequence[tuple[str, ...]]): One tuple a geometry.
+    A long feature, such as the border of a country, is cut into pieces once. Otherwise every tile
+    that touches it would cost its whole length.
     """
 
     def __init__(self, geometries: Sequence[Any], phrases: Sequence[tuple[str, ...]]) -> None:
@@ -39,37 +34,23 @@ class MapIndex:
         self._tree = import_shapely().STRtree(self._pieces)
 
     def touched(self, boxes: Iterable[Box]) -> int:
-        """Count the things that touch any box.
-
-        Args:
-            boxes (Iterable[Box]): West, south, east, north.
-
-        Returns:
-            int: Each thing once.
-        """
+        """Number of features that touch any of the boxes."""
         shapes = [import_shapely().box(*box) for box in boxes]
         if not shapes:
             return 0
         numbers = self._tree.query(shapes, predicate='intersects')[1]
         return len(np.unique(self._owners[numbers]))
 
-    def look_up(self, bounds: Box) -> list[Found]:
-        """What touches a tile, as the tile sees it.
-
-        Args:
-            bounds (Box): West, south, east, north.
-
-        Returns:
-            list[Found]: In the order of the map.
-        """
+    def look_up(self, bounds: Box) -> list[TileFeature]:
+        """The features that touch a tile, in the order of the map."""
         box = import_shapely().box(*bounds)
         parts: dict[int, list[Any]] = {}
         for number in sorted(self._tree.query(box, predicate='intersects').tolist()):
             parts.setdefault(int(self._owners[number]), []).append(self._pieces[number])
-        return [self._found(owner, pieces, bounds) for owner, pieces in parts.items()]
+        return [self._seen_from(owner, pieces, bounds) for owner, pieces in parts.items()]
 
-    def _found(self, owner: int, pieces: Sequence[Any], bounds: Box) -> Found:
-        """Share, length and distance of a thing, in tile widths."""
+    def _seen_from(self, owner: int, pieces: Sequence[Any], bounds: Box) -> TileFeature:
+        """Share, length and distance of a feature, in tile widths."""
         shapely = import_shapely()
         west, south, east, north = bounds
         center, side = np.array([west + east, south + north]) / 2, [east - west, north - south]
@@ -80,7 +61,7 @@ class MapIndex:
         share = sum(part.area for part in inside)
         length = 0.0 if share else sum(part.length for part in inside)
         middle = shapely.Point(0, 0)
-        return Found(
+        return TileFeature(
             self.phrases[owner],
             round(share, 6),
             round(length, 6),
@@ -89,16 +70,7 @@ class MapIndex:
 
 
 def in_pieces(geometry: Any, most: int = PIECE) -> list[Any]:
-    """Halve a geometry until no piece has many vertices.
-
-    Args:
-        geometry (Any): shapely's.
-        most (int): Vertices of a piece. Defaults to 256.
-
-    Returns:
-        list: Of the same dimension as the geometry, together the same; a piece has more vertices
-        where cutting does not help.
-    """
+    """Halve a geometry until no piece has more than ``most`` vertices, unless cutting adds more."""
     shapely = import_shapely()
     count = shapely.get_num_coordinates(geometry)
     if count <= most:
@@ -108,7 +80,7 @@ def in_pieces(geometry: Any, most: int = PIECE) -> list[Any]:
     west, south, east, north = geometry.bounds
     width, height = east - west, north - south
     across, up = west + UNEVEN * width, south + UNEVEN * height
-    # A clip loses what lies along a side of its box, so the outer sides keep away.
+    # A clip loses what lies along a side of its box, so the outer sides lie farther out.
     west, south, east, north = west - width, south - height, east + width, north + height
     cuts = [
         [(west, south, across, north), (across, south, east, north)],
@@ -123,7 +95,7 @@ def in_pieces(geometry: Any, most: int = PIECE) -> list[Any]:
 
 
 def _parts(geometry: Any, boxes: Iterable[Box]) -> list[Any]:
-    """What is in each box, without the points and lines where an area only touches it."""
+    """The part in each box, without the points and lines where an area only touches it."""
     dimensions = import_shapely().get_dimensions
     parts = [clip(geometry, box) for box in boxes]
     return [
@@ -132,17 +104,9 @@ def _parts(geometry: Any, boxes: Iterable[Box]) -> list[Any]:
 
 
 def clip(geometry: Any, box: Box) -> Any:
-    """The part of a geometry inside a box.
-
-    Args:
-        geometry (Any): shapely's, valid.
-        box (Box): West, south, east, north.
-
-    Returns:
-        Any: Valid. The quick way gives nothing for what only touches the box, and may give what
-        crosses itself; then it is the slow way's.
-    """
+    """The part of a valid geometry inside a box."""
     shapely = import_shapely()
+    # The fast clip loses what only touches the box, and may give a polygon that crosses itself.
     try:
         inside = shapely.clip_by_rect(geometry, *box)
         if not inside.is_empty and inside.is_valid:

@@ -9,7 +9,7 @@ from typing import Any
 
 from urbancross_mm.curation.geo.map_features import Feature, import_shapely
 
-# A closed way is an area, unless it is a thing that runs round one and no more.
+# Keys by which a closed way is an area; by the others it is a line.
 AREAS = (
     'aeroway',
     'amenity',
@@ -29,7 +29,7 @@ AREAS = (
     'tourism',
 )
 LINES = ('aerialway', 'barrier', 'highway', 'junction', 'railway', 'waterway')
-# Tags that are otherwise than their keys.
+# Exceptions: values that differ from their key.
 LINE_TAGS = dict(
     natural=('arete', 'cliff', 'coastline', 'ridge', 'tree_row'),
     man_made=('cutline', 'embankment', 'pipeline'),
@@ -46,19 +46,7 @@ AREA_RELATIONS = ('multipolygon', 'boundary')
 
 
 def overpass_features(content: Mapping[str, Any], path: Path) -> Iterator[Feature]:
-    """Read the answer to a query that ends in ``out geom``.
-
-    Args:
-        content (Mapping): ``{"elements": [{"type", "tags", "lat", "lon" | "geometry" |
-            "members"}]}``.
-        path (Path): The file, for messages.
-
-    Returns:
-        Iterator[Feature]: One an element.
-
-    Raises:
-        ValueError: If Overpass stopped in the middle, or ways or relations have no geometry.
-    """
+    """Read the answer to a query that ends in ``out geom``."""
     if 'remark' in content:
         raise ValueError(f'{path} is not complete, Overpass says: {content["remark"]!r:.200}')
     elements = content['elements']
@@ -78,7 +66,7 @@ def _lacks_geometry(element: Any) -> bool:
     if element.get('type') == 'relation':
         members = element.get('members')
         ways = (
-            [one for one in members if isinstance(one, dict) and one.get('type') == 'way']
+            [part for part in members if isinstance(part, dict) and part.get('type') == 'way']
             if isinstance(members, list)
             else []
         )
@@ -89,14 +77,14 @@ def _lacks_geometry(element: Any) -> bool:
 def _tags(element: Any) -> Mapping[str, Any]:
     tags = element.get('tags') or {} if isinstance(element, dict) else element
     if not isinstance(tags, dict):
-        raise ValueError(f'no tags, but {tags!r:.60}')
+        raise ValueError(f'tags must be an object, got {tags!r:.60}')
     return tags
 
 
 def _geometry(element: Any) -> Any:
     kinds = dict(node=_point, way=_way, relation=_relation)
     if element.get('type') not in kinds:
-        raise ValueError(f'no element of OpenStreetMap: {element.get("type")!r}')
+        raise ValueError(f'unknown element type {element.get("type")!r}')
     return kinds[element['type']](element)
 
 
@@ -113,32 +101,32 @@ def _way(way: Mapping[str, Any]) -> Any:
 def _is_area(tags: Mapping[str, Any]) -> bool:
     if tags.get('area') in ('yes', 'no'):
         return tags['area'] == 'yes'
-    said = {key: value for key, value in tags.items() if value not in LINE_TAGS.get(key, ())}
+    regular = {key: value for key, value in tags.items() if value not in LINE_TAGS.get(key, ())}
     return (
-        any(key in AREAS or value in AREA_TAGS.get(key, ()) for key, value in said.items())
-        or len(said) == len(tags)
+        any(key in AREAS or value in AREA_TAGS.get(key, ()) for key, value in regular.items())
+        or len(regular) == len(tags)
         and not any(key in LINES for key in tags)
     )
 
 
 def _relation(relation: Mapping[str, Any]) -> Any:
-    """An area from the rings of its members, whatever their order; else its members together."""
+    """The area that the members enclose, in any order; without an area, all members together."""
     shapely = import_shapely()
     members = relation['members']
-    lines = [_line(one) for one in members if one['type'] == 'way' and 'geometry' in one]
+    lines = [_line(part) for part in members if part['type'] == 'way' and 'geometry' in part]
     if _tags(relation).get('type') not in AREA_RELATIONS:
-        points = [_point(one) for one in members if one['type'] == 'node']
+        points = [_point(part) for part in members if part['type'] == 'node']
         return shapely.GeometryCollection([*points, *lines])
     area = shapely.symmetric_difference_all(_rings(lines))
     if area.is_empty:
-        raise ValueError('its members make no ring')
+        raise ValueError('its members do not form a ring')
     return area
 
 
 def _rings(lines: Sequence[Any]) -> list[Any]:
-    """What each ring encloses; what lies in an even number of them is a hole.
+    """The polygon of each ring.
 
-    Closed ways are rings of their own, because inner ones may have a side in common.
+    Closed ways are separate rings, because inner rings may share a side.
     """
     shapely = import_shapely()
     lines = list(dict.fromkeys(lines))
@@ -151,7 +139,7 @@ def _rings(lines: Sequence[Any]) -> list[Any]:
 def _line(way: Mapping[str, Any]) -> Any:
     points: Sequence[Any] = way['geometry']
     if None in points:
-        raise ValueError('a part of its geometry is outside of the box that was asked for')
+        raise ValueError('a part of its geometry is outside of the box of the query')
     if len(points) == 1:
         return import_shapely().Point(points[0]['lon'], points[0]['lat'])
     return import_shapely().LineString([(point['lon'], point['lat']) for point in points])

@@ -1,9 +1,10 @@
-"""Map features from GeoPackage, OpenStreetMap extracts and what else GDAL reads."""
+"""Map features from GeoPackages, OpenStreetMap extracts, shapefiles and FlatGeobuf, by GDAL."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,7 @@ from urbancross_mm.curation.geo.map_features import Box, Feature, import_shapely
 from urbancross_mm.utils.optional import import_optional
 
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
-# Projections in which a box of degrees may be a ring.
-# What a file of each kind begins with. GDAL would open any format under any name, also one that
-# names other files or addresses to read.
+# GDAL would open any format under any name, also one that refers to other files or addresses.
 BEGINNINGS = {
     '.gpkg': b'SQLite format 3\x00',
     '.fgb': b'fgb',
@@ -24,25 +23,13 @@ BEGINNINGS = {
     '.osm': b'<osm',
     '.pbf': b'OSMHeader',
 }
+# Projections in which a box of degrees may be a ring.
 AROUND_A_POINT = ('aeqd', 'gnom', 'laea', 'ortho', 'stere')
 
 
 def table_features(path: Path, box: Box) -> Iterator[Feature]:
-    """Read layer by layer.
-
-    GDAL leaves out what is not in the box, so that memory does not grow with the country.
-
-    Args:
-        path (Path): The file.
-        box (Sequence[float]): West, south, east, north in degrees.
-
-    Returns:
-        Iterator[Feature]: Of all layers.
-
-    Raises:
-        ValueError: If it cannot be read.
-    """
-    pyogrio, shapely = _pyogrio(), import_shapely()
+    """Read layer by layer. GDAL leaves out what is not in the box, so memory stays small."""
+    pyogrio = _pyogrio()
     try:
         for layer in layers(path):
             crs = pyogrio.read_info(path, layer=layer)['crs'] or WGS84
@@ -51,26 +38,13 @@ def table_features(path: Path, box: Box) -> Iterator[Feature]:
             )
             for row, wkb in enumerate(geometries):
                 values = {name: column[row] for name, column in zip(meta['fields'], columns)}
-                yield (
-                    (lambda one=wkb, crs=crs: in_degrees(shapely.from_wkb(one), crs)),
-                    (lambda one=values: _plain_tags(one)),
-                )
+                yield partial(_geometry, wkb, crs), partial(_plain_tags, values)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise ValueError(f'map file {path} cannot be read: {error}') from error
 
 
 def layers(path: Path) -> list[str]:
-    """Find the layers that have geometries; only the header is read.
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        list[str]: Their names.
-
-    Raises:
-        ValueError: If it cannot be read, or is of another format than its name says.
-    """
+    """List the layers that have geometries. Only the header is read."""
     _check_beginning(path)
     pyogrio = _pyogrio()
     try:
@@ -83,15 +57,19 @@ def _check_beginning(path: Path) -> None:
     suffix = path.suffix.lower()
     with open(path, 'rb') as file:
         start = file.read(1024)
-    # The two kinds of OpenStreetMap have a header before their name.
+    # Both OpenStreetMap formats have other bytes before their mark.
     inside = suffix in ('.osm', '.pbf')
     expected = BEGINNINGS[suffix]
     if not (expected in start if inside else start.startswith(expected)) or b'OGRVRT' in start:
-        raise ValueError(f'map file {path} is no {suffix} file: it begins with {start[:20]!r}')
+        raise ValueError(f'map file {path} is not a {suffix} file: it begins with {start[:20]!r}')
+
+
+def _geometry(wkb: bytes, crs: str) -> Any:
+    return in_degrees(import_shapely().from_wkb(wkb), crs)
 
 
 def _plain_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Columns that hold something, and the tags that OpenStreetMap's driver packs into one."""
+    """Columns with text, and the tags that GDAL's OpenStreetMap driver packs into one column."""
     tags = {
         name: str(value)
         for name, value in values.items()
@@ -105,12 +83,13 @@ def _plain_tags(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _in_crs(box: Box, crs: str) -> tuple[float, ...] | None:
-    """A box of degrees in the units of a layer; None, all of it, where they cannot hold the box."""
+    """The box in the CRS of a layer; None (read everything) if the CRS cannot express it."""
     if crs == WGS84:
         return tuple(box)
     if rasterio('rasterio.crs').CRS.from_user_input(crs).to_dict().get('proj') in AROUND_A_POINT:
         return None
-    # Its sides are curves there, and what is too much is taken out afterwards.
+    # The sides of the box become curves there. It is made larger, and MapFeatures leaves out the
+    # rest.
     west, south, east, north = box
     wide, high = (east - west) / 100 + 1e-3, (north - south) / 100 + 1e-3
     box = (

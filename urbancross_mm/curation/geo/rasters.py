@@ -1,4 +1,4 @@
-"""GeoTIFFs through rasterio."""
+"""GeoTIFFs, read by rasterio."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 
-from urbancross_mm.curation.geo.georeference import place_on_globe, rasterio
+from urbancross_mm.curation.geo.georeference import position_on_globe, rasterio
+from urbancross_mm.curation.geo.positions import has_north_up
 from urbancross_mm.curation.geo.raster_files import opened, refuse_references
 
 OVERVIEW_SIDE = 1024
 Window = tuple[int, int, int, int]
 RGB = ('red', 'green', 'blue')
-# Of one file. Names and records of a million tiles are a gigabyte.
+# Tiles of one file. Names and records of a million tiles take a gigabyte.
 MOST_TILES = 1_000_000
-# Values that fit into memory anyhow, and how far they are ever compressed: a block, which may be
-# the whole raster, is allocated by what the header says.
+# GDAL allocates a block, which may be the whole raster, by what the header says. So the header may
+# name at most as many values as fit into memory, or as the strongest compression could hold.
 LARGE, MOST_SHRUNK = 1 << 28, 5000
-# Parts of colors in another space than red, green and blue.
+# Bands of color spaces other than red, green and blue.
 OTHER_SPACES = frozenset(
     ('cyan', 'magenta', 'yellow', 'black', 'hue', 'saturation', 'lightness', 'y', 'cb', 'cr')
 )
@@ -27,19 +29,18 @@ OTHER_SPACES = frozenset(
 
 @dataclass(frozen=True)
 class Raster:
-    """A GeoTIFF, opened anew for each reading: threads must not share a handle.
+    """A GeoTIFF. It is opened again for each reading, because threads must not share a handle.
 
     Attributes:
         path (Path): The file.
-        width (int): In pixels.
-        height (int): In pixels.
+        width (int): Width in pixels.
+        height (int): Height in pixels.
         crs (str | None): For example ``EPSG:25833``; None if the file names none.
-        transform (tuple[float, ...]): x from column and row (scale, skew, origin), then y (skew,
-            scale, origin).
-        dtype (str): Of its values, such as 'uint8'.
+        transform (Affine): From column and row to the coordinates of ``crs``.
+        dtype (str): Type of the values, such as 'uint8'.
         colors (tuple[str, ...]): What each band shows, such as 'red', 'alpha' or 'undefined'.
-        bits (int | None): Bits of a value if they are fewer than the type has.
-        white_is_zero (bool): Small values are light.
+        bits (int | None): Bits of a value, if fewer than those of the type.
+        white_is_zero (bool): Whether small values are light.
         palette (np.ndarray | None): uint8, ``(N, 4)``: red, green, blue and alpha by value.
     """
 
@@ -47,7 +48,7 @@ class Raster:
     width: int
     height: int
     crs: str | None
-    transform: tuple[float, ...]
+    transform: Affine
     dtype: str
     colors: tuple[str, ...]
     bits: int | None = None
@@ -56,20 +57,9 @@ class Raster:
 
     @classmethod
     def open(cls, path: Path) -> Raster:
-        """Read the header.
-
-        Args:
-            path (Path): The file.
-
-        Returns:
-            Raster: It.
-
-        Raises:
-            OSError: If the file is closed or gone.
-            ValueError: If what is in it cannot be read.
-        """
+        """Read the header."""
         with opened(path) as file:
-            # First: here GDAL keeps to itself what it finds wrong with the coordinates.
+            # First, because here GDAL does not report what is wrong with the coordinates.
             crs = file.crs.to_string() if file.crs else None
             refuse_references(file, path)
             colors = tuple(color.name.lower() for color in file.colorinterp)
@@ -80,7 +70,7 @@ class Raster:
                 file.width,
                 file.height,
                 crs,
-                tuple(file.transform)[:6],
+                file.transform,
                 str(file.dtypes[0]),
                 colors,
                 bits and int(bits),
@@ -90,22 +80,14 @@ class Raster:
 
     @property
     def color_bands(self) -> tuple[int, ...]:
-        """Red, green and blue wherever they are named, else the first bands that may be colors."""
+        """The bands named red, green and blue, else the first bands that may be colors."""
         if set(RGB) <= set(self.colors):
             return tuple(self.colors.index(color) + 1 for color in RGB)
         bands = [band for band, color in enumerate(self.colors, 1) if color != 'alpha']
         return tuple(bands[:3] if len(bands) > 2 and 'palette' not in self.colors else bands[:1])
 
     def why_absurd(self, size: int, stride: int) -> str:
-        """What its header asks for that its file cannot hold, or nobody can use.
-
-        Args:
-            size (int): Side of a tile in pixels.
-            stride (int): Step between tiles.
-
-        Returns:
-            str: A reason, or nothing.
-        """
+        """Why the header cannot be true, or gives more tiles than anybody can use; else empty."""
         across, down = (max(side - size, 0) // stride + 1 for side in (self.width, self.height))
         tiles = across * down
         if tiles > MOST_TILES:
@@ -119,28 +101,20 @@ class Raster:
         return ''
 
     def position(self, window: Window) -> dict[str, object]:
-        """Where a window lies.
-
-        Args:
-            window (tuple): Column, row, width and height in pixels.
-
-        Returns:
-            dict: See :func:`urbancross_mm.curation.geo.georeference.place_on_globe`.
-
-        Raises:
-            ValueError: If the raster does not say it, or is turned.
-        """
+        """Center and extent of a window in degrees."""
         if self.crs is None:
             raise ValueError('the raster names no CRS')
-        across, skew_x, x, skew_y, down, y = self.transform
-        if self.transform == (1, 0, 0, 0, 1, 0):
+        if self.transform == Affine.identity():
             raise ValueError('the raster names a CRS and no coordinates')
         # A skew that moves no corner of a large raster by a pixel comes from rounding.
-        if across <= 0 or down >= 0 or max(abs(skew_x), abs(skew_y)) > 1e-6 * across:
+        if not has_north_up(self.transform, slack=1e-6):
             raise ValueError('only rasters with north up are understood')
         column, row, width, height = window
-        west, north = x + column * across, y + row * down
-        return place_on_globe([west, north + height * down, west + width * across, north], self.crs)
+        across, down = self.transform.a, self.transform.e
+        west, north = self.transform.c + column * across, self.transform.f + row * down
+        return position_on_globe(
+            [west, north + height * down, west + width * across, north], self.crs
+        )
 
     def _check_bands(self, bands: tuple[int, ...]) -> None:
         if not bands or max(bands) > len(self.colors):
@@ -160,24 +134,8 @@ class Raster:
                 'green and blue first'
             )
 
-    def _is_palette(self, bands: tuple[int, ...]) -> bool:
-        return self.palette is not None and all(
-            self.colors[band - 1] == 'palette' for band in bands
-        )
-
     def value_range(self, bands: tuple[int, ...]) -> tuple[float, float]:
-        """What shall be black and white: all of 8 bits or less, else the 2 % and 98 % quantiles.
-
-        Args:
-            bands (tuple[int, ...]): From 1.
-
-        Returns:
-            tuple[float, float]: From a reduced reading of the whole raster. Black is the larger
-            one if the file says that small values are light.
-
-        Raises:
-            ValueError: If it cannot be read, or has no such band or no data.
-        """
+        """Values of black and white: the full range up to 8 bits, else the 2 and 98 % quantiles."""
         self._check_bands(bands)
         low, high = 0.0, float(2 ** (self.bits or 8) - 1)
         if self.dtype != 'uint8':
@@ -205,32 +163,20 @@ class Raster:
     ) -> tuple[np.ndarray, float, bool]:
         """Read a window as an 8-bit image.
 
-        A palette is looked up; its colors need no range.
-
-        Args:
-            window (tuple): Column, row, width and height in pixels.
-            bands (tuple[int, ...]): Three, or one for gray or a palette.
-            value_range (tuple[float, float]): Values that become 0 and 255.
+        A palette is looked up and needs no range. The second result is the share of pixels that
+        have data, the third whether all of these have the same value.
 
         Shape:
             - output: ``(H, W, 3)``.
-
-        Returns:
-            tuple[np.ndarray, float, bool]: uint8 RGB, black where there is no data; the share of
-            pixels that have data; and whether all that have are of one value, before they became
-            8 bits.
-
-        Raises:
-            ValueError: If it cannot be read, or has no such band, or its values are no colors.
         """
         self._check_bands(bands)
         with opened(self.path) as file:
             area = rasterio('rasterio.windows').Window(*window)
             values = file.read(bands, window=area)
-            # Of the bands that are shown: another one may have data where these have none.
+            # Only the bands that are shown: another one may have data where these have none.
             known = (file.read_masks(bands, window=area) > 0).any(axis=0)
         known &= np.isfinite(values).all(axis=0)
-        if self._is_palette(bands):
+        if self.palette is not None and all(self.colors[i - 1] == 'palette' for i in bands):
             colors = self.palette[np.minimum(values[0].astype(np.int64), len(self.palette) - 1)]
             known &= colors[..., 3] > 0
             scaled = colors[..., :3].transpose(2, 0, 1)
@@ -247,9 +193,35 @@ class Raster:
 
 
 def _palette_of(file: Any) -> np.ndarray:
-    """Colors by value; a value that the table leaves out has no data."""
+    """Colors by value. A value that the table leaves out has no data."""
     band = [color.name for color in file.colorinterp].index('palette') + 1
     entries = file.colormap(band)
     table = np.zeros((max(entries) + 2, 4), dtype=np.uint8)
     table[list(entries)] = list(entries.values())
     return table
+
+
+def tile_windows(width: int, height: int, size: int, stride: int) -> list[Window]:
+    """Column, row, width and height of every whole tile, row by row.
+
+    The rest at the right and at the bottom is not covered. Where a raster is narrower than a tile,
+    so are its tiles.
+    """
+    if size < 1 or stride < 1:
+        raise ValueError(f'size and stride must be at least 1 pixel, got {size} and {stride}')
+    across, down = min(size, width), min(size, height)
+    return [
+        (column, row, across, down)
+        for row in range(0, height - down + 1, stride)
+        for column in range(0, width - across + 1, stride)
+    ]
+
+
+def covered_pixels(width: int, height: int, size: int, stride: int) -> int:
+    """Number of pixels that lie in a window of :func:`tile_windows`."""
+
+    def covered(length: int) -> int:
+        side = min(size, length)
+        return side + (length - side) // stride * min(stride, side)
+
+    return covered(width) * covered(height)

@@ -1,1 +1,1 @@
-"""Segments of an image: how they are made and chosen."""
+"""Segmenters, and the choice of segments."""

@@ -1,1 +1,1 @@
-"""One stage of a curation per module."""
+"""The stages of a curation, one per module."""

@@ -8,17 +8,17 @@ from typing import Any
 
 from urbancross_mm.curation.captions.captioners import BaseCaptioner
 from urbancross_mm.curation.core.records import DROPPED, KEPT, ImageRecord, Outcome
-from urbancross_mm.curation.core.stage import ImageStage, Workplace
+from urbancross_mm.curation.core.stage import ImageStage, Workspace
 from urbancross_mm.registry import CURATION
 
 
 @CURATION.register_module()
 class CaptionStage(ImageStage):
-    """Writes ``captions`` of every image, as they come out of the captioner.
+    """Writes the ``captions`` of every image with a captioner.
 
     Args:
         captioner (dict): Config of the captioner.
-        batch_size (int): Images that the captioner describes at once. Defaults to 1.
+        batch_size (int): Images per batch. Defaults to 1.
 
     Raises:
         ValueError: If an option of the captioner is wrong.
@@ -34,22 +34,22 @@ class CaptionStage(ImageStage):
         self.batch_matters = self.captioner.batched or self.captioner.batch_matters
         self.libraries = self.captioner.libraries
 
-    def check(self, place: Workplace) -> None:
+    def check(self, workspace: Workspace) -> None:
         """Look for the captioner's model."""
         self.captioner.check()
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
-        """Those of the captioner; a sampled caption depends on its batch, too."""
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
+        """Those of the captioner, and the batch size if captions depend on it."""
         size = dict(batch_size=self.batch_size) if self.captioner.batch_matters else {}
         return {**self.captioner.settings(), **size}
 
-    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
+    def begin(self, workspace: Workspace, images: Sequence[ImageRecord]) -> None:
         """Load the captioner's model."""
-        self.captioner.begin(place.device)
+        self.captioner.begin(workspace.device)
 
-    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Describe a batch; an image that gets no text at all is dropped."""
-        pixels = place.pixels(images) if self.captioner.needs_pixels else []
+    def process(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Describe a batch. An image without any text is dropped."""
+        pixels = workspace.pixels(images) if self.captioner.needs_pixels else []
         outcomes = self.captioner.caption(images, pixels)
         return [_checked(outcome) for outcome in outcomes]
 
@@ -57,7 +57,7 @@ class CaptionStage(ImageStage):
 def _checked(outcome: Outcome) -> Outcome:
     if outcome.status != KEPT:
         return outcome
-    # Half a character, as of an emoji cut in two, can be written to no file.
+    # Half a character, as of a split emoji, cannot be written to a file.
     captions = [text.encode('utf-8', 'replace').decode() for text in outcome.fields['captions']]
     if not any(text.strip() for text in captions):
         return Outcome(status=DROPPED, reason='the captioner wrote nothing')

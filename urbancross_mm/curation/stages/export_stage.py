@@ -1,9 +1,7 @@
-"""The last stage of a curation: annotations, vocabulary and the published layout."""
+"""The last stage: annotations, vocabulary and the published layout."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +14,8 @@ from urbancross_mm.curation.core.records import (
     Outcome,
     hash_of_records,
 )
-from urbancross_mm.curation.core.stage import CollectionStage, Workplace
+from urbancross_mm.curation.core.stage import CollectionStage, Workspace
+from urbancross_mm.curation.stages.published_layout import captions_table
 from urbancross_mm.datasets.converters.urbancross import SPLITS
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.datasets.splits import split_hash
@@ -31,36 +30,33 @@ from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 
 FORMATS = ('json', 'parquet')
-# Who wrote the captions, in the name of the published file: a model, or rules.
+Contents = dict[str | Path, bytes | str]
+# Author of the captions in the name of the published file: a model or templates.
 WRITERS = ('instructblip', 'template')
-# As in the published folders; what is not known of any image is left out.
-OPTIONAL_COLUMNS = ('title_multi_objects', 'lon', 'lat')
 
 
 @CURATION.register_module()
 class ExportStage(CollectionStage):
-    """Writes what training reads, ``OUT/annotations/<name>_<split>.json`` and
-    ``<name>_vocab.json``, so that ``OUT`` is a ``data_root``.
+    """Writes annotations and vocabulary, so that ``OUT`` is a ``data_root`` for training.
 
-    The metainfo names the stages with their options, models and seeds, and holds the hashes of the
-    splits and of the manifests. An image without caption is dropped, unless none has one: then the
-    annotations are those of a domain without captions. Files of an earlier run with this name that
-    are no longer due are removed.
+    The files are ``OUT/annotations/<name>_<split>.json`` and ``<name>_vocab.json``. Their metainfo
+    has the stages with their options, models and seeds, and hashes of the splits and manifests. An
+    image without caption is dropped, unless no image has one: then the dataset is a domain without
+    captions. Old files with this name that are not written again are removed.
 
-    With ``layout``, the published files lie in ``OUT`` too: ``<split>_list.txt`` and
-    ``instructblip_generation_<name>_refine.csv``, its name in the release; captions that no model
-    has written lie in ``template_generation_<name>_refine.csv``. Several of one image are joined
-    by ``'; '``.
+    With ``layout``, ``OUT`` also has the files of the published folders: ``<split>_list.txt`` and
+    ``instructblip_generation_<name>_refine.csv``, or ``template_generation_<name>_refine.csv`` if
+    no model wrote the captions. Several captions of an image are joined by ``'; '``.
 
     Args:
-        name (str): Of the dataset and its domain.
-        format (str): Of the annotations, 'json' or 'parquet'. Defaults to 'json'.
-        layout (bool): Write the published layout. Defaults to True.
-        min_count (int): Words that the training captions use less often are ``<unk>`` in the
+        name (str): Name of the dataset and its domain.
+        format (str): Format of the annotations, 'json' or 'parquet'. Defaults to 'json'.
+        layout (bool): Also write the published layout. Defaults to True.
+        min_count (int): Words that are rarer in the training captions become ``<unk>`` in the
             vocabulary. Defaults to 5.
 
     Raises:
-        ValueError: If the name is no file name or the format unknown.
+        ValueError: If the name is not a file name or the format unknown.
     """
 
     name = 'export'
@@ -82,7 +78,7 @@ class ExportStage(CollectionStage):
         self, name: str, format: str = 'json', layout: bool = True, min_count: int = 5
     ) -> None:
         if not re.fullmatch(r'[\w-][\w.-]*', name):
-            raise ValueError(f'name must be of letters, digits and - _ ., got {name!r}')
+            raise ValueError(f'name must consist of letters, digits and - _ ., got {name!r}')
         if format not in FORMATS or min_count < 1:
             raise ValueError(
                 f'format must be one of {FORMATS} and min_count at least 1, got '
@@ -91,22 +87,18 @@ class ExportStage(CollectionStage):
         self.dataset, self.format, self.layout, self.min_count = name, format, layout, min_count
         self._remarks: list[str] = []
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
         """All options."""
         return dict(
             name=self.dataset, format=self.format, layout=self.layout, min_count=self.min_count
         )
 
-    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Write the files.
-
-        Raises:
-            ValueError: If no image is left, one is in no split, or two have one id.
-        """
-        self._refuse(images)
+    def decide(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Write the files."""
+        self._check(images)
         captioned = any(image.fields.get('captions') for image in images)
         items = {image.name: self._item(image) for image in images}
-        check_distinct_ids(items.values(), place.out)
+        check_distinct_ids(items.values(), workspace.out)
         kept = [image for image in images if items[image.name]['captions'] or not captioned]
         members = {
             split: names
@@ -120,12 +112,12 @@ class ExportStage(CollectionStage):
             )
         }
         splits = {split: [items[name] for name in names] for split, names in members.items()}
-        contents = self._annotations(splits, captioned, place)
+        contents = self._annotations(splits, captioned, workspace)
         if self.layout:
-            contents.update(self._layout(kept if captioned else [], members, place))
+            contents.update(self._layout(kept if captioned else [], members, workspace))
         write_all(contents)
-        # A split that is no more must not be trained on.
-        for path in set(self._files(place).values()) - set(contents):
+        # Nobody should train on a split that no longer exists.
+        for path in set(self._files(workspace).values()) - set(contents):
             path.unlink(missing_ok=True)
         self._remarks = [f'{split}: {len(names)} images' for split, names in members.items()]
         kept_names = {image.name for image in kept}
@@ -136,19 +128,17 @@ class ExportStage(CollectionStage):
             for image in images
         ]
 
-    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
+    def summary(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[str]:
         """Size of each split."""
         return self._remarks
 
-    def _refuse(self, images: Sequence[ImageRecord]) -> None:
+    def _check(self, images: Sequence[ImageRecord]) -> None:
         if not images:
-            raise ValueError(
-                'no image is left to export: in the stages before, all were dropped or failed'
-            )
+            raise ValueError('no image is left to export: the stages before dropped all or failed')
         for image in images:
             if image.fields.get('split') not in SPLITS:
                 raise ValueError(
-                    f'{image.name} is in no split: SplitStage comes before ExportStage'
+                    f'{image.name} is in no split: put a SplitStage before ExportStage'
                 )
 
     def _item(self, image: ImageRecord) -> Item:
@@ -165,9 +155,9 @@ class ExportStage(CollectionStage):
             **fields,
         )
 
-    def _files(self, place: Workplace) -> dict[str, Path]:
-        """Every file that this stage may have written, but for the vocabulary, by its use."""
-        folder = place.out / 'annotations'
+    def _files(self, workspace: Workspace) -> dict[str, Path]:
+        """Every file that this stage may write, by its use."""
+        folder = workspace.out / 'annotations'
         return {
             **{
                 f'{split}.{suffix}': folder / f'{self.dataset}_{split}.{suffix}'
@@ -176,18 +166,19 @@ class ExportStage(CollectionStage):
             },
             'vocabulary': folder / f'{self.dataset}_vocab.json',
             **{
-                writer: place.out / f'{writer}_generation_{self.dataset.lower()}_refine.csv'
+                writer: workspace.out / f'{writer}_generation_{self.dataset.lower()}_refine.csv'
                 for writer in WRITERS
             },
-            **{f'{split} list': place.out / f'{split}_list.txt' for split in SPLITS},
+            **{f'{split} list': workspace.out / f'{split}_list.txt' for split in SPLITS},
         }
 
     def _annotations(
-        self, splits: Mapping[str, list[Item]], captioned: bool, place: Workplace
-    ) -> dict[Path, bytes | str]:
+        self, splits: Mapping[str, list[Item]], captioned: bool, workspace: Workspace
+    ) -> Contents:
         """Annotations and vocabulary, by file."""
-        files, contents = self._files(place), {}
-        stages, hashes = read_manifests(place.out / 'manifest', place.stages)
+        files = self._files(workspace)
+        contents: Contents = {}
+        stages, hashes = read_manifests(workspace.out / 'manifest', workspace.stages)
         split_hashes = {
             split: split_hash([item['img_id'] for item in items]) for split, items in splits.items()
         }
@@ -216,79 +207,33 @@ class ExportStage(CollectionStage):
         return contents
 
     def _layout(
-        self, images: Sequence[ImageRecord], members: Mapping[str, Sequence[str]], place: Workplace
-    ) -> dict[Path, str]:
+        self,
+        images: Sequence[ImageRecord],
+        members: Mapping[str, Sequence[str]],
+        workspace: Workspace,
+    ) -> Contents:
         """The published layout, by file."""
-        files = self._files(place)
-        contents = {
+        files = self._files(workspace)
+        contents: Contents = {
             files[f'{split} list']: ''.join(f'{name}\n' for name in names)
             for split, names in members.items()
         }
         if images:
-            made_by, _ = read_manifests(place.out / 'manifest', place.stages)
+            made_by, _ = read_manifests(workspace.out / 'manifest', workspace.stages)
             by_model = made_by.get('caption', {}).get('captioner') == 'TransformersCaptioner'
             contents[files[WRITERS[0 if by_model else 1]]] = captions_table(images)
         return contents
 
 
 def distinct_tags(fields: Mapping[str, Any]) -> list[str]:
-    """Distinct tags of an image, those of the focus first.
-
-    Args:
-        fields (Mapping): With ``focus`` and ``around``, if there are any.
-
-    Returns:
-        list[str]: ``key of value`` texts.
-    """
+    """Distinct tags of an image, focus first."""
     return list(dict.fromkeys([*(fields.get('focus') or ()), *(fields.get('around') or ())]))
-
-
-def captions_table(images: Sequence[ImageRecord]) -> str:
-    """The captions as a CSV in the published columns.
-
-    Args:
-        images (Sequence[ImageRecord]): With captions; ``title_multi_objects`` (the tags), ``lon``
-            and ``lat`` are written if any image knows them.
-
-    Returns:
-        str: A header, and a row an image.
-    """
-    rows = [
-        dict(
-            image_name=image.name,
-            description='; '.join(image.fields['captions']),
-            title_multi_objects=_title(image.fields),
-            lon=image.fields.get('lon'),
-            lat=image.fields.get('lat'),
-        )
-        for image in images
-    ]
-    known = [
-        column for column in OPTIONAL_COLUMNS if any(row[column] not in (None, '') for row in rows)
-    ]
-    buffer = io.StringIO()
-    writer = csv.DictWriter(
-        buffer, ['image_name', 'description', *known], extrasaction='ignore', lineterminator='\n'
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def read_manifests(
     folder: Path, names: Collection[str] = ()
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Find out what made the images.
-
-    Args:
-        folder (Path): ``OUT/manifest``.
-        names (Collection[str]): Stages of the run. Defaults to (): all that there are.
-
-    Returns:
-        tuple[dict, dict]: Type and options of every stage before the export, and hashes of their
-        records. The keys in them do not count: they tell the age of the tiles, which a copy of
-        them changes.
-    """
+    """Type and options of every stage before the export, and hashes of their records."""
     stages, hashes = {}, {}
     for path in sorted(folder.glob('*.jsonl')):
         if path.stem == ExportStage.name or (names and path.stem not in names):
@@ -298,13 +243,3 @@ def read_manifests(
         if records:
             stages[path.stem] = dict(records[0].made_by)
     return stages, hashes
-
-
-def _title(fields: Mapping[str, Any]) -> str:
-    """Tags as SkyScript writes them; its separators within a tag become spaces."""
-    focus, around = (
-        [re.sub(r'\s*[,;]\s*', ' ', tag) for tag in fields.get(key) or ()]
-        for key in ('focus', 'around')
-    )
-    text = f'{", ".join(focus)};' if focus else ''
-    return f'{text} surrounded by {", ".join(around)};'.strip() if around else text

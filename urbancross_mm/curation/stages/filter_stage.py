@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome
-from urbancross_mm.curation.core.stage import CollectionStage, Workplace
-from urbancross_mm.curation.stages.filters import at_least, top_share
+from urbancross_mm.curation.core.stage import CollectionStage, Workspace
 from urbancross_mm.registry import CURATION
 
 
@@ -17,13 +16,13 @@ class FilterStage(CollectionStage):
     """Keeps the images that score best, or all that reach a threshold.
 
     Args:
-        keep (float, optional): The part that stays, in (0, 1]. Defaults to None: 0.3, unless
-            there is a threshold.
-        threshold (float, optional): Instead, the lowest score that stays. Defaults to None.
-        by (str): The field with the score. Defaults to 'score'.
+        keep (float, optional): Share of images to keep, in (0, 1]. Defaults to None: 0.3, unless
+            ``threshold`` is given.
+        threshold (float, optional): Lowest score to keep, instead of a share. Defaults to None.
+        by (str): Field with the score. Defaults to 'score'.
 
     Raises:
-        ValueError: If both are given, or the part is none.
+        ValueError: If both are given, or the share is out of range.
     """
 
     name = 'filter'
@@ -41,21 +40,22 @@ class FilterStage(CollectionStage):
         self.reads = (by,)
         self._remarks: list[str] = []
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
-        """The bound, and what it is a bound of."""
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
+        """The bound and its field."""
         bound = dict(threshold=self.threshold) if self.keep is None else dict(keep=self.keep)
         return dict(by=self.by, **bound)
 
-    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Drop what scores too low.
+    def decide(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Drop images with low scores.
 
         Raises:
-            ValueError: If no stage before has written the field.
+            ValueError: If no earlier stage has written the field.
         """
         scores = [self._score(image) for image in images]
         if self.keep is None:
-            bound = self.threshold
-            kept, rule = at_least(scores, bound), 'threshold'
+            assert self.threshold is not None
+            bound, rule = self.threshold, 'threshold'
+            kept = [score >= bound for score in scores]  # nan is never kept
         else:
             kept, bound = top_share(scores, [image.name for image in images], self.keep)
             rule = f'lowest of the best {100 * self.keep:g} %'
@@ -67,8 +67,8 @@ class FilterStage(CollectionStage):
             for good, score in zip(kept, scores)
         ]
 
-    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
-        """The bound."""
+    def summary(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[str]:
+        """The lowest score that is kept."""
         return self._remarks
 
     def _score(self, image: ImageRecord) -> float:
@@ -86,3 +86,21 @@ class FilterStage(CollectionStage):
         relation = 'equals' if score == bound else 'is below'
         behind = ', the name comes later' if score == bound else ''
         return f'{self.by} {score:.6g} {relation} {bound:.6g}, the {rule}{behind}'
+
+
+def top_share(
+    scores: Sequence[float], names: Sequence[str], keep: float
+) -> tuple[list[bool], float]:
+    """Which images are in the best share, and the lowest score that is; nan if there is none.
+
+    A score that is nan does not count. Equal scores are taken in the order of their names.
+    """
+    order = sorted(
+        (i for i, score in enumerate(scores) if not math.isnan(score)),
+        key=lambda i: (-scores[i], names[i]),
+    )
+    # 0.1 of 30 is 3.0000000000000004 in floating point, and 3.
+    number = math.ceil(round(keep * len(order), 9))
+    best = set(order[:number])
+    bound = scores[order[number - 1]] if number else math.nan
+    return [i in best for i in range(len(scores))], bound

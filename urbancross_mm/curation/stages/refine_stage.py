@@ -9,7 +9,7 @@ from typing import Any
 from urbancross_mm.curation.captions.refine import REFUSALS, refine_captions
 from urbancross_mm.curation.captions.token_counters import BaseTokenCounter
 from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome, digest
-from urbancross_mm.curation.core.stage import ImageStage, Workplace
+from urbancross_mm.curation.core.stage import ImageStage, Workspace
 from urbancross_mm.registry import CURATION
 
 
@@ -17,20 +17,20 @@ from urbancross_mm.registry import CURATION
 class RefineStage(ImageStage):
     """Cleans ``captions``: white space, refusals, repeated sentences, length.
 
-    A caption with a refusal in it goes as a whole. An image without any caption left is dropped,
-    with the reason of its last one.
+    A caption that contains a refusal is removed. An image without a caption is dropped, with the
+    reason of its last one.
 
     Args:
-        max_tokens (int): Longer captions end at a sentence. Begin and end tokens count.
-            Defaults to 77, the context of CLIP.
+        max_tokens (int): Most tokens of a caption, with begin and end tokens. Longer captions are
+            cut after a sentence. Defaults to 77, the context of CLIP.
         refusals (Sequence[str]): Regular expressions, in lower case, for the start of a sentence.
-            Defaults to the common ones in English.
+            Defaults to common refusals in English.
         tokenizer (Mapping, optional): Config of the token counter. Defaults to None,
             ``dict(type='CLIPTokenCounter')``.
-        batch_size (int): Images a batch. Defaults to 64.
+        batch_size (int): Images per batch. Defaults to 64.
 
     Raises:
-        ValueError: If nothing can fit, or an expression is none.
+        ValueError: If no word can fit, or an expression is not valid.
     """
 
     name = 'refine'
@@ -57,28 +57,28 @@ class RefineStage(ImageStage):
                 re.compile(pattern)
             except re.error as error:
                 raise ValueError(
-                    f'refusals holds {pattern!r}, no regular expression: {error}'
+                    f'refusals holds {pattern!r}, which is not a regular expression: {error}'
                 ) from error
         self.max_tokens, self.refusals = max_tokens, tuple(refusals)
         self.counter: BaseTokenCounter = CURATION.build(
             dict(tokenizer or dict(type='CLIPTokenCounter'))
         )
 
-    def check(self, place: Workplace) -> None:
+    def check(self, workspace: Workspace) -> None:
         """Look for the files of the tokenizer."""
         self.counter.check()
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
         """The length, the tokenizer and a hash of the refusals."""
         return dict(
             max_tokens=self.max_tokens, refusals=digest(self.refusals), **self.counter.settings()
         )
 
-    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
+    def begin(self, workspace: Workspace, images: Sequence[ImageRecord]) -> None:
         """Load the vocabulary."""
         self.counter.begin()
 
-    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
+    def process(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
         """Clean the captions of a batch."""
         return [self._refine(image) for image in images]
 

@@ -1,4 +1,4 @@
-"""The stage that divides the images into training, validation and test."""
+"""The stage that assigns images to splits."""
 
 from __future__ import annotations
 
@@ -7,50 +7,52 @@ from statistics import median
 from typing import Any
 
 from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Manifest, Outcome
-from urbancross_mm.curation.core.stage import CollectionStage, Workplace
+from urbancross_mm.curation.core.stage import CollectionStage, Workspace
 from urbancross_mm.curation.geo.splits import (
     Groups,
     Tile,
+    assign_splits,
     block_of,
-    deal,
     group_images,
     tile_of,
-    too_near,
+    too_close,
 )
 from urbancross_mm.datasets.splits import COUNTRY_FRACTIONS, FINETUNE_FRACTIONS
 from urbancross_mm.registry import CURATION
 
-# Tile widths of a block, the first that gives so many blocks.
+# Tile widths of a block to try, until there are enough blocks.
 BLOCK_WIDTHS, FEW_BLOCKS = (4, 2, 1), 10
 HINT = ' (tiles of one source file stay together unless block_meters=0)'
 
 
 @CURATION.register_module()
 class SplitStage(CollectionStage):
-    """Divides images at random into train, val and test, and draws finetune and finetune_val from
-    what is not test. Equal files stay together.
+    """Splits images at random into train, val and test.
 
-    Images that know their place are divided by blocks, squares on the ground: tiles of one block
-    stay together, and at the border of two splits a tile that overlaps one of another split, or is
-    nearer to it than the margin, is dropped (of train before val, of test never; of finetune it
-    only loses the part). An image without a place stays with those of its source file.
+    The parts finetune and finetune_val are drawn from train and val. Equal files stay together.
 
-    Large margins and small blocks cost much: with blocks of 4 tiles, a margin of one tile drops all
-    training tiles in a ring around each block of another split.
+    Images with a position are split by blocks, squares on the ground whose tiles stay together. At
+    the border of two splits, a tile that overlaps a tile of the other split, or is nearer than the
+    margin, is dropped: from train before val, never from test. (From finetune it is only left
+    out.) An image without a position stays with those of its source file.
+
+    Large margins and small blocks are expensive. With blocks of 4 tiles, a margin of one tile drops
+    all training tiles in a ring around each block of another split.
 
     Args:
-        seed (int): Of the draw. Defaults to 0.
-        test (float): Part of all images. Defaults to 0.2.
-        val (float): Part of all images. Defaults to 0.1.
-        finetune (float): Part of all images, for adaptation. Defaults to 0.2.
-        finetune_val (float): Part of all images. Defaults to 0.1.
-        stratify (str, optional): Field, such as 'label', of which every value shall have its share
-            in every split. Defaults to None.
-        block_meters (float, optional): Side of the blocks; 0 divides single images, and tiles
-            that overlap may then be in two splits. Defaults to None: 4 tile widths if the images
-            have bounds, 2 or 1 where that gives fewer than ten blocks; without bounds only tiles
-            of one source file stay together.
-        margin_meters (float): See above. Defaults to 0: only overlaps count.
+        seed (int): Random seed. Defaults to 0.
+        test (float): Share of all images. Defaults to 0.2.
+        val (float): Share of all images. Defaults to 0.1.
+        finetune (float): Share of all images, for adaptation. Defaults to 0.2.
+        finetune_val (float): Share of all images. Defaults to 0.1.
+        stratify (str, optional): Field, such as 'label', whose values keep their shares in every
+            split. Defaults to None.
+        block_meters (float, optional): Side of the blocks. With 0, images are split one by one, and
+            tiles that overlap may be in two splits. Defaults to None: 4 tile widths, or 2 or 1 if
+            that gives fewer than ten blocks. Without bounds only tiles of one source file stay
+            together.
+        margin_meters (float): Smallest distance between tiles of two splits. Defaults to 0: only
+            overlaps count.
 
     Raises:
         ValueError: If a share or length is out of range.
@@ -75,8 +77,8 @@ class SplitStage(CollectionStage):
             or test + finetune + finetune_val > 1 + 1e-9
         ):
             raise ValueError(
-                'the shares must not be negative, test and val leave something to train, and '
-                'finetune and finetune_val are part of what is not test; got '
+                'shares must not be negative, test + val must be below 1, and test + finetune + '
+                'finetune_val at most 1; got '
                 f'test={test}, val={val}, finetune={finetune}, finetune_val={finetune_val}'
             )
         if (block_meters or 0) < 0 or margin_meters < 0 or (block_meters == 0 and margin_meters):
@@ -93,13 +95,13 @@ class SplitStage(CollectionStage):
             'bounds',
             'lon',
             'lat',
-            'meters',
+            'metres',
             'source',
             *([stratify] if stratify else []),
         )
         self._remarks: list[str] = []
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
         """All options."""
         return dict(
             seed=self.seed,
@@ -107,21 +109,20 @@ class SplitStage(CollectionStage):
             val=self.shares['val'],
             **self.nested,
             stratify=self.stratify,
-            block_meters=self.block_meters,
-            margin_meters=self.margin_meters,
+            # Spelled as in existing manifests and annotation files.
+            block_metres=self.block_meters,
+            margin_metres=self.margin_meters,
         )
 
-    def decide(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Divide.
+    def decide(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Assign every image to a split.
 
         Raises:
             ValueError: If a split would be empty.
         """
         self._remarks = []
         if not images:
-            raise ValueError(
-                'no image is left to divide: in the stages before, all were dropped or failed'
-            )
+            raise ValueError('no image is left to split: the stages before dropped all or failed')
         tiles = {
             image.name: tile for image in images if (tile := tile_of(image.fields)) is not None
         }
@@ -131,54 +132,54 @@ class SplitStage(CollectionStage):
             if self.stratify
             else None
         )
-        split_of = self._deal(groups, self.shares, self.seed, strata, block)
-        given_up = too_near(split_of, tiles, self.margin_meters) if block else {}
-        kept = {name: split for name, split in split_of.items() if name not in given_up}
-        self._refuse_empty(split_of.values(), kept)
+        split_of = self._assign(groups, self.shares, self.seed, strata, block)
+        dropped = too_close(split_of, tiles, self.margin_meters) if block else {}
+        kept = {name: split for name, split in split_of.items() if name not in dropped}
+        self._check_not_empty(split_of.values(), kept)
         left = [
             rest
             for group in groups
             if (rest := [name for name in group if kept.get(name, 'test') != 'test'])
         ]
         part_of = self._finetune(left, len(kept), strata, tiles, block)
-        self._tell_moves(kept, place)
+        self._note_moved(kept, workspace)
         return [
-            Outcome(status=DROPPED, reason=self._why(split_of[name], *given_up[name]))
-            if (name := image.name) in given_up
+            Outcome(status=DROPPED, reason=self._why(split_of[name], *dropped[name]))
+            if (name := image.name) in dropped
             else Outcome(dict(split=split_of[name], finetune=part_of.get(name)))
             for image in images
         ]
 
-    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
-        """The blocks, and where they came from."""
+    def summary(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[str]:
+        """Number and size of the blocks, and images that moved to test."""
         return self._remarks
 
     def _groups(
         self, images: Sequence[ImageRecord], tiles: Mapping[str, Tile]
     ) -> tuple[list[list[str]], float]:
-        """Images that stay together, and the side of the blocks in meters; 0: none."""
+        """Images that stay together, and the side of the blocks in meters (0: no blocks)."""
         names = [image.name for image in images]
         shas = {image.name: image.fields.get('sha') for image in images}
         tries = self._blocks_to_try(tiles)
         while True:
             block, remarks = tries.pop(0)
-            # Tiles of one raster are neighbors, even if nobody knows where it lies.
-            places = {} if self.block_meters == 0 else _blocks(images, tiles, block)
-            groups = group_images(names, shas, places)
-            placed = sum(any(name in tiles for name in group) for group in groups)
-            if placed >= FEW_BLOCKS or not tries:
-                self._remarks += [remark.format(placed) for remark in remarks]
+            # Tiles of one raster are neighbors, also if its position is unknown.
+            blocks = {} if self.block_meters == 0 else _blocks(images, tiles, block)
+            groups = group_images(names, shas, blocks)
+            count = sum(any(name in tiles for name in group) for group in groups)
+            if count >= FEW_BLOCKS or not tries:
+                self._remarks += [remark.format(count) for remark in remarks]
                 return groups, block
 
     def _blocks_to_try(self, tiles: Mapping[str, Tile]) -> list[tuple[float, list[str]]]:
-        """Sides in meters, and what to say of each."""
+        """Sides in meters, each with its remarks."""
         sides = [tile.side for tile in tiles.values() if tile.side]
         if (self.margin_meters or self.block_meters) and not (
             tiles and (sides or self.block_meters)
         ):
             raise ValueError(
-                'block_meters and margin_meters need images with bounds, or with '
-                'lon and lat and block_meters; none of the images knows its place'
+                'block_meters and margin_meters need images with bounds, or with lon and lat and '
+                'block_meters; none of the images has a position'
             )
         if self.block_meters is not None or not sides:
             block = self.block_meters or 0
@@ -199,12 +200,12 @@ class SplitStage(CollectionStage):
             for block, widths in tries
         ]
 
-    def _tell_moves(self, kept: Mapping[str, str], place: Workplace) -> None:
-        """One image more or less deals all blocks anew."""
+    def _note_moved(self, kept: Mapping[str, str], workspace: Workspace) -> None:
+        """Count images that moved to test: one image more or less assigns all blocks again."""
         try:
-            exported = Manifest(place.out / 'manifest' / 'export.jsonl').read()
+            exported = Manifest(workspace.out / 'manifest' / 'export.jsonl').read()
         except ValueError:
-            return  # damaged, and written anew in a moment
+            return  # a damaged file; ExportStage writes it again
         before = {name: record.outcome.fields.get('split') for name, record in exported.items()}
         moved = sum(
             before.get(name) in ('train', 'val') for name, split in kept.items() if split == 'test'
@@ -223,7 +224,7 @@ class SplitStage(CollectionStage):
         tiles: Mapping[str, Tile],
         block: float,
     ) -> dict[str, str]:
-        """Which images an adaptation trains on, and which it is watched with."""
+        """Parts of the images that are not test, for training and validation of an adaptation."""
         size = sum(map(len, groups))
         shares = {part: share * total / size for part, share in self.nested.items() if share}
         if not shares:
@@ -231,17 +232,17 @@ class SplitStage(CollectionStage):
         wanted, unused = list(shares), 1 - sum(shares.values())
         if unused * size >= 0.5 and len(groups) > len(shares):
             shares['unused'] = unused
-        # A margin may have left less than the shares ask for.
+        # A margin may have left fewer images than the shares need.
         shares = {part: share / sum(shares.values()) for part, share in shares.items()}
-        drawn = self._deal(groups, shares, self.seed + 1, strata, block)
-        given_up = too_near(drawn, tiles, self.margin_meters, wanted) if block else {}
+        drawn = self._assign(groups, shares, self.seed + 1, strata, block)
+        dropped = too_close(drawn, tiles, self.margin_meters, wanted) if block else {}
         parts = {
-            name: part for name, part in drawn.items() if part in wanted and name not in given_up
+            name: part for name, part in drawn.items() if part in wanted and name not in dropped
         }
-        self._refuse_empty(wanted, parts)
+        self._check_not_empty(wanted, parts)
         return parts
 
-    def _deal(
+    def _assign(
         self,
         groups: Groups,
         shares: Mapping[str, float],
@@ -251,7 +252,7 @@ class SplitStage(CollectionStage):
     ) -> dict[str, str]:
         wanted = {split: share for split, share in shares.items() if share > 0}
         try:
-            return deal(groups, wanted, seed, strata)
+            return assign_splits(groups, wanted, seed, strata)
         except ValueError as error:
             what = f'blocks of {block:g} m (block_meters)' if block else 'distinct images'
             raise ValueError(
@@ -260,7 +261,7 @@ class SplitStage(CollectionStage):
                 f'{HINT if not block and self.block_meters is None else ""}'
             ) from error
 
-    def _refuse_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
+    def _check_not_empty(self, wanted: Iterable[str], left: Mapping[str, str]) -> None:
         empty = sorted(set(wanted) - set(left.values()))
         if empty:
             raise ValueError(
@@ -269,20 +270,20 @@ class SplitStage(CollectionStage):
                 'margin'
             )
 
-    def _why(self, split: str, other: str, gap: float) -> str:
-        how = 'overlaps' if gap < 0 else f'is within {self.margin_meters:g} m of'
+    def _why(self, split: str, other: str, distance: float) -> str:
+        how = 'overlaps' if distance < 0 else f'is within {self.margin_meters:g} m of'
         return f'{split} tile {how} one of {other}'
 
 
 def _blocks(
     images: Sequence[ImageRecord], tiles: Mapping[str, Tile], side: float
 ) -> dict[str, Hashable]:
-    """What each image shares with its neighbors; without a side, its source alone."""
-    places: dict[str, Hashable] = {}
+    """What images that stay together have in common: their block, else their source file."""
+    blocks: dict[str, Hashable] = {}
     for image in images:
         source = image.fields.get('source')
         if side and image.name in tiles:
-            places[image.name] = block_of(tiles[image.name], side)
+            blocks[image.name] = block_of(tiles[image.name], side)
         elif source is not None:
-            places[image.name] = source
-    return places
+            blocks[image.name] = source
+    return blocks

@@ -1,4 +1,4 @@
-"""The second stage: what a map says of each tile."""
+"""The stage that gives each tile the tags of the map features that it touches."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.curation.core.records import ImageRecord, Outcome
-from urbancross_mm.curation.core.stage import ImageStage, Workplace
+from urbancross_mm.curation.core.stage import ImageStage, Workspace
 from urbancross_mm.curation.geo.geotags import KEYS, focus_and_around, phrases
-from urbancross_mm.curation.geo.map_features import MapThings
+from urbancross_mm.curation.geo.map_features import MapFeatures
 from urbancross_mm.curation.geo.map_files import check_map_file, read_map_file
 from urbancross_mm.curation.geo.map_index import MapIndex
 from urbancross_mm.registry import CURATION
@@ -20,18 +20,18 @@ from urbancross_mm.utils.weights import file_digest
 
 @CURATION.register_module()
 class TagStage(ImageStage):
-    """Joins the things on a map to the tiles that they touch.
+    """Writes ``focus`` and ``around``: tags of the map features that a tile touches.
 
-    A tile without a position, or where the map is empty, is kept with a remark: a captioner may
-    still have its pixels or its class.
+    A tile without a position or without tags is kept with a remark. A captioner may still use its
+    pixels or its class.
 
     Args:
-        files (Sequence[str]): GeoJSON (also a feature a line), Overpass JSON (``out geom``),
-            GeoPackage or OpenStreetMap extracts (``.osm.pbf``), below ``--in`` or with a path of
-            their own.
-        keys (Sequence[str]): OpenStreetMap keys that are said. Defaults to those of what can be
-            seen from above.
-        max_focus (int): Most phrases of what is at the center. Defaults to 3.
+        files (Sequence[str]): Map files: GeoJSON (also one feature per line), Overpass JSON
+            (``out geom``), GeoPackage, shapefile, FlatGeobuf or OpenStreetMap extract
+            (``.osm.pbf``). Paths are absolute or relative to ``--in``.
+        keys (Sequence[str]): OpenStreetMap keys to use. Defaults to those of what can be seen from
+            above.
+        max_focus (int): Most phrases of the feature at the center. Defaults to 3.
         max_around (int): Most other phrases. Defaults to 8.
 
     Raises:
@@ -51,7 +51,7 @@ class TagStage(ImageStage):
     ) -> None:
         super().__init__(batch_size=64)
         if isinstance(files, str) or not files:
-            raise ValueError(f'files is a list of map files, got {files!r}')
+            raise ValueError(f'files must be a list of map files, got {files!r}')
         if max_focus < 1 or max_around < 0:
             raise ValueError(
                 'max_focus must be at least 1 and max_around at least 0, got '
@@ -59,66 +59,69 @@ class TagStage(ImageStage):
             )
         self.files, self.keys = list(files), tuple(keys)
         self.max_focus, self.max_around = max_focus, max_around
-        self.things = MapThings()
+        self.features = MapFeatures()
         self._index: MapIndex | None = None
 
-    def check(self, place: Workplace) -> None:
-        """Look for the files, whether they can be read, and for shapely."""
+    def check(self, workspace: Workspace) -> None:
+        """Look for shapely, and for the files and their formats."""
         for file in self.files:
-            check_map_file(Path(os.path.normpath(place.source / file)))
+            check_map_file(Path(os.path.normpath(workspace.source / file)))
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
-        """Options, and hashes of the files."""
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
+        """Options and hashes of the files."""
         return dict(
-            files=[[Path(file).name, file_digest(place.source / file)] for file in self.files],
+            files=[[Path(file).name, file_digest(workspace.source / file)] for file in self.files],
             keys=hashlib.blake2b(' '.join(self.keys).encode(), digest_size=8).hexdigest(),
             max_focus=self.max_focus,
             max_around=self.max_around,
         )
 
-    def begin(self, place: Workplace, images: Sequence[ImageRecord]) -> None:
-        """Read of the maps what lies around the tiles, and index it by place."""
+    def begin(self, workspace: Workspace, images: Sequence[ImageRecord]) -> None:
+        """Read the map features around the tiles, and index them."""
         boxes = [box for image in images if (box := image.fields.get('bounds'))]
-        self.things = MapThings(box=_hull(boxes)) if boxes else MapThings()
+        self.features = MapFeatures(box=_hull(boxes)) if boxes else MapFeatures()
         for file in self.files if boxes else ():
-            read_map_file(place.source / file, self.things, lambda tags: phrases(tags, self.keys))
-        self._index = MapIndex(self.things.geometries, self.things.phrases)
+            read_map_file(
+                workspace.source / file, self.features, lambda tags: phrases(tags, self.keys)
+            )
+        self._index = MapIndex(self.features.geometries, self.features.phrases)
 
-    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Look up each tile."""
+    def process(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Look up the tags of each tile."""
         return [self._tag(image) for image in images]
 
-    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
-        """What of the maps was of no use."""
+    def summary(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[str]:
+        """Number of map features, and those that could not be used."""
         if self._index is None:
             return []
         if not any(image.fields.get('bounds') for image in images):
             return ['no tile has a position, so the map was not read']
-        things = self.things
+        features = self.features
         touched = self._index.touched(
             image.fields['bounds'] for image in images if image.fields.get('bounds')
         )
         lines = [
-            f'{len(things.geometries)} things of the map around the tiles, '
-            f'{len(things.geometries) - touched} touch none'
+            f'{len(features.geometries)} map features around the tiles, '
+            f'{len(features.geometries) - touched} touch no tile'
         ]
-        if not things.geometries:
-            west, south, east, north = things.box
+        if not features.geometries:
+            west, south, east, north = features.box
             lines.append(
-                f'the map says nothing where the tiles are (longitude {west:.6g} to '
-                f'{east:.6g}, latitude {south:.6g} to {north:.6g}): another area, another '
-                'CRS, longitude and latitude swapped, or no tags?'
+                f'the map has no tags where the tiles are (longitude {west:.6g} to {east:.6g}, '
+                f'latitude {south:.6g} to {north:.6g}): check its area, its CRS, and the order of '
+                'longitude and latitude'
             )
-        if things.silent:
+        if features.untagged:
             lines.append(
-                f'{things.silent} features have no tag that becomes a phrase (building, '
-                'landuse, highway, ...) and were left out'
+                f'{features.untagged} features without a useful tag (building, landuse, highway, '
+                '...) were left out'
             )
-        if things.repaired:
-            lines.append(f'{things.repaired} invalid polygons were mended')
-        if things.broken:
+        if features.repaired:
+            lines.append(f'{features.repaired} invalid polygons were fixed')
+        if features.broken:
             lines.append(
-                f'{len(things.broken)} broken features were left out, the first: {things.broken[0]}'
+                f'{len(features.broken)} broken features were left out, the first: '
+                f'{features.broken[0]}'
             )
         return lines
 

@@ -1,4 +1,4 @@
-"""The first stage: images out of a folder of tiles and rasters."""
+"""The first stage: images from a folder of tiles and rasters."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import numpy as np
 from PIL import Image
 
 from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome
-from urbancross_mm.curation.core.stage import ImageStage, Workplace
-from urbancross_mm.curation.geo.georeference import WGS84, check_crs, place_on_globe, rasterio
-from urbancross_mm.curation.geo.positions import (
-    bounds_of_world_file,
-    covered_pixels,
-    tile_windows,
-    world_file_of,
+from urbancross_mm.curation.core.stage import ImageStage, Workspace
+from urbancross_mm.curation.geo.georeference import (
+    WGS84,
+    check_crs,
+    position_on_globe,
+    rasterio,
 )
-from urbancross_mm.curation.geo.raster_files import LeadsElsewhereError
-from urbancross_mm.curation.geo.rasters import Raster
-from urbancross_mm.curation.geo.tiff_header import is_geotiff
-from urbancross_mm.curation.geo.tile_files import content_hash, decode, is_blank, link_file
-from urbancross_mm.curation.geo.tile_sources import (
+from urbancross_mm.curation.geo.positions import bounds_of_world_file, world_file_of
+from urbancross_mm.curation.geo.raster_files import LeadsElsewhereError, is_geotiff
+from urbancross_mm.curation.geo.rasters import Raster, covered_pixels, tile_windows
+from urbancross_mm.curation.geo.tile_files import (
+    content_hash,
+    decode,
+    is_blank,
+    link_file,
     passed_over,
     refuse_own_images,
     settle_names,
@@ -43,24 +45,25 @@ RGB = (1, 2, 3)
 
 @CURATION.register_module()
 class TileStage(ImageStage):
-    """Takes plain images as they are and cuts GeoTIFFs; all of them stand in ``OUT/images``.
+    """Puts plain images and tiles of GeoTIFFs into ``OUT/images``.
 
-    A plain image knows its place if a world file lies beside it. Plain images are linked, not
-    copied, where the disk allows it.
+    Plain images are linked where the disk allows it, else copied. They have a position if a world
+    file lies beside them.
 
     Args:
-        size (int): Side of a tile that is cut, in pixels. Defaults to 512.
-        stride (int, optional): Step between tiles. Defaults to None (``size``).
-        min_valid (float): A tile of which less has data is dropped. Defaults to 0.5.
-        min_side (int): An image with a shorter side is dropped. Defaults to 16.
-        bands (Sequence[int]): Red, green and blue of a raster, from 1; one band is gray. Defaults
-            to (1, 2, 3): the bands that the raster names red, green and blue, else its first three
-            without alpha, else its first. A palette becomes the colors that it stands for.
-        value_range (Sequence[float], optional): Values of a raster that become black and white.
-            Defaults to None: 0 and 255 of 8 bits, else the 2 % and 98 % quantiles.
-        crs (str): Of world files. Defaults to 'EPSG:4326', degrees.
-        label (str, optional): Scene class of a plain image: 'folder' takes its folder below
-            ``--in``, 'name' what stands before the last ``_``. Defaults to 'folder'.
+        size (int): Side of the tiles of a raster in pixels. Defaults to 512.
+        stride (int, optional): Step between tiles in pixels. Defaults to None: ``size``.
+        min_valid (float): Tiles with a smaller share of data are dropped. Defaults to 0.5.
+        min_side (int): Images with a shorter side are dropped. Defaults to 16.
+        bands (Sequence[int]): Bands of a raster for red, green and blue, from 1; a single band is
+            gray. Defaults to (1, 2, 3): the bands that the raster names red, green and blue, else
+            its first three without alpha, else its first. A palette gives its colors.
+        value_range (Sequence[float], optional): Raster values of black and white. Defaults to
+            None: 0 and 255 for 8 bits, else the 2 % and 98 % quantiles.
+        crs (str): CRS of world files. Defaults to 'EPSG:4326', degrees.
+        label (str, optional): Source of the scene class of a plain image: 'folder' is its folder
+            below ``--in``, 'name' the part of its name before the last ``_``. Defaults to
+            'folder'.
 
     Raises:
         ValueError: If an option is unknown or out of range.
@@ -88,9 +91,11 @@ class TileStage(ImageStage):
                 f'{size}, {stride} and {min_valid}'
             )
         if len(bands) not in (1, 3) or min(bands) < 1:
-            raise ValueError(f'bands are three numbers from 1, or one for gray, got {bands}')
+            raise ValueError(f'bands must be three numbers from 1, or one for gray, got {bands}')
         if value_range is not None and not value_range[0] < value_range[1]:
-            raise ValueError(f'value_range is the value of black, then of white, got {value_range}')
+            raise ValueError(
+                f'value_range must be the values of black and white, got {value_range}'
+            )
         if label not in (None, 'folder', 'name'):
             raise ValueError(f"label must be None, 'folder' or 'name', got {label!r}")
         self.label = label
@@ -98,29 +103,29 @@ class TileStage(ImageStage):
         self.min_valid, self.min_side = min_valid, min_side
         self.bands, self.crs = tuple(bands), crs
         self.given_range = None if value_range is None else tuple(value_range)
-        # One look at each raster, whatever the number of its tiles.
+        # Each raster is looked at once, however many tiles it has.
         self._raster = cache(Raster.open)
         self._range = cache(lambda raster: raster.value_range(self._bands(raster)))
 
-    def check(self, place: Workplace) -> None:
-        """Look for images, for rasterio where it will be needed, and at the CRS."""
-        files = tile_names(place.source)
+    def check(self, workspace: Workspace) -> None:
+        """Look for images, check the CRS, and look for rasterio if there are rasters."""
+        files = tile_names(workspace.source)
         if not files:
-            raise FileNotFoundError(f'no image ({", ".join(IMAGE_SUFFIXES)}) in {place.source}')
-        refuse_own_images(place.source, place.out)
+            raise FileNotFoundError(f'no image ({", ".join(IMAGE_SUFFIXES)}) in {workspace.source}')
+        refuse_own_images(workspace.source, workspace.out)
         check_crs(self.crs)
-        rasters = [name for name in files if is_geotiff(place.source / name)]
+        rasters = [name for name in files if is_geotiff(workspace.source / name)]
         if not rasters:
             return
         rasterio()
-        images = (place.out / 'images').resolve()
-        if place.source.resolve() in (images, *images.parents):
+        images = (workspace.out / 'images').resolve()
+        if workspace.source.resolve() in (images, *images.parents):
             raise ValueError(
-                f'the tiles of {rasters[0]} would lie among the files that they are '
-                f'cut from: {images} must not be below {place.source}'
+                f'the tiles of {rasters[0]} would lie among the input files: {images} must not be '
+                f'below {workspace.source}'
             )
 
-    def settings(self, place: Workplace) -> dict[str, Any]:
+    def settings(self, workspace: Workspace) -> dict[str, Any]:
         """All options."""
         return dict(
             size=self.size,
@@ -133,41 +138,34 @@ class TileStage(ImageStage):
             value_range=self.given_range and list(self.given_range),
         )
 
-    def discover(self, place: Workplace) -> list[ImageRecord]:
-        """List every image that there will be; only headers are read.
-
-        Args:
-            place (Workplace): Where it runs.
-
-        Returns:
-            list[ImageRecord]: By name, with the fields that this stage reads.
-        """
+    def discover(self, workspace: Workspace) -> list[ImageRecord]:
+        """List all images. Only headers are read."""
         singles, rasters = [], []
-        for name in tile_names(place.source):
-            source = source_of(place.source, name)
-            tiles = [] if 'refused' in source.fields else self._tiles_of(source, place)
+        for name in tile_names(workspace.source):
+            source = source_of(workspace.source, name)
+            tiles = [] if 'refused' in source.fields else self._tiles_of(source, workspace)
             if tiles:
                 rasters.append((source, tiles))
             else:
                 singles.append(source)
         return settle_names(singles, rasters)
 
-    def process(self, images: Sequence[ImageRecord], place: Workplace) -> list[Outcome]:
-        """Put the images into ``OUT/images``."""
-        return map_threads(partial(self._make, place=place), images, place.workers)
+    def process(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
+        """Write the images to ``OUT/images``."""
+        return map_threads(partial(self._make, workspace=workspace), images, workspace.workers)
 
-    def is_whole(self, image: ImageRecord, outcome: Outcome, place: Workplace) -> bool:
-        """Whether the file is there, of the length that it had."""
-        path = place.image_path(image)
+    def is_whole(self, image: ImageRecord, outcome: Outcome, workspace: Workspace) -> bool:
+        """Whether the file is there and has its recorded size."""
+        path = workspace.image_path(image)
         return outcome.status == DROPPED or (
             path.is_file() and path.stat().st_size == outcome.fields.get('bytes')
         )
 
-    def summary(self, images: Sequence[ImageRecord], place: Workplace) -> list[str]:
-        """What of the rasters is in no tile, and which files are no images."""
-        lines = [remark] if (remark := passed_over(place.source)) else []
+    def summary(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[str]:
+        """The part of the rasters that is in no tile, and files that were ignored."""
+        lines = [remark] if (remark := passed_over(workspace.source)) else []
         rasters = [
-            self._raster(place.source / name)
+            self._raster(workspace.source / name)
             for name in sorted(
                 {image.fields['source'] for image in images if image.fields.get('window')}
             )
@@ -184,9 +182,9 @@ class TileStage(ImageStage):
             )
         return lines
 
-    def _tiles_of(self, source: ImageRecord, place: Workplace) -> list[ImageRecord]:
-        """None of a plain image."""
-        path = place.source / source.name
+    def _tiles_of(self, source: ImageRecord, workspace: Workspace) -> list[ImageRecord]:
+        """Tiles of a raster; empty for a plain image."""
+        path = workspace.source / source.name
         if not is_geotiff(path):
             return []
         try:
@@ -195,7 +193,7 @@ class TileStage(ImageStage):
         except LeadsElsewhereError as error:
             return [source.plus(dict(refused=str(error)))]
         except (OSError, ValueError):
-            return []  # processing it will say what is wrong
+            return []  # it counts as a plain image, and decoding it will say what is wrong
         if refused:
             return [source.plus(dict(refused=refused))]
         stem = stem_of(source.name)
@@ -207,15 +205,15 @@ class TileStage(ImageStage):
             for window in tile_windows(raster.width, raster.height, self.size, self.stride)
         ]
 
-    def _make(self, image: ImageRecord, place: Workplace) -> Outcome:
+    def _make(self, image: ImageRecord, workspace: Workspace) -> Outcome:
         if 'refused' in image.fields:
             other = image.fields.get('same_as')
             return Outcome(dict(same_as=other) if other else {}, DROPPED, image.fields['refused'])
-        return (self._cut if image.fields.get('window') else self._take)(image, place)
+        return (self._cut if image.fields.get('window') else self._take)(image, workspace)
 
-    def _take(self, image: ImageRecord, place: Workplace) -> Outcome:
-        """A plain image: looked at to its last pixel, and linked."""
-        path = place.source / image.name
+    def _take(self, image: ImageRecord, workspace: Workspace) -> Outcome:
+        """Check a plain image, and link it."""
+        path = workspace.source / image.name
         try:
             pixels = decode(path)
         except ValueError as error:
@@ -231,18 +229,18 @@ class TileStage(ImageStage):
             bytes=len(content),
             label=self._label(image),
         )
-        position, remark = self._place_beside(path, width, height)
-        link_file(path, place.image_path(image))
+        position, remark = self._position_beside(path, width, height)
+        link_file(path, workspace.image_path(image))
         return Outcome({**fields, **position}, reason=remark)
 
-    def _place_beside(self, path: Path, width: int, height: int) -> tuple[dict[str, Any], str]:
+    def _position_beside(self, path: Path, width: int, height: int) -> tuple[dict[str, Any], str]:
         """Position by the world file, and what is wrong with it."""
         world = world_file_of(path)
         if world is None:
             return {}, ''
         text = world.read_text(encoding='utf-8', errors='replace')
         try:
-            return place_on_globe(bounds_of_world_file(text, width, height), self.crs), ''
+            return position_on_globe(bounds_of_world_file(text, width, height), self.crs), ''
         except ValueError as error:
             return {}, f'no position: {error}'
 
@@ -251,13 +249,13 @@ class TileStage(ImageStage):
             return None
         return label_of(image.name if self.label == 'folder' else Path(image.name).name)
 
-    def _cut(self, image: ImageRecord, place: Workplace) -> Outcome:
-        """A window of a raster."""
-        raster = self._raster(place.source / image.fields['source'])
+    def _cut(self, image: ImageRecord, workspace: Workspace) -> Outcome:
+        """Write a window of a raster."""
+        raster = self._raster(workspace.source / image.fields['source'])
         window = tuple(image.fields['window'])
         try:
-            span = self.given_range or self._range(raster)
-            pixels, valid, blank = raster.read(window, self._bands(raster), span)
+            black, white = self.given_range or self._range(raster)
+            pixels, valid, blank = raster.read(window, self._bands(raster), (black, white))
         except ValueError as error:
             return Outcome(status=DROPPED, reason=str(error))
         if valid < self.min_valid:
@@ -271,7 +269,7 @@ class TileStage(ImageStage):
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, 'png')
         content = buffer.getvalue()
-        atomic_write(place.image_path(image), content)
+        atomic_write(workspace.image_path(image), content)
         return Outcome(
             dict(
                 width=window[2],
@@ -285,7 +283,7 @@ class TileStage(ImageStage):
         )
 
     def _why_not(self, pixels: np.ndarray, blank: bool) -> str:
-        """Why an image is dropped, if it is."""
+        """Why an image is dropped; empty if it is kept."""
         if min(pixels.shape[:2]) < self.min_side:
             return f'shorter than {self.min_side} px'
         return 'one color only' if blank else ''

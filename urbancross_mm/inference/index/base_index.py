@@ -58,9 +58,9 @@ class BaseIndex(ABC):
 
         Args:
             queries (Tensor): Unit embeddings.
-            topk (int): How many rows a query; fewer come back if fewer are allowed. Defaults to 10.
-            where (Tensor | Sequence[bool] | None): One bool a row of the index; only true rows are
-                searched. Defaults to None (all).
+            topk (int): Rows per query; fewer if fewer are allowed. Defaults to 10.
+            where (Tensor | Sequence[bool] | None): One bool per row of the index; only true rows
+                are searched. Defaults to None (all).
 
         Shape:
             - queries: ``(Q, D)``, or ``(D,)`` for one; where: ``(N,)``;
@@ -75,7 +75,7 @@ class BaseIndex(ABC):
         if len(self) == 0:
             raise ValueError('the index is empty: add embeddings before searching')
         if not isinstance(topk, int) or topk < 1:
-            raise ValueError(f'topk must be at least 1, a whole number, got {topk!r}')
+            raise ValueError(f'topk must be a whole number of at least 1, got {topk!r}')
         queries = queries[None] if queries.dim() == 1 else queries
         if queries.dim() != 2 or len(queries) == 0 or not bool(queries.isfinite().all()):
             raise ValueError(
@@ -88,7 +88,7 @@ class BaseIndex(ABC):
     def _allowed_rows(self, where: Tensor) -> Tensor:
         if where.dtype != torch.bool or where.shape != (len(self),):
             raise ValueError(
-                f'where must be {len(self)} bools, one a row; got {where.dtype} of '
+                f'where must be {len(self)} bools, one per row; got {where.dtype} of '
                 f'shape {tuple(where.shape)}'
             )
         return where.nonzero().flatten()

@@ -1,6 +1,6 @@
 """A procedural world of three countries: images, captions, masks and tags from one scene graph.
 
-The three countries show the same kinds of things at other scales, in other colors and with other
+The three countries show the same kinds of objects at other scales, in other colors and with other
 words, so a model that was trained on one loses on another. :func:`make_sample` writes the world in
 the folder layouts of the published datasets.
 """

@@ -76,7 +76,7 @@ class Canvas:
         self.color[y, x] = np.minimum(self.color[y, x] * gain[:, None], 255).astype(np.uint8)
 
     def shadows(self, outlines: list[tuple[Outline, float]]) -> None:
-        """Darken the ground behind things of the given heights."""
+        """Darken the ground behind items of the given heights."""
         if not outlines:
             return
         mask = np.zeros((self.width, self.width), np.uint8)

@@ -1,4 +1,4 @@
-"""Sentences about a scene: one long description, or five short ones."""
+"""Captions of a scene: one long description, or five short ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urbancross_mm.toy.world.geotags import geo_tags
 from urbancross_mm.toy.world.phrases import GROUNDS, Phrase, Words
 from urbancross_mm.toy.world.scene import Scene
 
-LOCAL_SHARE = 0.55  # how often a country uses its own word for a thing
+LOCAL_SHARE = 0.55  # how often a country uses its own word for an object
 
 OPENINGS = {
     'finland': ('The image shows {0}', 'From above one sees {0}', 'The picture contains {0}'),
@@ -57,7 +57,7 @@ NAMES = {
     'storagetanks': 'storage tank site',
     'tenniscourt': 'tennis court',
 }
-# How many different sentences the five captions of an image hold: (number, probability).
+# How many of the five captions of an image differ: (number, probability).
 DISTINCT = {
     'rsicd': ((5, 4, 3, 2), (0.06, 0.43, 0.28, 0.23)),
     'rsitmd': ((5, 4, 3, 2), (0.78, 0.16, 0.04, 0.02)),
@@ -75,7 +75,7 @@ def _listed(parts: list[str]) -> str:
 
 
 def _words_of(scene: Scene, rng: np.random.Generator) -> Words:
-    """The country's own word for a thing, or the one that all share; the same all caption long."""
+    """The country's own word for an object, or the common one; the same in the whole caption."""
     local = {kind: word for kind, word in scene.country.words.items() if rng.random() < LOCAL_SHARE}
     return lambda kind: local.get(kind) or phrases.NOUNS[kind]
 
@@ -114,7 +114,7 @@ def describe(scene: Scene, seed: tuple[int, ...]) -> str:
 
 
 def _around(scene: Scene, words: Words, rng: np.random.Generator) -> list[str]:
-    """What lies beside the focus; the second thing is always told."""
+    """What lies beside the focus; the second group is always mentioned."""
     homes = None if 'residential' in scene.kind else phrases.houses(scene, words)
     options = [phrases.second(scene, words), homes, phrases.roads(scene), _moving(scene, words)]
     keep = (1.0, 0.85, 0.75, 0.0 if scene.country.gsd > 0.3 else 0.6)
@@ -135,10 +135,10 @@ def five_captions(scene: Scene, style: str, seed: tuple[int, ...]) -> list[str]:
     Args:
         scene (Scene): What to describe.
         style (str): ``rsicd`` (lower case), ``rsitmd`` (mixed case) or ``ucm`` (stereotyped).
-        seed (tuple[int, ...]): Chooses the sentences.
+        seed (tuple[int, ...]): Chooses the captions.
 
     Returns:
-        list[str]: Five sentences without line breaks.
+        list[str]: Without line breaks.
 
     Raises:
         ValueError: If there is no such style.
@@ -149,18 +149,18 @@ def five_captions(scene: Scene, style: str, seed: tuple[int, ...]) -> list[str]:
     pool = _stereotypes(scene) if style == 'ucm' else _short(scene, rng)
     counts, p = DISTINCT[style]
     wanted = min(int(rng.choice(counts, p=p)), len(pool))
-    # The first sentence of the pool tells most: it is always among the five.
+    # The first caption of the pool says most: it is always among the five.
     chosen = [pool[0], *(pool[i + 1] for i in rng.permutation(len(pool) - 1)[: wanted - 1])]
     chosen += [chosen[int(i)] for i in rng.integers(0, len(chosen), CAPTIONS_PER_IMAGE - wanted)]
     order = rng.permutation(CAPTIONS_PER_IMAGE)
     return [_dress(chosen[i], style) for i in order]
 
 
-def _dress(sentence: str, style: str) -> str:
+def _dress(caption: str, style: str) -> str:
     if style == 'rsicd':
-        return f'{sentence.lower()} .'
+        return f'{caption.lower()} .'
     end = '.' if style == 'rsitmd' else ' .'
-    return f'{sentence[0].upper()}{sentence[1:]}{end}'
+    return f'{caption[0].upper()}{caption[1:]}{end}'
 
 
 def _be(phrase: Phrase) -> str:
@@ -168,7 +168,7 @@ def _be(phrase: Phrase) -> str:
 
 
 def _short(scene: Scene, rng: np.random.Generator) -> list[str]:
-    """Sentences of about ten words, from the most to the least telling."""
+    """Captions of about ten words, the most specific first."""
     focus, place, name = phrases.focus(scene), phrases.place(scene), NAMES[scene.kind]
     place = place or 'in the picture'
     second, homes, roads = phrases.second(scene), phrases.houses(scene), phrases.roads(scene)

@@ -1,4 +1,4 @@
-"""How each kind of thing looks from above."""
+"""How each kind of item looks from above."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from urbancross_mm.toy.world.geometry import (
     slots,
     turn,
 )
-from urbancross_mm.toy.world.objects import THINGS, car_park, group, pond
+from urbancross_mm.toy.world.objects import GROUPS, car_park, group, pond
 from urbancross_mm.toy.world.scene import Builder, Item
 from urbancross_mm.toy.world.streets import across
 
@@ -25,8 +25,8 @@ from urbancross_mm.toy.world.streets import across
 def add_focus(world: Builder) -> None:
     """Put down what the image is about, before anything else."""
     kind = world.scene.kind
-    if kind in THINGS:
-        anywhere(world, lambda zone: group(world, THINGS[kind], zone, 'focus', 0.44))
+    if kind in GROUPS:
+        anywhere(world, lambda zone: group(world, GROUPS[kind], zone, 'focus', 0.44))
         if kind == 'resort':
             _hotel(world)
     elif kind in SPECIAL:

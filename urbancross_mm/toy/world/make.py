@@ -119,9 +119,9 @@ def _clear(root: Path, arguments: dict[str, Any], force: bool) -> dict[str, Any]
             f'{present[0]} exists but {root} is no sample (no {MANIFEST}): choose another folder'
         )
     if manifest.is_file():
-        found = json.loads(manifest.read_text(encoding='utf-8'))
-        if all(found.get(key) == value for key, value in arguments.items()) and not force:
-            return found
+        summary = json.loads(manifest.read_text(encoding='utf-8'))
+        if all(summary.get(key) == value for key, value in arguments.items()) and not force:
+            return summary
         if not force:
             raise FileExistsError(
                 f'{root} holds a sample made with other arguments, see '

@@ -52,7 +52,7 @@ SMALLEST = 12  # pixels of the smallest segment
 
 
 class Segment(NamedTuple):
-    """One thing as a mask.
+    """One item as a mask.
 
     Args:
         rank (int): Position by area among all candidates, the number in published file names.
@@ -65,7 +65,7 @@ class Segment(NamedTuple):
     score: float
 
 
-def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> list[Segment]:
+def segments_of(scene: Scene, rendering: Rendering) -> list[Segment]:
     """The best segments of an image, those that its caption speaks of before others.
 
     As published, the largest candidates are numbered by area and the best scored of them are
@@ -74,14 +74,14 @@ def segments_of(scene: Scene, rendering: Rendering, count: int = SEGMENTS) -> li
     area = np.bincount(rendering.ids.ravel(), minlength=len(scene.items) + 1)
     order = [k for k in np.argsort(-area, kind='stable') if k and area[k] >= SMALLEST]
     share = {'focus': 0.29, 'second': 0.27, 'parked': 0.23}
-    found = []
+    scored = []
     for rank, k in enumerate(order[:CANDIDATES]):
         item = scene.items[k - 1]
         base = share.get(item.role, 0.22 if item.kind == 'tree' else 0.25)
         score = base + 0.012 * np.sqrt(area[k] / rendering.ids.size) + 0.01 * (item.shade - 1)
-        found.append((round(float(score), 4), rank, k))
-    found.sort(key=lambda entry: (-entry[0], entry[1]))
-    return [Segment(rank, rendering.ids == k, score) for score, rank, k in found[:count]]
+        scored.append((round(float(score), 4), rank, k))
+    scored.sort(key=lambda entry: (-entry[0], entry[1]))
+    return [Segment(rank, rendering.ids == k, score) for score, rank, k in scored[:SEGMENTS]]
 
 
 def sidecar(segments: list[Segment], size: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Groups of equal things and small areas: what an image is about or has beside it."""
+"""Groups of equal objects and small areas: what an image is about or has beside it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CARS = ('white', 'black', 'grey', 'red', 'blue')
 
 
 @dataclass(frozen=True)
-class Thing:
+class GroupKind:
     """Size, colors and numbers of one kind of object.
 
     Args:
@@ -45,14 +45,14 @@ class Thing:
     space: float = 1.25
 
 
-THINGS: dict[str, Thing] = {
-    'storagetanks': Thing(
+GROUPS: dict[str, GroupKind] = {
+    'storagetanks': GroupKind(
         'tank', (16, 16), ('white', 'grey', 'brown'), (1, 2, 3, 4, 5, 6, 8), height=8, round=True
     ),
-    'tenniscourt': Thing(
+    'tenniscourt': GroupKind(
         'court', (24, 13), ('green', 'blue', 'red'), (1, 2, 3, 4, 6), 2, space=1.15
     ),
-    'industrial': Thing(
+    'industrial': GroupKind(
         'warehouse',
         (34, 22),
         ('grey', 'white', 'blue', 'red'),
@@ -61,30 +61,34 @@ THINGS: dict[str, Thing] = {
         height=9,
         space=1.2,
     ),
-    'baseballfield': Thing('diamond', (34, 34), ('brown', 'red'), (1, 2, 4), 2, space=1.12),
-    'church': Thing('church', (34, 24), ('red', 'grey', 'brown'), height=14),
-    'center': Thing('dome', (40, 40), ('white', 'blue', 'grey', 'orange'), height=12, round=True),
-    'stadium': Thing('stadium', (72, 58), ('white', 'grey', 'red', 'blue'), height=10, round=True),
-    'playground': Thing('track', (72, 46), ('red', 'blue', 'brown', 'green'), round=True),
-    'resort': Thing('pool', (15, 8), ('blue',), (1, 2, 3, 4), 2, space=1.35),
+    'baseballfield': GroupKind('diamond', (34, 34), ('brown', 'red'), (1, 2, 4), 2, space=1.12),
+    'church': GroupKind('church', (34, 24), ('red', 'grey', 'brown'), height=14),
+    'center': GroupKind(
+        'dome', (40, 40), ('white', 'blue', 'grey', 'orange'), height=12, round=True
+    ),
+    'stadium': GroupKind(
+        'stadium', (72, 58), ('white', 'grey', 'red', 'blue'), height=10, round=True
+    ),
+    'playground': GroupKind('track', (72, 46), ('red', 'blue', 'brown', 'green'), round=True),
+    'resort': GroupKind('pool', (15, 8), ('blue',), (1, 2, 3, 4), 2, space=1.35),
 }
 
 
-def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> bool:
-    """Set down one group of equal things in a zone."""
+def group(world: Builder, looks: GroupKind, zone: str, role: str, share: float) -> bool:
+    """Add one group of equal objects in a zone; False, and no change, if the ground is taken."""
     rng = world.rng
-    count = int(rng.choice(thing.counts))
-    columns = min(count, thing.columns)
+    count = int(rng.choice(looks.counts))
+    columns = min(count, looks.columns)
     rows = -(-count // columns)
-    size = np.array(thing.size, float) * world.between(0.9, 1.1)
-    span = max(columns * size[0], rows * size[1]) * thing.space
+    size = np.array(looks.size, float) * world.between(0.9, 1.1)
+    span = max(columns * size[0], rows * size[1]) * looks.space
     size *= min(1.0, share * world.extent / span)
     angle = (
         world.between(-0.5, 0.5) if world.country.streets != 'grid' else world.between(-0.2, 0.2)
     )
-    color = str(rng.choice(thing.colors))
-    places = slots(count, columns, tuple(size * thing.space), world.point(zone), angle)
-    items = [_item(thing, p, (float(size[0]), float(size[1])), angle, color, role) for p in places]
+    color = str(rng.choice(looks.colors))
+    places = slots(count, columns, tuple(size * looks.space), world.point(zone), angle)
+    items = [_item(looks, p, (float(size[0]), float(size[1])), angle, color, role) for p in places]
     fits = all(
         world.inside(i.outline) and not (world.taken & world.cells(i.outline)).any() for i in items
     )
@@ -95,11 +99,16 @@ def group(world: Builder, thing: Thing, zone: str, role: str, share: float) -> b
 
 
 def _item(
-    thing: Thing, center: Outline, size: tuple[float, float], angle: float, color: str, role: str
+    looks: GroupKind,
+    center: Outline,
+    size: tuple[float, float],
+    angle: float,
+    color: str,
+    role: str,
 ) -> Item:
-    shape = ellipse if thing.round else rectangle
-    outline = _cross(center, size, angle) if thing.kind == 'church' else shape(center, size, angle)
-    return Item(thing.kind, outline, color, angle, size, thing.height, role)
+    shape = ellipse if looks.round else rectangle
+    outline = _cross(center, size, angle) if looks.kind == 'church' else shape(center, size, angle)
+    return Item(looks.kind, outline, color, angle, size, looks.height, role)
 
 
 def _cross(center: Outline, size: tuple[float, float], angle: float) -> Outline:
@@ -178,7 +187,7 @@ Add = Callable[[Builder, str, str, float], bool]
 
 
 def _group_of(kind: str) -> Add:
-    return lambda world, zone, role, share: group(world, THINGS[kind], zone, role, share)
+    return lambda world, zone, role, share: group(world, GROUPS[kind], zone, role, share)
 
 
 SECONDS: dict[str, Add] = {

@@ -42,7 +42,7 @@ Words = Callable[[str], tuple[str, str]]  # kind -> (singular, plural)
 
 
 class Phrase(NamedTuple):
-    """Words for one or more things.
+    """Words for one or more items.
 
     Args:
         text (str): Without a full stop, beginning in lower case.
@@ -77,8 +77,8 @@ def counted(count: int, kind: str, words: Words, color: str = '') -> Phrase:
     return Phrase(f'{number(count)} {color}{plural}', True)
 
 
-def things(items: list[Item], words: Words = plain_words) -> Phrase:
-    """Equal things by number and color; buildings by the color of their roof."""
+def group_phrase(items: list[Item], words: Words = plain_words) -> Phrase:
+    """Equal items by number and color; buildings by the color of their roof."""
     kind, color = items[0].kind, items[0].color
     if kind in UNCOLORED:
         return counted(len(items), kind, words)
@@ -92,15 +92,15 @@ def things(items: list[Item], words: Words = plain_words) -> Phrase:
 
 def houses(scene: Scene, words: Words = plain_words) -> Phrase | None:
     """Number of houses and the color of their roofs."""
-    found = scene.select('house')
-    if not found:
+    items = scene.select('house')
+    if not items:
         return None
-    base = counted(len(found), 'house', words)
-    colors = [item.color for item in found]
+    base = counted(len(items), 'house', words)
+    colors = [item.color for item in items]
     main = max(sorted(set(colors)), key=colors.count)
     if colors.count(main) * 2 <= len(colors):
         return Phrase(f'{base.text} with roofs of several colours', base.plural)
-    if len(found) == 1:
+    if len(items) == 1:
         return Phrase(f'{base.text} with {article(main)} roof', False)
     mostly = '' if colors.count(main) == len(colors) else 'mostly '
     return Phrase(f'{base.text} with {mostly}{main} roofs', True)
@@ -108,22 +108,22 @@ def houses(scene: Scene, words: Words = plain_words) -> Phrase | None:
 
 def roads(scene: Scene) -> Phrase | None:
     """Number and course of the roads."""
-    found = scene.select('road')
-    if not found:
+    items = scene.select('road')
+    if not items:
         return None
     course = {'curved': 'curved ', 'grid': 'straight ', 'radial': ''}[scene.country.streets]
-    text = f'a {course}road' if len(found) == 1 else f'{number(len(found))} {course}roads'
-    if scene.country.streets == 'radial' and len(found) > 1:
+    text = f'a {course}road' if len(items) == 1 else f'{number(len(items))} {course}roads'
+    if scene.country.streets == 'radial' and len(items) > 1:
         node = 'a roundabout' if scene.select('roundabout') else 'a junction'
         text += f' meeting at {node}'
-    elif scene.country.streets == 'grid' and _cross(found):
+    elif scene.country.streets == 'grid' and _cross(items):
         text += ' crossing each other'
-    return Phrase(text, len(found) > 1)
+    return Phrase(text, len(items) > 1)
 
 
-def _cross(found: list[Item]) -> bool:
+def _cross(items: list[Item]) -> bool:
     """Whether roads of a grid run in both directions."""
-    along = [road.path[-1] - road.path[0] for road in found]
+    along = [road.path[-1] - road.path[0] for road in items]
     return any(
         abs(a @ along[0]) < 0.5 * np.linalg.norm(a) * np.linalg.norm(along[0]) for a in along
     )
@@ -140,10 +140,10 @@ def trees(scene: Scene, words: Words = plain_words) -> Phrase:
 
 
 def focus(scene: Scene, words: Words = plain_words) -> Phrase:
-    """What the image is about, without its place."""
+    """What the image is about, without its zone."""
     if scene.kind in SPECIAL:
         return SPECIAL[scene.kind](scene, words)
-    return things(scene.select(role='focus'), words)
+    return group_phrase(scene.select(role='focus'), words)
 
 
 def place(scene: Scene) -> str:
@@ -157,12 +157,12 @@ def place(scene: Scene) -> str:
 
 
 def second(scene: Scene, words: Words = plain_words) -> Phrase | None:
-    """The other thing and its place."""
-    found = scene.select(role='second')
-    if not found:
+    """The second group of items and its zone."""
+    items = scene.select(role='second')
+    if not items:
         return None
-    base = things(found, words)
-    return Phrase(f'{base.text} in the {scene.zone(found)}', base.plural)
+    base = group_phrase(items, words)
+    return Phrase(f'{base.text} in the {scene.zone(items)}', base.plural)
 
 
 def _river(scene: Scene, words: Words) -> Phrase:
@@ -170,24 +170,24 @@ def _river(scene: Scene, words: Words) -> Phrase:
     way = 'from north to south' if abs(np.sin(river.angle)) > 0.7 else 'from west to east'
     color = COLORS.get(river.color, river.color)
     if scene.kind == 'bridge':
-        over = things(scene.select('bridge'), words)
+        over = group_phrase(scene.select('bridge'), words)
         return Phrase(f'{over.text} over {article(color)} river running {way}', over.plural)
     return Phrase(f'a winding {color} river running {way}', False)
 
 
 def _fields(scene: Scene, words: Words) -> Phrase:
-    found = scene.select('field')
-    colors = list(dict.fromkeys(item.color for item in found))
+    items = scene.select('field')
+    colors = list(dict.fromkeys(item.color for item in items))
     listed = ', '.join(colors[:-1]) + f' and {colors[-1]}' if len(colors) > 1 else colors[0]
-    return Phrase(f'{number(len(found))} {listed} {words("field")[1]}', True)
+    return Phrase(f'{number(len(items))} {listed} {words("field")[1]}', True)
 
 
 def _wood(scene: Scene, words: Words) -> Phrase:
-    found = scene.select('clearing')
+    items = scene.select('clearing')
     text = f'dense {words("forest")[0]} everywhere'
-    if found:
-        text += f' with {counted(len(found), "clearing", words).text}'
-        text += f' in the {scene.zone(found)}' if len(found) == 1 else ''
+    if items:
+        text += f' with {counted(len(items), "clearing", words).text}'
+        text += f' in the {scene.zone(items)}' if len(items) == 1 else ''
     return Phrase(text, False)
 
 
@@ -197,12 +197,12 @@ def _parking(scene: Scene, words: Words) -> Phrase:
 
 
 def _planes(scene: Scene, words: Words) -> Phrase:
-    base = things(scene.select('plane'), words)
+    base = group_phrase(scene.select('plane'), words)
     return Phrase(f'{base.text} on an apron beside a runway', base.plural)
 
 
 def _boats(scene: Scene, words: Words) -> Phrase:
-    base = things(scene.select('boat'), words)
+    base = group_phrase(scene.select('boat'), words)
     return Phrase(f'{base.text} at a pier', base.plural)
 
 

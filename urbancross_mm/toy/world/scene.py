@@ -16,7 +16,7 @@ GRID = 128  # cells a side of the raster that tells free ground from taken groun
 
 @dataclass
 class Item:
-    """One thing on the ground.
+    """One object on the ground.
 
     Args:
         kind (str): ``house``, ``tank``, ``road`` ...
@@ -26,7 +26,7 @@ class Item:
         size (tuple): Length and width in meters. Defaults to (0, 0).
         height (float): Throws a shadow if positive. Defaults to 0.0.
         role (str): ``focus`` (what the image is about), ``second`` or ``context``.
-        shade (float): Brightness of this one thing. Defaults to 1.0.
+        shade (float): Brightness of this item. Defaults to 1.0.
         path (Outline): Center line of roads and rivers; of others, no point.
     """
 
@@ -88,7 +88,7 @@ class Scene:
 
 
 class Builder:
-    """Places items on one image so that no two cover each other unless told to.
+    """Places items on one image so that no two overlap, unless asked to.
 
     Args:
         scene (Scene): Receives the items.
@@ -147,7 +147,7 @@ class Builder:
     def repeat(
         self, wanted: int, make: Callable[[], Item], gap: float = 0.0, tries: int = 8
     ) -> int:
-        """Try to put down ``wanted`` items and return how many found room."""
+        """Try to put down ``wanted`` items and return how many fitted."""
         done = 0
         for _ in range(wanted * tries):
             if done == wanted:

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.curation import ImageRecord, Workplace
+from urbancross_mm.curation import ImageRecord, Workspace
 from urbancross_mm.utils.weights import file_digest
 
 
-def make_place(
+def make_workspace(
     folder: Path, images: Mapping[str, Mapping[str, Any]]
-) -> tuple[Workplace, list[ImageRecord]]:
+) -> tuple[Workspace, list[ImageRecord]]:
     """Blotches of a few colors, one image a name, with the fields that are known of it."""
-    place = Workplace(folder, folder / 'out')
+    workspace = Workspace(folder, folder / 'out')
     found = []
     for number, (name, fields) in enumerate(images.items()):
         colors = np.random.default_rng(number).integers(0, 256, (2, 3, 3), np.uint8)
         pixels = np.kron(colors, np.ones((10, 8 + number, 1), np.uint8))
-        path = place.image_path(ImageRecord(name))
+        path = workspace.image_path(ImageRecord(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
         found.append(ImageRecord(name, dict(sha=file_digest(path), **fields)))
-    return place, found
+    return workspace, found

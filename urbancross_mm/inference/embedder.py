@@ -1,0 +1,310 @@
+"""The one place that builds a trained model, loads its checkpoint and encodes with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope, init_default_scope
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from urbancross_mm.datasets.transforms.loading import LoadImage
+from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
+from urbancross_mm.inference.config import load_config, model_of, test_pipeline_of
+from urbancross_mm.inference.image_files import ImageFiles, collate_images, image_record
+from urbancross_mm.registry import MODELS, SCOPE, TRANSFORMS
+from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
+from urbancross_mm.utils.devices import usable_device
+from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.progress import track
+from urbancross_mm.utils.weights import name_files
+
+Tower = Callable[[Tensor], Tensor]
+
+
+class EncodedFiles(NamedTuple):
+    """Image files that were encoded.
+
+    Attributes:
+        positions: Of the images, among the paths that were given.
+        embeds: One row per image.
+        stamps: What each file was when it was read.
+    """
+
+    positions: list[int]
+    embeds: Tensor
+    stamps: list[FileStamp]
+
+
+class Embedder:
+    """A retriever with its test pipeline and tokenizer, ready to encode images and texts.
+
+    The search, the feature file, the scorer of captions and the map of domains all encode with it,
+    so one image or text has one vector everywhere.
+
+    Args:
+        model (Mapping): Config of the retriever.
+        pipeline (Sequence[Mapping]): Its test pipeline, with ``TokenizeText``.
+        checkpoint (str | Path, optional): A checkpoint file, or a work directory. Defaults to
+            None: the weights that the config of the model names. Weights that it does not name
+            are random, and the same each time.
+        device (str, optional): Defaults to the GPU if there is one.
+        batch_size (int): Images, or texts, per forward pass. Defaults to 32.
+        num_workers (int): Processes that read images. Defaults to 0.
+        scope (str): mmengine's default scope while model and pipeline are built. Defaults to
+            'urbancross_mm'.
+
+    Raises:
+        FileNotFoundError: If the checkpoint does not exist.
+        ValueError: If the checkpoint belongs to another model, or the pipeline has no tokenizer.
+    """
+
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        pipeline: Sequence[Mapping[str, Any]],
+        checkpoint: str | Path | None = None,
+        device: str | None = None,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        scope: str = SCOPE,
+    ) -> None:
+        self.model_cfg = dict(model)
+        self.pipeline_cfg = [dict(step) for step in pipeline]
+        self.checkpoint = None if checkpoint is None else resolve_checkpoint(str(checkpoint))
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        device = usable_device(device)
+        # mmengine builds some parts itself, such as the data preprocessor, by the default scope.
+        with DefaultScope.overwrite_default_scope(scope):
+            self.model = self._build_model().to(device).eval()
+            # Our registry builds a part of another package under its own scope.
+            self.pipeline = Compose([TRANSFORMS.build(step) for step in self.pipeline_cfg])
+        self.tokenizer = self._find_tokenizer()
+        self._fingerprint = ''
+
+    @classmethod
+    def from_config(
+        cls,
+        config: str | Path | Config,
+        checkpoint: str | Path | None = None,
+        **options: Any,
+    ) -> Embedder:
+        """Take model and test pipeline from the config of a run.
+
+        Args:
+            config (str | Path | Config): A config, or its file.
+            checkpoint (str | Path, optional): See the class. Defaults to None.
+            **options: ``device``, ``batch_size`` and ``num_workers`` of the class.
+
+        Returns:
+            Embedder: Ready to encode.
+
+        Raises:
+            FileNotFoundError: If the config or the checkpoint does not exist.
+            ValueError: If the config has no model or no test pipeline, or the checkpoint belongs
+                to another model.
+        """
+        cfg = config if isinstance(config, Config) else load_config(config)
+        scope = cfg.get('default_scope', SCOPE)
+        init_default_scope(scope)  # for the datasets of the config, as a run does it
+        return cls(model_of(cfg), test_pipeline_of(cfg), checkpoint, scope=scope, **options)
+
+    @property
+    def fingerprint(self) -> str:
+        """str: Hash of the weights, the model's settings and the test pipeline."""
+        if not self._fingerprint:
+            # Neither where weights once came from counts, nor where a named file lies.
+            settings = name_files([for_checkpoint(self.model_cfg), self.pipeline_cfg])
+            text = json.dumps(settings, sort_keys=True, default=str)
+            self._fingerprint = hash_weights(self.model.state_dict(), text=text)
+        return self._fingerprint
+
+    @torch.no_grad()
+    def encode_images(
+        self, images: Sequence[str | Path | np.ndarray], tower: Tower | None = None
+    ) -> Tensor:
+        """Encode images.
+
+        Args:
+            images (Sequence): Paths, or uint8 RGB arrays of shape ``(H, W, 3)`` and any size.
+            tower (Callable, optional): Encodes a batch of normalized images, for instance without
+                the projection. Defaults to None: what the model is searched by.
+
+        Shape:
+            - output: ``(N, D)``.
+
+        Returns:
+            Tensor: One row per image, on the CPU.
+
+        Raises:
+            FileNotFoundError: If an image does not exist.
+            ValueError: If an image cannot be read.
+        """
+        rows = []
+        for start in range(0, len(images), self.batch_size):
+            items = [self._load(image) for image in images[start : start + self.batch_size]]
+            rows.append(self._encode_batch(pseudo_collate(items), tower))
+        return torch.cat(rows) if rows else torch.empty(0, 0)
+
+    @torch.no_grad()
+    def encode_files(
+        self,
+        paths: Sequence[str],
+        tower: Tower | None = None,
+        skip_bad: bool = False,
+        progress: bool = True,
+    ) -> EncodedFiles:
+        """Encode image files, read by the workers, and note what each file was.
+
+        Args:
+            paths (Sequence[str]): The files.
+            tower (Callable, optional): As in :meth:`encode_images`. Defaults to None.
+            skip_bad (bool): Leave out images that cannot be read. Defaults to False.
+            progress (bool): Show a progress bar. Defaults to True.
+
+        Returns:
+            EncodedFiles: Without the images that were left out.
+
+        Raises:
+            ValueError: If an image cannot be read and ``skip_bad`` is off, or it changes while
+                it is read.
+        """
+        loader = DataLoader(
+            ImageFiles(list(paths), self.pipeline, skip_bad),
+            self.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=collate_images,
+        )
+        positions: list[int] = []
+        stamps: list[FileStamp] = []
+        rows = []
+        hidden = not progress or not paths
+        # The bar is closed before an error is printed.
+        with tqdm(total=len(paths), desc='encode images', unit='image', disable=hidden) as bar:
+            for kept, kept_stamps, batch in loader:
+                if kept:
+                    rows.append(self._encode_batch(batch, tower))
+                    positions += kept
+                    stamps += kept_stamps
+                bar.update(min(self.batch_size, len(paths) - bar.n))
+        return EncodedFiles(positions, torch.cat(rows) if rows else torch.empty(0, 0), stamps)
+
+    @torch.no_grad()
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        tower: Tower | None = None,
+        batch_size: int | None = None,
+        progress: bool = False,
+    ) -> Tensor:
+        """Encode texts.
+
+        Args:
+            texts (Sequence[str]): The texts; what is longer than the context is cut.
+            tower (Callable, optional): Encodes a batch of token ids, for instance without the
+                projection. Defaults to None: the model's ``encode_text``.
+            batch_size (int, optional): Texts per forward pass. Defaults to that of the embedder.
+            progress (bool): Show a progress bar. Defaults to False.
+
+        Shape:
+            - output: ``(N, D)``.
+
+        Returns:
+            Tensor: One row per text, on the CPU.
+        """
+        size = batch_size or self.batch_size
+        order = list(range(len(texts)))
+        if len(texts) > size:
+            # Texts of similar length share a batch: an encoder may cut the padding of all rows.
+            order.sort(key=lambda position: len(texts[position]))
+        starts: Sequence[int] = range(0, len(order), size) or [0]
+        rows = []
+        for start in track(starts, 'encode texts', unit='batch') if progress else starts:
+            some = [texts[position] for position in order[start : start + size]]
+            batch = dict(inputs=dict(text=[self.tokenizer(some)]))
+            inputs = self.model.data_preprocessor(batch, False)['inputs']
+            rows.append((tower or self.model.encode_text)(inputs['text']).float().cpu())
+        return rows[0] if len(rows) == 1 else torch.cat(rows)[torch.tensor(order).argsort()]
+
+    @torch.no_grad()
+    def predict(self, dataset: Dataset) -> list[RetrievalDataSample]:
+        """Run the model over a dataset, as a test does.
+
+        Args:
+            dataset (Dataset): Of images with their captions, with its pipeline.
+
+        Returns:
+            list[RetrievalDataSample]: One per item, with its embeddings.
+        """
+        loader = DataLoader(
+            dataset,  # type: ignore[arg-type]
+            self.batch_size,
+            collate_fn=pseudo_collate,
+            num_workers=self.num_workers,
+        )
+        return [
+            sample
+            for batch in track(loader, 'encode dataset', len(loader), 'batch')
+            for sample in self.model.test_step(batch)
+        ]
+
+    def _build_model(self) -> Any:
+        # Weights that neither the config nor a checkpoint brings are at least the same each time.
+        with torch.random.fork_rng([]):
+            torch.default_generator.manual_seed(0)
+            if self.checkpoint is not None:
+                model = MODELS.build(for_checkpoint(self.model_cfg))
+            else:
+                model = MODELS.build(self.model_cfg)
+                if hasattr(model, 'init_weights'):
+                    model.init_weights()
+        if self.checkpoint is not None:
+            weights = read_state_dict(self.checkpoint)
+            refuse_other_model(model, weights, self.checkpoint)
+            model.load_state_dict(weights, strict=False)
+        return model
+
+    def _find_tokenizer(self) -> Any:
+        for step in self.pipeline.transforms:
+            if hasattr(step, 'tokenizer'):
+                return step.tokenizer
+        raise ValueError('the test pipeline has no TokenizeText: the model cannot encode texts')
+
+    def _load(self, image: str | Path | np.ndarray) -> dict[str, Any]:
+        """An image through the pipeline; an array as if it had been loaded from a file."""
+        if not isinstance(image, np.ndarray):
+            return self.pipeline(image_record(str(image)))
+        shape = image.shape[:2]
+        item = dict(image_record(''), img=image, img_shape=shape, ori_shape=shape)
+        for step in self.pipeline.transforms:
+            if not isinstance(step, LoadImage):
+                item = step(item)
+        return item
+
+    def _encode_batch(self, batch: dict[str, Any], tower: Tower | None) -> Tensor:
+        if tower is None:
+            # Not encode_image: a model may be searched by more than that, such as its segments.
+            samples = self.model.test_step(batch)
+            return torch.stack([sample.image_embeds for sample in samples]).float().cpu()
+        inputs = self.model.data_preprocessor(batch, False)['inputs']
+        return tower(inputs['image']).float().cpu()
+
+
+def hash_weights(*parts: Mapping[str, Tensor], text: str = '') -> str:
+    """Hash names and values of the weights of each part, after a text that belongs to them."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, value in (item for weights in parts for item in sorted(weights.items())):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
