@@ -27,7 +27,7 @@ from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
 from urbancross_mm.inference.domain_embeds import compare_domains, embed_test_set  # noqa: E402
 from urbancross_mm.inference.embedder import Embedder  # noqa: E402
 from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
-from urbancross_mm.experiments.testing_data import with_test_set_of  # noqa: E402
+from urbancross_mm.experiments.testing_data import replace_test_set  # noqa: E402
 from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs, write_all  # noqa: E402
@@ -85,7 +85,7 @@ def load_configs(args: argparse.Namespace) -> tuple[Config, Config]:
     target = load_config(args.config, args.cfg_options, args.sample)
     for cfg in (source, target):
         cfg.test_dataloader = cfg[f'{args.split}_dataloader']
-    return source, Config(with_test_set_of(source.to_dict(), target.to_dict()))
+    return source, Config(replace_test_set(source.to_dict(), target.to_dict()))
 
 
 def embed(
