@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 WORK_DIR ?= work_dirs/demo
 QUERY ?= planes on an apron beside a runway
 
-.PHONY: help setup demo test check docs bench clean
+.PHONY: help setup demo test coverage check docs bench clean
 
 help:
 	@echo "make setup   virtual environment in $(VENV) with everything installed"
 	@echo "make demo    sample data, train, test and one query drawn to $(WORK_DIR)/query.png"
 	@echo "make test    the test suite"
+	@echo "make coverage  the test suite, and which lines it runs"
 	@echo "make check   ruff, mypy, docstring coverage, docs"
 	@echo "make docs    the documentation in site/, links checked"
 	@echo "make bench   the speed measurements of docs/results/speed.md"
@@ -37,10 +38,15 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2
 
+# Reported, not demanded: htmlcov/index.html shows the lines that no test runs.
+coverage: setup
+	$(BIN)/python -m pytest -n 2 --cov=urbancross_mm --cov-report=html \
+		--cov-report=term:skip-covered
+
 check: setup docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy urbancross_mm/functional urbancross_mm/structures urbancross_mm/search
+	$(BIN)/mypy urbancross_mm
 	$(BIN)/interrogate -q urbancross_mm tools
 
 # Warnings are errors: dead links, missing anchors, pages that the navigation lacks. With --quiet
@@ -53,4 +59,4 @@ bench: setup
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) build site *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov

@@ -80,14 +80,13 @@ if __name__ == '__main__':
             'tensorboard>=2.16',
         ],
         extras_require={
-            'search': ['faiss-cpu>=1.8'],
             'geo': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9'],
             'curation': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9', 'datasketch>=1.6'],
-            'demo': ['gradio>=4.0'],
             'analysis': ['scikit-learn>=1.4'],
             'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]>=0.26'],
             'tests': [
                 'pytest>=8',
+                'pytest-cov>=5',
                 'pytest-xdist>=3.5',
                 'scikit-learn>=1.4',
                 'rasterio>=1.3',
@@ -98,5 +97,7 @@ if __name__ == '__main__':
             ],
             'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
         },
+        # tools/*.py, which add_mim_extension() puts inside the package.
+        entry_points={'console_scripts': ['urbancross = urbancross_mm.utils.console:main']},
         zip_safe=False,
     )

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from urbancross_mm.apis import load_config
-from urbancross_mm.utils.run_state import forget_runs
+from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -57,7 +57,7 @@ def share_domains(loader: dict, items: int) -> None:
 
 def run(cfg: Config) -> Runner:
     """Build a Runner as if in a process of its own, and train."""
-    forget_runs()
+    reset_mmengine_state()
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner

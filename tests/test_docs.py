@@ -19,7 +19,7 @@ import pytest
 from tests.runs import ROOT
 from urbancross_mm import registry
 from urbancross_mm.apis import load_config
-from urbancross_mm.utils.run_state import forget_runs
+from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 PAGES = sorted(
     path.relative_to(ROOT)
@@ -207,7 +207,7 @@ def run_tool(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     except SystemExit as stop:
         assert not stop.code, words
     finally:
-        forget_runs()
+        reset_mmengine_state()
 
 
 def follow(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def run_notebook(name: str) -> dict:
     for number, cell in enumerate(json.loads(read(Path('examples') / name))['cells']):
         if cell['cell_type'] == 'code':
             exec(compile(''.join(cell['source']), f'{name}, cell {number}', 'exec'), names)
-    forget_runs()
+    reset_mmengine_state()
     return names
 
 

@@ -17,8 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_trust_argument, run_tool  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 
 

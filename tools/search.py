@@ -5,23 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from PIL import Image  # noqa: E402
-
-from urbancross_mm.apis import RetrievalInferencer, add_common_arguments, load_config  # noqa: E402
-from urbancross_mm.inference.checkpoints import resolve_checkpoint  # noqa: E402
-from urbancross_mm.inference.image_files import read_query  # noqa: E402
-from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
-from urbancross_mm.inference.image_files import find_images  # noqa: E402
-from urbancross_mm.structures import Gallery, SearchHit  # noqa: E402
-from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_common_arguments, add_trust_argument, run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs  # noqa: E402
-from urbancross_mm.visualization import RetrievalVisualizer  # noqa: E402
+
+if TYPE_CHECKING:
+    from urbancross_mm.apis import RetrievalInferencer
+    from urbancross_mm.structures import Gallery
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,6 +50,8 @@ def parse_args() -> argparse.Namespace:
 def check_files(args: argparse.Namespace) -> None:
     """Refuse paths that cannot be written before the work starts."""
     if args.out:
+        from PIL import Image
+
         Image.init()
         if Image.EXTENSION.get(Path(args.out).suffix.lower()) not in Image.SAVE:
             raise ValueError(
@@ -68,6 +65,12 @@ def check_files(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     """Load the model and encode the images that a saved gallery does not hold."""
+    from urbancross_mm.apis import RetrievalInferencer, load_config
+    from urbancross_mm.inference.checkpoints import resolve_checkpoint
+    from urbancross_mm.inference.image_files import find_images
+    from urbancross_mm.structures import Gallery
+    from urbancross_mm.toy import ensure_sample
+
     if args.sample:
         ensure_sample()
     find_images(args.images)  # a folder without images is refused before a model is loaded
@@ -94,6 +97,8 @@ def save_gallery(gallery: Gallery, path: str, replaces: bool) -> None:
 def main() -> None:
     """Search, print, draw."""
     args = parse_args()
+    from urbancross_mm.inference.image_files import read_query
+
     queries = [read_query(query) for query in args.query]
     check_files(args)
     inferencer = prepare(args)
@@ -111,6 +116,11 @@ def main() -> None:
 
 def draw(answers: list[tuple[str | Path, list[dict]]], out: str) -> None:
     """Draw a result grid, one row per query."""
+    from PIL import Image
+
+    from urbancross_mm.structures import SearchHit
+    from urbancross_mm.visualization import RetrievalVisualizer
+
     visualizer = RetrievalVisualizer()
     rows = [
         Image.fromarray(

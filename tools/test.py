@@ -6,21 +6,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from mmengine.config import Config  # noqa: E402
-from mmengine.dist import is_main_process  # noqa: E402
-from mmengine.evaluator import DumpResults  # noqa: E402
-from mmengine.model import is_model_wrapper  # noqa: E402
-
-from urbancross_mm.apis import add_run_arguments, build_runner, config_of, use_bfloat16  # noqa: E402
-from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint  # noqa: E402
-from urbancross_mm.inference.config import model_of  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_run_arguments, run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,8 +59,15 @@ def set_show_dir(cfg: Config, show_dir: str) -> None:
 def main() -> None:
     """Test."""
     args = parse_args()
-    if args.out:
-        check_outputs([args.out])
+    # After the arguments, so that --help does not wait for the libraries.
+    from mmengine.dist import is_main_process
+    from mmengine.evaluator import DumpResults
+    from mmengine.model import is_model_wrapper
+
+    from urbancross_mm.apis import build_runner, config_of, use_bfloat16
+    from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
+    from urbancross_mm.inference.config import model_of
+
     cfg = config_of(args)
     if not cfg.get('test_dataloader'):
         raise ValueError(f'{args.config} has no test_dataloader: a test needs one')

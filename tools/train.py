@@ -5,24 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from mmengine.config import Config  # noqa: E402
+from urbancross_mm.utils.cli import add_run_arguments, run_tool  # noqa: E402
 
-from urbancross_mm.apis import (  # noqa: E402
-    add_run_arguments,
-    build_runner,
-    claim_work_dir,
-    config_of,
-    resolve_source_checkpoint,
-    set_resume,
-    use_bfloat16,
-)
-from urbancross_mm.inference.config import nested_dicts  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,6 +43,9 @@ def parse_args() -> argparse.Namespace:
 
 def prepare(args: argparse.Namespace) -> Config:
     """Merge the command line into the config."""
+    from urbancross_mm.apis import config_of, resolve_source_checkpoint, set_resume, use_bfloat16
+    from urbancross_mm.inference.config import nested_dicts
+
     cfg = config_of(args)
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper'):
         if not cfg.get(key):
@@ -75,6 +70,9 @@ def prepare(args: argparse.Namespace) -> Config:
 def main() -> None:
     """Train."""
     args = parse_args()
+    # After the arguments, so that --help does not wait for the libraries.
+    from urbancross_mm.apis import build_runner, claim_work_dir
+
     cfg = prepare(args)
     outdated = claim_work_dir(cfg, args.overwrite)
     runner = build_runner(cfg)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.apis import RetrievalInferencer, load_config
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.registry import MODELS
@@ -21,7 +21,7 @@ IMAGES = Path('data/sample/urbancross/Finland/images')
 
 @pytest.fixture
 def inferencer(in_sample_dir: Path) -> RetrievalInferencer:
-    forget_runs()
+    reset_mmengine_state()
     torch.manual_seed(0)
     return RetrievalInferencer(load_config(CONFIG, sample=True), device='cpu', batch_size=7)
 
@@ -225,7 +225,7 @@ def test_the_fingerprint_is_of_contents_not_of_paths(
 
 
 def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Path) -> None:
-    forget_runs()
+    reset_mmengine_state()
     cfg = load_config(CONFIG, sample=True)
     model = RetrievalInferencer(cfg, device='cpu').embedder.model
     torch.save(dict(state_dict=model.state_dict(), meta=dict(epoch=1)), tmp_path / 'good.pth')

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from tests.carriers import Carrier
-from tests.runs import forget_runs, run, small_config
+from tests.runs import reset_mmengine_state, run, small_config
 from urbancross_mm.apis import (
     RetrievalInferencer,
     build_runner,
@@ -37,7 +37,7 @@ def config(work_dir: Path) -> Config:
 
 
 def start(cfg: Config, train: bool) -> None:
-    forget_runs()
+    reset_mmengine_state()
     runner = build_runner(cfg)
     runner.train() if train else runner.test()
 
@@ -77,7 +77,7 @@ def by_the_runner_alone(path: Path) -> None:
     """As a program of one's own does."""
     cfg = config(path.parent / 'work')
     cfg.load_from = str(path)
-    forget_runs()
+    reset_mmengine_state()
     Runner.from_cfg(cfg).test()
 
 

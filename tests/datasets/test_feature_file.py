@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from urbancross_mm.datasets.feature_file import FeatureFile, open_features, write_features
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.hashing import FileStamp
 
 IDS = ['ucm/a', 'ucm/b', 'ucm/c']
 TEXTS = ['a road', 'Häuser am Fluß']

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.conftest import format_a_config_once
 from tests.ranks import run_on_ranks
-from tests.runs import forget_runs, run, small_config, weights
+from tests.runs import reset_mmengine_state, run, small_config, weights
 from urbancross_mm.apis import resolve_source_checkpoint
 from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.engine.hooks import target_batch_norm_hook
@@ -50,7 +50,7 @@ def start(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp('source')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(sample_dir)
-        forget_runs()
+        reset_mmengine_state()
         cfg = small_config('urbancross_finland.py', folder, **{'randomness.seed': 1})
         # A residual branch of zeros puts flat areas on the kink of the ReLU behind it.
         cfg.model.image_encoder.backbone.zero_init_residual = False
@@ -271,7 +271,7 @@ def test_an_adapted_checkpoint_is_one_of_the_plain_config(
     plain = small_config('urbancross_spain_no-segments.py', tmp_path / 'plain')
     plain.load_from = str(tmp_path / 'epoch_1.pth')
     plain.test_dataloader = plain.val_dataloader = cfg.val_dataloader
-    forget_runs()
+    reset_mmengine_state()
     assert Runner.from_cfg(plain).test()['retrieval/mR'] == score
 
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.runner import Runner
 from PIL import Image
 
-from tests.runs import forget_runs, run, small_config
+from tests.runs import reset_mmengine_state, run, small_config
 from urbancross_mm.engine import RetrievalVisualizationHook
 from urbancross_mm.structures import RetrievalDataSample
 
@@ -17,10 +17,10 @@ def test_a_checkpoint_of_another_model_is_refused(in_sample_dir: Path, tmp_path:
     cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
     torch.save(dict(state_dict={'backbone.weight': torch.zeros(3)}, meta={}), tmp_path / 'x.pth')
     cfg.load_from = str(tmp_path / 'x.pth')
-    forget_runs()
+    reset_mmengine_state()
     with pytest.raises(ValueError, match=r'x\.pth is of another model.*0 fit'):
         Runner.from_cfg(cfg).test()
-    forget_runs()
+    reset_mmengine_state()
     with pytest.raises(ValueError, match='another model'):
         Runner.from_cfg(cfg).train()
 
@@ -29,25 +29,25 @@ def test_one_weight_of_another_shape_is_refused_in_a_test(
     in_sample_dir: Path, tmp_path: Path
 ) -> None:
     cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
-    forget_runs()
+    reset_mmengine_state()
     runner = Runner.from_cfg(cfg)
     state = runner.model.state_dict()
     name = next(n for n in state if state[n].dim() == 2)
     state[name] = state[name][:-1]
     torch.save(dict(state_dict=state, meta={}), tmp_path / 'x.pth')
     cfg.load_from = str(tmp_path / 'x.pth')
-    forget_runs()
+    reset_mmengine_state()
     with pytest.raises(ValueError, match=f'1 have another shape .{name}'):
         Runner.from_cfg(cfg).test()
 
 
 def test_weights_alone_cannot_be_resumed(in_sample_dir: Path, tmp_path: Path) -> None:
     cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
-    forget_runs()
+    reset_mmengine_state()
     state = Runner.from_cfg(cfg).model.state_dict()
     torch.save(dict(state_dict=state, meta=dict(epoch=1, iter=2)), tmp_path / 'best_x.pth')
     cfg.load_from, cfg.resume = str(tmp_path / 'best_x.pth'), True
-    forget_runs()
+    reset_mmengine_state()
     with pytest.raises(ValueError, match='weights only'):
         Runner.from_cfg(cfg).train()
 
@@ -65,11 +65,11 @@ def test_a_run_of_another_program_cannot_be_resumed(
     extra: dict, in_sample_dir: Path, tmp_path: Path
 ) -> None:
     cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
-    forget_runs()
+    reset_mmengine_state()
     state = Runner.from_cfg(cfg).model.state_dict()
     torch.save(dict(model=state, optimizer={}, **extra), tmp_path / 'x.pth')
     cfg.load_from, cfg.resume = str(tmp_path / 'x.pth'), True
-    forget_runs()
+    reset_mmengine_state()
     with pytest.raises(ValueError, match='x.pth does not say where its run was'):
         Runner.from_cfg(cfg).train()
 
@@ -78,12 +78,12 @@ def test_a_checkpoint_without_segments_starts_the_segment_tower(
     in_sample_dir: Path, tmp_path: Path
 ) -> None:
     plain = small_config('urbancross_finland_no-segments.py', tmp_path)
-    forget_runs()
+    reset_mmengine_state()
     state = Runner.from_cfg(plain).model.state_dict()
     torch.save(dict(state_dict=state, meta={}), tmp_path / 'plain.pth')
     cfg = small_config('urbancross_finland.py', tmp_path)
     cfg.load_from = str(tmp_path / 'plain.pth')
-    forget_runs()
+    reset_mmengine_state()
     runner = Runner.from_cfg(cfg)
     runner.test()
     tower = runner.model.segment_encoder.encoder.state_dict()
@@ -145,7 +145,7 @@ def test_bfloat16_training_runs_on_a_cpu_and_keeps_fp32_weights(
         **{'train_cfg.max_epochs': 1, 'optim_wrapper.type': 'BFloat16OptimWrapper'},
     )
     seen = set()
-    forget_runs()
+    reset_mmengine_state()
     runner = Runner.from_cfg(cfg)
     conv = next(m for m in runner.model.modules() if isinstance(m, torch.nn.Conv2d))
     conv.register_forward_hook(

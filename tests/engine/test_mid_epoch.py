@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from tests.runs import forget_runs, small_config, weights
+from tests.runs import reset_mmengine_state, small_config, weights
 from urbancross_mm.apis import build_runner
 from urbancross_mm.registry import HOOKS
 
@@ -56,7 +56,7 @@ def config(work_dir: Path, workers: int = 0) -> Config:
 def train(cfg: Config) -> list[tuple]:
     """Train; which items each iteration saw."""
     LogOrderHook.seen = []
-    forget_runs()
+    reset_mmengine_state()
     build_runner(cfg).train()
     return LogOrderHook.seen
 
@@ -89,7 +89,7 @@ def test_it_goes_on_at_the_iteration(
 
 
 def warnings_of(cfg: Config) -> list[str]:
-    forget_runs()
+    reset_mmengine_state()
     runner = build_runner(cfg)
     messages: list[str] = []
     MMLogger.get_current_instance().warning = messages.append

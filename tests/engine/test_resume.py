@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tests.runs import ROOT, forget_runs, run, small_config, weights
+from tests.runs import ROOT, reset_mmengine_state, run, small_config, weights
 from urbancross_mm.engine import EpochSeedHook, find_resumable, remove_leftovers
 from urbancross_mm.registry import HOOKS
 
@@ -62,7 +62,7 @@ def test_epochs_draw_different_augmentations(in_sample_dir: Path, tmp_path: Path
     cfg = small_config('urbancross_finland.py', tmp_path)
     cfg.train_dataloader.num_workers = 1
     cfg.train_dataloader.sampler.shuffle = False
-    forget_runs()
+    reset_mmengine_state()
     runner = Runner.from_cfg(cfg)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     images = []

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS
 from torch.utils.data import Dataset
 
-from tests.runs import forget_runs, small_config
+from tests.runs import reset_mmengine_state, small_config
 from urbancross_mm.apis import build_runner
 
 CONFIG = 'urbancross_finland_no-segments.py'
@@ -81,7 +81,7 @@ def config(
 
 
 def train(cfg: Config) -> Any:
-    forget_runs()
+    reset_mmengine_state()
     runner = build_runner(cfg)
     runner.train()
     return runner
@@ -202,9 +202,8 @@ def test_the_other_ranks_give_negatives(
     gather: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from urbancross_mm.engine.hooks import training_guard_hook as module
-    from urbancross_mm.utils.dist import WorldInfo
 
-    monkeypatch.setattr(module, 'world_info', lambda: WorldInfo(0, 2))
+    monkeypatch.setattr(module, 'get_world_size', lambda: 2)
     cfg = config(tmp_path, batch=1, model=dict(head=True, gather=gather))
     if refused:
         with pytest.raises(ValueError, match='single pair'):
@@ -221,7 +220,7 @@ def test_a_finished_run_that_is_resumed_says_so(tmp_path: Path) -> None:
     train(cfg)
     cfg.resume = True
     messages = []
-    forget_runs()
+    reset_mmengine_state()
     runner = build_runner(cfg)
     MMLogger.get_current_instance().warning = messages.append
     runner.train()
@@ -257,7 +256,7 @@ def test_one_source_pair_in_a_batch_of_an_adaptation_is_said(
         (name,) = sampler[domain]
         sampler[domain][name] = count
     cfg.train_dataloader.batch_size = 4
-    forget_runs()
+    reset_mmengine_state()
     runner = build_runner(cfg)
     messages = []
     MMLogger.get_current_instance().warning = messages.append

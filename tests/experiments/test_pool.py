@@ -14,7 +14,7 @@ import pytest
 from tests.experiments.fakes import fake_job, order, spec_of, write_configs
 from tests.runs import ROOT
 from urbancross_mm.experiments import Job, JobFolder, plan, run_jobs
-from urbancross_mm.experiments.pool import only_one
+from urbancross_mm.utils.files import file_lock
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_force_does_again_only_what_changed(jobs: list[Job], tmp_path: Path) -> 
 
 
 def test_two_calls_do_not_share_a_folder(jobs: list[Job], tmp_path: Path) -> None:
-    with only_one(tmp_path / 'out'), pytest.raises(ValueError, match='another process'):
+    with file_lock(tmp_path / 'out'), pytest.raises(ValueError, match='another process'):
         run(jobs, tmp_path / 'out')
     assert run(jobs, tmp_path / 'out') == []
 

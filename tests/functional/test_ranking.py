@@ -153,8 +153,8 @@ def test_any_relevance_and_repeated_pairs() -> None:
     right[torch.arange(6), torch.arange(6)] = True
     pair_query, pair_gallery = right.nonzero().t()
     shuffled = torch.randperm(len(pair_query)).repeat(2)
-    ranks = ranking.ranks_from_pairs(
-        query, gallery, pair_query[shuffled], pair_gallery[shuffled], chunk_size=4
+    ranks, _ = ranking.bidirectional_ranks(
+        query, gallery, pair_query[shuffled], pair_gallery[shuffled], 4, distractors=True
     )
     assert as_tuples(ranks) == naive_counts(query @ gallery.t(), right)
 
@@ -171,7 +171,7 @@ def test_missing_positives_are_named() -> None:
         ranking.positive_ranks(
             embeds, embeds, torch.tensor([10, 11, 12, 13]), torch.tensor([10, 11, 10, 11])
         )
-    with pytest.raises(ValueError, match='1 of 4 text rows have no right item'):
+    with pytest.raises(ValueError, match='1 of 4 text rows have no positive'):
         ranking.bidirectional_ranks(
             embeds, embeds, torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2, 2])
         )
@@ -217,6 +217,6 @@ def test_bad_recall_arguments() -> None:
     with pytest.raises(ValueError, match='no queries'):
         ranking.recall_at_k(PositiveRanks(*torch.ones(3, 0, dtype=torch.long)), 1)
     with pytest.raises(ValueError, match='pairs point at rows 0 to 9'):
-        ranking.ranks_from_pairs(
+        ranking.bidirectional_ranks(
             torch.eye(2), torch.eye(2), torch.tensor([0, 9]), torch.tensor([0, 1])
         )

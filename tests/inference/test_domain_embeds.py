@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.apis import load_config
 from urbancross_mm.functional import label_free
 from urbancross_mm.inference.domain_embeds import DomainEmbeds, compare_domains, embed_test_set
@@ -17,7 +17,7 @@ from urbancross_mm.structures import RetrievalDataSample
 
 @pytest.fixture
 def cfg(in_sample_dir: Path) -> Config:
-    forget_runs()
+    reset_mmengine_state()
     return load_config(CONFIGS / 'urbancross_spain.py', sample=True)
 
 

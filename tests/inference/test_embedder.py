@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from tests.runs import CONFIGS, ROOT, forget_runs
+from tests.runs import CONFIGS, ROOT, reset_mmengine_state
 from urbancross_mm.apis import RetrievalInferencer, load_config
 from urbancross_mm.curation import RetrieverScorer
 from urbancross_mm.datasets.feature_file import open_features
@@ -28,7 +28,7 @@ IMAGES = Path('data/sample/urbancross/Finland/images')
 
 @pytest.fixture
 def cfg(in_sample_dir: Path) -> Config:
-    forget_runs()
+    reset_mmengine_state()
     return load_config(CONFIG, sample=True)
 
 
@@ -153,7 +153,7 @@ def test_a_work_directory_stands_for_its_checkpoint(cfg: Config, checkpoint: Pat
 
 
 def test_the_scope_is_left_as_it_was(cfg: Config) -> None:
-    forget_runs()
+    reset_mmengine_state()
     Embedder(cfg.model.to_dict(), pipeline_of(cfg), device='cpu')
     scope = DefaultScope.get_current_instance()
     assert scope is None or scope.scope_name != 'urbancross_mm'

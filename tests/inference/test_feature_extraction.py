@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.apis import load_config
 from urbancross_mm.datasets.feature_file import open_features
 from urbancross_mm.inference import feature_extraction
@@ -21,7 +21,7 @@ ROOT = Path('data/sample/ucm')
 
 @pytest.fixture
 def cfg(in_sample_dir: Path) -> Config:
-    forget_runs()
+    reset_mmengine_state()
     return load_config(CONFIGS / 'baselines/mobilenet-v2_minilm_ucm.py', sample=True)
 
 

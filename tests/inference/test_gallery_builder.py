@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.apis import RetrievalInferencer, load_config
 from urbancross_mm.inference.gallery_builder import join_metadata
 
@@ -97,7 +97,7 @@ def test_values_and_double_keys_are_refused() -> None:
 def test_results_have_the_metadata_of_their_image(
     in_sample_dir: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    forget_runs()
+    reset_mmengine_state()
     inferencer = RetrievalInferencer(
         load_config(CONFIGS / 'urbancross_finland.py', sample=True), device='cpu'
     )

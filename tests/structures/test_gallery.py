@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from urbancross_mm.structures import Gallery
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.hashing import FileStamp
 
 
 def make() -> Gallery:

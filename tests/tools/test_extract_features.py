@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import CONFIGS, forget_runs, run, small_config
+from tests.runs import CONFIGS, reset_mmengine_state, run, small_config
 from urbancross_mm.datasets.feature_file import open_features
 
 CONFIG = CONFIGS / 'baselines/mobilenet-v2_minilm_ucm.py'
@@ -15,7 +15,7 @@ CONFIG = CONFIGS / 'baselines/mobilenet-v2_minilm_ucm.py'
 
 @pytest.fixture
 def extract(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> Callable:
-    forget_runs()
+    reset_mmengine_state()
     return lambda *arguments: call_tool('misc/extract_features', CONFIG, *arguments, '--sample')
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.runs import CONFIGS, forget_runs
+from tests.runs import CONFIGS, reset_mmengine_state
 from urbancross_mm.structures import Gallery
 
 CONFIG = CONFIGS / 'urbancross_finland_no-segments.py'
@@ -19,7 +19,7 @@ IMAGES = Path('data/sample/urbancross/Finland/images')
 
 @pytest.fixture
 def search(call_tool: Callable[..., tuple[int, str]], in_sample_dir: Path) -> Callable:
-    forget_runs()
+    reset_mmengine_state()
 
     def call(*arguments: object) -> tuple[int, str]:
         torch.manual_seed(0)  # the weights

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from urbancross_mm.toy.ensure import ensure_sample
+from urbancross_mm.toy import ensure_sample
 
 
 def test_a_finished_sample_is_left_alone(in_sample_dir: Path) -> None:

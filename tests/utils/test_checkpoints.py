@@ -22,14 +22,10 @@ from mmengine.logging import HistoryBuffer, MessageHub
 
 from tests.carriers import CARRIERS, Carrier
 from tests.runs import ROOT
-from urbancross_mm.utils.checkpoints import (
-    add_trust_argument,
-    check_checkpoint,
-    compare_state_dicts,
-    read_checkpoint,
-    read_state_dict,
-)
-from urbancross_mm.utils.plain_arrays import PlainType
+from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint, read_state_dict
+from urbancross_mm.utils.cli import add_trust_argument
+from urbancross_mm.utils.plain_data import PlainType
+from urbancross_mm.utils.state_dicts import compare_state_dicts
 
 WEIGHTS = dict(weight=torch.arange(3.0), bias=torch.ones(1))
 

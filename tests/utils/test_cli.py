@@ -10,7 +10,6 @@ import pytest
 from mmengine.registry import Registry
 
 from urbancross_mm.utils.cli import given_path, run_tool
-from urbancross_mm.utils.devices import usable_device
 
 PARTS = Registry('part')
 
@@ -89,10 +88,3 @@ def test_an_empty_path_is_not_the_current_folder() -> None:
     assert given_path('a/b') == Path('a/b')
     with pytest.raises(argparse.ArgumentTypeError, match='the path is empty'):
         given_path('')
-
-
-@pytest.mark.parametrize('name', ['xyz', 'meta', 'cuda:99'])
-def test_a_device_that_is_not_there(name: str) -> None:
-    with pytest.raises(ValueError, match=f'no device {name!r} to run on'):
-        usable_device(name)
-    assert usable_device('cpu') == 'cpu'

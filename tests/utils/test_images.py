@@ -18,7 +18,7 @@ from PIL import Image
 from urbancross_mm.datasets.verification.fingerprints import fingerprint
 from urbancross_mm.utils.images import probe_image, read_class_map, read_image
 
-DEEP = 'has more than 8 bits a channel .*rescale it'
+DEEP = 'has more than 8 bits per channel .*rescale it'
 
 
 def pixels(channels: int = 3, height: int = 18, width: int = 26) -> np.ndarray:

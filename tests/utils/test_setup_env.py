@@ -1,11 +1,15 @@
-"""Process-wide settings: warnings about mixed installs, launchers without a GPU."""
+"""Warnings about mixed installs, launchers without a GPU, and what mmengine keeps of a run."""
 
 import importlib.metadata
 import warnings
+from pathlib import Path
 
 import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 
 from urbancross_mm.utils import setup_env
+from urbancross_mm.visualization import RetrievalVisualizer
 
 
 def test_a_mainline_package_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +50,18 @@ def test_a_launcher_that_started_nothing(
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match=f'--launcher {launcher} needs {variable} .*start with'):
         setup_env.init_cpu_distributed(launcher)
+
+
+def test_a_second_run_finds_nothing_of_the_first(tmp_path: Path) -> None:
+    logger = MMLogger.get_instance('first', log_file=str(tmp_path / 'first.log'))
+    MessageHub.get_instance('first').update_info('best_score', 1.0)
+    visualizer = RetrievalVisualizer.get_instance('first')
+    DefaultScope.get_instance('first', scope_name='mmpretrain')
+    file = next(handler for handler in logger.handlers if hasattr(handler, 'baseFilename'))
+    setup_env.reset_mmengine_state()
+    assert file.stream is None or file.stream.closed
+    assert DefaultScope.get_current_instance() is None
+    assert 'best_score' not in MessageHub.get_instance('first').runtime_info
+    assert MMLogger.get_instance('first') is not logger
+    assert RetrievalVisualizer.get_instance('first') is not visualizer
+    setup_env.reset_mmengine_state()

@@ -9,15 +9,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import pandas as pd  # noqa: E402
-
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 from urbancross_mm.utils.text_files import read_json  # noqa: E402
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_runs(files: list[str]) -> pd.DataFrame:
@@ -33,6 +35,8 @@ def read_runs(files: list[str]) -> pd.DataFrame:
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is no metrics file, or the runs do not have the same metrics.
     """
+    import pandas as pd
+
     rows = {}
     for name in files:
         if not Path(name).is_file():

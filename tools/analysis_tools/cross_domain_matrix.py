@@ -22,8 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_trust_argument, run_tool  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +45,9 @@ def parse_args() -> argparse.Namespace:
         help='method of configs/_base_/methods/, or config that adapts from {source} to '
         '{target}, with options of its own if need be; may stand several times',
     )
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, default=[0], help='seeds of the trainings (default: 0)'
+    )
     parser.add_argument(
         '--jobs', type=int, default=1, help='jobs at a time; several get one thread each'
     )

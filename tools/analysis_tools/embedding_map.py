@@ -15,24 +15,18 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from mmengine.config import Config  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
-from urbancross_mm.inference.domain_embeds import compare_domains, embed_test_set  # noqa: E402
-from urbancross_mm.inference.embedder import Embedder  # noqa: E402
-from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
-from urbancross_mm.experiments.testing_data import replace_test_set  # noqa: E402
-from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_common_arguments, add_trust_argument, run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs, write_all  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
-from urbancross_mm.visualization import draw_embedding_map, project_2d  # noqa: E402
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,7 +64,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of the chosen items and of the map'
     )
-    parser.add_argument('--split', choices=['test', 'val'], default='test')
+    parser.add_argument(
+        '--split', choices=['test', 'val'], default='test', help='images to draw (default: test)'
+    )
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
     if not args.out.endswith('.png'):
@@ -81,6 +77,11 @@ def parse_args() -> argparse.Namespace:
 
 def load_configs(args: argparse.Namespace) -> tuple[Config, Config]:
     """Read the source's config, and the same with the target's test set."""
+    from mmengine.config import Config
+
+    from urbancross_mm.experiments.testing_data import replace_test_set
+    from urbancross_mm.inference.config import load_config
+
     source = load_config(args.source_config, args.source_options, args.sample)
     target = load_config(args.config, args.cfg_options, args.sample)
     for cfg in (source, target):
@@ -92,6 +93,9 @@ def embed(
     args: argparse.Namespace, checkpoint: str, source: Config, target: Config
 ) -> tuple[dict, dict]:
     """Embed both domains with one checkpoint: groups for the map, and its numbers."""
+    from urbancross_mm.inference.domain_embeds import compare_domains, embed_test_set
+    from urbancross_mm.inference.embedder import Embedder
+
     embedder = Embedder.from_config(
         source, None if checkpoint == 'none' else checkpoint, device=args.device
     )
@@ -121,6 +125,11 @@ def title_of(numbers: dict) -> str:
 def main() -> None:
     """Embed, project, draw."""
     args = parse_args()
+    from PIL import Image
+
+    from urbancross_mm.toy import ensure_sample
+    from urbancross_mm.visualization import draw_embedding_map, project_2d
+
     if args.sample:
         ensure_sample()
     configs = load_configs(args)

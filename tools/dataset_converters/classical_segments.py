@@ -18,12 +18,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.classical_segments import (  # noqa: E402
-    METHODS,
-    Options,
-    convert,
-)
-from urbancross_mm.datasets.converters.segment_names import fill_segments  # noqa: E402
 from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
@@ -32,7 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('images', type=given_path, help='folder of images')
     parser.add_argument('--out', type=given_path, required=True, help='folder for the masks')
-    parser.add_argument('--method', default='color', choices=sorted(METHODS))
+    parser.add_argument(
+        '--method',
+        default='color',
+        choices=['color', 'grid'],
+        help='regions of one color, or the cells of a grid (default: color)',
+    )
     parser.add_argument('--num-segments', type=int, default=10, help='most segments per image')
     parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--colors', type=int, default=8, help='clusters of --method color')
@@ -56,6 +55,9 @@ def main() -> None:
         help='annotation files in which to name the segment files',
     )
     args = vars(parser.parse_args())
+    from urbancross_mm.datasets.converters.classical_segments import Options, convert
+    from urbancross_mm.datasets.converters.segment_names import fill_segments
+
     annotations = args.pop('annotations')
     counts = convert(Options(**args))
     print(f'{counts["images"]} images, {counts["segments"]} segments')

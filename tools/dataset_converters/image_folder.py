@@ -14,8 +14,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.options import print_counts  # noqa: E402
-from urbancross_mm.datasets.converters.image_folder import Options, convert  # noqa: E402
 from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
@@ -44,7 +42,11 @@ def main() -> None:
     )
     parser.add_argument('--workers', type=int, default=2, help='threads (%(default)s)')
     parser.add_argument('--force', action='store_true', help='overwrite')
-    print_counts(convert(Options(**vars(parser.parse_args()))))
+    args = parser.parse_args()
+    from urbancross_mm.datasets.converters.image_folder import Options, convert
+    from urbancross_mm.datasets.converters.options import print_counts
+
+    print_counts(convert(Options(**vars(args))))
 
 
 if __name__ == '__main__':

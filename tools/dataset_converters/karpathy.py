@@ -14,13 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.karpathy import convert  # noqa: E402
-from urbancross_mm.datasets.converters.options import (  # noqa: E402
-    Options,
-    add_arguments,
-    print_counts,
-)
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_converter_arguments, given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
@@ -32,8 +26,11 @@ def main() -> None:
         type=given_path,
         help='folder of images; without it names are taken as they are',
     )
-    add_arguments(parser)
+    add_converter_arguments(parser)
     args = parser.parse_args()
+    from urbancross_mm.datasets.converters.karpathy import convert
+    from urbancross_mm.datasets.converters.options import Options, print_counts
+
     args.name = args.name or args.root.stem.lower().removeprefix('dataset_')
     print_counts(convert(Options(**vars(args))))
 

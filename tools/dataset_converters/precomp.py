@@ -16,9 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.precomp import SPLITS, Options, convert  # noqa: E402
-from urbancross_mm.datasets.converters.options import add_arguments, print_counts  # noqa: E402
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_converter_arguments, given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
@@ -33,7 +31,7 @@ def main() -> None:
     parser.add_argument(
         '--split',
         default='published',
-        choices=SPLITS,
+        choices=['published', 'random', 'stratified'],
         help='how to divide the training list into train and val: as published, '
         'or 80/20 by a seed, at random or within each class (%(default)s)',
     )
@@ -42,8 +40,11 @@ def main() -> None:
         action='store_true',
         help='also write the whole training list as <name>_trainval',
     )
-    add_arguments(parser)
+    add_converter_arguments(parser)
     args = parser.parse_args()
+    from urbancross_mm.datasets.converters.options import print_counts
+    from urbancross_mm.datasets.converters.precomp import Options, convert
+
     folder = args.root.resolve()
     folder = folder.parent if folder.name == 'precomp' else folder
     args.name = args.name or folder.name.lower().removesuffix('_precomp')

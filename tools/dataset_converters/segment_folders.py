@@ -21,8 +21,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.segment_folders import Options, convert  # noqa: E402
-from urbancross_mm.datasets.converters.segment_names import fill_segments  # noqa: E402
 from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
 
 
@@ -72,6 +70,9 @@ def main() -> None:
         help='annotation files in which to name the segment files',
     )
     args = vars(parser.parse_args())
+    from urbancross_mm.datasets.converters.segment_folders import Options, convert
+    from urbancross_mm.datasets.converters.segment_names import fill_segments
+
     annotations = args.pop('annotations')
     summary = convert(Options(**args))
     print(f'{summary.images} images, {summary.segments} segments')

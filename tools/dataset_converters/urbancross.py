@@ -18,9 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.converters.options import add_arguments, print_counts  # noqa: E402
-from urbancross_mm.datasets.converters.urbancross import RULES, Options, convert  # noqa: E402
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_converter_arguments, given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
@@ -43,11 +41,14 @@ def main() -> None:
     parser.add_argument(
         '--split',
         default='auto',
-        choices=RULES,
+        choices=['auto', 'lists', 'nested'],
         help='*_list.txt files, a drawn nested split, or the lists if there are any (%(default)s)',
     )
-    add_arguments(parser)
+    add_converter_arguments(parser)
     args = parser.parse_args()
+    from urbancross_mm.datasets.converters.options import print_counts
+    from urbancross_mm.datasets.converters.urbancross import Options, convert
+
     args.name = args.name or args.root.resolve().name.lower()
     print_counts(convert(Options(**vars(args))))
 

@@ -15,11 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
-from urbancross_mm.toy.ensure import ensure_sample  # noqa: E402
-from urbancross_mm.inference.feature_extraction import extract_features  # noqa: E402
-from urbancross_mm.utils.checkpoints import add_trust_argument  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_common_arguments, add_trust_argument, run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs  # noqa: E402
 
 
@@ -60,6 +56,10 @@ def main() -> None:
     if Path(args.out).exists() and not args.force:
         raise FileExistsError(f'{args.out} exists; --force replaces it')
     check_outputs([args.out])
+    from urbancross_mm.apis import load_config
+    from urbancross_mm.inference.feature_extraction import extract_features
+    from urbancross_mm.toy import ensure_sample
+
     if args.sample:
         ensure_sample()
     cfg = load_config(args.config, args.cfg_options, args.sample)

@@ -39,10 +39,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Make the sample and convert it."""
+    args = parse_args()
     from urbancross_mm.toy.convert import convert_sample
     from urbancross_mm.toy.world import make_sample
 
-    args = parse_args()
     summary = make_sample(
         args.root, args.images, args.seed, args.image_size, args.workers, args.force
     )

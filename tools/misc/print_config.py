@@ -9,8 +9,7 @@ from pathlib import Path
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_common_arguments, run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 
 
@@ -22,6 +21,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.out is not None and not args.out.endswith('.py'):
         parser.error(f'--out must end in .py, got {args.out}')
+    from urbancross_mm.inference.config import load_config
+
     cfg = load_config(args.config, args.cfg_options, args.sample)
     if args.out is not None:
         atomic_write(args.out, cfg.pretty_text)

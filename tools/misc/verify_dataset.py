@@ -18,7 +18,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.datasets.verification.verify import verify  # noqa: E402
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 
@@ -44,6 +43,8 @@ def main() -> int:
     )
     parser.add_argument('--out', help='also write the report to this .json file')
     args = parser.parse_args()
+    from urbancross_mm.datasets.verification.verify import verify
+
     check_outputs([args.out] if args.out else [])
     report = verify(
         args.annotations,

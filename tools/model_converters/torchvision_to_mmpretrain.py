@@ -11,16 +11,16 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
+from urbancross_mm.utils.cli import add_trust_argument, given_path, run_tool  # noqa: E402
 
-from urbancross_mm.utils.checkpoints import add_trust_argument, read_state_dict  # noqa: E402
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCKS = (1, 2, 3, 4, 3, 3, 1)  # inverted residuals of MobileNetV2's layers 1 to 7
 BLOCK_NAMES = [
@@ -100,6 +100,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.out.exists() and not args.force:
         raise FileExistsError(f'{args.out} exists: give --force to overwrite it')
+    import torch
+
+    from urbancross_mm.utils.checkpoints import read_state_dict
+
     converted = convert(read_state_dict(args.weights))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': converted}, args.out)

@@ -9,23 +9,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from PIL import Image  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+from urbancross_mm.utils.cli import add_common_arguments, run_tool  # noqa: E402
 
-from urbancross_mm.apis import add_common_arguments, load_config  # noqa: E402
-from urbancross_mm.toy import ensure_sample  # noqa: E402
-from urbancross_mm.functional.segments import compose_white, unpack_bits  # noqa: E402
-from urbancross_mm.registry import DATASETS  # noqa: E402
-from urbancross_mm.utils.cli import run_tool  # noqa: E402
-from urbancross_mm.visualization import draw_sample_sheet  # noqa: E402
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +26,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument('--out', default='outputs/browse', help='folder for the sheets')
-    parser.add_argument('--phase', default='train', choices=['train', 'val', 'test'])
+    parser.add_argument(
+        '--phase',
+        default='train',
+        choices=['train', 'val', 'test'],
+        help='dataloader of the config to draw from (default: train)',
+    )
     parser.add_argument('--number', type=int, default=20, help='sheets to draw (default: 20)')
     parser.add_argument('--seed', type=int, default=0, help='of the choice and the augmentation')
     args = parser.parse_args()
@@ -51,6 +49,9 @@ def draw_item(item: dict) -> np.ndarray:
     Returns:
         np.ndarray: The sheet, uint8 RGB.
     """
+    from urbancross_mm.functional.segments import compose_white, unpack_bits
+    from urbancross_mm.visualization import draw_sample_sheet
+
     inputs, sample = item['inputs'], item['data_samples']
     image = inputs['image']
     if image.dim() != 3:
@@ -76,6 +77,16 @@ def draw_item(item: dict) -> np.ndarray:
 def main() -> None:
     """Draw the sheets."""
     args = parse_args()
+    import numpy as np
+    import torch
+    from mmengine.registry import init_default_scope
+    from PIL import Image
+    from tqdm import tqdm
+
+    from urbancross_mm.apis import load_config
+    from urbancross_mm.registry import DATASETS
+    from urbancross_mm.toy import ensure_sample
+
     if args.sample:
         ensure_sample()
     cfg = load_config(args.config, args.cfg_options, args.sample)

@@ -2,8 +2,6 @@
 
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer
 from urbancross_mm.apis.runs import (
-    add_common_arguments,
-    add_run_arguments,
     build_runner,
     config_of,
     resolve_source_checkpoint,
@@ -15,8 +13,6 @@ from urbancross_mm.inference.config import load_config
 
 __all__ = [
     'RetrievalInferencer',
-    'add_common_arguments',
-    'add_run_arguments',
     'build_runner',
     'claim_work_dir',
     'config_of',

@@ -20,46 +20,8 @@ from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
 from urbancross_mm.structures.annotations import missing_data_message
 from urbancross_mm.toy import ensure_sample
-from urbancross_mm.utils.checkpoints import add_trust_argument, check_checkpoint, read_checkpoint
-from urbancross_mm.utils.options import ConfigOptions
+from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool that takes a config.
-
-    Args:
-        parser (argparse.ArgumentParser): The tool's parser.
-    """
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--sample',
-        action='store_true',
-        help='generated data, small encoders, few epochs: runs without a download',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=ConfigOptions,
-        metavar='KEY=VALUE',
-        help='override settings, e.g. train_cfg.max_epochs=2',
-    )
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that ``train.py`` and ``test.py`` share.
-
-    Args:
-        parser (argparse.ArgumentParser): The tool's parser.
-    """
-    add_common_arguments(parser)
-    add_trust_argument(parser)
-    parser.add_argument(
-        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
-    )
-    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')
-    parser.add_argument('--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi'])
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def config_of(args: argparse.Namespace) -> Config:
@@ -68,7 +30,7 @@ def config_of(args: argparse.Namespace) -> Config:
     Runs with ``--sample`` get a folder of their own, so that they never mix with a real run.
 
     Args:
-        args (argparse.Namespace): From :func:`add_run_arguments`.
+        args (argparse.Namespace): From :func:`urbancross_mm.utils.cli.add_run_arguments`.
 
     Returns:
         Config: With ``work_dir`` and ``launcher`` set.

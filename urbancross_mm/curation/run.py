@@ -21,8 +21,7 @@ from urbancross_mm.curation import (
 from urbancross_mm.curation.config import build_stages
 from urbancross_mm.curation.core.record_cache import cache_unused_manifests
 from urbancross_mm.utils.devices import usable_device
-from urbancross_mm.utils.files import atomic_write, remove_leftovers_below
-from urbancross_mm.utils.lock import only_one
+from urbancross_mm.utils.files import atomic_write, file_lock, remove_leftovers_below
 
 
 def run_curation(
@@ -69,7 +68,7 @@ def run_curation(
     stages = stages[: max(names.index(name) for name in wanted) + 1]
     _check_files([stage for stage in stages if stage.name in wanted], workspace)
     reports: list[Report] = []
-    with only_one(workspace.out):
+    with file_lock(workspace.out):
         remove_leftovers_below(workspace.out)
         end = ''
         _write_report(workspace, 'This run did not finish.\n')

@@ -9,7 +9,7 @@ import mmengine.dataset
 from mmengine.dataset import BaseDataset
 
 from urbancross_mm.registry import DATASETS
-from urbancross_mm.utils.file_stamp import same_image
+from urbancross_mm.utils.hashing import same_image
 from urbancross_mm.utils.ids import IdRegister
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.utils.archives import refuse_bomb
-from urbancross_mm.utils.file_stamp import FileStamp
-from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.files import atomic_write, check_archive_size
+from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.text_files import parse_json
 
 ARRAYS = ('image_ids', 'image_feats', 'texts', 'text_feats', 'metadata')
@@ -208,7 +207,7 @@ def _opened(path: str, *state: int) -> FeatureFile:
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
-    refuse_bomb(path, 'the features', MOST_SHRUNK)
+    check_archive_size(path, 'the features', MOST_SHRUNK)
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in (*ARRAYS, STAMPS) if name in archive}

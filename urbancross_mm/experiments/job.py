@@ -18,7 +18,7 @@ from urbancross_mm.engine import find_resumable
 from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import CONSOLE, JobFolder, slug
 from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
-from urbancross_mm.utils.run_state import forget_runs
+from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 
 def run_job(job: Job, out: str, select: str) -> str | None:
@@ -40,7 +40,7 @@ def run_job(job: Job, out: str, select: str) -> str | None:
         contextlib.redirect_stdout(console),
         contextlib.redirect_stderr(console),
     ):
-        forget_runs()
+        reset_mmengine_state()
         try:
             if job.trains:
                 _train(folder, out)
@@ -51,7 +51,7 @@ def run_job(job: Job, out: str, select: str) -> str | None:
             reason = _one_line(error)
         finally:
             # Its loggers write to the console file, which closes now.
-            forget_runs()
+            reset_mmengine_state()
             gc.collect()
     folder.fail(reason)
     return reason
@@ -78,7 +78,7 @@ def _test(folder: JobFolder, out: str) -> None:
     """Test on the test split of the target."""
     began = time.monotonic()
     job = folder.job
-    forget_runs()
+    reset_mmengine_state()
     checkpoint = select_checkpoint(folder.path, folder.select) if job.trains else start_of(job, out)
     cfg = _config(job)
     cfg.work_dir = str(folder.path / 'test')

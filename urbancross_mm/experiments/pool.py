@@ -19,7 +19,7 @@ from tqdm import tqdm
 from urbancross_mm.experiments.job import run_job
 from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import JobFolder
-from urbancross_mm.utils.lock import only_one
+from urbancross_mm.utils.files import file_lock
 
 JobFunction = Callable[[Job, str, str], 'str | None']
 
@@ -72,7 +72,7 @@ def run_jobs(
     """
     if workers < 1:
         raise ValueError(f'jobs at a time must be at least 1, got {workers}')
-    with only_one(out):
+    with file_lock(out):
         for job in jobs:
             folder = JobFolder(out, job, select)
             if force and folder.outdated:

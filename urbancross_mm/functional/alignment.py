@@ -75,8 +75,8 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
         Deep CORAL (https://arxiv.org/abs/1607.01719), eq. 1.
     """
     _check_sizes(source, target)
-    gap = _covariance(as_float(source)) - _covariance(as_float(target))
-    return gap.square().sum() / (4 * source.shape[1] ** 2)
+    difference = _covariance(as_float(source)) - _covariance(as_float(target))
+    return difference.square().sum() / (4 * source.shape[1] ** 2)
 
 
 def _covariance(vectors: Tensor) -> Tensor:

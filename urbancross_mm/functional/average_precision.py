@@ -1,7 +1,7 @@
-"""Reciprocal rank of the best right item, and precision over the ranks of all right items.
+"""Reciprocal rank of the best positive, and precision over the ranks of all positives.
 
 Ties count as in :mod:`ranking`: in expectation over all orders of the tied items, or at worst, or
-at best. Letters: Q queries, N images, M texts, P right pairs.
+at best. Letters: Q queries, N images, M texts, P positive pairs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urbancross_mm.functional.tiles import PairSide, ScoreTiles
 
 
 def reciprocal_ranks(ranks: PositiveRanks, ties: str = 'expected') -> Tensor:
-    """One over the rank of the first right item of each query, for the mean reciprocal rank.
+    """One over the rank of the first positive of each query, for the mean reciprocal rank.
 
     Args:
         ranks (PositiveRanks): Counts of :func:`urbancross_mm.functional.ranking.positive_ranks`.
@@ -51,14 +51,14 @@ def average_precisions(
     chunk_size: int = 1024,
     ties: str = 'expected',
 ) -> tuple[Tensor, Tensor]:
-    """Average precision in both directions: the mean over the right items of the precision there.
+    """Average precision in both directions: the mean over the positives of the precision there.
 
-    It costs one comparison of the tile for each right item that a query has at most.
+    It costs one comparison of the tile for each positive that a query has at most.
 
     Args:
         image_embeds (Tensor): Embeddings of the images.
         text_embeds (Tensor): Embeddings of the texts.
-        pair_image (Tensor): Row of the image of each right pair, in any order.
+        pair_image (Tensor): Row of the image of each positive pair, in any order.
         pair_text (Tensor): Row of its text.
         chunk_size (int): Images, and texts, of one tile. Defaults to 1024.
         ties (str): See :func:`urbancross_mm.functional.ranking.recall_at_k`. Defaults to
@@ -83,7 +83,7 @@ def average_precisions(
 
 
 class _Levels:
-    """The right items of every query by falling score, those of one score together."""
+    """The positives of every query by falling score, those of one score together."""
 
     def __init__(self, side: PairSide) -> None:
         # By query, and within a query by falling score.
@@ -100,23 +100,23 @@ class _Levels:
         self.owner = owner[first]  # (L,)
         self.size = torch.diff(first, append=first.new_tensor([len(owner)])).double()
         own = torch.bincount(owner, minlength=len(side.queries))
-        self.before = (first - (own.cumsum(0) - own)[self.owner]).double()  # right ones, (L,)
+        self.before = (first - (own.cumsum(0) - own)[self.owner]).double()  # positives, (L,)
         levels = torch.bincount(self.owner, minlength=len(side.queries))
         begin = levels.cumsum(0) - levels
         self.number = torch.arange(len(first), device=first.device) - begin[self.owner]
         self.counts = []
         for number in range(int(levels.max())):
             # A query with fewer levels repeats its last, and one without any takes any item.
-            place = first[(begin + (levels - 1).clamp(min=0, max=number)).clamp(max=len(first) - 1)]
+            row = first[(begin + (levels - 1).clamp(min=0, max=number)).clamp(max=len(first) - 1)]
             self.counts.append(
                 SideCounts(
-                    side.queries, side.items, partner[place], side.scores[order][place], side.axis
+                    side.queries, side.items, partner[row], side.scores[order][row], side.axis
                 )
             )
 
     def precision(self, ties: str) -> Tensor:
-        """Average precision of every query that has a right item."""
-        above, wrong = (
+        """Average precision of every query that has a positive."""
+        above, negatives = (
             torch.stack([getattr(counts, name) for counts in self.counts])[
                 self.number, self.owner
             ].double()
@@ -124,9 +124,9 @@ class _Levels:
         )  # (L,)
         start = above + self.before  # all items above the level
         if ties == 'expected':
-            total = _expected_precision(start, self.before, wrong, self.size)
+            total = _expected_precision(start, self.before, negatives, self.size)
         else:
-            start = start + wrong if ties == 'pessimistic' else start
+            start = start + negatives if ties == 'pessimistic' else start
             # sum of (before + i) / (start + i) for i = 1 ... size
             total = self.size + (self.before - start) * (
                 _harmonic(start + self.size) - _harmonic(start)
@@ -137,24 +137,26 @@ class _Levels:
         return (summed / number.clamp(min=1))[self.has_pair]
 
 
-def _expected_precision(start: Tensor, before: Tensor, wrong: Tensor, right: Tensor) -> Tensor:
-    """Sum of the precisions at the right ones of a level, over all orders of the level.
+def _expected_precision(
+    start: Tensor, before: Tensor, negatives: Tensor, positives: Tensor
+) -> Tensor:
+    """Sum of the precisions at the positives of a level, over all orders of the level.
 
-    At place j of m an item is right with probability r / m, and then (j - 1) (r - 1) / (m - 1)
-    right ones of the level come before it: the sum of (b + c j) / (start + j) has a closed form.
+    At rank j of m an item is positive with probability r / m, and then (j - 1) (r - 1) / (m - 1)
+    positives of the level come before it: the sum of (b + c j) / (start + j) has a closed form.
     """
-    size = wrong + right
-    slope = (right - 1) / (size - 1).clamp(min=1)
+    size = negatives + positives
+    slope = (positives - 1) / (size - 1).clamp(min=1)
     rest = before + 1 - slope * (1 + start)
-    return right / size * (slope * size + rest * (_harmonic(start + size) - _harmonic(start)))
+    return positives / size * (slope * size + rest * (_harmonic(start + size) - _harmonic(start)))
 
 
-def _mean_reciprocal(above: int, wrong: int, right: int) -> float:
-    """Mean of 1 / rank of the first right one over all orders of the tied."""
-    place = torch.arange(1, wrong + 2, dtype=torch.float64)
-    size = torch.tensor(wrong + right, dtype=torch.float64)
-    chance = (_log_choose(size - place, right - 1) - _log_choose(size, right)).exp()
-    return float((chance / (above + place)).sum())
+def _mean_reciprocal(above: int, negatives: int, positives: int) -> float:
+    """Mean of 1 / rank of the first positive over all orders of the tied."""
+    rank = torch.arange(1, negatives + 2, dtype=torch.float64)
+    size = torch.tensor(negatives + positives, dtype=torch.float64)
+    chance = (_log_choose(size - rank, positives - 1) - _log_choose(size, positives)).exp()
+    return float((chance / (above + rank)).sum())
 
 
 def _log_choose(total: Tensor, chosen: int) -> Tensor:

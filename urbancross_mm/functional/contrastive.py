@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
@@ -17,8 +15,8 @@ REDUCTIONS = ('sum', 'mean')
 def pairwise_ranking(
     scores: Tensor,
     margin: float = 0.2,
-    negatives: Literal['all', 'hardest'] = 'all',
-    reduction: Literal['sum', 'mean'] = 'sum',
+    negatives: str = 'all',
+    reduction: str = 'sum',
     positives: Tensor | None = None,
 ) -> Tensor:
     """Hinge loss of every negative against the pair on the diagonal, in both directions.
@@ -51,7 +49,7 @@ def pairwise_ranking(
     _check_choice('negatives', negatives, NEGATIVES)
     _check_choice('reduction', reduction, REDUCTIONS)
     if scores.dim() != 2 or scores.shape[0] != scores.shape[1]:
-        raise ValueError(f'scores must be square, one text an image; got {tuple(scores.shape)}')
+        raise ValueError(f'scores must be square, one text per image; got {tuple(scores.shape)}')
     scores = as_float(scores)
     allowed = ~_with_diagonal(scores, positives)
     anchors = scores.diagonal()
@@ -83,8 +81,8 @@ def info_nce(
         text_embeds (Tensor): Unit embeddings of texts.
         logit_scale (float | Tensor): Inverse temperature that multiplies the cosines (not its
             logarithm), one number.
-        positives (Tensor | None): bool, true where text j is right for image i. Rows and columns
-            without a positive serve as negatives only. Defaults to None (the diagonal).
+        positives (Tensor | None): bool, true where text j is a positive of image i. Rows and
+            columns without a positive serve as negatives only. Defaults to None (the diagonal).
 
     Shape:
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; positives: ``(N, M)``; output: ``()``.
@@ -114,16 +112,16 @@ def siglip(
     logit_bias: float | Tensor,
     positives: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy of every pair of the batch, right or wrong, an image.
+    """Binary cross-entropy of every pair of the batch, positive or negative, per image.
 
     Args:
         image_embeds (Tensor): Unit embeddings of images.
         text_embeds (Tensor): Unit embeddings of texts.
         logit_scale (float | Tensor): Inverse temperature that multiplies the cosines.
         logit_bias (float | Tensor): Added after the scale; start near -10, since most pairs are
-            wrong.
-        positives (Tensor | None): bool, true where text j is right for image i. Defaults to None
-            (the diagonal).
+            negatives.
+        positives (Tensor | None): bool, true where text j is a positive of image i. Defaults to
+            None (the diagonal).
 
     Shape:
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; positives: ``(N, M)``; output: ``()``.
@@ -155,7 +153,7 @@ def _positives_or_diagonal(logits: Tensor, positives: Tensor | None) -> Tensor:
         if logits.shape[0] != logits.shape[1]:
             raise ValueError(
                 f'{logits.shape[0]} images and {logits.shape[1]} texts: without '
-                'positives there must be one text an image'
+                'positives there must be one text per image'
             )
         return torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     _check_mask(logits, positives)

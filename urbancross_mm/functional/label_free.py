@@ -17,7 +17,7 @@ from urbancross_mm.functional.similarity import inner_product, normalize
 
 # Queries compared with the gallery at once.
 CHUNK_SIZE = 1024
-# Shrinkage of the linear classifier between domains, in units of a standardised feature's variance:
+# Shrinkage of the linear classifier between domains, in units of a standardized feature's variance:
 # near as many rows as features, a fit without it is worst on held-out rows.
 RIDGE = 0.1
 # What float64 products of equal vectors of unit length may differ by.
@@ -30,7 +30,7 @@ def structure_agreement(
 ) -> float:
     """Correlate the similarity of images with the similarity of the texts assigned to them.
 
-    Where the two modalities really match, two images are as alike as the texts that the model
+    Where the two modalities really match, two images are as similar as the texts that the model
     gives them. A Gromov-Wasserstein distance compares the geometry of two sets in the same way,
     with a coupling of its own where the model's nearest texts stand here.
 
@@ -65,8 +65,8 @@ def structure_agreement(
         )
     images, texts = _unit_pair('image', image_embeds, 'text', text_embeds)
     if len(images) > max_items:
-        places = torch.linspace(0, len(images) - 1, max_items, dtype=torch.float64)
-        images = images[places.round().long().to(images.device)]
+        positions = torch.linspace(0, len(images) - 1, max_items, dtype=torch.float64)
+        images = images[positions.round().long().to(images.device)]
     assigned = torch.cat(
         [_assigned(chunk, texts, temperature) for chunk in images.split(CHUNK_SIZE)]
     )
@@ -90,8 +90,8 @@ def retrieval_entropy(query_embeds: Tensor, gallery_embeds: Tensor, scale: float
         - query_embeds: ``(Q, D)``; gallery_embeds: ``(G, D)``.
 
     Returns:
-        float: From 0 (each query is sure of one item) to 1 (all items alike), the entropy divided
-        by ``log(G)``; 0 for a gallery of one.
+        float: From 0 (each query is sure of one item) to 1 (all items are equal), the entropy
+        divided by ``log(G)``; 0 for a gallery of one.
 
     Raises:
         ValueError: If an input is empty, not finite or of another width, or ``scale`` is not
@@ -113,7 +113,7 @@ def retrieval_entropy(query_embeds: Tensor, gallery_embeds: Tensor, scale: float
 def hubness(query_embeds: Tensor, gallery_embeds: Tensor, k: int = 10) -> float:
     """Skewness of how often each gallery item is among the first k of a query.
 
-    A few hubs that everybody finds make it large. Items that tie for the last places share them, so
+    A few hubs that everybody finds make it large. Items that tie for the last ranks share them, so
     the order of the gallery does not matter.
 
     Args:
@@ -158,7 +158,7 @@ def hubness(query_embeds: Tensor, gallery_embeds: Tensor, k: int = 10) -> float:
 def proxy_a_distance(source: Tensor, target: Tensor, folds: int = 5, seed: int = 0) -> float:
     """How well a linear classifier tells two domains apart on rows that it was not fitted on.
 
-    The classifier is ridge regression on labels -1 and 1, both domains weighted alike.
+    The classifier is ridge regression on labels -1 and 1, both domains with equal weight.
 
     Args:
         source (Tensor): Embeddings of one domain.
@@ -192,7 +192,7 @@ def proxy_a_distance(source: Tensor, target: Tensor, folds: int = 5, seed: int =
     parts = [
         (torch.randperm(len(rows), generator=generator) % folds).to(rows.device) for rows in domains
     ]
-    wrong = [0.0, 0.0]
+    errors = [0.0, 0.0]
     for fold in range(folds):
         scores = _ridge_scores(
             [rows[part != fold] for rows, part in zip(domains, parts)],
@@ -200,8 +200,8 @@ def proxy_a_distance(source: Tensor, target: Tensor, folds: int = 5, seed: int =
         )
         for side, (score, sign) in enumerate(zip(scores, (-1, 1))):
             # A score of exactly 0, as of constant embeddings, is a guess.
-            wrong[side] += float((0.5 - 0.5 * sign * score.sign()).sum())
-    error = sum(count / len(rows) for count, rows in zip(wrong, domains)) / 2
+            errors[side] += float((0.5 - 0.5 * sign * score.sign()).sum())
+    error = sum(count / len(rows) for count, rows in zip(errors, domains)) / 2
     return max(2 * (1 - 2 * error), 0.0)
 
 
@@ -225,9 +225,9 @@ def _correlation(first: Tensor, second: Tensor) -> float:
 
 
 def _ridge_scores(train: list[Tensor], held_out: list[Tensor]) -> list[Tensor]:
-    """Fit on two domains, standardised; score the held-out rows, below 0 for the first domain."""
+    """Fit on two domains, standardized; score the held-out rows, below 0 for the first domain."""
     first, second = train
-    # Both domains weighted alike: the labels then have mean 0, and there is no intercept.
+    # Both domains have equal weight: the labels then have mean 0, and there is no intercept.
     middle = (first.mean(dim=0) + second.mean(dim=0)) / 2
     first, second = first - middle, second - middle
     variance = (first.square().mean(dim=0) + second.square().mean(dim=0)) / 2

@@ -1,7 +1,7 @@
 """Exact ranks in tiles, with ties counted apart, and recall from them.
 
-Letters: Q queries, G gallery items, N images, M texts, P pairs (a query and an item that is
-right for it), D embedding width. Scores are inner products.
+Letters: Q queries, G gallery items, N images, M texts, P pairs (a query and a positive
+of it), D embedding width. Scores are inner products.
 
 Scores are compared as if they had no rounding error (see :mod:`exact_scores`), so equal captions,
 which have equal embeddings, tie, and nothing else does unless its score is exactly the same.
@@ -20,12 +20,12 @@ TIES = ('expected', 'pessimistic', 'optimistic')
 
 
 class PositiveRanks(NamedTuple):
-    """Where the best right item of each query stands; (Q,) long tensors.
+    """Where the best positive of each query stands; (Q,) long tensors.
 
     Attributes:
-        above: Wrong items that score higher than the best right one.
-        tied_negatives: Wrong items that score the same.
-        tied_positives: Right items that score the same, itself among them.
+        above: Negatives that score higher than the best positive.
+        tied_negatives: Negatives that score the same.
+        tied_positives: Positives that score the same, itself among them.
     """
 
     above: Tensor
@@ -40,7 +40,7 @@ def positive_ranks(
     gallery_ids: Tensor,
     chunk_size: int = 1024,
 ) -> PositiveRanks:
-    """Rank the best right item of every query, where right means: the same id.
+    """Rank the best positive of every query, where the positives have the same id.
 
     Args:
         query_embeds (Tensor): Embeddings of the queries.
@@ -74,40 +74,10 @@ def positive_ranks(
             f'{len(missing)} of {len(query_ids)} queries have no item of their id in '
             f'the gallery, first ids {query_ids[missing[:5].cpu()].tolist()}'
         )
-    return ranks_from_pairs(query_embeds, gallery_embeds, pair_query, pair_gallery, chunk_size)
-
-
-def ranks_from_pairs(
-    query_embeds: Tensor,
-    gallery_embeds: Tensor,
-    pair_query: Tensor,
-    pair_gallery: Tensor,
-    chunk_size: int = 1024,
-) -> PositiveRanks:
-    """Rank the best right item of every query, where the right pairs are listed.
-
-    Args:
-        query_embeds (Tensor): Embeddings of the queries.
-        gallery_embeds (Tensor): Embeddings of the gallery.
-        pair_query (Tensor): Row of the query of each right pair, in any order.
-        pair_gallery (Tensor): Row of its item.
-        chunk_size (int): Queries, and items, of one tile. Defaults to 1024.
-
-    Shape:
-        - query_embeds: ``(Q, D)``; gallery_embeds: ``(G, D)``; pair_query, pair_gallery: ``(P,)``.
-
-    Returns:
-        PositiveRanks: Counts of each query.
-
-    Raises:
-        ValueError: As for :func:`positive_ranks`.
-    """
     tiles = ScoreTiles(
         query_embeds, gallery_embeds, pair_query, pair_gallery, names=('query', 'gallery')
     )
-    side = tiles.row_side()
-    side.check_all_paired()
-    return _ranks(tiles, [side], chunk_size)[0]
+    return _ranks(tiles, [tiles.row_side()], chunk_size)[0]
 
 
 def bidirectional_ranks(
@@ -123,7 +93,7 @@ def bidirectional_ranks(
     Args:
         image_embeds (Tensor): Embeddings of the images.
         text_embeds (Tensor): Embeddings of the texts.
-        pair_image (Tensor): Row of the image of each right pair, in any order.
+        pair_image (Tensor): Row of the image of each positive pair, in any order.
         pair_text (Tensor): Row of its text.
         chunk_size (int): Images, and texts, of one tile. Defaults to 1024.
         distractors (bool): Allow images and texts without a pair. They are searched, and are no
@@ -136,7 +106,7 @@ def bidirectional_ranks(
         tuple[PositiveRanks, PositiveRanks]: Image to text ``(N,)`` and text to image ``(M,)``.
 
     Raises:
-        ValueError: As for :func:`positive_ranks`, for images and texts alike.
+        ValueError: As for :func:`positive_ranks`, for images and texts.
     """
     tiles = ScoreTiles(image_embeds, text_embeds, pair_image, pair_text, names=('image', 'text'))
     sides = [tiles.row_side(), tiles.column_side()]
@@ -148,13 +118,13 @@ def bidirectional_ranks(
 
 
 def recall_at_k(ranks: PositiveRanks, k: int, ties: str = 'expected') -> float:
-    """Percentage of queries with a right item among the first k.
+    """Percentage of queries with a positive among the first k.
 
     Args:
         ranks (PositiveRanks): Counts from one of the functions above.
         k (int): Length of the list, from 1.
         ties (str): ``'expected'``: the mean over all orders of the tied items; ``'pessimistic'``:
-            wrong ones first; ``'optimistic'``: right ones first. Defaults to 'expected'.
+            negatives first; ``'optimistic'``: positives first. Defaults to 'expected'.
 
     Returns:
         float: 0 to 100.
@@ -166,9 +136,9 @@ def recall_at_k(ranks: PositiveRanks, k: int, ties: str = 'expected') -> float:
 
 
 def hit_probability(ranks: PositiveRanks, k: int, ties: str = 'expected') -> Tensor:
-    """Probability that a right item is among the first k, for each query.
+    """Probability that a positive is among the first k, for each query.
 
-    With ``a`` wrong items above, ``t`` wrong and ``p`` right ones tied, ``m = k - a`` places are
+    With ``a`` negatives above and ``t`` negatives and ``p`` positives tied, ``m = k - a`` ranks are
     left to the tied: 0 if m <= 0, 1 if m > t, else ``1 - C(t, m) / C(t + p, m)``.
 
     Args:
@@ -192,19 +162,19 @@ def hit_probability(ranks: PositiveRanks, k: int, ties: str = 'expected') -> Ten
         raise ValueError('no queries: recall of nothing is not defined')
     if ties != 'expected':
         return (rank_values(ranks, ties) <= k).double()
-    above, wrong, right = (count.double() for count in ranks)
-    places = (k - above).clamp(min=0)
+    above, negatives, positives = (count.double() for count in ranks)
+    ranks_left = (k - above).clamp(min=0)
     miss = torch.ones_like(above)
     # C(t, m) / C(t + p, m) = prod_{j < m} (t - j) / (t + p - j); no factorial, no overflow, and
     # exactly 0 once m > t. As t + p > t, beyond the largest t nothing changes.
-    for j in range(min(k, int(wrong.max()) + 1)):
-        factor = (wrong - j).clamp(min=0) / (wrong + right - j).clamp(min=1)
-        miss *= torch.where(places > j, factor, 1.0)
+    for j in range(min(k, int(negatives.max()) + 1)):
+        factor = (negatives - j).clamp(min=0) / (negatives + positives - j).clamp(min=1)
+        miss *= torch.where(ranks_left > j, factor, 1.0)
     return 1 - miss
 
 
 def rank_values(ranks: PositiveRanks, ties: str = 'expected') -> Tensor:
-    """Rank of the first right item, from 1, for median and mean rank.
+    """Rank of the first positive, from 1, for median and mean rank.
 
     Args:
         ranks (PositiveRanks): Counts.
@@ -221,10 +191,10 @@ def rank_values(ranks: PositiveRanks, ties: str = 'expected') -> Tensor:
         ValueError: If ``ties`` is unknown.
     """
     _check_ties(ties)
-    above, wrong, right = (count.double() for count in ranks)
+    above, negatives, positives = (count.double() for count in ranks)
     if ties == 'expected':
-        return above + 1 + wrong / (right + 1)
-    return above + 1 + wrong if ties == 'pessimistic' else above + 1
+        return above + 1 + negatives / (positives + 1)
+    return above + 1 + negatives if ties == 'pessimistic' else above + 1
 
 
 def pairs_of_equal_ids(query_ids: Tensor, gallery_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -267,7 +237,7 @@ def _ranks(tiles: ScoreTiles, sides: list[PairSide], chunk_size: int) -> list[Po
 def _check_rows(name: str, ids: Tensor, rows: int) -> None:
     if ids.dim() != 1 or len(ids) != rows or ids.is_floating_point():
         raise ValueError(
-            f'{name} must be {rows} integers, one an embedding; got {ids.dtype} of '
+            f'{name} must be {rows} integers, one per embedding; got {ids.dtype} of '
             f'shape {tuple(ids.shape)}'
         )
 

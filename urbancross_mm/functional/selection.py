@@ -30,7 +30,7 @@ class Selection(NamedTuple):
 
 
 def fuse(image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
-    """One vector a sample: the direction half-way between image and sentence.
+    """One vector per sample: the direction half-way between image and text.
 
     Args:
         image_embeds (Tensor): Unit length.
@@ -79,7 +79,7 @@ def select_similar(
         Selection: Indices and weights.
 
     Raises:
-        ValueError: If a domain has no sample, or the ratio or the mode is wrong.
+        ValueError: If a domain has no sample, or the ratio or the mode is unknown.
 
     Reference:
         UrbanCross (https://arxiv.org/abs/2404.14241), adaptive curriculum-based source sampler.

@@ -1,4 +1,4 @@
-"""Counting the wrong items of the rows, or of the columns, of a score matrix."""
+"""Counting the negatives of the rows, or of the columns, of a score matrix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Close(NamedTuple):
 
 
 class SideCounts:
-    """How many wrong items of each query score above one item of it, and how many the same.
+    """How many negatives of each query score above one item of it, and how many the same.
 
     Args:
         queries (Rows): Embeddings of Q queries.
@@ -54,7 +54,7 @@ class SideCounts:
         """Count the items of one tile.
 
         Args:
-            tile (Tensor): Scores, the right pairs at -inf.
+            tile (Tensor): Scores, the positive pairs at -inf.
             room (Tensor): Room for the comparisons.
             first (tuple[int, int]): Row and column of the tile in the score matrix.
             precise (Callable): Gives the tile in float64.
@@ -75,8 +75,8 @@ class SideCounts:
             query = close.query[rows]
             low, high = (bound[query, None] for bound in self.bounds[tile.dtype][1:])
             scores = close.scores[rows]
-            place, column = ((scores >= low) & (scores <= high)).nonzero(as_tuple=True)
-            self._decide(query[place], column + first[1])
+            row, column = ((scores >= low) & (scores <= high)).nonzero(as_tuple=True)
+            self._decide(query[row], column + first[1])
 
     def _compare(self, tile: Tensor, room: Tensor, first: tuple[int, int]) -> _Close:
         """Count what the rounding of the tile cannot change, and what it can."""
@@ -118,17 +118,17 @@ class SideCounts:
         here = slice(first[0], first[0] + len(tile))
         item = self.items.labels[first[1] : first[1] + tile.shape[1]]
         equal = self.items.labels[self.chosen[here], None] == item
-        equal |= self.queries.norms[here, None] == 0  # such a query scores all items alike
+        equal |= self.queries.norms[here, None] == 0  # such a query scores all items the same
         equal &= tile > -torch.inf
         self.tied[here] += equal.sum(dim=1)
         return tile.masked_fill(equal, -torch.inf)
 
     def _decide(self, query: Tensor, item: Tensor) -> None:
         """Count pairs that are too close for the tile."""
-        gap = scores_of_pairs(self.queries, self.items, query, item) - self.threshold[query]
+        difference = scores_of_pairs(self.queries, self.items, query, item) - self.threshold[query]
         lengths = self.items.norms[item] + self.items.norms[self.chosen[query]]
-        unsure = gap.abs() < self.noise[query] * lengths
-        order = gap.sign()
+        unsure = difference.abs() < self.noise[query] * lengths
+        order = difference.sign()
         order[unsure] = order_of_pairs(
             self.queries, self.items, query[unsure], item[unsure], self.chosen[query[unsure]]
         )

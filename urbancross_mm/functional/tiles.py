@@ -1,7 +1,7 @@
 """Counting in tiles of the score matrix: what :mod:`ranking` is made of.
 
-The whole matrix is never held. A tile is multiplied once, its right pairs are masked out, and the
-wrong items that reach the thresholds are counted along its rows, its columns, or both.
+The whole matrix is never held. A tile is multiplied once, its positive pairs are masked out, and
+the negatives that reach the thresholds are counted along its rows, its columns, or both.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from torch import Tensor
 
 from urbancross_mm.functional.exact_scores import Rows, order_of_pairs, scores_of_pairs
 from urbancross_mm.functional.side_counts import SideCounts
-from urbancross_mm.functional.similarity import FullPrecision
 
 
 class PairSide:
-    """The right pairs of a score matrix, seen from its rows or from its columns.
+    """The positive pairs of a score matrix, seen from its rows or from its columns.
 
     Args:
         queries (Rows): Embeddings of the side that asks.
         items (Rows): Embeddings of the other side.
-        owner (Tensor): Query of each right pair.
+        owner (Tensor): Query of each positive pair.
         partner (Tensor): Its item.
         scores (Tensor): Its score, float64.
         axis (int): Where the items lie in a tile: 1 if its rows are the queries, else 0.
@@ -40,26 +39,26 @@ class PairSide:
         self.owner, self.partner, self.scores = owner, partner, scores
 
     def check_all_paired(self) -> None:
-        """Refuse a query without a right item."""
+        """Refuse a query without a positive."""
         missing = (~self.has_pair).nonzero().flatten()
         if len(missing):
             raise ValueError(
                 f'{len(missing)} of {len(self.queries)} {self.queries.name} rows have '
-                f'no right item, first rows {missing[:5].tolist()}'
+                f'no positive, first rows {missing[:5].tolist()}'
             )
 
     def best(self) -> SideCounts:
-        """Prepare counting against the best right item of every query."""
+        """Prepare counting against the best positive of every query."""
         best = self.scores.new_full((len(self.queries),), -torch.inf)
         best = best.scatter_reduce(0, self.owner, self.scores, 'amax')  # (Q,)
         first = torch.where(self.scores == best[self.owner], self.partner, len(self.items))
         chosen = self.owner.new_full((len(best),), len(self.items))
         chosen = chosen.scatter_reduce(0, self.owner, first, 'amin')
-        # A query without a right item is compared with any, and left out at the end.
+        # A query without a positive is compared with any, and left out at the end.
         return SideCounts(self.queries, self.items, chosen.where(self.has_pair, 0), best, self.axis)
 
     def tied_with(self, counts: SideCounts) -> Tensor:
-        """Count the right items, (Q,) long, that score the same as the best one, with itself."""
+        """Count the positives, (Q,) long, that score the same as the best one, with itself."""
         chosen, owner = counts.chosen[self.owner], self.owner
         lengths = self.items.norms[self.partner] + self.items.norms[chosen]
         near = self.scores >= counts.threshold[owner] - counts.noise[owner] * lengths
@@ -75,7 +74,7 @@ class ScoreTiles:
     Args:
         rows (Tensor): Embeddings of the rows.
         columns (Tensor): Embeddings of the columns.
-        pair_row (Tensor): Row of each right pair, in any order.
+        pair_row (Tensor): Row of each positive pair, in any order.
         pair_column (Tensor): Its column.
         names (tuple[str, str]): What a row and a column are, for errors.
 
@@ -127,6 +126,9 @@ class ScoreTiles:
     def run(self, sides: list[SideCounts], chunk_size: int) -> None:
         """Multiply, mask and count every tile.
 
+        Exact where float32 products are: on a GPU that may use TF32, the caller enters
+        :func:`urbancross_mm.utils.devices.full_precision`.
+
         Args:
             sides (list[SideCounts]): What to count.
             chunk_size (int): Rows, and columns, of a tile.
@@ -140,19 +142,18 @@ class ScoreTiles:
         height, width = min(chunk_size, len(rows)), min(chunk_size, len(columns))
         # Flat, so that the smaller tiles at the edges are contiguous too.
         scores, buffer = rows.new_empty(2, height * width)
-        with FullPrecision(rows.device):
-            for row, column, pairs in self._tiles(chunk_size):
-                left, right = rows[row : row + chunk_size], columns[column : column + chunk_size]
-                tile = scores[: len(left) * len(right)].view(len(left), len(right))
-                torch.mm(left, right.t(), out=tile)
-                tile[pairs] = -torch.inf
-                # Once a tile, whichever side asks for it; hardly ever for ordinary embeddings.
-                precise = cache(partial(_precise_tile, left, right, pairs))
-                for side in sides:
-                    side.add(tile, buffer[: tile.numel()].view_as(tile), (row, column), precise)
+        for row, column, pairs in self._tiles(chunk_size):
+            left, right = rows[row : row + chunk_size], columns[column : column + chunk_size]
+            tile = scores[: len(left) * len(right)].view(len(left), len(right))
+            torch.mm(left, right.t(), out=tile)  # autocast leaves products with out= alone
+            tile[pairs] = -torch.inf
+            # Once a tile, whichever side asks for it; hardly ever for ordinary embeddings.
+            precise = cache(partial(_precise_tile, left, right, pairs))
+            for side in sides:
+                side.add(tile, buffer[: tile.numel()].view_as(tile), (row, column), precise)
 
     def _tiles(self, chunk_size: int) -> Iterator[tuple[int, int, tuple[Tensor, Tensor]]]:
-        """Yield first row, first column and the right pairs of every tile, inside the tile."""
+        """Yield first row, first column and the positive pairs of every tile, inside the tile."""
         across = -(-len(self.columns) // chunk_size)
         down = -(-len(self.rows) // chunk_size)
         tile_of_pair = self.pair_row // chunk_size * across + self.pair_column // chunk_size

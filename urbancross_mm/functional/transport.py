@@ -1,6 +1,6 @@
 """Entropic optimal transport and nearest-neighbor matching between two unpaired sets.
 
-Letters: N and M items of the two sets, e.g. images and sentences.
+Letters: N and M items of the two sets, e.g. images and texts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def sinkhorn(
     rows: Tensor | None = None,
     columns: Tensor | None = None,
 ) -> Tensor:
-    r"""The entropic transport plan that maximises the total score.
+    r"""The entropic transport plan that maximizes the total score.
 
     .. math::
         \max_P \langle P, S \rangle + \epsilon H(P), \quad P 1 = r, \; P^T 1 = c
@@ -110,7 +110,7 @@ def csls(scores: Tensor, neighbors: int = 10) -> Tensor:
 
     Args:
         scores (Tensor): Cosines.
-        neighbors (int): How many nearest neighbors measure how crowded a place is; no more than
+        neighbors (int): How many nearest neighbors measure how crowded a region is; no more than
             there are. Defaults to 10.
 
     Shape:

@@ -60,7 +60,8 @@ def load_config(
     """Read a config file.
 
     Args:
-        path (str | Path): A Python config; ``urbancross_mm::NAME.py`` is one of the package.
+        path (str | Path): A Python config. ``urbancross_mm::NAME.py`` is one of the package, and so
+            are ``NAME.py`` and ``configs/NAME.py`` where there is no such file.
         options (Mapping, optional): ``--cfg-options``: variables of the config in capital letters
             (``TARGET``), which are set before it is read, and dotted keys, which are merged last.
             Defaults to None.
@@ -77,8 +78,7 @@ def load_config(
     """
     options = dict(options or {})
     variables = {name: options.pop(name) for name in list(options) if _VARIABLE.fullmatch(name)}
-    package, of_package, name = str(path).partition('::')
-    path = package_configs() / name if of_package and package == SCOPE else Path(path)
+    path = _locate(path)
     if not path.is_file():
         raise FileNotFoundError(f'no config at {path}{_near(path)}')
     cfg = read_config(path, variables)
@@ -205,6 +205,15 @@ def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
                 f'{cfg.filename}, whose settings were made before',
                 stacklevel=3,
             )
+
+
+def _locate(path: str | Path) -> Path:
+    """The file that a name of a config means; it need not exist."""
+    package, of_package, name = str(path).partition('::')
+    if of_package and package == SCOPE:
+        return package_configs() / name
+    packaged = package_configs() / str(path).removeprefix('configs/')
+    return packaged if packaged.is_file() and not Path(path).exists() else Path(path)
 
 
 def _near(path: Path) -> str:

@@ -23,11 +23,11 @@ from urbancross_mm.inference.config import load_config, model_of, test_pipeline_
 from urbancross_mm.inference.image_files import ImageFiles, collate_images, image_record
 from urbancross_mm.registry import MODELS, SCOPE, TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
+from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.devices import usable_device
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.hashing import FileStamp, name_files
 from urbancross_mm.utils.progress import track
-from urbancross_mm.utils.weights import name_files
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 Tower = Callable[[Tensor], Tensor]
 
@@ -271,7 +271,7 @@ class Embedder:
                     model.init_weights()
         if self.checkpoint is not None:
             weights = read_state_dict(self.checkpoint)
-            refuse_other_model(model, weights, self.checkpoint)
+            check_state_dict(model, weights, self.checkpoint)
             model.load_state_dict(weights, strict=False)
         return model
 

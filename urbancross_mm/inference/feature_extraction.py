@@ -12,7 +12,7 @@ from torch import nn
 from urbancross_mm.inference.config import LOADERS, nested_dicts
 from urbancross_mm.inference.embedder import Embedder, Tower, hash_weights
 from urbancross_mm.registry import DATASETS
-from urbancross_mm.utils.file_stamp import same_image
+from urbancross_mm.utils.hashing import same_image
 from urbancross_mm.version import __version__
 
 

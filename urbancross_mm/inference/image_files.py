@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from mmengine.dataset import Compose, pseudo_collate
 from torch.utils.data import Dataset
 
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, list_image_files
 
 

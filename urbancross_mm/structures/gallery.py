@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from urbancross_mm.utils.archives import refuse_bomb
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.files import check_archive_size
+from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.progress import map_threads
 
 FORMAT = 'urbancross_mm.gallery/2'
@@ -186,7 +186,7 @@ class Gallery:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f'no gallery at {str(path)!r}')
-        refuse_bomb(path, 'the gallery')
+        check_archive_size(path, 'the gallery')
         try:
             content = torch.load(path, map_location='cpu', weights_only=True)
         except Exception as error:

@@ -1,20 +1,19 @@
-"""Reading and comparing checkpoints."""
+"""Reading checkpoints without running code that they may carry."""
 
 from __future__ import annotations
 
-import argparse
 import mmap
 import os
+import re
 import sys
+import textwrap
 import warnings
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.utils.archives import refuse_bomb
-from urbancross_mm.utils.checkpoint_reasons import reason_of, shortened
-from urbancross_mm.utils.plain_data import plain_classes
+from urbancross_mm.utils.cli import TRUST_VARIABLE
+from urbancross_mm.utils.files import check_archive_size
 
 # Where a file may keep its weights; the first that holds any counts.
 WEIGHT_KEYS = (
@@ -28,91 +27,6 @@ WEIGHT_KEYS = (
 )
 # Of DistributedDataParallel and torch.compile.
 WRAPPER_PREFIXES = ('module.', '_orig_mod.', 'module.')
-_TRUST = 'URBANCROSS_TRUST_CHECKPOINT'
-
-
-def compare_state_dicts(
-    expected: Mapping[str, Any], found: Mapping[str, Any]
-) -> tuple[list[str], list[str], int]:
-    """Compare the names and shapes of two state dicts.
-
-    Args:
-        expected (Mapping): The model's own.
-        found (Mapping): A checkpoint's.
-
-    Returns:
-        tuple[list[str], list[str], int]: Missing names, names of another shape or of no tensor,
-        and how many fit.
-    """
-    import torch
-
-    missing = [name for name in expected if name not in found]
-    mismatched = [
-        name
-        for name, value in expected.items()
-        if name in found
-        and (
-            getattr(found[name], 'shape', None) != value.shape
-            or not isinstance(found[name], torch.Tensor)
-        )
-    ]
-    return missing, mismatched, len(expected) - len(missing) - len(mismatched)
-
-
-def refuse_other_model(
-    model: Any, found: Mapping[str, Any], path: str | Path, partial: bool = False
-) -> None:
-    """Stop before a checkpoint of another model loads little or nothing.
-
-    Args:
-        model (nn.Module): Its attribute ``optional_prefixes`` names weights that it can do without
-            (a segment tower is filled from the image tower).
-        found (Mapping): The checkpoint's state dict.
-        path (str | Path): For the message.
-        partial (bool): A fine-tune: half of the weights are enough, as long as none has another
-            shape. Defaults to False.
-
-    Raises:
-        ValueError: If the checkpoint does not fit.
-    """
-    expected = model.state_dict()
-    missing, mismatched, matched = compare_state_dicts(expected, found)
-    optional = tuple(getattr(model, 'optional_prefixes', ()))
-    needed = [name for name in missing if not (optional and name.startswith(optional))]
-    if not mismatched and (not needed or (partial and 2 * matched >= len(expected))):
-        return
-    raise ValueError(
-        f'the checkpoint {path} is of another model: of the {len(expected)} weights of '
-        f'{type(model).__name__}, {matched} fit, {len(missing)} are missing and '
-        f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})'
-        f'{"" if matched else "; a run with --sample has other encoders: give --sample here too"}'
-    )
-
-
-def add_trust_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--trust-checkpoint`` to a tool that loads checkpoints.
-
-    Args:
-        parser (argparse.ArgumentParser): The tool's parser.
-    """
-    parser.add_argument(
-        '--trust-checkpoint',
-        action=_Trust,
-        nargs=0,
-        help='read your own old checkpoints although they carry code, and run it',
-    )
-
-
-class _Trust(argparse.Action):
-    """Trust checkpoints in this process and those that it starts."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        os.environ[_TRUST] = '1'
-        print(
-            'warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
-            'it for your own files only',
-            file=sys.stderr,
-        )
 
 
 def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
@@ -145,7 +59,7 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
     content = (
         _read_safetensors(path)
         if path.suffix == '.safetensors'
-        else _read_torch(path, trust or os.environ.get(_TRUST) == '1')
+        else _read_torch(path, trust or os.environ.get(TRUST_VARIABLE) == '1')
     )
     if not isinstance(content, dict):
         raise ValueError(
@@ -193,7 +107,7 @@ def weights_of(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f'the checkpoint {path} holds no weights: they are looked for under '
             f'{", ".join(WEIGHT_KEYS)} or at its top, and its keys are '
-            f'{shortened(keys)}'
+            f'{_shortened(keys)}'
         )
     for name, value in weights.items():
         # mmengine logs what cannot be copied, and goes on with random weights.
@@ -201,7 +115,7 @@ def weights_of(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
             value.is_meta or value.is_quantized or value.layout is not torch.strided
         ):
             raise ValueError(
-                f'the checkpoint {path} holds {shortened(name)} as a tensor without '
+                f'the checkpoint {path} holds {_shortened(name)} as a tensor without '
                 'plain numbers (sparse, quantized or on the device "meta")'
             )
     return weights
@@ -262,14 +176,16 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     except Exception as error:  # its own error, or of a type that torch does not know
         raise ValueError(
             f'cannot read the checkpoint {path}: it is damaged, or no safetensors '
-            f'file ({shortened(error)})'
+            f'file ({_shortened(error)})'
         ) from error
 
 
 def _read_torch(path: Path, trust: bool) -> Any:
     import torch
 
-    refuse_bomb(path, 'the checkpoint')
+    from urbancross_mm.utils.plain_data import plain_classes  # needs NumPy
+
+    check_archive_size(path, 'the checkpoint')
     _refuse_bytearray(path)
     try:
         with torch.serialization.safe_globals(plain_classes()), warnings.catch_warnings():
@@ -282,7 +198,7 @@ def _read_torch(path: Path, trust: bool) -> Any:
                 file=sys.stderr,
             )
             return torch.load(path, map_location='cpu', weights_only=False)
-        raise ValueError(f'cannot read the checkpoint {path}: {reason_of(error)}') from error
+        raise ValueError(f'cannot read the checkpoint {path}: {_reason(error)}') from error
 
 
 def _refuse_bytearray(path: Path) -> None:
@@ -296,3 +212,28 @@ def _refuse_bytearray(path: Path) -> None:
                 f'cannot read the checkpoint {path}: it holds builtins.bytearray, '
                 'which could take any amount of memory'
             )
+
+
+def _reason(error: Exception) -> str:
+    """What torch's safe loader refused, without its advice to read unsafely."""
+    text = ' '.join(str(error).split())
+    refused = re.search(r'GLOBAL (\S+)', text) or re.search(
+        r"<(?:class|function|built-in function) '?([\w.]+)", text
+    )
+    if refused:
+        return (
+            f'it holds {_shortened(refused[1])}, which is no plain data and could run code; '
+            'save its state_dict alone, or give --trust-checkpoint if the file is your own'
+        )
+    if 'TorchScript' in text:
+        return 'it is a TorchScript archive, which is a program; save its state_dict() instead'
+    if 'legacy .tar' in text:
+        return 'it has the tar format of torch before 0.1.10; save it again with a newer torch'
+    text = text.partition('WeightsUnpickler error: ')[2] or text
+    text = text.partition(' Check the documentation of torch.load')[0]
+    return f'it is damaged, or no file of torch.save ({_shortened(text)})'
+
+
+def _shortened(text: object) -> str:
+    """One printable line of at most 120 letters: a file's own text may hold control characters."""
+    return ''.join(sign if sign.isprintable() else '?' for sign in textwrap.shorten(str(text), 120))

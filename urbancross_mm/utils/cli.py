@@ -1,4 +1,4 @@
-"""What every command-line tool does around its work."""
+"""What the command-line tools share: arguments, and how a run ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from urbancross_mm.utils.error_sentence import sentence_of
+from urbancross_mm.utils.options import ConfigOptions
+
+# Read by the readers of checkpoints, also in processes that a tool starts.
+TRUST_VARIABLE = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
 def given_path(text: str) -> Path:
@@ -28,6 +33,118 @@ def given_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError('the path is empty')
     return Path(text)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint`` to a tool that loads checkpoints.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--trust-checkpoint',
+        action=_Trust,
+        nargs=0,
+        help='read your own old checkpoints although they carry code, and run it',
+    )
+
+
+class _Trust(argparse.Action):
+    """Trust checkpoints in this process and those that it starts."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ[TRUST_VARIABLE] = '1'
+        print(
+            'warning: --trust-checkpoint: a checkpoint may run any code while it is read; give '
+            'it for your own files only',
+            file=sys.stderr,
+        )
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that takes a config.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--sample',
+        action='store_true',
+        help='generated data, small encoders, few epochs: runs without a download',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help='override settings, e.g. train_cfg.max_epochs=2',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that ``train.py`` and ``test.py`` share.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    add_common_arguments(parser)
+    add_trust_argument(parser)
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
+    )
+    parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, on CPU or GPU')
+    parser.add_argument(
+        '--launcher',
+        default='none',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        help='what started the processes of a distributed run (default: none)',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by the launcher'
+    )
+
+
+def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the caption converters share.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
+    parser.add_argument('--name', help='name of the dataset (default: that of the source)')
+    parser.add_argument('--segments', type=given_path, help='default: segments/ beside the images')
+    parser.add_argument('--seg-maps', type=given_path, help='default: seg_maps/ beside the images')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of splits that are drawn; noted in the output (%(default)s)',
+    )
+    parser.add_argument(
+        '--only-present',
+        action='store_true',
+        help='leave out images that are not on disk, and count them',
+    )
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out lines with a file name that climbs out of its folder or '
+        'comes twice, and count them',
+    )
+    parser.add_argument(
+        '--min-count',
+        type=int,
+        default=5,
+        help='rarer words of the training captions are unknown to the vocabulary (%(default)s)',
+    )
+    parser.add_argument(
+        '--suffix',
+        choices=['.json', '.parquet'],
+        default='.json',
+        help='format of the annotations (%(default)s)',
+    )
+    parser.add_argument('--force', action='store_true', help='overwrite')
 
 
 def run_tool(main: Callable[[], int | None]) -> None:

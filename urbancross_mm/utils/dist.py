@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as torch_dist
+from mmengine.dist import get_rank, get_world_size
 from torch import Tensor
-
-
-class WorldInfo(NamedTuple):
-    """Where this process stands: ``rank`` in ``[0, world_size)``."""
-
-    rank: int
-    world_size: int
-
-
-def world_info() -> WorldInfo:
-    """Return rank and world size; ``(0, 1)`` where no process group was initialized.
-
-    Returns:
-        WorldInfo: Named tuple ``(rank, world_size)``.
-    """
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        return WorldInfo(torch_dist.get_rank(), torch_dist.get_world_size())
-    return WorldInfo(0, 1)
 
 
 def all_gather(tensor: Tensor, with_grad: bool = False) -> Tensor:
@@ -49,7 +32,7 @@ def all_gather(tensor: Tensor, with_grad: bool = False) -> Tensor:
     Raises:
         ValueError: If the shapes differ between ranks.
     """
-    if world_info().world_size == 1:
+    if get_world_size() == 1:
         return tensor
     _check_equal_shapes(tensor)
     return _GatherWithGrad.apply(tensor) if with_grad else _gather(tensor.detach())
@@ -68,7 +51,7 @@ def all_gather_rows(tensor: Tensor, with_grad: bool = False) -> Tensor:
     Returns:
         Tensor: The rows of every rank; the input itself at world size 1.
     """
-    if world_info().world_size == 1:
+    if get_world_size() == 1:
         return tensor
     sizes = _gather(torch.tensor([len(tensor)], device=tensor.device))
     longest = int(sizes.max())
@@ -88,17 +71,16 @@ class _GatherWithGrad(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> Tensor:
-        """Sum the gradients of all ranks and keep the rows that are ours."""
-        rank, world_size = world_info()
+        """Sum the gradients of all ranks and keep the rows of this one."""
         # all_reduce writes in place, and autograd may still need the gradient it handed us.
         total = grad_output.clone(memory_format=torch.contiguous_format)
         torch_dist.all_reduce(total)
-        return total.chunk(world_size)[rank]
+        return total.chunk(get_world_size())[get_rank()]
 
 
 def _gather(tensor: Tensor) -> Tensor:
     tensor = tensor.contiguous()
-    parts = [torch.empty_like(tensor) for _ in range(world_info().world_size)]
+    parts = [torch.empty_like(tensor) for _ in range(get_world_size())]
     torch_dist.all_gather(parts, tensor)
     return torch.cat(parts)
 
@@ -109,8 +91,8 @@ def _check_equal_shapes(tensor: Tensor) -> None:
     if tensor.dim() == 0:
         raise ValueError('cannot gather a tensor without rows: it has 0 dimensions')
     rest = tensor[0].numel() if tensor.shape[0] else 0
-    mine = torch.tensor([tensor.dim(), tensor.shape[0], rest], device=tensor.device)
-    shapes = _gather(mine.unsqueeze(0)).tolist()
+    local = torch.tensor([tensor.dim(), tensor.shape[0], rest], device=tensor.device)
+    shapes = _gather(local.unsqueeze(0)).tolist()
     if any(shape != shapes[0] for shape in shapes):
         rows = [shape[1] for shape in shapes]
         raise ValueError(

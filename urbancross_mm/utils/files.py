@@ -1,9 +1,12 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, one process per folder; archives that claim too much."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from urbancross_mm.utils.paths import LONGEST_NAME
@@ -92,10 +95,54 @@ def remove_leftovers_below(folder: str | Path) -> int:
     Returns:
         int: Number of files removed.
     """
-    found = [path for path in Path(folder).rglob('.*.tmp') if path.is_file()]
-    for path in found:
+    leftovers = [path for path in Path(folder).rglob('.*.tmp') if path.is_file()]
+    for path in leftovers:
         path.unlink()
-    return len(found)
+    return len(leftovers)
+
+
+@contextlib.contextmanager
+def file_lock(out: str | Path) -> Iterator[None]:
+    """Refuse a second process in the same folder, which would write over the first one's files.
+
+    Args:
+        out (str | Path): The folder; made if need be.
+
+    Raises:
+        ValueError: If another process is in it.
+    """
+    Path(out).mkdir(parents=True, exist_ok=True)
+    with open(Path(out) / '.lock', 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f'another process is working in {out}: wait for it, or choose another --out'
+            ) from error
+        yield
+
+
+def check_archive_size(path: str | Path, what: str, most: float = 1.0) -> None:
+    """Refuse a zip archive that claims to hold much more than its file.
+
+    Args:
+        path (str | Path): The file.
+        what (str): What it is, for the message: 'the checkpoint'.
+        most (float): Bytes in it for a byte of the file. Defaults to 1.0: nothing is compressed.
+
+    Raises:
+        ValueError: If it claims more.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # another format, or a damaged file: who reads it will say
+        return
+    length = Path(path).stat().st_size
+    if size > most * length:
+        raise ValueError(
+            f'cannot read {what} {path}: it has {length} bytes and claims to hold {size}'
+        )
 
 
 def _temporary(path: Path) -> Path:
@@ -104,7 +151,7 @@ def _temporary(path: Path) -> Path:
 
 def _make_folders(folder: Path) -> list[Path]:
     """Make a folder and those above it; the new ones, the upper first."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()][::-1]
+    missing = [path for path in (folder, *folder.parents) if not path.exists()][::-1]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
-from urbancross_mm.utils.file_stamp import same_image
+from urbancross_mm.utils.hashing import same_image
 
 T = TypeVar('T')
 

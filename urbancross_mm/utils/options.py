@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 from itertools import accumulate, pairwise
 from typing import Any
 
-from mmengine.config import DictAction
 
-
-class ConfigOptions(DictAction):
-    """argparse action for ``--cfg-options``.
+class ConfigOptions(argparse.Action):
+    """argparse action for ``--cfg-options``, with the syntax of mmengine's ``DictAction``.
 
     mmengine's takes every blank out of a value and cuts a text at its commas, so that a prompt or
     a path with a blank would arrive as another one.
@@ -18,18 +17,16 @@ class ConfigOptions(DictAction):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         """Read each ``KEY=VALUE``; the parser ends the tool where one has another form."""
+        options = dict(getattr(namespace, self.dest, None) or {})
         for entry in values:
-            key, separator, _ = entry.partition('=')
+            key, separator, value = entry.partition('=')
             if not separator or not all(key.split('.')):
                 parser.error(f'an option is KEY=VALUE, got {entry!r}')
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except ValueError as error:
-            parser.error(str(error))
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        return parse_value(val)
+            try:
+                options[key] = parse_value(value)
+            except ValueError as error:
+                parser.error(str(error))
+        setattr(namespace, self.dest, options)
 
 
 def parse_value(text: str) -> Any:
@@ -56,6 +53,8 @@ def parse_value(text: str) -> Any:
             return list(value) if isinstance(value, tuple) and plain[0] != '(' else value
     if ' ' in plain:
         return _read_list(plain) if _is_list(plain) else text
+    from mmengine.config import DictAction
+
     try:
         return DictAction._parse_iterable(plain)
     except AssertionError:  # brackets that do not close

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import pathlib
+import re
 import types
 from typing import Any
+
+import numpy as np
 
 # numpy moved its core, and Python its paths: older and newer files name the same things otherwise.
 _NUMPY_CORES = ('numpy._core', 'numpy.core')
 _PATH_MODULES = ('pathlib', 'pathlib._local')
 # A pickle of a few bytes may ask for a copy again and again.
 MOST_ITEMS = 1000
+# Booleans, numbers, bytes and texts; nothing that holds Python objects.
+_ARRAY_TYPES = re.compile(r'b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,8}')
 _AS_DICT = (
     'builtins.dict',
     'mmengine.config.config.ConfigDict',
@@ -85,8 +91,6 @@ def _paths() -> list[Any]:
 
 def _numpy() -> list[Any]:
     """Arrays and scalars of numbers and texts; none of Python objects."""
-    from urbancross_mm.utils.plain_arrays import PlainArray, PlainType, plain_scalar
-
     found: list[Any] = [(PlainArray, 'numpy.ndarray'), (PlainType, 'numpy.dtype')]
     for core in _NUMPY_CORES:
         found += [
@@ -159,3 +163,74 @@ def _history_method(owner: Any, name: Any) -> Any:
     if owner is not _History or str(name).startswith('_'):
         raise ValueError('GLOBAL getattr')  # as torch calls what it refuses
     return getattr(HistoryBuffer, name)
+
+
+class PlainType:
+    """Stands for ``numpy.dtype``.
+
+    Args:
+        name (str): Such as ``f8``; the order of bytes comes with the state.
+        *options: Not used.
+
+    Raises:
+        ValueError: If it is no type of plain data.
+    """
+
+    def __init__(self, name: Any = '', *options: Any) -> None:
+        if not isinstance(name, str) or not _ARRAY_TYPES.fullmatch(name):
+            raise ValueError(f'an array of the type {name!r:.40}')
+        self.dtype = np.dtype(name)
+
+    def __setstate__(self, state: Any) -> None:
+        order = state[1]
+        if order not in ('<', '>', '|', '='):
+            raise ValueError(f'an array of the byte order {order!r:.40}')
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class PlainArray(np.ndarray):
+    """Stands for ``numpy.ndarray``: empty, whatever it is called with, until it is filled."""
+
+    def __new__(cls, *args: Any) -> PlainArray:
+        return np.ndarray.__new__(cls, 0)
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, kind, fortran, content = state
+        _check(shape, kind, content)
+        checked: Any = (1, shape, kind.dtype, bool(fortran), content)
+        super().__setstate__(checked)
+
+    def __reduce__(self) -> Any:
+        return self.view(np.ndarray).__reduce__()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.view(np.ndarray).__reduce_ex__(protocol)
+
+
+def plain_scalar(kind: Any, content: Any) -> Any:
+    """Stands for ``numpy.core.multiarray.scalar``.
+
+    Args:
+        kind (PlainType): Its type.
+        content (bytes): Its bytes.
+
+    Returns:
+        Any: A scalar of NumPy.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    _check((), kind, content)
+    return np.frombuffer(content, kind.dtype)[0]
+
+
+def _check(shape: Any, kind: Any, content: Any) -> None:
+    fits = (
+        isinstance(kind, PlainType)
+        and isinstance(content, bytes)
+        and isinstance(shape, tuple)
+        and all(isinstance(size, int) and size >= 0 for size in shape)
+        and math.prod(shape) * kind.dtype.itemsize == len(content)
+    )
+    if not fits:
+        raise ValueError(f'an array of the shape {shape!r:.40} whose content does not fit')

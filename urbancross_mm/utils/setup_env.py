@@ -1,10 +1,11 @@
-"""Process-wide settings before a Runner exists."""
+"""What a process needs before a Runner, and what to clear after one."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import warnings
+from typing import Any
 
 MAINLINE = ('mmengine', 'mmcv', 'mmpretrain', 'mmsegmentation')
 # How each is started, and what that sets.
@@ -76,3 +77,28 @@ def init_cpu_distributed(launcher: str) -> bool:
         return False
     torch.distributed.init_process_group('gloo')
     return True
+
+
+def reset_mmengine_state() -> None:
+    """Close and drop the loggers, message hubs and visualizers of earlier runs.
+
+    mmengine keeps them by name, so a second Runner of a process would find the first one's: its
+    log file, its best score, its writers. After this call it starts as in a process of its own.
+    """
+    from mmengine.logging import MessageHub, MMLogger
+    from mmengine.registry import DefaultScope
+    from mmengine.visualization import Visualizer
+
+    for visualizer in Visualizer._instance_dict.values():
+        visualizer.close()
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            handler.close()
+    for manager in (MMLogger, MessageHub, Visualizer, DefaultScope):
+        for kind in _with_subclasses(manager):
+            kind._instance_dict.clear()
+
+
+def _with_subclasses(kind: Any) -> list[Any]:
+    """A class and all below it: each keeps a dict of its own."""
+    return [kind, *(below for child in kind.__subclasses__() for below in _with_subclasses(child))]

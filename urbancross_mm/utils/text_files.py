@@ -131,7 +131,9 @@ def parse_json(text: str, where: str, nan: bool = False) -> Any:
             end, a text holds half a character, or it is nested too deep to be read.
     """
     # A parse_float in Python is slow, and maps have millions of coordinates.
-    strict = {} if nan else dict(parse_constant=_refuse_constant, parse_float=_finite)
+    strict: dict[str, Any] = (
+        {} if nan else dict(parse_constant=_refuse_constant, parse_float=_finite)
+    )
     try:
         content = json.loads(text, object_pairs_hook=_distinct, **strict)
         if _SURROGATE.search(text):
@@ -150,8 +152,12 @@ def parse_json(text: str, where: str, nan: bool = False) -> Any:
 def _reason(text: str, error: ValueError) -> str:
     if not text.strip():
         return 'it is empty'
-    after = isinstance(error, json.JSONDecodeError) and error.msg == 'Extra data'
-    if after and text[: error.pos].endswith('\n') and text[error.pos] in '{[':
+    if (
+        isinstance(error, json.JSONDecodeError)
+        and error.msg == 'Extra data'
+        and text[: error.pos].endswith('\n')
+        and text[error.pos] in '{['
+    ):
         return f'a second value begins in line {error.lineno}, as in a JSON Lines file'
     return str(error)
 

@@ -112,8 +112,8 @@ def test_sentences_do_not_name_files_and_counts(tmp_path: Path) -> None:
             'cannot be decoded: cannot identify image file',
         ),
         (
-            f'image {path} has more than 8 bits a channel (mode I;16)',
-            'has more than 8 bits a channel (mode I;16)',
+            f'image {path} has more than 8 bits per channel (mode I;16)',
+            'has more than 8 bits per channel (mode I;16)',
         ),
     ):
         assert without_file(sentence, path) == expected

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from urbancross_mm.curation import ImageRecord, Workspace
-from urbancross_mm.utils.weights import file_digest
+from urbancross_mm.utils.hashing import file_digest
 
 
 def make_workspace(

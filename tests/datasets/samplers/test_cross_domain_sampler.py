@@ -13,7 +13,6 @@ from PIL import Image
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import CrossDomainSampler, ImageTextDataset
 from urbancross_mm.datasets.samplers import cross_domain_sampler
-from urbancross_mm.utils.dist import WorldInfo
 
 
 class Items:
@@ -50,7 +49,7 @@ def build(
     stub = SimpleNamespace(dataset=SimpleNamespace(datasets=list(members)), seed=seed, epoch=epoch)
     total = sum(source.values()) + sum(target.values())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cross_domain_sampler, 'world_info', lambda: WorldInfo(*world))
+        patch.setattr(cross_domain_sampler, 'get_dist_info', lambda: world)
         return CrossDomainSampler(stub, batch_size or total, source, target, **options)
 
 

@@ -11,7 +11,7 @@ import torch
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import ImageTextDataset, LoadFeatures
 from urbancross_mm.datasets.feature_file import write_features
-from urbancross_mm.utils.file_stamp import FileStamp
+from urbancross_mm.utils.hashing import FileStamp
 
 FEATS = np.random.default_rng(0).random((2, 6), dtype=np.float32)
 TEXT_FEATS = np.eye(3, dtype=np.float32)

@@ -48,7 +48,7 @@ def test_deep_pixels_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / 'a.png')
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / 'b.tif')
     for name in ('a.png', 'b.tif'):
-        with pytest.raises(ValueError, match=rf'{name} has more than 8 bits a channel'):
+        with pytest.raises(ValueError, match=rf'{name} has more than 8 bits per channel'):
             load(tmp_path / name)
 
 

@@ -158,7 +158,7 @@ def test_images_that_training_refuses(root):
     cv2.imwrite(str(root / 'images/test0.png'), deep)
     error = _only_error(root)
     assert error.what == 'unreadable image'
-    assert 'test0.png has more than 8 bits a channel' in error.examples[0]
+    assert 'test0.png has more than 8 bits per channel' in error.examples[0]
 
 
 @pytest.mark.parametrize(

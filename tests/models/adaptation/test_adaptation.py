@@ -33,8 +33,8 @@ from urbancross_mm.models import (
 )
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalDataSample
-from urbancross_mm.utils.checkpoints import refuse_other_model
 from urbancross_mm.utils.ids import stable_id
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 PLAIN = dict(
     type='CrossModalRetriever', image_encoder=IMAGE_ENCODER, text_encoder=TEXT_ENCODER, head=HEAD
@@ -122,10 +122,10 @@ def test_a_checkpoint_comes_back_whole() -> None:
 def test_the_guard_takes_checkpoints_without_segments_or_losses(
     config: dict, plain: Callable
 ) -> None:
-    refuse_other_model(build(config, losses=[ADVERSARIAL]), cross_modal().state_dict(), 'x.pth')
-    refuse_other_model(plain(), build(config, losses=[ADVERSARIAL]).state_dict(), 'x.pth')
+    check_state_dict(build(config, losses=[ADVERSARIAL]), cross_modal().state_dict(), 'x.pth')
+    check_state_dict(plain(), build(config, losses=[ADVERSARIAL]).state_dict(), 'x.pth')
     with pytest.raises(ValueError, match='another model'):
-        refuse_other_model(build(config), nn.Linear(2, 2).state_dict(), 'x.pth')
+        check_state_dict(build(config), nn.Linear(2, 2).state_dict(), 'x.pth')
 
 
 @pytest.mark.parametrize('fusion', [1.0, 0.5])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from urbancross_mm.curation.core.records import digest
 from urbancross_mm.inference.embedder import Embedder, Tower
 from urbancross_mm.registry import CURATION, MODELS, TRANSFORMS
-from urbancross_mm.utils.weights import file_digest, name_files, require_files
+from urbancross_mm.utils.hashing import file_digest, name_files, require_files
 
 PARTS = ('raw', 'unit', None)
 SEPARATORS = ';,.'

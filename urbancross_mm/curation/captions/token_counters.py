@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.hashing import folder_digest
 from urbancross_mm.utils.hf_tokenizers import load_tokenizer
-from urbancross_mm.utils.weights import folder_digest
 
 
 class BaseTokenCounter(ABC):

@@ -16,8 +16,8 @@ from urbancross_mm.curation.captions.captioners import BaseCaptioner
 from urbancross_mm.curation.captions.phrases import check_template, geo_tags, words
 from urbancross_mm.curation.core.records import ImageRecord, Outcome, digest
 from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.hashing import WEIGHT_SUFFIXES, folder_digest
 from urbancross_mm.utils.ids import stable_id
-from urbancross_mm.utils.weights import WEIGHT_SUFFIXES, folder_digest
 
 DTYPES = ('auto', 'float16', 'bfloat16', 'float32')
 PROMPT = (

@@ -14,8 +14,8 @@ import numpy as np
 from urbancross_mm.curation.segments.segmenters import BaseSegmenter
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.checkpoints import read_state_dict
+from urbancross_mm.utils.hashing import file_digest
 from urbancross_mm.utils.optional import import_optional
-from urbancross_mm.utils.weights import file_digest
 
 # Arguments of the mask generator that are set here, or that are not plain JSON.
 RESERVED = ('self', 'model', 'output_mode', 'point_grids')

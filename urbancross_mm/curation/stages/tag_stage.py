@@ -15,7 +15,7 @@ from urbancross_mm.curation.geo.map_features import MapFeatures
 from urbancross_mm.curation.geo.map_files import check_map_file, read_map_file
 from urbancross_mm.curation.geo.map_index import MapIndex
 from urbancross_mm.registry import CURATION
-from urbancross_mm.utils.weights import file_digest
+from urbancross_mm.utils.hashing import file_digest
 
 
 @CURATION.register_module()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbancross_mm.utils.cli import given_path
 from urbancross_mm.utils.files import check_outputs
 
 
@@ -66,44 +64,6 @@ def refuse_overwrite(paths: Iterable[str | Path], force: bool) -> None:
     for path in paths:
         if Path(path).exists() and not force:
             raise FileExistsError(f'{path} exists already: give --force to overwrite it')
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that fill :class:`Options`, but for ``root`` and ``images``."""
-    parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
-    parser.add_argument('--name', help='name of the dataset (default: that of the source)')
-    parser.add_argument('--segments', type=given_path, help='default: segments/ beside the images')
-    parser.add_argument('--seg-maps', type=given_path, help='default: seg_maps/ beside the images')
-    parser.add_argument(
-        '--seed',
-        type=int,
-        default=0,
-        help='of splits that are drawn; noted in the output (%(default)s)',
-    )
-    parser.add_argument(
-        '--only-present',
-        action='store_true',
-        help='leave out images that are not on disk, and count them',
-    )
-    parser.add_argument(
-        '--skip-bad',
-        action='store_true',
-        help='leave out lines with a file name that climbs out of its folder or '
-        'comes twice, and count them',
-    )
-    parser.add_argument(
-        '--min-count',
-        type=int,
-        default=5,
-        help='rarer words of the training captions are unknown to the vocabulary (%(default)s)',
-    )
-    parser.add_argument(
-        '--suffix',
-        choices=['.json', '.parquet'],
-        default='.json',
-        help='format of the annotations (%(default)s)',
-    )
-    parser.add_argument('--force', action='store_true', help='overwrite')
 
 
 def print_counts(counts: Mapping[str, Mapping[str, int]]) -> None:

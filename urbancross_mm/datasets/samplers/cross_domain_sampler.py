@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
 from urbancross_mm.registry import DATA_SAMPLERS
-from urbancross_mm.utils.dist import world_info
 from urbancross_mm.utils.ids import check_image_ids
 
 
@@ -62,8 +62,7 @@ class CrossDomainSampler(Sampler[list[int]]):
             raise ValueError(f'min_steps must be at least 1, got {min_steps}')
         self.sampler = sampler
         self.min_steps = min_steps
-        self.world_size = world_info().world_size
-        self.rank = world_info().rank
+        self.rank, self.world_size = get_dist_info()
         _check_counts(source, target, batch_size)
         indices = _indices_of_domains(sampler.dataset)
         for domain, count in {**source, **target}.items():

@@ -23,7 +23,7 @@ class LoadImage(BaseTransform):
 
     Raises:
         FileNotFoundError: If the image is missing.
-        ValueError: If it is truncated, no image, or has more than 8 bits a channel.
+        ValueError: If it is truncated, no image, or has more than 8 bits per channel.
     """
 
     def __init__(self, draft: int | None = None) -> None:

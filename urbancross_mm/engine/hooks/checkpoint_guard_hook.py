@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.checkpoints import refuse_other_model
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 
 @HOOKS.register_module()
@@ -50,7 +50,7 @@ class CheckpointGuardHook(Hook):
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         found = checkpoint.get('state_dict', checkpoint)
         partial = fine_tune and not getattr(model, 'starts_whole', False)
-        refuse_other_model(model, found, runner._load_from, partial)
+        check_state_dict(model, found, runner._load_from, partial)
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.dist import world_info
 
 KEY = 'random_states'
 
@@ -72,7 +71,7 @@ class MidEpochHook(Hook):
         states = self._loaded.get('states', [])
         if (
             self._loaded.get('batches') != batches
-            or len(states) != world_info().world_size
+            or len(states) != get_world_size()
             or type(loop) is not EpochBasedTrainLoop
         ):
             runner.logger.warning(
@@ -82,7 +81,7 @@ class MidEpochHook(Hook):
             return
         # mmengine has built the loop, whatever the config; only this run of it is another.
         loop.__class__ = _GoingOn
-        loop.seen, loop.state = seen, states[world_info().rank]
+        loop.seen, loop.state = seen, states[get_rank()]
         runner.logger.info(f'epoch {runner.epoch + 1} goes on after {seen} of {batches} iterations')
         steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         if runner.iter % steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -13,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHook
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.dist import world_info
 
 
 @HOOKS.register_module()
@@ -109,7 +109,7 @@ def _check_batches(loader: DataLoader, name: str) -> None:
     items = len(loader.sampler) if isinstance(loader.sampler, Sized) else len(loader.dataset)
     if not items:
         raise ValueError(f'{name} has no items')
-    ranks = f' on each of {world_info().world_size} ranks' if world_info().world_size > 1 else ''
+    ranks = f' on each of {get_world_size()} ranks' if get_world_size() > 1 else ''
     raise ValueError(
         f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
         f'lower {name}.batch_size'
@@ -187,7 +187,7 @@ def _check_negatives(runner: Runner) -> None:
     pairs = sum(count for _, count in sources) if sources else _batch_size(loader)
     if isinstance(loader.sampler, Sized):
         pairs = min(pairs, len(loader.sampler))
-    if pairs * (world_info().world_size if head.gather else 1) > 1:
+    if pairs * (get_world_size() if head.gather else 1) > 1:
         return
     what = 'each batch holds a single pair, and a contrastive loss needs others as negatives'
     if not sources:

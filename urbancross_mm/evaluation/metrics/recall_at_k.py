@@ -13,6 +13,7 @@ from torch import Tensor
 from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
 from urbancross_mm.functional import average_precision, ranking
 from urbancross_mm.registry import METRICS
+from urbancross_mm.utils.devices import full_precision
 
 EXTRA = ('MRR', 'mAP')
 
@@ -112,15 +113,15 @@ class RecallAtK(EmbeddingMetric):
                 other captions, or a caption was never encoded.
         """
         galleries = _assemble(self.in_order(results))
-        metrics = self._rank(galleries)
         domains = sorted(set(galleries.image_domains))
-        if self.per_domain and len(domains) > 1:
-            for domain in domains:
-                inside = _only(galleries, domain)
-                if len(inside.caption_text):
-                    metrics.update(
-                        {f'{domain}/{name}': value for name, value in self._rank(inside).items()}
-                    )
+        with full_precision():
+            metrics = self._rank(galleries)
+            if self.per_domain and len(domains) > 1:
+                for domain in domains:
+                    inside = _only(galleries, domain)
+                    if len(inside.caption_text):
+                        values = self._rank(inside)
+                        metrics.update({f'{domain}/{name}': v for name, v in values.items()})
         self._log_protocol(galleries, domains)
         return metrics
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.similarity import FullPrecision, as_float
+from urbancross_mm.functional.similarity import as_float, inner_product
 from urbancross_mm.inference.index.base_index import BaseIndex, SearchResult
 from urbancross_mm.registry import INDEXES
+from urbancross_mm.utils.devices import full_precision
 
 # Rows scored in double precision at once.
 EXACT_ROWS = 4096
@@ -84,9 +85,9 @@ class TorchIndex(BaseIndex):
             rows = rows.to(self._embeds.device)
         none = torch.empty(0, device=queries.device)
         best = [(none.double(), none.long()) for _ in queries]
-        with FullPrecision(queries.device):
+        with full_precision():
             for embeds, numbers in self._chunks(rows):
-                scores = queries @ embeds.t()  # (Q, C)
+                scores = inner_product(queries, embeds)  # (Q, C)
                 best = [
                     self._merge(found, query, row, embeds, numbers, topk)
                     for found, query, row in zip(best, queries, scores)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from urbancross_mm.models.adaptation.checks import add_terms, check_finite, check_samples
@@ -22,7 +23,7 @@ from urbancross_mm.structures.batch_ids import (
     positives,
     select_ids,
 )
-from urbancross_mm.utils.dist import all_gather_rows, world_info
+from urbancross_mm.utils.dist import all_gather_rows
 
 
 class DomainAdaptation(nn.ModuleList):
@@ -161,7 +162,7 @@ class DomainAdaptation(nn.ModuleList):
         chosen: Tensor,
     ) -> dict[str, Tensor]:
         """A retriever without a head embeds the selected pairs again, in its own loss."""
-        if world_info().world_size > 1:
+        if get_world_size() > 1:
             if self.selector is not None:
                 raise ValueError(
                     f'{type(retriever).__name__} has no head, so its own loss cannot follow a '

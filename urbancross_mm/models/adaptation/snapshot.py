@@ -13,7 +13,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from urbancross_mm.utils.checkpoints import read_state_dict, refuse_other_model
+from urbancross_mm.utils.checkpoints import read_state_dict
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 
 class FrozenSnapshot:
@@ -112,7 +113,7 @@ class FrozenSnapshot:
                 )
             else:
                 weights = read_state_dict(self.source_checkpoint)
-                refuse_other_model(snapshot, weights, self.source_checkpoint)
+                check_state_dict(snapshot, weights, self.source_checkpoint)
                 snapshot.load_state_dict(weights, strict=False)
             snapshot.requires_grad_(False).eval()
             _share_frozen(snapshot, model)

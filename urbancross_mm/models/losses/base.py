@@ -9,13 +9,14 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from urbancross_mm.functional import similarity
+from urbancross_mm.utils.devices import full_precision
 
 
 class BaseRetrievalLoss(BaseModule):
     """Template of a loss on two sets of unit embeddings; a subclass writes ``compute`` only.
 
-    Scores and losses are computed in fp32 whatever autocast is on: a bf16 cosine has three
-    significant digits, less than the margin of a nearly solved pair.
+    Scores and losses are computed in fp32 whatever autocast and TF32 settings are on: a bf16
+    cosine has three significant digits, less than the margin of a nearly solved pair.
 
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.0.
@@ -52,7 +53,7 @@ class BaseRetrievalLoss(BaseModule):
         Returns:
             Tensor: A scalar.
         """
-        with torch.autocast(image_embeds.device.type, enabled=False):
+        with torch.autocast(image_embeds.device.type, enabled=False), full_precision():
             loss = self.compute(
                 similarity.as_float(image_embeds), similarity.as_float(text_embeds), positives
             )

@@ -9,12 +9,13 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from urbancross_mm.structures import CurriculumStage, DomainBatch
+from urbancross_mm.utils.devices import full_precision
 
 
 class BaseAdaptationLoss(BaseModule):
     """Template of a loss on a source and a target; a subclass writes ``compute`` only.
 
-    Everything is computed in fp32 whatever autocast is on.
+    Everything is computed in fp32 whatever autocast and TF32 settings are on.
 
     Args:
         loss_weight (float): Factor of the terms. Defaults to 1.0.
@@ -43,7 +44,7 @@ class BaseAdaptationLoss(BaseModule):
         Returns:
             dict[str, Tensor]: Scalars.
         """
-        with torch.autocast(batch.source_image.device.type, enabled=False):
+        with torch.autocast(batch.source_image.device.type, enabled=False), full_precision():
             terms = self.compute(batch)
         return {
             name: self.loss_weight * value if 'loss' in name else value

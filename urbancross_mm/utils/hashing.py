@@ -1,15 +1,17 @@
-"""Naming models by what is in their files, wherever the files lie."""
+"""Telling files by their content: whether one has changed, and which model a folder holds."""
 
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from urbancross_mm.utils.files import atomic_write
 
@@ -19,6 +21,81 @@ MODEL_SUFFIXES = (*WEIGHT_SUFFIXES, '.json', '.txt', '.model', '.jinja')
 _DIGEST = re.compile(r'[0-9a-f]{32}')
 # Bytes from which a hash is remembered between runs: reading 30 GB of weights takes a minute.
 LARGE = 2**26
+
+
+class FileStamp(NamedTuple):
+    """What a file was when it was read.
+
+    Attributes:
+        size: Bytes.
+        mtime_ns: Time of the last change of the content, which programs can set.
+        ctime_ns: Time of the last change of the entry, which they cannot.
+        digest: Hash of the content, 32 hexadecimal digits.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str
+
+    @classmethod
+    def of(cls, path: str | Path) -> FileStamp:
+        """Read a file.
+
+        Args:
+            path (str | Path): The file.
+
+        Returns:
+            FileStamp: Size and times from before it was read, so that a later change shows.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        with open(path, 'rb') as file:
+            state = os.fstat(file.fileno())
+            digest = _digest(file)
+        return cls(state.st_size, state.st_mtime_ns, state.st_ctime_ns, digest)
+
+    def renewed(self, path: str | Path) -> FileStamp | None:
+        """The stamp of the file as it is now, if its content has not changed.
+
+        The content is read only if the size is the same and a time is not, as of a copy.
+
+        Args:
+            path (str | Path): The file, maybe at another place than once.
+
+        Returns:
+            FileStamp | None: None if the content is another.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        state = os.stat(path)
+        if state.st_size != self.size:
+            return None
+        if (state.st_mtime_ns, state.st_ctime_ns) == (self.mtime_ns, self.ctime_ns):
+            return self
+        now = FileStamp.of(path)
+        return now if now.digest == self.digest else None
+
+
+def same_image(first: str, second: str) -> bool:
+    """Whether two paths lead to one image: the same file, or a copy of it.
+
+    Args:
+        first (str): A path.
+        second (str): Another one.
+
+    Returns:
+        bool: False if they differ, or one is missing.
+    """
+    if first == second or os.path.realpath(first) == os.path.realpath(second):
+        return True
+    return (
+        os.path.isfile(first)
+        and os.path.isfile(second)
+        and filecmp.cmp(first, second, shallow=False)
+    )
 
 
 def file_digest(path: str | Path) -> str:
@@ -36,9 +113,9 @@ def file_digest(path: str | Path) -> str:
     Raises:
         FileNotFoundError: If there is no such file.
     """
-    found = os.stat(path)
+    state = os.stat(path)
     # The time of the last change of the entry cannot be set, as that of the content can.
-    return _digest_of(os.path.abspath(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return _digest_of(os.path.abspath(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def folder_digest(path: str | Path) -> str:
@@ -108,11 +185,15 @@ def _digest_of(path: str, size: int, *times: int) -> str:
             if _DIGEST.fullmatch(known := remembered.read_text()):
                 return known
     with open(path, 'rb') as file:
-        found = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        digest = _digest(file)
     if remembered is not None:
         with contextlib.suppress(OSError):  # a home that cannot be written costs time alone
-            atomic_write(remembered, found)
-    return found
+            atomic_write(remembered, digest)
+    return digest
+
+
+def _digest(file: BufferedReader) -> str:
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _files_below(root: Path) -> Iterator[Path]:

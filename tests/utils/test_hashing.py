@@ -1,12 +1,20 @@
-"""A model is named by its content, not by its place."""
+"""Files and models are told by their content, not by their names or times."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from urbancross_mm.utils import weights
-from urbancross_mm.utils.weights import file_digest, folder_digest, name_files, require_files
+from urbancross_mm.utils import hashing
+from urbancross_mm.utils.hashing import (
+    FileStamp,
+    file_digest,
+    folder_digest,
+    name_files,
+    require_files,
+    same_image,
+)
 
 
 def make_model(folder: Path, weights: bytes = b'1', config: str = '{}') -> Path:
@@ -58,19 +66,19 @@ def test_large_files_are_read_once_in_all_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(weights, 'LARGE', 3)
+    monkeypatch.setattr(hashing, 'LARGE', 3)
     for content, kept in ((b'12', 0), (b'123', 1)):
         (tmp_path / 'w.pt').write_bytes(content)
         digest = file_digest(tmp_path / 'w.pt')
         assert len(list(tmp_path.glob('cache/urbancross_mm/digests/*'))) == kept
-    weights._digest_of.cache_clear()  # as a new process
+    hashing._digest_of.cache_clear()  # as a new process
     with monkeypatch.context() as closed:
         closed.setattr('builtins.open', None)
         assert file_digest(tmp_path / 'w.pt') == digest
     (kept,) = tmp_path.glob('cache/urbancross_mm/digests/*')
     for junk in (b'', b'\xff', b'0' * 31):
         kept.write_bytes(junk)
-        weights._digest_of.cache_clear()
+        hashing._digest_of.cache_clear()
         assert file_digest(tmp_path / 'w.pt') == digest
     before = os.stat(tmp_path / 'w.pt')
     (tmp_path / 'w.pt').write_bytes(b'124')
@@ -85,8 +93,8 @@ def test_a_cache_that_cannot_be_written_costs_nothing(
     (tmp_path / 'w.pt').write_bytes(b'123')
     before = file_digest(tmp_path / 'w.pt')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(weights, 'LARGE', 3)
-    weights._digest_of.cache_clear()
+    monkeypatch.setattr(hashing, 'LARGE', 3)
+    hashing._digest_of.cache_clear()
     assert file_digest(tmp_path / 'w.pt') == before
 
 
@@ -114,3 +122,54 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     for cfg in (dict(pretrained='weights/none.pt'), [dict(path=str(tmp_path / 'none'))]):
         with pytest.raises(FileNotFoundError, match=r'Scorer needs .*none.*no such file'):
             require_files(cfg, 'Scorer')
+
+
+def test_a_file_that_was_not_touched_is_not_read(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / 'a'
+    path.write_bytes(b'content')
+    stamp = FileStamp.of(path)
+    monkeypatch.setattr(FileStamp, 'of', None)
+    assert stamp.renewed(path) is stamp
+    path.write_bytes(b'longer content')
+    assert stamp.renewed(path) is None
+
+
+def test_times_alone_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / 'a'
+    path.write_bytes(b'content')
+    stamp = FileStamp.of(path)
+    os.utime(path, ns=(1, 1))
+    shutil.copy(path, tmp_path / 'b')
+    for copy in (path, tmp_path / 'b'):
+        now = stamp.renewed(copy)
+        assert now is not None and now.digest == stamp.digest and now.renewed(copy) is now
+
+
+def test_a_replaced_file_of_equal_size_and_time_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / 'a'
+    path.write_bytes(b'before')
+    stamp = FileStamp.of(path)
+    times = path.stat()
+    path.write_bytes(b'after!')
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert path.stat().st_mtime_ns == stamp.mtime_ns and path.stat().st_size == stamp.size
+    assert stamp.renewed(path) is None
+
+
+def test_a_file_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / 'a'
+    path.write_bytes(b'x')
+    stamp = FileStamp.of(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        stamp.renewed(path)
+
+
+def test_same_image(tmp_path: Path) -> None:
+    (tmp_path / 'a').write_text('x')
+    (tmp_path / 'b').write_text('y')
+    shutil.copy(tmp_path / 'a', tmp_path / 'c')
+    assert same_image(str(tmp_path / 'a'), str(tmp_path / 'c'))
+    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'b'))
+    assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'gone'))
+    assert same_image(str(tmp_path / 'gone'), str(tmp_path / 'x/../gone'))

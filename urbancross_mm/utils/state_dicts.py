@@ -1,0 +1,65 @@
+"""Whether the weights of a checkpoint fit a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def compare_state_dicts(
+    expected: Mapping[str, Any], weights: Mapping[str, Any]
+) -> tuple[list[str], list[str], int]:
+    """Compare the names and shapes of two state dicts.
+
+    Args:
+        expected (Mapping): The model's own.
+        weights (Mapping): A checkpoint's.
+
+    Returns:
+        tuple[list[str], list[str], int]: Missing names, names of another shape or of no tensor,
+        and how many fit.
+    """
+    missing = [name for name in expected if name not in weights]
+    mismatched = [
+        name
+        for name, value in expected.items()
+        if name in weights
+        and (
+            getattr(weights[name], 'shape', None) != value.shape
+            or not isinstance(weights[name], torch.Tensor)
+        )
+    ]
+    return missing, mismatched, len(expected) - len(missing) - len(mismatched)
+
+
+def check_state_dict(
+    model: Any, weights: Mapping[str, Any], path: str | Path, partial: bool = False
+) -> None:
+    """Stop before a checkpoint of another model loads little or nothing.
+
+    Args:
+        model (nn.Module): Its attribute ``optional_prefixes`` names weights that it can do without
+            (a segment tower is filled from the image tower).
+        weights (Mapping): The checkpoint's state dict.
+        path (str | Path): For the message.
+        partial (bool): A fine-tune: half of the weights are enough, as long as none has another
+            shape. Defaults to False.
+
+    Raises:
+        ValueError: If the checkpoint does not fit.
+    """
+    expected = model.state_dict()
+    missing, mismatched, matched = compare_state_dicts(expected, weights)
+    optional = tuple(getattr(model, 'optional_prefixes', ()))
+    needed = [name for name in missing if not (optional and name.startswith(optional))]
+    if not mismatched and (not needed or (partial and 2 * matched >= len(expected))):
+        return
+    raise ValueError(
+        f'the checkpoint {path} is of another model: of the {len(expected)} weights of '
+        f'{type(model).__name__}, {matched} fit, {len(missing)} are missing and '
+        f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})'
+        f'{"" if matched else "; a run with --sample has other encoders: give --sample here too"}'
+    )
