@@ -137,7 +137,7 @@ def test_statistics_of_the_target_need_no_rate(in_sample_dir: Path, tmp_path: Pa
     cfg = small_config('adapt.py', tmp_path, **names)
     runner = train(cfg)
     assert runner.iter == 2
-    assert {group['lr'] for group in runner.optim_wrapper.param_groups} == {0}
+    assert {group['lr'] for group in runner.optim_wrapper.optimizer.param_groups} == {0}
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'BatchNorm' not in hook.type]
     with pytest.raises(ValueError, match='learning rate of every weight'):
         train(cfg)

@@ -1,8 +1,12 @@
 """Templates and options as a user writes them."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from urbancross_mm.experiments import Template, parse_methods, parse_options
+from tests.runs import CONFIGS
+from urbancross_mm.experiments import MatrixSpec, Template, parse_methods, parse_options, plan
 from urbancross_mm.experiments.methods import fill
 
 
@@ -68,3 +72,31 @@ def test_methods_carry_their_options() -> None:
 def test_mistakes_in_methods(methods: list[str], extra: list[str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         parse_methods(methods, extra)
+
+
+def test_a_method_by_its_name_adapts_the_source_config() -> None:
+    source = str(CONFIGS / 'baselines/linear_{source}.py')
+    methods = parse_methods(
+        ['transport', 'half=curriculum;train_cfg.max_epochs=5'], ['IMAGE_SIZE=64'], source
+    )
+    assert {template.template for template in methods.values()} == {str(CONFIGS / 'adapt.py')}
+    before = dict(os.environ)
+    jobs = {
+        (job.method, job.source): job.config
+        for job in plan(MatrixSpec(('rsicd', 'ucm'), Template(source), methods))
+        if job.adapts
+    }
+    assert os.environ == before
+    for (method, domain), config in jobs.items():
+        target = dict(rsicd='ucm', ucm='rsicd')[domain]
+        assert config['train_dataloader']['batch_sampler']['source'] == {domain: 64}
+        assert config['model']['adaptation']['target'] == target
+        assert config['train_cfg']['max_epochs'] == dict(transport=10, half=5)[method]
+    assert len(jobs) == 4
+
+
+def test_a_config_outside_a_tree_is_adapted_by_that_of_the_package() -> None:
+    for source in ('{source}.py', 'urbancross_mm::urbancross_{source}.py'):
+        template = parse_methods(['dann'], source=source)['dann']
+        assert Path(template.template).is_file()
+        assert template.options == (f'CONFIG={source}', 'TARGET={target}', 'METHOD=dann')

@@ -7,7 +7,7 @@ import pytest
 
 from tests.experiments.fakes import spec_of, write_configs
 from urbancross_mm.experiments import MatrixSpec, Template, plan
-from urbancross_mm.experiments.testing_data import files_of_test, with_test_set_of
+from urbancross_mm.experiments.testing_data import files_of_test, replace_test_set
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_transfer_tests_the_target_with_the_words_of_the_source(root: Path) ->
     assert steps[1] == dict(type='TokenizeText', tokenizer=dict(vocab='a'))
 
 
-def test_with_test_set_of_leaves_its_arguments_alone() -> None:
+def test_replace_test_set_leaves_its_arguments_alone() -> None:
     def config(name: str) -> dict:
         step = dict(type='urbancross_mm.TokenizeText', tokenizer=name)
         return dict(
@@ -64,7 +64,7 @@ def test_with_test_set_of_leaves_its_arguments_alone() -> None:
         )
 
     source, target = config('s'), config('t')
-    merged = with_test_set_of(source, target)
+    merged = replace_test_set(source, target)
     assert merged['test_dataloader'] == source['test_dataloader']
     assert merged['test_evaluator'] == 't'
     assert (source, target) == (config('s'), config('t'))
@@ -75,7 +75,7 @@ def test_features_are_looked_up_in_the_file_of_the_target() -> None:
         step = dict(type='TokenizeText', tokenizer=dict(type='FeatureTokenizer', file=file))
         return dict(test_dataloader=dict(dataset=dict(pipeline=[step])), test_evaluator={})
 
-    assert with_test_set_of(config('s.npz'), config('t.npz')) == config('t.npz')
+    assert replace_test_set(config('s.npz'), config('t.npz')) == config('t.npz')
 
 
 def test_options_and_placeholders_reach_the_config(root: Path) -> None:

@@ -192,16 +192,25 @@ def test_an_installed_package_brings_its_configs(tmp_path: Path) -> None:
         "_base_ = ['urbancross_mm::urbancross_finland.py']\ntrain_cfg = dict(max_epochs=7)\n"
     )
     tool = site / 'urbancross_mm/.mim/tools/misc/print_config.py'
-    for flag, expected in (('', 'max_epochs=7'), ('--sample', "data_root='data/sample/urbancross")):
-        done = subprocess.run(
-            [sys.executable, '-W', 'ignore', str(tool), 'mine.py', *flag.split()],
-            cwd=tmp_path,
-            env=dict(os.environ, PYTHONPATH=str(site)),
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert expected in done.stdout
+    script = f"""
+import runpy, sys
+for flags in [], ['--sample']:
+    sys.argv = [{str(tool)!r}, 'mine.py', *flags]
+    try:
+        runpy.run_path(sys.argv[0], run_name='__main__')
+    except SystemExit as end:
+        assert not end.code
+"""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', script],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(site)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'max_epochs=7' in done.stdout
+    assert "data_root='data/sample/urbancross" in done.stdout
 
 
 def test_a_yaml_config_runs_no_code(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ def test_overlay_rules() -> None:
         model=dict(type='A', encoder=dict(type='Big', width=9), others=[dict(type='Big')]),
         data=dict(type='Set', data_root='data/x', keep=1),
         elsewhere=dict(type='Set', data_root='/mnt/data/x'),
+        generated=dict(data_root='data/sample/x'),
         epochs=100,
     )
     overlay = dict(
@@ -21,6 +22,7 @@ def test_overlay_rules() -> None:
     assert small['model']['others'] == [dict(type='Small')]
     assert small['data'] == dict(type='Set', data_root='data/sample/x', keep=1, extra=2)
     assert small['elsewhere']['data_root'] == '/mnt/data/x'
+    assert small['generated']['data_root'] == 'data/sample/x'
     assert small['epochs'] == 2 and config['epochs'] == 100
     assert config['model']['encoder'] == dict(type='Big', width=9)
 
@@ -33,4 +35,5 @@ def test_an_adaptation_starts_from_the_sample_s_own_run() -> None:
     small = apply_overlay(config, overlay)
     assert small['model']['adaptation']['source_checkpoint'] == 'runs/source_sample'
     assert small['work_dir'] == 'runs/adapted_sample' and small['epochs'] == 3
+    assert apply_overlay(small, overlay) == small
     assert apply_overlay(dict(model=dict(type='A')), overlay)['epochs'] == 2

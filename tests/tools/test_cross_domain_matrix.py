@@ -100,7 +100,7 @@ def test_a_failure_is_in_the_exit_code_and_in_the_report(
     ('more', 'sentence'),
     [
         (['--method', 'x=none_{source}2{target}.py'], 'no config at none_finland2spain.py'),
-        (['--method', 'x'], 'NAME=CONFIG'),
+        (['--method', 'x'], 'no x.py in '),
         (['--method-options', 'lr=1'], 'no method'),
         (['--source-checkpoint', 'nowhere/{source}'], 'nowhere/finland'),
         (['--domains', 'finland'], 'at least two'),

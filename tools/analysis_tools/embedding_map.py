@@ -79,14 +79,14 @@ def load_configs(args: argparse.Namespace) -> tuple[Config, Config]:
     """Read the source's config, and the same with the target's test set."""
     from mmengine.config import Config
 
-    from urbancross_mm.experiments.testing_data import with_test_set_of
+    from urbancross_mm.experiments.testing_data import replace_test_set
     from urbancross_mm.inference.config import load_config
 
     source = load_config(args.source_config, args.source_options, args.sample)
     target = load_config(args.config, args.cfg_options, args.sample)
     for cfg in (source, target):
         cfg.test_dataloader = cfg[f'{args.split}_dataloader']
-    return source, Config(with_test_set_of(source.to_dict(), target.to_dict()))
+    return source, Config(replace_test_set(source.to_dict(), target.to_dict()))
 
 
 def embed(

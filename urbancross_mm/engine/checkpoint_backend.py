@@ -30,7 +30,7 @@ class AtomicBackend(LocalBackend):
             filepath (str | Path): Where to; parent folders are made.
 
         Raises:
-            OSError: If the file cannot be written. For a full disk the sentence names the path,
+            OSError: If the file cannot be written. For a full disk the message names the path,
                 the size needed and the space left; an older file of that name stays as it was.
         """
         try:

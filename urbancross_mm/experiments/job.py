@@ -48,13 +48,13 @@ def run_job(job: Job, out: str, select: str) -> str | None:
             return None
         except Exception as error:  # one bad job must not end the other ninety-nine
             traceback.print_exc()
-            sentence = _sentence(error)
+            reason = _one_line(error)
         finally:
             # Its loggers write to the console file, which closes now.
             reset_mmengine_state()
             gc.collect()
-    folder.fail(sentence)
-    return sentence
+    folder.fail(reason)
+    return reason
 
 
 def _train(folder: JobFolder, out: str) -> None:
@@ -106,7 +106,8 @@ def start_of(job: Job, out: str) -> str:
     Raises:
         FileNotFoundError: If there is none.
     """
-    return resolve_checkpoint(os.path.join(out, job.start) if job.needs else str(job.start))
+    start = str(job.start)
+    return resolve_checkpoint(os.path.join(out, start) if job.needs else start)
 
 
 def select_checkpoint(folder: Path, select: str) -> str:
@@ -127,10 +128,10 @@ def select_checkpoint(folder: Path, select: str) -> str:
     if select == 'source':
         return resolve_checkpoint(str(folder))
     if select == 'last':
-        found = find_resumable(folder)
-        if found is None:
+        last = find_resumable(folder)
+        if last is None:
             raise FileNotFoundError(f'no checkpoint (epoch_*.pth, iter_*.pth) in {folder}')
-        return found
+        return last
     key = slug('retrieval/mR' if select == 'best' else select)
     files = sorted(folder.glob(f'best_{key}*.pth'), key=os.path.getmtime)
     metrics = sorted({file.stem.rpartition('_')[0].rpartition('_')[0] for file in files})
@@ -154,7 +155,7 @@ def _config(job: Job) -> Config:
     return cfg
 
 
-def _sentence(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """An exception as one line, with its type unless it is a user's mistake."""
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
     text = ' '.join(str(message).split())

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from urbancross_mm.experiments.methods import Template, fill, parse_options
-from urbancross_mm.experiments.testing_data import check_same_test_set, with_test_set_of
+from urbancross_mm.experiments.testing_data import check_same_test_set, replace_test_set
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import load_config
 
@@ -192,7 +192,7 @@ class _Planner:
         )
 
     def _transfer(self, source: Job, target: Job) -> Job:
-        config = with_test_set_of(source.config, target.config)
+        config = replace_test_set(source.config, target.config)
         return Job(
             SOURCE_ONLY,
             source.source,
@@ -205,18 +205,18 @@ class _Planner:
         )
 
     def _adapt(self, method: str, template: Template, source: Job, target: Job) -> Job:
-        names = dict(source=source.source, target=target.target)
-        path, config = self._config(template, source.seed, **names)
+        names = (source.source, target.target)
+        path, config = self._config(template, source.seed, source=names[0], target=names[1])
         check_same_test_set(path, config, target.config_path, target.config)
-        return Job(
-            method, **names, seed=source.seed, config_path=path, config=config, **_start_of(source)
-        )
+        return Job(method, *names, source.seed, path, config, **_start_of(source))
 
     def _config(self, template: Template, seed: int, **names: str) -> tuple[str, dict[str, Any]]:
         path, options = template.at(**names, seed=seed)
         config = dict(self._read(path, options))
         config['randomness'] = dict(config.get('randomness') or {}, seed=seed)
-        config.pop('work_dir', None)
+        # The tables of datasets decide nothing: another line in them is no other setting.
+        for key in ('work_dir', 'domains', 'uncaptioned'):
+            config.pop(key, None)
         if config['model'].get('adaptation'):
             adaptation = dict(config['model']['adaptation'])
             adaptation.pop('source_checkpoint', None)

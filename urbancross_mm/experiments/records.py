@@ -21,7 +21,7 @@ class JobFolder:
     """``OUT/<job name>/``: ``job.json``, ``console.log``, checkpoints, ``metrics.json``.
 
     ``job.json`` is written before the training and ``metrics.json`` last, so a folder with metrics
-    is a finished job. ``error.txt`` holds the sentence of a job that failed.
+    is a finished job. ``error.txt`` says why a job failed.
 
     Args:
         out (str | Path): Folder of the matrix.
@@ -86,10 +86,10 @@ class JobFolder:
         """
         record = self.record()
         if not record:
-            strangers = [p.name for p in self.path.glob('*') if not p.name.startswith('.')]
-            if strangers:
+            others = [p.name for p in self.path.glob('*') if not p.name.startswith('.')]
+            if others:
                 raise ValueError(
-                    f'{self.path} holds {strangers[0]} and no {RECORD}: it is not the '
+                    f'{self.path} holds {others[0]} and no {RECORD}: it is not the '
                     'folder of a job, choose another --out'
                 )
         elif self.outdated:
@@ -163,14 +163,14 @@ class JobFolder:
         }
         atomic_write(self.metrics_file, json.dumps(numbers, indent=2) + '\n')
 
-    def fail(self, sentence: str) -> None:
+    def fail(self, reason: str) -> None:
         """Record why the job failed.
 
         Args:
-            sentence (str): The reason.
+            reason (str): One line.
         """
         self.begin()
-        atomic_write(self.path / ERROR, sentence + '\n')
+        atomic_write(self.path / ERROR, reason + '\n')
 
 
 def slug(key: str) -> str:

@@ -13,7 +13,7 @@ from urbancross_mm.evaluation import RecallAtK
 from urbancross_mm.inference.config import nested_dicts
 
 
-def with_test_set_of(source: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
+def replace_test_set(source: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
     """Test a source's model on the test split of a target.
 
     Test data, their pipeline and the metric are the target's. The tokenizer stays the source's:
@@ -27,15 +27,15 @@ def with_test_set_of(source: Mapping[str, Any], target: Mapping[str, Any]) -> di
     Returns:
         dict[str, Any]: The source's config with another test set; the arguments are left alone.
     """
-    own = next(nested_dicts(source.get('test_dataloader'), 'TokenizeText'), None)
+    tokenize = next(nested_dicts(source.get('test_dataloader'), 'TokenizeText'), None)
     config = dict(source)
     for key in ('test_dataloader', 'test_evaluator'):
         config[key] = deepcopy(target.get(key))
-    if own is None or next(nested_dicts(own, 'FeatureTokenizer'), None):
+    if tokenize is None or next(nested_dicts(tokenize, 'FeatureTokenizer'), None):
         return config
     for step in nested_dicts(config['test_dataloader'], 'TokenizeText'):
         step.clear()
-        step.update(deepcopy(own))
+        step.update(deepcopy(tokenize))
     return config
 
 
@@ -54,14 +54,14 @@ def check_same_test_set(
         ValueError: If they test on different files or items, or count hits differently. Other
             metrics beside do not matter.
     """
-    for what, mine, theirs in (
+    for what, adapted, trained in (
         ('data', files_of_test(config), files_of_test(target)),
         ('protocol', _protocols(config), _protocols(target)),
     ):
-        if mine != theirs:
+        if adapted != trained:
             raise ValueError(
                 f'the test {what} of {path} and of {target_path} differ, so their '
-                f'numbers cannot be compared: {mine} and {theirs}'
+                f'numbers cannot be compared: {adapted} and {trained}'
             )
 
 

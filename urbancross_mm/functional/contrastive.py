@@ -81,8 +81,8 @@ def info_nce(
         text_embeds (Tensor): Unit embeddings of texts.
         logit_scale (float | Tensor): Inverse temperature that multiplies the cosines (not its
             logarithm), one number.
-        positives (Tensor | None): bool, true where text j belongs to image i. Rows and columns
-            without a positive serve as negatives only. Defaults to None (the diagonal).
+        positives (Tensor | None): bool, true where text j is a positive of image i. Rows and
+            columns without a positive serve as negatives only. Defaults to None (the diagonal).
 
     Shape:
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; positives: ``(N, M)``; output: ``()``.
@@ -120,8 +120,8 @@ def siglip(
         logit_scale (float | Tensor): Inverse temperature that multiplies the cosines.
         logit_bias (float | Tensor): Added after the scale; start near -10, since most pairs are
             negatives.
-        positives (Tensor | None): bool, true where text j belongs to image i. Defaults to None
-            (the diagonal).
+        positives (Tensor | None): bool, true where text j is a positive of image i. Defaults to
+            None (the diagonal).
 
     Shape:
         - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; positives: ``(N, M)``; output: ``()``.

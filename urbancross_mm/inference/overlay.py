@@ -22,21 +22,26 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
     """
     cfg = _walk(deepcopy(cfg), overlay)
     if cfg.get('work_dir'):
-        cfg['work_dir'] += '_sample'
+        cfg['work_dir'] = _of_sample(cfg['work_dir'])
     model = cfg.get('model')
     adaptation = model.get('adaptation') if isinstance(model, dict) else None
     if not adaptation:
         return _merge(cfg, overlay.get('merge', {}))
     if adaptation.get('source_checkpoint'):
-        adaptation['source_checkpoint'] += '_sample'
+        adaptation['source_checkpoint'] = _of_sample(adaptation['source_checkpoint'])
     return _merge(cfg, overlay.get('merge_adaptation', {}))
+
+
+def _of_sample(work_dir: str) -> str:
+    """A config that a run with ``--sample`` wrote names its folder already."""
+    return work_dir.removesuffix('_sample') + '_sample'
 
 
 def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
     if isinstance(node, list | tuple):
         return type(node)(_walk(child, overlay) for child in node)
     prefix, new = overlay.get('data_root', ('', ''))
-    if isinstance(node, str) and prefix and node.startswith(prefix):
+    if isinstance(node, str) and prefix and node.startswith(prefix) and not node.startswith(new):
         return new + node[len(prefix) :]
     if not isinstance(node, dict):
         return node

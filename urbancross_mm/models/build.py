@@ -1,4 +1,4 @@
-"""Building a part of a model, or one clear sentence about its name."""
+"""Building a part of a model, with a clear message if its type is unknown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urbancross_mm.registry import MODELS, SCOPE
 ENCODER_SCOPES = ('mmpretrain', 'mmseg')
 
 
-def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> nn.Module:
+def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> Any:
     """Build one part of a model from its config.
 
     Args:

@@ -19,12 +19,12 @@ class DomainBatch(NamedTuple):
     """Embeddings of both domains over all ranks: k selected source pairs, T target items.
 
     All embeddings are unit vectors of width D. Row i of ``source_image`` and ``source_text`` are a
-    pair. Row i of ``target_image`` and ``target_text`` are not: the sentences of the target are
+    pair. Row i of ``target_image`` and ``target_text`` are not: the texts of the target are
     drawn at random.
 
     - ``source_image``, ``source_text``: ``(k, D)``.
     - ``target_image``, ``target_text``: ``(T, D)``.
-    - ``source_positives``: ``(k, k)`` bool, which source texts are right for which images.
+    - ``source_positives``: ``(k, k)`` bool, which source texts are positives of which images.
     - ``target_text_positives``: ``(k, T)`` bool, which target texts are also captions of a source
       image, so that they are no negatives of it; None if nobody looked.
     - ``w_source`` ``(k,)``, ``w_target`` ``(T,)``: positive, sum 1, without gradient.

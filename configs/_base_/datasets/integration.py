@@ -24,3 +24,4 @@ val_dataloader = dict(dataset=dict(
     concatenated, datasets=datasets_of('val', 'all', _base_.test_pipeline)))
 test_dataloader = dict(dataset=dict(
     concatenated, datasets=datasets_of('test', 'all', _base_.test_pipeline)))
+del countries, concatenated

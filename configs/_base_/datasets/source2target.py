@@ -1,10 +1,12 @@
 # Pairs of a source, and images and captions of a target, which are not paired. The source is what
-# the trained config CONFIG trains on; TARGET is a name in domains.py, or a folder.
+# the trained config CONFIG trains on; TARGET is a name in domains.py, or a folder. A folder with
+# annotations/<name>_texts.txt has no captions of its own.
 import os
 
 _base_ = '../../{{$CONFIG:urbancross_finland.py}}'
 config, target = '{{$CONFIG:urbancross_finland.py}}', '{{$TARGET:spain}}'
-# What the trained config wants of its adaptation.
+# What the trained config wants of its adaptation: the learning rate, as many target items as source
+# pairs with every method (balanced), frozen encoders, another draw of the source's captions.
 adapt = dict(dict(lr=1e-5, balanced=False, frozen=False, captions=None), **_base_.get('adapt', {}))
 
 uncaptioned = _base_.get('uncaptioned', {})

@@ -4,9 +4,8 @@ _base_ = '../adaptation.py'
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='CheckpointGuardHook'),
-    dict(type='TargetBatchNormHook', target=_base_.target),
+    dict(type='TargetBatchNormHook'),
 ]
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys=dict(encoder=dict(lr_mult=0.0), head=dict(lr_mult=0.0))))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'.': dict(lr_mult=0.0)}))
 param_scheduler = []
 train_cfg = dict(max_epochs=1)

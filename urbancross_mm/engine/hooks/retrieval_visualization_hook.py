@@ -18,18 +18,18 @@ from urbancross_mm.structures import SearchHit
 
 @HOOKS.register_module()
 class RetrievalVisualizationHook(Hook):
-    """Draw retrieval strips: a caption above the images it finds, right ones framed in green.
+    """Draw result grids: a query above the images it finds, relevant ones framed in green.
 
-    The strips go to the visualizer's backends (``vis_data/vis_image``, TensorBoard, ...) at each
+    The grids go to the visualizer's backends (``vis_data/vis_image``, TensorBoard, ...) at each
     validation, and to ``show_dir`` after a test. With several ranks, rank 0 searches its own share
     of the images.
 
     Args:
-        num_queries (int): Strips a validation, spread evenly over the captions. Defaults to 3.
-        topk (int): Images a strip. Defaults to 5.
-        show_dir (str, optional): Folder for the strips of a test; None draws none.
+        num_queries (int): Grids per validation, spread evenly over the captions. Defaults to 3.
+        topk (int): Images per grid. Defaults to 5.
+        show_dir (str, optional): Folder for the grids of a test; None draws none.
             ``tools/test.py --show-dir`` sets it. Defaults to None.
-        num_test_queries (int): Strips a test. Defaults to 20.
+        num_test_queries (int): Grids per test. Defaults to 20.
     """
 
     def __init__(
@@ -84,24 +84,24 @@ class RetrievalVisualizationHook(Hook):
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Hand a few strips to the visualizer's backends."""
+        """Hand a few grids to the visualizer's backends."""
         for number, (query, results) in enumerate(self._rank(self.num_queries)):
-            strip = runner.visualizer.draw_grid(query, results)
+            grid = runner.visualizer.draw_grid(query, results)
             # No slash: the local backend would drop an image whose folder does not exist.
-            runner.visualizer.add_image(f'retrieval_query_{number}', strip, step=runner.epoch)
+            runner.visualizer.add_image(f'retrieval_query_{number}', grid, step=runner.epoch)
         self._samples = []
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the strips of a test to ``show_dir``."""
+        """Write the grids of a test to ``show_dir``."""
         if not self.show_dir:
             return
         folder = Path(self.show_dir)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (query, results) in enumerate(self._rank(self.num_test_queries)):
-            strip = runner.visualizer.draw_grid(query, results)
-            Image.fromarray(strip).save(folder / f'query_{number:03d}.png')
-        runner.logger.info(f'retrieval strips are in {folder}')
+            grid = runner.visualizer.draw_grid(query, results)
+            Image.fromarray(grid).save(folder / f'query_{number:03d}.png')
+        runner.logger.info(f'result grids are in {folder}')
         self._samples = []
 
     def _keep(self, outputs: Sequence[Any] | None) -> None:
@@ -125,21 +125,21 @@ class RetrievalVisualizationHook(Hook):
         queries = [i for ids in encoded_ids for i in ids]
         chosen = torch.linspace(0, len(queries) - 1, min(num_queries, len(queries))).long().unique()
         scores = torch.cat(text_embeds)[chosen] @ torch.stack(image_embeds).T
-        values, places = scores.topk(min(self.topk, len(paths)), dim=1)
+        values, rows = scores.topk(min(self.topk, len(paths)), dim=1)
         return [
             (
                 words[queries[q]],
                 [
                     SearchHit(paths[p], v, queries[q] in text_ids[p])
-                    for v, p in zip(row_values, row_places)
+                    for v, p in zip(row_values, row_images)
                 ],
             )
-            for q, row_values, row_places in zip(chosen.tolist(), values.tolist(), places.tolist())
+            for q, row_values, row_images in zip(chosen.tolist(), values.tolist(), rows.tolist())
         ]
 
 
 def _words(sample: Any) -> dict[int, str]:
-    """The sentences that a sample names, by id: its captions, and an unpaired one."""
+    """The texts that a sample names, by id: its captions, and an unpaired one."""
     return {
         **dict(zip(sample.caption_text_ids, sample.captions)),
         **dict(zip(sample.text_ids, sample.get('texts', ()))),

@@ -31,10 +31,10 @@ class SourceCurriculumHook(Hook):
         ratio (Mapping): Of the source to select: arguments of
             :func:`urbancross_mm.functional.curriculum.scheduled` over the defaults, 0.2 to 1.0 by
             0.2. Defaults to None.
-        margin (Mapping): Of the triplet loss, likewise over 0.5, growing by 0.2 to 1.5 at most.
+        margin (Mapping): Of the triplet loss: as ``ratio``, over 0.5 to 1.5 by 0.2.
             Defaults to None.
         scope (str): 'per_run', one ramp; 'per_epoch', as published: after ``num_stages`` passes
-            over the target the ramp begins anew. Defaults to 'per_run'.
+            over the target the ramp begins again. Defaults to 'per_run'.
 
     Raises:
         ValueError: If the scope or a schedule is unknown, or a stage has a ratio outside (0, 1].

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import ConcatDataset, DataLoader
 
@@ -64,7 +64,10 @@ class TargetBatchNormHook(Hook):
             layer.train()
             layer.momentum = None  # torch: the mean over all batches
         target = self.target or model.adaptation.target
-        loader = _target_loader(runner, target)
+        images = _images_of(runner, target)
+        # All batches count the same in the mean, so they should be of one size.
+        size = math.ceil(len(images) / math.ceil(len(images) / IMAGES_PER_BATCH))
+        loader = DataLoader(images, size, collate_fn=pseudo_collate)
         for batch in track(loader, 'statistics of the target', unit='batch'):
             model.encode_image(model.data_preprocessor(batch, True)['inputs']['image'])
         for layer, (training, momentum) in zip(layers, before):
@@ -72,11 +75,11 @@ class TargetBatchNormHook(Hook):
             layer.momentum = momentum
         runner.logger.info(
             f'BatchNorm of {len(layers)} layers takes the statistics of '
-            f'{len(loader.dataset)} images of {target}'
+            f'{len(images)} images of {target}'
         )
 
 
-def _target_loader(runner: Runner, target: str) -> DataLoader:
+def _images_of(runner: Runner, target: str) -> ConcatDataset:
     """All images of the target; on every rank the same, so that the statistics agree."""
     members = [
         member
@@ -85,12 +88,8 @@ def _target_loader(runner: Runner, target: str) -> DataLoader:
     ]
     if not members:
         raise ValueError(f'the training loader has no image of the target {target!r}')
-    images: ConcatDataset = ConcatDataset(members)
-    # All batches count the same in the mean, so they should be of one size.
-    batches = math.ceil(len(images) / IMAGES_PER_BATCH)
-    size = math.ceil(len(images) / batches)
-    return DataLoader(images, size, collate_fn=pseudo_collate)
+    return ConcatDataset(members)
 
 
-def _batch_norms(model: nn.Module) -> list[_BatchNorm]:
+def _batch_norms(model: Any) -> list[_BatchNorm]:
     return [layer for layer in model.image_encoder.modules() if isinstance(layer, _BatchNorm)]

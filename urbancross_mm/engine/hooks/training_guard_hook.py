@@ -116,7 +116,7 @@ def _check_batches(loader: DataLoader, name: str) -> None:
     )
 
 
-def _batch_size(loader: DataLoader) -> int:
+def _batch_size(loader: DataLoader) -> Any:
     return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 1)
 
 

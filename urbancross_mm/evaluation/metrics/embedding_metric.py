@@ -18,20 +18,10 @@ class EmbeddingMetric(BaseMetric):
 
     A record in ``results`` holds ``img_id, img_path, domain, image_embeds`` (D,), ``text_ids`` and
     ``text_embeds`` (C, D), and the fields named in ``extra_fields``. An image may occur several
-    times (padding, one item a caption), so a subclass de-duplicates by ids.
-
-    Args:
-        collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
-        prefix (str | None): First part of the names; None takes the class's own. Defaults to None.
-        collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
+    times (padding, one item per caption), so a subclass de-duplicates by ids.
     """
 
     extra_fields: tuple[str, ...] = ()
-
-    def __init__(
-        self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what the metric needs of each sample.
@@ -43,7 +33,7 @@ class EmbeddingMetric(BaseMetric):
 
         Raises:
             KeyError: If the model left no embeddings in a sample.
-            ValueError: If a sample has not one text embedding for each text id.
+            ValueError: If text embeddings and text ids of a sample differ in number.
         """
         for sample in data_samples:
             for name in ('image_embeds', 'text_embeds'):
@@ -110,11 +100,11 @@ def _check_unlocated(results: list[dict]) -> None:
     first: dict[Any, dict] = {}
     for result in results:
         known = first.setdefault(result['img_id'], result)
-        one, other = known['image_embeds'], result['image_embeds']
+        first_embeds, embeds = known['image_embeds'], result['image_embeds']
         if known is result or (known['img_path'] and result['img_path']):
             continue
         # Another batch may round an embedding differently, to 1e-3 in half precision.
-        if (one - other).norm() > 0.02 * one.norm():
+        if (first_embeds - embeds).norm() > 0.02 * first_embeds.norm():
             raise ValueError(
                 f'two images have the img_id {result["img_id"]!r}: ids must be unique '
                 'over all annotation files that are loaded together'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
@@ -15,10 +17,10 @@ from urbancross_mm.registry import METRICS
 class LabelFreeMetric(EmbeddingMetric):
     """What a target domain without pairs can say about a model.
 
-    The scores say how the embeddings lie, not whether they are right: a harmful adaptation may
+    The scores say how the embeddings lie, not whether they are correct: a harmful adaptation may
     have better ones than before (docs/how-to/adapt.md).
 
-    - ``agreement``, up to 1: are images that look alike given texts that are alike?
+    - ``agreement``, up to 1: are similar images given similar texts?
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
     - ``hubness_i2t, hubness_t2i``: does everything find the same few items? 0 if all are found
       about equally often.
@@ -27,7 +29,7 @@ class LabelFreeMetric(EmbeddingMetric):
 
     Which text belongs to which image is never read: the captions of an image are not looked at,
     and every distinct text is sorted by its id, away from the image that it came with. The
-    embeddings are de-duplicated by ids, so padded batches and any world size are all right.
+    embeddings are de-duplicated by ids, so padded batches and any world size give the same.
 
     Args:
         target (str | None): Domain to score, from samples of several domains; None scores all
@@ -37,9 +39,7 @@ class LabelFreeMetric(EmbeddingMetric):
         scale (float): Of the entropy's softmax. Defaults to 100.0.
         k (int): Length of the lists behind the hubness. Defaults to 10.
         max_items (int): Images compared for the agreement at most. Defaults to 2000.
-        collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
-        prefix (str | None): First part of the names. Defaults to None ('label_free').
-        collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
+        **kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
 
     Raises:
         ValueError: If a number is out of range.
@@ -58,11 +58,9 @@ class LabelFreeMetric(EmbeddingMetric):
         scale: float = 100.0,
         k: int = 10,
         max_items: int = 2000,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-        collect_dir: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        super().__init__(**kwargs)
         if temperature < 0 or scale <= 0 or k < 1 or max_items < 3:
             raise ValueError(
                 'temperature must be at least 0, scale positive, k at least 1 and '
@@ -88,15 +86,15 @@ class LabelFreeMetric(EmbeddingMetric):
                 target domain.
         """
         results = self.in_order(results)
-        mine = [result for result in results if self.target in (None, result['domain'])]
+        inside = [result for result in results if self.target in (None, result['domain'])]
         others = [result for result in results if self.target not in (None, result['domain'])]
-        if not mine:
+        if not inside:
             domains = sorted({result['domain'] for result in results})
             raise ValueError(
                 f'no sample is of the target domain {self.target!r}; the samples are '
                 f'of {", ".join(map(repr, domains))}'
             )
-        images, texts = _distinct(mine)
+        images, texts = _distinct(inside)
         metrics = self._score(images, texts)
         if others:
             other_images, other_texts = _distinct(others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -34,36 +34,34 @@ class RecallAtK(EmbeddingMetric):
 
     The protocol of the field: the gallery of captions holds every caption of every image. An
     image hits if any of its own captions is among the first K; every caption is a query with one
-    right image. ``mR`` is the mean over both directions and all K. Ties count in expectation,
+    relevant image. ``mR`` is the mean over both directions and all K. Ties count in expectation,
     so equal captions do not depend on the order of a sort, and a collapsed model gets chance.
 
     An image without captions is a distractor: it is in the gallery of images and counts among
     ``num_images``, but it is no query. A text that no image names is not searched.
 
-    ``MedR`` is the median of the ranks from 1 of the first right item, ``MeanR`` their mean; a tied
-    rank is an expectation, so a median may lie between two ranks. open_clip reports
+    ``MedR`` is the median of the ranks from 1 of the first relevant item, ``MeanR`` their mean. A
+    tied rank is an expectation, so a median may lie between two ranks. open_clip reports
     ``floor(median of the ranks from 0) + 1``, which is the same wherever the median is a whole
     number.
 
     Embeddings are collected, not scores. They are de-duplicated by the ids of images and caption
     texts, so padded batches, any world size and captions that were encoded with another image
-    are all right.
+    are counted correctly.
 
     Args:
         topk (int | Sequence[int]): Lengths of the list. Defaults to (1, 5, 10).
         ties (str): ``'expected'``, ``'pessimistic'`` or ``'optimistic'``; see
             :func:`urbancross_mm.functional.ranking.recall_at_k`. Defaults to 'expected'.
-        equal_captions (bool): Whether every image that carries the same sentence is right too.
+        equal_captions (bool): Whether every image that carries the same caption is relevant too.
             False is the field's protocol. Defaults to False.
         per_domain (bool): Whether to report each domain, searched in its own gallery, where there
             are several. Defaults to True.
-        extra (Sequence[str]): ``'MRR'``: the mean reciprocal rank of the first right item;
-            ``'mAP'``: the mean average precision over all right items. In percent, ties as for the
-            recall; no part of ``mR``. Defaults to ().
+        extra (Sequence[str]): ``'MRR'``: the mean reciprocal rank of the first relevant item;
+            ``'mAP'``: the mean average precision over all relevant items. In percent, ties as for
+            the recall; no part of ``mR``. Defaults to ().
         chunk_size (int): Images, and captions, ranked at once. Defaults to 1024.
-        collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
-        prefix (str | None): First part of the names. Defaults to None ('retrieval').
-        collect_dir (str | None): Folder shared by all ranks for collecting. Defaults to None.
+        **kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
 
     Raises:
         ValueError: If ``topk``, ``ties`` or ``extra`` is unknown.
@@ -83,12 +81,10 @@ class RecallAtK(EmbeddingMetric):
         equal_captions: bool = False,
         per_domain: bool = True,
         chunk_size: int = 1024,
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-        collect_dir: str | None = None,
         extra: str | Sequence[str] = (),
+        **kwargs: Any,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        super().__init__(**kwargs)
         self.topk = tuple(topk) if isinstance(topk, Iterable) else (topk,)
         if not self.topk or not all(map(_is_length, self.topk)):
             raise ValueError(f'topk must be numbers from 1, got {topk!r}')
@@ -169,20 +165,20 @@ class RecallAtK(EmbeddingMetric):
         return data.caption_image[second], captions[first]
 
     def _log_protocol(self, data: _Galleries, domains: list[str]) -> None:
-        right = 'every image with the same caption' if self.equal_captions else 'its own image'
+        relevant = 'every image with the same caption' if self.equal_captions else 'its own image'
         shown = f', domains {", ".join(domains)}' if len(domains) > 1 else ''
         without = len(data.image_embeds) - len(data.caption_image.unique())
         distractors = f' ({without} of them distractors without captions)' if without else ''
         print_log(
             f'RecallAtK: {len(data.image_embeds)} images{distractors}, {len(data.caption_text)} '
             f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
-            f'right for a caption is {right}, ties {self.ties}',
+            f'relevant for a caption is {relevant}, ties {self.ties}',
             logger='current',
         )
 
 
 def _is_length(k: object) -> bool:
-    return isinstance(k, Integral) and not isinstance(k, bool) and k > 0
+    return isinstance(k, Integral) and not isinstance(k, bool) and int(k) > 0
 
 
 def _assemble(results: list[dict]) -> _Galleries:

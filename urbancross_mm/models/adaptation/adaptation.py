@@ -124,7 +124,7 @@ class DomainAdaptation(nn.ModuleList):
             ``source_ratio``, the share of the source that was selected.
 
         Raises:
-            ValueError: If a domain is missing from the batch, or a sample has not one text.
+            ValueError: If a domain is missing from the batch, or a sample has no text or several.
             FloatingPointError: If a term is not finite.
         """
         device = next(iter(inputs.values())).device
@@ -137,9 +137,11 @@ class DomainAdaptation(nn.ModuleList):
         view = all_gather_rows(self._view(retriever, inputs, local, ids, data_samples))
         targets = self._gather_domains(is_target, data_samples)
         source, target = (~targets).nonzero()[:, 0], targets.nonzero()[:, 0]
-        rows, *weights = self._select(view[source], view[target])
+        rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
-        batch = _domain_batch(embeds, gather_ids(ids), chosen, target, weights, retriever.head)
+        batch = _domain_batch(
+            embeds, gather_ids(ids), chosen, target, (w_source, w_target), retriever.head
+        )
         terms: dict[str, Tensor] = {}
         if uses_head:
             terms.update(_head_losses(retriever.head, embeds, chosen, batch))
@@ -184,14 +186,13 @@ class DomainAdaptation(nn.ModuleList):
         """What the selector compares, (B, D)."""
         if self.selector is None:
             return local['image_embeds'].detach()
-        if self.selector.encoders == 'live':
-            return self.selector.view(local['image_embeds'], local['text_embeds'])
-        image = text = None
-        if self.selector.features != 'text':
+        image, text = local['image_embeds'], local['text_embeds']
+        frozen = self.selector.encoders == 'frozen'
+        if frozen and self.selector.features != 'text':
             image = self._snapshot.encode_image(
                 retriever, inputs['image'], [sample.img_id for sample in data_samples]
             )
-        if self.selector.features != 'image':
+        if frozen and self.selector.features != 'image':
             text = self._snapshot.encode_text(retriever, inputs['text'], ids.text_ids.tolist())
         return self.selector.view(image, text)
 
@@ -199,10 +200,10 @@ class DomainAdaptation(nn.ModuleList):
         """Rows of the source and the weights of both domains."""
         if self.selector is not None:
             return self.selector.select(source, target)
-        rows = torch.arange(len(source), device=source.device)
-        return rows, *(
+        w_source, w_target = (
             domain.new_full((len(domain),), 1 / len(domain)) for domain in (source, target)
         )
+        return torch.arange(len(source), device=source.device), w_source, w_target
 
     def _gather_domains(self, is_target: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
         """Which rows of all ranks are of the target, (B,) bool."""
@@ -231,7 +232,7 @@ def _domain_batch(
     ids: BatchIds,
     chosen: Tensor,
     target: Tensor,
-    weights: Sequence[Tensor],
+    weights: tuple[Tensor, Tensor],
     head: Any,
 ) -> DomainBatch:
     """What the losses see: the chosen rows of the source and those of the target."""

@@ -23,7 +23,7 @@ class DomainAdversarialHead(BaseModule):
     Args:
         embed_dim (int, optional): D. Defaults to None: set by the retriever.
         hidden_dim (int, optional): Width of the hidden layers. Defaults to None, D.
-        shared (bool): One network for images and sentences. Defaults to False.
+        shared (bool): One network for images and texts. Defaults to False.
         coefficient (float): First coefficient of the reversal; negative turns the reversal off and
             pushes the domains apart, which is what the published code does. Defaults to 1.0.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.

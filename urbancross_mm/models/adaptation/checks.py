@@ -11,21 +11,10 @@ from urbancross_mm.structures import RetrievalDataSample
 
 
 def check_samples(data_samples: Sequence[RetrievalDataSample], num_texts: int, target: str) -> None:
-    """A target that names its captions would lend them to the losses; a source needs them.
-
-    Args:
-        data_samples (Sequence[RetrievalDataSample]): Of a batch, with ``domain`` and
-            ``caption_text_ids``.
-        num_texts (int): Texts of the batch.
-        target (str): The domain without pairs.
-
-    Raises:
-        ValueError: If a sample has not one text, or has captions and should not, or the other
-            way round.
-    """
+    """A source needs its captions; a target that names its own would lend them to the losses."""
     if num_texts != len(data_samples):
         raise ValueError(
-            f'adaptation needs one text an image, got {num_texts} texts '
+            f'adaptation needs one text per image, got {num_texts} texts '
             f'for {len(data_samples)} images'
         )
     for sample in data_samples:
@@ -43,15 +32,7 @@ def check_samples(data_samples: Sequence[RetrievalDataSample], num_texts: int, t
 
 
 def add_terms(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
-    """Join, but never put one term in the place of another.
-
-    Args:
-        terms (dict[str, Tensor]): Grows.
-        more (dict[str, Tensor]): Is added.
-
-    Raises:
-        ValueError: If both have a term of one name.
-    """
+    """Add terms, but never replace one."""
     twice = sorted(terms.keys() & more.keys())
     if twice:
         raise ValueError(
@@ -62,16 +43,9 @@ def add_terms(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
 
 
 def check_finite(terms: dict[str, Tensor]) -> None:
-    """Stop a training that has diverged.
-
-    Args:
-        terms (dict[str, Tensor]): Scalars.
-
-    Raises:
-        FloatingPointError: If a term is not finite.
-    """
+    """Stop a training that has diverged."""
     values = torch.stack([value.detach().float().reshape(()) for value in terms.values()])
-    if not torch.isfinite(values).all():  # one wait for the device, not one a term
+    if not torch.isfinite(values).all():  # one wait for the device, not one per term
         bad = [name for name, value in terms.items() if not torch.isfinite(value)]
         raise FloatingPointError(
             f'{", ".join(f"{name}={terms[name].item()}" for name in bad)}: training diverged; '

@@ -15,7 +15,7 @@ class Adaptable(Protocol):
     """What adaptation needs of a retriever; ``BaseRetriever`` has all but ``embed_dim``."""
 
     embed_dim: int
-    head: nn.Module | None
+    head: Any
     paired_parts: Sequence[str]
 
     def modules(self) -> Iterator[nn.Module]:
@@ -46,7 +46,7 @@ def embed_domains(
 
     Args:
         retriever (Adaptable): In training mode.
-        inputs (dict[str, Tensor]): One row a sample in each.
+        inputs (dict[str, Tensor]): One row per sample in each.
         is_target (Tensor): Of which domain each row is.
         everything (bool): Embed also what the retriever embeds besides images and texts.
             Defaults to True.
@@ -106,15 +106,15 @@ def statistics_kept(module: nn.Module | Adaptable) -> Iterator[None]:
     for layer in layers:
         layer.momentum = 0.0
     # Without a momentum the number of batches is the weight of what is remembered.
-    counts = {
-        layer: layer.num_batches_tracked.clone()
+    counts = [
+        (layer.num_batches_tracked, layer.num_batches_tracked.clone())
         for layer, momentum in zip(layers, before)
         if momentum is None and layer.num_batches_tracked is not None
-    }
+    ]
     try:
         yield
     finally:
         for layer, momentum in zip(layers, before):
             layer.momentum = momentum
-        for layer, count in counts.items():
-            layer.num_batches_tracked.copy_(count)
+        for count, count_before in counts:
+            count.copy_(count_before)

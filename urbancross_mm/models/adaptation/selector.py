@@ -20,7 +20,7 @@ class SimilarSourceSelector:
     See :func:`urbancross_mm.functional.selection.select_similar`. No gradient passes.
 
     Args:
-        features (str): What is compared: 'fused', the mean direction of image and sentence, as
+        features (str): What is compared: 'fused', the mean direction of image and text, as
             the paper draws it; 'text', as published; 'image'. Defaults to 'fused'.
         encoders (str): 'frozen', the starting checkpoint's; 'live', those in training, as
             published. Defaults to 'frozen'.
@@ -81,12 +81,12 @@ class SimilarSourceSelector:
             )
         self.stage, self.ratio = stage.stage, stage.ratio
 
-    def view(self, image_embeds: Tensor | None, text_embeds: Tensor | None) -> Tensor:
+    def view(self, image_embeds: Tensor, text_embeds: Tensor) -> Tensor:
         """What is compared.
 
         Args:
-            image_embeds (Tensor, optional): Unit vectors; not needed for 'text'.
-            text_embeds (Tensor, optional): Unit vectors; not needed for 'image'.
+            image_embeds (Tensor): Unit vectors; not read for 'text'.
+            text_embeds (Tensor): Unit vectors; not read for 'image'.
 
         Shape:
             (N, D) each -> (N, D).

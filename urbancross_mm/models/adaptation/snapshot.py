@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -23,7 +24,7 @@ class FrozenSnapshot:
     the starting checkpoint itself, so that a resumed run has the same snapshot as an
     uninterrupted one. Weights that the model does not train share their memory with it.
 
-    Sentences are encoded once each in an epoch. Images too with ``cache_images``, which is right
+    Each text is encoded once per epoch. Each image too with ``cache_images``, which is right
     only if the pipeline does not augment them, and an error is raised where it does.
 
     Args:
@@ -37,17 +38,17 @@ class FrozenSnapshot:
     ) -> None:
         self.source_checkpoint = source_checkpoint
         self.cache_images = cache_images
-        self._model: nn.Module | None = None
+        self._model: Any = None
         self._texts: dict[int, Tensor] = {}
         self._images: dict[str, Tensor] = {}
         self._checksums: dict[str, float] = {}
 
     @torch.no_grad()
-    def encode_image(self, model: nn.Module, image: Tensor, img_ids: Sequence[str]) -> Tensor:
+    def encode_image(self, model: Any, image: Tensor, img_ids: Sequence[str]) -> Tensor:
         """Embed images.
 
         Args:
-            model (nn.Module): The retriever that is being trained; copied at the first use.
+            model (BaseRetriever): The retriever that is being trained; copied at the first use.
             image (Tensor): Normalized images.
             img_ids (Sequence[str]): Their ids.
 
@@ -70,16 +71,16 @@ class FrozenSnapshot:
                     f'cache_images=True, but the image {img_id} changes between '
                     'epochs: the pipeline augments it, so set cache_images=False'
                 )
-        return _through(self._images, image, img_ids, encode)
+        return _encode_new(self._images, image, img_ids, encode)
 
     @torch.no_grad()
-    def encode_text(self, model: nn.Module, text: Tensor, text_ids: Sequence[int]) -> Tensor:
-        """Embed sentences, each distinct one once.
+    def encode_text(self, model: Any, text: Tensor, text_ids: Sequence[int]) -> Tensor:
+        """Embed texts, each distinct one once.
 
         Args:
-            model (nn.Module): As for :meth:`encode_image`.
+            model (BaseRetriever): As for :meth:`encode_image`.
             text (Tensor): Token ids.
-            text_ids (Sequence[int]): Ids of the sentences.
+            text_ids (Sequence[int]): Ids of the texts.
 
         Shape:
             (N, L) -> (N, D).
@@ -87,7 +88,7 @@ class FrozenSnapshot:
         Returns:
             Tensor: Unit vectors without gradient.
         """
-        return _through(self._texts, text, text_ids, self._built(model).encode_text)
+        return _encode_new(self._texts, text, text_ids, self._built(model).encode_text)
 
     def forget(self) -> None:
         """Empty the caches, at the beginning of an epoch.
@@ -98,7 +99,7 @@ class FrozenSnapshot:
         self._texts.clear()
         self._images.clear()
 
-    def _built(self, model: nn.Module) -> nn.Module:
+    def _built(self, model: Any) -> Any:
         if self._model is None:
             snapshot = deepcopy(model)
             # Embedding needs neither, and the source may have had another head.
@@ -115,29 +116,18 @@ class FrozenSnapshot:
                 check_state_dict(snapshot, weights, self.source_checkpoint)
                 snapshot.load_state_dict(weights, strict=False)
             snapshot.requires_grad_(False).eval()
-            share_frozen(snapshot, model)
+            _share_frozen(snapshot, model)
             self._model = snapshot
         return self._model
 
 
-def share_frozen(snapshot: nn.Module, model: nn.Module) -> int:
-    """Let a copy use the memory of the weights that its original does not train.
-
-    Args:
-        snapshot (nn.Module): A copy of the model.
-        model (nn.Module): The model.
-
-    Returns:
-        int: How many parameters share memory now.
-    """
-    shared = 0
+def _share_frozen(snapshot: nn.Module, model: Any) -> None:
+    """Let a copy use the memory of the weights that its original does not train."""
     originals = dict(model.named_parameters())
-    for name, mine in snapshot.named_parameters():
-        theirs = originals[name]
-        if not theirs.requires_grad and torch.equal(mine, theirs):
-            mine.data = theirs.data
-            shared += 1
-    return shared
+    for name, copied in snapshot.named_parameters():
+        original = originals[name]
+        if not original.requires_grad and torch.equal(copied, original):
+            copied.data = original.data
 
 
 def _checksums(image: Tensor) -> list[float]:
@@ -150,11 +140,11 @@ def _checksums(image: Tensor) -> list[float]:
     return sums.tolist()
 
 
-def _through(
+def _encode_new(
     cache: dict, rows: Tensor, keys: Sequence, encode: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """Encode the rows whose keys are new, each key once, and look the others up."""
-    new = {key: place for place, key in enumerate(keys) if key not in cache}
+    new = {key: row for row, key in enumerate(keys) if key not in cache}
     if new:
         cache.update(zip(new, encode(rows[list(new.values())])))
     return torch.stack([cache[key] for key in keys])

@@ -118,7 +118,7 @@ class BackboneEncoder(BaseEncoder):
             (N, 3, H, W) -> (N, C).
 
         Returns:
-            Tensor: One vector an image.
+            Tensor: One vector per image.
 
         Raises:
             ValueError: If the output cannot be pooled this way.
@@ -135,7 +135,7 @@ class BackboneEncoder(BaseEncoder):
                 f'pool={self.pool!r} cannot pool an output of shape {tuple(feats.shape)} of '
                 f'{type(self.backbone).__name__}'
             )
-        # tokens (N, L, C) and maps (N, C, H, W) alike to (N, C, positions)
+        # tokens (N, L, C) and maps (N, C, H, W) to (N, C, positions)
         return self._pool(feats.transpose(1, 2) if feats.dim() == 3 else feats.flatten(2))
 
     def _pool(self, feats: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ class BackboneEncoder(BaseEncoder):
             (N, 3, H, W) -> (N, D).
 
         Returns:
-            Tensor: One vector an image.
+            Tensor: One vector per image.
         """
         return self.projection(self.dropout(self.pooled(image)))
 

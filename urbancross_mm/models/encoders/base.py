@@ -35,7 +35,7 @@ class BaseEncoder(BaseModule):
             (N, ...) -> (N, C).
 
         Returns:
-            Tensor: One vector an input.
+            Tensor: One vector per input.
         """
         return self(inputs)
 

@@ -1,4 +1,4 @@
-"""Building open_clip models, with one clear sentence for what goes wrong."""
+"""Building open_clip models, with a clear message if something is wrong."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def build_clip(
         FileNotFoundError: If weights or configs are neither on disk nor to be downloaded.
     """
     cfg = model_config(model_name, model_cfg)
-    what = 'the given model_cfg' if model_cfg is not None else model_name
+    what = 'the given model_cfg' if model_cfg is not None else str(model_name)
     weights, quick_gelu = find_weights(None if model_cfg is not None else model_name, pretrained)
     cfg['quick_gelu'] = bool(cfg.get('quick_gelu') or quick_gelu or force_quick_gelu)
     if image_size is not None:
@@ -150,11 +150,13 @@ def _named_config(model_name: str | None) -> dict[str, Any]:
     return cfg
 
 
-def _build(cfg: dict[str, Any], what: str) -> nn.Module:
+def _build(cfg: dict[str, Any], what: str) -> Any:
     import open_clip
 
     _check_text_tower(cfg['text_cfg'].get('hf_model_name'), what)
-    options = {key: one for key, one in cfg.items() if key not in ('custom_text', 'multimodal_cfg')}
+    options = {
+        key: value for key, value in cfg.items() if key not in ('custom_text', 'multimodal_cfg')
+    }
     for tower in ('vision_cfg', 'text_cfg'):
         options[tower] = {**cfg[tower], 'output_tokens': False}
     try:

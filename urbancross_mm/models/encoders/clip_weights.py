@@ -45,9 +45,9 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
         ValueError: If the tag is unknown.
         FileNotFoundError: If the weights are neither on disk nor to be downloaded.
     """
-    in_folder = model_name is not None and model_name.startswith(SCHEMAS)
     if pretrained is None:
-        return (_folder_weights(model_name) if in_folder else None), False
+        in_folder = model_name is not None and model_name.startswith(SCHEMAS)
+        return (_folder_weights(str(model_name)) if in_folder else None), False
     if os.path.isfile(pretrained):
         return pretrained, False
     if pretrained.endswith(WEIGHT_SUFFIXES) or os.sep in pretrained:
@@ -116,8 +116,8 @@ def _converted(model: nn.Module, weights: dict[str, Any]) -> dict[str, Any]:
     own = model.state_dict()
     # CoCa's decoder is not part of the towers; transformers used to save its position ids.
     weights = {
-        name: one
-        for name, one in weights.items()
+        name: value
+        for name, value in weights.items()
         if name not in NO_WEIGHTS
         and not name.startswith('text_decoder.')
         and (name in own or not name.endswith('.position_ids'))
@@ -128,18 +128,18 @@ def _converted(model: nn.Module, weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _folder_weights(model_name: str) -> str | None:
-    schema, _, place = model_name.partition(':')
+    schema, _, location = model_name.partition(':')
     if schema == 'hf-hub':
-        return _download_folder(model_name, place)
+        return _download_folder(model_name, location)
     names = sorted(
         path.name
-        for path in Path(place).iterdir()
+        for path in Path(location).iterdir()
         if path.suffix in WEIGHT_SUFFIXES and path.is_file()
     )
     named = [name for name in FOLDER_WEIGHTS if name in names]
     if not names:
         print_log(
-            f'{place!r} holds no weights: {model_name!r} starts from random ones',
+            f'{location!r} holds no weights: {model_name!r} starts from random ones',
             logger='current',
             level=logging.WARNING,
         )
@@ -150,7 +150,7 @@ def _folder_weights(model_name: str) -> str | None:
             f'({", ".join(names[:4])}), none under a name of open_clip '
             f'({FOLDER_WEIGHTS[0]}): set pretrained to one of them'
         )
-    return os.path.join(place, (named or names)[0])
+    return os.path.join(location, (named or names)[0])
 
 
 def _download_folder(model_name: str, repository: str) -> str:

@@ -12,7 +12,7 @@ from urbancross_mm.registry import MODELS
 
 @MODELS.register_module()
 class FeatureEncoder(BaseEncoder):
-    """One linear projection, for features of images (``LoadFeatures``) or of sentences
+    """One linear projection, for features of images (``LoadFeatures``) or of texts
     (``FeatureTokenizer``) of a frozen encoder.
 
     Args:
@@ -60,13 +60,13 @@ class FeatureEncoder(BaseEncoder):
         """Embeddings, not normalized.
 
         Args:
-            feats (Tensor): Features of images or sentences.
+            feats (Tensor): Features of images or texts.
 
         Shape:
             (N, C) -> (N, D).
 
         Returns:
-            Tensor: One vector an image or sentence.
+            Tensor: One vector per image or text.
         """
         if feats.dim() != 2 or feats.shape[1] != self.in_channels:
             raise ValueError(

@@ -69,14 +69,14 @@ class HuggingFaceEncoder(BaseEncoder):
         self._projects_first = (
             head is not None and model.config.model_type in self.first_token_families
         )
-        mine = {id(weight) for weight in self.parameters()}
+        kept = {id(weight) for weight in self.parameters()}
         self._missing = {
             name: weight
             for name, weight in model.named_parameters()
-            if name in missing and id(weight) in mine
+            if name in missing and id(weight) in kept
         }
 
-    def _tower(self, model: nn.Module) -> nn.Module:
+    def _tower(self, model: Any) -> Any:
         return getattr(model, self.tower_name, model)
 
     def _finish(
@@ -165,7 +165,7 @@ def _leaves(output: Tensor) -> set[int]:
     return found
 
 
-def load_model(path: str, allow_download: bool) -> tuple[nn.Module, set[str]]:
+def load_model(path: str, allow_download: bool) -> tuple[Any, set[str]]:
     """Load a transformers model in float32.
 
     Args:

@@ -71,7 +71,7 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
             (N, 3, H, W) -> (N, C).
 
         Returns:
-            Tensor: One vector an image.
+            Tensor: One vector per image.
         """
         out = self.model(
             **self._patches(image) if self._reads_patches else dict(pixel_values=image)

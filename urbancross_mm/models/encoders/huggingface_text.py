@@ -77,7 +77,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         self._finish(torch.zeros(1, 1, dtype=torch.long), embed_dim, frozen, trainable_layers)
         self._reads_padding = self._padding_shows()
 
-    def _tower(self, model: nn.Module) -> nn.Module:
+    def _tower(self, model: Any) -> Any:
         if hasattr(model, self.tower_name):
             return model.text_model
         encoder_alone = type(model).__name__.endswith('EncoderModel')
@@ -125,7 +125,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             (N, L) -> (N, C).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
 
         Raises:
             ValueError: If a text is longer than the model reads.
@@ -188,7 +188,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
                 f'the text model at {self.path!r} reads {self.max_tokens} tokens, got '
                 f'{length}: set max_length of its tokenizer'
             )
-        if self._unmasked:
+        if self._unmasked and self.max_tokens is not None:
             missing = max(self.max_tokens - tokens.shape[1], 0)
             tokens = nn.functional.pad(tokens, (0, missing), value=self.pad_id)
             mask = nn.functional.pad(mask, (0, missing), value=False)

@@ -41,7 +41,7 @@ class SegmentTower(BaseModule):
 
     def __init__(
         self,
-        image_encoder: nn.Module,
+        image_encoder: Any,
         mode: str = 'frozen',
         encoder: dict[str, Any] | nn.Module | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class SegmentTower(BaseModule):
         if mode == 'frozen':
             self.requires_grad_(False)
 
-    def _build(self, encoder: dict[str, Any] | nn.Module | None) -> nn.Module | None:
+    def _build(self, encoder: dict[str, Any] | nn.Module | None) -> Any:
         (image_encoder,) = self._image_encoder
         if self.copies_image_tower:
             return copy.deepcopy(image_encoder)
@@ -101,7 +101,7 @@ class SegmentTower(BaseModule):
             segments (B, K, 3, h, w), segment_mask (B, K) bool -> (B, K, D).
 
         Returns:
-            Tensor: One vector a segment.
+            Tensor: One vector per segment.
         """
         encoder = self.encoder or self._image_encoder[0]
         valid = segments[segment_mask]  # (S, 3, h, w)

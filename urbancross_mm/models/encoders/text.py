@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class _WordEncoder(BaseEncoder):
             pad_id = built.pad_id if pad_id is None else pad_id
         self.pad_id = pad_id or 0
         self.embed_dim = embed_dim
-        self.words = nn.Embedding(vocab_size, word_dim, padding_idx=self.pad_id)
+        self.words = nn.Embedding(cast(int, vocab_size), word_dim, padding_idx=self.pad_id)
         self.dropout = nn.Dropout(dropout)
 
     def lengths(self, tokens: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class _WordEncoder(BaseEncoder):
             (N, L) -> (N, D).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
         """
         return self.projection(self.dropout(self.pooled(tokens)))
 
@@ -127,7 +127,7 @@ class GRUTextEncoder(_WordEncoder):
             (N, L) -> (N, C).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
         """
         packed = pack_padded_sequence(
             self.dropout(self.words(tokens)),
@@ -201,7 +201,7 @@ class TextCNNEncoder(_WordEncoder):
             (N, L) -> (N, C).
 
         Returns:
-            Tensor: One vector a text.
+            Tensor: One vector per text.
         """
         words = self.dropout(self.words(tokens)).transpose(1, 2)  # (N, C, L)
         position = torch.arange(tokens.shape[1], device=tokens.device)

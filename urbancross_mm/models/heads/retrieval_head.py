@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
@@ -19,7 +19,7 @@ class RetrievalHead(BaseModule):
     """Losses on a batch of embeddings, with the positives decided by ids.
 
     A text is a positive of an image if it was written for it, or (``equal_captions``) if the
-    same sentence is among the image's captions; the diagonal alone would call both negatives.
+    same text is among the image's captions; the diagonal alone would call both negatives.
     An image with several texts in the batch stands once for each of them, as it does in a batch
     of single captions.
 
@@ -28,7 +28,7 @@ class RetrievalHead(BaseModule):
         segment_loss (dict, optional): Config of the segment-text loss. Defaults to None, the
             image-text loss itself, whose learned scale then serves both.
         segment_weight (float): Factor of the segment-text loss. Defaults to 1.0.
-        equal_captions (bool): Equal sentences are positives. Defaults to True.
+        equal_captions (bool): Equal captions are positives. Defaults to True.
         gather (bool): Compute the loss over the batches of all ranks. Defaults to True.
 
     Raises:
@@ -62,11 +62,11 @@ class RetrievalHead(BaseModule):
         """Losses and diagnostics of a batch.
 
         Args:
-            image_embeds (Tensor): Unit vectors, one a sample.
+            image_embeds (Tensor): Unit vectors, one per sample.
             text_embeds (Tensor): Unit vectors; the texts of all samples one after another.
             data_samples (list[RetrievalDataSample]): With ``img_id``, ``text_ids`` and, for
                 ``equal_captions``, ``caption_text_ids``.
-            segment_embeds (Tensor, optional): Unit vectors, one a sample. Defaults to None.
+            segment_embeds (Tensor, optional): Unit vectors, one per sample. Defaults to None.
 
         Shape:
             image_embeds (B, D), text_embeds (M, D), segment_embeds (B, D).
@@ -111,7 +111,7 @@ class RetrievalHead(BaseModule):
         """
         losses = {'loss_image_text': self.image_loss(image_embeds, text_embeds, positives)}
         if segment_embeds is not None:
-            segment_loss: nn.Module = self.segment_loss or self.image_loss
+            segment_loss = self.segment_loss or self.image_loss
             losses['loss_segment_text'] = self.segment_weight * segment_loss(
                 segment_embeds, text_embeds, positives
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
 
 from urbancross_mm.functional import contrastive, similarity
@@ -37,8 +39,8 @@ class PairwiseRankingLoss(BaseRetrievalLoss):
     def __init__(
         self,
         margin: float = 0.2,
-        negatives: str = 'all',
-        reduction: str = 'sum',
+        negatives: Literal['all', 'hardest'] = 'all',
+        reduction: Literal['sum', 'mean'] = 'sum',
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
@@ -62,7 +64,7 @@ class PairwiseRankingLoss(BaseRetrievalLoss):
         """
         if len(image_embeds) != len(text_embeds):
             raise ValueError(
-                f'PairwiseRankingLoss needs aligned pairs, one text an image, got '
+                f'PairwiseRankingLoss needs aligned pairs, one text per image, got '
                 f'{len(image_embeds)} images and {len(text_embeds)} texts'
             )
         return contrastive.pairwise_ranking(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.structures import RetrievalDataSample
@@ -46,7 +46,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     """
 
     embed_dim: int
-    head: nn.Module | None
+    head: Any
     adaptation: DomainAdaptation | None
     # Parts that only the loss on pairs needs: an adaptation without it freezes them.
     paired_parts: tuple[str, ...] = ('head',)
@@ -129,8 +129,8 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             inputs (dict): ``image`` and/or ``text``; the rows of ``text`` are those of all
                 samples one after another.
             data_samples (list, optional): Samples to fill; a sample has ``len(text_ids)`` texts,
-                one if it does not say. Defaults to None: new samples, one an image, or one a
-                text where there are no images.
+                one if it does not say. Defaults to None: new samples, one per image, or one
+                per text where there are no images.
 
         Returns:
             list[RetrievalDataSample]: The samples with ``image_embeds`` (D,) and ``text_embeds``
@@ -140,7 +140,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             ValueError: If samples and rows do not match in number.
         """
         embeds = self.embed_for_search(inputs)
-        rows = {key: value for key, value in embeds.items() if key != 'text_embeds'}
+        rows: dict[str, Any] = {key: value for key, value in embeds.items() if key != 'text_embeds'}
         if data_samples is None:
             size = len(next(iter(rows.values()), embeds.get('text_embeds', ())))
             data_samples = [RetrievalDataSample() for _ in range(size)]
@@ -163,7 +163,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
 
         Args:
             inputs (dict): What the data preprocessor made: ``image``, ``text``, ``segments``, ...
-            data_samples (list, optional): One an image. Defaults to None.
+            data_samples (list, optional): One per image. Defaults to None.
             mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``. Defaults to 'tensor'.
 
         Returns:
@@ -173,9 +173,10 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             ValueError: If the mode is unknown.
         """
         if mode == 'loss':
+            samples = data_samples or []
             if self.adaptation is not None:
-                return self.adaptation.loss(self, inputs, data_samples)
-            return self.loss(inputs, data_samples)
+                return self.adaptation.loss(self, inputs, samples)
+            return self.loss(inputs, samples)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         if mode == 'tensor':
@@ -191,7 +192,7 @@ def split_texts(text_embeds: Tensor, data_samples: list[RetrievalDataSample]) ->
         data_samples (list): A sample has ``len(text_ids)`` texts, one if it does not say.
 
     Returns:
-        tuple[Tensor]: One ``(C, D)`` a sample; C may be 0.
+        tuple[Tensor]: One ``(C, D)`` per sample; C may be 0.
 
     Raises:
         ValueError: If the samples name more or fewer texts than there are rows.

@@ -21,17 +21,17 @@ class CrossDomainTripletLoss(BaseAdaptationLoss):
         \sum_j w_j \big( [\|v_j - t_j\| - \|v_j - n_j\| + m]_+
         + [\|v_j - t_j\| - \|t_j - n'_j\| + m]_+ \big)
 
-    with v, t the image and the sentence of source pair j and n, n' the negatives that are most
+    with v, t the image and the text of source pair j and n, n' the negatives that are most
     similar to either. A caption of the image is no negative, in whichever domain it occurs. A
     term without any negative is 0.
 
     Args:
-        negative (str): 'target': the hardest sentence of the target for an image, and the hardest
-            image for a sentence; 'source': the hardest wrong ones of the source; 'target_image':
+        negative (str): 'target': the hardest text of the target for an image, and the hardest
+            image for a text; 'source': the hardest negatives of the source; 'target_image':
             the hardest target image for an image, and no second term, as published.
             Defaults to 'target'.
         margin (float): m until a curriculum sets another one. Defaults to 0.5.
-        weighted (bool): Weight by the selection; without, all pairs count alike.
+        weighted (bool): Weight by the selection; else all pairs have equal weight.
             Defaults to True.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
 
@@ -77,9 +77,11 @@ class CrossDomainTripletLoss(BaseAdaptationLoss):
             return distances(anchors, batch.target_image).amin(dim=1)
         other = 'text' if anchor == 'image' else 'image'
         if self.negative == 'target':
-            right = batch.target_text_positives if anchor == 'image' else None
-            found = distances(anchors, getattr(batch, f'target_{other}'))
+            positives = batch.target_text_positives if anchor == 'image' else None
+            values = distances(anchors, getattr(batch, f'target_{other}'))
         else:
-            right = batch.source_positives if anchor == 'image' else batch.source_positives.t()
-            found = distances(anchors, getattr(batch, f'source_{other}'))
-        return (found if right is None else found.masked_fill(right, torch.inf)).amin(dim=1)
+            positives = batch.source_positives if anchor == 'image' else batch.source_positives.t()
+            values = distances(anchors, getattr(batch, f'source_{other}'))
+        return (values if positives is None else values.masked_fill(positives, torch.inf)).amin(
+            dim=1
+        )

@@ -1,9 +1,10 @@
-"""Losses that pair the images and sentences of an unpaired target."""
+"""Losses that pair the images and texts of an unpaired target."""
 
 from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -23,7 +24,7 @@ PATIENCE = 4
 class BasePairingLoss(BaseAdaptationLoss):
     """Template of a contrastive loss whose pairs are guessed; a subclass writes ``pairing``.
 
-    A batch of a target is too small to hold the sentence of each of its images, so the last
+    A batch of a target is too small to hold the text of each of its images, so the last
     embeddings of both modalities are remembered, without gradient. The memory is in the
     checkpoints: a resumed run goes on with it.
 
@@ -66,10 +67,10 @@ class BasePairingLoss(BaseAdaptationLoss):
 
     @abstractmethod
     def pairing(self, scores: Tensor) -> Tensor:
-        """How much each sentence belongs to each image: (N, M) cosines -> (N, M), from 0."""
+        """How much each text belongs to each image: (N, M) cosines -> (N, M), from 0."""
 
     def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
-        """``loss_pairing`` and ``pairing_confidence``, the mean share of a best sentence."""
+        """``loss_pairing`` and ``pairing_confidence``, the mean share of a best text."""
         images, texts = batch.target_image, batch.target_text
         known = int(self.filled)
         all_images = torch.cat([images, self.images[:known]])  # (N, D)
@@ -77,7 +78,7 @@ class BasePairingLoss(BaseAdaptationLoss):
         by_image = inner_product(images, all_texts)  # (T, M)
         by_text = inner_product(texts, all_images)  # (T, N)
         if not known:
-            self._tell_the_wait(len(images))
+            self._warn_of_the_wait(len(images))
         self._remember(images.detach(), texts.detach())
         if known < self.min_items:
             return {'loss_pairing': 0 * (by_image.sum() + by_text.sum())}
@@ -91,7 +92,7 @@ class BasePairingLoss(BaseAdaptationLoss):
         mass = pairs[:count] / pairs[:count].sum(dim=1, keepdim=True).clamp(min=1e-30)
         return {'loss_pairing': loss, 'pairing_confidence': mass.amax(dim=1).mean()}
 
-    def _tell_the_wait(self, count: int) -> None:
+    def _warn_of_the_wait(self, count: int) -> None:
         steps = -(-self.min_items // count)
         if steps > PATIENCE:
             print_log(
@@ -111,15 +112,15 @@ class BasePairingLoss(BaseAdaptationLoss):
 
 @MODELS.register_module()
 class OptimalTransportPairingLoss(BasePairingLoss):
-    """Contrastive loss towards the entropic transport plan between target images and sentences.
+    """Contrastive loss towards the entropic transport plan between target images and texts.
 
-    The plan moves every image's mass to the sentences so that each sentence gets its share: no
-    sentence can attract all images, as in a nearest-neighbor guess. Sentences are drawn as often
-    as they occur, so equal masses of draws are masses by frequency. The plan is computed anew at
-    every step and has no gradient.
+    The plan moves every image's mass to the texts so that each text gets its share: no text can
+    attract all images, as in a nearest-neighbor guess. Texts are drawn as often as they occur, so
+    equal masses of draws are masses by frequency. The plan is computed at every step and has no
+    gradient.
 
     Args:
-        eps (float): Temperature of the plan in cosine; too large gives every sentence to every
+        eps (float): Temperature of the plan in cosine; too large gives every text to every
             image. Defaults to 0.05.
         iterations (int): Of Sinkhorn's algorithm. Defaults to 30.
         **kwargs: Of :class:`BasePairingLoss`.
@@ -129,7 +130,7 @@ class OptimalTransportPairingLoss(BasePairingLoss):
         in SwAV (https://arxiv.org/abs/2006.09882).
     """
 
-    def __init__(self, eps: float = 0.05, iterations: int = 30, **kwargs: float) -> None:
+    def __init__(self, eps: float = 0.05, iterations: int = 30, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if eps <= 0 or iterations < 1:
             raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
@@ -143,7 +144,7 @@ class OptimalTransportPairingLoss(BasePairingLoss):
 
 @MODELS.register_module()
 class PseudoPairLoss(BasePairingLoss):
-    """Contrastive loss on mutual nearest neighbors of target images and sentences.
+    """Contrastive loss on mutual nearest neighbors of target images and texts.
 
     The most confident share of the pairs counts: the curriculum's ratio, so that less confident
     ones join later.
@@ -158,7 +159,7 @@ class PseudoPairLoss(BasePairingLoss):
         Conneau et al. (https://arxiv.org/abs/1710.04087) for CSLS and mutual neighbors.
     """
 
-    def __init__(self, neighbors: int = 10, share: float = 1.0, **kwargs: float) -> None:
+    def __init__(self, neighbors: int = 10, share: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if neighbors < 0 or not 0 < share <= 1:
             raise ValueError(
@@ -172,13 +173,13 @@ class PseudoPairLoss(BasePairingLoss):
         self.share = stage.ratio
 
     def pairing(self, scores: Tensor) -> Tensor:
-        """1 where image and sentence chose each other and are confident, else 0."""
+        """1 where image and text chose each other and are confident, else 0."""
         if self.neighbors:
             scores = transport.csls(scores, self.neighbors)
-        found = transport.mutual_nearest(scores)
-        kept = max(1, round(self.share * len(found.rows)))
+        matches = transport.mutual_nearest(scores)
+        kept = max(1, round(self.share * len(matches.rows)))
         pairs = torch.zeros_like(scores)
-        pairs[found.rows[:kept], found.columns[:kept]] = 1
+        pairs[matches.rows[:kept], matches.columns[:kept]] = 1
         return pairs
 
 

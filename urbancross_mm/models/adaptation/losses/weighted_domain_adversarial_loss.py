@@ -32,8 +32,8 @@ class WeightedDomainAdversarialLoss(BaseAdaptationLoss):
         head (dict | None): Config of the discriminator. Defaults to None,
             ``dict(type='DomainAdversarialHead')``.
         modalities (Sequence[str]): Of 'image' and 'text'. Defaults to both.
-        weighted (bool): Use the weights of the selection; without, all samples of a domain count
-            alike, which is DANN. Defaults to True.
+        weighted (bool): Use the weights of the selection; else all samples of a domain have equal
+            weight, which is DANN. Defaults to True.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
 
     Raises:
@@ -52,7 +52,7 @@ class WeightedDomainAdversarialLoss(BaseAdaptationLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
-        if not modalities or any(one not in MODALITIES for one in modalities):
+        if not modalities or any(name not in MODALITIES for name in modalities):
             raise ValueError(f'modalities must be of {MODALITIES}, got {modalities!r}')
         self.modalities = tuple(modalities)
         self.weighted = weighted
