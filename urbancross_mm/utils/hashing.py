@@ -62,7 +62,7 @@ class FileStamp(NamedTuple):
         The content is read only if the size is the same and a time is not, as of a copy.
 
         Args:
-            path (str | Path): The file, maybe at another place than once.
+            path (str | Path): The file, maybe moved since.
 
         Returns:
             FileStamp | None: None if the content is another.

@@ -182,7 +182,7 @@ def test_any_data_set_in_the_schema(tmp_path: Path) -> None:
         'Captions',
         'Words',
         'Tags and classes',
-        'Places',
+        'Locations',
         'Leakage and defects',
         'Curation',
         'Samples of train',
@@ -215,7 +215,7 @@ def test_a_domain_without_captions(tmp_path: Path) -> None:
     card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path)
     assert 'The images have no captions.' in to_html(card)
     assert 'Words' not in [one.title for one in card.sections]
-    assert rows(card, 'Size')[0][1] == 1 and len(section(card, 'Places').blocks) == 2
+    assert rows(card, 'Size')[0][1] == 1 and len(section(card, 'Locations').blocks) == 2
 
 
 def test_two_data_sets_side_by_side(curated: Path, tmp_path: Path) -> None:
