@@ -19,7 +19,7 @@ TRUST_VARIABLE = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
 def given_path(text: str) -> Path:
-    """A path on the command line; an empty one, as of an unset variable, is no current folder.
+    """A path on the command line. An empty one, as of an unset variable, is refused.
 
     Args:
         text (str): What was typed.
@@ -180,9 +180,9 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_tool(main: Callable[[], int | None]) -> None:
-    """Run a tool; whatever goes wrong ends in one sentence on stderr and exit code 2.
+    """Run a tool; an error ends in one sentence on stderr and exit code 2.
 
-    Set ``URBANCROSS_TRACEBACK=1`` to see where it came from.
+    Set ``URBANCROSS_TRACEBACK=1`` to see the traceback.
 
     Args:
         main (Callable): The tool; its return value, if any, is the exit code.
@@ -206,7 +206,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
 
 
 def _reader_is_there() -> bool:
-    """Whether anybody still reads what is printed: ``head`` stops. If not, no more is printed."""
+    """Whether anything still reads stdout (``head`` stops early). If not, stdout is closed."""
     try:
         sys.stdout.flush()
         # Without a buffer there is nothing left to fail; the pipe knows.

@@ -33,7 +33,7 @@ def check_relative(name: str, where: str = '') -> str:
         or len(name) > LONGEST_PATH
         or any(len(part.encode('utf-8', 'replace')) > LONGEST_NAME for part in pure.parts)
     ):
-        raise ValueError(f'{name[:60]!r}, of {len(name)} letters, is no file name{suffix}')
+        raise ValueError(f'{name[:60]!r}, of {len(name)} letters, is not a file name{suffix}')
     return name
 
 
@@ -66,5 +66,5 @@ def label_of(img_path: str) -> str | None:
     path = Path(img_path)
     if path.parent.name:
         return path.parent.name
-    prefix, found, _ = path.stem.rpartition('_')
-    return prefix if found and not prefix.isdecimal() else None
+    prefix, separator, _ = path.stem.rpartition('_')
+    return prefix if separator and not prefix.isdecimal() else None

@@ -166,7 +166,7 @@ def test_images_that_training_refuses(root):
     [
         (np.zeros((40, 48), np.uint8), 0.6, 'cannot be decoded'),
         (np.zeros((40, 48), np.uint16), 1, 'more than 8 bits'),
-        (np.zeros((40, 48, 3), np.uint8), 1, 'one number of 8 bits per pixel'),
+        (np.zeros((40, 48, 3), np.uint8), 1, 'one 8-bit number per pixel'),
     ],
 )
 def test_class_maps_are_decoded(root, pixels, kept, message):

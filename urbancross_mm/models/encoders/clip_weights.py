@@ -45,8 +45,8 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
         ValueError: If the tag is unknown.
         FileNotFoundError: If the weights are neither on disk nor to be downloaded.
     """
+    in_folder = model_name is not None and model_name.startswith(SCHEMAS)
     if pretrained is None:
-        in_folder = model_name is not None and model_name.startswith(SCHEMAS)
         return (_folder_weights(str(model_name)) if in_folder else None), False
     if os.path.isfile(pretrained):
         return pretrained, False
