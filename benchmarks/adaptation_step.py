@@ -70,7 +70,10 @@ def main() -> None:
     print(
         markdown(
             ['a step', 'CPU ms', 'ratio'],
-            [[one.name, f'{1000 * one.cpu_seconds:.0f}', f'{one.ratio:.2f}'] for one in timings],
+            [
+                [item.name, f'{1000 * item.cpu_seconds:.0f}', f'{item.ratio:.2f}']
+                for item in timings
+            ],
         )
     )
 

@@ -166,9 +166,9 @@ def test_verification_counts_words(tmp_path: Path) -> None:
     long = [f'{"red " * 80} {n}' for n in range(2)]
     write(tmp_path, [item('a', [*long, 'red ' * 75]), item('b', ['blue ' * 76])])
     report = verify([str(tmp_path / 'annotations/tiny.json')], str(tmp_path))
-    (found,) = (one for one in report.findings if one.what == 'captions that are cut')
-    assert found.level == 'warning' and '3 of 4 distinct captions' in found.examples[0]
-    assert '; 2 of them become equal' in found.examples[0]
+    (result,) = (finding for finding in report.findings if finding.what == 'captions that are cut')
+    assert result.level == 'warning' and '3 of 4 distinct captions' in result.examples[0]
+    assert '; 2 of them become equal' in result.examples[0]
     assert remark_on_words(['red ' * 75]) == ''
 
 

@@ -92,7 +92,7 @@ def test_captions_are_drawn_as_often_as_they_occur_for_any_image(tiny) -> None:
 def test_epochs_draw_anew_and_a_seed_repeats_them(tiny) -> None:
     dataset = UnpairedDataset(**tiny)
     texts = [[info['texts'] for info in epoch(dataset, seed)] for seed in (0, 0, *range(1, 6))]
-    assert texts[0] == texts[1] and len({str(one) for one in texts}) > 2
+    assert texts[0] == texts[1] and len({str(text) for text in texts}) > 2
 
 
 @pytest.mark.parametrize('captions', PERMUTATIONS)

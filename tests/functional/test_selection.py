@@ -17,7 +17,7 @@ def embeds(source: int, target: int, dim: int = 8) -> tuple[Tensor, Tensor]:
 def naive_weights(values: list[float], floor: float) -> list[float]:
     low, high = min(values), max(values)
     stretched = [(value - low) / (high - low) for value in values]
-    return [floor / len(values) + (1 - floor) * one / sum(stretched) for one in stretched]
+    return [floor / len(values) + (1 - floor) * item / sum(stretched) for item in stretched]
 
 
 def naive(source: Tensor, target: Tensor, ratio: float, floor: float) -> tuple[list, list, list]:

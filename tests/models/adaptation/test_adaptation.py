@@ -82,9 +82,9 @@ def test_checkpoints_are_those_of_the_plain_model(
     )
     assert 'adaptation.0.head.coefficient' in state
     if loader == 'torch':
-        found = model.load_state_dict(other.state_dict(), strict=False)
-        assert not found.unexpected_keys
-        assert all(name.startswith('adaptation.') for name in found.missing_keys)
+        result = model.load_state_dict(other.state_dict(), strict=False)
+        assert not result.unexpected_keys
+        assert all(name.startswith('adaptation.') for name in result.missing_keys)
         other.load_state_dict(state)  # strictly: what the losses learned is passed over
         model.load_state_dict(model.state_dict())  # its own, strictly
     else:

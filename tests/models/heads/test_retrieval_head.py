@@ -143,9 +143,9 @@ def test_two_ranks_equal_one(tmp_path: Path) -> None:
 
 def test_one_id_of_two_images_is_refused() -> None:
     """Each would be a positive of the other's captions."""
-    samples = [sample(f'set/{i}', [f'text {place}']) for place, i in enumerate((0, 1, 0))]
-    for place, one in enumerate(samples):
-        one.set_metainfo(dict(img_path=f'data/{place}.png'))
+    samples = [sample(f'set/{i}', [f'text {position}']) for position, i in enumerate((0, 1, 0))]
+    for position, item in enumerate(samples):
+        item.set_metainfo(dict(img_path=f'data/{position}.png'))
     with pytest.raises(ValueError, match="'set/0', data/0.png and data/2.png: ids must be unique"):
         batch_ids(samples, torch.device('cpu'))
     samples[2].set_metainfo(dict(img_path='data/../data/0.png'))  # the same image, as in padding
