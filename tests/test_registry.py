@@ -227,7 +227,7 @@ def test_foreign_transforms_find_their_own() -> None:
     assert type(wrapper.transforms.transforms[0]).__module__.startswith(SCOPE)
 
 
-def test_our_data_set_inside_a_foreign_wrapper(tmp_path: Any) -> None:
+def test_our_dataset_inside_a_foreign_wrapper(tmp_path: Any) -> None:
     inner = dict(
         type='ImageTextDataset',
         ann_file=str(tmp_path / 'none.json'),

@@ -48,7 +48,7 @@ def test_configs_build(name: str) -> None:
     assert [stages[0].name, stages[-1].name] == ['tile', 'export']
 
 
-def test_from_tiles_and_a_map_to_a_data_set(tiles: Path, tmp_path: Path) -> None:
+def test_from_tiles_and_a_map_to_a_dataset(tiles: Path, tmp_path: Path) -> None:
     reports = curate(tiles, tmp_path / 'out')
     count = len(list(tiles.glob('*.jpg')))
     assert [report.stage for report in reports] == [

@@ -138,7 +138,7 @@ def logged(monkeypatch) -> list[str]:
 
 
 @pytest.mark.parametrize('captions', ['each', 'sample', 'all'])
-def test_a_data_set_says_it_once(
+def test_a_dataset_says_it_once(
     tmp_path: Path, vocab: VocabTokenizer, logged: list[str], captions: str
 ) -> None:
     long = [f'{"red " * 12} {n}' for n in range(3)]

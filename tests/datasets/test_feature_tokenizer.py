@@ -1,4 +1,4 @@
-"""Sentences become the rows of a file."""
+"""Captions become the rows of a file."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def encoded(dataset: ImageTextDataset) -> list[str]:
     return [text for i in range(len(dataset)) for text in dataset.get_data_info(i)['texts']]
 
 
-def test_each_has_one_item_a_caption(tiny):
+def test_each_has_one_item_per_caption(tiny):
     dataset = ImageTextDataset(**tiny, captions='each')
     assert len(dataset) == 10
     assert encoded(dataset) == [c for entry in ITEMS for c in entry['captions']]

@@ -33,7 +33,7 @@ def test_nothing_left_is_refused():
         random_split(NAMES[:2], dict(val=0.5, test=0.5), 'train', 0)
 
 
-def test_stratified_split_divides_every_class_alike():
+def test_stratified_split_divides_every_class_evenly():
     labels = {
         f'{label}{n}': label for label, size in dict(a=60, b=20, c=5).items() for n in range(size)
     }

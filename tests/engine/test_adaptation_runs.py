@@ -118,7 +118,7 @@ def test_train_and_resume_is_bit_equal(
 
 @DATASETS.register_module(force=True)
 class TextByImage(UnpairedDataset):
-    """Draws the same sentence for an image on whatever rank it is loaded."""
+    """Draws the same text for an image on whatever rank it is loaded."""
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         np.random.seed(idx)

@@ -12,7 +12,7 @@ from urbancross_mm.functional.similarity import normalize
 
 
 def naive_counts(scores: torch.Tensor, right: torch.Tensor) -> list[tuple[int, int, int]]:
-    """Above, tied wrong and tied right of every row, one comparison at a time."""
+    """Above, tied negatives and tied positives of every row, one comparison at a time."""
     counts = []
     for row, good in zip(scores.tolist(), right.tolist()):
         best = max(score for score, is_right in zip(row, good) if is_right)

@@ -110,7 +110,7 @@ def test_floor() -> None:
 
 
 @pytest.mark.parametrize('gap, equal', [(1e-8, True), (1e-3, False)])
-def test_similarities_without_order_weigh_alike(gap: float, equal: bool) -> None:
+def test_similarities_without_order_weigh_the_same(gap: float, equal: bool) -> None:
     weights = importance(torch.tensor([0.0, gap, 2 * gap], dtype=torch.float64))
     assert (weights.unique().numel() == 1) == equal
 

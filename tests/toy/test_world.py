@@ -208,7 +208,7 @@ def test_five_captions_repeat_within_and_between_images():
         ('sparseresidential', 'house'),
     ],
 )
-def test_mask_is_what_disappears_with_the_thing(kind, thing):
+def test_mask_is_what_disappears_with_the_item(kind, thing):
     scene = build_scene(COUNTRIES['germany'], (1, 5), kind)
     item = scene.select(thing)[0]
     number = 1 + next(k for k, other in enumerate(scene.items) if other is item)

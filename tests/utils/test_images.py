@@ -306,7 +306,7 @@ def test_damaged_files_are_read_or_named(tmp_path: Path, seed: int) -> None:
                 assert str(path) in str(error)  # noqa: PT017
 
 
-def test_class_maps_hold_one_number_a_pixel(tmp_path: Path) -> None:
+def test_class_maps_hold_one_number_per_pixel(tmp_path: Path) -> None:
     path = tmp_path / 'a.png'
     path.write_bytes(png(pixels(1), 8, 0))
     assert np.array_equal(read_class_map(str(path)), pixels(1)[..., 0])

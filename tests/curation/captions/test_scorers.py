@@ -118,7 +118,7 @@ def test_a_part_that_is_too_long_is_cut_and_has_a_score(weights: str) -> None:
         assert np.isclose(np.linalg.norm(scorer(clip_model(weights)).encode_texts([text])), 1)
 
 
-def test_a_text_has_one_vector_in_any_company(weights: str) -> None:
+def test_a_text_has_one_vector_in_any_batch(weights: str) -> None:
     made = scorer(clip_model(weights))
     texts = [f'a roof {i}, ' * (i + 1) for i in range(7)]
     together = made.encode_texts(texts)

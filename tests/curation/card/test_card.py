@@ -173,7 +173,7 @@ def test_damage_is_shown_and_ends_nothing(data: Path) -> None:
     ]
 
 
-def test_any_data_set_in_the_schema(tmp_path: Path) -> None:
+def test_any_dataset_in_the_schema(tmp_path: Path) -> None:
     tiny.write(tmp_path, [tiny.item('a', ['x', 'y | z']), tiny.item('b', [' '])])
     card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path)
     titles = [section.title for section in card.sections]
@@ -218,7 +218,7 @@ def test_a_domain_without_captions(tmp_path: Path) -> None:
     assert rows(card, 'Size')[0][1] == 1 and len(section(card, 'Locations').blocks) == 2
 
 
-def test_two_data_sets_side_by_side(curated: Path, tmp_path: Path) -> None:
+def test_two_datasets_side_by_side(curated: Path, tmp_path: Path) -> None:
     paths = []
     for name in ('finland_test', 'spain_test'):
         paths.append(tmp_path / f'{name}.json')

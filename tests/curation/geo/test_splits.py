@@ -71,7 +71,7 @@ def test_single_images_meet_their_shares(count: int) -> None:
     )
 
 
-def test_a_deal_is_seeded_and_spread() -> None:
+def test_splits_are_seeded_and_spread() -> None:
     groups = [[str(n)] for n in range(400)]
     assert (
         assign_splits(groups, SHARES, 0)
@@ -128,7 +128,7 @@ def brute_gap(one: Tile, other: Tile) -> float:
 
 
 @pytest.mark.parametrize('lat', [0.0, 60.2])
-def test_gaps_like_brute_force(lat: float) -> None:
+def test_distances_equal_brute_force(lat: float) -> None:
     random = np.random.default_rng(0)
     tiles = [
         square(*random.integers(0, 3000, 2), side=int(side), lat=lat)

@@ -144,7 +144,7 @@ def test_blocks_can_be_switched_off() -> None:
     )
 
 
-def test_an_image_without_a_place_stays_with_its_source() -> None:
+def test_an_image_without_a_position_stays_with_its_source() -> None:
     lost = [
         ImageRecord(f'x{n}.png', dict(sha=f'x{n}', source=f'lost{n // 20}.tif')) for n in range(100)
     ]

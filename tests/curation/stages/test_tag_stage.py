@@ -273,7 +273,7 @@ def test_phrases(tags: dict, said: tuple) -> None:
     assert phrases(tags) == said
 
 
-def test_the_focus_is_the_smallest_thing_at_the_center() -> None:
+def test_the_focus_is_the_smallest_feature_at_the_center() -> None:
     ground = TileFeature(('land use of grass',), 1.0, 0.0, 0.0)
     block = TileFeature(('land use of retail', 'place of quarter'), 0.5, 0.0, 0.0)
     shop = TileFeature(('building of shop',), 0.1, 0.0, 0.0)

@@ -321,7 +321,7 @@ def joined(tmp_path, monkeypatch) -> ConcatDataset:
     return ConcatDataset(parts, ignore_keys=['dataset', 'domain', 'split'])
 
 
-def test_real_data_sets_in_a_loader(joined: ConcatDataset) -> None:
+def test_real_datasets_in_a_loader(joined: ConcatDataset) -> None:
     inner = DefaultSampler(joined, shuffle=True, seed=3)
     sampler = CrossDomainSampler(inner, 4, source=dict(finland=2), target=dict(spain=2))
     domains = [

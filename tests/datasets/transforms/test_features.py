@@ -60,7 +60,7 @@ def test_transforms_of_one_file_share_it(file):
 
 
 @pytest.mark.parametrize('captions', ['each', 'all'])
-def test_through_a_data_set(file, tmp_path, captions):
+def test_through_a_dataset(file, tmp_path, captions):
     keywords = write(tmp_path, [item('a', ['one', 'two']), item('b', ['two', 'three'])])
     pipeline = [
         dict(type='LoadFeatures', file=file),

@@ -192,7 +192,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
         torch.testing.assert_close(shuffled[name], value)
 
 
-def test_without_a_selector_all_source_samples_count_alike() -> None:
+def test_without_a_selector_all_source_samples_count_equally() -> None:
     weighted, uniform = (
         build(losses=[dict(TRIPLET, weighted=flag)], paired_loss=False) for flag in (True, False)
     )
@@ -204,7 +204,7 @@ def test_without_a_selector_all_source_samples_count_alike() -> None:
 
 
 def test_a_target_with_its_captions_is_refused() -> None:
-    """Each image's own sentence would be in its batch."""
+    """Each image's own caption would be in its batch."""
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
     with pytest.raises(ValueError, match="'spain' is of the target, .*UnpairedDataset"):

@@ -149,7 +149,7 @@ class Counted:
         )
 
 
-def test_each_sentence_is_encoded_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_text_is_encoded_once_per_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     model, (inputs, _) = cross_modal(), batch()
     snapshot = FrozenSnapshot()
     counted = Counted(snapshot, model, 'text', monkeypatch)

@@ -44,7 +44,7 @@ def test_captions_of_one_image_are_not_negatives() -> None:
 
 
 @pytest.mark.parametrize('equal_captions', [True, False])
-def test_equal_sentences_of_different_images(equal_captions: bool) -> None:
+def test_equal_captions_of_different_images(equal_captions: bool) -> None:
     """Text 2 is not image 0's text in this batch, but it is among its captions."""
     samples = [sample('set/0', ['a'], ['a', 'c']), sample('set/1', ['b']), sample('set/2', ['c'])]
     images, texts = random_batch(3)
@@ -107,7 +107,7 @@ class TwoTowers(nn.Module):
 
 
 def whole_batch() -> tuple[torch.Tensor, torch.Tensor, list]:
-    """Eight pairs; images and sentences recur across the halves, which differ in captions."""
+    """Eight pairs; images and texts recur across the halves, which differ in captions."""
     generator = torch.Generator().manual_seed(2)
     texts = ['a', 'b', 'c', 'd', 'a', 'e', 'f', 'g']
     keys = [0, 1, 2, 3, 4, 5, 1, 6]

@@ -17,7 +17,7 @@ def distance(first: Tensor, second: Tensor) -> float:
 
 
 def hardest(anchor: Tensor, others: Tensor, wrong: list[bool] | None = None) -> float:
-    """Distance to the nearest of the wrong ones, infinity if there is none."""
+    """Distance to the nearest negative, infinity if there is none."""
     distances = [distance(anchor, other) for k, other in enumerate(others) if not wrong or wrong[k]]
     return min(distances, default=math.inf)
 
@@ -64,8 +64,8 @@ def test_the_curriculum_sets_the_margin() -> None:
     )
 
 
-def test_a_sentence_that_is_right_is_no_negative() -> None:
-    """Images 0 and 1 have the same sentence; as a negative it would cost the margin."""
+def test_a_caption_that_fits_is_no_negative() -> None:
+    """Images 0 and 1 have the same caption; as a negative it would cost the margin."""
     images = normalize(torch.eye(3))
     batch = domain_batch(3, 2, dim=3, source_image=images, source_text=images[[0, 0, 2]])
     right = torch.eye(3, dtype=torch.bool)

@@ -102,7 +102,7 @@ def test_no_loss_before_there_are_enough_items(kind: type[BasePairingLoss]) -> N
 
 
 @pytest.mark.parametrize(('min_items', 'warned'), [(24, False), (28, True)])
-def test_a_long_wait_is_told_once(
+def test_a_long_wait_is_logged_once(
     min_items: int, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A small target could train to the end without ever being adapted to."""
