@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample --work-dir $(WORK_DIR) \
 		--overwrite
 	$(BIN)/python tools/test.py configs/urbancross_finland.py $(WORK_DIR) --sample \
-		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/strips
+		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/grids
 	$(BIN)/python tools/search.py configs/urbancross_finland.py $(WORK_DIR) --sample \
 		--images data/sample/urbancross/Finland/images "$(QUERY)" --out $(WORK_DIR)/query.png
 

@@ -1,6 +1,6 @@
 """A step of adaptation against a plain step on the same encoders and batch.
 
-96 images and sentences of two domains in memory; forward, backward and the optimizer's step, in
+96 images and captions of two domains in memory; forward, backward and the optimizer's step, in
 the model's own ``train_step``. The frozen snapshot may cost its own forward pass and no more, and
 nothing where the images are not augmented and its embeddings are kept.
 
@@ -70,7 +70,10 @@ def main() -> None:
     print(
         markdown(
             ['a step', 'CPU ms', 'ratio'],
-            [[one.name, f'{1000 * one.cpu_seconds:.0f}', f'{one.ratio:.2f}'] for one in timings],
+            [
+                [item.name, f'{1000 * item.cpu_seconds:.0f}', f'{item.ratio:.2f}']
+                for item in timings
+            ],
         )
     )
 

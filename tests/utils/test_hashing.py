@@ -1,4 +1,4 @@
-"""Files and models are told by their content, not by their names or times."""
+"""Files and models are known by their content, not by their names or times."""
 
 import os
 import shutil

@@ -68,17 +68,26 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): The tool's parser.
     """
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--sample',
-        action='store_true',
-        help='generated data, small encoders, few epochs: runs without a download',
-    )
+    add_sample_argument(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=ConfigOptions,
         metavar='KEY=VALUE',
         help='override settings, e.g. train_cfg.max_epochs=2',
+    )
+
+
+def add_sample_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--sample``.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--sample',
+        action='store_true',
+        help='generated data, small encoders, few epochs: runs without a download',
     )
 
 
@@ -145,6 +154,29 @@ def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
         help='format of the annotations (%(default)s)',
     )
     parser.add_argument('--force', action='store_true', help='overwrite')
+
+
+def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the segment converters share.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out images that cannot be read, or with an unreadable segment, and count them',
+    )
+    parser.add_argument('--workers', type=int, default=2, help='threads')
+    parser.add_argument('--force', action='store_true', help='make files again that exist')
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=[],
+        metavar='JSON',
+        help='annotation files in which to name the segment files',
+    )
 
 
 def run_tool(main: Callable[[], int | None]) -> None:
