@@ -293,8 +293,12 @@ def test_mistakes(source: dict, target: dict, batch_size: int, words: str) -> No
 
 
 def test_a_domain_has_to_feed_all_ranks() -> None:
-    with pytest.raises(ValueError, match="'spain' has 20 .*24"):
+    with pytest.raises(ValueError, match="'spain' has 20 .*24") as caught:
         ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=8))
+    advice = str(caught.value).split()
+    assert 'train_dataloader.batch_sampler.target.spain=6' in advice
+    assert 'train_dataloader.batch_size=10' in advice
+    ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=6))
 
 
 def test_an_image_of_both_sides_is_refused() -> None:

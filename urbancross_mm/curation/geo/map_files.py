@@ -23,7 +23,8 @@ def check_map_file(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f'no map file {path} (paths are relative to --in; other maps: '
-            '--cfg-options "tag.files=[\'map.geojson\']")'
+            '--cfg-options "tag.files=[\'map.geojson\']"; without a map: a folder per class and '
+            'configs/curation/classes.py)'
         )
     import_shapely()
     suffix = path.suffix.lower()

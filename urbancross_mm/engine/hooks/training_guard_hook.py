@@ -112,7 +112,7 @@ def _check_batches(loader: DataLoader, name: str) -> None:
     ranks = f' on each of {get_world_size()} ranks' if get_world_size() > 1 else ''
     raise ValueError(
         f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
-        f'lower {name}.batch_size'
+        f'lower {name}.batch_size (--cfg-options {name}.batch_size={items})'
     )
 
 
