@@ -79,6 +79,22 @@ class FileStamp(NamedTuple):
         return now if now.digest == self.digest else None
 
 
+def quick_stamp(path: str | Path) -> str:
+    """Size and time of a file in one word, for records that need not survive a copy.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        str: '' if the file cannot be looked at.
+    """
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ''
+    return f'{state.st_size}-{state.st_mtime_ns}'
+
+
 def same_image(first: str, second: str) -> bool:
     """Whether two paths lead to one image: the same file, or a copy of it.
 
