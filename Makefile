@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORK_DIR ?= work_dirs/demo
 QUERY ?= planes on an apron beside a runway
 
-.PHONY: help setup demo test coverage check docs bench clean
+.PHONY: help setup demo plan test coverage check docs bench clean
 
 help:
 	@echo "make setup   virtual environment in $(VENV) with everything installed"
@@ -24,14 +24,18 @@ $(VENV)/.installed: setup.py constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tests,check,docs]'
 	touch $@
 
+plan:
+	@echo "make demo: the install takes about 3 minutes the first time, the sample data up to 1,"
+	@echo "training 2 to 3 on two free cores (longer beside other work), test and query 1."
+
 # Small models run fastest on one thread; more would wait for each other.
 demo: export OMP_NUM_THREADS = 1
-demo: setup
+demo: plan setup
 	$(BIN)/python tools/misc/make_sample.py --root data/sample
 	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample --work-dir $(WORK_DIR) \
 		--overwrite
 	$(BIN)/python tools/test.py configs/urbancross_finland.py $(WORK_DIR) --sample \
-		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/strips
+		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/grids
 	$(BIN)/python tools/search.py configs/urbancross_finland.py $(WORK_DIR) --sample \
 		--images data/sample/urbancross/Finland/images "$(QUERY)" --out $(WORK_DIR)/query.png
 

@@ -1,6 +1,6 @@
 """A step of adaptation against a plain step on the same encoders and batch.
 
-96 images and sentences of two domains in memory; forward, backward and the optimizer's step, in
+96 images and captions of two domains in memory; forward, backward and the optimizer's step, in
 the model's own ``train_step``. The frozen snapshot may cost its own forward pass and no more, and
 nothing where the images are not augmented and its embeddings are kept.
 
@@ -24,10 +24,10 @@ from mmengine.dataset import pseudo_collate  # noqa: E402
 from mmengine.optim import OptimWrapper  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
+from benchmarks.dual_encoder import make_item, model_config  # noqa: E402
 from urbancross_mm.registry import MODELS  # noqa: E402
-from urbancross_mm.structures import RetrievalDataSample  # noqa: E402
 
-VOCABULARY, LENGTH, WIDTH = 500, 20, 256
+WIDTH = 256
 SOURCE, TARGET = 80, 16
 FROZEN = dict(type='SimilarSourceSelector', ratio=1.0)
 ADVERSARIAL = dict(type='WeightedDomainAdversarialLoss')
@@ -53,7 +53,8 @@ def main() -> None:
     args = parser.parse_args()
     init_default_scope('urbancross_mm')
     batch = make_batch(args.pixels)
-    plain = retriever_config(args.channels)
+    # Without BatchNorm in training, so that all configs do the same passes.
+    plain = model_config(args.channels, WIDTH, norm_eval=True)
     steps = {'plain step': stepper(plain, batch)}
     steps.update(
         {
@@ -70,58 +71,23 @@ def main() -> None:
     print(
         markdown(
             ['a step', 'CPU ms', 'ratio'],
-            [[one.name, f'{1000 * one.cpu_seconds:.0f}', f'{one.ratio:.2f}'] for one in timings],
+            [
+                [item.name, f'{1000 * item.cpu_seconds:.0f}', f'{item.ratio:.2f}']
+                for item in timings
+            ],
         )
-    )
-
-
-def retriever_config(channels: int) -> dict:
-    """A dual encoder without BatchNorm in training, so that all configs do the same passes."""
-    return dict(
-        type='CrossModalRetriever',
-        data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
-        image_encoder=dict(
-            type='BackboneEncoder',
-            in_channels=8 * channels,
-            embed_dim=WIDTH,
-            norm_eval=True,
-            backbone=dict(
-                type='mmpretrain.ResNet', depth=18, base_channels=channels, stem_channels=channels
-            ),
-        ),
-        text_encoder=dict(
-            type='GRUTextEncoder',
-            vocab_size=VOCABULARY,
-            embed_dim=WIDTH,
-            word_dim=64,
-            hidden_dim=64,
-        ),
-        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')),
     )
 
 
 def make_batch(pixels: int) -> dict:
     """A batch of both domains as the data loader hands it over."""
-    items = []
-    for number in range(SOURCE + TARGET):
-        sample = RetrievalDataSample(
-            metainfo=dict(
-                img_id=f'bench/{number}',
-                text_ids=[number],
-                caption_text_ids=[number] if number < SOURCE else [],
-                domain='source' if number < SOURCE else 'target',
-            )
-        )
-        items.append(
-            dict(
-                data_samples=sample,
-                inputs=dict(
-                    image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
-                    text=torch.randint(1, VOCABULARY, (1, LENGTH)),
-                ),
-            )
-        )
-    return pseudo_collate(items)
+    numbers = range(SOURCE + TARGET)
+    return pseudo_collate(
+        [
+            make_item(number, pixels, 'source' if number < SOURCE else 'target', number < SOURCE)
+            for number in numbers
+        ]
+    )
 
 
 def stepper(config: dict, batch: dict) -> Callable[[], dict]:

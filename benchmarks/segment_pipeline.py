@@ -5,7 +5,7 @@ Both sides read the same generated images and give normalized float batches on o
 - ours: one image and one RLE sidecar a sample; masks move as a bit field, the segments are
   composed on the batch by ``RetrievalDataPreprocessor`` (here on the CPU; with a GPU that part
   leaves the CPU, so loading alone is timed too);
-- published layout: one image and K segment images a sample, each decoded, resized, turned
+- published layout: one image and K segment images per sample, each decoded, resized, turned
   into a float tensor and normalized on its own.
 
     python benchmarks/segment_pipeline.py --sizes 224 256 512
@@ -47,7 +47,7 @@ def main() -> None:
             bytes_ours, bytes_published = write_data(Path(folder), size, args)
             ours = Ours(Path(folder), args.segments)
             published = Published(Path(folder), args.segments)
-            check_alike(ours, published)
+            check_same_types(ours, published)
             timings = timing.compare(
                 {
                     'JPEG a segment (published layout)': published.batch,
@@ -94,7 +94,7 @@ def parse_args() -> argparse.Namespace:
         help='sides of the images on disk, in pixels',
     )
     parser.add_argument('--segments', type=int, default=10, help='K')
-    parser.add_argument('--samples', type=int, default=20, help='samples a batch')
+    parser.add_argument('--samples', type=int, default=20, help='samples per batch')
     parser.add_argument('--repeats', type=int, default=7, help='rounds')
     parser.add_argument(
         '--quality',
@@ -128,7 +128,7 @@ def noise(size: int, rng: np.random.Generator, cells: int) -> np.ndarray:
 
 
 def write_data(root: Path, size: int, args: argparse.Namespace) -> tuple[float, float]:
-    """Write both layouts; returns bytes an image of ours and of the published one."""
+    """Write both layouts; returns bytes per image of ours and of the published one."""
     rng = np.random.default_rng(0)
     items, ours, published = [], 0, 0
     for name in ('images', 'segments', 'image_segments', 'annotations'):
@@ -257,13 +257,13 @@ class Published:
         )
 
 
-def check_alike(ours: Ours, published: Published) -> None:
+def check_same_types(ours: Ours, published: Published) -> None:
     """Both sides must give the same shapes and types, or the race means nothing."""
-    mine, theirs = ours.batch(), published.batch()
+    batch, theirs = ours.batch(), published.batch()
     for key, value in theirs.items():
-        if mine[key].shape != value.shape or mine[key].dtype != value.dtype:
+        if batch[key].shape != value.shape or batch[key].dtype != value.dtype:
             raise RuntimeError(
-                f'{key}: {mine[key].shape} {mine[key].dtype} against {value.shape} {value.dtype}'
+                f'{key}: {batch[key].shape} {batch[key].dtype} against {value.shape} {value.dtype}'
             )
 
 

@@ -58,7 +58,7 @@ def compare(
             name,
             median(cpu[name]),
             median(wall[name]),
-            median(mine / base for mine, base in zip(cpu[name], first)),
+            median(own / base for own, base in zip(cpu[name], first)),
         )
         for name in candidates
     ]

@@ -25,68 +25,25 @@ from mmengine.runner import Runner  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import normalize  # noqa: E402
 
+from benchmarks.dual_encoder import make_item, model_config  # noqa: E402
 from urbancross_mm.functional.contrastive import info_nce  # noqa: E402
-from urbancross_mm.structures import RetrievalDataSample  # noqa: E402
 
 SIZES = {
     'tiny: ResNet-18 of width 8, 32 px, batch 16': (8, 32, 16),
     'small: ResNet-18 of width 64, 128 px, batch 32': (64, 128, 32),
 }
-VOCABULARY, LENGTH, WIDTH = 500, 20, 128
-
-
-def model_config(channels: int) -> dict:
-    """A dual encoder with a ResNet-18 of some width and a GRU."""
-    return dict(
-        type='CrossModalRetriever',
-        data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
-        image_encoder=dict(
-            type='BackboneEncoder',
-            in_channels=8 * channels,
-            embed_dim=WIDTH,
-            backbone=dict(
-                type='mmpretrain.ResNet', depth=18, base_channels=channels, stem_channels=channels
-            ),
-        ),
-        text_encoder=dict(
-            type='GRUTextEncoder',
-            vocab_size=VOCABULARY,
-            embed_dim=WIDTH,
-            word_dim=64,
-            hidden_dim=64,
-        ),
-        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')),
-    )
+WIDTH = 128
 
 
 def make_batch(size: int, pixels: int) -> dict:
     """One batch as the data loader hands it over."""
-    items = []
-    for number in range(size):
-        sample = RetrievalDataSample(
-            metainfo=dict(
-                img_id=f'bench/{number}',
-                text_ids=[number],
-                caption_text_ids=[number],
-                domain='bench',
-            )
-        )
-        items.append(
-            dict(
-                data_samples=sample,
-                inputs=dict(
-                    image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
-                    text=torch.randint(1, VOCABULARY, (1, LENGTH)),
-                ),
-            )
-        )
-    return pseudo_collate(items)
+    return pseudo_collate([make_item(number, pixels, 'bench') for number in range(size)])
 
 
 def make_runner(channels: int, work_dir: str) -> Runner:
     """A Runner with the hooks of our configs, whose loop is stepped by hand."""
     return Runner(
-        model=model_config(channels),
+        model=model_config(channels, WIDTH),
         work_dir=work_dir,
         default_scope='urbancross_mm',
         train_dataloader=dict(
@@ -163,7 +120,7 @@ def main() -> None:
     for name, (channels, pixels, size) in SIZES.items():
         timings = measure(channels, pixels, size, args.steps, args.rounds)
         extra = 1000 * (timings[1].cpu_seconds - timings[0].cpu_seconds) / args.steps
-        print(f'\n{name}: {extra:.2f} ms more a step\n\n{timing_table(timings)}')
+        print(f'\n{name}: {extra:.2f} ms more per step\n\n{timing_table(timings)}')
 
 
 if __name__ == '__main__':

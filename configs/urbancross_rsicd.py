@@ -1,4 +1,4 @@
-# UrbanCross with segments on RSICD: five captions and six segments an image.
+# UrbanCross with segments on RSICD: five captions and six segments per image.
 _base_ = './urbancross_finland.py'
 data = dict(data_root=_base_.domains.rsicd)
 segment_train_pipeline = [

@@ -70,6 +70,8 @@ def components() -> list[Component]:
     listed = []
     for name in registry.__all__:
         for key, part in getattr(getattr(registry, name), 'module_dict', {}).items():
+            if not part.__module__.startswith('urbancross_mm.'):
+                continue  # registered by a program that uses the package, such as a test
             summary = ' '.join((part.__doc__ or '').partition('\n\n')[0].split())
             listed.append(Component(key, f'{part.__module__}.{part.__name__}', name, summary))
     return sorted(listed, key=lambda part: (part.page, part.name))
@@ -87,7 +89,7 @@ def component_pages(parts: list[Component]) -> dict[str, str]:
 
 
 def table(parts: list[Component]) -> str:
-    """One line a component, with a link to its page."""
+    """One line per component, with a link to its page."""
     lines = ['| component | registry | |', '|---|---|---|']
     for part in parts:
         link = f'[`{part.name}`]({part.page}.md#{part.path})'

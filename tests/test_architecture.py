@@ -52,14 +52,14 @@ def part_of(path: Path) -> str:
 
 
 def imported_modules(path: Path) -> list[str]:
-    found = []
+    results = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            results += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f'relative import in {path}'
-            found.append(node.module)
-    return found
+            results.append(node.module)
+    return results
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.relative_to(ROOT)))

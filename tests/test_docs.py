@@ -158,7 +158,11 @@ def test_commands_are_understood(
 
 def registered(parts: registry.Registry) -> set[str]:
     parts.import_from_location()
-    return set(parts.module_dict)
+    return {
+        name
+        for name, part in parts.module_dict.items()
+        if part.__module__.startswith('urbancross_mm.')
+    }
 
 
 def test_reference_has_every_component() -> None:

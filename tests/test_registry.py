@@ -80,7 +80,7 @@ def package_of(name: str) -> Any:
 def backbones(package: str) -> list[str]:
     """Every registered backbone of a package that its defaults or the settings above build."""
     registry = package_of(f'{package}.ResNet')
-    found = []
+    results = []
     for name, kind in registry.module_dict.items():
         needed = [
             p
@@ -90,8 +90,8 @@ def backbones(package: str) -> list[str]:
         depth = dict(depth=50) if any(p.name == 'depth' for p in needed) else {}
         SETTINGS.setdefault(f'{package}.{name}', depth)
         if kind.__module__.startswith(f'{package}.models.backbones'):
-            found.append(name)
-    return found
+            results.append(name)
+    return results
 
 
 def shapes(build: Any, cfg: dict[str, Any], scope: str) -> dict[str, tuple[int, ...]] | None:
@@ -149,9 +149,9 @@ def test_same_weights_inside_our_encoder(name: str) -> None:
         encoder = BackboneEncoder(dict(type=name, **SETTINGS[name]), in_channels=8, embed_dim=4)
         torch.manual_seed(0)
         encoder.backbone.init_weights()
-    expected, found = alone.state_dict(), encoder.backbone.state_dict()
-    assert list(expected) == list(found)
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    expected, result = alone.state_dict(), encoder.backbone.state_dict()
+    assert list(expected) == list(result)
+    assert all(torch.equal(expected[key], result[key]) for key in expected)
 
 
 def test_a_class_instead_of_a_name() -> None:
@@ -227,7 +227,7 @@ def test_foreign_transforms_find_their_own() -> None:
     assert type(wrapper.transforms.transforms[0]).__module__.startswith(SCOPE)
 
 
-def test_our_data_set_inside_a_foreign_wrapper(tmp_path: Any) -> None:
+def test_our_dataset_inside_a_foreign_wrapper(tmp_path: Any) -> None:
     inner = dict(
         type='ImageTextDataset',
         ann_file=str(tmp_path / 'none.json'),

@@ -25,26 +25,33 @@ sample = dict(
         HuggingFaceImageEncoder=_image_encoder,
         HuggingFaceTextEncoder=_text_encoder,
         HuggingFaceTokenizer=_vocabulary,
+        # From scratch it learns faster than the ranking loss.
+        PairwiseRankingLoss=dict(type='InfoNCELoss'),
     ),
     update=dict(
         ResizeImage=dict(scale=round({{'$IMAGE_SIZE:88'}} * 96 / 88)),
         RandomRotate=dict(degrees=(0, 10)),
         RandomCropImage=dict(size={{'$IMAGE_SIZE:88'}}),
         LoadSegments=dict(num_segments=3),
-        RetrievalDataPreprocessor=dict(num_segments=3, segment_size=64),
+        RetrievalDataPreprocessor=dict(num_segments=3, segment_size=32),
         FeatureEncoder=dict(in_channels=128),
         CrossDomainSampler=dict(min_steps=1),
         # From scratch, a frozen copy of the image tower would be a random network; a shared tower
         # would mix the BatchNorm statistics of images and of segments on white.
         UrbanCross=dict(segment_encoder=dict(mode='trainable')),
-        Adam=dict(lr=1e-3),
+        Adam=dict(type='AdamW', lr=3e-3, weight_decay=0.05),
     ),
     merge=dict(
-        train_dataloader=dict(batch_size=40, num_workers=2),
+        train_dataloader=dict(batch_size=40, num_workers=1),
         val_dataloader=dict(num_workers=1),
         test_dataloader=dict(num_workers=1),
-        param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, T_max=40)],
-        train_cfg=dict(max_epochs=40, val_interval=5),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, end=3, by_epoch=True,
+                 convert_to_iter_based=True),
+            dict(type='CosineAnnealingLR', begin=3, end=24, T_max=21, by_epoch=True,
+                 convert_to_iter_based=True),
+        ],
+        train_cfg=dict(max_epochs=24, val_interval=6),
     ),
     merge_adaptation=dict(
         train_dataloader=dict(num_workers=2),

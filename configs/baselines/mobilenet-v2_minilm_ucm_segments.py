@@ -1,4 +1,4 @@
-# With three segments an image through the image tower itself, on UCM.
+# With three segments per image through the image tower itself, on UCM.
 _base_ = './mobilenet-v2_minilm_ucm.py'
 train_pipeline = [
     dict(type='LoadImage'), dict(type='LoadSegments', num_segments=3), *_base_.geometry,

@@ -1,4 +1,4 @@
-# From scratch: ResNet-18 at 128 px and a GRU over words, on UCM. Two cores, minutes an epoch.
+# From scratch: ResNet-18 at 128 px and a GRU over words, on UCM. Two cores, minutes per epoch.
 _base_ = [
     '../_base_/models/resnet-18_gru.py', '../_base_/datasets/image_text.py',
     '../_base_/schedules/urbancross.py', '../_base_/default_runtime.py'

@@ -1,4 +1,4 @@
-# From scratch with three segments an image through a tower of their own, on UCM.
+# From scratch with three segments per image through a tower of their own, on UCM.
 _base_ = './resnet-18_gru_ucm.py'
 train_pipeline = [
     dict(type='LoadImage'), dict(type='LoadSegments', num_segments=3), *_base_.geometry,

@@ -48,9 +48,9 @@ def test_an_image_finds_itself_first(inferencer: RetrievalInferencer) -> None:
 def test_metadata_filters_and_comes_back(inferencer: RetrievalInferencer) -> None:
     names = sorted(p.name for p in IMAGES.iterdir())
     inferencer.build_index(IMAGES, {names[3]: dict(lon=24.9, domain='finland')}, progress=False)
-    found = inferencer.search('water', topk=10, where=lambda r: r.get('domain') == 'finland')
-    assert [Path(r['img_path']).name for r in found] == [names[3]]
-    assert found[0]['lon'] == 24.9
+    result = inferencer.search('water', topk=10, where=lambda r: r.get('domain') == 'finland')
+    assert [Path(r['img_path']).name for r in result] == [names[3]]
+    assert result[0]['lon'] == 24.9
 
 
 def test_a_stale_gallery_is_refused(inferencer: RetrievalInferencer, tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_folder_is_the_same_by_another_path(
         Path('.') / 'copy',
         tmp_path / 'copy',
     ):
-        found = inferencer.build_index(path, gallery=old)
-        assert found.names == old.names
-        assert all(map(os.path.isfile, found.ids))
-        assert found.ids == [str(Path(path) / name) for name in found.names]
-        assert [r['img_path'] for r in found.metadata] == found.ids
-        old = found  # the stamps of the copy are kept
+        result = inferencer.build_index(path, gallery=old)
+        assert result.names == old.names
+        assert all(map(os.path.isfile, result.ids))
+        assert result.ids == [str(Path(path) / name) for name in result.names]
+        assert [r['img_path'] for r in result.metadata] == result.ids
+        old = result  # the stamps of the copy are kept
     monkeypatch.chdir('tiles')
     assert inferencer.build_index('.', gallery=old).ids == old.names
     assert not counts
@@ -214,14 +214,14 @@ def test_an_image_that_changes_while_it_is_read(
 def test_the_fingerprint_is_of_contents_not_of_paths(
     inferencer: RetrievalInferencer, tmp_path: Path
 ) -> None:
-    found = []
+    results = []
     for name, content in (('a/v.json', '{"a": 1}'), ('b/v.json', '{"a": 1}'), ('c/v.json', '{}')):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(content)
         inferencer.embedder.pipeline_cfg[0]['vocabulary'] = str(tmp_path / name)
         inferencer.embedder._fingerprint = ''
-        found.append(inferencer.fingerprint)
-    assert found[0] == found[1] != found[2]
+        results.append(inferencer.fingerprint)
+    assert results[0] == results[1] != results[2]
 
 
 def test_weights_are_loaded_safely_and_checked(in_sample_dir: Path, tmp_path: Path) -> None:

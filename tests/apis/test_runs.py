@@ -78,11 +78,11 @@ def test_a_resumed_run_keeps_the_start_that_it_had(
     for name in ('old.pth', 'new.pth'):
         (tmp_path / name).touch()
     resumable(tmp_path / 'work', tmp_path / 'old.pth', old_version)
-    found = str(tmp_path / 'work' / 'epoch_2.pth')
+    result = str(tmp_path / 'work' / 'epoch_2.pth')
     cfg = config(tmp_path / 'new.pth', resume=True, work_dir=str(tmp_path / 'work'))
-    cfg.load_from = found if named else None
+    cfg.load_from = result if named else None
     resolve_source_checkpoint(cfg)
-    assert (cfg.resume, cfg.load_from) == (True, found)
+    assert (cfg.resume, cfg.load_from) == (True, result)
     assert cfg.model.adaptation.source_checkpoint == str(tmp_path / 'old.pth')
 
 

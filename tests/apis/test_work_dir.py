@@ -52,9 +52,9 @@ def test_any_checkpoint_is_an_earlier_training(name: str, tmp_path: Path) -> Non
 def test_to_overwrite_takes_all_of_it(folder: Path) -> None:
     with pytest.raises(FileExistsError, match=r'epoch_3.pth, epoch_4.pth, \.\.\.\)'):
         claim_work_dir(config(folder))
-    found = claim_work_dir(config(folder), overwrite=True)
-    assert sorted(path.name for path in found) == sorted(FILES)
-    assert all(path.exists() for path in found)
+    result = claim_work_dir(config(folder), overwrite=True)
+    assert sorted(path.name for path in result) == sorted(FILES)
+    assert all(path.exists() for path in result)
 
 
 def test_a_resumed_training_continues(

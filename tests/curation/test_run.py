@@ -47,7 +47,7 @@ def test_configs_build(name: str) -> None:
     assert [stages[0].name, stages[-1].name] == ['tile', 'export']
 
 
-def test_from_tiles_and_a_map_to_a_data_set(tiles: Path, tmp_path: Path) -> None:
+def test_from_tiles_and_a_map_to_a_dataset(tiles: Path, tmp_path: Path) -> None:
     reports = curate(tiles, tmp_path / 'out')
     count = len(list(tiles.glob('*.jpg')))
     assert [report.stage for report in reports] == [
@@ -160,17 +160,17 @@ def test_a_copy_of_the_tiles_gives_the_same_annotations(tiles: Path, tmp_path: P
     (tmp_path / 'copy/tags.geojson').write_bytes((tiles.parent / 'tags.geojson').read_bytes())
     for path in tiles.iterdir():
         (tmp_path / 'copy/images' / path.name).write_bytes(path.read_bytes())
-    found = []
+    results = []
     for source, name in ((tiles, 'one'), (tmp_path / 'copy/images', 'two')):
         curate(source, tmp_path / name)
-        found.append(
+        results.append(
             {
                 path: content
                 for path, content in contents(tmp_path / name).items()
                 if path.startswith('annotations/')
             }
         )
-    assert found[0] and found[0] == found[1]
+    assert results[0] and results[0] == results[1]
 
 
 def test_mistakes_end_before_any_work(tiles: Path, tmp_path: Path) -> None:

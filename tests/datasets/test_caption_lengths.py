@@ -138,7 +138,7 @@ def logged(monkeypatch) -> list[str]:
 
 
 @pytest.mark.parametrize('captions', ['each', 'sample', 'all'])
-def test_a_data_set_says_it_once(
+def test_a_dataset_says_it_once(
     tmp_path: Path, vocab: VocabTokenizer, logged: list[str], captions: str
 ) -> None:
     long = [f'{"red " * 12} {n}' for n in range(3)]
@@ -166,9 +166,9 @@ def test_verification_counts_words(tmp_path: Path) -> None:
     long = [f'{"red " * 80} {n}' for n in range(2)]
     write(tmp_path, [item('a', [*long, 'red ' * 75]), item('b', ['blue ' * 76])])
     report = verify([str(tmp_path / 'annotations/tiny.json')], str(tmp_path))
-    (found,) = (one for one in report.findings if one.what == 'captions that are cut')
-    assert found.level == 'warning' and '3 of 4 distinct captions' in found.examples[0]
-    assert '; 2 of them become equal' in found.examples[0]
+    (result,) = (finding for finding in report.findings if finding.what == 'captions that are cut')
+    assert result.level == 'warning' and '3 of 4 distinct captions' in result.examples[0]
+    assert '; 2 of them become equal' in result.examples[0]
     assert remark_on_words(['red ' * 75]) == ''
 
 

@@ -28,7 +28,7 @@ def write_two(root: Path, second: str = 'b') -> tuple[dict, dict]:
 
 @pytest.mark.parametrize('captions', ['each', 'sample', 'all'])
 def test_one_id_for_different_images_is_refused(tmp_path: Path, captions: str) -> None:
-    parts = [ImageTextDataset(**one, captions=captions) for one in write_two(tmp_path)]
+    parts = [ImageTextDataset(**entry, captions=captions) for entry in write_two(tmp_path)]
     with pytest.raises(
         ValueError,
         match=r"^1 .*'tiny/b'.*one/images/b\.png .*one/annotations/tiny\.json.*"
@@ -41,7 +41,7 @@ def test_a_config_gets_the_checked_one(tmp_path: Path) -> None:
     cfg = dict(
         type='ConcatDataset',
         ignore_keys=IGNORED,
-        datasets=[dict(type='ImageTextDataset', **one) for one in write_two(tmp_path)],
+        datasets=[dict(type='ImageTextDataset', **entry) for entry in write_two(tmp_path)],
     )
     init_default_scope('urbancross_mm')
     for registry in (DATASETS, ROOT_DATASETS):
@@ -56,7 +56,7 @@ def test_the_same_image_may_come_twice(tmp_path: Path) -> None:
     first, second = write_two(tmp_path)
     (tmp_path / 'two/images/c.png').unlink()
     (tmp_path / 'two/images/c.png').symlink_to(tmp_path / 'one/images/b.png')
-    parts = [ImageTextDataset(**one, captions='all') for one in (first, second)]
+    parts = [ImageTextDataset(**entry, captions='all') for entry in (first, second)]
     assert len(ConcatDataset(parts, ignore_keys=IGNORED)) == 4
     (tmp_path / 'two/images/c.png').unlink()
     shutil.copy(tmp_path / 'one/images/b.png', tmp_path / 'two/images/c.png')
@@ -67,7 +67,7 @@ def test_the_same_image_may_come_twice(tmp_path: Path) -> None:
 
 
 def test_other_ids_are_no_matter(tmp_path: Path) -> None:
-    parts = [ImageTextDataset(**one, captions='all') for one in write_two(tmp_path, 'e')]
+    parts = [ImageTextDataset(**entry, captions='all') for entry in write_two(tmp_path, 'e')]
     assert len(ConcatDataset(parts, ignore_keys=IGNORED)) == 4
 
 
@@ -90,12 +90,12 @@ def test_verification_finds_it(tmp_path: Path) -> None:
     files = [str(tmp_path / f'annotations/{name}.json') for name in ('first', 'tiny')]
     report = verify(files, str(tmp_path))
     # c.png is a copy of b.png: both are the second of their file.
-    assert 'one id for different images' not in [one.what for one in report.findings]
+    assert 'one id for different images' not in [finding.what for finding in report.findings]
     write(tmp_path, [dict(item('b', ['blue']), img_path='c.png')], split='test')
-    (found,) = (
-        one
-        for one in verify(files, str(tmp_path)).findings
-        if one.what == 'one id for different images'
+    (result,) = (
+        finding
+        for finding in verify(files, str(tmp_path)).findings
+        if finding.what == 'one id for different images'
     )
-    assert found.level == 'error' and found.count == 1
-    assert found.examples == ['tiny/b: b.png (test) and c.png (test)']
+    assert result.level == 'error' and result.count == 1
+    assert result.examples == ['tiny/b: b.png (test) and c.png (test)']

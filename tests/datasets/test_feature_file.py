@@ -73,14 +73,14 @@ def test_two_files_of_one_relative_name(tmp_path, monkeypatch):
 
 
 def test_a_replaced_image_is_noticed(tmp_path):
-    paths = [tmp_path / one[-1] for one in IDS]
+    paths = [tmp_path / item[-1] for item in IDS]
     for path in paths:
         path.write_text(f'image {path.name}')
     path = str(tmp_path / 'f.npz')
     write_features(path, IDS, IMAGE_FEATS, TEXTS, TEXT_FEATS, {}, [FileStamp.of(p) for p in paths])
     features = FeatureFile(path)
-    for img_id, one in zip(IDS, paths):
-        features.check_image(img_id, str(one))
+    for img_id, item in zip(IDS, paths):
+        features.check_image(img_id, str(item))
     os.utime(paths[0], ns=(1, 1))
     paths[1].write_text('image z')
     paths[2].unlink()

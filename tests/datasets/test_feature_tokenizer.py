@@ -1,4 +1,4 @@
-"""Sentences become the rows of a file."""
+"""Captions become the rows of a file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def tokenizer(tmp_path):
 
 
 def test_rows_of_captions(tokenizer):
-    found = tokenizer(['a lake', 'a road', 'a lake'])
-    assert found.dtype == torch.float32 and found.equal(ROWS[[1, 0, 1]])
+    result = tokenizer(['a lake', 'a road', 'a lake'])
+    assert result.dtype == torch.float32 and result.equal(ROWS[[1, 0, 1]])
     assert tokenizer('a road').equal(ROWS[:1])
     assert tokenizer([]).shape == (0, 3)
     assert pickle.loads(pickle.dumps(tokenizer))(['a lake']).equal(ROWS[1:])

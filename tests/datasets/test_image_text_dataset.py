@@ -47,10 +47,10 @@ def encoded(dataset: ImageTextDataset) -> list[str]:
     return [text for i in range(len(dataset)) for text in dataset.get_data_info(i)['texts']]
 
 
-def test_each_has_one_item_a_caption(tiny):
+def test_each_has_one_item_per_caption(tiny):
     dataset = ImageTextDataset(**tiny, captions='each')
     assert len(dataset) == 10
-    assert encoded(dataset) == [c for one in ITEMS for c in one['captions']]
+    assert encoded(dataset) == [c for entry in ITEMS for c in entry['captions']]
     info = dataset.get_data_info(1)
     assert info['img_id'] == 'tiny/a' and info['texts'] == ['a road']
     assert info['captions'] == ITEMS[0]['captions'] and info['sample_idx'] == 1
@@ -286,8 +286,8 @@ def test_workers_give_what_one_process_gives(tiny, context):
     )
     batches = list(loader)
     assert [len(batch) for batch in batches] == [3, 1]  # an uneven last batch
-    got = [one for batch in batches for one in batch]
-    assert [one['data_samples'].text_ids for one in got] == [
+    got = [entry for batch in batches for entry in batch]
+    assert [entry['data_samples'].text_ids for entry in got] == [
         dataset[i]['data_samples'].text_ids for i in range(4)
     ]
     copy = pickle.loads(pickle.dumps(dataset))

@@ -33,7 +33,7 @@ def test_nothing_left_is_refused():
         random_split(NAMES[:2], dict(val=0.5, test=0.5), 'train', 0)
 
 
-def test_stratified_split_divides_every_class_alike():
+def test_stratified_split_divides_every_class_evenly():
     labels = {
         f'{label}{n}': label for label, size in dict(a=60, b=20, c=5).items() for n in range(size)
     }
@@ -48,7 +48,7 @@ def test_stratified_split_divides_every_class_alike():
 def test_a_new_class_leaves_the_others_as_they_were():
     labels = {f'{label}{n}': label for label in 'bc' for n in range(20)}
     more = {**labels, **{f'a{n}': 'a' for n in range(20)}}
-    before, after = (stratified_split(one, dict(val=0.2), 'train', 0) for one in (labels, more))
+    before, after = (stratified_split(item, dict(val=0.2), 'train', 0) for item in (labels, more))
 
     assert before['val'] == [name for name in after['val'] if labels.get(name)]
 

@@ -89,10 +89,10 @@ def test_captions_are_drawn_as_often_as_they_occur_for_any_image(tiny) -> None:
             assert draws[text] / 1200 == pytest.approx(count / 6, abs=0.05)
 
 
-def test_epochs_draw_anew_and_a_seed_repeats_them(tiny) -> None:
+def test_epochs_draw_again_and_a_seed_repeats_them(tiny) -> None:
     dataset = UnpairedDataset(**tiny)
     texts = [[info['texts'] for info in epoch(dataset, seed)] for seed in (0, 0, *range(1, 6))]
-    assert texts[0] == texts[1] and len({str(one) for one in texts}) > 2
+    assert texts[0] == texts[1] and len({str(text) for text in texts}) > 2
 
 
 @pytest.mark.parametrize('captions', PERMUTATIONS)
@@ -108,7 +108,7 @@ def test_without_training_each_caption_goes_to_one_image(tiny, captions, indices
     assert epoch(UnpairedDataset(**tiny, test_mode=True, indices=indices)) == first
 
 
-def test_a_text_file_takes_the_place_of_the_captions(tiny, tmp_path) -> None:
+def test_a_text_file_replaces_the_captions(tiny, tmp_path) -> None:
     (tmp_path / 'words.txt').write_text('snow\n\n  ice \nsnow\n', encoding='utf-8')
     dataset = UnpairedDataset(**tiny, text_file='words.txt')
     assert dataset.pool == ['ice', 'snow', 'snow']

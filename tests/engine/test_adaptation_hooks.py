@@ -84,7 +84,7 @@ def test_the_published_curriculum_is_one_ramp() -> None:
     assert [stage.margin for stage in stages] == pytest.approx([0.5, 0.7, 0.9, 1.1] + [1.3] * 3)
 
 
-def test_per_epoch_begins_the_ramp_anew_as_published() -> None:
+def test_per_epoch_begins_the_ramp_again_as_published() -> None:
     hook = SourceCurriculumHook(num_stages=3, scope='per_epoch')
     stages = [hook.stage_at(epoch) for epoch in range(7)]
     assert [stage.stage for stage in stages] == [0, 1, 2, 0, 1, 2, 0]

@@ -118,7 +118,7 @@ def test_train_and_resume_is_bit_equal(
 
 @DATASETS.register_module(force=True)
 class TextByImage(UnpairedDataset):
-    """Draws the same sentence for an image on whatever rank it is loaded."""
+    """Draws the same text for an image on whatever rank it is loaded."""
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         np.random.seed(idx)
@@ -278,7 +278,7 @@ def test_an_adapted_checkpoint_is_one_of_the_plain_config(
 def first_norm(runner: Runner, domain: int, batches: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of what the first BatchNorm sees of a domain, averaged over batches."""
     part, model = runner.train_dataloader.dataset.datasets[domain], runner.model
-    images = torch.stack([part[place]['inputs']['image'] for place in range(4)])
+    images = torch.stack([part[position]['inputs']['image'] for position in range(4)])
     seen = []
     for chunk in images.chunk(batches):
         image = model.data_preprocessor(dict(inputs=dict(image=list(chunk))))['inputs']['image']
@@ -306,13 +306,13 @@ def test_batch_norm_takes_the_statistics_of_the_target(
     runner = run(cfg)
     layer = runner.model.image_encoder.backbone.bn1
     source, target = (first_norm(runner, domain, batches) for domain in (0, 1))
-    for name, found, own, other in zip(
+    for name, result, own, other in zip(
         ('mean', 'var'), (layer.running_mean, layer.running_var), target, source
     ):
-        torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
-        assert not torch.allclose(found, other, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(result, own, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(result, other, rtol=1e-2, atol=1e-3)
         saved = weights(tmp_path / 'epoch_1.pth')[f'image_encoder.backbone.bn1.running_{name}']
-        assert torch.equal(saved, found)
+        assert torch.equal(saved, result)
     assert layer.momentum == 0.1
 
 

@@ -1,4 +1,4 @@
-"""The guard refuses other models; the strips show what the ranking says."""
+"""The guard refuses other models; the grids show what the ranking says."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def sample(
     return out
 
 
-def test_ranking_of_the_strips(tmp_path: Path) -> None:
+def test_ranking_of_the_grids(tmp_path: Path) -> None:
     for name in 'ab':
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f'{name}.png')
     hook = RetrievalVisualizationHook(num_queries=2, topk=2)
@@ -125,15 +125,15 @@ def test_ranking_of_the_strips(tmp_path: Path) -> None:
     assert [r.relevant for r in second] == [True, True]
 
 
-def test_validation_writes_strips(in_sample_dir: Path, tmp_path: Path) -> None:
+def test_validation_writes_grids(in_sample_dir: Path, tmp_path: Path) -> None:
     cfg = small_config(
         'urbancross_rsicd_no-segments.py',
         tmp_path,
         **{'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1},
     )
     run(cfg)
-    strips = list(tmp_path.rglob('vis_image/retrieval_query_*.png'))
-    assert len(strips) == 3
+    grids = list(tmp_path.rglob('vis_image/retrieval_query_*.png'))
+    assert len(grids) == 3
 
 
 def test_bfloat16_training_runs_on_a_cpu_and_keeps_fp32_weights(

@@ -82,10 +82,10 @@ def test_it_goes_on_at_the_iteration(
         assert (
             resumed(config(work, workers), tmp_path / 'whole', iteration, work) == order[iteration:]
         )
-        found = weights(work / 'iter_8.pth')
-        assert found.keys() == last.keys()
+        result = weights(work / 'iter_8.pth')
+        assert result.keys() == last.keys()
         for name in last:
-            assert torch.equal(found[name], last[name]), (iteration, name)
+            assert torch.equal(result[name], last[name]), (iteration, name)
 
 
 def warnings_of(cfg: Config) -> list[str]:

@@ -21,9 +21,7 @@ CONFIG = 'urbancross_finland_no-segments.py'
 class GuardedModel(BaseModel):
     """A weight; with ``head``, one that compares the pairs of a batch."""
 
-    def __init__(
-        self, frozen: bool = False, head: bool = False, gather: bool = True, scale: bool = False
-    ) -> None:
+    def __init__(self, frozen: bool = False, head: bool = False, scale: bool = False) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1), requires_grad=not frozen)
         if scale:
@@ -31,7 +29,7 @@ class GuardedModel(BaseModel):
             self.head.scale = torch.nn.Parameter(torch.ones(()))
         if head:
             self.head = torch.nn.Identity()
-            self.head.gather = gather
+            self.head.pair_losses = None
 
     def forward(self, value: torch.Tensor, mode: str = 'loss') -> dict[str, torch.Tensor]:
         return dict(loss=(self.weight * torch.stack(value)).mean())
@@ -197,19 +195,11 @@ def test_a_batch_of_one_pair_has_no_negative(
     assert train(config(tmp_path, 5, 4, False, model=dict(head=True))).iter == 2
 
 
-@pytest.mark.parametrize(('gather', 'refused'), [(True, False), (False, True)])
-def test_the_other_ranks_give_negatives(
-    gather: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_other_ranks_give_negatives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from urbancross_mm.engine.hooks import training_guard_hook as module
 
     monkeypatch.setattr(module, 'get_world_size', lambda: 2)
-    cfg = config(tmp_path, batch=1, model=dict(head=True, gather=gather))
-    if refused:
-        with pytest.raises(ValueError, match='single pair'):
-            train(cfg)
-    else:
-        train(cfg)
+    train(config(tmp_path, batch=1, model=dict(head=True)))
     with pytest.raises(ValueError, match='3 items on each of 2 ranks make no batch of 4 '):
         train(config(tmp_path, items=3))
 

@@ -31,9 +31,9 @@ def test_every_domain_every_direction_every_seed(root: Path) -> None:
     ]
     assert sum(job.trains for job in jobs) == 2 * (3 + 6)
     assert {job.config['randomness']['seed'] for job in jobs if job.seed == 1} == {1}
-    places = {job.name: place for place, job in enumerate(jobs)}
+    positions = {job.name: position for position, job in enumerate(jobs)}
     for job in jobs:
-        assert job.needs is None or places[job.needs] < places[job.name]
+        assert job.needs is None or positions[job.needs] < positions[job.name]
 
 
 def test_an_adaptation_starts_from_the_source_model_of_its_seed(root: Path) -> None:

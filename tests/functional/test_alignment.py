@@ -118,13 +118,13 @@ def test_close_vectors_keep_their_digits(distance: Callable, spread: float, leng
     center = normalize(torch.randn(1, 64))
     source = length * normalize(center + spread * normalize(torch.randn(20, 64)))
     target = length * normalize(center + spread * normalize(torch.randn(15, 64) + 0.3))
-    found = []
+    results = []
     for dtype in (torch.float32, torch.float64):
         leaves = [rows.to(dtype, copy=True).requires_grad_() for rows in (source, target)]
         value = distance(*leaves)
         value.backward()
-        found.append((value.item(), torch.cat([leaf.grad.double() for leaf in leaves])))
-    (value, grad), (exact, exact_grad) = found
+        results.append((value.item(), torch.cat([leaf.grad.double() for leaf in leaves])))
+    (value, grad), (exact, exact_grad) = results
     assert value == pytest.approx(exact, rel=1e-4)
     assert (grad - exact_grad).norm() < 1e-5 * exact_grad.norm()
 

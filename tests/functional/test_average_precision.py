@@ -14,21 +14,21 @@ from urbancross_mm.functional.similarity import normalize
 
 
 def precision(order: list[bool]) -> float:
-    found, total = 0, 0.0
-    for place, right in enumerate(order, 1):
-        found += right
-        total += right * found / place
-    return total / found
+    hits, total = 0, 0.0
+    for position, relevant in enumerate(order, 1):
+        hits += relevant
+        total += relevant * hits / position
+    return total / hits
 
 
-def enumerated(scores: list[float], right: list[bool], ties: str) -> float:
+def enumerated(scores: list[float], relevant: list[bool], ties: str) -> float:
     """Mean, worst or best average precision over all orders of the tied."""
     orders = [
         order
         for order in permutations(range(len(scores)))
         if all(scores[a] >= scores[b] for a, b in zip(order, order[1:]))
     ]
-    values = [precision([right[place] for place in order]) for order in orders]
+    values = [precision([relevant[position] for position in order]) for order in orders]
     return {
         'expected': sum(values) / len(values),
         'pessimistic': min(values),
@@ -37,17 +37,17 @@ def enumerated(scores: list[float], right: list[bool], ties: str) -> float:
 
 
 def world(images: int = 14, texts: int = 40) -> tuple[Tensor, Tensor, Tensor]:
-    right = torch.rand(images, texts) < 0.15
-    right[torch.arange(texts) % images, torch.arange(texts)] = True
-    return normalize(torch.randn(images, 8)), normalize(torch.randn(texts, 8)), right
+    relevant = torch.rand(images, texts) < 0.15
+    relevant[torch.arange(texts) % images, torch.arange(texts)] = True
+    return normalize(torch.randn(images, 8)), normalize(torch.randn(texts, 8)), relevant
 
 
 @pytest.mark.parametrize('chunk_size', [3, 1024])
 def test_without_ties_as_scikit_learn(chunk_size: int) -> None:
-    images, texts, right = world()
-    both = average_precisions(images, texts, *right.nonzero().t(), chunk_size)
+    images, texts, relevant = world()
+    both = average_precisions(images, texts, *relevant.nonzero().t(), chunk_size)
     scores = images.double() @ texts.double().t()
-    for values, matrix, mask in ((both[0], scores, right), (both[1], scores.t(), right.t())):
+    for values, matrix, mask in ((both[0], scores, relevant), (both[1], scores.t(), relevant.t())):
         assert values.tolist() == pytest.approx(
             [average_precision_score(mask[row], matrix[row]) for row in range(len(mask))]
         )
@@ -71,28 +71,30 @@ def test_ties_as_all_their_orders(ties: str) -> None:
     for seed in range(6):
         generator = torch.Generator().manual_seed(seed)
         scores = torch.randint(3, (4, 6), generator=generator)
-        right = torch.rand(4, 6, generator=generator) < 0.4
-        right[torch.arange(4), torch.arange(4)] = True
-        right[0, 4:] = True
+        relevant = torch.rand(4, 6, generator=generator) < 0.4
+        relevant[torch.arange(4), torch.arange(4)] = True
+        relevant[0, 4:] = True
         # Scores are the embeddings of the texts, seen by unit vectors.
-        both = average_precisions(torch.eye(4), scores.t().float(), *right.nonzero().t(), ties=ties)
+        both = average_precisions(
+            torch.eye(4), scores.t().float(), *relevant.nonzero().t(), ties=ties
+        )
         assert both[0].tolist() == pytest.approx(
-            [enumerated(row, good, ties) for row, good in zip(scores.tolist(), right.tolist())]
+            [enumerated(row, good, ties) for row, good in zip(scores.tolist(), relevant.tolist())]
         )
         assert both[1].tolist() == pytest.approx(
             [
                 enumerated(row, good, ties)
-                for row, good in zip(scores.t().tolist(), right.t().tolist())
+                for row, good in zip(scores.t().tolist(), relevant.t().tolist())
             ]
         )
 
 
 @pytest.mark.parametrize('above', [0, 2])
 @pytest.mark.parametrize('wrong', [0, 1, 3])
-@pytest.mark.parametrize('right', [1, 2, 3])
-def test_expected_reciprocal_rank_equals_enumeration(above: int, wrong: int, right: int) -> None:
-    ranks = PositiveRanks(*(torch.tensor([count, 7 * count]) for count in (above, wrong, right)))
-    orders = list(permutations([False] * wrong + [True] * right))
+@pytest.mark.parametrize('relevant', [1, 2, 3])
+def test_expected_reciprocal_rank_equals_enumeration(above: int, wrong: int, relevant: int) -> None:
+    ranks = PositiveRanks(*(torch.tensor([count, 7 * count]) for count in (above, wrong, relevant)))
+    orders = list(permutations([False] * wrong + [True] * relevant))
     mean = sum(1 / (above + 1 + order.index(True)) for order in orders) / len(orders)
     assert float(reciprocal_ranks(ranks)[0]) == pytest.approx(mean)
     for ties, rank in (('optimistic', above + 1), ('pessimistic', above + wrong + 1)):
@@ -110,11 +112,11 @@ def test_collapse_is_chance_and_identity_is_perfect() -> None:
 
 
 def test_images_and_texts_without_a_pair_are_searched_only() -> None:
-    images, texts, right = world()
-    right[3], right[:, 5] = False, False
-    both = average_precisions(images, texts, *right.nonzero().t())
+    images, texts, relevant = world()
+    relevant[3], relevant[:, 5] = False, False
+    both = average_precisions(images, texts, *relevant.nonzero().t())
     scores = images.double() @ texts.double().t()
-    for values, matrix, mask in ((both[0], scores, right), (both[1], scores.t(), right.t())):
+    for values, matrix, mask in ((both[0], scores, relevant), (both[1], scores.t(), relevant.t())):
         rows = mask.any(1).nonzero().flatten().tolist()
         assert values.tolist() == pytest.approx(
             [average_precision_score(mask[row], matrix[row]) for row in rows]

@@ -18,7 +18,7 @@ def exactly(query: list[float], item: list[float], other: list[float]) -> float:
 
 
 def naive_counts(queries: Tensor, items: Tensor, right: Tensor) -> list[tuple[int, int, int]]:
-    """Above, tied wrong and tied right of the best right item of every query."""
+    """Above, tied negatives and tied positives of the best positive of every query."""
     counts = []
     for query, good in zip(queries.tolist(), right.tolist()):
         rows = items.tolist()
@@ -100,7 +100,7 @@ def test_one_vector_of_another_length_moves_no_other_rank(lengths: tuple[float, 
     check_both_ways(images, captions, owner)
 
 
-def test_a_nearly_collapsed_model_that_is_right_gets_everything() -> None:
+def test_a_nearly_collapsed_model_that_ranks_right_gets_everything() -> None:
     """Mean cosine 0.999998; a tolerance of 1e-6 gave 0.4."""
     pairs = torch.randn(500, 64)
     images = normalize(normalize(torch.ones(1, 64)) + 1e-3 * normalize(pairs)).double()
@@ -129,7 +129,7 @@ def test_collapse_ties_at_any_width_and_tile() -> None:
         assert set(as_tuples(both[0])) == {(0, 245, 5)} and set(as_tuples(both[1])) == {(0, 49, 1)}
 
 
-def test_vectors_of_length_zero_find_everything_alike() -> None:
+def test_vectors_of_length_zero_tie_with_everything() -> None:
     images, captions = torch.zeros(6, 8), normalize(torch.randn(30, 8))
     owner = torch.arange(30) // 5
     both = ranking.bidirectional_ranks(images, captions, owner, torch.arange(30), 4)

@@ -12,7 +12,7 @@ from urbancross_mm.functional.similarity import normalize
 
 
 def naive_counts(scores: torch.Tensor, right: torch.Tensor) -> list[tuple[int, int, int]]:
-    """Above, tied wrong and tied right of every row, one comparison at a time."""
+    """Above, tied negatives and tied positives of every row, one comparison at a time."""
     counts = []
     for row, good in zip(scores.tolist(), right.tolist()):
         best = max(score for score, is_right in zip(row, good) if is_right)
@@ -77,10 +77,10 @@ def test_five_captions_match_the_mean_over_random_tie_orders() -> None:
 def test_expectation_equals_enumeration_of_all_orders(above: int, wrong: int, right: int) -> None:
     ranks = PositiveRanks(*(torch.tensor([count]) for count in (above, wrong, right)))
     orders = list(permutations([False] * wrong + [True] * right))
-    places = [above + 1 + order.index(True) for order in orders]
-    assert float(ranking.rank_values(ranks)) == pytest.approx(sum(places) / len(places))
+    positions = [above + 1 + order.index(True) for order in orders]
+    assert float(ranking.rank_values(ranks)) == pytest.approx(sum(positions) / len(positions))
     for k in range(1, above + wrong + right + 2):
-        share = sum(place <= k for place in places) / len(places)
+        share = sum(position <= k for position in positions) / len(positions)
         assert ranking.recall_at_k(ranks, k) == pytest.approx(100 * share, abs=1e-9)
 
 

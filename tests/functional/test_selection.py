@@ -17,7 +17,7 @@ def embeds(source: int, target: int, dim: int = 8) -> tuple[Tensor, Tensor]:
 def naive_weights(values: list[float], floor: float) -> list[float]:
     low, high = min(values), max(values)
     stretched = [(value - low) / (high - low) for value in values]
-    return [floor / len(values) + (1 - floor) * one / sum(stretched) for one in stretched]
+    return [floor / len(values) + (1 - floor) * item / sum(stretched) for item in stretched]
 
 
 def naive(source: Tensor, target: Tensor, ratio: float, floor: float) -> tuple[list, list, list]:
@@ -110,7 +110,7 @@ def test_floor() -> None:
 
 
 @pytest.mark.parametrize('gap, equal', [(1e-8, True), (1e-3, False)])
-def test_similarities_without_order_weigh_alike(gap: float, equal: bool) -> None:
+def test_similarities_without_order_weigh_the_same(gap: float, equal: bool) -> None:
     weights = importance(torch.tensor([0.0, gap, 2 * gap], dtype=torch.float64))
     assert (weights.unique().numel() == 1) == equal
 

@@ -163,10 +163,10 @@ def test_mutual_nearest_against_a_loop(size: tuple[int, int]) -> None:
         for j in range(size[1])
         if scores[i, j] == scores[i].max() and scores[i, j] == scores[:, j].max()
     ]
-    found = mutual_nearest(scores)
-    assert sorted(zip(found.rows.tolist(), found.columns.tolist())) == expected
-    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
-    assert torch.equal(found.scores, scores[found.rows, found.columns])
+    result = mutual_nearest(scores)
+    assert sorted(zip(result.rows.tolist(), result.columns.tolist())) == expected
+    assert result.scores.tolist() == sorted(result.scores.tolist(), reverse=True)
+    assert torch.equal(result.scores, scores[result.rows, result.columns])
 
 
 @pytest.mark.parametrize('eps', [2e-3, 1e-4])

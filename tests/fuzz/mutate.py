@@ -74,19 +74,19 @@ STARTS = [b'\xef\xbb\xbf', b'\xff\xfe', b'\n', b'sep=;\n', b'[', b'']
 def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
     """Cut, flip, insert, delete, repeat or overwrite bytes or lines, one to four times."""
     for _ in range(rng.choice([1, 1, 2, 4])):
-        place = rng.randrange(len(data) + 1)
-        end = min(len(data), place + rng.choice([1, 1, 2, 4, 16, 64]))
+        position = rng.randrange(len(data) + 1)
+        end = min(len(data), position + rng.choice([1, 1, 2, 4, 16, 64]))
         lines = data.split(b'\n')
         line = rng.randrange(len(lines))
-        flipped = bytes(byte ^ (1 << rng.randrange(8)) for byte in data[place:end])
+        flipped = bytes(byte ^ (1 << rng.randrange(8)) for byte in data[position:end])
         data = rng.choice(
             [
-                data[:place],
-                data[:place] + flipped + data[end:],
-                data[:place] + rng.choice(TOKENS) + data[place:],
-                data[:place] + data[end:],
-                data[:end] + data[place:],
-                data[:place] + rng.randbytes(end - place) + data[end:],
+                data[:position],
+                data[:position] + flipped + data[end:],
+                data[:position] + rng.choice(TOKENS) + data[position:],
+                data[:position] + data[end:],
+                data[:end] + data[position:],
+                data[:position] + rng.randbytes(end - position) + data[end:],
                 rng.choice(STARTS) + data,
                 b'\n'.join(lines[:line] + lines[line + 1 :]),
                 b'\n'.join(lines[:line] + [rng.choice(lines)] + lines[line:]),
@@ -100,8 +100,8 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
     """Put an odd value at one or two places of a JSON document, or remove, repeat or rename."""
     document = json.loads(data)
     for _ in range(rng.choice([1, 1, 2])):
-        place = rng.choice(list(places(document)))
-        document = changed(document, place, rng)
+        position = rng.choice(list(places(document)))
+        document = changed(document, position, rng)
     return json.dumps(document).encode()
 
 

@@ -76,7 +76,10 @@ def verify_dataset(path: Path) -> None:
     report = verify([str(root / 'annotations/tiny.json')], str(root))
     assert report.to_text()
     errors = [
-        example for one in report.findings for example in one.examples if one.level == 'error'
+        example
+        for finding in report.findings
+        for example in finding.examples
+        if finding.level == 'error'
     ]
     for example in errors:
         assert '.json' in example or '.png' in example
@@ -190,7 +193,8 @@ def convert_masks(path: Path) -> None:
 
 def read_manifest(path: Path) -> None:
     assert all(
-        isinstance(one, Record) and isinstance(one.image, str) for one in Manifest(path).records()
+        isinstance(item, Record) and isinstance(item.image, str)
+        for item in Manifest(path).records()
     )
 
 

@@ -108,10 +108,10 @@ def test_json_is_read_whole_or_refused(tmp_path, read, content, mutate):
     whole, refused = json.dumps(content, indent=1).encode(), 0
     for seed in range(250):
         damaged = mutate(whole, random.Random(seed))
-        found = outcome(read, tmp_path / 'a.json', damaged)
-        refused += found is None
-        if found is not None:
-            assert set(found) <= strings(parse_json(damaged.decode('utf-8-sig'), 'x'))
+        result = outcome(read, tmp_path / 'a.json', damaged)
+        refused += result is None
+        if result is not None:
+            assert set(result) <= strings(parse_json(damaged.decode('utf-8-sig'), 'x'))
     assert refused > 50
 
 
@@ -120,14 +120,14 @@ def test_a_table_is_read_whole_or_refused(tmp_path):
     refused = 0
     for seed in range(500):
         damaged = mutate_bytes(TABLE.encode(), random.Random(seed))
-        found = outcome(of_table, tmp_path / 'a.csv', damaged)
-        refused += found is None
-        if found:
+        result = outcome(of_table, tmp_path / 'a.csv', damaged)
+        refused += result is None
+        if result:
             text = damaged.decode('utf-8-sig')
-            assert sum(name in found for name in NAMES) >= sum(
+            assert sum(name in result for name in NAMES) >= sum(
                 f'\n{name},' in text.replace('\r\n', '\n').replace('\r', '\n') for name in NAMES
             )
-            assert not any('\n' in cell and '.jpg,' in cell for cell in found)
+            assert not any('\n' in cell and '.jpg,' in cell for cell in result)
     assert 100 < refused < 400
 
 
@@ -141,13 +141,13 @@ def test_lists_are_read_whole_or_refused(tmp_path, file):
         def read(path: Path) -> list[Any]:
             return precomp.read_split(tmp_path, 'test', Problems())
 
-        found = outcome(read, tmp_path / file, mutate_bytes(whole, random.Random(seed)))
-        refused += found is None
-        if found and file == 'test_filename.txt':
-            assert [text for one in found for text in one.captions] == [
+        result = outcome(read, tmp_path / file, mutate_bytes(whole, random.Random(seed)))
+        refused += result is None
+        if result and file == 'test_filename.txt':
+            assert [text for item in result for text in item.captions] == [
                 text for captions in expected.values() for text in captions
             ]
-        elif found:
-            assert [one.name for one in found] == NAMES
-            assert all(len(one.captions) == 5 for one in found)
+        elif result:
+            assert [item.name for item in result] == NAMES
+            assert all(len(item.captions) == 5 for item in result)
     assert refused > 50

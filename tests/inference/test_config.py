@@ -54,7 +54,7 @@ def test_a_missing_config_names_its_neighbors(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_former_config_names_the_command_that_took_its_place(name: str, command: str) -> None:
+def test_a_former_config_names_the_command_that_replaces_it(name: str, command: str) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         load_config(f'configs/{name}')
     assert name in str(caught.value) and str(caught.value).endswith(f'configs/{command}')

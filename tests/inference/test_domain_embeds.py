@@ -27,13 +27,13 @@ def embedder(cfg: Config) -> Embedder:
 
 
 def test_they_are_the_embeddings_of_the_test_set(embedder: Embedder, cfg: Config) -> None:
-    found = embed_test_set(embedder, cfg)
+    result = embed_test_set(embedder, cfg)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    infos = [dataset.get_data_info(place) for place in range(len(dataset))]
+    infos = [dataset.get_data_info(position) for position in range(len(dataset))]
     images = embedder.encode_images([info['img_path'] for info in infos])
     texts = embedder.encode_texts([text for info in infos for text in info['texts']])
-    assert found.name == 'spain'
-    for rows, expected in ((found.image_embeds, images), (found.text_embeds, texts)):
+    assert result.name == 'spain'
+    for rows, expected in ((result.image_embeds, images), (result.text_embeds, texts)):
         assert rows.shape == expected.shape
         # The same rows in another order: each has its duplicate.
         assert (rows @ expected.t()).amax(dim=1).min() > 0.9999

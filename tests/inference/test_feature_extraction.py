@@ -62,20 +62,20 @@ def test_it_says_where_the_features_come_from(
     few = dict(list(images.items())[:2]), captions[:2]
     monkeypatch.setattr(feature_extraction, 'config_items', lambda cfg: few)
     model = Embedder.from_config(cfg, device='cpu').model
-    found = []
+    results = []
     for number, part in enumerate(('text_encoder.projection', 'text_encoder.gru', None)):
         torch.save(dict(state_dict=model.state_dict()), tmp_path / f'{number}.pth')
         out = str(tmp_path / f'{number}.npz')
         extract_features(cfg, out, tmp_path / f'{number}.pth', 'cpu')
-        found.append(open_features(out).metadata)
+        results.append(open_features(out).metadata)
         if part:
             with torch.no_grad():
                 next(model.get_submodule(part).parameters()).add_(1)
-    assert found[0]['config'] == 'mobilenet-v2_minilm_ucm.py'
-    assert found[0]['checkpoint'] == '0.pth' and found[0]['version']
-    assert found[0]['pipeline'][0] == dict(type='LoadImage')
+    assert results[0]['config'] == 'mobilenet-v2_minilm_ucm.py'
+    assert results[0]['checkpoint'] == '0.pth' and results[0]['version']
+    assert results[0]['pipeline'][0] == dict(type='LoadImage')
     # The projection takes no part in the features, the rest does.
-    assert found[0]['weights'] == found[1]['weights'] != found[2]['weights']
+    assert results[0]['weights'] == results[1]['weights'] != results[2]['weights']
 
 
 def test_items_of_wrapped_and_cut_datasets(cfg: Config) -> None:

@@ -14,7 +14,7 @@ NAMES = ['oulu/t_1.jpg', 'oulu/t_2.jpg', 'vaasa/t_1.jpg', 'x.jpg']
 
 
 def test_keys_are_paths_below_the_folder() -> None:
-    found = join_metadata(
+    result = join_metadata(
         {
             'vaasa/t_1.jpg': dict(lon=21.6),
             './oulu/t_1.jpg': dict(lon=25.4),
@@ -23,7 +23,7 @@ def test_keys_are_paths_below_the_folder() -> None:
         NAMES,
         'g',
     )
-    assert found == [dict(lon=25.4), {}, dict(lon=21.6), dict(lon=1)]
+    assert result == [dict(lon=25.4), {}, dict(lon=21.6), dict(lon=1)]
     assert join_metadata({}, NAMES, 'g') == [{}, {}, {}, {}]
 
 
@@ -78,8 +78,8 @@ def test_keys_are_paths_that_lie_in_the_folder(tmp_path: Path, monkeypatch) -> N
 
 def test_listed_paths_are_keys_as_listed() -> None:
     paths = ['/d/a.jpg', 'e/a.jpg', 'e/b.jpg']
-    found = join_metadata({'/d/a.jpg': dict(n=1), 'b.jpg': dict(n=2)}, paths)
-    assert found == [dict(n=1), {}, dict(n=2)]
+    result = join_metadata({'/d/a.jpg': dict(n=1), 'b.jpg': dict(n=2)}, paths)
+    assert result == [dict(n=1), {}, dict(n=2)]
     with pytest.raises(ValueError, match='2 images'):
         join_metadata({'a.jpg': {}}, paths)
     assert join_metadata({'a.jpg': dict(n=1)}, ['a.jpg', 'a.jpg']) == [dict(n=1), dict(n=1)]
@@ -108,8 +108,8 @@ def test_results_have_the_metadata_of_their_image(
     inferencer.build_index(
         tmp_path, {'oulu/t_1.jpg': dict(lon=25.4), 'vaasa/t_1.jpg': dict(lon=21.6)}, progress=False
     )
-    found = {Path(hit['img_path']).parent.name: hit['lon'] for hit in inferencer.search('a road')}
-    assert found == dict(oulu=25.4, vaasa=21.6)
+    results = {Path(hit['img_path']).parent.name: hit['lon'] for hit in inferencer.search('a road')}
+    assert results == dict(oulu=25.4, vaasa=21.6)
     # Refused before anything is encoded.
     monkeypatch.setattr(inferencer.embedder.model, 'test_step', None)
     with pytest.raises(ValueError, match='2 images'):

@@ -57,9 +57,9 @@ def check_embeddings(model: nn.Module, path: Path) -> None:
     samples = [RetrievalDataSample(metainfo=dict(text_ids=[row])) for row in range(3)]
     with torch.no_grad():
         batch = model.data_preprocessor(dict(inputs=inputs, data_samples=samples), False)
-        found = model(**batch, mode='predict')
+        result = model(**batch, mode='predict')
     expected = content['expected']
-    for row, sample in enumerate(found):
+    for row, sample in enumerate(result):
         torch.testing.assert_close(sample.image_embeds, expected['image_embeds'][row])
         torch.testing.assert_close(sample.text_embeds[0], expected['text_embeds'][row])
 

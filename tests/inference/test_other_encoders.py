@@ -54,7 +54,7 @@ def test_a_run(kind: str, in_sample_dir: Path, tmp_path: Path) -> None:
     runner = run(cfg)
     (path,) = (tmp_path / 'run').glob('epoch_1.pth')
     model = MODELS.build(for_checkpoint(cfg.model.to_dict()))
-    found = weights(path)
-    model.load_state_dict(found)
+    result = weights(path)
+    model.load_state_dict(result)
     for name, weight in runner.model.state_dict().items():
-        assert torch.equal(weight.cpu(), found[name]), name
+        assert torch.equal(weight.cpu(), result[name]), name

@@ -81,7 +81,7 @@ def domain_batch(
         vectors(target),
         vectors(target),
         torch.eye(source, dtype=torch.bool),
-        *(one / one.sum() for one in weights),
+        *(item / item.sum() for item in weights),
     )
     return made._replace(**fields)
 

@@ -144,7 +144,7 @@ def test_stacked_batches_give_the_same():
     batch = [packed(k, masks=random_masks(2)) for k in range(3)]
     model = RetrievalDataPreprocessor(num_segments=2)
     lists = model(pseudo_collate(batch))['inputs']
-    stacked = model(dict(inputs=default_collate([one['inputs'] for one in batch])))['inputs']
+    stacked = model(dict(inputs=default_collate([item['inputs'] for item in batch])))['inputs']
     for key, value in lists.items():
         assert value.equal(stacked[key]), key
 

@@ -198,7 +198,7 @@ def test_parts_must_belong_together(arguments: tuple, message: str) -> None:
         Gallery(*arguments)
 
 
-def test_metadata_default_is_one_record_an_image() -> None:
+def test_metadata_default_is_one_record_per_image() -> None:
     gallery = Gallery(torch.eye(2), ['a', 'b'])
     gallery.metadata[0]['lon'] = 1.0
     assert gallery.metadata == [{'lon': 1.0}, {}]

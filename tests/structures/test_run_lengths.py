@@ -81,20 +81,20 @@ def test_every_cut_and_every_change_of_a_character_is_found_or_harmless():
     (text,) = texts_of(mask)
     let_through = 0
     variants = [text[:cut] for cut in range(len(text))] + [
-        text[:place] + new + text[place + 1 :]
-        for place in range(len(text))
+        text[:position] + new + text[position + 1 :]
+        for position in range(len(text))
         for new in ('0', 'O', 'P', 'o', 'p', '/', '?')
     ]
     for variant in variants:
         try:
-            found = decode_runs([variant], SIZE)[0]
+            result = decode_runs([variant], SIZE)[0]
         except ValueError as error:
             assert 'mask 0' in str(error)
             continue
         let_through += 1
-        again = coco.encode(np.asfortranarray(found))
-        assert found.shape == SIZE and coco.area(again) == found.sum()
-        assert np.array_equal(found, coco.decode(dict(size=SIZE, counts=variant.encode())))
+        again = coco.encode(np.asfortranarray(result))
+        assert result.shape == SIZE and coco.area(again) == result.sum()
+        assert np.array_equal(result, coco.decode(dict(size=SIZE, counts=variant.encode())))
     assert 0 < let_through < len(variants) / 4
 
 

@@ -126,8 +126,8 @@ def test_segment_folders(call_tool, root):
         root / 'annotations/tiny.json',
     )
     assert code == 0 and '3 images, 9 segments' in text and '3 of 3 images' in text
-    found = decode_masks(read_sidecar(root / 'segments/p1.json'))
-    overlap = (found & _squares()).sum(axis=(1, 2)) / (found | _squares()).sum(axis=(1, 2))
+    result = decode_masks(read_sidecar(root / 'segments/p1.json'))
+    overlap = (result & _squares()).sum(axis=(1, 2)) / (result | _squares()).sum(axis=(1, 2))
     # In the order of their numbers, 11 after 4; borders are off by what JPEG blurs.
     assert overlap.min() > 0.9
     code, text = call_tool(

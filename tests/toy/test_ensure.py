@@ -14,7 +14,7 @@ def test_a_finished_sample_is_left_alone(in_sample_dir: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in root.glob('*')} == before
 
 
-def test_several_processes_are_told_to_make_it_first(
+def test_several_processes_must_make_it_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv('WORLD_SIZE', '2')

@@ -41,8 +41,8 @@ def test_images(tmp_path):
     Image.fromarray(stripes).save(tmp_path / 'stripes.png')
     Image.new('RGB', (13, 10), (0, 0, 255)).save(tmp_path / 'blue.png')
     feats = {name: image_features(tmp_path / f'{name}.png') for name in ('stripes', 'blue')}
-    assert all(one.shape == (WIDTH,) and one.dtype == np.float32 for one in feats.values())
-    assert all(one.min() >= 0 and one.max() <= 1 for one in feats.values())
+    assert all(item.shape == (WIDTH,) and item.dtype == np.float32 for item in feats.values())
+    assert all(item.min() >= 0 and item.max() <= 1 for item in feats.values())
     blue = np.zeros(WIDTH)
     blue[3] = 1  # no red, no green, the brightest blue
     blue[66::4] = 1  # of red, green, blue and gradient in each cell

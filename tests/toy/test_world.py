@@ -109,8 +109,8 @@ AMOUNT = '(a|an|two|three|four|five|six|seven|eight|nine|ten|many)'
 
 def said(text: str, nouns: tuple[str, str], between: str = '(?:[a-z]+ )?') -> str | None:
     """The number word that stands before a noun."""
-    found = re.search(rf'\b{AMOUNT} {between}({nouns[1]}|{nouns[0]})\b(?! park)', text.lower())
-    return found and found.group(1)
+    result = re.search(rf'\b{AMOUNT} {between}({nouns[1]}|{nouns[0]})\b(?! park)', text.lower())
+    return result and result.group(1)
 
 
 def agrees(word: str, count: int) -> bool:
@@ -146,14 +146,14 @@ def test_descriptions_count_houses_roads_and_cars_truly():
 
 def test_roof_colors_are_those_of_the_houses():
     for scene in scenes(60, 200):
-        told = phrases.houses(scene)
+        phrase = phrases.houses(scene)
         colors = {item.color for item in scene.select('house')}
-        if told is None:
+        if phrase is None:
             assert not colors
         elif len(colors) == 1:
-            assert f'{colors.pop()} roof' in told.text and 'mostly' not in told.text
+            assert f'{colors.pop()} roof' in phrase.text and 'mostly' not in phrase.text
         else:
-            assert 'mostly' in told.text or 'several colors' in told.text
+            assert 'mostly' in phrase.text or 'several colors' in phrase.text
 
 
 def test_places_are_where_the_pixels_are():
@@ -208,7 +208,7 @@ def test_five_captions_repeat_within_and_between_images():
         ('sparseresidential', 'house'),
     ],
 )
-def test_mask_is_what_disappears_with_the_thing(kind, thing):
+def test_mask_is_what_disappears_with_the_item(kind, thing):
     scene = build_scene(COUNTRIES['germany'], (1, 5), kind)
     item = scene.select(thing)[0]
     number = 1 + next(k for k, other in enumerate(scene.items) if other is item)
@@ -304,7 +304,7 @@ def test_countries_differ_in_color_scale_and_words_but_not_in_objects():
     assert sizes['finland'] < 0.9 * sizes['germany'] < 0.8 * sizes['spain']
     assert 'cottages' in words['finland'] and 'cottages' not in words['spain'] | words['germany']
     shared = set.intersection(*words.values())
-    assert all(len(shared) > 0.4 * len(found) for found in words.values())
+    assert all(len(shared) > 0.4 * len(result) for result in words.values())
     assert len(set.intersection(*kinds.values())) > 15
 
 
@@ -398,8 +398,8 @@ def test_converters_read_the_sample(sample, tmp_path):
     root = tmp_path / 'copy'
     shutil.copytree(sample[0], root)
     convert_sample(root)
-    found = sorted(p.stem for p in root.rglob('annotations/*_test.json'))
-    assert found == [
+    result = sorted(p.stem for p in root.rglob('annotations/*_test.json'))
+    assert result == [
         'finland_test',
         'germany_test',
         'rsicd_test',

@@ -99,11 +99,11 @@ def test_a_buffer_of_a_store_is_refused() -> None:
 
 
 def test_what_mmengine_loads_is_what_the_file_holds(tmp_path: Path) -> None:
-    whole, found = Line(), Line()
+    whole, result = Line(), Line()
     weights = {f'module.{name}': value for name, value in whole.state_dict().items()}
     torch.save(dict(model=weights, epoch=3), tmp_path / 'x.pth')
-    mm.load_checkpoint(found, str(tmp_path / 'x.pth'), strict=True)
-    assert all(torch.equal(*pair) for pair in zip(found.parameters(), whole.parameters()))
+    mm.load_checkpoint(result, str(tmp_path / 'x.pth'), strict=True)
+    assert all(torch.equal(*pair) for pair in zip(result.parameters(), whole.parameters()))
     part = BaseModule(dict(type='Pretrained', prefix='layer', checkpoint=str(tmp_path / 'x.pth')))
     part.register_parameter('weight', torch.nn.Parameter(torch.zeros(2, 2)))
     part.init_weights()

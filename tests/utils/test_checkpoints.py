@@ -59,9 +59,9 @@ def test_a_message_hub_is_plain_data(tmp_path: Path) -> None:
         ),
         tmp_path / 'x.pth',
     )
-    found = read_checkpoint(tmp_path / 'x.pth')
-    assert torch.equal(found['state_dict']['w'], torch.ones(2))
-    buffer = found['message_hub']['log_scalars']['train/loss']
+    result = read_checkpoint(tmp_path / 'x.pth')
+    assert torch.equal(result['state_dict']['w'], torch.ones(2))
+    buffer = result['message_hub']['log_scalars']['train/loss']
     assert isinstance(buffer, HistoryBuffer) and buffer.current() == 1.5
 
 
@@ -69,8 +69,8 @@ def test_a_message_hub_is_plain_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize('kind', CARRIERS)
 def test_code_is_refused_and_not_run(kind: str, legacy: bool, tmp_path: Path) -> None:
     path, mark = tmp_path / 'x.pth', tmp_path / 'mark'
-    for place in ('note', 'optimizer', 'meta', 'state_dict'):
-        content = dict(dict(state_dict=WEIGHTS), **{place: {'deep': [Carrier(kind, mark)]}})
+    for key in ('note', 'optimizer', 'meta', 'state_dict'):
+        content = dict(dict(state_dict=WEIGHTS), **{key: {'deep': [Carrier(kind, mark)]}})
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
         assert '--trust-checkpoint if the file is your own' in refusal(path)
     assert not mark.exists()
@@ -119,9 +119,9 @@ def test_weights_are_found_under_any_usual_name(
 ) -> None:
     weights = collections.OrderedDict((prefix + name, value) for name, value in WEIGHTS.items())
     torch.save({key: weights, 'epoch': 3} if key else weights, tmp_path / 'x.pth')
-    found = read_state_dict(tmp_path / 'x.pth')
-    assert list(found) == list(WEIGHTS)
-    assert all(torch.equal(found[name], value) for name, value in WEIGHTS.items())
+    result = read_state_dict(tmp_path / 'x.pth')
+    assert list(result) == list(WEIGHTS)
+    assert all(torch.equal(result[name], value) for name, value in WEIGHTS.items())
     assert read_checkpoint(tmp_path / 'x.pth').get('epoch') == (3 if key else None)
 
 
@@ -196,9 +196,9 @@ def test_arrays_come_back_as_numpy_reads_its_own(tmp_path: Path) -> None:
         np.array([b'ab', b'c']),
     ]
     torch.save(dict(model=WEIGHTS, extra=arrays), tmp_path / 'x.pth')
-    found = read_checkpoint(tmp_path / 'x.pth')['extra']
-    assert same(pickle.loads(pickle.dumps(arrays)), found) and found[0].flags.f_contiguous
-    assert found[0].shape == (2, 3) and found[3].shape == (0, 3)
+    result = read_checkpoint(tmp_path / 'x.pth')['extra']
+    assert same(pickle.loads(pickle.dumps(arrays)), result) and result[0].flags.f_contiguous
+    assert result[0].shape == (2, 3) and result[3].shape == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -348,8 +348,8 @@ def test_no_weights(content: dict, tmp_path: Path) -> None:
 
 def test_comparison_counts_missing_and_mismatched() -> None:
     expected = {'a': torch.zeros(2), 'b': torch.zeros(3), 'c': torch.zeros(1)}
-    found = {'a': torch.zeros(2), 'b': torch.zeros(4)}
-    assert compare_state_dicts(expected, found) == (['c'], ['b'], 1)
+    results = {'a': torch.zeros(2), 'b': torch.zeros(4)}
+    assert compare_state_dicts(expected, results) == (['c'], ['b'], 1)
 
 
 def test_a_torn_file_is_named_before_anything_is_built(tmp_path: Path) -> None:
@@ -425,8 +425,10 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
         damaged[at : at + 30] = damaged[at : at + 30] * 2
     for _ in range(rng.randrange(1, 5)):
         # The pickle stands at the beginning; its opcodes lead furthest.
-        place = rng.randrange(len(data) if how == 2 else min(len(data), 1500))
-        damaged[place] = rng.randrange(256) if how == 2 else rng.choice(b'cRb.}](q\x00\xff\x85Nt')
+        position = rng.randrange(len(data) if how == 2 else min(len(data), 1500))
+        damaged[position] = (
+            rng.randrange(256) if how == 2 else rng.choice(b'cRb.}](q\x00\xff\x85Nt')
+        )
     return bytes(damaged)
 
 

@@ -1,4 +1,4 @@
-"""Files and models are told by their content, not by their names or times."""
+"""Files and models are known by their content, not by their names or times."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from urbancross_mm.utils.hashing import (
     file_digest,
     folder_digest,
     name_files,
+    quick_stamp,
     require_files,
     same_image,
 )
@@ -173,3 +174,11 @@ def test_same_image(tmp_path: Path) -> None:
     assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'b'))
     assert not same_image(str(tmp_path / 'a'), str(tmp_path / 'gone'))
     assert same_image(str(tmp_path / 'gone'), str(tmp_path / 'x/../gone'))
+
+
+def test_a_quick_stamp_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / 'a'
+    assert quick_stamp(path) == ''
+    path.write_bytes(b'x')
+    os.utime(path, ns=(1, 7))
+    assert quick_stamp(path) == '1-7'

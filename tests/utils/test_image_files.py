@@ -23,7 +23,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def naive(folder: Path) -> set[str]:
     """Real path of every image that can be reached without passing a hidden name."""
-    found, known, pending = set(), set(), [folder]
+    paths, known, pending = set(), set(), [folder]
     while pending:
         here = pending.pop()
         if here.resolve() in known:
@@ -47,8 +47,8 @@ def naive(folder: Path) -> set[str]:
                 '.bmp',
                 '.webp',
             ):
-                found.add(str(path.resolve()))
-    return found
+                paths.add(str(path.resolve()))
+    return paths
 
 
 @pytest.fixture
@@ -208,9 +208,9 @@ def test_any_tree_of_links_agrees_with_a_naive_search(tmp_path: Path, seed: int)
         link = folders[rng.integers(len(folders))] / f'l{number}{target.suffix}'
         link.symlink_to(target)
     listing = list_image_files(root)
-    found = [str(Path(path).resolve()) for path in listing.paths]
-    assert len(set(found)) == len(found)
-    assert set(found) == naive(root)
+    results = [str(Path(path).resolve()) for path in listing.paths]
+    assert len(set(results)) == len(results)
+    assert set(results) == naive(root)
 
 
 def test_suffixes() -> None:

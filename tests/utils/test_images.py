@@ -24,9 +24,9 @@ DEEP = 'has more than 8 bits per channel .*rescale it'
 def pixels(channels: int = 3, height: int = 18, width: int = 26) -> np.ndarray:
     """Values from 0 to 255 in every channel."""
     rng = np.random.default_rng(channels)
-    found = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
-    found[0, :2] = [[0] * channels, [255] * channels]
-    return found
+    result = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    result[0, :2] = [[0] * channels, [255] * channels]
+    return result
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -78,10 +78,10 @@ def tiff(
         (258, (bits,) * channels),
         (259, 1),
         (262, photometric),
-        (273, 'places'),
+        (273, 'positions'),
         (277, channels),
         (278, height),
-        (279, [len(one) for one in strips]),
+        (279, [len(item) for item in strips]),
         (284, 2 if planar else 1),
     ]
     tags += [(338, (0,) * extra)] if extra else []
@@ -93,17 +93,17 @@ def tiff(
         4 * len(value) for _, value in tags if isinstance(value, list | tuple) and len(value) > 1
     ) + (4 * len(strips) if len(strips) > 1 else 0)
     start = behind + size_of_arrays
-    places = []
-    for one in strips:
-        places.append(start + tail)
-        tail += len(one)
+    positions = []
+    for item in strips:
+        positions.append(start + tail)
+        tail += len(item)
     for tag, value in tags:
-        value = places if value == 'places' else value
+        value = positions if value == 'positions' else value
         value = list(value) if isinstance(value, list | tuple) else [value]
         content = struct.pack(f'{order}{len(value)}I', *value)
         if len(value) > 1:
-            place, arrays = behind + len(arrays), arrays + content
-            content = struct.pack(f'{order}I', place)
+            position, arrays = behind + len(arrays), arrays + content
+            content = struct.pack(f'{order}I', position)
         entries += struct.pack(f'{order}HHI', tag, 4, len(value)) + content
     head = (b'II' if order == '<' else b'MM') + struct.pack(f'{order}HI', 42, 8)
     return (
@@ -239,9 +239,9 @@ def test_deep_files_of_other_formats(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(pixels(3, 40, 56)).save(buffer, 'jpeg2000')
     content = bytearray(buffer.getvalue())
-    place = content.index(b'\xff\x4f\xff\x51') + 42
-    assert content[place] == 7
-    content[place] = 11
+    position = content.index(b'\xff\x4f\xff\x51') + 42
+    assert content[position] == 7
+    content[position] = 11
     refused(tmp_path / 'a.jp2', bytes(content), DEEP)
 
 
@@ -295,8 +295,8 @@ def test_damaged_files_are_read_or_named(tmp_path: Path, seed: int) -> None:
     for content in contents:
         for _ in range(25):
             changed = bytearray(content)
-            for place in rng.integers(0, min(len(changed), 200), 3):
-                changed[place] = rng.integers(256)
+            for position in rng.integers(0, min(len(changed), 200), 3):
+                changed[position] = rng.integers(256)
             path.write_bytes(changed[: rng.integers(8, len(changed) + 1)])
             problem = probe_image(str(path))
             assert problem is None or (str(path) in problem and '\n' not in problem)
@@ -306,7 +306,7 @@ def test_damaged_files_are_read_or_named(tmp_path: Path, seed: int) -> None:
                 assert str(path) in str(error)  # noqa: PT017
 
 
-def test_class_maps_hold_one_number_a_pixel(tmp_path: Path) -> None:
+def test_class_maps_hold_one_number_per_pixel(tmp_path: Path) -> None:
     path = tmp_path / 'a.png'
     path.write_bytes(png(pixels(1), 8, 0))
     assert np.array_equal(read_class_map(str(path)), pixels(1)[..., 0])

@@ -51,8 +51,8 @@ def read(*entries: str) -> dict[str, Any]:
     ],
 )
 def test_values(text: str, value: Any) -> None:
-    found = read(f'key.0.name={text}')['key.0.name']
-    assert found == value and type(found) is type(value)
+    result = read(f'key.0.name={text}')['key.0.name']
+    assert result == value and type(result) is type(value)
 
 
 def test_several_options_and_the_last_one_wins() -> None:

@@ -19,7 +19,7 @@ def test_names_that_climb_out_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize('name', ['a\0.jpg', 'x' * 256, 'ü' * 128, 'x/' * 2500 + 'a.jpg'])
 def test_names_that_no_disk_can_hold_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match='is no file name .*list.txt:3'):
+    with pytest.raises(ValueError, match='file name .*list.txt:3'):
         safe_join('root', name, 'list.txt:3')
 
 

@@ -12,8 +12,8 @@ def colors(sheet: np.ndarray) -> set[tuple[int, ...]]:
     return set(map(tuple, sheet.reshape(-1, 3).tolist()))
 
 
-def viridis(place: float) -> tuple[int, ...]:
-    return tuple(colormaps['viridis'](place, bytes=True)[:3])
+def viridis(position: float) -> tuple[int, ...]:
+    return tuple(colormaps['viridis'](position, bytes=True)[:3])
 
 
 def texts_of(values: np.ndarray) -> list[list[str]]:

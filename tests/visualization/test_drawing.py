@@ -1,4 +1,4 @@
-"""Strips and sheets show what they are given."""
+"""Grids and sheets show what they are given."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from urbancross_mm.structures import SearchHit
 from urbancross_mm.visualization import RetrievalVisualizer, draw_sample_sheet, overlay_masks
 
 
-def test_strip_frames_right_in_green_and_wrong_in_red(tmp_path: Path) -> None:
+def test_grid_frames_relevant_in_green_and_others_in_red(tmp_path: Path) -> None:
     Image.fromarray(np.full((20, 20, 3), 77, np.uint8)).save(tmp_path / 'x.png')
     path = str(tmp_path / 'x.png')
-    strip = RetrievalVisualizer(thumb_size=60).draw_grid(
+    grid = RetrievalVisualizer(thumb_size=60).draw_grid(
         'a query',
         [
             SearchHit(path, 0.5, True),
@@ -21,13 +21,13 @@ def test_strip_frames_right_in_green_and_wrong_in_red(tmp_path: Path) -> None:
             SearchHit(path, 0.3, None),
         ],
     )
-    colors = {tuple(c) for c in strip.reshape(-1, 3)}
+    colors = {tuple(c) for c in grid.reshape(-1, 3)}
     assert {(34, 139, 34), (200, 40, 40), (120, 120, 120), (77, 77, 77)} <= colors
     with_image = RetrievalVisualizer(thumb_size=60).draw_grid(Path(path), [SearchHit(path, 0.5)])
     assert (with_image == 77).all(axis=2).sum() == 2 * 52 * 52
 
 
-def test_empty_strip_is_an_error() -> None:
+def test_an_empty_grid_is_an_error() -> None:
     with pytest.raises(ValueError, match="'nothing'"):
         RetrievalVisualizer().draw_grid('nothing', [])
 

@@ -13,7 +13,9 @@ KEYS = [(domain, modality) for domain in ('north', 'south') for modality in ('im
 
 
 def groups(rows: int = 9) -> dict[tuple[str, str], torch.Tensor]:
-    return {key: torch.randn(rows + place, 12) + 20 * place for place, key in enumerate(KEYS)}
+    return {
+        key: torch.randn(rows + position, 12) + 20 * position for position, key in enumerate(KEYS)
+    }
 
 
 @pytest.mark.parametrize('method', ['tsne', 'pca'])
@@ -24,9 +26,9 @@ def test_groups_far_apart_stay_apart(method: str) -> None:
         key: (len(value), 2) for key, value in embeds.items()
     }
     centers = np.stack([value.mean(axis=0) for value in points.values()])
-    for place, value in enumerate(points.values()):
+    for position, value in enumerate(points.values()):
         distances = np.linalg.norm(value[:, None] - centers[None], axis=2)
-        assert (distances.argmin(axis=1) == place).all()
+        assert (distances.argmin(axis=1) == position).all()
 
 
 @pytest.mark.parametrize('method', ['tsne', 'pca'])

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def read_runs(files: list[str]) -> pd.DataFrame:
-    """Read one metrics file a run.
+    """Read one metrics file per run.
 
     Args:
         files (list[str]): JSON files, metric name to number.
 
     Returns:
-        pd.DataFrame: One row a run, one column a metric.
+        pd.DataFrame: One row per run, one column per metric.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a file is no metrics file, or the runs do not have the same metrics.
+        ValueError: If a file is not a metrics file, or the runs do not have the same metrics.
     """
     import pandas as pd
 
@@ -54,14 +54,14 @@ def read_runs(files: list[str]) -> pd.DataFrame:
     return table
 
 
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
+def summarize(table: pd.DataFrame) -> pd.DataFrame:
     """Mean, sample standard deviation and extremes of each metric.
 
     Args:
-        table (pd.DataFrame): One row a run.
+        table (pd.DataFrame): One row per run.
 
     Returns:
-        pd.DataFrame: One row a metric. The deviation of a single run is not a number.
+        pd.DataFrame: One row per metric. The deviation of a single run is NaN.
     """
     return table.agg(['mean', 'std', 'min', 'max']).T
 
@@ -70,7 +70,7 @@ def to_markdown(summary: pd.DataFrame, runs: int) -> str:
     """Format the summary.
 
     Args:
-        summary (pd.DataFrame): From :func:`summarise`.
+        summary (pd.DataFrame): From :func:`summarize`.
         runs (int): How many runs there are.
 
     Returns:
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument('--out', help='also write the table (.md) or the numbers (.csv) here')
     args = parser.parse_args()
     table = read_runs(args.metrics)
-    summary = summarise(table)
+    summary = summarize(table)
     text = to_markdown(summary, len(table))
     print(text, end='')
     if args.out:

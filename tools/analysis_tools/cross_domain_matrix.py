@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import add_trust_argument, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_sample_argument, add_trust_argument, run_tool  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,11 +52,7 @@ def parse_args() -> argparse.Namespace:
         '--jobs', type=int, default=1, help='jobs at a time; several get one thread each'
     )
     parser.add_argument('--out', required=True, help='folder of the runs and of the report')
-    parser.add_argument(
-        '--sample',
-        action='store_true',
-        help='generated data, small encoders, few epochs: runs without a download',
-    )
+    add_sample_argument(parser)
     parser.add_argument(
         '--source-checkpoint',
         metavar='TEMPLATE',
@@ -70,22 +66,18 @@ def parse_args() -> argparse.Namespace:
         help='adapted checkpoint to test: last (no pair of the target is used), '
         'best (by its validation pairs: an oracle) or best_KEY*.pth',
     )
-    parser.add_argument(
-        '--source-options',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override settings of the source configs',
-    )
-    parser.add_argument(
-        '--method-options',
-        nargs='+',
-        action='extend',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override settings of all methods; what a method names itself wins',
-    )
+    for name, what in (
+        ('--source-options', 'the source configs'),
+        ('--method-options', 'all methods; what a method names itself wins'),
+    ):
+        parser.add_argument(
+            name,
+            nargs='+',
+            action='extend',
+            default=[],
+            metavar='KEY=VALUE',
+            help=f'override settings of {what}',
+        )
     parser.add_argument(
         '--force', action='store_true', help='do again what was made with other settings'
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_segment_arguments, given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
@@ -33,7 +33,6 @@ def main() -> None:
         help='regions of one color, or the cells of a grid (default: color)',
     )
     parser.add_argument('--num-segments', type=int, default=10, help='most segments per image')
-    parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument('--colors', type=int, default=8, help='clusters of --method color')
     parser.add_argument(
         '--min-area',
@@ -42,21 +41,10 @@ def main() -> None:
         help='--method color drops regions below this part of the image',
     )
     parser.add_argument('--seed', type=int, default=0, help='of the starts of --method color')
-    parser.add_argument(
-        '--skip-bad', action='store_true', help='leave out unreadable images, and count them'
-    )
-    parser.add_argument('--workers', type=int, default=2, help='threads')
-    parser.add_argument('--force', action='store_true', help='make files again that exist')
-    parser.add_argument(
-        '--annotations',
-        nargs='+',
-        default=[],
-        metavar='JSON',
-        help='annotation files in which to name the segment files',
-    )
+    add_segment_arguments(parser)
     args = vars(parser.parse_args())
     from urbancross_mm.datasets.converters.classical_segments import Options, convert
-    from urbancross_mm.datasets.converters.segment_names import fill_segments
+    from urbancross_mm.datasets.converters.segment_names import fill_and_report
 
     annotations = args.pop('annotations')
     counts = convert(Options(**args))
@@ -65,9 +53,7 @@ def main() -> None:
         print(f'{counts["kept"]} files of an earlier run kept (--force makes them again)')
     if counts['unreadable']:
         print(f'{counts["unreadable"]} unreadable images left out')
-    if annotations:
-        for path, (count, total) in fill_segments(annotations, args['out']).items():
-            print(f'{path}: {count} of {total} images have a segment file')
+    fill_and_report(annotations, args['out'])
 
 
 if __name__ == '__main__':

@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import add_segment_arguments, given_path, run_tool  # noqa: E402
 
 
 def main() -> None:
@@ -39,7 +39,6 @@ def main() -> None:
     parser.add_argument(
         '--out', type=given_path, help='folder for the masks (default: ROOT/segments)'
     )
-    parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
     parser.add_argument(
         '--white',
         type=int,
@@ -55,23 +54,10 @@ def main() -> None:
     parser.add_argument(
         '--limit', type=int, help='keep only the first segments, by number (of SAM: the best)'
     )
-    parser.add_argument(
-        '--skip-bad',
-        action='store_true',
-        help='leave out images with an unreadable segment, and count them',
-    )
-    parser.add_argument('--workers', type=int, default=2, help='threads')
-    parser.add_argument('--force', action='store_true', help='make files again that exist')
-    parser.add_argument(
-        '--annotations',
-        nargs='+',
-        default=[],
-        metavar='JSON',
-        help='annotation files in which to name the segment files',
-    )
+    add_segment_arguments(parser)
     args = vars(parser.parse_args())
     from urbancross_mm.datasets.converters.segment_folders import Options, convert
-    from urbancross_mm.datasets.converters.segment_names import fill_segments
+    from urbancross_mm.datasets.converters.segment_names import fill_and_report
 
     annotations = args.pop('annotations')
     summary = convert(Options(**args))
@@ -85,10 +71,7 @@ def main() -> None:
         )
     if summary.bad:
         print(f'{len(summary.bad)} images left out, first: {summary.bad[0]}')
-    if annotations:
-        folder = args['out'] or args['root'] / 'segments'
-        for path, (count, total) in fill_segments(annotations, folder).items():
-            print(f'{path}: {count} of {total} images have a segment file')
+    fill_and_report(annotations, args['out'] or args['root'] / 'segments')
 
 
 if __name__ == '__main__':

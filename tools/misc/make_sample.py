@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--image-size', type=int, default=128, help='image width in pixels (%(default)s)'
     )
-    parser.add_argument('--workers', type=int, default=None, help='processes (one a core)')
+    parser.add_argument(
+        '--workers', type=int, default=None, help='processes (default: one per core)'
+    )
     parser.add_argument(
         '--force', action='store_true', help='replace a sample that was made with other arguments'
     )

@@ -39,6 +39,8 @@ def config_of(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     cfg = load_config(args.config, args.cfg_options, args.sample)
     if args.sample:
+        if 'OMP_NUM_THREADS' not in os.environ:
+            torch.set_num_threads(1)  # small models run fastest on one; more wait for each other
         ensure_sample()
     if args.work_dir:
         cfg.work_dir = args.work_dir

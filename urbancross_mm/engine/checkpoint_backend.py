@@ -81,9 +81,11 @@ def find_resumable(work_dir: str | Path) -> str | None:
         for candidate in (work_dir / Path(named).name, Path(named)):
             if named and candidate.is_file():
                 return str(candidate)
-    found: dict[str, Path] = {}
+    latest: dict[str, Path] = {}
     for path in work_dir.glob('*.pth'):
         kind, _, number = path.stem.partition('_')
         if kind in ('epoch', 'iter') and number.isdecimal() and path.is_file():
-            found[kind] = max(found.get(kind, path), path, key=lambda p: int(p.stem.split('_')[1]))
-    return str(max(found.values(), key=os.path.getmtime)) if found else None
+            latest[kind] = max(
+                latest.get(kind, path), path, key=lambda p: int(p.stem.split('_')[1])
+            )
+    return str(max(latest.values(), key=os.path.getmtime)) if latest else None

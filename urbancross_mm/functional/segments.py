@@ -1,6 +1,6 @@
 """Masks of segments, and images of them, composed on the device.
 
-Letters: B images, K segments an image, P planes of 16 masks each, H and W image size in
+Letters: B images, K segments per image, P planes of 16 masks each, H and W image size in
 pixels.
 """
 

@@ -84,15 +84,7 @@ def select_similar(
     Reference:
         UrbanCross (https://arxiv.org/abs/2404.14241), adaptive curriculum-based source sampler.
     """
-    if not len(source_embeds) or not len(target_embeds):
-        raise ValueError(
-            f'selection needs samples of both domains, got {len(source_embeds)} '
-            f'of the source and {len(target_embeds)} of the target'
-        )
-    if mode not in MODES:
-        raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
-    if not 0 < ratio <= 1:
-        raise ValueError(f'ratio must lie in (0, 1], got {ratio}: it would select nothing')
+    _check(len(source_embeds), len(target_embeds), ratio, mode)
     # In float64: near collapse, similarities differ in their last digits only.
     similarity = inner_product(target_embeds.double(), source_embeds.double())  # (T, S)
     closeness = similarity.mean(dim=0)
@@ -131,3 +123,15 @@ def importance(similarity: Tensor, floor: float = 0.05) -> Tensor:
         return uniform
     stretched = (similarity - low) / (high - low)
     return floor * uniform + (1 - floor) * stretched / stretched.sum()
+
+
+def _check(num_source: int, num_target: int, ratio: float, mode: str) -> None:
+    if not num_source or not num_target:
+        raise ValueError(
+            f'selection needs samples of both domains, got {num_source} '
+            f'of the source and {num_target} of the target'
+        )
+    if mode not in MODES:
+        raise ValueError(f'mode must be one of {MODES}, got {mode!r}')
+    if not 0 < ratio <= 1:
+        raise ValueError(f'ratio must lie in (0, 1], got {ratio}: it would select nothing')

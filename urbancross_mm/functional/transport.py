@@ -42,8 +42,8 @@ def sinkhorn(
             gives the product of the marginals. Defaults to 0.05.
         iterations (int): Updates of both scalings. Defaults to 50.
         rows (Tensor | None): r, masses of the rows with sum 1. Defaults to None (equal).
-        columns (Tensor | None): c, likewise; a sentence that occurs often has more mass.
-            Defaults to None (equal).
+        columns (Tensor | None): c, masses of the columns with sum 1: a caption that occurs
+            often has more. Defaults to None (equal).
 
     Shape:
         - scores, output: ``(N, M)``; rows: ``(N,)``; columns: ``(M,)``.
@@ -61,15 +61,7 @@ def sinkhorn(
     """
     if not eps > 0 or iterations < 1:
         raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
-    if not scores.numel():
-        raise ValueError(f'nothing to transport: scores of shape {tuple(scores.shape)}')
-    if not scores.isfinite().all():
-        raise ValueError('nothing to transport by: the scores hold NaN or infinity')
-    logits = as_float(scores.detach()) / eps
-    if not logits.isfinite().all():
-        raise ValueError(
-            f'the scores, up to {float(scores.abs().max()):g}, are too large for eps={eps}'
-        )
+    logits = _logits(scores, eps)
     log_rows, log_columns = _log_mass(rows, logits, 0), _log_mass(columns, logits, 1)
     if logits.max() - logits.min() < LARGEST_SPREAD:
         plan = _scale(logits, log_rows.double().exp(), log_columns.double().exp(), iterations)
@@ -83,6 +75,19 @@ def sinkhorn(
             stacklevel=2,
         )
     return plan
+
+
+def _logits(scores: Tensor, eps: float) -> Tensor:
+    if not scores.numel():
+        raise ValueError(f'nothing to transport: scores of shape {tuple(scores.shape)}')
+    if not scores.isfinite().all():
+        raise ValueError('nothing to transport by: the scores hold NaN or infinity')
+    logits = as_float(scores.detach()) / eps
+    if not logits.isfinite().all():
+        raise ValueError(
+            f'the scores, up to {float(scores.abs().max()):g}, are too large for eps={eps}'
+        )
+    return logits
 
 
 def _scale(logits: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""Build, load and encode in one place."""
+"""Build, load and encode once, for every client."""

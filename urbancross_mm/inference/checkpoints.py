@@ -53,7 +53,10 @@ def resolve_checkpoint(path: str) -> str:
     if os.path.isfile(path):
         return path
     if not os.path.isdir(path):
-        raise FileNotFoundError(f'no checkpoint at {path}')
+        raise FileNotFoundError(
+            f'no checkpoint at {path}: name a .pth file or the work directory of a training '
+            '(tools/train.py)'
+        )
     best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
     adapted = any(file.name.startswith('best_label_free') for file in best)
     checkpoint = str(best[-1]) if best and not adapted else find_resumable(path)

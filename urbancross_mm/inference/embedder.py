@@ -1,4 +1,4 @@
-"""The one place that builds a trained model, loads its checkpoint and encodes with it."""
+"""Builds a trained model, loads its checkpoint and encodes with it, for every client."""
 
 from __future__ import annotations
 

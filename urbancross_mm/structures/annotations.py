@@ -26,6 +26,11 @@ def missing_data_message(what: str, path: str) -> str:
     Returns:
         str: One sentence.
     """
+    if 'data/sample/' in path:
+        return (
+            f'{what} not found: {Path(path).absolute()} (with --sample, data/ means data/sample/: '
+            'put your dataset there, or leave out --sample)'
+        )
     return (
         f'{what} not found: {Path(path).absolute()} (tools/dataset_converters/ makes it: '
         'urbancross.py, precomp.py or karpathy.py from published data, image_folder.py from '

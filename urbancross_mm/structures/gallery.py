@@ -31,7 +31,7 @@ class Gallery:
             JSON can hold. Defaults to [] (one empty dict per image).
         fingerprint (str): Names the weights and the pipeline that made the embeddings. Defaults
             to ''.
-        folder (str): Folder below which the ids are paths. Images are told apart by the rest of
+        folder (str): Folder below which the ids are paths. Images are known by the rest of
             the path. Defaults to '': by the whole id.
         stamps (list[FileStamp]): What each file was when it was encoded. Defaults to []: unknown.
 

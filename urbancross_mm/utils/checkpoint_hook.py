@@ -1,8 +1,8 @@
 """Let mmengine read every checkpoint through :func:`read_checkpoint`.
 
-mmengine unpickles what torch's safe loader refuses, and with it the code that a file carries. The
-Runner, ``init_cfg`` and the APIs of mmpretrain and mmseg all load through one module of it, whose
-two readers are replaced as soon as it is imported, by whomever.
+mmengine unpickles what torch's safe loader refuses, and runs the code that a file carries. The
+Runner, ``init_cfg`` and the APIs of mmpretrain and mmseg all load through one module of mmengine.
+Its two readers are replaced as soon as it is imported.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ def _replace_readers(module: Any) -> None:
 
     def load_or_say(model: Any, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         checkpoint = load(model, filename, *args, **kwargs)
-        found = checkpoint.get('state_dict', checkpoint)
+        weights = checkpoint.get('state_dict', checkpoint)
         # mmengine logs the names, and goes on with random weights; other names may be asked for.
         if (
             len(args) < 4
             and 'revise_keys' not in kwargs
-            and found.keys().isdisjoint(model.state_dict())
+            and weights.keys().isdisjoint(model.state_dict())
         ):
             raise ValueError(
                 f'no weight in {filename} is one of {type(model).__name__}: it holds '
-                f'{", ".join(list(found)[:3])}; name their prefix in init_cfg'
+                f'{", ".join(list(weights)[:3])}; name their prefix in init_cfg'
             )
         return checkpoint
 
@@ -68,7 +68,7 @@ def _replace_readers(module: Any) -> None:
 def load_from_local(
     filename: Any, map_location: Any = None, weights_only: bool | None = None
 ) -> dict[str, Any]:
-    """Read a file, on the CPU wherever it is to go: loading copies. mmengine logs the name."""
+    """Read a file on the CPU; loading copies it to its device. mmengine logs this name."""
     if not isinstance(filename, str | Path):
         raise ValueError('a checkpoint is read from a file: download it and name that')
     return _read(Path(filename).expanduser())
@@ -76,7 +76,7 @@ def load_from_local(
 
 def _read(path: Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
-    weights_of(checkpoint, path)  # without any, the model would be said to be another one
+    weights_of(checkpoint, path)  # or the error would blame the model
     return _without_config(checkpoint)
 
 
@@ -90,7 +90,7 @@ def _without_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def _read_url(
     url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True
 ) -> dict[str, Any]:
-    """Download a file to torch's cache, unless it is there, and read it."""
+    """Download a file to torch's cache if it is not there, and read it."""
     import torch
 
     folder = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints')
@@ -110,7 +110,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the one module."""
+    """Finds :data:`MODULE`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: Any = None

@@ -15,7 +15,7 @@ from typing import Any
 from urbancross_mm.utils.cli import TRUST_VARIABLE
 from urbancross_mm.utils.files import check_archive_size
 
-# Where a file may keep its weights; the first that holds any counts.
+# Where a file may keep its weights; the first key that holds tensors counts.
 WEIGHT_KEYS = (
     'state_dict',
     'model_state_dict',
@@ -122,7 +122,7 @@ def weights_of(content: dict[str, Any], path: str | Path) -> dict[str, Any]:
 
 
 def check_checkpoint(path: str | Path) -> None:
-    """Stop before a model is built for a torn file or one that is no checkpoint.
+    """Stop before a model is built if a file is torn or is not a checkpoint.
 
     Args:
         path (str | Path): A ``.pth`` file.
@@ -131,13 +131,13 @@ def check_checkpoint(path: str | Path) -> None:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read.
     """
-    # The directory of a zip stands at its end, so a torn one has none. Older formats are read.
+    # The directory of a zip is at its end, so a torn file has none. Older formats are read whole.
     if not zipfile.is_zipfile(path):
         read_checkpoint(path)
 
 
 def _with_state_dict(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Put the weights under the one name that is looked for, without a wrapper's prefix."""
+    """Move the weights to the key ``state_dict``, without a wrapper's prefix."""
     if not isinstance(content.get('state_dict', {}), dict):
         raise ValueError(
             f'cannot read the checkpoint {path}: its state_dict is a '

@@ -19,7 +19,7 @@ TRUST_VARIABLE = 'URBANCROSS_TRUST_CHECKPOINT'
 
 
 def given_path(text: str) -> Path:
-    """A path on the command line; an empty one, as of an unset variable, is no current folder.
+    """A path on the command line. An empty one, as of an unset variable, is refused.
 
     Args:
         text (str): What was typed.
@@ -68,17 +68,26 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): The tool's parser.
     """
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--sample',
-        action='store_true',
-        help='generated data, small encoders, few epochs: runs without a download',
-    )
+    add_sample_argument(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=ConfigOptions,
         metavar='KEY=VALUE',
         help='override settings, e.g. train_cfg.max_epochs=2',
+    )
+
+
+def add_sample_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--sample``.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--sample',
+        action='store_true',
+        help='generated data, small encoders, few epochs: runs without a download',
     )
 
 
@@ -147,10 +156,33 @@ def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--force', action='store_true', help='overwrite')
 
 
-def run_tool(main: Callable[[], int | None]) -> None:
-    """Run a tool; whatever goes wrong ends in one sentence on stderr and exit code 2.
+def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the segment converters share.
 
-    Set ``URBANCROSS_TRACEBACK=1`` to see where it came from.
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument('--size', type=int, default=256, help='longer side of the stored masks')
+    parser.add_argument(
+        '--skip-bad',
+        action='store_true',
+        help='leave out images that cannot be read, or with an unreadable segment, and count them',
+    )
+    parser.add_argument('--workers', type=int, default=2, help='threads')
+    parser.add_argument('--force', action='store_true', help='make files again that exist')
+    parser.add_argument(
+        '--annotations',
+        nargs='+',
+        default=[],
+        metavar='JSON',
+        help='annotation files in which to name the segment files',
+    )
+
+
+def run_tool(main: Callable[[], int | None]) -> None:
+    """Run a tool; an error ends in one sentence on stderr and exit code 2.
+
+    Set ``URBANCROSS_TRACEBACK=1`` to see the traceback.
 
     Args:
         main (Callable): The tool; its return value, if any, is the exit code.
@@ -174,7 +206,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
 
 
 def _reader_is_there() -> bool:
-    """Whether anybody still reads what is printed: ``head`` stops. If not, no more is printed."""
+    """Whether anything still reads stdout (``head`` stops early). If not, stdout is closed."""
     try:
         sys.stdout.flush()
         # Without a buffer there is nothing left to fail; the pipe knows.

@@ -15,7 +15,7 @@ from urbancross_mm.utils.paths import LONGEST_NAME
 def atomic_write(path: str | Path, content: bytes | str) -> None:
     """Write a file beside its final name, then rename it into place.
 
-    A reader sees the old file or the new one, never half of one, whenever the writer is killed.
+    A reader sees the old file or the new one, never half a file, even if the writer is killed.
 
     Args:
         path (str | Path): Final name; parent folders are made.
@@ -28,7 +28,7 @@ def atomic_write(path: str | Path, content: bytes | str) -> None:
 
 
 def write_all(contents: Mapping[str | Path, bytes | str]) -> None:
-    """Write several files, all or none: the first is renamed into place when all are on disk.
+    """Write several files, all or none. They are renamed into place once all are on disk.
 
     Args:
         contents (Mapping): Content of each file by its final name; parent folders are made, text
@@ -60,34 +60,34 @@ def write_all(contents: Mapping[str | Path, bytes | str]) -> None:
 
 
 def check_outputs(paths: Iterable[str | Path]) -> None:
-    """Stop before any work if a file cannot be written where it is asked for.
+    """Stop before any work if an output cannot be written.
 
     Args:
         paths (Iterable): Final names of files; their folders need not be there yet.
 
     Raises:
-        OSError: If a folder, a device or a pipe has the name of a file, a file that of a folder
-            above it, a name is too long, or nothing may be written there.
+        OSError: If a path is a folder, a device or a pipe, a parent is not a folder, a name is too
+            long, or permission is missing.
     """
     for path in map(Path, paths):
         if len(os.fsencode(_temporary(path).name)) > LONGEST_NAME:
-            raise OSError(f'cannot write a file of a name as long as {path.name[:60]}...')
+            raise OSError(f'cannot write {path.name[:60]}...: the name is too long')
         if path.is_dir():
             raise IsADirectoryError(f'cannot write {path}: a folder has this name')
         if path.exists() and not path.is_file():
             # The file is renamed into place: /dev/null would be a file from then on.
-            raise FileExistsError(f'cannot write {path}: it is a device or a pipe, no file')
+            raise FileExistsError(f'cannot write {path}: it is a device or a pipe, not a file')
         above = next(
             folder for folder in path.absolute().parents if folder.exists() or folder.is_symlink()
         )
         if not above.is_dir():
-            raise NotADirectoryError(f'cannot write {path}: {above} is no folder')
+            raise NotADirectoryError(f'cannot write {path}: {above} is not a folder')
         if not os.access(above, os.W_OK | os.X_OK):
             raise PermissionError(f'cannot write {path}: no permission to write in {above}')
 
 
 def remove_leftovers_below(folder: str | Path) -> int:
-    """Remove what :func:`atomic_write` leaves of a file when it is killed in the middle.
+    """Remove the temporary files of an :func:`atomic_write` that was killed.
 
     Args:
         folder (str | Path): Searched with its subfolders; nobody may be writing there.
@@ -103,7 +103,7 @@ def remove_leftovers_below(folder: str | Path) -> int:
 
 @contextlib.contextmanager
 def file_lock(out: str | Path) -> Iterator[None]:
-    """Refuse a second process in the same folder, which would write over the first one's files.
+    """Hold a folder for this process; a second process would overwrite its files.
 
     Args:
         out (str | Path): The folder; made if need be.
@@ -123,20 +123,20 @@ def file_lock(out: str | Path) -> Iterator[None]:
 
 
 def check_archive_size(path: str | Path, what: str, most: float = 1.0) -> None:
-    """Refuse a zip archive that claims to hold much more than its file.
+    """Refuse a zip archive that would unpack to much more than its size.
 
     Args:
         path (str | Path): The file.
         what (str): What it is, for the message: 'the checkpoint'.
-        most (float): Bytes in it for a byte of the file. Defaults to 1.0: nothing is compressed.
+        most (float): Unpacked bytes per byte of the file. Defaults to 1.0: nothing is compressed.
 
     Raises:
-        ValueError: If it claims more.
+        ValueError: If it would unpack to more.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except Exception:  # another format, or a damaged file: who reads it will say
+    except Exception:  # another format, or damaged: its reader reports that
         return
     length = Path(path).stat().st_size
     if size > most * length:
@@ -150,7 +150,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it; the new ones, the upper first."""
+    """Make a folder and its parents; returns the new ones, outermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()][::-1]
     folder.mkdir(parents=True, exist_ok=True)
     return missing

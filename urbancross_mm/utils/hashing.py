@@ -1,4 +1,4 @@
-"""Telling files by their content: whether one has changed, and which model a folder holds."""
+"""Identifying files by content: whether a file has changed, and which model a folder holds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE = 2**26
 
 
 class FileStamp(NamedTuple):
-    """What a file was when it was read.
+    """Size, times and hash of a file when it was read.
 
     Attributes:
         size: Bytes.
@@ -62,7 +62,7 @@ class FileStamp(NamedTuple):
         The content is read only if the size is the same and a time is not, as of a copy.
 
         Args:
-            path (str | Path): The file, maybe at another place than once.
+            path (str | Path): The file, perhaps moved or copied.
 
         Returns:
             FileStamp | None: None if the content is another.
@@ -77,6 +77,22 @@ class FileStamp(NamedTuple):
             return self
         now = FileStamp.of(path)
         return now if now.digest == self.digest else None
+
+
+def quick_stamp(path: str | Path) -> str:
+    """Size and time of a file in one word, for records that need not survive a copy.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        str: '' if the file cannot be looked at.
+    """
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ''
+    return f'{state.st_size}-{state.st_mtime_ns}'
 
 
 def same_image(first: str, second: str) -> bool:
@@ -99,9 +115,9 @@ def same_image(first: str, second: str) -> bool:
 
 
 def file_digest(path: str | Path) -> str:
-    """Hash of a file's content; asked again, it is not read again unless it was written since.
+    """Hash of a file's content. An unchanged file is read only once per process.
 
-    Those of large files are also remembered between runs, in ``$XDG_CACHE_HOME/urbancross_mm``
+    Hashes of large files are also kept between runs, in ``$XDG_CACHE_HOME/urbancross_mm``
     (``~/.cache`` by default), by path, size and times of the last change.
 
     Args:
@@ -136,7 +152,7 @@ def folder_digest(path: str | Path) -> str:
 
 
 def name_files(node: Any) -> Any:
-    """A config with a hash in place of every file and folder that is on this machine.
+    """Replace every local file and folder that a config names by a hash.
 
     Args:
         node (Any): Nested dicts and lists; a type stands for its name.
@@ -159,7 +175,7 @@ def name_files(node: Any) -> Any:
 
 
 def require_files(node: Any, purpose: str) -> None:
-    """Look whether the files that a config names are there.
+    """Check that the files that a config names exist.
 
     Args:
         node (Any): Nested dicts and lists.
@@ -187,7 +203,7 @@ def _digest_of(path: str, size: int, *times: int) -> str:
     with open(path, 'rb') as file:
         digest = _digest(file)
     if remembered is not None:
-        with contextlib.suppress(OSError):  # a home that cannot be written costs time alone
+        with contextlib.suppress(OSError):  # without a cache it only takes longer
             atomic_write(remembered, digest)
     return digest
 
@@ -218,7 +234,7 @@ def _remembered(key: str) -> Path:
 
 
 def _is_pathlike(text: str) -> bool:
-    """A bare word such as ``clip`` is an option, even if a folder of that name is near."""
+    """A bare word such as ``clip`` is an option, even if a folder has that name."""
     return '/' in text or os.sep in text or text.endswith(MODEL_SUFFIXES)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def load_tokenizer(path: str, local: bool = False) -> Any:
-    """Load a tokenizer; code that a folder may carry is never run, nor is one asked about it.
+    """Load a tokenizer; code in its folder is never run, and nobody is asked to allow it.
 
     Args:
         path (str): Folder, or name on the hub.

@@ -1,4 +1,4 @@
-"""Which image files lie in a folder: one answer for every part of the project."""
+"""Listing the image files of a folder, the same for every part of the package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHER_SUFFIXES = (
     '.ecw',
     '.vrt',
 )
-# Copies and thumbnails that systems leave beside the images, like the hidden ones.
+# Copies and thumbnails that operating systems leave beside the images.
 SYSTEM_FOLDERS = ('__MACOSX', '@eaDir')
 UNWRITABLE = 'names that are not UTF-8 or have control characters'
 
@@ -99,7 +99,7 @@ def list_image_files(folder: str | Path) -> ImageListing:
 
 
 def has_image_suffix(path: str | Path) -> bool:
-    """Whether a file name ends as that of an image, whatever the case.
+    """Whether a file name has an image suffix, in any case.
 
     Args:
         path (str | Path): The name.
@@ -111,7 +111,7 @@ def has_image_suffix(path: str | Path) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is no part of the data, by its own name.
+    """Whether a file or folder is not part of the data, by its name.
 
     Args:
         name (str): Without the folders above.

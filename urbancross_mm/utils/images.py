@@ -1,4 +1,4 @@
-"""Reading images from disk: the one place that decides what a file's pixels mean."""
+"""Reading images from disk: what the pixels of a file mean is decided here."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[i
 
 
 def read_class_map(path: str) -> np.ndarray:
-    """Decode a class map: one number of 8 bits a pixel, of a palette the index.
+    """Decode a class map: one 8-bit number per pixel, of a palette the index.
 
     Args:
         path (str): The file.
@@ -66,7 +66,7 @@ def read_class_map(path: str) -> np.ndarray:
         what = _not_as_written(image)
         if not what:
             return np.array(image).astype(np.uint8)
-    raise ValueError(f'class map {path} has {what}: it must hold one number of 8 bits a pixel')
+    raise ValueError(f'class map {path} has {what}: it must hold one 8-bit number per pixel')
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 def import_optional(module: str, purpose: str, install: str) -> ModuleType:
-    """Import an optional package or say in one sentence how to get it.
+    """Import an optional package, or raise an error that says how to install it.
 
     Args:
         module (str): Dotted module name.

@@ -12,11 +12,11 @@ class ConfigOptions(argparse.Action):
     """argparse action for ``--cfg-options``, with the syntax of mmengine's ``DictAction``.
 
     mmengine's takes every blank out of a value and cuts a text at its commas, so that a prompt or
-    a path with a blank would arrive as another one.
+    a path with a blank would be changed.
     """
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        """Read each ``KEY=VALUE``; the parser ends the tool where one has another form."""
+        """Read each ``KEY=VALUE``; any other form ends the tool."""
         options = dict(getattr(namespace, self.dest, None) or {})
         for entry in values:
             key, separator, value = entry.partition('=')

@@ -22,18 +22,18 @@ def check_relative(name: str, where: str = '') -> str:
         ValueError: If the name is empty, absolute, climbs out with ``..``, or is none that a disk
             can hold.
     """
-    place = f' ({where})' if where else ''
+    suffix = f' ({where})' if where else ''
     pure = PurePosixPath(name.replace('\\', '/'))
     if not pure.parts or pure.is_absolute() or '..' in pure.parts or ':' in pure.parts[0]:
         raise ValueError(
-            f'file name {name!r:.200} must be relative and stay inside its folder{place}'
+            f'file name {name!r:.200} must be relative and stay inside its folder{suffix}'
         )
     if (
         '\0' in name
         or len(name) > LONGEST_PATH
         or any(len(part.encode('utf-8', 'replace')) > LONGEST_NAME for part in pure.parts)
     ):
-        raise ValueError(f'{name[:60]!r}, of {len(name)} letters, is no file name{place}')
+        raise ValueError(f'{name[:60]!r}, of {len(name)} letters, is not a file name{suffix}')
     return name
 
 
@@ -66,5 +66,5 @@ def label_of(img_path: str) -> str | None:
     path = Path(img_path)
     if path.parent.name:
         return path.parent.name
-    prefix, found, _ = path.stem.rpartition('_')
-    return prefix if found and not prefix.isdecimal() else None
+    prefix, separator, _ = path.stem.rpartition('_')
+    return prefix if separator and not prefix.isdecimal() else None

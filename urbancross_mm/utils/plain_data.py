@@ -76,28 +76,28 @@ def _filled(kind: type) -> tuple[type, str]:
 def _paths() -> list[Any]:
     """Paths, also those of another system, which cannot be built here as they were."""
     here = type(pathlib.Path()).__name__
-    found: list[Any] = []
+    classes: list[Any] = []
     for name, pure in (
         ('PosixPath', pathlib.PurePosixPath),
         ('WindowsPath', pathlib.PureWindowsPath),
     ):
         for module in _PATH_MODULES:
-            found += [
+            classes += [
                 (pathlib.Path if name == here else pure, f'{module}.{name}'),
                 (pure, f'{module}.Pure{name}'),
             ]
-    return found
+    return classes
 
 
 def _numpy() -> list[Any]:
     """Arrays and scalars of numbers and texts; none of Python objects."""
-    found: list[Any] = [(PlainArray, 'numpy.ndarray'), (PlainType, 'numpy.dtype')]
+    classes: list[Any] = [(PlainArray, 'numpy.ndarray'), (PlainType, 'numpy.dtype')]
     for core in _NUMPY_CORES:
-        found += [
+        classes += [
             (PlainArray, f'{core}.multiarray._reconstruct'),
             (plain_scalar, f'{core}.multiarray.scalar'),
         ]
-    return found
+    return classes
 
 
 class _DefaultDict:

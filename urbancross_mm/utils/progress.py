@@ -1,4 +1,4 @@
-"""Progress bars, and work spread over threads under one."""
+"""Progress bars, and work in threads under a progress bar."""
 
 from __future__ import annotations
 

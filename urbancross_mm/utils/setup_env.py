@@ -31,15 +31,15 @@ def warn_about_mainline() -> None:
     ``import mmseg.models`` needs compiled ops). Both write to the same folders, so a mixed install
     holds some files of each.
     """
-    found = []
+    installed = []
     for name in MAINLINE:
         try:
-            found.append(f'{name} {importlib.metadata.version(name)}')
+            installed.append(f'{name} {importlib.metadata.version(name)}')
         except importlib.metadata.PackageNotFoundError:
             continue
-    if found:
+    if installed:
         warnings.warn(
-            f'mainline OpenMMLab packages are installed: {", ".join(found)}. They share their '
+            f'mainline OpenMMLab packages are installed: {", ".join(installed)}. They share their '
             'files with the maintained forks that this project needs (onedl-mmengine, onedl-mmcv, '
             'onedl-mmpretrain, onedl-mmsegmentation). If something fails oddly: pip uninstall '
             f'{" ".join(MAINLINE)}, then pip install --force-reinstall --no-deps the four forks',
@@ -82,8 +82,8 @@ def init_cpu_distributed(launcher: str) -> bool:
 def reset_mmengine_state() -> None:
     """Close and drop the loggers, message hubs and visualizers of earlier runs.
 
-    mmengine keeps them by name, so a second Runner of a process would find the first one's: its
-    log file, its best score, its writers. After this call it starts as in a process of its own.
+    mmengine keeps them by name, so a second Runner of a process would get those of the first: its
+    log file, its best score, its writers. After this call it starts as in a new process.
     """
     from mmengine.logging import MessageHub, MMLogger
     from mmengine.registry import DefaultScope

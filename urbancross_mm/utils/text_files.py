@@ -1,4 +1,4 @@
-"""Reading text and JSON files: one decoder and one idea of a line for every reader."""
+"""Reading text and JSON files strictly, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_text(path: str | Path) -> str:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not UTF-8, or holds a NUL character; the sentence names the line.
+        ValueError: If it is not UTF-8, or holds a NUL character; the message names the line.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no file {path}')
@@ -64,7 +64,7 @@ def decode_text(data: bytes, path: str | Path) -> str:
     if '\0' in text:
         line = text[: text.index('\0')].count('\n') + 1
         raise ValueError(
-            f'{path}, line {line}: holds a NUL character, so it is no text file or a damaged one'
+            f'{path}, line {line}: holds a NUL character, so it is a binary or damaged file'
         )
     return text
 

@@ -30,7 +30,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
     Args:
         boxes (Tensor): Corners ``(x1, y1, x2, y2)`` in pixels.
-        scores (Tensor): One score a box.
+        scores (Tensor): One score per box.
         iou_threshold (float): Boxes that overlap a kept one by more (IoU, 0 to 1) are dropped.
 
     Shape:

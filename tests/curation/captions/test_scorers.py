@@ -75,14 +75,14 @@ def test_images_are_encoded_as_open_clip_does(weights: str) -> None:
             transforms.Normalize(open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD),
         ]
     )
-    found = scorer(clip_model(weights), batch_size=2).encode_images(images(5))
+    result = scorer(clip_model(weights), batch_size=2).encode_images(images(5))
     with torch.no_grad():
         wanted = torch.cat(
             [model.encode_image(prepare(image)[None], normalize=True) for image in images(5)]
         )
-    assert found.dtype == np.float32 and found.shape == (5, 16)
+    assert result.dtype == np.float32 and result.shape == (5, 16)
     # Two libraries resize, each with roundings of its own.
-    assert (found * wanted.numpy()).sum(axis=1).min() > 0.999
+    assert (result * wanted.numpy()).sum(axis=1).min() > 0.999
 
 
 def test_a_text_is_the_mean_of_its_parts(weights: str) -> None:
@@ -97,8 +97,8 @@ def test_a_text_is_the_mean_of_its_parts(weights: str) -> None:
         whole = model.encode_text(tokenizer([text]))
     wanted = dict(raw=raw.mean(0), unit=torch.nn.functional.normalize(raw, dim=1).mean(0))
     for parts, vector in (*wanted.items(), (None, whole[0])):
-        found = scorer(clip_model(weights), parts=parts).encode_texts([text])
-        np.testing.assert_allclose(found[0], (vector / vector.norm()).numpy(), atol=1e-6)
+        result = scorer(clip_model(weights), parts=parts).encode_texts([text])
+        np.testing.assert_allclose(result[0], (vector / vector.norm()).numpy(), atol=1e-6)
     assert not np.allclose(
         wanted['raw'] / wanted['raw'].norm(), wanted['unit'] / wanted['unit'].norm(), atol=1e-4
     )
@@ -118,7 +118,7 @@ def test_a_part_that_is_too_long_is_cut_and_has_a_score(weights: str) -> None:
         assert np.isclose(np.linalg.norm(scorer(clip_model(weights)).encode_texts([text])), 1)
 
 
-def test_a_text_has_one_vector_in_any_company(weights: str) -> None:
+def test_a_text_has_one_vector_in_any_batch(weights: str) -> None:
     made = scorer(clip_model(weights))
     texts = [f'a roof {i}, ' * (i + 1) for i in range(7)]
     together = made.encode_texts(texts)

@@ -64,7 +64,9 @@ def test_a_batch_gets_the_captions_of_single_images(folders, kind: str, tmp_path
     assert whole == captions(CaptionStage(captioner(folders[kind]), 1), images, workspace)
     words = {word for texts in whole.values() for text in texts for word in text.split()}
     # Words, no marks of the tokenizer; and not the prompt said once more.
-    assert words <= set(tiny.WORDS) and not any('describe the' in one[0] for one in whole.values())
+    assert words <= set(tiny.WORDS) and not any(
+        'describe the' in item[0] for item in whole.values()
+    )
     assert all(len(texts) == 1 and len(texts[0].split()) <= 10 for texts in whole.values())
     assert len(set(map(tuple, whole.values()))) > 1
 
@@ -111,8 +113,8 @@ def test_tags_and_pixels_change_the_caption(folders, tmp_path: Path) -> None:
         {'a.png': IMAGES['a.png'], 'b.png': IMAGES['a.png'], 'c.png': IMAGES['b.png']},
     )
     shutil.copy(workspace.image_path(images[0]), workspace.image_path(images[2]))
-    found = captions(CaptionStage(captioner(folders['instructblip']), 3), images, workspace)
-    assert len({texts[0] for texts in found.values()}) == 3
+    results = captions(CaptionStage(captioner(folders['instructblip']), 3), images, workspace)
+    assert len({texts[0] for texts in results.values()}) == 3
 
 
 def test_what_a_caption_depends_on_stands_in_the_settings(folders, tmp_path: Path) -> None:

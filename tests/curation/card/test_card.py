@@ -41,7 +41,7 @@ def card_of(data: Path, **options: object) -> Card:
 
 
 def section(card: Card, title: str) -> Section:
-    return next(one for one in card.sections if one.title == title)
+    return next(section for section in card.sections if section.title == title)
 
 
 def rows(card: Card, title: str, table: int = 0) -> list[list]:
@@ -94,7 +94,7 @@ def test_a_card_of_a_curated_set(curated: Path) -> None:
     origin = {row[0]: row[1] for row in rows(card, 'Origin')}
     assert origin['seed'] == '0' and 'ColorSegmenter' in origin['stages: segment']
     assert origin['split_hashes: test'].startswith('sha256:')
-    assert [one.title for one in card.sections if 'Samples' in one.title] == [
+    assert [section.title for section in card.sections if 'Samples' in section.title] == [
         f'Samples of {split}' for split in ('train', 'val', 'test')
     ]
 
@@ -145,9 +145,9 @@ def test_leaks_are_found(data: Path) -> None:
         dict(img_id='mycity/copy', img_path='copy.png', captions=['copy']),
     ]
     path.write_text(json.dumps(content))
-    found = {row[1]: row for row in rows(card_of(data), 'Leakage and defects')}
-    assert found['image in two splits'][0] == 'error'
-    assert found['identical file in two splits'][2] == 2  # of train, and of finetune within it
+    results = {row[1]: row for row in rows(card_of(data), 'Leakage and defects')}
+    assert results['image in two splits'][0] == 'error'
+    assert results['identical file in two splits'][2] == 2  # of train, and of finetune within it
     assert section(card_of(data), 'Leakage and defects').blocks[-1].text == 'There are errors.'
     quick = {row[1] for row in rows(card_of(data, pixels=False), 'Leakage and defects')}
     assert 'image in two splits' in quick and 'identical file in two splits' not in quick
@@ -162,9 +162,9 @@ def test_damage_is_shown_and_ends_nothing(data: Path) -> None:
         dict(image_size=[40, 48], size=[40, 48], source='sam:vit_h', segments=[]),
     )
     card = card_of(data)
-    found = {row[1]: row for row in rows(card, 'Leakage and defects')}
-    assert found['unreadable image'][2] == 1
-    assert found['segment file missing, broken or of another size'][2] == 1
+    results = {row[1]: row for row in rows(card, 'Leakage and defects')}
+    assert results['unreadable image'][2] == 1
+    assert results['segment file missing, broken or of another size'][2] == 1
     lines = [sample.lines for sample in section(card, 'Samples of test').blocks[0].samples]
     assert [line[-1] for line in lines[:3]] == [
         '(image cannot be read)',
@@ -173,16 +173,16 @@ def test_damage_is_shown_and_ends_nothing(data: Path) -> None:
     ]
 
 
-def test_any_data_set_in_the_schema(tmp_path: Path) -> None:
+def test_any_dataset_in_the_schema(tmp_path: Path) -> None:
     tiny.write(tmp_path, [tiny.item('a', ['x', 'y | z']), tiny.item('b', [' '])])
     card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path)
-    titles = [one.title for one in card.sections]
+    titles = [section.title for section in card.sections]
     assert titles == [
         'Size',
         'Captions',
         'Words',
         'Tags and classes',
-        'Places',
+        'Locations',
         'Leakage and defects',
         'Curation',
         'Samples of train',
@@ -214,11 +214,11 @@ def test_a_domain_without_captions(tmp_path: Path) -> None:
     tiny.write(tmp_path, [item])
     card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path)
     assert 'The images have no captions.' in to_html(card)
-    assert 'Words' not in [one.title for one in card.sections]
-    assert rows(card, 'Size')[0][1] == 1 and len(section(card, 'Places').blocks) == 2
+    assert 'Words' not in [section.title for section in card.sections]
+    assert rows(card, 'Size')[0][1] == 1 and len(section(card, 'Locations').blocks) == 2
 
 
-def test_two_data_sets_side_by_side(curated: Path, tmp_path: Path) -> None:
+def test_two_datasets_side_by_side(curated: Path, tmp_path: Path) -> None:
     paths = []
     for name in ('finland_test', 'spain_test'):
         paths.append(tmp_path / f'{name}.json')
@@ -252,12 +252,12 @@ def test_scores_of_what_the_filter_kept_and_dropped() -> None:
         filter={str(n): record(str(n), 'kept' if n > 6 else 'dropped') for n in range(10)},
         segment={'9': record('9', num_segments=0, segment_scores=[])},
     )
-    found = scores(manifests)
-    assert [row[:3] for row in found.blocks[0].rows] == [
+    result = scores(manifests)
+    assert [row[:3] for row in result.blocks[0].rows] == [
         ['kept by the filter', 3, '0.7000'],
         ['dropped by the filter', 7, '0.0000'],
     ]
-    assert [block.name for block in found.blocks[1:]] == ['scores', 'segment-counts']
+    assert [block.name for block in result.blocks[1:]] == ['scores', 'segment-counts']
     assert stages(manifests).blocks[0].rows[1] == ['filter', 'MyStage', 10, 3, 7, 0]
     assert scores({}).blocks == []
 

@@ -6,9 +6,9 @@ from urbancross_mm.curation.core.report import Report, group_reasons
 
 
 def test_reasons_that_differ_in_names_and_numbers_are_one() -> None:
-    found = Counter({('failed', f'a/b{n}.PNG cannot be decoded at {n}.5'): 1 for n in range(9)})
-    found['dropped', 'shorter than 16 px'] = 2
-    assert group_reasons(found) == {
+    result = Counter({('failed', f'a/b{n}.PNG cannot be decoded at {n}.5'): 1 for n in range(9)})
+    result['dropped', 'shorter than 16 px'] = 2
+    assert group_reasons(result) == {
         ('failed', '… cannot be decoded at …'): 9,
         ('dropped', 'shorter than 16 px'): 2,
     }

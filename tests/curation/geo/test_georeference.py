@@ -25,9 +25,9 @@ SITE = 'LOCAL_CS["site",UNIT["meter",1],AXIS["Easting",EAST],AXIS["Northing",NOR
 
 
 def only(workspace: Workspace, **options: object) -> Outcome:
-    found = outcomes(workspace, **options)
-    assert len(found) == 1
-    return next(iter(found.values()))
+    results = outcomes(workspace, **options)
+    assert len(results) == 1
+    return next(iter(results.values()))
 
 
 @pytest.mark.parametrize('origin', [(600000.0, 5800000.0), (780000.0, 6900000.0)])
@@ -35,9 +35,9 @@ def test_neighbors_do_not_overlap_off_the_central_meridian(
     workspace: Workspace, origin: tuple[float, float]
 ) -> None:
     write_raster(workspace.source / 'a.tif', noise(96, 96), origin=origin)
-    found = outcomes(workspace, size=32)
+    results = outcomes(workspace, size=32)
     fields = [
-        [found[f'a/r{row:06d}_c{column:06d}.png'].fields for column in (0, 32, 64)]
+        [results[f'a/r{row:06d}_c{column:06d}.png'].fields for column in (0, 32, 64)]
         for row in (0, 32, 64)
     ]
     limit = 0.002 if origin[0] == 600000 else 0.005  # the further off, the more is it turned
@@ -60,18 +60,18 @@ def test_neighbors_do_not_overlap_off_the_central_meridian(
 def test_meters_are_those_on_the_ground() -> None:
     # Web Mercator stretches by 1 / cos(lat); at 60 degrees a meter of its units is half a meter.
     x, y = (value[0] for value in rasterio.warp.transform('EPSG:4326', 'EPSG:3857', [10], [60]))
-    found = position_on_globe([x - 100, y - 100, x + 100, y + 100], 'EPSG:3857')
-    assert found['metres'] == pytest.approx([100, 100], rel=0.005)
+    result = position_on_globe([x - 100, y - 100, x + 100, y + 100], 'EPSG:3857')
+    assert result['metres'] == pytest.approx([100, 100], rel=0.005)
     # US survey feet.
-    found = position_on_globe([3e5 * 3.28, 3e4, 3e5 * 3.28 + 1000, 3e4 + 1000], 'EPSG:2263')
-    assert found['metres'] == pytest.approx([304.8, 304.8], rel=0.005)
+    result = position_on_globe([3e5 * 3.28, 3e4, 3e5 * 3.28 + 1000, 3e4 + 1000], 'EPSG:2263')
+    assert result['metres'] == pytest.approx([304.8, 304.8], rel=0.005)
     assert meters_of_a_degree(0) == pytest.approx((111319.49, 110574.28), abs=0.1)
     assert meters_of_a_degree(60) == pytest.approx((55800, 111412), abs=1)
 
 
 def test_longitudes_up_to_360_are_turned_back() -> None:
-    found = position_on_globe([289.99, 10, 290.01, 10.02], 'EPSG:4326')
-    assert found['bounds'] == [-70.01, 10, -69.99, 10.02] and found['lon'] == -70
+    result = position_on_globe([289.99, 10, 290.01, 10.02], 'EPSG:4326')
+    assert result['bounds'] == [-70.01, 10, -69.99, 10.02] and result['lon'] == -70
     assert position_on_globe([-180, -90, 180, 90], 'EPSG:4326')['lon'] == 0
     assert describe_points([190, 189.9, 190.1, 190, 190], [0, 0, 0, -0.1, 0.1])['lon'] == -170
 
@@ -98,9 +98,9 @@ def test_a_raster_nowhere_on_the_globe_is_kept_with_a_remark(
     workspace: Workspace, crs: str, origin: tuple[float, float]
 ) -> None:
     write_raster(workspace.source / 'a.tif', noise(32, 32), crs=crs, origin=origin)
-    found = only(workspace, size=32)
-    assert (found.status, 'bounds' in found.fields) == ('kept', False)
-    assert found.reason.startswith('no position: ') and 'globe' in found.reason
+    result = only(workspace, size=32)
+    assert (result.status, 'bounds' in result.fields) == ('kept', False)
+    assert result.reason.startswith('no position: ') and 'globe' in result.reason
 
 
 def test_a_turned_raster_has_no_position(workspace: Workspace) -> None:
@@ -110,24 +110,24 @@ def test_a_turned_raster_has_no_position(workspace: Workspace) -> None:
         @ rasterio.Affine.scale(METER, -METER)
     )
     write_raster(workspace.source / 'a.tif', noise(32, 32), transform=turned)
-    found = only(workspace, size=32)
-    assert found.status == 'kept' and 'bounds' not in found.fields
-    assert found.reason == 'no position: only rasters with north up are understood'
+    result = only(workspace, size=32)
+    assert result.status == 'kept' and 'bounds' not in result.fields
+    assert result.reason == 'no position: only rasters with north up are understood'
 
 
 def test_a_crs_without_coordinates_is_no_position(workspace: Workspace) -> None:
     write_raster(workspace.source / 'a.tif', noise(32, 32), transform=rasterio.Affine.identity())
-    found = only(workspace, size=32)
-    assert found.status == 'kept' and 'bounds' not in found.fields
-    assert found.reason == 'no position: the raster names a CRS and no coordinates'
+    result = only(workspace, size=32)
+    assert result.status == 'kept' and 'bounds' not in result.fields
+    assert result.reason == 'no position: the raster names a CRS and no coordinates'
 
 
 def test_a_world_file_off_the_globe_is_a_remark(workspace: Workspace) -> None:
     write_image(workspace.source / 'a.png')
     (workspace.source / 'a.pgw').write_text('1 0 0 -1 1e12 1e12')
     for crs in ('EPSG:4326', 'EPSG:32633'):
-        found = only(workspace, crs=crs)
-        assert found.status == 'kept' and 'globe' in found.reason
+        result = only(workspace, crs=crs)
+        assert result.status == 'kept' and 'globe' in result.reason
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,10 @@ def test_a_narrow_raster_is_cut_along_its_length(workspace: Workspace) -> None:
     assert tile_windows(100, 20, 32, 64) == [(0, 0, 32, 20), (64, 0, 32, 20)]
     assert tile_windows(20, 10, 32, 32) == [(0, 0, 20, 10)]
     write_raster(workspace.source / 'a.tif', noise(64, 20))
-    assert [one.fields['width'] for one in outcomes(workspace, size=32).values()] == [20, 20]
+    assert [outcome.fields['width'] for outcome in outcomes(workspace, size=32).values()] == [
+        20,
+        20,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def write(path: Path, content: Any) -> Path:
 
 def same(features: MapFeatures) -> None:
     assert features.phrases == SAID and not features.broken
-    expected = [shapely.geometry.shape(one['geometry']) for one in FEATURES]
+    expected = [shapely.geometry.shape(feature['geometry']) for feature in FEATURES]
     assert all(map(shapely.equals, features.geometries, expected))
 
 
@@ -54,7 +54,7 @@ def test_a_collection(tmp_path: Path, name: str, mark: str) -> None:
     same(read(write(tmp_path / name, mark + content)))
 
 
-LINES = [json.dumps(one) for one in FEATURES]
+LINES = [json.dumps(feature) for feature in FEATURES]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_a_feature_a_line_or_a_text_sequence(tmp_path: Path, suffix: str, text: 
 
 
 def test_a_feature_a_line_is_what_gdal_writes(tmp_path: Path) -> None:
-    wkb = shapely.to_wkb([shapely.geometry.shape(one['geometry']) for one in FEATURES])
+    wkb = shapely.to_wkb([shapely.geometry.shape(feature['geometry']) for feature in FEATURES])
     columns = {
-        key: np.array([one['properties'].get(key) for one in FEATURES], dtype=object)
+        key: np.array([feature['properties'].get(key) for feature in FEATURES], dtype=object)
         for key in ('natural', 'highway')
     }
     for suffix, options in (('.geojsonl', {}), ('.geojsonseq', dict(RS='YES'))):
@@ -193,7 +193,7 @@ def test_overpass_gives_points_lines_and_areas(tmp_path: Path) -> None:
     features = read(write(tmp_path / 'a.json', overpass(*ELEMENTS)))
 
     assert not features.broken and features.untagged == 1
-    found = dict(zip([said[0] for said in features.phrases], features.geometries))
+    results = dict(zip([said[0] for said in features.phrases], features.geometries))
     outer = shapely.Polygon(OUTER)
     expected = {
         'natural of tree': shapely.Point(10.5, 50.5),
@@ -205,13 +205,13 @@ def test_overpass_gives_points_lines_and_areas(tmp_path: Path) -> None:
         'man made of storage tank': outer,
         'land use of grass': outer - shapely.Polygon(HOLE) | shapely.Polygon(ISLAND),
     }
-    assert found.keys() == expected.keys()
-    for said, geometry in found.items():
+    assert results.keys() == expected.keys()
+    for said, geometry in results.items():
         assert geometry.geom_type.removeprefix('Multi') == expected[said].geom_type.removeprefix(
             'Multi'
         ), said
         assert shapely.equals(geometry, expected[said]), said
-    assert math.isclose(found['land use of grass'].area, 1 - 0.25 + 0.04)
+    assert math.isclose(results['land use of grass'].area, 1 - 0.25 + 0.04)
 
 
 def test_overpass_says_what_the_extract_says(tmp_path: Path) -> None:
@@ -365,8 +365,8 @@ def test_inner_rings_may_have_a_side_in_common(
         id=1,
         tags=dict(type='multipolygon', landuse='forest'),
         members=[
-            *(member(one, 'inner') for one in holes),
-            *(member(one, 'outer') for one in outers),
+            *(member(item, 'inner') for item in holes),
+            *(member(item, 'outer') for item in outers),
         ],
     )
     features = read(write(tmp_path / 'a.json', overpass(area)))
@@ -390,7 +390,7 @@ def test_inner_rings_may_have_a_side_in_common(
 def test_some_values_differ_from_their_key(tmp_path: Path, tags: dict[str, str], kind: str) -> None:
     features = read(write(tmp_path / 'a.json', overpass(way(1, ring(0, 0, 4), **tags))))
 
-    assert [one.geom_type for one in features.geometries] == [kind]
+    assert [item.geom_type for item in features.geometries] == [kind]
 
 
 def test_a_collection_in_a_line_and_what_is_no_geojson(tmp_path: Path) -> None:

@@ -72,12 +72,12 @@ def test_a_tile_sees_the_same_with_and_without_pieces(
     for tile in tiles:
         one, other = pieces.look_up(tile), whole.look_up(tile)
         assert len(one) == len(other)
-        for found, expected in zip(one, other):
+        for result, expected in zip(one, other):
             exact = shape.intersection(shapely.box(*tile))
-            assert found.share == pytest.approx(expected.share, abs=2e-6)
-            assert found.share == pytest.approx(exact.area / 0.11 / 0.09, abs=2e-6)
-            assert found.length == pytest.approx(expected.length, abs=2e-6)
-            assert found.distance == pytest.approx(expected.distance, abs=2e-6)
+            assert result.share == pytest.approx(expected.share, abs=2e-6)
+            assert result.share == pytest.approx(exact.area / 0.11 / 0.09, abs=2e-6)
+            assert result.length == pytest.approx(expected.length, abs=2e-6)
+            assert result.distance == pytest.approx(expected.distance, abs=2e-6)
         seen += len(one)
     assert 20 < seen < len(tiles)
     assert pieces.touched(tiles) == whole.touched(tiles) == 1
@@ -103,7 +103,9 @@ def test_what_only_touches_a_tile_is_still_found() -> None:
         [shapely.box(1, 0, 2, 1), shapely.Point(0, 0.5), shapely.LineString([(0, 1), (1, 1)])],
         [('a',), ('b',), ('c',)],
     )
-    assert [(one.phrases, one.share, one.length, one.distance) for one in index.look_up(box)] == [
+    assert [
+        (item.phrases, item.share, item.length, item.distance) for item in index.look_up(box)
+    ] == [
         (('a',), 0, 1, 0.5),
         (('b',), 0, 0, 0.5),
         (('c',), 0, 1, 0.5),

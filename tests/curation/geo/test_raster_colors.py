@@ -35,8 +35,8 @@ def read(path: Path, bands: tuple[int, ...] | None = None) -> tuple[np.ndarray, 
 
 def tile_of(workspace: Workspace, **options: object) -> np.ndarray:
     """The only tile, or its reason."""
-    (found,) = outcomes(workspace, size=SIDE, **options).values()
-    assert found.status == 'kept', found.reason
+    (result,) = outcomes(workspace, size=SIDE, **options).values()
+    assert result.status == 'kept', result.reason
     with Image.open(next((workspace.out / 'images').rglob('*.png'))) as tile:
         return np.array(tile)
 
@@ -144,16 +144,16 @@ def test_alpha_of_gray_and_of_colors_is_what_is_valid(workspace: Workspace) -> N
         pixels[-1, :8] = 0
         path = workspace.source / f'{count}.tif'
         write_raster(path, pixels, photometric='MINISBLACK' if count == 2 else 'RGB', alpha='YES')
-        found, valid = read(path)
-        assert valid == 1 - 8 / SIDE and not found[:8].any() and found[8:].all()
+        result, valid = read(path)
+        assert valid == 1 - 8 / SIDE and not result[:8].any() and result[8:].all()
 
 
 def test_a_band_that_is_not_shown_says_nothing_of_the_others(workspace: Workspace) -> None:
     pixels = values(4)
     pixels[:3, :10] = 0  # no data in the colors, but in the fourth band
     write_raster(workspace.source / 'a.tif', pixels, nodata=0, photometric='RGB', alpha='NO')
-    found, valid = read(workspace.source / 'a.tif')
-    assert valid == 1 - 10 / SIDE and not found[:10].any()
+    result, valid = read(workspace.source / 'a.tif')
+    assert valid == 1 - 10 / SIDE and not result[:10].any()
     assert read(workspace.source / 'a.tif', (4,))[1] == 1
 
 
@@ -161,8 +161,8 @@ def test_a_pixel_is_data_if_any_of_its_colors_is(workspace: Workspace) -> None:
     pixels = values(3)
     pixels[0, :10] = 0  # black in red only: a color like any other
     write_raster(workspace.source / 'a.tif', pixels, nodata=0)
-    found, valid = read(workspace.source / 'a.tif')
-    assert valid == 1 and np.array_equal(found, pixels.transpose(1, 2, 0))
+    result, valid = read(workspace.source / 'a.tif')
+    assert valid == 1 and np.array_equal(result, pixels.transpose(1, 2, 0))
 
 
 def test_an_internal_mask(workspace: Workspace) -> None:
@@ -173,9 +173,9 @@ def test_an_internal_mask(workspace: Workspace) -> None:
             mask = np.full((SIDE, SIDE), 255, np.uint8)
             mask[:, :16] = 0
             file.write_mask(mask)
-    found, valid = read(workspace.source / 'a.tif')
-    assert valid == 0.5 and not found[:, :16].any()
-    assert np.array_equal(found[:, 16:], pixels[:, :, 16:].transpose(1, 2, 0))
+    result, valid = read(workspace.source / 'a.tif')
+    assert valid == 0.5 and not result[:, :16].any()
+    assert np.array_equal(result[:, 16:], pixels[:, :, 16:].transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize('nodata', [np.nan, -9999])
@@ -185,10 +185,10 @@ def test_floats_and_signed_numbers_are_stretched_between_what_is_data(
     pixels = np.linspace(-5, 5, SIDE * SIDE, dtype=np.float32).reshape(1, SIDE, SIDE).copy()
     pixels[0, :3] = nodata
     write_raster(workspace.source / 'a.tif', pixels, nodata=nodata)
-    found, valid = read(workspace.source / 'a.tif')
+    result, valid = read(workspace.source / 'a.tif')
     low, high = np.quantile(pixels[0, 3:], [0.02, 0.98])
     want = np.clip((pixels[0, 3:] - low) / (high - low) * 255, 0, 255)
-    assert valid == 1 - 3 / SIDE and np.abs(found[3:, :, 0] - want).max() <= 0.51
+    assert valid == 1 - 3 / SIDE and np.abs(result[3:, :, 0] - want).max() <= 0.51
 
 
 @pytest.mark.parametrize('dtype', ['int8', 'int16', 'uint16', 'int32', 'uint32', 'float64'])
@@ -203,8 +203,8 @@ def test_other_types_are_stretched(workspace: Workspace, dtype: str) -> None:
 @pytest.mark.parametrize('dtype', ['complex64', 'complex128'])
 def test_complex_values_are_refused_by_name(workspace: Workspace, dtype: str) -> None:
     write_raster(workspace.source / 'a.tif', values(1).astype(dtype) * (1 + 2j))
-    (found,) = outcomes(workspace, size=SIDE).values()
-    assert found.status == 'dropped' and f'complex values ({dtype})' in found.reason
+    (result,) = outcomes(workspace, size=SIDE).values()
+    assert result.status == 'dropped' and f'complex values ({dtype})' in result.reason
 
 
 def test_jpeg_colors_are_converted(workspace: Workspace) -> None:
@@ -230,8 +230,8 @@ def test_inks_of_bytes_are_converted_and_deep_ones_refused(workspace: Workspace)
     want = (255 - inks[:3].astype(int)) * (255 - inks[3].astype(int)) / 255
     assert np.abs(tile_of(workspace) - want.transpose(1, 2, 0)).max() <= 1
     write_raster(workspace.source / 'a.tif', inks.astype(np.uint16), photometric='CMYK')
-    (found,) = outcomes(workspace, size=SIDE).values()
-    assert found.status == 'dropped' and 'bands of cyan, magenta, yellow' in found.reason
+    (result,) = outcomes(workspace, size=SIDE).values()
+    assert result.status == 'dropped' and 'bands of cyan, magenta, yellow' in result.reason
 
 
 def geotiff(width: int, height: int, rows: int, bits: int, compression: int) -> bytes:
@@ -282,8 +282,8 @@ def test_a_header_that_asks_for_more_than_a_file_can_hold(
     workspace: Workspace, size: tuple[int, int], rows: int, compression: int, reason: str
 ) -> None:
     (workspace.source / 'a.tif').write_bytes(geotiff(*size, rows, 16, compression))
-    (found,) = outcomes(workspace, size=SIDE if rows == 16 else 512).items()
-    assert found[0] == 'a.tif' and found[1].status == 'dropped' and reason in found[1].reason
+    (result,) = outcomes(workspace, size=SIDE if rows == 16 else 512).items()
+    assert result[0] == 'a.tif' and result[1].status == 'dropped' and reason in result[1].reason
 
 
 def test_no_other_file_is_read_through_a_raster(tmp_path: Path) -> None:

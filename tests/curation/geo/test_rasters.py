@@ -24,20 +24,22 @@ __all__ = ['workspace']  # a fixture
 def test_a_raster_of_one_band_is_gray(workspace: Workspace) -> None:
     gray = noise(32, 32)[:1]
     write_raster(workspace.source / 'a.tif', gray)
-    assert [one.status for one in outcomes(workspace, size=32).values()] == ['kept']
-    with Image.open(next((workspace.out / 'images').rglob('*.png'))) as found:
-        assert np.array_equal(np.asarray(found), np.repeat(gray.transpose(1, 2, 0), 3, axis=2))
+    assert [outcome.status for outcome in outcomes(workspace, size=32).values()] == ['kept']
+    with Image.open(next((workspace.out / 'images').rglob('*.png'))) as result:
+        assert np.array_equal(np.asarray(result), np.repeat(gray.transpose(1, 2, 0), 3, axis=2))
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16'])
 def test_bands_that_are_not_there_have_one_reason(workspace: Workspace, dtype: str) -> None:
     write_raster(workspace.source / 'a.tif', noise(32, 64)[:1].astype(dtype))
-    found = outcomes(workspace, size=32, bands=(1, 1, 3))
-    assert {(one.status, one.reason) for one in found.values()} == {
+    results = outcomes(workspace, size=32, bands=(1, 1, 3))
+    assert {(outcome.status, outcome.reason) for outcome in results.values()} == {
         ('dropped', 'the raster has no band 3, the last one is 1')
     }
-    found = outcomes(workspace, size=32, bands=(4,))
-    assert {one.reason for one in found.values()} == {'the raster has no band 4, the last one is 1'}
+    results = outcomes(workspace, size=32, bands=(4,))
+    assert {outcome.reason for outcome in results.values()} == {
+        'the raster has no band 4, the last one is 1'
+    }
 
 
 def test_a_raster_torn_behind_its_header_has_one_reason(workspace: Workspace) -> None:
@@ -45,8 +47,8 @@ def test_a_raster_torn_behind_its_header_has_one_reason(workspace: Workspace) ->
         write_raster(workspace.source / name, noise(64, 64))
         content = (workspace.source / name).read_bytes()
         (workspace.source / name).write_bytes(content[: len(content) // 3])
-    found = outcomes(workspace, size=32)
-    assert {(one.status, one.reason) for one in found.values()} == {
+    results = outcomes(workspace, size=32)
+    assert {(outcome.status, outcome.reason) for outcome in results.values()} == {
         ('dropped', 'the raster cannot be read to its end')
     }
 
@@ -70,8 +72,8 @@ def test_only_what_needs_rasterio_asks_for_it(
         raise ImportError('rasterio')
 
     monkeypatch.setattr('urbancross_mm.curation.stages.tile_stage.rasterio', none)
-    found = outcomes(workspace)
-    assert {name: one.status for name, one in found.items()} == {
+    results = outcomes(workspace)
+    assert {name: outcome.status for name, outcome in results.items()} == {
         'a.tif': 'dropped',
         'b.tif': 'dropped',
         'c.tif': 'dropped',
@@ -114,9 +116,9 @@ def test_a_damaged_raster_is_read_or_dropped_by_name(workspace: Workspace, seed:
             changed[spot] = rng.integers(256)
         (workspace.source / 'a.tif').write_bytes(changed)
         out = Workspace(workspace.source, workspace.out / str(number))
-        found = outcomes(out, size=64)
-        assert all(one.status == 'kept' or one.reason for one in found.values())
-        assert all(one.status in ('kept', 'dropped') for one in found.values())
+        results = outcomes(out, size=64)
+        assert all(outcome.status == 'kept' or outcome.reason for outcome in results.values())
+        assert all(outcome.status in ('kept', 'dropped') for outcome in results.values())
 
 
 def test_damaged_coordinates_cost_no_pixels(workspace: Workspace) -> None:
@@ -126,8 +128,8 @@ def test_damaged_coordinates_cost_no_pixels(workspace: Workspace) -> None:
     texts = struct.pack('<HH', 34737, 2)  # what names the CRS
     assert content.count(texts) == 1
     (workspace.source / 'a.tif').write_bytes(content.replace(texts, struct.pack('<HH', 34738, 2)))
-    (found,) = outcomes(workspace, size=32).values()
-    assert found.status == 'kept'
+    (result,) = outcomes(workspace, size=32).values()
+    assert result.status == 'kept'
     with Image.open(next((workspace.out / 'images').rglob('*.png'))) as tile:
         assert np.array_equal(np.asarray(tile), pixels.transpose(1, 2, 0))
 
@@ -163,8 +165,8 @@ def test_a_file_beside_a_raster_must_not_lead_elsewhere(
             f'{tmp_path}/secret.vrt</MDI></Metadata></PAMDataset>'
         )
     (workspace.source / name).write_text(virtual)
-    found = outcomes(workspace, size=32)
-    assert {one.reason for one in found.values()} == {
+    results = outcomes(workspace, size=32)
+    assert {outcome.reason for outcome in results.values()} == {
         'a file beside the raster leads to files in other folders'
     }
 
@@ -178,20 +180,20 @@ def test_a_mask_beside_a_raster_still_counts(workspace: Workspace) -> None:
     ):
         file.write_mask(np.arange(32)[:, None].repeat(32, axis=1) >= 8)
     assert (workspace.source / 'a.tif.msk').is_file()
-    assert [one.status for one in outcomes(workspace, size=32).values()] == ['kept']
-    with Image.open(next((workspace.out / 'images').rglob('*.png'))) as found:
-        assert not np.asarray(found)[:8].any() and np.asarray(found)[8:].any()
+    assert [outcome.status for outcome in outcomes(workspace, size=32).values()] == ['kept']
+    with Image.open(next((workspace.out / 'images').rglob('*.png'))) as result:
+        assert not np.asarray(result)[:8].any() and np.asarray(result)[8:].any()
 
 
 @pytest.mark.filterwarnings('error::RuntimeWarning')
 def test_values_beyond_all_measure_are_refused(workspace: Workspace) -> None:
     values = np.where(noise(32, 32)[:1] > 128, 1e308, -1e308)
     write_raster(workspace.source / 'a.tif', values)
-    assert [one.reason for one in outcomes(workspace, size=32).values()] == [
+    assert [outcome.reason for outcome in outcomes(workspace, size=32).values()] == [
         'the raster has values that are no measurements, such as 1e+308'
     ]
     # One of them does no harm.
     values = noise(32, 32)[:1].astype(np.float64)
     values[0, 0, 0] = 1e308
     write_raster(workspace.source / 'a.tif', values)
-    assert [one.status for one in outcomes(workspace, size=32).values()] == ['kept']
+    assert [outcome.status for outcome in outcomes(workspace, size=32).values()] == ['kept']

@@ -71,7 +71,7 @@ def test_single_images_meet_their_shares(count: int) -> None:
     )
 
 
-def test_a_deal_is_seeded_and_spread() -> None:
+def test_splits_are_seeded_and_spread() -> None:
     groups = [[str(n)] for n in range(400)]
     assert (
         assign_splits(groups, SHARES, 0)
@@ -87,7 +87,9 @@ def test_a_deal_is_seeded_and_spread() -> None:
 def test_whole_groups_meet_shares_as_nearly_as_possible() -> None:
     random = np.random.default_rng(0)
     sizes = random.integers(1, 30, 60).tolist()
-    groups = [[f'{number}/{place}' for place in range(size)] for number, size in enumerate(sizes)]
+    groups = [
+        [f'{number}/{position}' for position in range(size)] for number, size in enumerate(sizes)
+    ]
     splits = assign_splits(groups, SHARES, 3)
     assert all(len({splits[name] for name in group}) == 1 for group in groups)
     counts = Counter(splits.values())
@@ -126,17 +128,17 @@ def brute_gap(one: Tile, other: Tile) -> float:
 
 
 @pytest.mark.parametrize('lat', [0.0, 60.2])
-def test_gaps_like_brute_force(lat: float) -> None:
+def test_distances_equal_brute_force(lat: float) -> None:
     random = np.random.default_rng(0)
     tiles = [
         square(*random.integers(0, 3000, 2), side=int(side), lat=lat)
         for side in random.choice([50, 100, 300], 120)
     ]
     for reach in (0.0, 150.0):
-        found = distances(tiles[:60], tiles[60:], reach)
-        wanted = [min(brute_gap(one, other) for other in tiles[60:]) for one in tiles[:60]]
+        results = distances(tiles[:60], tiles[60:], reach)
+        wanted = [min(brute_gap(item, other) for other in tiles[60:]) for item in tiles[:60]]
         wanted = [meters if meters <= reach else math.inf for meters in wanted]
-        assert found == pytest.approx(wanted, abs=1e-6)
+        assert results == pytest.approx(wanted, abs=1e-6)
     assert distances(tiles, [], 10) == [math.inf] * 120
 
 

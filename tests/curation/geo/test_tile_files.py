@@ -124,8 +124,8 @@ def test_names_that_cannot_be_written_are_dropped(workspace: Workspace) -> None:
     with open(os.fsencode(workspace.source) + b'/caf\xe9.png', 'wb') as file:
         file.write(content)
     write_image(workspace.source / 'c:d.png')
-    found = outcomes(workspace)
-    assert {name: (one.status, one.reason) for name, one in found.items()} == {
+    results = outcomes(workspace)
+    assert {name: (outcome.status, outcome.reason) for name, outcome in results.items()} == {
         'a.png': ('kept', ''),
         'caf\\xe9.png': ('dropped', 'its name is not UTF-8'),
         'c:d.png': ('dropped', 'its name cannot stand in annotations'),
@@ -140,20 +140,22 @@ def test_tiles_of_the_same_names_come_from_one_source(workspace: Workspace, othe
         write_raster(workspace.source / other, noise(32, 64, seed=1))
     else:
         write_image(workspace.source / other)
-    found = outcomes(workspace, size=32)
-    dropped = {name: one.reason for name, one in found.items() if one.status == 'dropped'}
+    results = outcomes(workspace, size=32)
+    dropped = {
+        name: outcome.reason for name, outcome in results.items() if outcome.status == 'dropped'
+    }
     kept = 2 if other == 'a.tiff' else 1
     assert dropped == {
         'a.tiff' if other == 'a.tiff' else 'a.tif': 'same names of tiles as of another image'
     }
-    assert len(found) == kept + 1
+    assert len(results) == kept + 1
 
 
 def test_a_raster_may_not_need_a_folder_where_an_image_stands(workspace: Workspace) -> None:
     write_image(workspace.source / 'a.png')
     write_raster(workspace.source / 'a.png.tif', noise(32, 32))
-    found = outcomes(workspace, size=32)
-    assert {name: one.status for name, one in found.items()} == {
+    results = outcomes(workspace, size=32)
+    assert {name: outcome.status for name, outcome in results.items()} == {
         'a.png': 'kept',
         'a.png.tif': 'dropped',
     }
@@ -165,7 +167,7 @@ def test_every_name_stands_once() -> None:
         ImageRecord('a.png'),
         ImageRecord('a.jpg'),
     ]
-    assert [(one.name, one.fields.get('refused')) for one in settle_names(duplicates, [])] == [
+    assert [(item.name, item.fields.get('refused')) for item in settle_names(duplicates, [])] == [
         ('a.jpg', None),
         ('a.png', 'same name as another image'),
     ]
@@ -179,7 +181,7 @@ def test_every_name_stands_once() -> None:
 def test_links_are_taken_but_not_into_the_own_result(workspace: Workspace, tmp_path: Path) -> None:
     content = write_image(tmp_path / 'else/b.webp')
     (workspace.source / 'north').symlink_to(tmp_path / 'else')
-    assert {name: one.status for name, one in outcomes(workspace).items()} == {
+    assert {name: outcome.status for name, outcome in outcomes(workspace).items()} == {
         'north/b.webp': 'kept'
     }
     assert (workspace.out / 'images/north/b.webp').read_bytes() == content
@@ -193,6 +195,6 @@ def test_reasons_do_not_depend_on_the_folder(workspace: Workspace, tmp_path: Pat
     for name in ('a.png', 'sub/b.png'):
         (workspace.source / name).parent.mkdir(exist_ok=True)
         (workspace.source / name).write_text('x')
-    assert {one.reason for one in outcomes(workspace).values()} == {
+    assert {outcome.reason for outcome in outcomes(workspace).values()} == {
         'cannot be decoded: cannot identify image file'
     }

@@ -18,12 +18,12 @@ def make_workspace(
 ) -> tuple[Workspace, list[ImageRecord]]:
     """Blotches of a few colors, one image a name, with the fields that are known of it."""
     workspace = Workspace(folder, folder / 'out')
-    found = []
+    results = []
     for number, (name, fields) in enumerate(images.items()):
         colors = np.random.default_rng(number).integers(0, 256, (2, 3, 3), np.uint8)
         pixels = np.kron(colors, np.ones((10, 8 + number, 1), np.uint8))
         path = workspace.image_path(ImageRecord(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-        found.append(ImageRecord(name, dict(sha=file_digest(path), **fields)))
-    return workspace, found
+        results.append(ImageRecord(name, dict(sha=file_digest(path), **fields)))
+    return workspace, results

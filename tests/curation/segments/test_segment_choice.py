@@ -16,8 +16,12 @@ SEGMENTS = [dict(area=area) for area in (500, 1000, 1001, 4000, 1001)]
 
 
 def test_area_in_pixels_or_as_a_part() -> None:
-    assert [one['area'] for one in large_enough(SEGMENTS, 1000, (100, 200))] == [1001, 4000, 1001]
-    assert [one['area'] for one in large_enough(SEGMENTS, 0.2, (100, 100))] == [4000]
+    assert [segment['area'] for segment in large_enough(SEGMENTS, 1000, (100, 200))] == [
+        1001,
+        4000,
+        1001,
+    ]
+    assert [segment['area'] for segment in large_enough(SEGMENTS, 0.2, (100, 100))] == [4000]
     assert large_enough(SEGMENTS, 0, (9, 9)) == SEGMENTS
     assert large_enough(SEGMENTS, 1, (9, 9)) == SEGMENTS  # one pixel, not the whole image
     assert large_enough([], 1000, (9, 9)) == []
@@ -25,7 +29,7 @@ def test_area_in_pixels_or_as_a_part() -> None:
 
 def test_the_largest_are_candidates() -> None:
     segments = [dict(area=area, name=name) for name, area in zip('abcd', (5, 9, 5, 7))]
-    assert [one['name'] for one in largest(segments, 3)] == ['b', 'd', 'a']
+    assert [segment['name'] for segment in largest(segments, 3)] == ['b', 'd', 'a']
     assert len(largest(segments, 50)) == 4
 
 
@@ -53,8 +57,8 @@ def test_sidecar_keeps_true_areas_and_order() -> None:
     known = encode_masks(masks, [0.9, 0.8, 0.7], (80, 40), 'sam:vit_h')['segments']
     made = make_sidecar(known, masks, [0.1, 0.2, 0.1], (80, 40), 20, 'sam:vit_h')
     # The single pixel is gone at a quarter of the size.
-    assert [one['area'] for one in made['segments']] == [800, 700]
-    assert [one['quality'] for one in made['segments']] == [0.9, 0.7]
+    assert [segment['area'] for segment in made['segments']] == [800, 700]
+    assert [segment['quality'] for segment in made['segments']] == [0.9, 0.7]
     assert made['size'] == [20, 10] and made['image_size'] == [80, 40]
     small = decode_masks(made)
     assert small.shape == (2, 20, 10) and abs(small[0].sum() * 16 - 800) < 200

@@ -39,8 +39,8 @@ def test_a_chain_of_small_changes_is_no_group() -> None:
     pytest.importorskip('datasketch')
     words = [f'word{i:03d}' for i in range(40)]
     chain = [' '.join(words[i : i + 20]) for i in range(20)]
-    found = repeats(chain, 0.7, 1)
-    kept = [text for text, first in zip(chain, found) if first is None]
+    result = repeats(chain, 0.7, 1)
+    kept = [text for text, first in zip(chain, result) if first is None]
     assert 2 < len(kept) < 20
     assert all(
         jaccard(shingles(one), shingles(other)) < 0.7
@@ -61,8 +61,8 @@ def test_sketches_find_what_an_exact_comparison_finds() -> None:
     for index, text in enumerate(texts):
         if all(jaccard(shingles(text), shingles(texts[other])) < 0.75 for other in kept):
             kept.append(index)
-    found = [index for index, first in enumerate(repeats(texts, 0.75, 1)) if first is None]
-    assert found == kept and 30 < len(kept) < 90
+    results = [index for index, first in enumerate(repeats(texts, 0.75, 1)) if first is None]
+    assert results == kept and 30 < len(kept) < 90
 
 
 def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ def annotations(out: Path, suffix: str = 'json') -> dict[str, tuple[dict, list[d
 
 
 def test_what_was_found_out_is_in_the_annotations(out: Path) -> None:
-    found = annotations(out)
-    assert [len(found[split][1]) for split in SPLITS] == [17, 2, 5, 5, 2]
-    items = {item['img_path']: item for split in SPLITS[:3] for item in found[split][1]}
+    results = annotations(out)
+    assert [len(results[split][1]) for split in SPLITS] == [17, 2, 5, 5, 2]
+    items = {item['img_path']: item for split in SPLITS[:3] for item in results[split][1]}
     assert len(items) == 24
     item = items['city/tile_07.png']
     assert item['img_id'] == 'mycity/city/tile_07' and item['domain'] == 'mycity'
@@ -52,12 +52,13 @@ def test_what_was_found_out_is_in_the_annotations(out: Path) -> None:
 
 
 def test_the_metainfo_says_where_it_comes_from(out: Path) -> None:
-    found = annotations(out)
-    metainfo = found['val'][0]
+    results = annotations(out)
+    metainfo = results['val'][0]
     assert metainfo['split'] == 'val' and metainfo['dataset'] == metainfo['domain'] == 'mycity'
     assert metainfo['generator'].startswith('curation ') and metainfo['seed'] == 0
     assert metainfo['split_hashes'] == {
-        split: split_hash([item['img_id'] for item in items]) for split, (_, items) in found.items()
+        split: split_hash([item['img_id'] for item in items])
+        for split, (_, items) in results.items()
     }
     assert list(metainfo['sources']) == [
         f'manifest/{stage}.jsonl' for stage in ('score', 'segment', 'split')
@@ -171,8 +172,8 @@ def test_what_is_no_longer_due_is_removed(out: Path) -> None:
     images = [
         ImageRecord(f'city/tile_{n:02d}.png', dict(captions=['x'], split='train')) for n in range(3)
     ]
-    mine = out / 'annotations/other_val.json'
-    mine.write_text('mine')
+    own = out / 'annotations/other_val.json'
+    own.write_text('mine')
     run_stage(ExportStage('mycity', format='parquet', layout=False), images, workspace)
     assert sorted(path.name for path in (out / 'annotations').iterdir()) == [
         'mycity_train.parquet',
@@ -273,7 +274,7 @@ def test_all_outputs_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr('urbancross_mm.utils.files._write', full)
     with pytest.raises(OSError, match='No space left'):
-        ExportStage('my').decide([one.plus(dict(captions=['y'])) for one in images], workspace)
+        ExportStage('my').decide([item.plus(dict(captions=['y'])) for item in images], workspace)
     assert len(written) == len(before) and everything(tmp_path) == before
 
 

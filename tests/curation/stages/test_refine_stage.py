@@ -33,20 +33,20 @@ def test_captions_fit_into_the_context_of_clip(workspace: Workspace) -> None:
         'hindi': 'स्कूल के पास सड़क है।',
     }
     kept, _ = refine(workspace, {name: [text] for name, text in texts.items()})
-    found = {image.name: image.fields['captions'][0] for image in kept}
-    assert list(found) == list(texts)
+    results = {image.name: image.fields['captions'][0] for image in kept}
+    assert list(results) == list(texts)
     counter = CLIPTokenCounter()
     counter.begin()
-    counts = {name: counter(text) for name, text in found.items()}
+    counts = {name: counter(text) for name, text in results.items()}
     assert all(count <= 77 for count in counts.values())
     # What CLIP reads is what stands there: nothing is cut off by the model itself.
-    tokens = open_clip.get_tokenizer('ViT-B-16')(list(found.values()))
+    tokens = open_clip.get_tokenizer('ViT-B-16')(list(results.values()))
     assert [int((row != 0).sum()) for row in tokens] == list(counts.values())
-    assert found['sentences'].endswith('trees.') and found['sentences'].count('red roof') == 1
-    assert counts['words'] > 70 and words.startswith(found['words'])
+    assert results['sentences'].endswith('trees.') and results['sentences'].count('red roof') == 1
+    assert counts['words'] > 70 and words.startswith(results['words'])
     assert counts['run'] > 70 and counts['chinese'] > 70
-    assert texts['chinese'].startswith(found['chinese'])
-    assert found['arabic'] == 'مدرسة بجانب الطريق.' and found['hindi'] == texts['hindi']
+    assert texts['chinese'].startswith(results['chinese'])
+    assert results['arabic'] == 'مدرسة بجانب الطريق.' and results['hindi'] == texts['hindi']
 
 
 def test_an_image_without_captions_goes_with_the_last_reason(workspace: Workspace) -> None:
@@ -87,7 +87,7 @@ def test_every_option_that_counts_refines_again(workspace: Workspace) -> None:
         dict(refusals=['x']),
         dict(tokenizer=dict(type='HuggingFaceTokenCounter', path='lab/tokens')),
     ]
-    assert len({str(RefineStage(**one).settings(workspace)) for one in options}) == 4
+    assert len({str(RefineStage(**item).settings(workspace)) for item in options}) == 4
     assert RefineStage(batch_size=3).settings(workspace) == RefineStage().settings(workspace)
 
 

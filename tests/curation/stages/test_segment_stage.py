@@ -61,9 +61,9 @@ class ByColor(BaseScorer):
         self.device = device
 
     def encode_images(self, images: list[np.ndarray]) -> np.ndarray:
-        assert self.device == 'cpu' and all(one.shape == (*SIZE, 3) for one in images)
+        assert self.device == 'cpu' and all(item.shape == (*SIZE, 3) for item in images)
         self.seen += images
-        rows = np.array([one[(one < 255).any(axis=2)].mean(axis=0) for one in images])
+        rows = np.array([item[(item < 255).any(axis=2)].mean(axis=0) for item in images])
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
@@ -100,7 +100,8 @@ def stage(**options: Any) -> SegmentStage:
 
 def areas(workspace: Workspace, name: str = 'a/tile') -> list[int]:
     return [
-        one['area'] for one in read_sidecar(workspace.out / 'segments' / f'{name}.json')['segments']
+        segment['area']
+        for segment in read_sidecar(workspace.out / 'segments' / f'{name}.json')['segments']
     ]
 
 
@@ -223,7 +224,7 @@ def test_a_full_disk_concerns_one_image(workspace: Workspace, monkeypatch) -> No
     with monkeypatch.context() as patch:
         patch.setattr('urbancross_mm.structures.segment_masks.atomic_write', write)
         kept, report = run_stage(stage(), images, workspace)
-    assert [one.name for one in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
+    assert [item.name for item in kept] == ['0.png', '2.png'] and report.counts[FAILED] == 1
     assert 'No space left on device' in str(report)
     kept, report = run_stage(stage(), images, workspace)
     assert len(kept) == 3 and report.made == 1
@@ -265,7 +266,7 @@ def test_bad_images_fail_alone(workspace: Workspace) -> None:
     kept, report = run_stage(
         stage(scorer=dict(type='ByColor')), [good, corrupt, uncaptioned], workspace
     )
-    assert [one.name for one in kept] == ['a.png'] and report.counts[FAILED] == 2
+    assert [item.name for item in kept] == ['a.png'] and report.counts[FAILED] == 2
     text = str(report)
     assert 'cannot be decoded' in text and 'no caption to score' in text
 

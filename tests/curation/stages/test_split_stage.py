@@ -44,10 +44,10 @@ def city(side: int, step: float = 50, size: float = 100, lat: float = 60.0) -> l
 def parts(
     images: list[ImageRecord], outcomes: list[Outcome], field: str = 'split'
 ) -> dict[str, list[ImageRecord]]:
-    found: dict[str, list[ImageRecord]] = {}
+    results: dict[str, list[ImageRecord]] = {}
     for image, outcome in zip(images, outcomes):
-        found.setdefault(outcome.fields.get(field), []).append(image)
-    return found
+        results.setdefault(outcome.fields.get(field), []).append(image)
+    return results
 
 
 def decide(images: list[ImageRecord], **options: Any) -> list[Outcome]:
@@ -144,7 +144,7 @@ def test_blocks_can_be_switched_off() -> None:
     )
 
 
-def test_an_image_without_a_place_stays_with_its_source() -> None:
+def test_an_image_without_a_position_stays_with_its_source() -> None:
     lost = [
         ImageRecord(f'x{n}.png', dict(sha=f'x{n}', source=f'lost{n // 20}.tif')) for n in range(100)
     ]
@@ -161,7 +161,7 @@ def test_points_are_blocked_on_request() -> None:
     assert all(outcome.status == 'kept' for outcome in decide(images))
     outcomes = decide(images, block_meters=300, margin_meters=80)
     splits = parts(images, outcomes)
-    tiles = [[tile_of(one.fields) for one in splits[split]] for split in ('train', 'test')]
+    tiles = [[tile_of(item.fields) for item in splits[split]] for split in ('train', 'test')]
     assert min(distances(*tiles, reach=1000)) >= 80
 
 
@@ -245,14 +245,14 @@ def test_training_images_that_become_test_are_counted(tmp_path: Path) -> None:
     _, unexported = run_stage(SplitStage(), images[1:], workspace)
     assert unexported.remarks == ()
     Manifest(tmp_path / 'manifest/export.jsonl').write(
-        Record(one.name, '', Outcome(dict(split=one.fields['split'])), {}) for one in before
+        Record(item.name, '', Outcome(dict(split=item.fields['split'])), {}) for item in before
     )
     _, same = run_stage(SplitStage(), images, workspace)
     assert same.remarks == ()
     for _ in range(2):  # until it is exported
         after, report = run_stage(SplitStage(), images[1:], workspace)
         moved = sum(
-            one.fields['split'] != 'test' == other.fields['split']
-            for one, other in zip(before[1:], after)
+            item.fields['split'] != 'test' == other.fields['split']
+            for item, other in zip(before[1:], after)
         )
         assert moved and f'{moved} test images' in str(report)

@@ -119,8 +119,8 @@ def test_geojson_of_another_crs_is_moved_or_refused(tmp_path: Path) -> None:
     ):
         named = {'crs': {'type': 'name', 'properties': {'name': crs}}} if crs else {}
         (tmp_path / 'map.geojson').write_text(json.dumps({**collection, **named}))
-        kept, found = run_stage(TagStage(['map.geojson']), TILES, workspace)
-        assert kept[0].fields['focus'] == said and report in str(found)
+        kept, result = run_stage(TagStage(['map.geojson']), TILES, workspace)
+        assert kept[0].fields['focus'] == said and report in str(result)
     collection['crs'] = {'type': 'EPSG', 'properties': {'code': 32632}}
     (tmp_path / 'map.geojson').write_text(json.dumps(collection))
     assert run_stage(TagStage(['map.geojson']), TILES, workspace)[0][0].fields['focus']
@@ -143,8 +143,8 @@ def test_values_of_json_that_are_no_texts(tmp_path: Path) -> None:
 
 def test_other_files_say_the_same(tmp_path: Path) -> None:
     shape = shapely.geometry.shape
-    tags = [one['properties'] for one in (ROAD, SCHOOL, FOREST)]
-    wkb = shapely.to_wkb([shape(one['geometry']) for one in (ROAD, SCHOOL, FOREST)])
+    tags = [item['properties'] for item in (ROAD, SCHOOL, FOREST)]
+    wkb = shapely.to_wkb([shape(item['geometry']) for item in (ROAD, SCHOOL, FOREST)])
     columns = {
         key: np.array([tag.get(key) for tag in tags], dtype=object)
         for key in ('highway', 'amenity', 'landuse')
@@ -156,12 +156,12 @@ def test_other_files_say_the_same(tmp_path: Path) -> None:
 
             moved = [
                 shapely.transform(
-                    shape(one['geometry']),
+                    shape(item['geometry']),
                     lambda points, crs=crs: np.stack(
                         transform('EPSG:4326', crs, points[:, 0], points[:, 1])[:2], 1
                     ),
                 )
-                for one in (ROAD, SCHOOL, FOREST)
+                for item in (ROAD, SCHOOL, FOREST)
             ]
             geometries = np.asarray(shapely.to_wkb(moved), dtype=object)
         pyogrio.raw.write(
@@ -237,9 +237,9 @@ def test_of_a_country_only_what_is_around_the_tiles_is_held(tmp_path: Path, suff
     kept, _ = run_stage(stage, TILES, workspace)
     west, east = 10.0, 10.02
     assert [geometry.x for geometry in stage.features.geometries] == [
-        one['geometry']['coordinates'][0]
-        for one in country
-        if west <= one['geometry']['coordinates'][0] <= east
+        item['geometry']['coordinates'][0]
+        for item in country
+        if west <= item['geometry']['coordinates'][0] <= east
     ]
     assert kept[0].fields['focus'] == ['natural of tree']
 
@@ -273,7 +273,7 @@ def test_phrases(tags: dict, said: tuple) -> None:
     assert phrases(tags) == said
 
 
-def test_the_focus_is_the_smallest_thing_at_the_center() -> None:
+def test_the_focus_is_the_smallest_feature_at_the_center() -> None:
     ground = TileFeature(('land use of grass',), 1.0, 0.0, 0.0)
     block = TileFeature(('land use of retail', 'place of quarter'), 0.5, 0.0, 0.0)
     shop = TileFeature(('building of shop',), 0.1, 0.0, 0.0)

@@ -70,14 +70,14 @@ def outcomes(workspace: Workspace, **options: object) -> dict[str, Outcome]:
 def test_a_raster_is_cut_into_the_pixels_it_holds(workspace: Workspace) -> None:
     pixels = noise(70, 100)
     write_raster(workspace.source / 'city.tif', pixels)
-    found = outcomes(workspace, size=32)
-    assert list(found) == [
+    results = outcomes(workspace, size=32)
+    assert list(results) == [
         f'city/r{row:06d}_c{column:06d}.png' for row in (0, 32) for column in (0, 32, 64)
     ]
     name = 'city/r000032_c000064.png'
     with Image.open(workspace.out / 'images' / name) as tile:
         assert np.array_equal(np.array(tile), pixels[:, 32:64, 64:96].transpose(1, 2, 0))
-    fields = found[name].fields
+    fields = results[name].fields
     assert (fields['width'], fields['height']) == (32, 32)
     lon, lat = rasterio.warp.transform(
         UTM, 'EPSG:4326', [ORIGIN[0] + 80 * METER], [ORIGIN[1] - 48 * METER]
@@ -105,9 +105,9 @@ def test_tiles_without_data_are_dropped_and_holes_are_black(workspace: Workspace
     pixels[:, :, 40:] = 0
     pixels[:, :4, :4] = 0
     write_raster(workspace.source / 'a.tif', pixels, nodata=0)
-    found = outcomes(workspace, size=32)
-    assert found['a/r000000_c000000.png'].status == 'kept'
-    empty = found['a/r000000_c000032.png']
+    results = outcomes(workspace, size=32)
+    assert results['a/r000000_c000000.png'].status == 'kept'
+    empty = results['a/r000000_c000032.png']
     assert (empty.status, empty.reason) == ('dropped', 'less than 50% has data')
     assert not (workspace.out / 'images/a/r000000_c000032.png').exists()
 
@@ -129,9 +129,9 @@ def test_deep_values_are_stretched_over_the_whole_raster(workspace: Workspace) -
 
 def test_a_raster_without_crs_has_no_position(workspace: Workspace) -> None:
     write_raster(workspace.source / 'a.tif', noise(32, 32), crs=None)
-    found = outcomes(workspace, size=32)['a/r000000_c000000.png']
-    assert found.status == 'kept' and 'bounds' not in found.fields
-    assert found.reason == 'no position: the raster names no CRS'
+    result = outcomes(workspace, size=32)['a/r000000_c000000.png']
+    assert result.status == 'kept' and 'bounds' not in result.fields
+    assert result.reason == 'no position: the raster names no CRS'
 
 
 def test_plain_images_pass_through_bit_by_bit(workspace: Workspace) -> None:
@@ -139,10 +139,10 @@ def test_plain_images_pass_through_bit_by_bit(workspace: Workspace) -> None:
     path = workspace.source / 'harbor/x.jpg'
     Image.fromarray(noise(40, 48).transpose(1, 2, 0)).save(path)
     path.with_suffix('.jgw').write_text('0.001\n0\n0\n-0.002\n10.0005\n49.999\n')
-    found = outcomes(workspace)['harbor/x.jpg']
+    result = outcomes(workspace)['harbor/x.jpg']
     assert (workspace.out / 'images/harbor/x.jpg').read_bytes() == path.read_bytes()
-    assert found.fields['label'] == 'harbor'
-    assert found.fields['bounds'] == pytest.approx([10, 49.92, 10.048, 50])
+    assert result.fields['label'] == 'harbor'
+    assert result.fields['bounds'] == pytest.approx([10, 49.92, 10.048, 50])
 
 
 def test_bad_images_are_dropped_with_a_reason_and_the_others_stay(workspace: Workspace) -> None:
@@ -154,8 +154,8 @@ def test_bad_images_are_dropped_with_a_reason_and_the_others_stay(workspace: Wor
     (workspace.source / 'half.tif').write_bytes(b'II*\0nothing')
     (workspace.source / 'text.png').write_text('no image')
     (workspace.source / 'b.jgw').write_text('1 2 3')
-    found = outcomes(workspace)
-    assert {name: outcome.status for name, outcome in found.items()} == {
+    results = outcomes(workspace)
+    assert {name: outcome.status for name, outcome in results.items()} == {
         'a.jpg': 'kept',
         'a.png': 'dropped',
         'b.jpg': 'kept',
@@ -164,17 +164,17 @@ def test_bad_images_are_dropped_with_a_reason_and_the_others_stay(workspace: Wor
         'text.png': 'dropped',
         'torn.jpg': 'dropped',
     }
-    assert found['a.png'].reason == 'same name as another image'
-    assert found['a.png'].fields == {'same_as': 'a.jpg'}
-    assert found['small.png'].reason == 'shorter than 16 px'
-    assert found['torn.jpg'].reason == 'cannot be decoded: image file is truncated'
+    assert results['a.png'].reason == 'same name as another image'
+    assert results['a.png'].fields == {'same_as': 'a.jpg'}
+    assert results['small.png'].reason == 'shorter than 16 px'
+    assert results['torn.jpg'].reason == 'cannot be decoded: image file is truncated'
     # Equal troubles are counted together, so no file is named.
     assert (
-        found['text.png'].reason
-        == found['half.tif'].reason
+        results['text.png'].reason
+        == results['half.tif'].reason
         == 'cannot be decoded: cannot identify image file'
     )
-    assert found['b.jpg'].reason.startswith('no position: a world file holds six numbers')
+    assert results['b.jpg'].reason.startswith('no position: a world file holds six numbers')
 
 
 def test_a_changed_or_lost_file_is_made_again_and_no_other(workspace: Workspace) -> None:
@@ -234,9 +234,9 @@ def test_tiles_of_one_color_are_empty(workspace: Workspace) -> None:
     write_raster(workspace.source / 'a.tif', pixels)
     Image.new('RGB', (32, 32), (9, 9, 9)).save(workspace.source / 'flat.png')
     Image.new('RGBA', (32, 32), (0, 0, 0, 0)).save(workspace.source / 'clear.png')
-    found = {name: (one.status, one.reason) for name, one in outcomes(workspace, size=32).items()}
+    results = {name: (one.status, one.reason) for name, one in outcomes(workspace, size=32).items()}
     blank = ('dropped', 'one color only')
-    assert found == {
+    assert results == {
         'a/r000000_c000000.png': ('kept', ''),
         'a/r000000_c000032.png': blank,
         'flat.png': blank,
@@ -266,5 +266,5 @@ def test_what_is_not_taken_is_counted(workspace: Workspace) -> None:
 
 def test_a_name_that_leaves_no_room_is_refused(workspace: Workspace) -> None:
     write_image(workspace.source / ('a' * 240 + '.png'))
-    (found,) = outcomes(workspace).values()
-    assert (found.status, found.reason) == ('dropped', 'its name is longer than 230 bytes')
+    (result,) = outcomes(workspace).values()
+    assert (result.status, result.reason) == ('dropped', 'its name is longer than 230 bytes')

@@ -68,7 +68,7 @@ def test_same_seed_same_bytes_at_any_number_of_threads(tmp_path, method):
     assert [file.relative_to(tmp_path / '0').as_posix() for file in files[0]] == [
         f'x/{number}.json' for number in range(6)
     ]
-    texts = [[file.read_bytes() for file in one] for one in files]
+    texts = [[file.read_bytes() for file in item] for item in files]
     assert texts[0] == texts[1] == texts[2]
 
 

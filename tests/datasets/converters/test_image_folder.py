@@ -64,7 +64,7 @@ def test_nothing_is_written_if_something_is_wrong(tmp_path, names, message):
 
 
 @pytest.mark.parametrize('name', ['c_texts.txt', 'c_val.json'])
-def test_a_folder_in_the_place_of_an_output(tmp_path, name):
+def test_a_folder_instead_of_an_output(tmp_path, name):
     given = options(tmp_path, ['a.png', 'b.png'], force=True)
     (tmp_path / 'out' / name).mkdir(parents=True)
 

@@ -30,11 +30,11 @@ def test_every_image_once_and_what_is_passed_over(tmp_path: Path, capsys) -> Non
         )
     )
     assert 'passed over: 1 .gif, 1 hidden, 1 second names' in capsys.readouterr().out
-    found = [
+    results = [
         item['img_path']
         for split in ('train', 'val')
         for item in json.loads((tmp_path / f'annotations/city_{split}.json').read_text())[
             'data_list'
         ]
     ]
-    assert sorted(found) == ['a.jpg', 'b.webp', *(f'north/c{n}.png' for n in range(9))]
+    assert sorted(results) == ['a.jpg', 'b.webp', *(f'north/c{n}.png' for n in range(9))]

@@ -139,8 +139,8 @@ def test_the_layout_of_nwpu_captions(tmp_path, folder):
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(by_class())])
     for label in CLASSES if folder else ():
         for number in range(3):
-            place = label if folder == 'class' else ''
-            write_image(tmp_path / 'images' / place / f'{label}_{number:03d}.jpg')
+            position = label if folder == 'class' else ''
+            write_image(tmp_path / 'images' / position / f'{label}_{number:03d}.jpg')
     counts = convert(
         Options(
             root=tmp_path / 'dataset_nwpu.json',
@@ -227,8 +227,8 @@ def test_a_field_label_of_karpathys_layout_is_left_alone(tmp_path, label):
 def test_a_class_folder_that_the_name_has_is_not_put_before_it_again(tmp_path):
     classes = by_class()
     for label, entries in classes.items():
-        for one in entries:
-            one['filename'] = f'{label}/{one["filename"]}'
+        for element in entries:
+            element['filename'] = f'{label}/{element["filename"]}'
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(classes)])
     convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu'))
 

@@ -19,7 +19,7 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
     refuse_overwrite([path], force=True)
 
 
-def test_a_folder_in_the_place_of_a_file_is_found_before_any_work(tmp_path):
+def test_a_folder_instead_of_a_file_is_refused_before_any_work(tmp_path):
     (tmp_path / 'toy.json').mkdir()
     (tmp_path / 'file').write_text('')
 

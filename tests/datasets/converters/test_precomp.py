@@ -279,11 +279,11 @@ def test_ucm_numbers_are_images_of_classes_in_alphabetical_order(tmp_path):
     given = options(root, tmp_path, images=root / 'images', split='random')
     convert(given)
 
-    found = {
+    results = {
         item['captions'][0]: (item['img_path'], item['label'])
         for item in read(tmp_path / 'out/toy_test.json')[1]
     }
-    assert found == {
+    assert results == {
         'caption 0 of 3.tif': ('airplane/airplane02.jpg', 'airplane'),
         'caption 0 of 6.tif': ('beach/beach02.jpg', 'beach'),
     }

@@ -47,12 +47,12 @@ def as_folder(root: Path, masks: np.ndarray) -> Path:
 
 def records(masks: np.ndarray, plain: bool) -> list[dict]:
     """``amg.py --convert-to-rle``; plain runs are what SAM calls uncompressed_rle."""
-    found = []
+    results = []
     for mask, score in zip(masks, SCORES):
         code = coco.encode(np.asfortranarray(mask))
         edges = np.flatnonzero(np.diff(mask.T.reshape(-1), prepend=0, append=2))
         counts = np.diff(edges, prepend=0).tolist() if plain else code['counts'].decode()
-        found.append(
+        results.append(
             dict(
                 segmentation=dict(size=list(mask.shape), counts=counts),
                 area=9,
@@ -63,7 +63,7 @@ def records(masks: np.ndarray, plain: bool) -> list[dict]:
                 crop_box=[0, 0, 80, 60],
             )
         )
-    return found
+    return results
 
 
 def write(root: Path, layout: str, stem: str = 'a', masks: np.ndarray | None = None) -> Path:
@@ -93,9 +93,9 @@ def test_masks_and_scores_come_through(tmp_path: Path, layout: str, with_images:
     assert (summary.images, summary.segments) == (1, 3)
     sidecar = read_sidecar(tmp_path / 'segments/harbor/a.json')
     assert sidecar['image_size'] == sidecar['size'] == list(SIZE) and sidecar['source'] == 'sam'
-    assert [one['score'] for one in sidecar['segments']] == [0.99, 0.95, 0.9]
+    assert [segment['score'] for segment in sidecar['segments']] == [0.99, 0.95, 0.9]
     assert np.array_equal(decode_masks(sidecar), true_masks()[ORDER].astype(bool))
-    assert [one['area'] for one in sidecar['segments']] == true_masks()[ORDER].sum(
+    assert [segment['area'] for segment in sidecar['segments']] == true_masks()[ORDER].sum(
         axis=(1, 2)
     ).tolist()
 
@@ -210,8 +210,8 @@ def test_folders_are_walked_as_those_of_images(tmp_path: Path) -> None:
         (tmp_path / 'sam' / name).mkdir()
         (tmp_path / 'sam' / name / 'c.json').write_text('junk')
     (tmp_path / 'sam' / 'folder.json').mkdir()
-    found = list_sam_files(tmp_path / 'sam')
-    assert [path.relative_to(tmp_path / 'sam').as_posix() for path in found] == [
+    result = list_sam_files(tmp_path / 'sam')
+    assert [path.relative_to(tmp_path / 'sam').as_posix() for path in result] == [
         'a.json',
         'linked/b.json',
     ]

@@ -87,7 +87,7 @@ def test_specks_and_holes_are_repaired_but_a_small_mask_stays():
     assert mask_of(tiny, clean=10).sum() == 1
 
 
-def test_other_files_are_ignored_and_told(tmp_path):
+def test_other_files_are_ignored_and_reported(tmp_path):
     folder = write_segments(tmp_path)
     write_image(folder / 'overview.jpg', SIZE)
     summary = convert(Options(tmp_path))

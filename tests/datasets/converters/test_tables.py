@@ -43,8 +43,8 @@ def test_a_good_table_is_read_as_the_standard_library_reads_it(tmp_path):
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator=ending).writerows([['x', 'y', 'z'], *content])
         for mark in ('', '\ufeff', '\ufeffsep=,\n'):
-            found = rows(tmp_path, mark + buffer.getvalue())
-            assert [list(row.values()) for _, row in found] == content
+            results = rows(tmp_path, mark + buffer.getvalue())
+            assert [list(row.values()) for _, row in results] == content
 
 
 def test_lines_are_those_of_the_file(tmp_path):

@@ -68,7 +68,7 @@ def test_manifest_of_the_splits_is_in_every_file(tmp_path):
     convert(options(write_country(tmp_path / 'Finland'), tmp_path))
 
     hashes = [read(tmp_path / f'out/finland_{split}.json')[0]['split_hashes'] for split in SPLITS]
-    assert all(one == hashes[0] for one in hashes)
+    assert all(item == hashes[0] for item in hashes)
     assert set(hashes[0]) == set(SPLITS)
 
 

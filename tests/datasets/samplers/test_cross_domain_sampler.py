@@ -32,7 +32,7 @@ def _paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         cross_domain_sampler.BaseDataset,
         'get_data_info',
-        lambda member, place: dict(img_path=f'{member.folder}/{place}'),
+        lambda member, position: dict(img_path=f'{member.folder}/{position}'),
     )
 
 
@@ -58,7 +58,7 @@ def ranks(size: int, *members: Items, **kwargs: object) -> list[CrossDomainSampl
 
 
 def in_domain(batches: list[list[int]], first: int, last: int) -> list[int]:
-    return [place for batch in batches for place in batch if first <= place < last]
+    return [position for batch in batches for position in batch if first <= position < last]
 
 
 @pytest.mark.parametrize('world', [1, 2, 3])
@@ -138,9 +138,9 @@ def test_a_batch_has_its_sources_in_order_and_then_the_target() -> None:
         target=dict(spain=4),
     )
     for batch in sampler:
-        assert [place >= 28 for place in batch[:3]] == [True] * 3
-        assert [8 <= place < 28 for place in batch[3:8]] == [True] * 5
-        assert [place < 8 for place in batch[8:]] == [True] * 4
+        assert [position >= 28 for position in batch[:3]] == [True] * 3
+        assert [8 <= position < 28 for position in batch[3:8]] == [True] * 5
+        assert [position < 8 for position in batch[8:]] == [True] * 4
 
 
 @pytest.mark.parametrize('world', [2, 3])
@@ -208,11 +208,11 @@ def test_a_source_is_used_up_before_it_starts_over_in_another_order(world: int) 
         target=dict(spain=4 // world),
     )
     stream = [
-        place
+        position
         for parts in zip(*map(list, samplers))
         for part in parts
-        for place in part
-        if place < 10
+        for position in part
+        if position < 10
     ]
     assert len(stream) == 60
     turns = [stream[i : i + 10] for i in range(0, 60, 10)]
@@ -239,7 +239,7 @@ def test_sources_of_equal_size_go_different_ways() -> None:
             target=dict(spain=4),
         )
     )
-    germany = [place - 20 for place in in_domain(batches, 20, 40)]
+    germany = [position - 20 for position in in_domain(batches, 20, 40)]
     assert in_domain(batches, 0, 20) != germany
 
 
@@ -293,8 +293,12 @@ def test_mistakes(source: dict, target: dict, batch_size: int, words: str) -> No
 
 
 def test_a_domain_has_to_feed_all_ranks() -> None:
-    with pytest.raises(ValueError, match="'spain' has 20 .*24"):
+    with pytest.raises(ValueError, match="'spain' has 20 .*24") as caught:
         ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=8))
+    advice = str(caught.value).split()
+    assert 'train_dataloader.batch_sampler.target.spain=6' in advice
+    assert 'train_dataloader.batch_size=10' in advice
+    ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=6))
 
 
 def test_an_image_of_both_sides_is_refused() -> None:
@@ -315,16 +319,18 @@ def joined(tmp_path, monkeypatch) -> ConcatDataset:
     for domain, count in (('finland', 6), ('spain', 4)):
         root = tmp_path / domain
         entries = [item(f'{domain}{i}', ['a road']) for i in range(count)]
-        for one in entries:
-            one['domain'] = domain
+        for entry in entries:
+            entry['domain'] = domain
         parts.append(ImageTextDataset(**write(root, entries, domain=domain)))
     return ConcatDataset(parts, ignore_keys=['dataset', 'domain', 'split'])
 
 
-def test_real_data_sets_in_a_loader(joined: ConcatDataset) -> None:
+def test_real_datasets_in_a_loader(joined: ConcatDataset) -> None:
     inner = DefaultSampler(joined, shuffle=True, seed=3)
     sampler = CrossDomainSampler(inner, 4, source=dict(finland=2), target=dict(spain=2))
-    domains = [[joined.get_data_info(place)['domain'] for place in batch] for batch in sampler]
+    domains = [
+        [joined.get_data_info(position)['domain'] for position in batch] for batch in sampler
+    ]
     assert domains == [['finland', 'finland', 'spain', 'spain']] * 2
     before = list(sampler)
     inner.set_epoch(1)  # mmengine does it through `batch_sampler.sampler`
@@ -337,10 +343,10 @@ def test_a_copy_of_an_image_is_found_by_its_content(
 ) -> None:
     source, target = (tmp_path / domain / 'images' for domain in ('finland', 'spain'))
     content = (source / 'finland2.png').read_bytes()
-    twin = content if same else content[:-1] + bytes([content[-1] ^ 1])
+    clone = content if same else content[:-1] + bytes([content[-1] ^ 1])
     for name in ('finland1.png', 'finland2.png'):  # of one name and size each, or not
         (source / name).write_bytes(content)
-    (target / 'finland2.png').write_bytes(twin)
+    (target / 'finland2.png').write_bytes(clone)
     joined.datasets[1].data_list = [
         dict(joined.datasets[1].get_data_info(i), img_path=str(target / name))
         for i, name in enumerate(('finland2.png', 'spain1.png', 'spain2.png', 'spain3.png'))

@@ -26,8 +26,8 @@ def file(tmp_path):
 
 def test_looks_the_image_up(file):
     transform = LoadFeatures(file)
-    found = transform(dict(img_id='tiny/b'))['image_feats']
-    assert np.array_equal(found, FEATS[1]) and found.dtype == np.float32
+    result = transform(dict(img_id='tiny/b'))['image_feats']
+    assert np.array_equal(result, FEATS[1]) and result.dtype == np.float32
     with pytest.raises(ValueError, match="'tiny/c'"):
         transform(dict(img_id='tiny/c'))
     with pytest.raises(FileNotFoundError, match='extract_features.py'):
@@ -60,7 +60,7 @@ def test_transforms_of_one_file_share_it(file):
 
 
 @pytest.mark.parametrize('captions', ['each', 'all'])
-def test_through_a_data_set(file, tmp_path, captions):
+def test_through_a_dataset(file, tmp_path, captions):
     keywords = write(tmp_path, [item('a', ['one', 'two']), item('b', ['two', 'three'])])
     pipeline = [
         dict(type='LoadFeatures', file=file),
@@ -68,12 +68,12 @@ def test_through_a_data_set(file, tmp_path, captions):
         dict(type='PackRetrievalInputs'),
     ]
     dataset = ImageTextDataset(**keywords, captions=captions, pipeline=pipeline)
-    items = [dataset[place] for place in range(len(dataset))]
+    items = [dataset[position] for position in range(len(dataset))]
     owners, rows = ([0, 0, 1, 1], [0, 1, 1, 2]) if captions == 'each' else ([0, 1], [0, 1, 2])
-    assert torch.stack([one['inputs']['image'] for one in items]).equal(
+    assert torch.stack([entry['inputs']['image'] for entry in items]).equal(
         torch.from_numpy(FEATS[owners])
     )
-    assert torch.cat([one['inputs']['text'] for one in items]).equal(
+    assert torch.cat([entry['inputs']['text'] for entry in items]).equal(
         torch.from_numpy(TEXT_FEATS[rows])
     )
     assert items[0]['data_samples'].img_id == 'tiny/a'

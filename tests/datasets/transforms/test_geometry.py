@@ -48,7 +48,7 @@ def test_bit_field_equals_mask_by_mask(transform, count):
 
 
 @pytest.mark.parametrize('transform', TRANSFORMS, ids=IDS)
-def test_mask_and_image_move_alike(transform):
+def test_mask_and_image_move_together(transform):
     """A white blob on black is its own mask: after the move they still agree."""
     mask = random_masks(1, 200, 240)
     blob = np.repeat(mask * 255, 3, axis=2)

@@ -35,8 +35,8 @@ def test_bits_hold_the_masks_in_order_of_score(tmp_path, count):
     assert results['segment_bits'].dtype == np.uint16
     assert results['segment_bits'].shape == (*SHAPE, -(-count // 16))
     assert results['num_segments'] == count and results['segment_fill'] == 0
-    for place, k in enumerate(np.argsort(-scores)):
-        assert np.array_equal(unpack(results['segment_bits'], place), masks[..., k])
+    for position, k in enumerate(np.argsort(-scores)):
+        assert np.array_equal(unpack(results['segment_bits'], position), masks[..., k])
 
 
 def test_only_the_best_are_kept_and_ties_go_to_the_larger(tmp_path):
@@ -47,8 +47,8 @@ def test_only_the_best_are_kept_and_ties_go_to_the_larger(tmp_path):
     (tmp_path / 'a.json').write_text(json.dumps(content))
     results = LoadSegments(3)(results_for(tmp_path / 'a.json'))
     assert results['num_segments'] == 3
-    for place, k in enumerate((1, 2, 0)):
-        assert np.array_equal(unpack(results['segment_bits'], place), masks[..., k])
+    for position, k in enumerate((1, 2, 0)):
+        assert np.array_equal(unpack(results['segment_bits'], position), masks[..., k])
 
 
 def test_masks_may_be_stored_smaller(tmp_path):

@@ -1,4 +1,4 @@
-"""Fingerprints: exact copies, images that look alike, and broken files."""
+"""Fingerprints: exact copies, similar images, and broken files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _save(path, pixels, **options):
     return fingerprint(path)
 
 
-def test_a_recompressed_or_resized_image_looks_alike_but_is_no_copy(tmp_path):
+def test_a_recompressed_or_resized_image_is_similar_but_no_copy(tmp_path):
     pixels = image(200, 240, seed=1)
     one = _save(tmp_path / 'a.jpg', pixels, quality=95)
     again = _save(tmp_path / 'b.jpg', pixels, quality=60)

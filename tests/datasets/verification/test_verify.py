@@ -36,9 +36,9 @@ def _check(root, names=('train', 'test'), **options):
     report = verify(
         [str(root / f'annotations/{name}.json') for name in names], str(root), **options
     )
-    found = {(one.level, one.what): one for one in report.findings}
-    assert report.failed == any(level == 'error' for level, _ in found)
-    return report, found
+    results = {(finding.level, finding.what): finding for finding in report.findings}
+    assert report.failed == any(level == 'error' for level, _ in results)
+    return report, results
 
 
 def _edit(root, split, change):
@@ -49,16 +49,16 @@ def _edit(root, split, change):
 
 
 def _only_error(root, **options):
-    report, found = _check(root, **options)
-    errors = [one for one in report.findings if one.level == 'error']
+    report, result = _check(root, **options)
+    errors = [finding for finding in report.findings if finding.level == 'error']
     assert len(errors) == 1, report.to_text()
     return errors[0]
 
 
 def test_sound_data(root):
-    report, found = _check(root)
+    report, result = _check(root)
     assert not report.failed
-    assert list(found) == [('info', 'captions that a training split has too')]
+    assert list(result) == [('info', 'captions that a training split has too')]
     assert '2 of 4 captions of test (50.0 %) are in train' in report.to_text()
     row = report.rows[0]
     assert (row['images'], row['captions'], row['distinct'], row['segments']) == (2, 4, 3, 2)
@@ -71,9 +71,9 @@ def test_missing_and_truncated_images(root, workers):
     (root / 'images/train0.png').unlink()
     data = (root / 'images/test1.png').read_bytes()
     (root / 'images/test1.png').write_bytes(data[: len(data) // 2])
-    _, found = _check(root, workers=workers)
-    assert 'train0.png' in found['error', 'missing image'].examples[0]
-    assert 'test1.png' in found['error', 'unreadable image'].examples[0]
+    _, result = _check(root, workers=workers)
+    assert 'train0.png' in result['error', 'missing image'].examples[0]
+    assert 'test1.png' in result['error', 'unreadable image'].examples[0]
 
 
 def test_no_pixels_looks_for_files_only(root):
@@ -81,8 +81,8 @@ def test_no_pixels_looks_for_files_only(root):
     assert not _check(root, pixels=False)[0].failed
     (root / 'images/test1.png').unlink()
     (root / 'segments/train1.json').unlink()
-    _, found = _check(root, pixels=False)
-    assert {what for level, what in found if level == 'error'} == {
+    _, result = _check(root, pixels=False)
+    assert {what for level, what in result if level == 'error'} == {
         'missing image',
         'segment file missing, broken or of another size',
     }
@@ -166,7 +166,7 @@ def test_images_that_training_refuses(root):
     [
         (np.zeros((40, 48), np.uint8), 0.6, 'cannot be decoded'),
         (np.zeros((40, 48), np.uint16), 1, 'more than 8 bits'),
-        (np.zeros((40, 48, 3), np.uint8), 1, 'one number of 8 bits a pixel'),
+        (np.zeros((40, 48, 3), np.uint8), 1, 'one 8-bit number per pixel'),
     ],
 )
 def test_class_maps_are_decoded(root, pixels, kept, message):
@@ -188,16 +188,16 @@ def test_class_map_of_another_size(root):
 
 def test_copy_across_splits_is_an_error_and_within_one_a_warning(root):
     shutil.copy(root / 'images/train0.png', root / 'images/train1.png')
-    report, found = _check(root)
-    assert ('warning', 'identical files within a split') in found and not report.failed
+    report, result = _check(root)
+    assert ('warning', 'identical files within a split') in result and not report.failed
     shutil.copy(root / 'images/train0.png', root / 'images/test0.png')
     assert _only_error(root).what == 'identical file in two splits'
 
 
 def test_lookalike_across_splits_is_a_warning(root):
     Image.open(root / 'images/train0.png').save(root / 'images/test0.png', compress_level=0)
-    report, found = _check(root)
-    example = found['warning', 'similar images in two splits'].examples[0]
+    report, result = _check(root)
+    example = result['warning', 'similar images in two splits'].examples[0]
     assert not report.failed and 'train0.png ~ test0.png' in example
 
 
@@ -215,9 +215,9 @@ def test_which_splits_may_share_images(root, other, wrong):
     content = json.loads((root / 'annotations/train.json').read_text())
     content['metainfo']['split'] = other
     (root / 'annotations/other.json').write_text(json.dumps(content))
-    report, found = _check(root, ('train', 'other'))
+    report, result = _check(root, ('train', 'other'))
     assert report.failed == wrong
-    assert {what for level, what in found if level == 'error'} == (
+    assert {what for level, what in result if level == 'error'} == (
         {'image in two splits'} if wrong else set()
     )
 
@@ -244,7 +244,7 @@ def test_unreadable_annotations_and_data_root(root):
 @pytest.mark.parametrize('split', ['train', 'test'])
 def test_images_without_captions_are_distractors_of_a_gallery_alone(root, split):
     _edit(root, split, lambda items: items[0].update(captions=[], caption_ids=[]))
-    report, found = _check(root)
+    report, result = _check(root)
     assert report.failed == (split == 'train')
     distractors = ('warning', 'images without captions: they are searched, but are not queries')
-    assert (distractors in found) == (split == 'test')
+    assert (distractors in result) == (split == 'test')

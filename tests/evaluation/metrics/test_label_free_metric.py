@@ -34,12 +34,12 @@ def carry_elsewhere(samples: list[RetrievalDataSample]) -> list[RetrievalDataSam
         embeds = torch.cat([s.text_embeds for s in inside])
         order = torch.randperm(len(ids))
         owner = torch.randint(len(inside), (len(ids),))
-        for place, sample in enumerate(inside):
-            mine = order[owner == place]
+        for position, sample in enumerate(inside):
+            own = order[owner == position]
             sample.set_metainfo(
-                dict(text_ids=[ids[i] for i in mine], captions=['?'], caption_text_ids=[-1, -2])
+                dict(text_ids=[ids[i] for i in own], captions=['?'], caption_text_ids=[-1, -2])
             )
-            sample.text_embeds = embeds[mine]
+            sample.text_embeds = embeds[own]
     return dealt
 
 

@@ -204,8 +204,8 @@ def test_topk_may_be_a_number_repeated_or_beyond_the_gallery(topk, names: list[s
 def test_ids_may_be_numbers_and_names() -> None:
     samples = world()
     expected = evaluate(samples)
-    for place in (2, 5, 9):
-        samples[place].set_metainfo(dict(img_id=place))
+    for position in (2, 5, 9):
+        samples[position].set_metainfo(dict(img_id=position))
     assert evaluate(samples) == pytest.approx(expected)
 
 
@@ -220,9 +220,14 @@ def test_images_without_captions_are_searched_and_are_no_queries(
     samples = world()
     alone = evaluate(samples, per_domain=False)
     more = [sample.clone() for sample in world(num_images=40, num_texts=3, seed=7)]
-    for place, sample in enumerate(more):
+    for position, sample in enumerate(more):
         sample.set_metainfo(
-            dict(img_id=f'more/{place}', domain='elsewhere', caption_text_ids=[], text_ids=[place])
+            dict(
+                img_id=f'more/{position}',
+                domain='elsewhere',
+                caption_text_ids=[],
+                text_ids=[position],
+            )
         )  # a text that no image names
         sample.text_embeds = normalize(torch.randn(1, WIDTH))
     metrics = evaluate([*samples, *more])
@@ -247,11 +252,11 @@ def test_mean_reciprocal_rank_and_average_precision() -> None:
     from sklearn.metrics import label_ranking_average_precision_score as lrap
 
     samples = world(num_texts=65)
-    for place, sample in enumerate(samples):  # every caption another one, so that nothing ties
+    for position, sample in enumerate(samples):  # every caption another one, so that nothing ties
         sample.set_metainfo(
             dict(
-                text_ids=[*range(5 * place, 5 * place + 5)],
-                caption_text_ids=[*range(5 * place, 5 * place + 5)],
+                text_ids=[*range(5 * position, 5 * position + 5)],
+                caption_text_ids=[*range(5 * position, 5 * position + 5)],
             )
         )
         sample.text_embeds = normalize(torch.randn(5, WIDTH))
@@ -425,14 +430,14 @@ def on_a_rank(rank: int, uneven: bool) -> dict:
     """Share 13 images; the padding repeats images, or the ranks hold 4 and 9."""
     samples = world()
     order = [*range(13), 0] if not uneven else []
-    mine = (
+    own = (
         [samples[i] for i in order[rank::2]]
         if order
         else (samples[:4] if rank == 0 else samples[4:])
     )
     metric = RecallAtK()
-    for start in range(0, len(mine), 4):
-        metric.process(None, [s.to_dict() for s in mine[start : start + 4]])
+    for start in range(0, len(own), 4):
+        metric.process(None, [s.to_dict() for s in own[start : start + 4]])
     return metric.evaluate(len(samples))
 
 

@@ -27,18 +27,18 @@ def test_matches_full_sort_with_ties_at_any_chunk_size(chunk_size: int, topk: in
     where = torch.rand(40) < 0.6
     index = build(embeds, chunk_size=chunk_size)
     for mask in (None, where, where.tolist()):
-        found = index.search(queries, topk, mask)
+        result = index.search(queries, topk, mask)
         kept = [True] * 40 if mask is None else where.tolist()
-        assert found.indices.tolist() == [naive(embeds, q, topk, kept) for q in queries]
-        assert found.scores.shape == (6, min(topk, sum(kept)))
-        expected = (queries[:, None] * embeds[found.indices]).sum(-1)
-        torch.testing.assert_close(found.scores, expected)
+        assert result.indices.tolist() == [naive(embeds, q, topk, kept) for q in queries]
+        assert result.scores.shape == (6, min(topk, sum(kept)))
+        expected = (queries[:, None] * embeds[result.indices]).sum(-1)
+        torch.testing.assert_close(result.scores, expected)
 
 
 def test_constant_gallery_comes_back_in_order() -> None:
     index = build(normalize(torch.randn(1, 384)).expand(500, -1), chunk_size=77)
-    found = index.search(normalize(torch.randn(3, 384)), topk=20)
-    assert found.indices.tolist() == [list(range(20))] * 3
+    result = index.search(normalize(torch.randn(3, 384)), topk=20)
+    assert result.indices.tolist() == [list(range(20))] * 3
 
 
 @pytest.mark.parametrize('spread', [1e-2, 1e-4, 1e-6])
@@ -48,8 +48,8 @@ def test_nearly_equal_rows_come_in_their_true_order(spread: float, longest: floa
     embeds[-1] *= -longest  # a long row that is never found loosens nothing
     queries = normalize(torch.ones(4, 64) + spread * torch.randn(4, 64))
     true = (queries.double() @ embeds.double().t()).argsort(dim=1, descending=True, stable=True)
-    found = build(embeds, chunk_size=77).search(queries, topk=10)
-    assert torch.equal(found.indices, true[:, :10])
+    result = build(embeds, chunk_size=77).search(queries, topk=10)
+    assert torch.equal(result.indices, true[:, :10])
 
 
 def test_one_query_and_several_adds() -> None:
@@ -71,8 +71,8 @@ def test_half_storage_keeps_float_scores() -> None:
 
 
 def test_nothing_allowed_gives_nothing() -> None:
-    found = build(torch.eye(3)).search(torch.eye(3)[0], where=[False] * 3)
-    assert found.indices.shape == (1, 0)
+    result = build(torch.eye(3)).search(torch.eye(3)[0], where=[False] * 3)
+    assert result.indices.shape == (1, 0)
 
 
 def test_the_added_tensor_may_change_afterwards() -> None:

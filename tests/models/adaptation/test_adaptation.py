@@ -82,9 +82,9 @@ def test_checkpoints_are_those_of_the_plain_model(
     )
     assert 'adaptation.0.head.coefficient' in state
     if loader == 'torch':
-        found = model.load_state_dict(other.state_dict(), strict=False)
-        assert not found.unexpected_keys
-        assert all(name.startswith('adaptation.') for name in found.missing_keys)
+        result = model.load_state_dict(other.state_dict(), strict=False)
+        assert not result.unexpected_keys
+        assert all(name.startswith('adaptation.') for name in result.missing_keys)
         other.load_state_dict(state)  # strictly: what the losses learned is passed over
         model.load_state_dict(model.state_dict())  # its own, strictly
     else:
@@ -192,7 +192,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
         torch.testing.assert_close(shuffled[name], value)
 
 
-def test_without_a_selector_all_source_samples_count_alike() -> None:
+def test_without_a_selector_all_source_samples_count_equally() -> None:
     weighted, uniform = (
         build(losses=[dict(TRIPLET, weighted=flag)], paired_loss=False) for flag in (True, False)
     )
@@ -204,7 +204,7 @@ def test_without_a_selector_all_source_samples_count_alike() -> None:
 
 
 def test_a_target_with_its_captions_is_refused() -> None:
-    """Each image's own sentence would be in its batch."""
+    """Each image's own caption would be in its batch."""
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
     with pytest.raises(ValueError, match="'spain' is of the target, .*UnpairedDataset"):

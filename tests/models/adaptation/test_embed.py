@@ -41,11 +41,11 @@ def statistics(model: nn.Module) -> dict[str, Tensor]:
 
 def test_each_domain_is_embedded_as_if_alone() -> None:
     model, (inputs, _) = with_norm(), batch(8)
-    twin = copy.deepcopy(model)
+    clone = copy.deepcopy(model)
     got = embed_domains(model, inputs, IS_TARGET)
-    together = twin.embed(inputs)
+    together = clone.embed(inputs)
     for domain in (IS_TARGET, ~IS_TARGET):
-        alone = twin.embed({name: rows[domain] for name, rows in inputs.items()})
+        alone = clone.embed({name: rows[domain] for name, rows in inputs.items()})
         for name, rows in alone.items():
             torch.testing.assert_close(got[name][domain], rows)
     assert not torch.allclose(got['image_embeds'], together['image_embeds'], atol=1e-3)
@@ -54,11 +54,11 @@ def test_each_domain_is_embedded_as_if_alone() -> None:
 
 def test_only_the_target_s_statistics_are_kept() -> None:
     model, (inputs, _) = with_norm(), batch(8)
-    twin, before = copy.deepcopy(model), statistics(model)
+    clone, before = copy.deepcopy(model), statistics(model)
     embed_domains(model, inputs, IS_TARGET)
-    twin.embed({name: rows[IS_TARGET] for name, rows in inputs.items()})
+    clone.embed({name: rows[IS_TARGET] for name, rows in inputs.items()})
     for name, value in statistics(model).items():
-        assert torch.equal(value, statistics(twin)[name])
+        assert torch.equal(value, statistics(clone)[name])
         assert not torch.equal(value, before[name])
 
 
@@ -98,11 +98,11 @@ def test_without_batch_norm_in_training_the_domains_go_together(build) -> None:
 def test_a_rank_with_one_domain(value: bool, segments: bool) -> None:
     """It embeds as ever, but of a source alone it remembers nothing."""
     model, (inputs, _) = with_norm(), batch(8)
-    twin, before = copy.deepcopy(model), statistics(model)
-    expected = twin.embed(inputs)
+    clone, before = copy.deepcopy(model), statistics(model)
+    expected = clone.embed(inputs)
     got = embed_domains(model, inputs, torch.full((8,), value), segments)
     assert all(torch.equal(got[name], rows) for name, rows in expected.items())
-    kept = statistics(twin) if value else before
+    kept = statistics(clone) if value else before
     assert all(torch.equal(rows, kept[name]) for name, rows in statistics(model).items())
 
 
@@ -111,12 +111,12 @@ def test_without_a_momentum_the_source_does_not_weigh_in() -> None:
     for layer in batch_norms(model):
         layer.reset_running_stats()
         layer.momentum = None
-    twin = copy.deepcopy(model)
+    clone = copy.deepcopy(model)
     for _ in range(2):
         embed_domains(model, inputs, IS_TARGET)
-        twin.embed({name: rows[IS_TARGET] for name, rows in inputs.items()})
+        clone.embed({name: rows[IS_TARGET] for name, rows in inputs.items()})
     assert all(
-        torch.equal(rows, statistics(twin)[name]) for name, rows in statistics(model).items()
+        torch.equal(rows, statistics(clone)[name]) for name, rows in statistics(model).items()
     )
 
 
@@ -124,7 +124,7 @@ def steps_on_a_rank(rank: int) -> list[dict[str, Tensor]]:
     """Two steps; rank 1 has target items in the first alone."""
     torch.manual_seed(rank)
     model = cross_modal(image_encoder=BACKBONE, adaptation=dict(target='spain')).train()
-    found = []
+    results = []
     for targets in (2, 2 if rank == 0 else 0):
         inputs, samples = batch(6)
         del inputs['segments'], inputs['segment_mask']
@@ -136,8 +136,8 @@ def steps_on_a_rank(rank: int) -> list[dict[str, Tensor]]:
             if is_target:
                 sample.set_metainfo(dict(caption_text_ids=[]))
         total(model(inputs, samples, mode='loss')).backward()
-        found.append(statistics(model))
-    return found
+        results.append(statistics(model))
+    return results
 
 
 def test_two_ranks_of_which_one_is_without_a_target_item(tmp_path: Path) -> None:

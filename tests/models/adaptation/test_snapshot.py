@@ -113,8 +113,8 @@ def test_weights_that_are_not_trained_are_not_kept_twice(frozen: str, tmp_path: 
     before = views(snapshot, model, inputs)
     shared = {
         name
-        for name, mine in snapshot._model.named_parameters()
-        if mine.data_ptr() == dict(model.named_parameters())[name].data_ptr()
+        for name, own in snapshot._model.named_parameters()
+        if own.data_ptr() == dict(model.named_parameters())[name].data_ptr()
     }
     assert shared == {name for name, _ in model.named_parameters() if name.startswith(frozen)}
     train(model)
@@ -149,7 +149,7 @@ class Counted:
         )
 
 
-def test_each_sentence_is_encoded_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_text_is_encoded_once_per_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     model, (inputs, _) = cross_modal(), batch()
     snapshot = FrozenSnapshot()
     counted = Counted(snapshot, model, 'text', monkeypatch)

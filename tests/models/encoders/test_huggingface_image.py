@@ -106,15 +106,15 @@ def test_every_weight_that_trains_gets_a_gradient(folders: dict[str, str]) -> No
 @torch.no_grad()
 def test_from_pixels_on(statistics: tuple[float, float], folders: dict[str, str]) -> None:
     """With the folder's statistics the features equal those of transformers' own pipeline."""
-    mean, std = ([one] * 3 for one in statistics)
+    mean, std = ([item] * 3 for item in statistics)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     processor = transformers.SiglipImageProcessor(do_resize=False, image_mean=mean, image_std=std)
     model = transformers.SiglipModel.from_pretrained(folders['siglip']).eval()
     wanted = model.get_image_features(**processor(list(pixels), return_tensors='pt'))
     preprocessor = RetrievalDataPreprocessor(
-        mean=[255 * one for one in mean], std=[255 * one for one in std]
+        mean=[255 * item for item in mean], std=[255 * item for item in std]
     )
-    images = [torch.from_numpy(one).permute(2, 0, 1) for one in pixels]
+    images = [torch.from_numpy(item).permute(2, 0, 1) for item in pixels]
     inputs = preprocessor(dict(inputs=dict(image=images)), False)['inputs']
     encoder = HuggingFaceImageEncoder(folders['siglip']).eval()
     torch.testing.assert_close(encoder(inputs['image']), wanted, rtol=1e-4, atol=1e-4)

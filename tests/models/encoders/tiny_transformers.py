@@ -77,7 +77,7 @@ class Family:
             else {**text, **self.sizes}
         )
         model = kind(config).eval()
-        for name, weight in model.named_parameters():  # no two rows of a table alike, no zeros
+        for name, weight in model.named_parameters():  # no two rows of a table equal, no zeros
             torch.nn.init.normal_(weight, 1.0 if 'norm' in name.lower() else 0.0, 0.2)
         model.save_pretrained(folder)
         return str(folder)

@@ -44,7 +44,7 @@ def test_captions_of_one_image_are_not_negatives() -> None:
 
 
 @pytest.mark.parametrize('equal_captions', [True, False])
-def test_equal_sentences_of_different_images(equal_captions: bool) -> None:
+def test_equal_captions_of_different_images(equal_captions: bool) -> None:
     """Text 2 is not image 0's text in this batch, but it is among its captions."""
     samples = [sample('set/0', ['a'], ['a', 'c']), sample('set/1', ['b']), sample('set/2', ['c'])]
     images, texts = random_batch(3)
@@ -107,7 +107,7 @@ class TwoTowers(nn.Module):
 
 
 def whole_batch() -> tuple[torch.Tensor, torch.Tensor, list]:
-    """Eight pairs; images and sentences recur across the halves, which differ in captions."""
+    """Eight pairs; images and texts recur across the halves, which differ in captions."""
     generator = torch.Generator().manual_seed(2)
     texts = ['a', 'b', 'c', 'd', 'a', 'e', 'f', 'g']
     keys = [0, 1, 2, 3, 4, 5, 1, 6]
@@ -143,9 +143,9 @@ def test_two_ranks_equal_one(tmp_path: Path) -> None:
 
 def test_one_id_of_two_images_is_refused() -> None:
     """Each would be a positive of the other's captions."""
-    samples = [sample(f'set/{i}', [f'text {place}']) for place, i in enumerate((0, 1, 0))]
-    for place, one in enumerate(samples):
-        one.set_metainfo(dict(img_path=f'data/{place}.png'))
+    samples = [sample(f'set/{i}', [f'text {position}']) for position, i in enumerate((0, 1, 0))]
+    for position, item in enumerate(samples):
+        item.set_metainfo(dict(img_path=f'data/{position}.png'))
     with pytest.raises(ValueError, match="'set/0', data/0.png and data/2.png: ids must be unique"):
         batch_ids(samples, torch.device('cpu'))
     samples[2].set_metainfo(dict(img_path='data/../data/0.png'))  # the same image, as in padding

@@ -34,7 +34,7 @@ def test_scale_is_clamped_at_use_and_the_parameter_left_alone() -> None:
 
 @pytest.mark.parametrize('right', [True, False])
 def test_a_scale_beyond_its_bound_moves_back_only(right: bool) -> None:
-    """Right pairs want a larger scale, wrong pairs a smaller one."""
+    """Well-ranked pairs want a larger scale, others a smaller one."""
     images = torch.eye(4)
     texts = images if right else images.roll(1, 0)
     loss = InfoNCELoss(init_scale=2, max_scale=2)

@@ -89,9 +89,9 @@ def test_shared_tower_is_the_image_tower() -> None:
     assert len(list(model.parameters())) == len(list(cross_modal().parameters()))
     model.encode_segments(inputs['segments'], inputs['segment_mask']).sum().backward()
     assert has_grad(model.image_encoder)
-    twin = copy.deepcopy(model)  # what EMA and curricula do: the copy shares its own tower
-    twin.image_encoder.requires_grad_(False)
-    assert not twin.encode_segments(inputs['segments'], inputs['segment_mask']).requires_grad
+    clone = copy.deepcopy(model)  # what EMA and curricula do: the copy shares its own tower
+    clone.image_encoder.requires_grad_(False)
+    assert not clone.encode_segments(inputs['segments'], inputs['segment_mask']).requires_grad
     assert model.encode_segments(inputs['segments'], inputs['segment_mask']).requires_grad
 
 

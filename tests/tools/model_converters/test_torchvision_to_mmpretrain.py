@@ -23,7 +23,7 @@ def tool() -> ModuleType:
 
 
 def randomise_norms(model: torch.nn.Module) -> torch.nn.Module:
-    """Fresh statistics are all alike and would hide a mix-up."""
+    """Fresh statistics are all equal and would hide a mix-up."""
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean)

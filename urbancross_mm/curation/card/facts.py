@@ -158,14 +158,16 @@ def positions(sources: Sources) -> Section:
     }
     groups = {name: points for name, points in groups.items() if len(points)}
     if not groups:
-        return Section('Places', [Text('No image has a position.')])
+        return Section('Locations', [Text('No image has a position.')])
     points = np.concatenate(list(groups.values()))
     (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
     text = (
         f'{len(points):,} tiles between {west:.4f} and {east:.4f} degrees of longitude, '
         f'{south:.4f} and {north:.4f} of latitude.'
     )
-    return Section('Places', [Text(text), Figure('map', draw_tile_map(groups), 'Centers of tiles')])
+    return Section(
+        'Locations', [Text(text), Figure('map', draw_tile_map(groups), 'Centers of tiles')]
+    )
 
 
 def origin(sources: Sources) -> Section:

@@ -48,7 +48,7 @@ def position_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
     except ImportError:
         raise
     except Exception as error:  # GDAL raises many kinds for a position that does not exist
-        raise ValueError('its CRS does not lead to a place on the globe') from error
+        raise ValueError('its CRS does not lead to a position on the globe') from error
 
 
 def _degrees(xs: Sequence[float], ys: Sequence[float], crs: str) -> tuple[list[float], list[float]]:

@@ -79,17 +79,17 @@ def phrases(tags: Mapping[str, object], keys: Sequence[str] = KEYS) -> tuple[str
     Reference:
         SkyScript (https://arxiv.org/abs/2312.12856).
     """
-    found = []
+    texts = []
     for key, value in tags.items():
         if key not in keys or value is None:
             continue
         name = KEY_NAMES.get(key, key)
         for part in (part.strip() for part in str(value).split(';')):
             if part == 'yes':
-                found.append(name)
+                texts.append(name)
             elif part.lower() not in IGNORED_VALUES and len(part) <= LONGEST:
-                found.append(f'{name} of {part}')
-    return tuple(dict.fromkeys(phrase.replace('_', ' ') for phrase in found))
+                texts.append(f'{name} of {part}')
+    return tuple(dict.fromkeys(phrase.replace('_', ' ') for phrase in texts))
 
 
 def focus_and_around(

@@ -23,7 +23,8 @@ def check_map_file(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f'no map file {path} (paths are relative to --in; other maps: '
-            '--cfg-options "tag.files=[\'map.geojson\']")'
+            '--cfg-options "tag.files=[\'map.geojson\']"; without a map: a folder per class and '
+            'configs/curation/classes.py)'
         )
     import_shapely()
     suffix = path.suffix.lower()
@@ -43,9 +44,9 @@ def read_map_file(
     """Add every feature of a file; a broken one is noted and the others are still read."""
     for number, (geometry, tags) in enumerate(_features(path, features.box)):
         try:
-            found = to_phrases(tags())
-            if found:
-                features.add(geometry(), found)
+            texts = to_phrases(tags())
+            if texts:
+                features.add(geometry(), texts)
             else:
                 features.untagged += 1
         except Exception as error:  # shapely raises many kinds for broken geometries

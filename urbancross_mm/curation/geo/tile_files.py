@@ -14,6 +14,7 @@ import numpy as np
 
 from urbancross_mm.curation.core.records import ImageRecord
 from urbancross_mm.curation.geo.positions import world_file_of
+from urbancross_mm.utils.hashing import quick_stamp
 from urbancross_mm.utils.image_files import UNWRITABLE, is_writable, list_image_files
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.utils.paths import check_relative
@@ -67,9 +68,8 @@ def source_of(folder: Path, name: str) -> ImageRecord:
     except ValueError:
         return ImageRecord(name, dict(source=name, refused='its name cannot stand in annotations'))
     world = world_file_of(folder / name)
-    return ImageRecord(
-        name, dict(source=name, stamp=_stamp(folder / name), world=world and _stamp(world))
-    )
+    stamps = dict(stamp=quick_stamp(folder / name), world=world and quick_stamp(world))
+    return ImageRecord(name, dict(source=name, **stamps))
 
 
 def settle_names(
@@ -112,15 +112,6 @@ def stem_of(name: str) -> str:
 
 def _refuse(image: ImageRecord, reason: str, other: str) -> ImageRecord:
     return image.plus(dict(refused=reason, same_as=other))
-
-
-def _stamp(path: Path) -> str:
-    """Changes with the file. Errors show when the file is read."""
-    try:
-        state = path.stat()
-    except OSError:
-        return ''
-    return f'{state.st_size}-{state.st_mtime_ns}'
 
 
 def decode(path: Path) -> np.ndarray:

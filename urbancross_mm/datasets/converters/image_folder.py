@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.datasets.converters.options import check_name_and_seed, refuse_overwrite
@@ -93,18 +94,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     }
     contents: dict[str | Path, bytes | str] = {
         path: encode_annotations(
-            path,
-            items[split],
-            dict(
-                dataset=options.name,
-                domain=options.name,
-                split=split,
-                generator='image_folder.py',
-                seed=options.seed,
-                sources={options.texts.name: hash_file(options.texts)},
-                counts=counts[split],
-            ),
-            captions_required=False,
+            path, items[split], _metainfo(options, split, counts[split]), captions_required=False
         )
         for split, path in outputs.items()
     }
@@ -113,6 +103,18 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         f'{len(texts)} captions of the domain are in {texts_path}; they are not matched to images'
     )
     return counts
+
+
+def _metainfo(options: Options, split: str, counts: dict[str, int]) -> dict[str, Any]:
+    return dict(
+        dataset=options.name,
+        domain=options.name,
+        split=split,
+        generator='image_folder.py',
+        seed=options.seed,
+        sources={options.texts.name: hash_file(options.texts)},
+        counts=counts,
+    )
 
 
 def _readable(options: Options) -> tuple[list[str], int]:

@@ -171,7 +171,7 @@ def convert_splits(
     }
     contents: dict[Any, bytes | str] = {}
     for split, (items, counts) in built.items():
-        counts['skipped_bad_lines'] = len(problems.found)
+        counts['skipped_bad_lines'] = len(problems.messages)
         contents[files[split]] = encode_annotations(
             files[split],
             items,

@@ -52,6 +52,13 @@ def fill_segments(paths: Sequence[str | Path], folder: str | Path) -> dict[str, 
     return counts
 
 
+def fill_and_report(paths: Sequence[str | Path], folder: str | Path) -> None:
+    """Fill annotation files, if there are any, and print one line per file."""
+    if paths:
+        for path, (count, total) in fill_segments(paths, folder).items():
+            print(f'{path}: {count} of {total} images have a segment file')
+
+
 def unfinished(jobs: Iterable[tuple[Job, Path]], force: bool) -> list[tuple[Job, Path]]:
     """Leave out the jobs whose output exists, so that an interrupted run resumes.
 

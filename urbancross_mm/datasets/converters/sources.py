@@ -46,13 +46,13 @@ class Problems:
 
     def __init__(self, skip: bool = False) -> None:
         self.skip = skip
-        self.found: list[str] = []
+        self.messages: list[str] = []
 
     def report(self, message: str) -> None:
         """Raise a ValueError with this message, or note it if bad lines are skipped."""
         if not self.skip:
             raise ValueError(message)
-        self.found.append(message)
+        self.messages.append(message)
 
     def check(self, sources: Iterable[Source]) -> list[Source]:
         """Keep the sources whose file name stays in its folder; of a repeated name, the first."""

@@ -65,8 +65,16 @@ class CrossDomainSampler(Sampler[list[int]]):
         self.rank, self.world_size = get_dist_info()
         _check_counts(source, target, batch_size)
         indices = _indices_of_domains(sampler.dataset)
-        for domain, count in {**source, **target}.items():
-            _check_domain(domain, count * self.world_size, indices)
+        for role, counts in (('source', source), ('target', target)):
+            for domain, count in counts.items():
+                fewer = _fits(domain, count * self.world_size, indices) // self.world_size
+                if fewer < count:
+                    raise ValueError(
+                        f'the domain {domain!r} has {len(indices[domain])} items, fewer than the '
+                        f'{count * self.world_size} of one batch: --cfg-options '
+                        f'train_dataloader.batch_sampler.{role}.{domain}={fewer} '
+                        f'train_dataloader.batch_size={batch_size - count + fewer}'
+                    )
         ((target_domain, self.target_count),) = target.items()
         _check_disjoint(sampler.dataset, target_domain)
         self.target_indices = indices[target_domain]
@@ -152,18 +160,13 @@ def _check_counts(source: Mapping[str, int], target: Mapping[str, int], batch_si
         )
 
 
-def _check_domain(domain: str, needed: int, indices: Mapping[str, np.ndarray]) -> None:
+def _fits(domain: str, needed: int, indices: Mapping[str, np.ndarray]) -> int:
+    """How many of the items that a batch needs from a domain there are."""
     if domain not in indices:
         raise ValueError(
             f'no member of the ConcatDataset has the domain {domain!r}, there are {sorted(indices)}'
         )
-    if len(indices[domain]) < needed:
-        raise ValueError(
-            f'the domain {domain!r} has {len(indices[domain])} items, fewer than the '
-            f'{needed} of one batch: lower its count in '
-            'train_dataloader.batch_sampler and, by as much, '
-            'train_dataloader.batch_size'
-        )
+    return min(needed, len(indices[domain]))
 
 
 def _check_disjoint(dataset: Any, target: str) -> None:

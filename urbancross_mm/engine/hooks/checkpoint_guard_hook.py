@@ -48,9 +48,9 @@ class CheckpointGuardHook(Hook):
             _check_optimizer(runner, checkpoint['optimizer'])
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        found = checkpoint.get('state_dict', checkpoint)
+        weights = checkpoint.get('state_dict', checkpoint)
         partial = fine_tune and not getattr(model, 'starts_whole', False)
-        check_state_dict(model, found, runner._load_from, partial)
+        check_state_dict(model, weights, runner._load_from, partial)
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:

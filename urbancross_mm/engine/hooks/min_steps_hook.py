@@ -39,6 +39,6 @@ class MinStepsHook(Hook):
             runner.logger.log(
                 logging.WARNING,
                 f'this adaptation has {runner.max_iters} steps. Below {self.min_steps} it may gain '
-                'nothing or lose: raise train_dataloader.batch_sampler.min_steps (steps an epoch) '
+                'nothing or lose: raise train_dataloader.batch_sampler.min_steps (steps per epoch) '
                 'or train_cfg.max_epochs',
             )

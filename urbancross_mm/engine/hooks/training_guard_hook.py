@@ -112,7 +112,7 @@ def _check_batches(loader: DataLoader, name: str) -> None:
     ranks = f' on each of {get_world_size()} ranks' if get_world_size() > 1 else ''
     raise ValueError(
         f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
-        f'lower {name}.batch_size'
+        f'lower {name}.batch_size (--cfg-options {name}.batch_size={items})'
     )
 
 
@@ -180,14 +180,14 @@ def _check_negatives(runner: Runner) -> None:
     """A loss over pairs compares them with the others of the batch; without others it is 0."""
     model = _bare(runner)
     head = _paired_head(model)
-    if not hasattr(head, 'gather'):
+    if not hasattr(head, 'pair_losses'):
         return
     loader = runner.train_dataloader
     sources = getattr(loader.batch_sampler, 'sources', None)  # CrossDomainSampler's
     pairs = sum(count for _, count in sources) if sources else _batch_size(loader)
     if isinstance(loader.sampler, Sized):
         pairs = min(pairs, len(loader.sampler))
-    if pairs * (get_world_size() if head.gather else 1) > 1:
+    if pairs * get_world_size() > 1:
         return
     what = 'each batch holds a single pair, and a contrastive loss needs others as negatives'
     if not sources:

@@ -15,7 +15,7 @@ from urbancross_mm.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """An ``OptimWrapper`` whose forward pass runs under bfloat16 autocast, on CPU and GPU alike.
+    """An ``OptimWrapper`` whose forward pass runs under bfloat16 autocast, on CPU and GPU.
 
     mmengine's ``AmpOptimWrapper`` refuses to run without a GPU. bfloat16 has float32's range, so
     no gradient scaler is needed. Similarities and losses stay in float32 (they ask for it).

@@ -24,8 +24,8 @@ class LabelFreeMetric(EmbeddingMetric):
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
     - ``hubness_i2t, hubness_t2i``: does everything find the same few items? 0 if all are found
       about equally often.
-    - ``a_distance_image, a_distance_text`` (0 to 2): how well can the domains be told apart? Only
-      with ``target`` and samples of other domains.
+    - ``a_distance_image, a_distance_text`` (0 to 2): how well can a classifier separate the
+      domains? Only with ``target`` and samples of other domains.
 
     Which text belongs to which image is never read: the captions of an image are not looked at,
     and every distinct text is sorted by its id, away from the image that it came with. The

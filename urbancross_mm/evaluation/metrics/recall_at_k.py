@@ -129,7 +129,7 @@ class RecallAtK(EmbeddingMetric):
         gallery = (
             data.image_embeds,
             data.text_embeds[data.caption_text],
-            *self._right_pairs(data),
+            *self._relevant_pairs(data),
             self.chunk_size,
         )
         i2t, t2i = ranking.bidirectional_ranks(*gallery, distractors=True)
@@ -156,7 +156,7 @@ class RecallAtK(EmbeddingMetric):
         metrics['num_texts'] = len(data.caption_text)
         return metrics
 
-    def _right_pairs(self, data: _Galleries) -> tuple[Tensor, Tensor]:
+    def _relevant_pairs(self, data: _Galleries) -> tuple[Tensor, Tensor]:
         captions = torch.arange(len(data.caption_text))
         if not self.equal_captions:
             return data.caption_image, captions

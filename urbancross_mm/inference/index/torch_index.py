@@ -89,8 +89,8 @@ class TorchIndex(BaseIndex):
             for embeds, numbers in self._chunks(rows):
                 scores = inner_product(queries, embeds)  # (Q, C)
                 best = [
-                    self._merge(found, query, row, embeds, numbers, topk)
-                    for found, query, row in zip(best, queries, scores)
+                    self._merge(known, query, row, embeds, numbers, topk)
+                    for known, query, row in zip(best, queries, scores)
                 ]
         return SearchResult(
             torch.stack([score for score, _ in best]).float(),
@@ -109,7 +109,7 @@ class TorchIndex(BaseIndex):
 
     def _merge(
         self,
-        found: tuple[Tensor, Tensor],
+        known: tuple[Tensor, Tensor],
         query: Tensor,
         scores: Tensor,
         embeds: Tensor,
@@ -118,18 +118,18 @@ class TorchIndex(BaseIndex):
     ) -> tuple[Tensor, Tensor]:
         """Merge the rows of one chunk into the best of one query."""
         floor = scores.topk(min(topk, len(scores))).values[-1]
-        if len(found[0]) == topk:
-            floor = torch.maximum(floor, found[0][-1].to(floor))
+        if len(known[0]) == topk:
+            floor = torch.maximum(floor, known[0][-1].to(floor))
         # Two scores may each be off by the rounding of a product of this width.
         rounding = (len(query) + 2) * torch.finfo(scores.dtype).eps * query.norm() * self._longest
         near = (scores >= floor - rounding).nonzero().flatten()
         exact = torch.cat(
             [(query.double() * embeds[part].double()).sum(dim=1) for part in near.split(EXACT_ROWS)]
         )
-        scores = torch.cat([found[0], exact])
+        scores = torch.cat([known[0], exact])
         # Stable, and lower rows come first: so they do among equals.
         order = scores.argsort(descending=True, stable=True)[:topk]
-        return scores[order], torch.cat([found[1], numbers[near]])[order]
+        return scores[order], torch.cat([known[1], numbers[near]])[order]
 
     def _check_width(self, name: str, embeds: Tensor) -> None:
         if embeds.shape[1] != self._embeds.shape[1]:

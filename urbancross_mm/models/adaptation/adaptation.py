@@ -9,7 +9,12 @@ import torch
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
-from urbancross_mm.models.adaptation.checks import add_terms, check_finite, check_samples
+from urbancross_mm.models.adaptation.checks import (
+    add_terms,
+    check_domains,
+    check_finite,
+    check_samples,
+)
 from urbancross_mm.models.adaptation.embed import Adaptable, embed_domains, statistics_kept
 from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
 from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
@@ -135,7 +140,8 @@ class DomainAdaptation(nn.ModuleList):
         local = embed_domains(retriever, inputs, is_target, everything=uses_head)
         embeds = {name: all_gather_rows(rows, with_grad=True) for name, rows in local.items()}
         view = all_gather_rows(self._view(retriever, inputs, local, ids, data_samples))
-        targets = self._gather_domains(is_target, data_samples)
+        targets = all_gather_rows(is_target.to(torch.uint8)).bool()
+        check_domains(targets, data_samples, self.target)
         source, target = (~targets).nonzero()[:, 0], targets.nonzero()[:, 0]
         rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
@@ -204,17 +210,6 @@ class DomainAdaptation(nn.ModuleList):
             domain.new_full((len(domain),), 1 / len(domain)) for domain in (source, target)
         )
         return torch.arange(len(source), device=source.device), w_source, w_target
-
-    def _gather_domains(self, is_target: Tensor, data_samples: list[RetrievalDataSample]) -> Tensor:
-        """Which rows of all ranks are of the target, (B,) bool."""
-        flags = all_gather_rows(is_target.to(torch.uint8)).bool()
-        if flags.all() or not flags.any():
-            raise ValueError(
-                f'a batch needs samples of the target {self.target!r} and of a source, got the '
-                f'domains {sorted({sample.domain for sample in data_samples})}: use '
-                'CrossDomainSampler with the same names'
-            )
-        return flags
 
 
 def _embed_dim(retriever: Adaptable) -> int:

@@ -31,6 +31,18 @@ def check_samples(data_samples: Sequence[RetrievalDataSample], num_texts: int, t
             )
 
 
+def check_domains(
+    is_target: Tensor, data_samples: Sequence[RetrievalDataSample], target: str
+) -> None:
+    """The rows of all ranks together need both domains."""
+    if is_target.all() or not is_target.any():
+        raise ValueError(
+            f'a batch needs samples of the target {target!r} and of a source, got the '
+            f'domains {sorted({sample.domain for sample in data_samples})}: use '
+            'CrossDomainSampler with the same names'
+        )
+
+
 def add_terms(terms: dict[str, Tensor], more: dict[str, Tensor]) -> None:
     """Add terms, but never replace one."""
     twice = sorted(terms.keys() & more.keys())

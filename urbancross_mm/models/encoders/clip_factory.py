@@ -112,11 +112,11 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
     if name.startswith(SCHEMAS) and cfg.get('model_cfg') is None:
         return {**cfg, 'pretrained': None, 'model_cfg': model_config(name, None)}
     named = tag and not os.path.isfile(tag)
-    found = open_clip.get_pretrained_cfg(name.replace('/', '-'), tag) if named else {}
+    weights_cfg = open_clip.get_pretrained_cfg(name.replace('/', '-'), tag) if named else {}
     return {
         **cfg,
         'pretrained': None,
-        'force_quick_gelu': bool(cfg.get('force_quick_gelu') or found.get('quick_gelu')),
+        'force_quick_gelu': bool(cfg.get('force_quick_gelu') or weights_cfg.get('quick_gelu')),
     }
 
 

@@ -45,8 +45,8 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
         ValueError: If the tag is unknown.
         FileNotFoundError: If the weights are neither on disk nor to be downloaded.
     """
+    in_folder = model_name is not None and model_name.startswith(SCHEMAS)
     if pretrained is None:
-        in_folder = model_name is not None and model_name.startswith(SCHEMAS)
         return (_folder_weights(str(model_name)) if in_folder else None), False
     if os.path.isfile(pretrained):
         return pretrained, False
@@ -170,14 +170,14 @@ def _download(model_name: str, tag: str) -> tuple[str, bool]:
     import open_clip
 
     name = model_name.replace('/', '-')
-    found = open_clip.get_pretrained_cfg(name, tag)
-    if not found:
+    weights_cfg = open_clip.get_pretrained_cfg(name, tag)
+    if not weights_cfg:
         tags = ', '.join(open_clip.list_pretrained_tags_by_model(name)) or 'none'
         raise ValueError(
             f'unknown weights {tag!r} of open_clip model {model_name!r}; its tags: {tags}'
         )
     try:
-        return open_clip.download_pretrained(found), found.get('quick_gelu', False)
+        return open_clip.download_pretrained(weights_cfg), weights_cfg.get('quick_gelu', False)
     # Hub, urllib and requests each raise errors of their own; all mean the same to the user.
     except (OSError, RuntimeError, ValueError) as error:
         raise FileNotFoundError(

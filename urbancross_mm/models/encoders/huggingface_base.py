@@ -154,15 +154,15 @@ class HuggingFaceEncoder(BaseEncoder):
 
 def _leaves(output: Tensor) -> set[int]:
     """Ids of the weights that a tensor depends on; no gradient is computed."""
-    found, seen, todo = set(), set(), [output.grad_fn]
+    leaves, seen, todo = set(), set(), [output.grad_fn]
     while todo:
         node = todo.pop()
         if node is not None and node not in seen:
             seen.add(node)
             if hasattr(node, 'variable'):
-                found.add(id(node.variable))
+                leaves.add(id(node.variable))
             todo += [parent for parent, _ in node.next_functions]
-    return found
+    return leaves
 
 
 def load_model(path: str, allow_download: bool) -> tuple[Any, set[str]]:

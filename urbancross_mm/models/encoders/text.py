@@ -29,7 +29,6 @@ class _WordEncoder(BaseEncoder):
         self,
         tokenizer: dict[str, Any] | None,
         vocab_size: int | None,
-        pad_id: int | None,
         embed_dim: int,
         word_dim: int,
         dropout: float,
@@ -41,11 +40,10 @@ class _WordEncoder(BaseEncoder):
                 f'{type(self).__name__} needs a tokenizer or a vocab_size, and not both; got '
                 f'tokenizer={tokenizer!r}, vocab_size={vocab_size!r}'
             )
+        self.pad_id = 0
         if tokenizer is not None:
             built = TOKENIZERS.build(tokenizer) if isinstance(tokenizer, dict) else tokenizer
-            vocab_size = built.vocab_size
-            pad_id = built.pad_id if pad_id is None else pad_id
-        self.pad_id = pad_id or 0
+            vocab_size, self.pad_id = built.vocab_size, built.pad_id
         self.embed_dim = embed_dim
         self.words = nn.Embedding(cast(int, vocab_size), word_dim, padding_idx=self.pad_id)
         self.dropout = nn.Dropout(dropout)
@@ -86,8 +84,7 @@ class GRUTextEncoder(_WordEncoder):
         pool (str): ``'last'`` (final states), ``'mean'`` or ``'max'`` over the words.
             Defaults to 'last'.
         dropout (float): Dropout of word vectors and pooled state. Defaults to 0.0.
-        vocab_size (int, optional): Instead of a tokenizer. Defaults to None.
-        pad_id (int, optional): Padding id. Defaults to None: the tokenizer's, or 0.
+        vocab_size (int, optional): Instead of a tokenizer; padding is then 0. Defaults to None.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
@@ -105,10 +102,9 @@ class GRUTextEncoder(_WordEncoder):
         pool: str = 'last',
         dropout: float = 0.0,
         vocab_size: int | None = None,
-        pad_id: int | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(tokenizer, vocab_size, pad_id, embed_dim, word_dim, dropout, init_cfg)
+        super().__init__(tokenizer, vocab_size, embed_dim, word_dim, dropout, init_cfg)
         if pool not in POOLS:
             raise ValueError(f'pool must be one of {POOLS}, got {pool!r}')
         self.pool = pool
@@ -161,8 +157,7 @@ class TextCNNEncoder(_WordEncoder):
         num_filters (int): Filters of each width. Defaults to 256.
         kernel_sizes (Sequence[int]): Widths in words. Defaults to (1, 2, 3, 4).
         dropout (float): Dropout of word vectors and pooled features. Defaults to 0.0.
-        vocab_size (int, optional): Instead of a tokenizer. Defaults to None.
-        pad_id (int, optional): Padding id. Defaults to None: the tokenizer's, or 0.
+        vocab_size (int, optional): Instead of a tokenizer; padding is then 0. Defaults to None.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
@@ -181,10 +176,9 @@ class TextCNNEncoder(_WordEncoder):
         kernel_sizes: Sequence[int] = (1, 2, 3, 4),
         dropout: float = 0.0,
         vocab_size: int | None = None,
-        pad_id: int | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(tokenizer, vocab_size, pad_id, embed_dim, word_dim, dropout, init_cfg)
+        super().__init__(tokenizer, vocab_size, embed_dim, word_dim, dropout, init_cfg)
         self.kernel_sizes = tuple(kernel_sizes)
         self.convs = nn.ModuleList(
             nn.Conv1d(word_dim, num_filters, size) for size in self.kernel_sizes

@@ -19,7 +19,8 @@ class RetrievalHead(BaseModule):
     """Losses on a batch of embeddings, with the positives decided by ids.
 
     A text is a positive of an image if it was written for it, or (``equal_captions``) if the
-    same text is among the image's captions; the diagonal alone would call both negatives.
+    same text is among the image's captions; the diagonal alone would call both negatives. The
+    loss is over the batches of all ranks.
     An image with several texts in the batch stands once for each of them, as it does in a batch
     of single captions.
 
@@ -29,7 +30,6 @@ class RetrievalHead(BaseModule):
             image-text loss itself, whose learned scale then serves both.
         segment_weight (float): Factor of the segment-text loss. Defaults to 1.0.
         equal_captions (bool): Equal captions are positives. Defaults to True.
-        gather (bool): Compute the loss over the batches of all ranks. Defaults to True.
 
     Raises:
         ValueError: If a config names an unknown loss.
@@ -41,7 +41,6 @@ class RetrievalHead(BaseModule):
         segment_loss: dict[str, Any] | None = None,
         segment_weight: float = 1.0,
         equal_captions: bool = True,
-        gather: bool = True,
     ) -> None:
         super().__init__()
         self.image_loss = build_part(loss, 'loss')
@@ -50,7 +49,6 @@ class RetrievalHead(BaseModule):
         )
         self.segment_weight = segment_weight
         self.equal_captions = equal_captions
-        self.gather = gather
 
     def loss(
         self,
@@ -80,11 +78,15 @@ class RetrievalHead(BaseModule):
         """
         ids = batch_ids(data_samples, text_embeds.device)
         _check_rows(image_embeds, text_embeds, ids, len(data_samples))
-        segments = None if segment_embeds is None else self._gathered(segment_embeds[ids.owners])
+        segments = (
+            None
+            if segment_embeds is None
+            else all_gather(segment_embeds[ids.owners], with_grad=True)
+        )
         return self.pair_losses(
-            self._gathered(image_embeds[ids.owners]),
-            self._gathered(text_embeds),
-            positives(gather_ids(ids) if self.gather else ids, self.equal_captions),
+            all_gather(image_embeds[ids.owners], with_grad=True),
+            all_gather(text_embeds, with_grad=True),
+            positives(gather_ids(ids), self.equal_captions),
             segments,
         )
 
@@ -116,9 +118,6 @@ class RetrievalHead(BaseModule):
                 segment_embeds, text_embeds, positives
             )
         return {**losses, **self.image_loss.diagnostics()}
-
-    def _gathered(self, embeds: Tensor) -> Tensor:
-        return all_gather(embeds, with_grad=True) if self.gather else embeds
 
 
 def _check_rows(images: Tensor, texts: Tensor, ids: BatchIds, num_samples: int) -> None:

@@ -17,9 +17,9 @@ def distance(first: Tensor, second: Tensor) -> float:
 
 
 def hardest(anchor: Tensor, others: Tensor, wrong: list[bool] | None = None) -> float:
-    """Distance to the nearest of the wrong ones, infinity if there is none."""
-    found = [distance(anchor, other) for k, other in enumerate(others) if not wrong or wrong[k]]
-    return min(found, default=math.inf)
+    """Distance to the nearest negative, infinity if there is none."""
+    distances = [distance(anchor, other) for k, other in enumerate(others) if not wrong or wrong[k]]
+    return min(distances, default=math.inf)
 
 
 def naive(batch: DomainBatch, negative: str, margin: float, weighted: bool) -> float:
@@ -64,8 +64,8 @@ def test_the_curriculum_sets_the_margin() -> None:
     )
 
 
-def test_a_sentence_that_is_right_is_no_negative() -> None:
-    """Images 0 and 1 have the same sentence; as a negative it would cost the margin."""
+def test_a_caption_that_fits_is_no_negative() -> None:
+    """Images 0 and 1 have the same caption; as a negative it would cost the margin."""
     images = normalize(torch.eye(3))
     batch = domain_batch(3, 2, dim=3, source_image=images, source_text=images[[0, 0, 2]])
     right = torch.eye(3, dtype=torch.bool)
@@ -105,9 +105,9 @@ def test_a_caption_of_the_image_is_no_negative_in_the_target_either() -> None:
     ]
     expected = (
         sum(
-            max(0.0, distance(image, text) - min(found) + 0.5)
+            max(0.0, distance(image, text) - min(distances) + 0.5)
             + max(0.0, distance(image, text) - hardest(text, batch.target_image) + 0.5)
-            for image, text, found in zip(batch.source_image, batch.source_text, others)
+            for image, text, distances in zip(batch.source_image, batch.source_text, others)
         )
         / 4
     )
@@ -121,7 +121,7 @@ def test_close_vectors_keep_their_digits(spread: float) -> None:
     center = normalize(torch.randn(1, 64))
     rows = [normalize(center + spread * normalize(torch.randn(5, 64))) for _ in range(4)]
     for negative in ('target', 'source', 'target_image'):
-        found = []
+        results = []
         for dtype in (torch.float32, torch.float64):
             leaves = [row.to(dtype, copy=True).requires_grad_() for row in rows]
             batch = DomainBatch(
@@ -131,10 +131,10 @@ def test_close_vectors_keep_their_digits(spread: float) -> None:
                 torch.full((5,), 0.2),
             )
             CrossDomainTripletLoss(negative, margin=2.0)(batch)['loss_triplet'].backward()
-            found.append(
+            results.append(
                 torch.cat([leaf.grad.double() for leaf in leaves if leaf.grad is not None])
             )
-        assert (found[0] - found[1]).norm() < 1e-4 * found[1].norm()
+        assert (results[0] - results[1]).norm() < 1e-4 * results[1].norm()
 
 
 @pytest.mark.parametrize('negative', ['target', 'source', 'target_image'])

@@ -101,9 +101,9 @@ def test_no_loss_before_there_are_enough_items(kind: type[BasePairingLoss]) -> N
     assert terms['loss_pairing'] > 0 and 0 < terms['pairing_confidence'] <= 1
 
 
-@pytest.mark.parametrize(('min_items', 'told'), [(24, False), (28, True)])
-def test_a_long_wait_is_told_once(
-    min_items: int, told: bool, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(('min_items', 'warned'), [(24, False), (28, True)])
+def test_a_long_wait_is_logged_once(
+    min_items: int, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A small target could train to the end without ever being adapted to."""
     logger = MMLogger.get_instance(f'wait{min_items}', logger_name='wait')
@@ -112,7 +112,7 @@ def test_a_long_wait_is_told_once(
     for _ in range(3):
         loss(domain_batch(3, 6))  # six target items a step
     words = [record.getMessage() for record in caplog.records]
-    assert len(words) == told
+    assert len(words) == warned
     assert all('0 for the first 5 steps' in text and 'min_items=28' in text for text in words)
 
 
@@ -203,14 +203,14 @@ def test_the_plan_is_sinkhorns_with_the_options_given() -> None:
 def test_pseudo_pairs_are_the_most_confident_mutual_ones(neighbors: int) -> None:
     scores = torch.rand(9, 7)
     compared = transport.csls(scores, neighbors) if neighbors else scores
-    found = transport.mutual_nearest(compared)
+    result = transport.mutual_nearest(compared)
     loss = build(PseudoPairLoss, neighbors=neighbors)
     for share in (0.01, 0.5, 1.0):
         loss.set_stage(CurriculumStage(stage=0, ratio=share, margin=0.5))
-        kept = max(1, round(share * len(found.rows)))
-        expected = sorted(zip(found.rows.tolist()[:kept], found.columns.tolist()[:kept]))
+        kept = max(1, round(share * len(result.rows)))
+        expected = sorted(zip(result.rows.tolist()[:kept], result.columns.tolist()[:kept]))
         pairs = loss.pairing(scores)
-        assert [tuple(place) for place in pairs.nonzero().tolist()] == expected
+        assert [tuple(position) for position in pairs.nonzero().tolist()] == expected
         assert pairs.sum() == kept
 
 

@@ -17,7 +17,7 @@ from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch
 
-# Steps without the loss that nobody needs to hear of: two at the usual 64 items a step.
+# Steps without the loss that nobody needs to hear of: two at the usual 64 items per step.
 PATIENCE = 4
 
 
