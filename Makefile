@@ -40,7 +40,7 @@ demo: plan setup
 		--images data/sample/urbancross/Finland/images "$(QUERY)" --out $(WORK_DIR)/query.png
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Reported, not demanded: htmlcov/index.html shows the lines that no test runs.
 coverage: setup

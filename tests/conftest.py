@@ -1,15 +1,15 @@
 """Shared test settings: the package first (its torchvision hook), one thread, no network."""
 
-import contextlib
+import fcntl
 import gc
-import importlib
+import multiprocessing
 import os
-import pickle
-import time
+import shutil
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # of the processes that tests start, too
 
 import urbancross_mm  # noqa: F401, I001  installs the torchvision hook before anything imports it
 import pytest
@@ -31,45 +31,38 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def import_formatter() -> ModuleType:
-    """yapf caches its grammar at its first import; another worker may read half of that file."""
-    for _ in range(50):
-        with contextlib.suppress(EOFError, pickle.UnpicklingError):
-            return importlib.import_module('yapf.yapflib.yapf_api')
-        time.sleep(0.2)
-    return importlib.import_module('yapf.yapflib.yapf_api')
-
-
-def format_a_config_once() -> None:
-    """mmengine formats the same config seven times a run, which takes longer than the run."""
-    yapf_api = import_formatter()
-    formatted, format_code = {}, yapf_api.FormatCode
-
-    def once(text: str, **kwargs: object) -> tuple[str, bool]:
-        if text not in formatted:
-            formatted[text] = format_code(text, **kwargs)
-        return formatted[text]
-
-    yapf_api.FormatCode = once
-
-
 @pytest.fixture(scope='session', autouse=True)
-def _faster_configs() -> None:
-    format_a_config_once()
+def _faster_runs() -> None:
+    from tests.sparing import spare_runs
+
+    spare_runs()
 
 
 @pytest.fixture(scope='session')
-def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small converted sample world in ``data/sample``, one for all workers."""
+def sample_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with a small converted sample world in ``data/sample``: its own for each worker."""
+    own = tmp_path_factory.getbasetemp()
+    # The folders of all workers lie in one; what one of them has made, the others copy.
+    shared = own if worker_id == 'master' else own.parent
+    folder = own / 'sample_world'
+    with open(shared / 'sample.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / 'sample_made').exists():
+            make_small_sample(shared / 'sample' / 'data' / 'sample')
+            (shared / 'sample_made').touch()
+    shutil.copytree(shared / 'sample', folder)
+    return folder
+
+
+def make_small_sample(root: Path) -> None:
+    """Drawn, converted, and one country of it curated."""
     from tests.runs import ROOT
     from urbancross_mm.apis import load_config
     from urbancross_mm.curation.run import run_curation
     from urbancross_mm.toy.convert import convert_sample
     from urbancross_mm.toy.world import make_sample
 
-    folder = tmp_path_factory.getbasetemp() / 'sample_world'
-    root = folder / 'data' / 'sample'
-    make_sample(root, images=40, seed=0, image_size=64)
+    make_sample(root, images=40, seed=0, image_size=64, workers=0)
     convert_sample(root)
     run_curation(
         load_config(ROOT / 'configs/curation/no-weights.py'),
@@ -77,7 +70,6 @@ def sample_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         root / 'mycountry',
         show=lambda text: None,
     )
-    return folder
 
 
 @pytest.fixture
@@ -85,3 +77,13 @@ def in_sample_dir(sample_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work where ``--sample`` finds its data."""
     monkeypatch.chdir(sample_dir)
     return sample_dir
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers of a matrix are processes, without the imports of each."""
+    from tests.ranks import processes
+    from urbancross_mm.experiments import pool
+
+    quick = SimpleNamespace(**{**vars(multiprocessing), 'get_context': lambda kind: processes()})
+    monkeypatch.setattr(pool, 'multiprocessing', quick)

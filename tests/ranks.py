@@ -1,7 +1,8 @@
-"""Run a function on two gloo processes."""
+"""Processes of functions: forked from one that has imported what they need, and has run nothing."""
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+
+PRELOADED = ['urbancross_mm.apis', 'urbancross_mm.models', 'urbancross_mm.experiments', __name__]
+
+
+def processes() -> Any:
+    """Where processes come from that spare their imports."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 def run_on_ranks(
@@ -25,7 +35,9 @@ def run_on_ranks(
     Returns:
         list: What each rank returned.
     """
-    mp.spawn(_work, (world_size, function, str(folder), arguments), nprocs=world_size)
+    processes()
+    work = (world_size, function, str(folder), arguments)
+    mp.start_processes(_work, work, nprocs=world_size, start_method='forkserver')
     return [torch.load(folder / f'{rank}.pth', weights_only=False) for rank in range(world_size)]
 
 

@@ -1,9 +1,7 @@
 """A curation from a config: the whole chain, a kill, and a user's mistakes."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +9,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from tests.runs import CONFIGS, ROOT
+from tests.ranks import processes
+from tests.runs import CONFIGS
 from urbancross_mm.apis import load_config
 from urbancross_mm.curation import Manifest, TemplateCaptioner
 from urbancross_mm.curation.config import build_stages, load_curation
@@ -90,30 +89,16 @@ def test_only_what_a_change_touches_is_made_again(tiles: Path, tmp_path: Path) -
 
 
 def test_a_killed_run_ends_with_the_same_bytes(tiles: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        '-W',
-        'ignore',
-        str(ROOT / 'tools/curate.py'),
-        str(NO_WEIGHTS),
-        '--in',
-        str(tiles),
-        '--out',
-        str(tmp_path / 'killed'),
-    ]
-    quiet = dict(
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-    )
     ends = []
     for stage in ('tile', 'segment'):
-        run = subprocess.Popen(command, **quiet)
+        run = processes().Process(target=curate, args=(tiles, tmp_path / 'killed'))
+        run.start()
         manifest = tmp_path / f'killed/manifest/{stage}.jsonl'
-        while run.poll() is None and not (manifest.is_file() and manifest.stat().st_size):
+        while run.is_alive() and not (manifest.is_file() and manifest.stat().st_size):
             time.sleep(0.002)
-        run.send_signal(signal.SIGKILL)
-        ends.append(run.wait())
+        run.kill()
+        run.join()
+        ends.append(run.exitcode)
     assert -signal.SIGKILL in ends
     with open(tmp_path / 'killed/manifest/segment.jsonl', 'ab') as file:
         file.write(b'{"picture": "half a li')

@@ -8,22 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from tests.runs import ROOT, small_config, weights
+from tests.runs import ROOT, run, small_config, weights
 
 
-def train(cfg_file: Path, work_dir: Path, ranks: int, port: int) -> list[dict[str, float]]:
-    command = [sys.executable, '-W', 'ignore']
-    if ranks > 1:
-        command += [
-            '-m',
-            'torch.distributed.run',
-            f'--nproc-per-node={ranks}',
-            f'--master-port={port}',
-        ]
-    command += [str(ROOT / 'tools' / 'train.py'), str(cfg_file), '--work-dir', str(work_dir)]
-    if ranks > 1:
-        command += ['--launcher', 'pytorch']
+def train_on_two_ranks(cfg_file: Path, work_dir: Path) -> None:
+    port = 20000 + os.getpid() % 20000
+    command = [
+        *(sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run'),
+        *('--nproc-per-node=2', f'--master-port={port}'),
+        *(str(ROOT / 'tools/train.py'), str(cfg_file), '--work-dir', str(work_dir)),
+        *('--launcher', 'pytorch'),
+    ]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -32,6 +29,9 @@ def train(cfg_file: Path, work_dir: Path, ranks: int, port: int) -> list[dict[st
         env=dict(os.environ, OMP_NUM_THREADS='1'),
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def logged(work_dir: Path) -> list[dict[str, float]]:
     lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
     return [json.loads(line) for line in lines]  # two iterations and a validation
 
@@ -59,13 +59,15 @@ def test_two_ranks_equal_one(in_sample_dir: Path, tmp_path: Path) -> None:
         cfg.default_hooks.logger.interval = 1
         files[ranks] = tmp_path / f'ranks{ranks}.py'
         cfg.dump(files[ranks])
-    port = 20000 + os.getpid() % 20000
-    one = train(files[1], tmp_path / 'one', 1, port)
-    two = train(files[2], tmp_path / 'two', 2, port)
+    alone = Config.fromfile(files[1])
+    alone.work_dir = str(tmp_path / 'one')
+    run(alone)
+    train_on_two_ranks(files[2], tmp_path / 'two')
     w1, w2 = (weights(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two'))
     assert w1.keys() == w2.keys()
     for name in w1:
         torch.testing.assert_close(w1[name], w2[name], rtol=1e-3, atol=1e-5, msg=name)
+    one, two = logged(tmp_path / 'one'), logged(tmp_path / 'two')
     # The second loss comes after one update: half a gradient would change its third digit.
     assert [r['loss'] for r in one[:2]] == pytest.approx([r['loss'] for r in two[:2]], rel=1e-5)
     one, two = one[-1], two[-1]

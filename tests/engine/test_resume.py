@@ -1,16 +1,16 @@
 """A run that stops and resumes equals one that never stopped, to the last bit."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tests.runs import ROOT, reset_mmengine_state, run, small_config, weights
+from tests.ranks import processes
+from tests.runs import reset_mmengine_state, run, small_config, weights
 from urbancross_mm.engine import EpochSeedHook, find_resumable, remove_leftovers
 from urbancross_mm.registry import HOOKS
 
@@ -74,24 +74,17 @@ def test_epochs_draw_different_augmentations(in_sample_dir: Path, tmp_path: Path
     assert not torch.equal(images[0], images[1])
 
 
-DYING = """
-import os, sys
-import urbancross_mm
-from mmengine.config import Config
-from mmengine.runner import Runner
+def train_and_die(config: str) -> None:
+    """End the process where the second checkpoint would take its name."""
+    replace = os.replace
 
-replace = os.replace
+    def dying(source: str, target: str) -> None:
+        if 'epoch_2' in str(target):
+            os._exit(9)
+        replace(source, target)
 
-
-def dying(source, target):
-    if 'epoch_2' in str(target):
-        os._exit(9)
-    replace(source, target)
-
-
-os.replace = dying
-Runner.from_cfg(Config.fromfile(sys.argv[1])).train()
-"""
+    os.replace = dying
+    run(Config.fromfile(config))
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(
@@ -103,15 +96,10 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(
         **{'train_cfg.max_epochs': 3, 'train_cfg.val_interval': 1},
     )
     cfg.dump(tmp_path / 'config.py')
-    command = [sys.executable, '-W', 'ignore', '-c', DYING, str(tmp_path / 'config.py')]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-    )
-    assert done.returncode == 9, done.stderr[-2000:]
+    process = processes().Process(target=train_and_die, args=(str(tmp_path / 'config.py'),))
+    process.start()
+    process.join(200)
+    assert process.exitcode == 9
     work = tmp_path / 'work'
     assert list(work.glob('.epoch_2.pth.*.tmp')) and not (work / 'epoch_2.pth').exists()
     assert find_resumable(work) == str(work / 'epoch_1.pth')

@@ -72,6 +72,12 @@ def fake_job(job: Job, out: str, select: str) -> str | None:
     return None
 
 
+def dying_job(job: Job, out: str, select: str) -> str | None:
+    """A fake job, of which one dies."""
+    os.environ['FAKE_DEATH'] = 'plain_a2b_seed0'
+    return fake_job(job, out, select)
+
+
 def order(out: Path) -> list[str]:
     """Names of the jobs that ran, first to last."""
     file = out / 'order.txt'

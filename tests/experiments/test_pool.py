@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.fakes import fake_job, order, spec_of, write_configs
+from tests.experiments.fakes import dying_job, fake_job, order, spec_of, write_configs
 from tests.runs import ROOT
 from urbancross_mm.experiments import Job, JobFolder, plan, run_jobs
 from urbancross_mm.utils.files import file_lock
@@ -105,13 +105,12 @@ def test_at_least_one_worker(jobs: list[Job], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_dies_takes_only_its_job_along(
-    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: list[Job], tmp_path: Path, forked_workers: None
 ) -> None:
-    monkeypatch.setenv('FAKE_DEATH', 'plain_a2b_seed0')
     wanted = [
         job for job in jobs if job.name in ('source_a_seed0', 'plain_a2b_seed0', 'plain_a2c_seed0')
     ]
-    assert run_jobs(wanted, tmp_path / 'out', function=fake_job) == ['plain_a2b_seed0']
+    assert run_jobs(wanted, tmp_path / 'out', function=dying_job) == ['plain_a2b_seed0']
     assert 'was killed' in JobFolder(tmp_path / 'out', wanted[1]).error
     assert JobFolder(tmp_path / 'out', wanted[2]).done
 

@@ -128,7 +128,7 @@ def test_nothing_to_encode(embedder: Embedder) -> None:
 def test_a_tower_is_used_instead_of_the_model(embedder: Embedder) -> None:
     model = embedder.model
     feats = embedder.encode_images(image_paths(3), model.image_encoder.pooled)
-    assert feats.shape == (3, 256)
+    assert feats.shape == (3, 64)
     assert torch.equal(
         embedder.encode_files(image_paths(3), model.image_encoder.pooled, progress=False).embeds,
         feats,

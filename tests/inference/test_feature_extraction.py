@@ -42,7 +42,7 @@ def test_equals_the_encoders_one_by_one(cfg: Config, tmp_path: Path) -> None:
     embedder = Embedder.from_config(cfg, tmp_path / 'weights.pth', device='cpu')
     every = items('train', 'val', 'test')
     captions = {caption for item in every for caption in item['captions']}
-    assert counts == dict(images=len(every), texts=len(captions), image_width=256, text_width=256)
+    assert counts == dict(images=len(every), texts=len(captions), image_width=64, text_width=256)
     model = embedder.model
     for item in every[::9]:
         record = image_record(str(ROOT / 'images' / item['img_path']))

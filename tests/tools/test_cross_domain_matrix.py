@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.runs import CONFIGS, ROOT
+from tests.runs import CONFIGS
 
-TOOL = ROOT / 'tools/analysis_tools/cross_domain_matrix.py'
 SOURCE = str(CONFIGS / 'urbancross_{source}_no-segments.py')
 SMALL = [
     f'{phase}_dataloader.{setting}'
@@ -26,22 +23,10 @@ BASE = ['--domains', 'finland', 'spain', '--source', SOURCE, '--sample']
 
 @pytest.fixture
 def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    call_tool: Callable[..., tuple[int, str]], forked_workers: None
 ) -> Callable[..., tuple[int, str]]:
     """Run the tool in this process: exit code and what it printed."""
-
-    def run_tool(*arguments: object) -> tuple[int, str]:
-        spec = importlib.util.spec_from_file_location(TOOL.stem, TOOL)
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        monkeypatch.setattr(sys, 'path', list(sys.path))
-        spec.loader.exec_module(module)
-        with pytest.raises(SystemExit) as stop:
-            module.run_tool(module.main)
-        printed = capsys.readouterr()
-        return stop.value.code or 0, printed.out + printed.err
-
-    return run_tool
+    return lambda *arguments: call_tool('analysis_tools/cross_domain_matrix', *arguments)
 
 
 @pytest.mark.slow

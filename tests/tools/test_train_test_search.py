@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_a_clone_that_was_never_installed_trains(in_sample_dir: Path, tmp_path: 
             *(sys.executable, '-W', 'ignore', str(ROOT / 'tools/train.py'), CONFIG, '--sample'),
             *('--no-validate', '--work-dir', str(tmp_path)),
             *('--cfg-options', *SMALL, 'train_cfg.max_epochs=1'),
+            'train_dataloader.dataset.indices=16',
         ],
         capture_output=True,
         text=True,
@@ -66,6 +68,7 @@ def test_train_resume_test_search(call: Callable[..., tuple[int, str]], tmp_path
     train = ['train', CONFIG, '--sample', '--work-dir', work]
     succeed(call(*train, '--cfg-options', *SMALL))
     assert (work / 'epoch_2.pth').is_file()
+    time.sleep(1 - time.time() % 1)  # mmengine names the logs of a run by the second
     succeed(call(*train, '--resume', '--cfg-options', *SMALL, 'train_cfg.max_epochs=3'))
     assert (work / 'epoch_3.pth').is_file()
     assert len(list(work.glob('*/vis_data/scalars.json'))) == 2
