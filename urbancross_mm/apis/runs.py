@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from urbancross_mm.apis.run_settings import check_settings
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
+from urbancross_mm.engine.hooks.training_guard_hook import check_batches
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
 from urbancross_mm.structures.annotations import missing_data_message
@@ -71,6 +72,14 @@ def build_runner(cfg: Config) -> Runner:
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for hook in (TrainingGuardHook(), MidEpochHook()):
         runner.register_hook(hook)
+    build_schedulers = runner.build_param_scheduler
+
+    def build_checked(schedulers: Any) -> Any:
+        # mmengine counts the steps of an epoch for these, before any hook runs.
+        check_batches(runner.train_dataloader, 'train_dataloader')
+        return build_schedulers(schedulers)
+
+    runner.build_param_scheduler = build_checked
     return runner
 
 

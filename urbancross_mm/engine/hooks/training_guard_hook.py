@@ -38,7 +38,7 @@ class TrainingGuardHook(Hook):
         for name in ('train', 'val', 'test'):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop):
-                _check_batches(loop.dataloader, f'{name}_dataloader')
+                check_batches(loop.dataloader, f'{name}_dataloader')
         if isinstance(runner._train_loop, BaseLoop):
             _check_steps(runner.train_loop)
             _check_weights(runner)
@@ -103,7 +103,8 @@ class TrainingGuardHook(Hook):
                     )
 
 
-def _check_batches(loader: DataLoader, name: str) -> None:
+def check_batches(loader: DataLoader, name: str) -> None:
+    """Refuse a loader that gives no batch."""
     if not isinstance(loader.dataset, Sized) or len(loader):
         return
     items = len(loader.sampler) if isinstance(loader.sampler, Sized) else len(loader.dataset)
