@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-PRELOADED = ['urbancross_mm.apis', 'urbancross_mm.models', 'urbancross_mm.experiments', __name__]
+from tests.runs import ROOT
 
 
 def processes() -> Any:
-    """Where processes come from that spare their imports."""
+    """Where processes come from that have their imports behind them."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(['tests.forked'])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PYTHONPATH', str(ROOT), prepend=os.pathsep)
+        forkserver.ensure_running()
     return context
 
 

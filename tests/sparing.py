@@ -29,7 +29,7 @@ def spare_runs() -> None:
     collect = mmengine.runner.runner.collect_env
     if not hasattr(collect, 'cache_info'):
         mmengine.runner.runner.collect_env = functools.cache(collect)
-    # The sample's real encoders train in the processes that tests start.
+    # The sample's real encoder trains in tests/tools/test_train_test_search.py.
     reading.apply_overlay = narrow_overlay
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from tests.ranks import run_on_ranks
 from tests.runs import reset_mmengine_state, run, small_config, weights
-from tests.sparing import spare_runs
 from urbancross_mm.apis import resolve_source_checkpoint
 from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.engine.hooks import target_batch_norm_hook
@@ -143,7 +142,6 @@ def without_chance(work_dir: Path, start: str, name: str, ranks: int = 1) -> Con
 
 
 def on_a_rank(rank: int, folder: str, work_dir: str, start: str, names: list[str]) -> None:
-    spare_runs()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv('LOCAL_RANK', str(rank))

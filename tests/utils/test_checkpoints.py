@@ -6,8 +6,7 @@ import datetime
 import os
 import pickle
 import random
-import subprocess
-import sys
+import resource
 import types
 import zipfile
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from tests.carriers import CARRIERS, Carrier
-from tests.runs import ROOT
+from tests.ranks import processes
 from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint, read_state_dict
 from urbancross_mm.utils.cli import add_trust_argument
 from urbancross_mm.utils.plain_data import PlainType
@@ -393,26 +392,26 @@ GREEDY = dict(
 )
 
 
+def read_and_measure(path: Path) -> None:
+    """Write down by how many megabytes the peak of this process grew."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        read_checkpoint(path)
+    except ValueError as error:
+        assert 'cannot read' in str(error)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    path.with_suffix('.txt').write_text(str(grown // 1024))
+
+
 @pytest.mark.parametrize('kind', GREEDY)
 def test_little_does_not_become_much(kind: str, tmp_path: Path) -> None:
     """In a process of its own, whose peak is its own."""
     torch.save(dict(state_dict=WEIGHTS, x=GREEDY[kind]), tmp_path / 'x.pth')
-    code = (
-        'import resource, sys, urbancross_mm, mmengine.logging\n'
-        'from urbancross_mm.utils.checkpoints import read_checkpoint\n'
-        'def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n'
-        'import torch\nbefore = peak()\ntry:\n    read_checkpoint(sys.argv[1])\n'
-        'except ValueError as error:\n    assert "cannot read" in str(error)\n'
-        'print((peak() - before) // 1024)'
-    )
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code, str(tmp_path / 'x.pth')],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=True,
-    )
-    assert int(done.stdout) < 50  # megabytes
+    process = processes().Process(target=read_and_measure, args=(tmp_path / 'x.pth',))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert int((tmp_path / 'x.txt').read_text()) < 50
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

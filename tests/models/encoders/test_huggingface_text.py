@@ -41,9 +41,20 @@ POOLED = (
 )
 
 
+class Folders(dict):
+    """The folder of each family, saved when it is asked for."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self.factory = factory
+
+    def __missing__(self, name: str) -> str:
+        self[name] = FAMILIES[name].save(self.factory.mktemp(name))
+        return self[name]
+
+
 @pytest.fixture(scope='module')
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {name: family.save(tmp_path_factory.mktemp(name)) for name, family in FAMILIES.items()}
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return Folders(tmp_path_factory)
 
 
 def own_model(name: str, folder: str) -> torch.nn.Module:
@@ -129,7 +140,8 @@ def test_empty_and_cut_texts(name: str, folders: dict[str, str]) -> None:
 
 def test_every_weight_that_trains_gets_a_gradient(folders: dict[str, str]) -> None:
     """DDP stops at a weight without gradient, such as a pooler that is not used."""
-    for name, folder in folders.items():
+    for name in FAMILIES:
+        folder = folders[name]
         encoder = HuggingFaceTextEncoder(folder, embed_dim=4).train()
         encoder(HuggingFaceTokenizer(folder, 9)(TEXTS)).sum().backward()
         idle = [key for key, p in encoder.named_parameters() if p.requires_grad and p.grad is None]
