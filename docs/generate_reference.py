@@ -153,15 +153,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages.
-
-    Args:
-        files (Files): Files of the site.
-        config (MkDocsConfig): Settings of the site.
-
-    Returns:
-        Files: With those of the reference.
-    """
+    """Add the pages."""
     from mkdocs.structure.files import File
 
     for name, text in config.extra['reference'].items():
@@ -170,30 +162,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in the table of components.
-
-    Args:
-        markdown (str): Text of a page.
-        page (Page): The page.
-        config (MkDocsConfig): Settings of the site.
-        files (Files): Files of the site.
-
-    Returns:
-        str: The text.
-    """
+    """Fill in the table of components."""
     return markdown.replace(TABLE, config.extra['component_table'])
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Drop Sphinx's roles, which the docstrings use and Markdown does not know.
-
-    Args:
-        html (str): Content of a page.
-        page (Page): The page.
-        config (MkDocsConfig): Settings of the site.
-        files (Files): Files of the site.
-
-    Returns:
-        str: The content.
-    """
+    """Drop Sphinx's roles, which the docstrings use and Markdown does not know."""
     return re.sub(r':\w+:(?=<code>)', '', html)

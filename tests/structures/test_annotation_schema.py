@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.structures.items import ITEM
 from urbancross_mm.structures.annotation_schema import (
     FIELDS,
     FOLDERS,
@@ -18,17 +19,6 @@ from urbancross_mm.structures.annotation_schema import (
     make_item,
 )
 
-ITEM = dict(
-    img_id='x/a',
-    img_path='a.jpg',
-    captions=['one', 'two'],
-    caption_ids=['x/a#0', 'x/a#1'],
-    domain='x',
-    lon=24.5,
-    lat=60,
-    geo_tags=['road of service'],
-    label='port',
-)
 OTHER = dict(img_id='x/b', img_path='b.jpg', captions=['three', 'four'])
 
 

@@ -10,20 +10,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from tests.structures.items import ITEM
 from urbancross_mm.structures.annotation_schema import make_item
 from urbancross_mm.structures.annotations import encode_annotations, load_annotations
 
-ITEM = dict(
-    img_id='x/a',
-    img_path='a.jpg',
-    captions=['one', 'two'],
-    caption_ids=['x/a#0', 'x/a#1'],
-    domain='x',
-    lon=24.5,
-    lat=60,
-    geo_tags=['road of service'],
-    label='port',
-)
 META = dict(schema=1, dataset='x', domain='x', split='train')
 NEW_META = dict(
     dataset='x', domain='x', split='train', generator='test.py', seed=0, sources={}, counts={}
