@@ -25,17 +25,29 @@ from urbancross_mm.models.encoders import (
     SegmentTower,
     TextCNNEncoder,
 )
-from urbancross_mm.models.heads import RetrievalHead
+from urbancross_mm.models.heads import LiteFPNHead, RetrievalHead
 from urbancross_mm.models.losses import (
     BaseRetrievalLoss,
     InfoNCELoss,
     PairwiseRankingLoss,
     SigLIPLoss,
 )
-from urbancross_mm.models.necks import MaskedSegmentPool
-from urbancross_mm.models.retrievers import BaseRetriever, CrossModalRetriever, UrbanCross
+from urbancross_mm.models.necks import (
+    AdaptiveMultiscaleWeighting,
+    MaskedSegmentPool,
+    SemanticSpatialAttention,
+)
+from urbancross_mm.models.retrievers import (
+    SIRS,
+    BaseRetriever,
+    CrossModalRetriever,
+    ImagePyramid,
+    UrbanCross,
+)
 
 __all__ = [
+    'SIRS',
+    'AdaptiveMultiscaleWeighting',
     'BackboneEncoder',
     'BaseAdaptationLoss',
     'BaseEncoder',
@@ -50,7 +62,9 @@ __all__ = [
     'GRUTextEncoder',
     'HuggingFaceImageEncoder',
     'HuggingFaceTextEncoder',
+    'ImagePyramid',
     'InfoNCELoss',
+    'LiteFPNHead',
     'MaskedSegmentPool',
     'OpenCLIPImageEncoder',
     'OpenCLIPTextEncoder',
@@ -60,6 +74,7 @@ __all__ = [
     'RetrievalDataPreprocessor',
     'RetrievalHead',
     'SegmentTower',
+    'SemanticSpatialAttention',
     'SigLIPLoss',
     'SimilarSourceSelector',
     'TextCNNEncoder',

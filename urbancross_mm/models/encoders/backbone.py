@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,8 @@ class BackboneEncoder(BaseEncoder):
     """A backbone of mmpretrain, mmseg or timm, pooled and projected.
 
     It takes whatever a backbone returns: a feature map (N, C, H, W), tokens (N, L, C), a vector
-    (N, C), or a tuple of them.
+    (N, C), or a tuple of them. A backbone with several maps (``out_indices=(0, 1, 2, 3)``) also
+    gives its pyramid: :meth:`encode_maps`.
 
     Args:
         backbone (dict): Config, e.g. ``dict(type='mmpretrain.ResNet', depth=18)``.
@@ -73,24 +74,25 @@ class BackboneEncoder(BaseEncoder):
         self.backbone = build_part(backbone, 'backbone')
         self.pool = pool
         self.out_index = out_index
+        self.probe_size = probe_size
         self.norm_eval = norm_eval
         if pool == 'gem':
             self.gem_exponent = nn.Parameter(torch.tensor(3.0))
-        in_channels = in_channels or self._probe(probe_size)
+        in_channels = in_channels or self._probe(self.pooled).shape[-1]
         self.embed_dim = embed_dim or in_channels
         self.dropout = nn.Dropout(dropout)
         self.projection = _build_projection(projection, in_channels, self.embed_dim)
         if frozen:
             self.freeze('backbone')
 
-    def _probe(self, size: int) -> int:
-        """Width of the pooled output; in ``eval``, so that no statistics move."""
+    def _probe(self, function: Callable[[Tensor], Any]) -> Any:
+        """What a black image gives; in ``eval``, so that no statistics move."""
         training = self.backbone.training
         self.backbone.eval()
         with torch.no_grad():
-            width = self.pooled(torch.zeros(1, 3, size, size)).shape[-1]
+            result = function(torch.zeros(1, 3, self.probe_size, self.probe_size))
         self.backbone.train(training)
-        return width
+        return result
 
     def train(self, mode: bool = True) -> BackboneEncoder:
         """Switch the mode; a frozen backbone and, with ``norm_eval``, BatchNorm stay in ``eval``.
@@ -124,8 +126,57 @@ class BackboneEncoder(BaseEncoder):
             ValueError: If the output cannot be pooled this way.
         """
         feats = self.backbone(image)
-        if isinstance(feats, Sequence):
-            feats = feats[self.out_index]
+        return self._pooled(feats[self.out_index] if isinstance(feats, Sequence) else feats)
+
+    def encode_maps(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of the backbone, finest first.
+
+        Args:
+            image (Tensor): Normalized images.
+
+        Shape:
+            (N, 3, H, W) -> (N, C_i, H_i, W_i) for each of its ``out_indices``.
+
+        Returns:
+            tuple[Tensor]: The maps.
+
+        Raises:
+            ValueError: If the backbone returns tokens or vectors.
+        """
+        feats = self.backbone(image)
+        maps = tuple(feats) if isinstance(feats, Sequence) else (feats,)
+        for output in maps:
+            if output.dim() != 4:
+                raise ValueError(
+                    f'{type(self.backbone).__name__} gives no feature maps, but an output of shape '
+                    f"{tuple(output.shape)}: a ViT of mmpretrain needs out_type='featmap'"
+                )
+        return maps
+
+    def embed_map(self, feats: Tensor) -> Tensor:
+        """Features of images from one map; from map ``out_index`` they are those of ``forward``.
+
+        Args:
+            feats (Tensor): As :meth:`encode_maps` returns it, or changed on the way.
+
+        Shape:
+            (N, C, H, W) -> (N, D).
+
+        Returns:
+            Tensor: One vector per image, not normalized.
+        """
+        return self.projection(self.dropout(self._pooled(feats)))
+
+    def map_shapes(self) -> list[tuple[int, int]]:
+        """Channels and stride of each map, by one pass over a black image.
+
+        Returns:
+            list[tuple[int, int]]: ``(C_i, stride_i)``.
+        """
+        maps = self._probe(self.encode_maps)
+        return [(output.shape[1], round(self.probe_size / output.shape[2])) for output in maps]
+
+    def _pooled(self, feats: Tensor) -> Tensor:
         if feats.dim() == 2:
             return feats
         if self.pool == 'cls' and feats.dim() == 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +33,7 @@ class UrbanCross(CrossModalRetriever):
             encoded at test time only below 1. Defaults to 1.0.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
+        pyramid (dict, optional): See :class:`CrossModalRetriever`. Defaults to None.
 
     Raises:
         ValueError: If ``eval_fusion`` is outside [0, 1], or a part does not fit.
@@ -52,8 +54,9 @@ class UrbanCross(CrossModalRetriever):
         eval_fusion: float = 1.0,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
+        pyramid: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(image_encoder, text_encoder, head, data_preprocessor, init_cfg)
+        super().__init__(image_encoder, text_encoder, head, data_preprocessor, init_cfg, pyramid)
         if not 0 <= eval_fusion <= 1:
             raise ValueError(f'eval_fusion must lie in [0, 1], got {eval_fusion}')
         self.eval_fusion = eval_fusion

@@ -1,0 +1,219 @@
+"""What a retriever makes of the maps of its image encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional
+
+from urbancross_mm.functional import similarity
+from urbancross_mm.models.build import build_part
+from urbancross_mm.structures import RetrievalDataSample
+
+
+class PyramidOutput(NamedTuple):
+    """Of a batch of images.
+
+    Attributes:
+        embeds (Tensor): ``(N, D)``, unit vectors, or shorter with a weighting.
+        seg_logits (Any): Of the decode head, ``(N, K, h, w)``, or what the head returns; None
+            where it did not run.
+    """
+
+    embeds: Tensor
+    seg_logits: Any
+
+
+class ImagePyramid(BaseModule):
+    """Segmentation, attention and multi-scale vectors on the maps of an image encoder.
+
+    Each of the three parts works alone, but the attention reads the logits of the decode head.
+
+    Args:
+        image_encoder (nn.Module): With ``encode_maps``; it stays a part of the retriever.
+        decode_head (dict, optional): Config of a decode head: :class:`LiteFPNHead`, or one of
+            mmseg by prefix (``mmseg.FPNHead``). Without ``in_channels`` (and ``feature_strides``)
+            it gets those of the maps of its ``in_index``. Defaults to None.
+        attention (dict, optional): Config of :class:`SemanticSpatialAttention`. Defaults to None.
+        weighting (dict, optional): Config of :class:`AdaptiveMultiscaleWeighting`.
+            Defaults to None: the encoder's own vector.
+        divide_by_batch (bool): Divide the segmentation loss by the images of the batch that have
+            a class map, as released; its weight against retrieval then depends on the batch.
+            Defaults to False.
+
+    Raises:
+        ValueError: If the encoder has no maps, or a part does not fit them.
+
+    Reference:
+        SIRS (TGRS 2024).
+    """
+
+    def __init__(
+        self,
+        image_encoder: Any,
+        decode_head: Mapping[str, Any] | None = None,
+        attention: Mapping[str, Any] | None = None,
+        weighting: Mapping[str, Any] | None = None,
+        divide_by_batch: bool = False,
+    ) -> None:
+        super().__init__()
+        if attention is not None and decode_head is None:
+            raise ValueError('pyramid.attention needs a pyramid.decode_head, whose logits it reads')
+        self._image_encoder = (image_encoder,)  # in a tuple: not a child of this module
+        self.divide_by_batch = divide_by_batch
+        shapes = _map_shapes(image_encoder)
+        own = image_encoder.out_index % len(shapes)
+        # Only the maps that are read: weights without a gradient stop DistributedDataParallel.
+        others = [] if weighting is None else [i for i in range(len(shapes)) if i != own]
+        self.read = [*others, own]
+        channels = [shapes[i][0] for i in self.read]
+        self.decode_head: Any = None if decode_head is None else _decode_head(decode_head, shapes)
+        self.attention = _neck(attention, 'attention', channels=channels)
+        self.weighting = _neck(
+            weighting, 'weighting', channels=channels[:-1], embed_dim=image_encoder.embed_dim
+        )
+
+    def forward(self, image: Tensor, segment: bool = True) -> PyramidOutput:
+        """Encode images.
+
+        Args:
+            image (Tensor): Normalized images.
+            segment (bool): Run the decode head also where only the logits need it.
+                Defaults to True.
+
+        Shape:
+            (N, 3, H, W) -> embeds (N, D).
+
+        Returns:
+            PyramidOutput: Vectors and logits.
+        """
+        (encoder,) = self._image_encoder
+        maps = encoder.encode_maps(image)
+        logits = None
+        if self.decode_head is not None and (segment or self.attention is not None):
+            logits = self.decode_head(maps)
+        read: Sequence[Tensor] = [maps[i] for i in self.read]
+        if self.attention is not None:
+            read = self.attention(read, logits[0] if isinstance(logits, tuple) else logits)
+        *others, own = read
+        vector = encoder.embed_map(own)
+        if self.weighting is None:
+            return PyramidOutput(similarity.normalize(vector), logits)
+        return PyramidOutput(self.weighting(others, vector), logits)
+
+    def loss(
+        self, seg_logits: Any, data_samples: Sequence[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
+        """Loss of the segmentation, over the images of all ranks that have a class map.
+
+        An image whose class map is absent, or has no pixel with a class, counts for nothing.
+
+        Args:
+            seg_logits (Any): Of :meth:`forward`.
+            data_samples (Sequence[RetrievalDataSample]): Some with ``gt_sem_seg``.
+
+        Returns:
+            dict[str, Tensor]: ``loss_segmentation``, the sum of the head's losses, and what it
+            reports besides (``acc_seg``); empty if no image of any rank has a class map.
+        """
+        rows = self._labeled(data_samples)
+        first = seg_logits[0] if isinstance(seg_logits, tuple) else seg_logits
+        total = first.new_tensor(float(len(rows)))
+        all_reduce(total)
+        if total == 0:
+            return {}
+        if not rows:  # other ranks have some, and wait for the gradients of all
+            return dict(loss_segmentation=0 * first.sum())
+        terms = self.decode_head.loss_by_feat(
+            _rows_of(seg_logits, rows), [data_samples[row] for row in rows]
+        )
+        # The mean that DistributedDataParallel takes over ranks is then one over all images.
+        share = len(rows) * get_world_size() / total
+        if self.divide_by_batch:
+            share = share / total
+        losses = [value for name, value in terms.items() if 'loss' in name]
+        others = {name: value for name, value in terms.items() if 'loss' not in name}
+        return dict(loss_segmentation=share * torch.stack(losses).sum(), **others)
+
+    def class_map(self, seg_logits: Any, size: Sequence[int]) -> Tensor:
+        """The most likely class of every pixel.
+
+        Args:
+            seg_logits (Any): Of :meth:`forward`.
+            size (Sequence[int]): Height and width of the result in pixels.
+
+        Shape:
+            (N, K, h, w) -> (N, H, W) long.
+
+        Returns:
+            Tensor: Class indices.
+        """
+        logits = seg_logits[0] if isinstance(seg_logits, tuple) else seg_logits
+        resized = functional.interpolate(
+            similarity.as_float(logits),
+            tuple(size),
+            mode='bilinear',
+            align_corners=self.decode_head.align_corners,
+        )
+        if resized.shape[1] == 1:  # a binary head
+            return (resized[:, 0].sigmoid() > self.decode_head.threshold).long()
+        return resized.argmax(dim=1)
+
+    def _labeled(self, data_samples: Sequence[RetrievalDataSample]) -> list[int]:
+        ignored = self.decode_head.ignore_index
+        labeled = [
+            (row, (sample.gt_sem_seg.data != ignored).any())
+            for row, sample in enumerate(data_samples)
+            if 'gt_sem_seg' in sample
+        ]
+        if not labeled:
+            return []
+        flags = torch.stack([flag for _, flag in labeled]).tolist()  # one wait for the device
+        return [row for (row, _), flag in zip(labeled, flags) if flag]
+
+
+def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
+    if not hasattr(image_encoder, 'encode_maps'):
+        raise ValueError(
+            f'pyramid: {type(image_encoder).__name__} gives no feature maps; '
+            "use image_encoder=dict(type='BackboneEncoder', backbone=...)"
+        )
+    return image_encoder.map_shapes()
+
+
+def _neck(cfg: Mapping[str, Any] | None, role: str, **shape: Any) -> nn.Module | None:
+    return None if cfg is None else build_part({**shape, **cfg}, f'pyramid.{role}')
+
+
+def _decode_head(cfg: Mapping[str, Any], shapes: list[tuple[int, int]]) -> Any:
+    """A decode head with the channels and strides of the maps that it reads."""
+    cfg = dict(cfg)
+    index = cfg.setdefault('in_index', [0, 1, 2] if cfg.get('type') == 'LiteFPNHead' else -1)
+    chosen = [index] if isinstance(index, int) else list(index)
+    outside = [i for i in chosen if not -len(shapes) <= i < len(shapes)]
+    if outside:
+        raise ValueError(
+            f'pyramid.decode_head.in_index={index!r}, but the image encoder gives '
+            f'{len(shapes)} map(s): give its backbone out_indices=(0, 1, 2, 3)'
+        )
+    fitting = [shapes[i][0] for i in chosen]
+    given = cfg.setdefault('in_channels', fitting[0] if isinstance(index, int) else fitting)
+    if ([given] if isinstance(given, int) else list(given)) != fitting:
+        raise ValueError(
+            f'pyramid.decode_head.in_channels={given!r}, but the maps of in_index={index!r} '
+            f'have {fitting} channels: leave in_channels out'
+        )
+    if str(cfg.get('type')).rpartition('.')[2] == 'FPNHead':
+        cfg.setdefault('feature_strides', [shapes[i][1] for i in chosen])
+    return build_part(cfg, 'pyramid.decode_head')
+
+
+def _rows_of(seg_logits: Any, rows: list[int]) -> Any:
+    if isinstance(seg_logits, tuple):
+        return tuple(part[rows] for part in seg_logits)
+    return seg_logits[rows]
