@@ -25,7 +25,7 @@ from urbancross_mm.models.encoders import (
     SegmentTower,
     TextCNNEncoder,
 )
-from urbancross_mm.models.heads import LiteFPNHead, RetrievalHead
+from urbancross_mm.models.heads import LiteFPNHead, MaskedImageHead, RetrievalHead
 from urbancross_mm.models.losses import (
     BaseRetrievalLoss,
     InfoNCELoss,
@@ -65,6 +65,7 @@ __all__ = [
     'ImagePyramid',
     'InfoNCELoss',
     'LiteFPNHead',
+    'MaskedImageHead',
     'MaskedSegmentPool',
     'OpenCLIPImageEncoder',
     'OpenCLIPTextEncoder',

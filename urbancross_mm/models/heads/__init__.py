@@ -1,6 +1,7 @@
-"""Heads: losses of a retriever, and a decode head."""
+"""Heads: losses of a retriever, a decode head and a reconstruction."""
 
 from urbancross_mm.models.heads.lite_fpn_head import LiteFPNHead
+from urbancross_mm.models.heads.masked_image_head import MaskedImageHead
 from urbancross_mm.models.heads.retrieval_head import RetrievalHead
 
-__all__ = ['LiteFPNHead', 'RetrievalHead']
+__all__ = ['LiteFPNHead', 'MaskedImageHead', 'RetrievalHead']

@@ -108,7 +108,9 @@ class LiteFPNHead(BaseModule):
         losses: dict[str, Any] = {}
         for loss in self.loss_decode:
             value = loss(logits, labels, ignore_index=self.ignore_index)
-            losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
+            name = str(loss.loss_name)
+            value = loss(logits, labels, ignore_index=self.ignore_index)
+            losses[name] = losses.get(name, 0) + value
         return losses
 
     def _resize(self, values: Tensor, size: torch.Size) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional
@@ -84,7 +83,7 @@ class SemanticSpatialAttention(BaseModule):
         """
         attention = self.attention(logits)
         return tuple(
-            norm(values * self._resize(attention, values.shape[2:]))
+            norm(values * self._resize(attention, tuple(values.shape[2:])))
             for norm, values in zip(self.norms, maps)
         )
 
@@ -113,8 +112,8 @@ class SemanticSpatialAttention(BaseModule):
         total = logits[:, kept].sum(dim=1, keepdim=True)
         return total.sigmoid() if self.gate == 'sigmoid' else total
 
-    def _resize(self, attention: Tensor, size: torch.Size) -> Tensor:
-        if attention.shape[2:] == size:
+    def _resize(self, attention: Tensor, size: tuple[int, int]) -> Tensor:
+        if tuple(attention.shape[2:]) == size:
             return attention
         if self.pooling == 'avg':
             return functional.adaptive_avg_pool2d(attention, size)
@@ -124,7 +123,7 @@ class SemanticSpatialAttention(BaseModule):
             return functional.interpolate(attention, size, mode='bilinear', align_corners=False)
         raise ValueError(
             f"attention.pooling='none' needs maps of the size of the logits, "
-            f'{tuple(attention.shape[2:])}, got {tuple(size)}'
+            f'{tuple(attention.shape[2:])}, got {size}'
         )
 
 

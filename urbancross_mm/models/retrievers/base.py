@@ -102,13 +102,16 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
         """Embed what is there.
 
         Args:
-            inputs (dict): ``image`` (N, 3, H, W) and/or ``text`` (M, L).
+            inputs (dict): ``image`` (N, 3, H, W) and/or ``text`` (M, L); ``image_embeds`` (N, D)
+                where the images were encoded before.
 
         Returns:
             dict: ``image_embeds`` (N, D) and/or ``text_embeds`` (M, D), unit length.
         """
         embeds = {}
-        if 'image' in inputs:
+        if 'image_embeds' in inputs:
+            embeds['image_embeds'] = inputs['image_embeds']
+        elif 'image' in inputs:
             embeds['image_embeds'] = self.encode_image(inputs['image'])
         if 'text' in inputs:
             embeds['text_embeds'] = self.encode_text(inputs['text'])

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.structures import PixelData
 from torch import Tensor
 
 from urbancross_mm.functional import similarity
@@ -56,14 +55,14 @@ class CrossModalRetriever(BaseRetriever):
         self.pyramid: Any = None if pyramid is None else ImagePyramid(self.image_encoder, **pyramid)
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
-        """Train on a target without pairs from now on; the segmentation stays as it is.
+        """Train on a target without pairs from now on, and no auxiliary task.
 
         Args:
             adaptation (Mapping): See :class:`BaseRetriever`.
         """
         super().add_adaptation(adaptation)
-        if self.pyramid is not None and self.pyramid.decode_head is not None:
-            self.pyramid.decode_head.requires_grad_(False)
+        if self.pyramid is not None:
+            self.pyramid.freeze_tasks()
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Embed images.
@@ -79,7 +78,7 @@ class CrossModalRetriever(BaseRetriever):
             :class:`AdaptiveMultiscaleWeighting`.
         """
         if self.pyramid is not None:
-            return self.pyramid(image, segment=False).embeds
+            return self.pyramid(image, tasks=False).embeds
         return similarity.normalize(self.image_encoder(image))
 
     def encode_text(self, text: Tensor) -> Tensor:
@@ -99,24 +98,6 @@ class CrossModalRetriever(BaseRetriever):
             return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
         return similarity.normalize(self.text_encoder(text))
 
-    def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Embed what is there, and segment images where the model has a decode head.
-
-        Args:
-            inputs (dict): ``image`` (N, 3, H, W) and/or ``text`` (M, L).
-
-        Returns:
-            dict: ``image_embeds`` (N, D) and/or ``text_embeds`` (M, D); ``seg_logits`` of the
-            decode head besides.
-        """
-        if self.pyramid is None or 'image' not in inputs:
-            return super().embed(inputs)
-        embeds = super().embed({name: rows for name, rows in inputs.items() if name != 'image'})
-        image_embeds, seg_logits = self.pyramid(inputs['image'])
-        if seg_logits is not None and not (self.training and self.adaptation is not None):
-            embeds['seg_logits'] = seg_logits
-        return dict(embeds, image_embeds=image_embeds)
-
     def predict(
         self,
         inputs: dict[str, Tensor],
@@ -131,12 +112,13 @@ class CrossModalRetriever(BaseRetriever):
         Returns:
             list[RetrievalDataSample]: ``pred_sem_seg`` has the size of ``gt_sem_seg``.
         """
-        samples = super().predict(inputs, data_samples)
-        for sample in samples:
-            logits = sample.pop('seg_logits', None)
-            if logits is not None and 'gt_sem_seg' in sample:
-                size = sample.gt_sem_seg.data.shape[-2:]
-                sample.pred_sem_seg = PixelData(data=self.pyramid.class_map(logits[None], size))
+        if self.pyramid is None or 'image' not in inputs:
+            return super().predict(inputs, data_samples)
+        labeled = any('gt_sem_seg' in sample for sample in data_samples or ())
+        output = self.pyramid(inputs['image'], tasks=labeled)
+        samples = super().predict(dict(inputs, image_embeds=output.embeds), data_samples)
+        if labeled and output.seg_logits is not None:
+            self.pyramid.write_class_maps(output.seg_logits, samples)
         return samples
 
     def loss(
@@ -158,16 +140,17 @@ class CrossModalRetriever(BaseRetriever):
         """
         if self.head is None:
             raise ValueError(f'{type(self).__name__} was built without a head: it cannot train')
-        embeds = self.embed(inputs)
-        seg_logits = embeds.pop('seg_logits', None)
-        tasks = [self.head.loss(data_samples=data_samples, **embeds)]
-        if seg_logits is not None:
-            tasks.append(self.pyramid.loss(seg_logits, data_samples))
-        return _mean_of_tasks([task for task in tasks if task])
+        if self.pyramid is None:
+            return self.head.loss(data_samples=data_samples, **self.embed(inputs))
+        output = self.pyramid(inputs['image'])
+        embeds = self.embed(dict(inputs, image_embeds=output.embeds))
+        retrieval = self.head.loss(data_samples=data_samples, **embeds)
+        return _mean_of_tasks([retrieval, *self.pyramid.task_losses(output, data_samples)])
 
 
 def _mean_of_tasks(tasks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """All terms; the losses divided by the number of tasks."""
+    """All terms; the losses divided by the number of tasks that have any."""
+    tasks = [task for task in tasks if task]
     return {
         name: term / len(tasks) if 'loss' in name and len(tasks) > 1 else term
         for task in tasks

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from mmengine.structures import PixelData
+from torch import Tensor
 from torch.nn import functional
 
 from urbancross_mm.functional import similarity
@@ -23,16 +25,18 @@ class PyramidOutput(NamedTuple):
         embeds (Tensor): ``(N, D)``, unit vectors, or shorter with a weighting.
         seg_logits (Any): Of the decode head, ``(N, K, h, w)``, or what the head returns; None
             where it did not run.
+        terms (dict[str, Tensor]): Losses that were computed on the way.
     """
 
     embeds: Tensor
-    seg_logits: Any
+    seg_logits: Any = None
+    terms: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class ImagePyramid(BaseModule):
     """Segmentation, attention and multi-scale vectors on the maps of an image encoder.
 
-    Each of the three parts works alone, but the attention reads the logits of the decode head.
+    Each part works alone, but the attention reads the logits of the decode head.
 
     Args:
         image_encoder (nn.Module): With ``encode_maps``; it stays a part of the retriever.
@@ -42,6 +46,8 @@ class ImagePyramid(BaseModule):
         attention (dict, optional): Config of :class:`SemanticSpatialAttention`. Defaults to None.
         weighting (dict, optional): Config of :class:`AdaptiveMultiscaleWeighting`.
             Defaults to None: the encoder's own vector.
+        masked_image (dict, optional): Config of :class:`MaskedImageHead`: in training, patches of
+            the images are hidden from all parts. Defaults to None.
         divide_by_batch (bool): Divide the segmentation loss by the images of the batch that have
             a class map, as released; its weight against retrieval then depends on the batch.
             Defaults to False.
@@ -59,6 +65,7 @@ class ImagePyramid(BaseModule):
         decode_head: Mapping[str, Any] | None = None,
         attention: Mapping[str, Any] | None = None,
         weighting: Mapping[str, Any] | None = None,
+        masked_image: Mapping[str, Any] | None = None,
         divide_by_batch: bool = False,
     ) -> None:
         super().__init__()
@@ -77,14 +84,20 @@ class ImagePyramid(BaseModule):
         self.weighting = _neck(
             weighting, 'weighting', channels=channels[:-1], embed_dim=image_encoder.embed_dim
         )
+        self.masked_image = _neck(
+            masked_image,
+            'masked_image',
+            channels=[width for width, _ in shapes],
+            strides=[stride for _, stride in shapes],
+        )
 
-    def forward(self, image: Tensor, segment: bool = True) -> PyramidOutput:
+    def forward(self, image: Tensor, tasks: bool = True) -> PyramidOutput:
         """Encode images.
 
         Args:
             image (Tensor): Normalized images.
-            segment (bool): Run the decode head also where only the logits need it.
-                Defaults to True.
+            tasks (bool): Run the auxiliary tasks: segment, and in training hide patches. Without
+                them the decode head runs only for the attention. Defaults to True.
 
         Shape:
             (N, 3, H, W) -> embeds (N, D).
@@ -93,34 +106,73 @@ class ImagePyramid(BaseModule):
             PyramidOutput: Vectors and logits.
         """
         (encoder,) = self._image_encoder
-        maps = encoder.encode_maps(image)
+        terms: dict[str, Tensor] = {}
+        if self.masked_image is not None and self.training and tasks:
+            masked, present = self.masked_image.hide(image)
+            maps = encoder.encode_maps(masked)
+            terms = self.masked_image.loss(maps, image, present)
+        else:
+            maps = encoder.encode_maps(image)
         logits = None
-        if self.decode_head is not None and (segment or self.attention is not None):
+        if self.decode_head is not None and (tasks or self.attention is not None):
             logits = self.decode_head(maps)
         read: Sequence[Tensor] = [maps[i] for i in self.read]
         if self.attention is not None:
             read = self.attention(read, logits[0] if isinstance(logits, tuple) else logits)
         *others, own = read
         vector = encoder.embed_map(own)
-        if self.weighting is None:
-            return PyramidOutput(similarity.normalize(vector), logits)
-        return PyramidOutput(self.weighting(others, vector), logits)
+        embeds = (
+            similarity.normalize(vector)
+            if self.weighting is None
+            else self.weighting(others, vector)
+        )
+        return PyramidOutput(embeds, logits, terms)
 
-    def loss(
-        self, seg_logits: Any, data_samples: Sequence[RetrievalDataSample]
-    ) -> dict[str, Tensor]:
-        """Loss of the segmentation, over the images of all ranks that have a class map.
+    def freeze_tasks(self) -> None:
+        """Train no auxiliary task from now on; what is learned stays in use."""
+        for part in (self.decode_head, self.masked_image):
+            if part is not None:
+                part.requires_grad_(False)
 
-        An image whose class map is absent, or has no pixel with a class, counts for nothing.
+    def task_losses(
+        self, output: PyramidOutput, data_samples: Sequence[RetrievalDataSample]
+    ) -> list[dict[str, Tensor]]:
+        """Losses and diagnostics of each auxiliary task.
+
+        The segmentation is averaged over the images of all ranks that have a class map: one
+        without, or without a pixel of a class, counts for nothing.
 
         Args:
-            seg_logits (Any): Of :meth:`forward`.
+            output (PyramidOutput): Of :meth:`forward`.
             data_samples (Sequence[RetrievalDataSample]): Some with ``gt_sem_seg``.
 
         Returns:
-            dict[str, Tensor]: ``loss_segmentation``, the sum of the head's losses, and what it
-            reports besides (``acc_seg``); empty if no image of any rank has a class map.
+            list[dict[str, Tensor]]: ``loss_segmentation``, the sum of the head's losses, with what
+            the head reports besides; ``loss_masked_image``. A task without an example is empty.
         """
+        tasks = [dict(output.terms)]
+        if self.decode_head is not None:
+            tasks.append(self._segmentation_loss(output.seg_logits, data_samples))
+        return tasks
+
+    def write_class_maps(
+        self, seg_logits: Any, data_samples: Sequence[RetrievalDataSample]
+    ) -> None:
+        """Write ``pred_sem_seg``, of the size of ``gt_sem_seg``, where there is one.
+
+        Args:
+            seg_logits (Any): Of :meth:`forward`.
+            data_samples (Sequence[RetrievalDataSample]): To fill.
+        """
+        for row, sample in enumerate(data_samples):
+            if 'gt_sem_seg' in sample:
+                size = sample.gt_sem_seg.data.shape[-2:]
+                prediction = self.class_map(_rows_of(seg_logits, [row]), size)
+                sample.pred_sem_seg = PixelData(data=prediction)
+
+    def _segmentation_loss(
+        self, seg_logits: Any, data_samples: Sequence[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
         rows = self._labeled(data_samples)
         first = seg_logits[0] if isinstance(seg_logits, tuple) else seg_logits
         total = first.new_tensor(float(len(rows)))
@@ -186,7 +238,7 @@ def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
     return image_encoder.map_shapes()
 
 
-def _neck(cfg: Mapping[str, Any] | None, role: str, **shape: Any) -> nn.Module | None:
+def _neck(cfg: Mapping[str, Any] | None, role: str, **shape: Any) -> Any:
     return None if cfg is None else build_part({**shape, **cfg}, f'pyramid.{role}')
 
 
