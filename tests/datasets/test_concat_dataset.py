@@ -99,3 +99,25 @@ def test_verification_finds_it(tmp_path: Path) -> None:
     )
     assert result.level == 'error' and result.count == 1
     assert result.examples == ['tiny/b: b.png (test) and c.png (test)']
+
+
+def with_classes(root: Path, name: str, **metainfo: list) -> ImageTextDataset:
+    """One image whose file names classes."""
+    entry = dict(item(name, ['red']), img_id=f'{name}/{name}')
+    return ImageTextDataset(**write(root / name, [entry], **metainfo))
+
+
+def test_classes_of_the_members_that_have_some(tmp_path: Path) -> None:
+    roofs = dict(classes=['ground', 'roof'], palette=[[0, 0, 0], [255, 0, 0]])
+    bare = with_classes(tmp_path, 'a')
+    parts = [bare, with_classes(tmp_path, 'b', **roofs), with_classes(tmp_path, 'c', **roofs)]
+    for members in (parts, parts[::-1]):
+        metainfo = ConcatDataset(members, ignore_keys=IGNORED).metainfo
+        assert {key: metainfo[key] for key in roofs} == roofs
+    assert 'classes' not in ConcatDataset([bare], ignore_keys='domain').metainfo
+    other = with_classes(tmp_path, 'd', classes=['roof', 'ground'])
+    with pytest.raises(
+        ValueError,
+        match=r"\['ground', 'roof'\] in .*b/annotations.* and \['roof', 'ground'\] in .*d/annot",
+    ):
+        ConcatDataset([*parts, other], ignore_keys=IGNORED)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.dataset import ConcatDataset
+import torch
+from mmengine.dataset import ConcatDataset, pseudo_collate
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import ImageTextDataset
+from urbancross_mm.functional.similarity import normalize
+from urbancross_mm.models import RetrievalHead
+from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
 from urbancross_mm.utils.ids import stable_id
 
 ITEMS = [
@@ -325,3 +331,88 @@ def test_a_gallery_may_hold_distractors(tmp_path):
     for captions in ('each', 'sample'):
         with pytest.raises(ValueError, match=r"item 1 \(tiny/b\): 'captions' must be a non-empty"):
             ImageTextDataset(**settings, captions=captions)
+
+
+MASK_PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='LoadSegMap', num_classes=2),
+    dict(type='TokenizeText', tokenizer=lambda texts: torch.ones(len(texts), 4).long()),
+    dict(type='PackRetrievalInputs'),
+]
+CLASSES = dict(classes=['ground', 'roof'], palette=[[0, 0, 0], [255, 0, 0]])
+
+
+def write_masked(root: Path) -> dict[str, str]:
+    """Three images without captions; the first two have a class map."""
+    items = [dict(item(name, [])) for name in 'xyz']
+    for entry in items:
+        del entry['captions'], entry['caption_ids']
+    settings = write(root, items, **CLASSES)
+    (root / 'seg_maps').mkdir()
+    for entry in items[:2]:
+        entry['seg_map_path'] = entry['img_path']
+        Image.fromarray(np.eye(40, 48, dtype=np.uint8)).save(root / 'seg_maps' / entry['img_path'])
+    write(root, items, images=False, **CLASSES)
+    return settings
+
+
+def test_none_is_an_image_without_captions(tiny, tmp_path):
+    for settings, length in ((write_masked(tmp_path / 'masked'), 3), (tiny, 4)):
+        dataset = ImageTextDataset(**settings, captions='none')
+        assert len(dataset) == length
+        for info in (dataset.get_data_info(i) for i in range(length)):
+            lists = ('captions', 'caption_ids', 'caption_text_ids', 'texts', 'text_ids')
+            assert [info[key] for key in lists] == [[]] * 5 and info['for_retrieval'] is False
+    for captions in ('each', 'sample', 'all'):
+        info = ImageTextDataset(**tiny, captions=captions).get_data_info(0)
+        assert 'for_retrieval' not in info
+    packed = ImageTextDataset(
+        **write_masked(tmp_path / 'two'), captions='none', pipeline=MASK_PIPELINE
+    )[0]
+    assert packed['inputs']['text'].shape == (0, 4)
+    sample = packed['data_samples']
+    assert sample.for_retrieval is False and sample.text_ids == []
+    assert sample.gt_sem_seg.data.sum() == 40
+
+
+def test_captioned_items_and_masks_in_one_batch(tiny, tmp_path):
+    """The loss is the one without the images that have no text."""
+    masked = ImageTextDataset(
+        **write_masked(tmp_path / 'masked'), captions='none', pipeline=MASK_PIPELINE
+    )
+    captioned = ImageTextDataset(**tiny, captions='sample', pipeline=MASK_PIPELINE)
+    entries = [captioned[0], masked[0], captioned[1], masked[2], captioned[3]]
+    batch = RetrievalDataPreprocessor()(pseudo_collate(entries))
+    assert batch['inputs']['image'].shape[0] == 5 and batch['inputs']['text'].shape == (3, 4)
+    images, texts = (normalize(torch.randn(rows, 8)) for rows in (5, 3))
+    for name in ('PairwiseRankingLoss', 'InfoNCELoss', 'SigLIPLoss'):
+        head = RetrievalHead(dict(type=name))
+        together = head.loss(images, texts, batch['data_samples'])
+        kept = [0, 2, 4]
+        apart = head.loss(images[kept], texts, [batch['data_samples'][row] for row in kept])
+        torch.testing.assert_close(together, apart)
+
+
+def test_classes_are_metainfo(tiny, tmp_path):
+    dataset = ImageTextDataset(**write_masked(tmp_path / 'masked'), captions='none')
+    assert {key: dataset.metainfo[key] for key in CLASSES} == CLASSES
+    assert not CLASSES.keys() & dataset.provenance.keys()
+    assert not CLASSES.keys() & ImageTextDataset(**tiny).metainfo.keys()
+    settings = write(tmp_path / 'bad', [item('a', ['x'])], classes='roof')
+    with pytest.raises(ValueError, match=r"tiny\.json, 'metainfo': 'classes' must be .*'roof'"):
+        ImageTextDataset(**settings)
+
+
+def test_a_pipeline_with_class_maps_warns_once_of_items_without(tmp_path, monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr(
+        'urbancross_mm.datasets.image_text_dataset.print_log',
+        lambda text, *args: lines.append(text),
+    )
+    settings = write_masked(tmp_path)
+    ImageTextDataset(**settings, captions='none')
+    assert not lines
+    dataset = ImageTextDataset(**settings, captions='none', pipeline=MASK_PIPELINE)
+    dataset.full_init()
+    (line,) = lines
+    assert re.match(r'LoadSegMap: 1 of 3 items of .*tiny\.json name no class map', line)

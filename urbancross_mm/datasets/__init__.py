@@ -15,6 +15,7 @@ from urbancross_mm.datasets.tokenizers import (
 from urbancross_mm.datasets.transforms import (
     LoadFeatures,
     LoadImage,
+    LoadSegMap,
     LoadSegmentFolder,
     LoadSegments,
     PackRetrievalInputs,
@@ -34,6 +35,7 @@ __all__ = [
     'ImageTextDataset',
     'LoadFeatures',
     'LoadImage',
+    'LoadSegMap',
     'LoadSegmentFolder',
     'LoadSegments',
     'OpenCLIPTokenizer',

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import mmengine.dataset
 from mmengine.dataset import BaseDataset
 
 from urbancross_mm.registry import DATASETS
+from urbancross_mm.structures.class_maps import CLASS_KEYS
 from urbancross_mm.utils.hashing import same_image
 from urbancross_mm.utils.ids import IdRegister
 
@@ -20,6 +21,9 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
     Losses and metrics tell images apart by ``img_id``. Two images with one id would be each other's
     positives in training, and one image in a test.
 
+    Members with class maps must have the same ``classes``, in the same order; the others need name
+    none.
+
     Args:
         datasets (Sequence[BaseDataset | dict]): The members, see
             :class:`mmengine.dataset.ConcatDataset` for these and the other arguments.
@@ -28,14 +32,25 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
             usually 'dataset', 'domain' and 'split'. Defaults to None.
 
     Raises:
-        ValueError: If two members have an ``img_id`` in common that stands for different files.
+        ValueError: If two members have an ``img_id`` in common that stands for different files, or
+            name different classes.
     """
 
+    def __init__(
+        self,
+        datasets: Sequence[BaseDataset | dict],
+        lazy_init: bool = False,
+        ignore_keys: str | list[str] | None = None,
+    ) -> None:
+        ignored = [ignore_keys] if isinstance(ignore_keys, str) else ignore_keys or []
+        super().__init__(datasets, lazy_init, [*ignored, *CLASS_KEYS])
+
     def full_init(self) -> None:
-        """Load the annotations of all members and compare their ids, once."""
+        """Load the annotations of all members and compare their ids and classes, once."""
         if not self._fully_initialized:
             super().full_init()
             check_unique_ids(self.datasets)
+            self._metainfo.update(_common_classes(self.datasets))
 
 
 def check_unique_ids(datasets: Iterable[Any]) -> None:
@@ -69,6 +84,28 @@ def check_unique_ids(datasets: Iterable[Any]) -> None:
             f'for {second}; give each dataset ids of its own (the converters put --name before '
             'them)'
         )
+
+
+def _common_classes(datasets: Iterable[BaseDataset]) -> dict[str, Any]:
+    """Classes, and their palette, of the members that name some."""
+    first: BaseDataset | None = None
+    for dataset in datasets:
+        classes = dataset.metainfo.get('classes')
+        if classes is None:
+            continue
+        if first is None:
+            first = dataset
+        if list(classes) != list(first.metainfo['classes']):
+            files = ' and '.join(
+                f'{list(one.metainfo["classes"])} in {getattr(one, "ann_file", type(one).__name__)}'
+                for one in (first, dataset)
+            )
+            raise ValueError(
+                f'members of one dataset name different classes: {files}; bring their class maps '
+                'to one list of classes'
+            )
+    metainfo = {} if first is None else first.metainfo
+    return {key: metainfo[key] for key in CLASS_KEYS if key in metainfo}
 
 
 def _parts(dataset: Any) -> Iterator[BaseDataset]:

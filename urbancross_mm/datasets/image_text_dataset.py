@@ -13,17 +13,34 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from urbancross_mm.datasets.caption_lengths import remark_on_cut
+from urbancross_mm.datasets.transforms.loading import LoadSegMap
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.structures.annotation_schema import FOLDERS, META_KEYS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
+from urbancross_mm.structures.class_maps import CLASS_KEYS
 from urbancross_mm.utils.ids import stable_id
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.paths import safe_join
 
-CAPTION_MODES = ('each', 'sample', 'all')
+CAPTION_MODES = ('each', 'sample', 'all', 'none')
 RESULT_KEYS = dict(segments='segments_path', seg_map_path='seg_map_path')
 OPTIONAL_KEYS = ('label', 'lon', 'lat', 'geo_tags')
+FILES_OF_TRANSFORMS = (
+    (
+        LoadSegments,
+        'segments_path',
+        'segment file, so the whole image is their segment; tools/dataset_converters/'
+        'segment_folders.py and classical_segments.py make the files and, with --annotations, '
+        'name them',
+    ),
+    (
+        LoadSegMap,
+        'seg_map_path',
+        'class map, so none of their pixels has a class; tools/dataset_converters/seg_maps.py '
+        'makes the maps and, with --annotations, names them',
+    ),
+)
 
 
 @DATASETS.register_module()
@@ -33,7 +50,8 @@ class ImageTextDataset(BaseDataset):
     An item, before the pipeline, is a dict with ``img_id, img_path, domain, captions,
     caption_ids, caption_text_ids`` (all captions of the image), ``texts, text_ids`` (what is
     encoded with this item), ``sample_idx`` and, where known, ``label, lon, lat, geo_tags,
-    segments_path, segment_dir, seg_map_path``.
+    segments_path, segment_dir, seg_map_path``. ``metainfo`` has the ``classes`` of the class maps
+    and their ``palette`` where the file names them, as in mmseg.
 
     ``captions`` decides what an item is:
 
@@ -46,6 +64,9 @@ class ImageTextDataset(BaseDataset):
       searched, but is not a query. The split into ``texts`` is made after ``indices`` and
       ``get_subset``, and for each member of a ``ConcatDataset`` (a caption that two members share
       is encoded twice, to the same id).
+    - ``'none'``: an image without captions, for another task than retrieval: the file needs none.
+      The item says ``for_retrieval=False``, so metrics of retrieval leave it out, also as a
+      distractor.
 
     ``skip_bad=True`` decodes every image once when the annotations are loaded, and leaves out those
     that fail. This comes before ``indices``, so it is the same on every rank and after a resume.
@@ -59,7 +80,7 @@ class ImageTextDataset(BaseDataset):
             ``dict(img_path='images', segments='segments', seg_map_path='seg_maps')``. With the
             additional key ``segment_dir`` (published layout: ``'image_segments'``) an item gets
             ``segment_dir``, the folder of its segment images. Defaults to None.
-        captions (str): 'each', 'sample' or 'all'. Defaults to 'each'.
+        captions (str): 'each', 'sample', 'all' or 'none'. Defaults to 'each'.
         domain (str | None): Overrides the domain of every item. Defaults to None.
         skip_bad (bool): Leave out unreadable images instead of failing. Defaults to False.
         pipeline (Sequence): Transforms or their configs. Defaults to ().
@@ -112,21 +133,25 @@ class ImageTextDataset(BaseDataset):
         if not self._fully_initialized:
             super().full_init()
             self._assign_texts()
-            self._warn_without_segments()
+            self._warn_of_unnamed_files()
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of images."""
         # A gallery may hold distractors; a training item is a caption.
-        required = self.captions_required and self.captions != 'all'
+        required = self.captions_required and self.captions not in ('all', 'none')
         metainfo, raw_items = load_annotations(self.ann_file, required)
         folder = self.data_prefix['img_path']
         if not Path(folder).is_dir():
             raise FileNotFoundError(missing_data_message('folder of images', folder))
-        self.provenance = {k: v for k, v in metainfo.items() if k not in META_KEYS}
+        known = (*META_KEYS, *CLASS_KEYS)
+        self.provenance = {k: v for k, v in metainfo.items() if k not in known}
         if self.domain is not None:
             self._metainfo['domain'] = self.domain
         for key in META_KEYS:
             self._metainfo.setdefault(key, metainfo.get(key, ''))
+        for key in CLASS_KEYS:
+            if metainfo.get(key) is not None:
+                self._metainfo.setdefault(key, metainfo[key])
         return [item for raw in raw_items for item in self.parse_data_info(raw)]
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> list[dict[str, Any]]:
@@ -140,6 +165,8 @@ class ImageTextDataset(BaseDataset):
             captions=captions,
             caption_ids=list(ids),
         )
+        if self.captions == 'none':
+            info.update(captions=[], caption_ids=[], for_retrieval=False)
         info.update({k: raw[k] for k in OPTIONAL_KEYS if raw.get(k) is not None})
         for key, result_key in RESULT_KEYS.items():
             if raw.get(key) is not None:
@@ -210,19 +237,17 @@ class ImageTextDataset(BaseDataset):
         """Whether the items are a gallery: a missing one would change the recall."""
         return self.test_mode or self.captions == 'all'
 
-    def _warn_without_segments(self) -> None:
-        """Warn when a pipeline loads segments that the annotations do not name."""
-        if not any(isinstance(step, LoadSegments) for step in self.pipeline.transforms):
-            return
-        infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
-        without = sum('segments_path' not in info for info in infos)
-        if without:
-            _warn(
-                f'LoadSegments: {without} of {len(self)} items of {self.ann_file} name no '
-                'segment file, so the whole image is their segment; tools/dataset_converters/'
-                'segment_folders.py and classical_segments.py make the files and, with '
-                '--annotations, name them'
-            )
+    def _warn_of_unnamed_files(self) -> None:
+        """Warn when a transform of the pipeline reads files that the annotations do not name."""
+        for transform, key, what in FILES_OF_TRANSFORMS:
+            if not any(isinstance(step, transform) for step in self.pipeline.transforms):
+                continue
+            infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
+            if without := sum(key not in info for info in infos):
+                _warn(
+                    f'{transform.__name__}: {without} of {len(self)} items of {self.ann_file} '
+                    f'name no {what}'
+                )
 
     def _warn_of_cut_captions(self, items: list[dict[str, Any]]) -> None:
         """Warn when a tokenizer of the pipeline cuts captions."""
@@ -244,6 +269,8 @@ class ImageTextDataset(BaseDataset):
             return [info.pop('caption_index')]
         if self.captions == 'sample':
             return [int(np.random.randint(len(info['captions'])))]
+        if self.captions == 'none':
+            return []
         start, end = self._owned_start[info['sample_idx'] : info['sample_idx'] + 2]
         return self._owned[start:end].tolist()
 

@@ -17,7 +17,8 @@ from urbancross_mm.utils.ids import IdRegister
 from urbancross_mm.utils.paths import check_relative
 
 SCHEMA = 1
-# What the metainfo says of the whole file; its other keys tell where the data comes from.
+# What the metainfo says of the whole file, besides the classes; its other keys tell where the
+# data comes from.
 META_KEYS = ('dataset', 'domain', 'split')
 # Fields that are paths, and the folder below the data root that each is joined to.
 FOLDERS = dict(img_path='images', segments='segments', seg_map_path='seg_maps')

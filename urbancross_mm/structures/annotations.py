@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.structures.annotation_schema import META_KEYS, SCHEMA, Item, check_items
+from urbancross_mm.structures.class_maps import check_classes
 from urbancross_mm.utils.text_files import parse_json, read_json
 from urbancross_mm.version import __version__
 
@@ -89,6 +90,7 @@ def read_annotations(path: str) -> tuple[dict[str, Any], list[Any]]:
             raise ValueError(
                 f"{path}, 'metainfo': {key!r} must be a string, got {metainfo[key]!r:.80}"
             )
+    check_classes(metainfo, path)
     return metainfo, items
 
 

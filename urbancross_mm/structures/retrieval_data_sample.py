@@ -21,6 +21,12 @@ class RetrievalDataSample(BaseDataElement):
           their ``stable_id``.
         - ``label`` (str), ``geo_tags`` (list[str]), ``lon``, ``lat`` (degrees): where known.
         - ``ori_shape``, ``img_shape`` (tuple[int, int]): height and width in pixels.
+        - ``for_retrieval`` (bool): False for an image that is loaded for its class map alone
+          (``ImageTextDataset(captions='none')``) and is not searched; else it is not set.
+
+    Data field with a class map (set by ``PackRetrievalInputs``), mmseg's:
+        - ``gt_sem_seg`` (PixelData): its ``data`` is long, ``(1, H, W)``: the class of each pixel,
+          255 for none.
 
     Data fields (set by a retriever's ``predict``):
         - ``image_embeds`` (Tensor): ``(D,)``.

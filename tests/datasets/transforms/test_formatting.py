@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from mmengine.dataset import pseudo_collate
 
 from tests.datasets.tiny import image
 from urbancross_mm.datasets import PackRetrievalInputs
+from urbancross_mm.models.data_preprocessor import RetrievalDataPreprocessor
 from urbancross_mm.structures import RetrievalDataSample
 
 
@@ -49,3 +51,27 @@ def test_packs_what_is_there():
     )
     assert packed['inputs']['segment_images'].shape == (4, 3, 8, 9)
     assert packed['data_samples'].metainfo_keys() == ['label']
+
+
+def test_a_class_map_travels_as_in_mmseg():
+    """Packed, collated, moved, and read by mmseg's own metric."""
+    from mmengine.evaluator import Evaluator
+    from mmengine.structures import PixelData
+
+    labels = [np.full((40, 48), k, np.uint8) for k in (0, 1)]
+    labels[1][0] = 255
+    batch = pseudo_collate(
+        [PackRetrievalInputs()(dict(img=image(), gt_seg_map=one, img_id='a')) for one in labels]
+    )
+    assert batch['inputs'].keys() == {'image'}
+    samples = RetrievalDataPreprocessor()(batch)['data_samples']
+    for sample, wanted in zip(samples, labels):
+        assert isinstance(sample, RetrievalDataSample)
+        assert sample.gt_sem_seg.data.dtype == torch.long
+        assert np.array_equal(sample.gt_sem_seg.data.numpy(), wanted[None])
+        sample.pred_sem_seg = PixelData(data=torch.zeros(1, 40, 48, dtype=torch.long))
+    evaluator = Evaluator([dict(type='mmseg.IoUMetric')])
+    evaluator.dataset_meta = dict(classes=['a', 'b'])
+    evaluator.process(data_samples=samples)
+    # Of 40 rows of each class, one is ignored.
+    assert evaluator.evaluate(2)['aAcc'] == round(100 * 40 / 79, 2)

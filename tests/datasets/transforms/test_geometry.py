@@ -150,3 +150,16 @@ def test_randomness_is_numpys_and_repeats():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize('turn', range(3))
+def test_no_class_appears_between_two_classes(turn):
+    """Between 0 and 5, a resampling that mixes would make 1 to 4, as it does to a photo."""
+    seg = np.zeros((60, 60), np.uint8)
+    seg[:, 30:] = 5
+    results = dict(img=np.repeat(seg[..., None], 3, axis=2), gt_seg_map=seg)
+    np.random.seed(turn)
+    for transform in (ResizeImage(67, 'bilinear'), RandomRotate((0, 90)), RandomCropImage(50)):
+        results = transform(results)
+    assert set(np.unique(results['gt_seg_map'])) <= {0, 5, 255}
+    assert {1, 2, 3, 4} & set(np.unique(results['img']))  # the image does mix

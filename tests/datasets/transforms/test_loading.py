@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.datasets.tiny import image
-from urbancross_mm.datasets.transforms.loading import LoadImage
+from urbancross_mm.datasets.transforms.loading import LoadImage, LoadSegMap
 from urbancross_mm.utils.images import probe_image, read_image
 
 
@@ -83,3 +83,43 @@ def test_draft_shrinks_a_large_jpeg_only(tmp_path):
     assert results['img_shape'] == results['img'].shape[:2] == (100, 150)
     Image.fromarray(image(400, 600)).save(tmp_path / 'a.png')
     assert read_image(str(tmp_path / 'a.png'), draft=100)[0].shape == (400, 600, 3)
+
+
+def with_map(path, img_shape=(40, 48)) -> dict:
+    return dict(img_path='pic.png', seg_map_path=str(path), ori_shape=(40, 48), img_shape=img_shape)
+
+
+@pytest.mark.parametrize('mode', ['L', 'P'])
+def test_a_class_map_is_the_numbers_of_gray_or_palette(tmp_path, mode):
+    labels = np.random.default_rng(0).integers(0, 15, (40, 48), dtype=np.uint8)
+    labels[0] = 255
+    drawn = Image.fromarray(labels)
+    if mode == 'P':  # colors that would give other numbers
+        drawn.putpalette(np.random.default_rng(1).integers(0, 256, 768).tolist())
+    drawn.save(tmp_path / 'a.png')
+    results = LoadSegMap(num_classes=15)(with_map(tmp_path / 'a.png', (10, 12)))
+    assert results['gt_seg_map'].dtype == np.uint8
+    assert np.array_equal(results['gt_seg_map'], labels)
+
+
+def test_no_class_map_means_no_class():
+    results = LoadSegMap()(dict(img_path='pic.png', ori_shape=(40, 48), img_shape=(20, 24)))
+    assert results['gt_seg_map'].shape == (20, 24) and results['gt_seg_map'].dtype == np.uint8
+    assert (results['gt_seg_map'] == 255).all()
+
+
+def test_wrong_class_maps(tmp_path):
+    Image.fromarray(np.full((40, 48), 6, np.uint8)).save(tmp_path / 'a.png')
+    with pytest.raises(ValueError, match=r'a\.png has the value 6: with 6 classes'):
+        LoadSegMap(6)(with_map(tmp_path / 'a.png'))
+    Image.fromarray(np.zeros((48, 40), np.uint8)).save(tmp_path / 'b.png')
+    with pytest.raises(ValueError, match=r'b\.png has 48 x 40 pixels.* pic\.png has 40 x 48'):
+        LoadSegMap()(with_map(tmp_path / 'b.png'))
+    Image.fromarray(image()).save(tmp_path / 'c.png')
+    with pytest.raises(ValueError, match=r'c\.png has channels RGB'):
+        LoadSegMap()(with_map(tmp_path / 'c.png'))
+    with pytest.raises(FileNotFoundError, match=r'class map of pic\.png not found: .*d\.png'):
+        LoadSegMap()(with_map(tmp_path / 'd.png'))
+    for number in (0, 256):
+        with pytest.raises(ValueError, match=f'num_classes must be 1 to 255, got {number}'):
+            LoadSegMap(number)

@@ -193,3 +193,11 @@ def test_two_ranks_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / 'meet').mkdir()
     ranks = run_on_ranks(on_a_rank, tmp_path / 'meet')
     assert ranks == [evaluate(world(), target='spain')] * 2
+
+
+def test_images_that_are_not_for_retrieval_are_left_out() -> None:
+    samples = world(num_images=12)
+    masked = samples[0].clone()
+    masked.set_metainfo(dict(img_id='masks/0', text_ids=[], for_retrieval=False))
+    masked.text_embeds = masked.text_embeds[:0]
+    assert evaluate([*samples, masked]) == evaluate(samples)

@@ -447,3 +447,20 @@ def test_two_ranks_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, un
     (tmp_path / 'meet').mkdir()
     ranks = run_on_ranks(on_a_rank, tmp_path / 'meet', uneven)
     assert ranks == [evaluate(world())] * 2
+
+
+def test_images_that_are_not_for_retrieval_are_left_out() -> None:
+    """Images that came for their class map alone are no distractors, and need no embeddings."""
+    masked = [
+        RetrievalDataSample(
+            metainfo=dict(
+                img_id=f'masks/{k}', text_ids=[], caption_text_ids=[], for_retrieval=False
+            )
+        )
+        for k in range(3)
+    ]
+    masked[0].image_embeds, masked[0].text_embeds = torch.ones(WIDTH), torch.empty(0, WIDTH)
+    samples = world()
+    assert evaluate([*masked, *samples]) == evaluate(samples)
+    with pytest.raises(ValueError, match='collected no sample'):
+        evaluate(masked)

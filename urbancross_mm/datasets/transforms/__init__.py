@@ -8,13 +8,14 @@ from urbancross_mm.datasets.transforms.geometry import (
     RandomRotate,
     ResizeImage,
 )
-from urbancross_mm.datasets.transforms.loading import LoadImage
+from urbancross_mm.datasets.transforms.loading import LoadImage, LoadSegMap
 from urbancross_mm.datasets.transforms.segments import LoadSegmentFolder, LoadSegments
 from urbancross_mm.datasets.transforms.text import TokenizeText
 
 __all__ = [
     'LoadFeatures',
     'LoadImage',
+    'LoadSegMap',
     'LoadSegmentFolder',
     'LoadSegments',
     'PackRetrievalInputs',

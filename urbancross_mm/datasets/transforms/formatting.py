@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
 from torch import Tensor
 
 from urbancross_mm.registry import TRANSFORMS
@@ -29,6 +30,7 @@ META_KEYS = (
     'ori_shape',
     'img_shape',
     'sample_idx',
+    'for_retrieval',
 )
 
 
@@ -41,6 +43,9 @@ class PackRetrievalInputs(BaseTransform):
     set), ``text`` (long, ``(C, L)``, or float32 features ``(C, D)``), ``segment_bits`` (int32,
     ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either
     ``segment_count`` (long, a scalar).
+
+    ``gt_seg_map`` goes into the record, as mmseg has it: ``gt_sem_seg.data`` is long,
+    ``(1, H, W)``.
 
     Args:
         meta_keys (Sequence[str]): Fields of the record; those that the item lacks are left out.
@@ -72,6 +77,9 @@ class PackRetrievalInputs(BaseTransform):
                 # Given as metainfo, mmengine would copy it deeply, which takes a quarter of the
                 # time of an item of features. An item is its own anyway.
                 sample.set_field(results[key], key, field_type='metainfo')
+        if 'gt_seg_map' in results:
+            labels = torch.from_numpy(results['gt_seg_map'].astype(np.int64))
+            sample.gt_sem_seg = PixelData(data=labels[None])
         return dict(inputs=inputs, data_samples=sample)
 
 

@@ -20,12 +20,11 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from urbancross_mm.registry import TRANSFORMS
+from urbancross_mm.structures.class_maps import IGNORE_INDEX
 
 INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic')
 WARPS = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC)
 DIRECTIONS = ('horizontal', 'vertical', 'diagonal')
-# mm's label for pixels without a class.
-IGNORE_INDEX = 255
 
 
 class GeometryTransform(BaseTransform):

@@ -24,7 +24,7 @@ class EmbeddingMetric(BaseMetric):
     extra_fields: tuple[str, ...] = ()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep what the metric needs of each sample.
+        """Keep what the metric needs of each sample; one that is not for retrieval is left out.
 
         Args:
             data_batch (Any): Not used.
@@ -36,6 +36,8 @@ class EmbeddingMetric(BaseMetric):
             ValueError: If text embeddings and text ids of a sample differ in number.
         """
         for sample in data_samples:
+            if sample.get('for_retrieval') is False:
+                continue
             for name in ('image_embeds', 'text_embeds'):
                 if name not in sample:
                     raise KeyError(
