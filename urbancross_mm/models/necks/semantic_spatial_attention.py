@@ -83,7 +83,7 @@ class SemanticSpatialAttention(BaseModule):
         """
         attention = self.attention(logits)
         return tuple(
-            norm(values * self._resize(attention, tuple(values.shape[2:])))
+            norm(values * self._resize(attention, (values.shape[2], values.shape[3])))
             for norm, values in zip(self.norms, maps)
         )
 
