@@ -1,5 +1,10 @@
 """Evaluation: metrics that plug into mmengine's loops."""
 
-from urbancross_mm.evaluation.metrics import EmbeddingMetric, LabelFreeMetric, RecallAtK
+from urbancross_mm.evaluation.metrics import (
+    EmbeddingMetric,
+    LabelFreeMetric,
+    RecallAtK,
+    SegmentationMetric,
+)
 
-__all__ = ['EmbeddingMetric', 'LabelFreeMetric', 'RecallAtK']
+__all__ = ['EmbeddingMetric', 'LabelFreeMetric', 'RecallAtK', 'SegmentationMetric']
