@@ -7,7 +7,6 @@ domains = dict(
     rsicd='data/rsicd',
     rsitmd='data/rsitmd',
     ucm='data/ucm',
-    dronedeploy='data/dronedeploy',  # class maps without captions (docs/how-to/segmentation.md)
     mycountry='data/mycountry',  # what tools/curate.py makes of your tiles (docs/how-to/curate.md)
 )
 # Images without captions, and captions in annotations/<name>_texts.txt (docs/how-to/adapt.md).

@@ -1,8 +1,9 @@
 # SIRS with captions of one dataset and class maps of another: 24 captioned images and 8 with a map
 # in a batch. An epoch is one pass over the captions; the maps come again and again.
-#   --cfg-options CAPTIONED=rsicd MASKS=dronedeploy model.pyramid.decode_head.num_classes=6
+#   --cfg-options CAPTIONED=rsicd MASKS=dronedeploy
 _base_ = '../_base_/datasets/sirs.py'
 captioned, masks = '{{$CAPTIONED:rsitmd}}', '{{$MASKS:dronedeploy}}'
+roots = dict(_base_.domains, **_base_.masked)
 
 
 def streams(split, captions, pipeline):
@@ -10,7 +11,7 @@ def streams(split, captions, pipeline):
     return dict(
         _delete_=True, type='ConcatDataset', ignore_keys=['dataset', 'domain', 'split'], datasets=[
             dict(
-                type='ImageTextDataset', data_root=_base_.domains[name], captions=mode,
+                type='ImageTextDataset', data_root=roots[name], captions=mode,
                 ann_file=f'annotations/{name}_{split}.json', pipeline=pipeline)
             for name, mode in ((captioned, captions), (masks, 'none'))])
 
@@ -22,5 +23,5 @@ train_dataloader = dict(
     dataset=streams('train', 'sample', _base_.train_pipeline))
 val_dataloader = dict(dataset=streams('val', 'all', _base_.test_pipeline))
 test_dataloader = dict(dataset=streams('test', 'all', _base_.test_pipeline))
-
 model = dict(pyramid=dict(decode_head=dict(num_classes=6), attention=dict(background=4)))  # ground
+del roots
