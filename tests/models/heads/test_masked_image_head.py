@@ -73,3 +73,5 @@ def test_images_and_maps_that_do_not_fit() -> None:
         build().hide(torch.randn(1, 3, 36, 36))
     with pytest.raises(ValueError, match=r'\[4, 16\]'):
         MaskedImageHead((4, 8), (4, 16))
+    with pytest.raises(ValueError, match='feature_dim.*8, got 12'):
+        build(feature_dim=12)
