@@ -11,3 +11,5 @@ domains = dict(
 )
 # Images without captions, and captions in annotations/<name>_texts.txt (docs/how-to/adapt.md).
 uncaptioned = dict(mycity='data/mycity')
+# Images with class maps and without captions (docs/how-to/segmentation.md).
+masked = dict(dronedeploy='data/dronedeploy')

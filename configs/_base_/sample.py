@@ -8,7 +8,9 @@
 _vocabulary = dict(type='VocabTokenizer', vocab_file='data/sample/vocab.json', max_length=64)
 _image_encoder = dict(
     type='BackboneEncoder',
-    backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=32, stem_channels=32),
+    backbone=dict(
+        type='mmpretrain.ResNet', depth=18, base_channels=32, stem_channels=32,
+        out_indices=(0, 1, 2, 3)),
     in_channels=256,
     embed_dim=256)
 _text_encoder = dict(

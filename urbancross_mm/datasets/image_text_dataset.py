@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from mmengine.logging import print_log
 
-from urbancross_mm.datasets.caption_lengths import remark_on_cut
-from urbancross_mm.datasets.transforms.loading import LoadSegMap
-from urbancross_mm.datasets.transforms.segments import LoadSegments
+from urbancross_mm.datasets.item_checks import (
+    check_whole,
+    warn,
+    warn_of_cut_captions,
+    warn_of_unnamed_files,
+    warn_of_unreadable,
+)
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.structures.annotation_schema import FOLDERS, META_KEYS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
@@ -26,21 +27,6 @@ from urbancross_mm.utils.paths import safe_join
 CAPTION_MODES = ('each', 'sample', 'all', 'none')
 RESULT_KEYS = dict(segments='segments_path', seg_map_path='seg_map_path')
 OPTIONAL_KEYS = ('label', 'lon', 'lat', 'geo_tags')
-FILES_OF_TRANSFORMS = (
-    (
-        LoadSegments,
-        'segments_path',
-        'segment file, so the whole image is their segment; tools/dataset_converters/'
-        'segment_folders.py and classical_segments.py make the files and, with --annotations, '
-        'name them',
-    ),
-    (
-        LoadSegMap,
-        'seg_map_path',
-        'class map, so none of their pixels has a class; tools/dataset_converters/seg_maps.py '
-        'makes the maps and, with --annotations, names them',
-    ),
-)
 
 
 @DATASETS.register_module()
@@ -133,7 +119,8 @@ class ImageTextDataset(BaseDataset):
         if not self._fully_initialized:
             super().full_init()
             self._assign_texts()
-            self._warn_of_unnamed_files()
+            infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
+            warn_of_unnamed_files(infos, self.pipeline.transforms, self.ann_file)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of images."""
@@ -186,7 +173,7 @@ class ImageTextDataset(BaseDataset):
                 f'{self.ann_file} leaves no item to load '
                 f'({len(self.skipped)} unreadable images skipped)'
             )
-        self._warn_of_cut_captions(items)
+        warn_of_cut_captions(self._captions_of(items), self.pipeline.transforms, self.ann_file)
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -216,7 +203,7 @@ class ImageTextDataset(BaseDataset):
             what = f'a transform returned None for item {idx} of {self.ann_file}'
             if self._evaluates or not self.skip_bad:
                 raise ValueError(f'{what}; only training with skip_bad=True may skip items')
-            _warn(f'skip_bad: {what}, another item is drawn')
+            warn(f'skip_bad: {what}, another item is drawn')
         return data
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
@@ -236,28 +223,6 @@ class ImageTextDataset(BaseDataset):
     def _evaluates(self) -> bool:
         """Whether the items are a gallery: a missing one would change the recall."""
         return self.test_mode or self.captions == 'all'
-
-    def _warn_of_unnamed_files(self) -> None:
-        """Warn when a transform of the pipeline reads files that the annotations do not name."""
-        for transform, key, what in FILES_OF_TRANSFORMS:
-            if not any(isinstance(step, transform) for step in self.pipeline.transforms):
-                continue
-            infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
-            if without := sum(key not in info for info in infos):
-                _warn(
-                    f'{transform.__name__}: {without} of {len(self)} items of {self.ann_file} '
-                    f'name no {what}'
-                )
-
-    def _warn_of_cut_captions(self, items: list[dict[str, Any]]) -> None:
-        """Warn when a tokenizer of the pipeline cuts captions."""
-        captions = self._captions_of(items)
-        for step in self.pipeline.transforms:
-            remark = remark_on_cut(
-                captions, getattr(step, 'tokenizer', None), f'captions of {self.ann_file}'
-            )
-            if remark:
-                _warn(f'{type(step).__name__}: {remark}')
 
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
         """All captions that items may draw."""
@@ -293,31 +258,10 @@ class ImageTextDataset(BaseDataset):
 
     def _check_whole(self, indices: Sequence[int] | int) -> None:
         """Refuse a subset, such as a fold, with only some captions of an image."""
-        if self.captions != 'each' or isinstance(indices, int):
-            return
-        infos = [super(ImageTextDataset, self).get_data_info(idx) for idx in indices]
-        counts = Counter(info['img_id'] for info in infos)
-        for info in infos:
-            count, whole = counts[info['img_id']], len(info['captions'])
-            if count < whole:
-                raise ValueError(
-                    f'the subset takes {count} of {whole} captions of {info["img_id"]}, so folds '
-                    "would share images: use captions='sample', whose items are images"
-                )
+        if self.captions == 'each' and not isinstance(indices, int):
+            check_whole([super(ImageTextDataset, self).get_data_info(idx) for idx in indices])
 
     def _readable(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         problems = {path: probe_image(path) for path in dict.fromkeys(i['img_path'] for i in items)}
-        self.skipped = [path for path, problem in problems.items() if problem]
-        if self.skipped:
-            shown = '; '.join(str(problems[path]) for path in self.skipped[:3])
-            size = len(problems) - len(self.skipped)
-            gallery = f': the gallery shrinks to {size} images, its recall is not comparable'
-            _warn(
-                f'skip_bad: {len(self.skipped)} of {len(problems)} images of {self.ann_file} '
-                f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}'
-            )
+        self.skipped = warn_of_unreadable(problems, self.ann_file, self._evaluates)
         return [item for item in items if not problems[item['img_path']]]
-
-
-def _warn(message: str) -> None:
-    print_log(message, 'current', logging.WARNING)

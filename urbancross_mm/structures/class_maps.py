@@ -13,6 +13,8 @@ from urbancross_mm.utils.images import read_class_map
 IGNORE_INDEX = 255
 # What the metainfo says of the classes; mmseg's names.
 CLASS_KEYS = ('classes', 'palette')
+# Pixels of each class in the training split.
+CLASS_PIXELS = 'class_pixels'
 
 
 def read_checked_map(path: str, num_classes: int | None = None) -> np.ndarray:
@@ -99,7 +101,7 @@ def check_classes(metainfo: Mapping[str, Any], where: str) -> None:
         )
     if palette is not None and (
         not isinstance(palette, list)
-        or not all(map(_is_color, palette))
+        or not all(map(is_color, palette))
         or len(palette) != len(classes or ())
     ):
         raise ValueError(
@@ -108,7 +110,15 @@ def check_classes(metainfo: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _is_color(value: Any) -> bool:
+def is_color(value: Any) -> bool:
+    """Whether a value of a JSON file is a color.
+
+    Args:
+        value (Any): The value.
+
+    Returns:
+        bool: True for a list ``[red, green, blue]`` of numbers from 0 to 255.
+    """
     return (
         isinstance(value, list)
         and len(value) == 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from urbancross_mm.datasets.converters import image_folder, precomp, urbancross
+from urbancross_mm.datasets.converters import image_folder, precomp, seg_maps, urbancross
+from urbancross_mm.datasets.converters.seg_map_splits import SplitRule
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.toy.features import FILE, write_sample_features
@@ -15,6 +16,8 @@ COUNTRIES = ('Finland', 'Germany', 'Spain')
 PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
 # Datasets that have configs on frozen features.
 FEATURED = ('rsicd', 'ucm')
+# Masks of images that have captions, and of images that have none.
+MASKED, SCENES = 'rsitmd', 'dronedeploy'
 VOCABULARY = 'vocab.json'
 # A city without captions: the images of a country, and its captions in a text file.
 CITY, CITY_OF = 'mycity', 'Spain'
@@ -26,6 +29,7 @@ def is_converted(root: str | Path) -> bool:
     files = [
         VOCABULARY,
         f'{CITY}/annotations/{CITY}_train.json',
+        f'{SCENES}/annotations/{SCENES}_train.json',
         *(f'{name}/{FILE}' for name in FEATURED),
     ]
     return all((Path(root) / file).is_file() for file in files)
@@ -69,6 +73,7 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
                 force=force,
             )
         )
+    _name_masks(root, seed, force)
     for name in FEATURED:
         write_sample_features(root / name)
     _make_city(root, seed, force)
@@ -78,6 +83,24 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
         for caption in _captions_of(path)
     ]
     atomic_write(root / VOCABULARY, encode_vocabulary(captions))
+
+
+def _name_masks(root: Path, seed: int, force: bool) -> None:
+    """The masks of RSITMD-SS join captions; those of the two scenes stand alone."""
+    folder = root / MASKED
+    splits = ('train', 'val', 'trainval', 'test')
+    files = tuple(folder / 'annotations' / f'{MASKED}_{split}.json' for split in splits)
+    seg_maps.convert(
+        seg_maps.Options(root=folder, layout='rsitmd-ss', annotations=files, force=force)
+    )
+    seg_maps.convert(
+        seg_maps.Options(
+            root=root / SCENES,
+            layout='legend',
+            split=SplitRule(group='^[a-z]+', test_groups=('south',), val=0.25, seed=seed),
+            force=force,
+        )
+    )
 
 
 def _make_city(root: Path, seed: int, force: bool) -> None:
@@ -101,6 +124,6 @@ def _make_city(root: Path, seed: int, force: bool) -> None:
 
 
 def _captions_of(path: Path) -> list[str]:
-    # The city has none: its captions are in the text file.
+    # The city has none, its captions are in the text file; nor have the scenes.
     _, items = load_annotations(str(path), captions_required=False)
-    return [caption for item in items for caption in item['captions']]
+    return [caption for item in items for caption in item.get('captions', ())]

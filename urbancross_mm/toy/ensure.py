@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 SAMPLE_ROOT = 'data/sample'
 
@@ -24,29 +25,33 @@ def ensure_sample(root: str | Path = SAMPLE_ROOT) -> None:
     from urbancross_mm.toy.world import make_sample
     from urbancross_mm.toy.world.make import MANIFEST, VERSION
 
-    drawn = (Path(root) / MANIFEST).is_file()
-    if drawn and (version := _version_of(Path(root) / MANIFEST)) != VERSION:
+    manifest = Path(root) / MANIFEST
+    earlier = _read(manifest) if manifest.is_file() else {}
+    version = earlier.get('version')
+    if manifest.is_file() and version != VERSION:
         print(
             f'note: the sample at {root} is of version {version!r}, this code draws version '
             f'{VERSION}: python tools/misc/make_sample.py --root {root} --force draws it again',
             file=sys.stderr,
         )
-    if drawn and is_converted(root):
+    if manifest.is_file() and is_converted(root):
         return
     if max(int(os.environ.get(name) or 1) for name in ('WORLD_SIZE', 'SLURM_NTASKS')) > 1:
         raise FileNotFoundError(
             f'no sample data at {root}: run python tools/misc/make_sample.py --root {root} first'
         )
-    if not drawn:
+    if version != VERSION:
+        # An earlier version may lack what a converter of this one reads: drawn again, as it was.
         print(
             f'drawing the sample in {Path(root).absolute()}, once: a minute or two', file=sys.stderr
         )
-        make_sample(root)
+        same = {key: earlier[key] for key in ('images', 'seed', 'image_size') if key in earlier}
+        make_sample(root, **same, force=bool(earlier))
     convert_sample(root)
 
 
-def _version_of(manifest: Path) -> object:
+def _read(manifest: Path) -> dict[str, Any]:
     try:
-        return json.loads(manifest.read_text(encoding='utf-8')).get('version')
-    except (ValueError, AttributeError) as error:
+        return {**json.loads(manifest.read_text(encoding='utf-8'))}
+    except (ValueError, TypeError) as error:
         raise ValueError(f'{manifest} is not a JSON object: {error}') from error

@@ -9,7 +9,7 @@ geometry = [
     dict(type='RandomCropImage', size=image_size),
 ]
 text_and_pack = [
-    dict(type='TokenizeText', tokenizer=_base_.tokenizer), dict(type='PackRetrievalInputs')]
+    dict(type='TokenizeText', tokenizer=_base_.sirs_tokenizer), dict(type='PackRetrievalInputs')]
 train_pipeline = [*load, *geometry, *text_and_pack]
 # Nothing is random at test time. The class map keeps its own size: predictions are brought to it.
 test_pipeline = [

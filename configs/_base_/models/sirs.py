@@ -23,14 +23,16 @@ backbones = {
         out_indices=(1, 2, 3, 4), init_cfg=dict(
             type='Pretrained', checkpoint='weights/efficientnet_lite2_timm.pth')),
 }
-words = dict(type='VocabTokenizer', vocab_file='data/rsitmd/annotations/rsitmd_vocab.json')
+words = dict(
+    type='VocabTokenizer',
+    vocab_file='data/{{$CAPTIONED:rsitmd}}/annotations/{{$CAPTIONED:rsitmd}}_vocab.json')
 minilm = dict(type='HuggingFaceTokenizer', path='weights/all-MiniLM-L6-v2', max_length=40)
 texts = dict(
     gru=(words, dict(type='GRUTextEncoder', tokenizer=words, pool='max', embed_dim=512)),
     minilm=(minilm, dict(
         type='HuggingFaceTextEncoder', path='weights/all-MiniLM-L6-v2', embed_dim=512,
         pool='mean')))
-tokenizer, text_encoder = texts['{{$TEXT:gru}}']
+sirs_tokenizer, text_encoder = texts['{{$TEXT:gru}}']
 model = dict(
     type='SIRS',
     data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),

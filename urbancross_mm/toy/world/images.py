@@ -27,6 +27,7 @@ from urbancross_mm.toy.world.render import render
 from urbancross_mm.utils.ids import stable_id
 
 QUALITY = 90
+UNCAPTIONED = 'uncaptioned'  # a style
 FEW = 64  # so many images are drawn sooner than a worker process starts
 
 
@@ -41,9 +42,11 @@ class Job:
         country (str): Style.
         kind (str | None): Scene kind; None draws one.
         size (int): Image width in pixels.
-        style (str): ``country`` for one description, else the style of five captions.
+        style (str): ``country`` for one description, ``uncaptioned`` for a mask alone, else the
+            style of five captions.
         folders (bool): Also write the published JPEG of every segment. Defaults to False.
         audio (tuple[str, ...]): Names of the spoken captions, none to leave them out.
+        mask (str): Name of the mask of its classes below ``masks``, '' to leave it out.
     """
 
     root: str
@@ -55,6 +58,7 @@ class Job:
     style: str
     folders: bool = False
     audio: tuple[str, ...] = ()
+    mask: str = ''
 
 
 @dataclass
@@ -86,18 +90,22 @@ def image_seed(seed: int, dataset: str, index: int) -> tuple[int, ...]:
 
 
 def draw_image(job: Job) -> Record:
-    """Draw one image and write it with its segments, class map and spoken captions."""
+    """Draw one image and write it with its segments, mask of classes and spoken captions."""
     scene = build_scene(COUNTRIES[job.country], job.seed, job.kind)
     rendering = render(scene, job.size)
     root, stem = Path(job.root), Path(job.name).with_suffix('')
     save_image(rendering.image, root / 'images' / job.name)
+    if job.mask:
+        painted = (masks.cover_map if job.style == UNCAPTIONED else masks.class_map)(
+            scene, rendering
+        )
+        painted.save(_parent(root / 'masks' / job.mask))
+    if job.style == UNCAPTIONED:
+        return Record(job.name, scene.kind, [], '', scene.lon, scene.lat)
     segments = masks.segments_of(scene, rendering)
     text = masks.sidecar_text(segments, job.size)
     sidecar = root / 'segments' / stem.with_name(stem.name + '.json')
     _parent(sidecar).write_text(text, encoding='utf-8')
-    save_image(
-        masks.class_map(scene, rendering), root / 'seg_maps' / stem.with_name(stem.name + '.png')
-    )
     if job.folders:
         folder = root / 'image_segments' / stem
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,19 +6,23 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from urbancross_mm.datasets.rsitmd_ss import MASK_PREFIX
 from urbancross_mm.toy.world.captions import CAPTIONS_PER_IMAGE
 from urbancross_mm.toy.world.countries import COUNTRIES
 from urbancross_mm.toy.world.generate import KINDS
-from urbancross_mm.toy.world.images import Job, Record, image_seed
+from urbancross_mm.toy.world.images import UNCAPTIONED, Job, Record, image_seed
+from urbancross_mm.toy.world.masks import COVER
 
 COLUMNS = ('image_name', 'description', 'title_multi_objects', 'lon', 'lat')
 NUMBERED = 0.08  # share of RSICD images whose name is a bare number
 TEST, VAL = 0.2, 0.2
+SCENES = ('north', 'south')  # the second one is for the test
 UCM_KINDS = {
     'agricultural': 'farmland',
     'airplane': 'airport',
@@ -123,12 +127,12 @@ def precomp_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
             bare = dataset == 'rsicd' and rng.random() < NUMBERED
             suffix = 'jpg' if dataset == 'rsicd' else 'tif'
             name = f'{index + 1:05d}.{suffix}' if bare else f'{kind}_{index + 1}.{suffix}'
-        audio = _audio_names(index) if dataset == 'rsitmd' else ()
-        jobs.append(
-            Job(
-                str(plan.root / dataset), name, seed, country, kind, plan.size, dataset, audio=audio
-            )
-        )
+        more: dict[str, Any] = {}
+        if dataset == 'rsitmd':
+            mask = f'{MASK_PREFIX}{Path(name).stem}.png'
+            more = dict(audio=_audio_names(index), mask=mask)
+        root = str(plan.root / dataset)
+        jobs.append(Job(root, name, seed, country, kind, plan.size, dataset, **more))
     return jobs
 
 
@@ -141,6 +145,25 @@ def _audio_names(index: int) -> tuple[str, ...]:
     """Spoken captions are numbered through the whole set."""
     first = CAPTIONS_PER_IMAGE * index
     return tuple(f'{first + k}.jpg' for k in range(CAPTIONS_PER_IMAGE))
+
+
+def scene_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
+    """Images of two scenes with masks and without captions, in the layout of DroneDeploy."""
+    root, jobs = str(plan.root / dataset), []
+    for index in range(images):
+        scene = SCENES[index >= images - max(1, round(TEST * images))]
+        name = f'{scene}_{index + 1:04d}'
+        seed, country = image_seed(plan.seed, dataset, index), list(COUNTRIES)[index % 3]
+        job = Job(root, f'{name}.jpg', seed, country, None, plan.size, UNCAPTIONED)
+        jobs.append(replace(job, mask=f'{name}.png'))
+    return jobs
+
+
+def write_scenes(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[str, int]:
+    """Write the legend of the masks."""
+    legend = {str(value): name for value, name in enumerate(COVER)}
+    (plan.root / dataset / 'legend.json').write_text(json.dumps(legend, indent=1) + '\n')
+    return {'images': len(records), 'captions': 0}
 
 
 def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[str, int]:

@@ -13,11 +13,22 @@ from urbancross_mm.toy.world.countries import COUNTRIES
 from urbancross_mm.toy.world.images import draw_all
 from urbancross_mm.utils.files import atomic_write
 
-VERSION = 2  # raise it whenever the same seed gives other bytes
+VERSION = 3  # raise it whenever the same seed gives other bytes
 MANIFEST = 'sample.json'
 MARKER = 'sample.unfinished'
 PRECOMP = ('rsicd', 'rsitmd', 'ucm')
-DEFAULT_IMAGES = {**dict.fromkeys(COUNTRIES, 400), **dict.fromkeys(PRECOMP, 250)}
+SCENES = 'dronedeploy'
+DEFAULT_IMAGES = {
+    **dict.fromkeys(COUNTRIES, 400),
+    **dict.fromkeys(PRECOMP, 250),
+    SCENES: 100,
+}
+# How each set is drawn and written.
+LAYOUTS = {
+    **dict.fromkeys(COUNTRIES, (layouts.country_jobs, layouts.write_country)),
+    **dict.fromkeys(PRECOMP, (layouts.precomp_jobs, layouts.write_precomp)),
+    SCENES: (layouts.scene_jobs, layouts.write_scenes),
+}
 FEWEST = 10
 
 
@@ -40,8 +51,8 @@ def make_sample(
     Args:
         root (str | Path): New or earlier sample folder.
         images (int | Mapping | None): Images of every set, or of the named sets, the others
-            keeping their default. Defaults to 400 per country and 250 per precomp
-            set.
+            keeping their default. Defaults to 400 per country, 250 per precomp set and
+            100 with masks alone.
         seed (int): Equal seeds give equal bytes. Defaults to 0.
         image_size (int): Width and height in pixels. Defaults to 128.
         workers (int | None): Processes; None takes one per core. Defaults to None.
@@ -74,17 +85,11 @@ def _write_sets(
     plan: layouts.Plan, images: dict[str, int], workers: int | None
 ) -> dict[str, dict[str, int]]:
     """Draw the images of all sets in one go, then write the text files of each."""
-    jobs = {
-        name: (layouts.country_jobs if name in COUNTRIES else layouts.precomp_jobs)(
-            plan, name, number
-        )
-        for name, number in images.items()
-    }
+    jobs = {name: LAYOUTS[name][0](plan, name, number) for name, number in images.items()}
     records = draw_all([job for part in jobs.values() for job in part], workers)
     counts, done = {}, 0
     for name, part in jobs.items():
-        write = layouts.write_country if name in COUNTRIES else layouts.write_precomp
-        counts[name] = write(plan, name, records[done : done + len(part)])
+        counts[name] = LAYOUTS[name][1](plan, name, records[done : done + len(part)])
         done += len(part)
     return counts
 
@@ -122,6 +127,13 @@ def _clear(root: Path, arguments: dict[str, Any], force: bool) -> dict[str, Any]
         summary = json.loads(manifest.read_text(encoding='utf-8'))
         if all(summary.get(key) == value for key, value in arguments.items()) and not force:
             return summary
+        # An earlier version had fewer sets: a folder of a new one is not its own.
+        foreign = [name for name in DEFAULT_IMAGES if name not in summary.get('images', ())]
+        if other := next((f for f in map(layouts.folder_of, foreign) if (root / f).exists()), None):
+            raise FileExistsError(
+                f'{root / other} exists but is no part of the sample in {root}: move it, or choose '
+                'another folder'
+            )
         if not force:
             raise FileExistsError(
                 f'{root} holds a sample made with other arguments, see '

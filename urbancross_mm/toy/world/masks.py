@@ -1,4 +1,4 @@
-"""Exact segments of a rendering: sidecars, published segment images and class maps."""
+"""Exact segments of a rendering: sidecars, published segment images and masks of classes."""
 
 from __future__ import annotations
 
@@ -7,28 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from urbancross_mm.datasets.rsitmd_ss import VALUE_STEP
 from urbancross_mm.toy.world.render import Rendering
 from urbancross_mm.toy.world.scene import Scene
 
-# The fourteen classes of RSITMD-SS; 0 is background, a map stores ten times the index.
-CLASSES = (
-    'background',
-    'plane',
-    'boat',
-    'storage tank',
-    'pond',
-    'river',
-    'beach',
-    'playground',
-    'swimming pool',
-    'court',
-    'baseball field',
-    'center',
-    'church',
-    'stadium',
-    'bridge',
-)
+# Kinds of items by the classes of RSITMD-SS; all others are background, class 0.
 CLASS_OF = {
     'plane': 1,
     'boat': 2,
@@ -45,7 +30,22 @@ CLASS_OF = {
     'stadium': 13,
     'bridge': 14,
 }
-CLASS_STEP = 10
+# What covers the ground, with the classes, values and colors of the DroneDeploy masks.
+COVER = {
+    'building': (230, 25, 75),
+    'clutter': (145, 30, 180),
+    'vegetation': (60, 180, 75),
+    'water': (245, 130, 48),
+    'ground': (255, 255, 255),
+    'car': (0, 130, 200),
+}
+COVER_OF = {
+    **dict.fromkeys(('house', 'warehouse', 'church', 'dome', 'stadium', 'hotel'), 'building'),
+    **dict.fromkeys(('tank', 'plane', 'boat', 'pier'), 'clutter'),
+    **dict.fromkeys(('tree', 'forest', 'field'), 'vegetation'),
+    **dict.fromkeys(('pond', 'river', 'sea', 'pool'), 'water'),
+    'car': 'car',
+}
 SEGMENTS = 10
 CANDIDATES = 50
 SMALLEST = 12  # pixels of the smallest segment
@@ -117,9 +117,16 @@ def white_background(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArr
     return np.where(mask[..., None], image, np.uint8(255))
 
 
-def class_map(scene: Scene, rendering: Rendering) -> NDArray[np.uint8]:
+def class_map(scene: Scene, rendering: Rendering) -> Image.Image:
     """Ten times the class index of every pixel, as RSITMD-SS stores it."""
-    table = np.zeros(len(scene.items) + 1, np.uint8)
-    for number, item in enumerate(scene.items, 1):
-        table[number] = CLASS_OF.get(item.kind, 0) * CLASS_STEP
-    return table[rendering.ids]
+    values = [CLASS_OF.get(item.kind, 0) * VALUE_STEP for item in scene.items]
+    return Image.fromarray(np.array([0, *values], np.uint8)[rendering.ids])
+
+
+def cover_map(scene: Scene, rendering: Rendering) -> Image.Image:
+    """What covers the ground in every pixel, as a palette image: DroneDeploy's layout."""
+    names = list(COVER)
+    values = [names.index(COVER_OF.get(item.kind, 'ground')) for item in scene.items]
+    image = Image.fromarray(np.array([names.index('ground'), *values], np.uint8)[rendering.ids])
+    image.putpalette([part for color in COVER.values() for part in color])
+    return image
