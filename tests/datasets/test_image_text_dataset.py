@@ -406,7 +406,7 @@ def test_classes_are_metainfo(tiny, tmp_path):
 def test_a_pipeline_with_class_maps_warns_once_of_items_without(tmp_path, monkeypatch):
     lines: list[str] = []
     monkeypatch.setattr(
-        'urbancross_mm.datasets.image_text_dataset.print_log',
+        'urbancross_mm.datasets.item_checks.print_log',
         lambda text, *args: lines.append(text),
     )
     settings = write_masked(tmp_path)

@@ -69,7 +69,9 @@ def warn_of_unnamed_files(
     if not read:
         return
     without: Counter[str] = Counter()
-    for total, info in enumerate(infos, 1):
+    total = 0
+    for info in infos:
+        total += 1
         without.update(key for _, key, _ in read if key not in info)
     for transform, key, what in read:
         if without[key]:

@@ -24,8 +24,8 @@ class SIRS(CrossModalRetriever):
     Args:
         image_encoder (dict): Config of a :class:`BackboneEncoder` with several maps.
         text_encoder (dict): Config of the text encoder, of the same ``embed_dim``.
-        pyramid (dict): Arguments of :class:`ImagePyramid`; ``decode_head`` is what it segments
-            with.
+        pyramid (dict | None): Arguments of :class:`ImagePyramid`; ``decode_head`` is what it
+            segments with. None: the encoder's own vector, the variant ``base``.
         **kwargs: ``head``, ``data_preprocessor`` and ``init_cfg`` of
             :class:`CrossModalRetriever`.
 
@@ -41,7 +41,8 @@ class SIRS(CrossModalRetriever):
         self,
         image_encoder: dict[str, Any],
         text_encoder: dict[str, Any],
-        pyramid: Mapping[str, Any],
+        pyramid: Mapping[str, Any] | None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_encoder, text_encoder, pyramid={**PUBLISHED, **pyramid}, **kwargs)
+        parts = None if pyramid is None else {**PUBLISHED, **pyramid}
+        super().__init__(image_encoder, text_encoder, pyramid=parts, **kwargs)
