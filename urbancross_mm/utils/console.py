@@ -27,6 +27,7 @@ COMMANDS = {
     'verify': 'misc/verify_dataset.py',
     'card': 'misc/dataset_card.py',
     'browse': 'visualization/browse_dataset.py',
+    'overlay': 'visualization/segmentation_overlay.py',
     'config': 'misc/print_config.py',
     'features': 'misc/extract_features.py',
     'matrix': 'analysis_tools/cross_domain_matrix.py',
