@@ -97,7 +97,7 @@ def test_a_resumed_run_is_one_run_and_a_new_one_replaces_the_old(tool, tmp_path:
         end='{"label_free/agreem',
     )
     write_log(tmp_path, '20260101_2', (3, 0.9, 1.0, 9.0), (4, 0.4, 1.0, 4.0))
-    validations = tool.read_validations(tmp_path)
+    validations = tool.read_scores(tmp_path)
     assert {epoch: record['retrieval/mR'] for epoch, record in validations.items()} == {
         1: 1.0,
         2: 2.0,
@@ -105,7 +105,7 @@ def test_a_resumed_run_is_one_run_and_a_new_one_replaces_the_old(tool, tmp_path:
         4: 4.0,
     }
     write_log(tmp_path, '20260101_3', (1, 0.5, 1.0, 5.0))
-    assert list(tool.read_validations(tmp_path)) == [1]
+    assert list(tool.read_scores(tmp_path)) == [1]
 
 
 def test_another_key_for_the_oracle(tool, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_it_agrees_with_the_checkpoint_hook(tool, in_sample_dir: Path, tmp_path:
     cfg.val_evaluator = [dict(type='RecallAtK'), dict(type='LabelFreeMetric')]
     cfg.default_hooks.checkpoint.save_best = 'label_free/agreement'
     run(cfg)
-    validations = tool.read_validations(tmp_path)
+    validations = tool.read_scores(tmp_path)
     rows = {row['rule']: row for row in tool.pick(validations)}
     assert list(validations) == [1, 2] and len(rows) == 7
     best = rows['label_free/agreement (greatest)']['epoch']

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from urbancross_mm.utils.cli import run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
-from urbancross_mm.utils.text_files import read_lines  # noqa: E402
+from urbancross_mm.utils.run_logs import read_validations  # noqa: E402
 
 PREFIX = 'label_free/'
 # For all other scores the value nearest to 0 is best.
@@ -32,34 +32,26 @@ NOTE = (
 NOT_KEPT = 'To keep every checkpoint, train again with default_hooks.checkpoint.max_keep_ckpts=-1.'
 
 
-def read_validations(work_dir: str) -> dict[int, dict[str, float]]:
-    """Read every validation of a run, even of a resumed one.
+def read_scores(work_dir: str) -> dict[int, dict[str, float]]:
+    """Read every validation with a label-free score.
 
     Args:
         work_dir (str): Where ``tools/train.py`` wrote ``*/vis_data/scalars.json``.
 
     Returns:
-        dict[int, dict[str, float]]: Metrics by epoch, ascending. If a later start of the run
-        repeats an epoch, it replaces that epoch and everything after it.
+        dict[int, dict[str, float]]: Metrics by epoch, ascending.
 
     Raises:
         FileNotFoundError: If there is no log.
         ValueError: If no validation logged a label-free score.
     """
-    logs = sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
-    if not logs:
-        raise FileNotFoundError(f'no log (*/vis_data/scalars.json) in the folder {work_dir}')
-    validations: dict[int, dict[str, float]] = {}
-    for log in logs:
-        new = {record['step']: record for record in _records(log) if _scores(record)}
-        first = min(new, default=math.inf)
-        validations = {e: record for e, record in validations.items() if e < first} | new
+    validations = read_validations(work_dir, PREFIX)
     if not validations:
         raise ValueError(
             f'no validation logged in {work_dir} has a score {PREFIX}*: add '
             "dict(type='LabelFreeMetric') to val_evaluator"
         )
-    return dict(sorted(validations.items()))
+    return validations
 
 
 def pick(
@@ -68,7 +60,7 @@ def pick(
     """Pick an epoch by every rule.
 
     Args:
-        validations (dict[int, dict[str, float]]): From :func:`read_validations`.
+        validations (dict[int, dict[str, float]]): From :func:`read_scores`.
         recall (str): Metric of the oracle. Defaults to 'retrieval/mR'.
 
     Returns:
@@ -140,19 +132,6 @@ def to_markdown(rows: list[dict[str, Any]], count: int) -> str:
     return '\n'.join([*lines, *(line for note in notes for line in ('', note))]) + '\n'
 
 
-def _records(log: Path) -> list[dict[str, Any]]:
-    lines = read_lines(log)
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            # A run that was killed may leave half a line, the last one.
-            if number < len(lines):
-                raise ValueError(f'{log}, line {number}, is not JSON: {error}') from error
-    return records
-
-
 def _scores(record: dict[str, Any]) -> list[str]:
     return [name for name in record if name.startswith(PREFIX)]
 
@@ -189,7 +168,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.md', '.json')):
         parser.error(f'--out must end in .md or .json, got {args.out}')
-    validations = read_validations(args.work_dir)
+    validations = read_scores(args.work_dir)
     rows = pick(validations, args.recall)
     for row in rows:
         row['checkpoint'] = find_checkpoint(args.work_dir, row['epoch'])

@@ -12,9 +12,16 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.gallery_builder import GalleryBuilder, join_metadata
 from urbancross_mm.inference.image_files import find_images
+from urbancross_mm.inference.segmentation import (
+    Legend,
+    class_shares,
+    decode_head_of,
+    read_legend,
+)
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.structures import Gallery
 
@@ -54,17 +61,26 @@ class RetrievalInferencer:
         num_workers: int = 0,
         index: Mapping[str, Any] | None = None,
     ) -> None:
+        self._cfg = config if isinstance(config, Config) else load_config(config)
         self.embedder = Embedder.from_config(
-            config, weights, device=device, batch_size=batch_size, num_workers=num_workers
+            self._cfg, weights, device=device, batch_size=batch_size, num_workers=num_workers
         )
         self.index_cfg = dict(index or dict(type='TorchIndex'))
         self.gallery: Gallery | None = None
         self._index: Any = None
+        self._legend: Legend | None = None
 
     @property
     def fingerprint(self) -> str:
         """str: Hash of the weights, the model's settings and the test pipeline."""
         return self.embedder.fingerprint
+
+    @property
+    def legend(self) -> Legend:
+        """Legend: Names and colors of the classes that the model segments."""
+        if self._legend is None:
+            self._legend = read_legend(self.embedder.model, self.embedder.checkpoint, self._cfg)
+        return self._legend
 
     def build_index(
         self,
@@ -176,6 +192,7 @@ class RetrievalInferencer:
         image: str | Path | None = None,
         topk: int = 10,
         where: Callable[[Mapping[str, Any]], bool] | None = None,
+        with_masks: bool = False,
     ) -> list[dict[str, Any]]:
         """Find the images closest to a query.
 
@@ -185,25 +202,36 @@ class RetrievalInferencer:
             topk (int): Number of results at most. Defaults to 10.
             where (Callable, optional): Keeps an image by its metadata, for example
                 ``lambda record: record['domain'] == 'spain'``. Defaults to None.
+            with_masks (bool): Segment the images that are found, with the decode head of the
+                model. Defaults to False.
 
         Returns:
             list[dict]: Best first: ``rank`` (from 1), ``score``, ``img_path`` and the metadata of
-            the image.
+            the image; with masks also ``class_map`` (uint8, ``(H, W)`` of the image) and
+            ``classes``, from names to shares of the image.
 
         Raises:
-            ValueError: If not exactly one query is given, the text is empty, or there is no
-                gallery yet.
+            FileNotFoundError: If an image that is to be segmented is gone.
+            ValueError: If not exactly one query is given, the text is empty, there is no gallery
+                yet, or the model has no decode head for masks.
         """
         if self.gallery is None:
             raise ValueError('nothing to search: call build_index or use_gallery first')
+        if with_masks:
+            decode_head_of(self.embedder.model)
         query = self._encode_query(text, image)
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
         scores, rows = self._index.search(query, topk, mask)
-        return [
+        hits = [
             dict(records[row], rank=rank, score=score)
             for rank, (score, row) in enumerate(zip(scores[0].tolist(), rows[0].tolist()), 1)
         ]
+        if with_masks:
+            maps = self.embedder.segment([hit['img_path'] for hit in hits])
+            for hit, class_map in zip(hits, maps):
+                hit.update(class_map=class_map, classes=class_shares(class_map, self.legend.names))
+        return hits
 
     def _encode_query(self, text: str | None, image: str | Path | None) -> Tensor:
         """The vector of the one query that is given, ``(1, D)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from urbancross_mm.inference.image_files import (
     collate_images,
     load_image,
 )
+from urbancross_mm.inference.segmentation import class_maps, decode_head_of
 from urbancross_mm.registry import SCOPE, TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.devices import usable_device
@@ -143,11 +144,7 @@ class Embedder:
             FileNotFoundError: If an image does not exist.
             ValueError: If an image cannot be read.
         """
-        rows = []
-        for start in range(0, len(images), self.batch_size):
-            some = images[start : start + self.batch_size]
-            items = [load_image(image, self.pipeline) for image in some]
-            rows.append(self._encode_batch(pseudo_collate(items), tower))
+        rows = [self._encode_batch(batch, tower) for batch in self._batches(images)]
         return torch.cat(rows) if rows else torch.empty(0, 0)
 
     @torch.no_grad()
@@ -231,6 +228,28 @@ class Embedder:
         return rows[0] if len(rows) == 1 else torch.cat(rows)[torch.tensor(order).argsort()]
 
     @torch.no_grad()
+    def segment(self, images: Sequence[str | Path | np.ndarray]) -> list[np.ndarray]:
+        """Find the class of every pixel.
+
+        Args:
+            images (Sequence): As in :meth:`encode_images`.
+
+        Returns:
+            list[np.ndarray]: One uint8 class map ``(H, W)`` per image, of the image's own size.
+
+        Raises:
+            FileNotFoundError: If an image does not exist.
+            ValueError: If the model has no decode head, or an image cannot be read.
+        """
+        decode_head_of(self.model)
+        maps: list[np.ndarray] = []
+        for batch in self._batches(images):
+            inputs = self.model.data_preprocessor(batch, False)['inputs']
+            sizes = [sample.ori_shape for sample in batch['data_samples']]
+            maps += class_maps(self.model, inputs['image'], sizes)
+        return maps
+
+    @torch.no_grad()
     def predict(self, dataset: Dataset) -> list[RetrievalDataSample]:
         """Run the model over a dataset, as a test does.
 
@@ -257,6 +276,11 @@ class Embedder:
             if hasattr(step, 'tokenizer'):
                 return step.tokenizer
         raise ValueError('the test pipeline has no TokenizeText: the model cannot encode texts')
+
+    def _batches(self, images: Sequence[str | Path | np.ndarray]) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(images), self.batch_size):
+            some = images[start : start + self.batch_size]
+            yield pseudo_collate([load_image(image, self.pipeline) for image in some])
 
     def _encode_batch(self, batch: dict[str, Any], tower: Tower | None) -> Tensor:
         if tower is None:

@@ -1,5 +1,6 @@
 """Images of results and of data."""
 
+from urbancross_mm.visualization.class_maps import color_classes, draw_class_map
 from urbancross_mm.visualization.dataset_figures import draw_histograms, draw_tile_map
 from urbancross_mm.visualization.domain_matrix import draw_domain_matrix
 from urbancross_mm.visualization.embedding_map import draw_embedding_map, project_2d
@@ -13,6 +14,8 @@ from urbancross_mm.visualization.sample_sheet import (
 
 __all__ = [
     'RetrievalVisualizer',
+    'color_classes',
+    'draw_class_map',
     'draw_domain_matrix',
     'draw_embedding_map',
     'draw_histograms',

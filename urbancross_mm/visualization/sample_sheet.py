@@ -31,7 +31,7 @@ def overlay_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """
     tinted = image.astype(np.float32)
     for number, mask in enumerate(masks):
-        tinted[mask] = (tinted[mask] + np.array(_color(number))) / 2
+        tinted[mask] = (tinted[mask] + np.array(distinct_color(number))) / 2
     return tinted.astype(np.uint8)
 
 
@@ -84,7 +84,7 @@ def outline_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
                 & framed[1:-1, :-2]
                 & framed[1:-1, 2:]
             )
-        drawn[masks[number] & ~inner] = _color(number)
+        drawn[masks[number] & ~inner] = distinct_color(number)
     return drawn
 
 
@@ -136,15 +136,24 @@ def draw_sample_sheet(
         corner = (left + number // 2 * (half + _MARGIN), top + number % 2 * half)
         canvas.paste(Image.fromarray(segment).resize((half - 2, half - 2)), corner)
         draw.rectangle(
-            (*corner, corner[0] + half - 2, corner[1] + half - 2), outline=_color(number), width=2
+            (*corner, corner[0] + half - 2, corner[1] + half - 2),
+            outline=distinct_color(number),
+            width=2,
         )
     for row, line in enumerate(lines):
         draw.text((_MARGIN, top + _SIDE + _MARGIN + row * _LINE), line, 'black', font)
     return np.asarray(canvas)
 
 
-def _color(number: int) -> tuple[int, int, int]:
-    """Distinct colors, however many: hues in golden-ratio steps."""
+def distinct_color(number: int) -> tuple[int, int, int]:
+    """One of distinct colors, however many: hues in golden-ratio steps.
+
+    Args:
+        number (int): Which one, from 0.
+
+    Returns:
+        tuple[int, int, int]: Red, green and blue.
+    """
     import colorsys
 
     red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.9, 0.95)
