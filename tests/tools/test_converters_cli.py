@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.datasets.converters.layouts import (
     names_of,
@@ -125,3 +127,29 @@ def test_a_mask_beside_its_image_is_one_sentence(convert, tmp_path):
     assert code == 2 and text.count('\n') == 1
     assert all(name in text for name in ('p1.tif', 'p1.jpg', 'p1.png'))
     assert not (tmp_path / 'out').exists()
+
+
+def test_masks_to_class_maps_and_weights(convert, call_tool, tmp_path):
+    for name in ('one_1', 'one_2', 'two_1'):
+        write_image(tmp_path / f'city/images/{name}.png')
+        (tmp_path / 'city/masks').mkdir(exist_ok=True)
+        with Image.open(tmp_path / f'city/images/{name}.png') as image:
+            labels = np.zeros(image.size[::-1], np.uint8)
+        labels[0] = 1
+        Image.fromarray(labels).save(tmp_path / f'city/masks/{name}.png')
+    legend = {'0': 'ground', '1': 'roof', '2': 'car'}
+    (tmp_path / 'city/legend.json').write_text(json.dumps(legend))
+    words = ('city', '--layout', 'legend', '--group', '^[a-z]+', '--test-groups', 'two')
+    code, text = convert('seg_maps', *words)
+    assert code == 0 and 'city_train: 2 images, 2 class maps' in text
+    code, text = convert('seg_maps', *words)
+    assert code == 2 and text.startswith('error: ') and '--force' in text
+    code, text = call_tool(
+        'misc/class_weights', 'city/annotations/city_train.json', '--out', 'weights.json'
+    )
+    from mmseg.models.losses.utils import get_class_weight
+
+    assert code == 0 and 'car: 0.00 % of the pixels, weight 0  never occurs' in text
+    weights = get_class_weight('weights.json')
+    assert weights == json.loads((tmp_path / 'weights.json').read_text())
+    assert weights[0] == 1 and weights[1] == labels.shape[0] - 1 and weights[2] == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.datasets.converters.layouts import names_of, read
+from urbancross_mm.datasets import ImageTextDataset
 from urbancross_mm.datasets.tokenizers import VocabTokenizer
 from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.toy.convert import is_converted
@@ -15,21 +16,23 @@ COUNTRIES = ('urbancross/Finland', 'urbancross/Germany', 'urbancross/Spain')
 def test_every_set_has_its_splits_and_its_images(sample_dir):
     root = sample_dir / 'data/sample'
     assert is_converted(root)
-    for folder in (*COUNTRIES, 'rsicd', 'rsitmd', 'ucm'):
+    for folder in (*COUNTRIES, 'rsicd', 'rsitmd', 'ucm', 'dronedeploy'):
         name = Path(folder).name.lower()
         splits = ['train', 'val', 'test']
         splits += ['finetune', 'finetune_val'] if folder in COUNTRIES else []
         for split in splits:
-            _, items = load_annotations(str(root / folder / f'annotations/{name}_{split}.json'))
+            path = str(root / folder / f'annotations/{name}_{split}.json')
+            _, items = load_annotations(path, captions_required=name != 'dronedeploy')
             assert all((root / folder / 'images' / item['img_path']).is_file() for item in items)
 
 
-def test_an_earlier_sample_without_features_or_city_is_not_finished(tmp_path):
+def test_an_earlier_sample_without_features_city_or_masks_is_not_finished(tmp_path):
     files = (
         'vocab.json',
         'rsicd/features.npz',
         'ucm/features.npz',
         'mycity/annotations/mycity_train.json',
+        'dronedeploy/annotations/dronedeploy_train.json',
     )
     for file in files:
         assert not is_converted(tmp_path)
@@ -65,3 +68,24 @@ def test_one_vocabulary_knows_the_words_of_all_sets(sample_dir):
         path = sample_dir / f'data/sample/{folder}/annotations/{name}_train.json'
         texts = [text for item in read(path)[1] for text in item['captions']]
         assert not (tokenizer(texts) == unknown).any()
+
+
+def test_class_maps_are_named_with_and_without_captions(sample_dir):
+    root = sample_dir / 'data/sample'
+    for split in ('train', 'val', 'trainval', 'test'):
+        dataset = ImageTextDataset(f'annotations/rsitmd_{split}.json', str(root / 'rsitmd'))
+        assert dataset.metainfo['classes'][:2] == ['Background', 'Plane']
+        assert len(dataset.metainfo['palette']) == 15
+        assert all(Path(dataset.get_data_info(i)['seg_map_path']).is_file() for i in range(3))
+    scenes = {}
+    for split in ('train', 'val', 'test'):
+        dataset = ImageTextDataset(
+            f'annotations/dronedeploy_{split}.json',
+            str(root / 'dronedeploy'),
+            captions='none',
+            pipeline=[dict(type='LoadImage'), dict(type='LoadSegMap', num_classes=6)],
+        )
+        names = [Path(dataset[i]['img_path']).stem for i in range(len(dataset))]
+        scenes[split] = {name.split('_')[0] for name in names}
+        assert dataset.metainfo['classes'][-1] == 'car'
+    assert scenes == dict(train={'north'}, val={'north'}, test={'south'})

@@ -33,7 +33,7 @@ from urbancross_mm.toy.world.geotags import (
     title_multi_objects,
 )
 from urbancross_mm.toy.world.layouts import UCM_KINDS, folder_of
-from urbancross_mm.toy.world.masks import class_map, segments_of, sidecar
+from urbancross_mm.toy.world.masks import COVER, class_map, cover_map, segments_of, sidecar
 from urbancross_mm.toy.world.objects import GROUPS
 
 IMAGES = 12
@@ -250,9 +250,24 @@ def test_class_maps_use_ten_times_the_rsitmd_index():
     scene = build_scene(COUNTRIES['spain'], (1, 1), 'storagetanks')
     drawn = render(scene)
     tanks = [n for n, item in enumerate(scene.items, 1) if item.kind == 'tank']
-    np.testing.assert_array_equal(class_map(scene, drawn) == 30, np.isin(drawn.ids, tanks))
+    values = np.asarray(class_map(scene, drawn))
+    np.testing.assert_array_equal(values == 30, np.isin(drawn.ids, tanks))
     seen = {int(v) for s in scenes() for v in np.unique(class_map(s, render(s, 64)))}
     assert seen == set(range(0, 150, 10))
+
+
+def test_cover_maps_use_the_classes_of_dronedeploy():
+    scene = build_scene(COUNTRIES['spain'], (1, 1), 'storagetanks')
+    drawn = render(scene)
+    painted = cover_map(scene, drawn)
+    houses = [n for n, item in enumerate(scene.items, 1) if item.kind == 'house']
+    assert painted.mode == 'P'
+    np.testing.assert_array_equal(np.asarray(painted) == 0, np.isin(drawn.ids, houses))
+    assert (np.asarray(painted)[drawn.ids == 0] == list(COVER).index('ground')).all()
+    colors = {tuple(c) for c in np.asarray(painted.convert('RGB')).reshape(-1, 3).tolist()}
+    assert COVER['building'] in colors and colors <= set(COVER.values())
+    seen = {int(v) for s in scenes() for v in np.unique(cover_map(s, render(s, 64)))}
+    assert seen == set(range(6))
 
 
 # ---------------------------------------------------------------- tags and places
@@ -333,8 +348,6 @@ def test_country_layout(sample, name):
         files = sorted((root / 'image_segments' / stem).iterdir())
         assert len(files) == len(segments)
         assert all(re.fullmatch(rf'{stem}_\d+\.jpg', f.name) for f in files)
-        with Image.open(root / 'seg_maps' / f'{stem}.png') as image:
-            assert image.mode == 'L'
     with Image.open(files[0]) as image:
         assert (np.asarray(image) > 250).all(2).mean() > 0.2  # white outside the segment
     assert json.loads((root / 'tags.geojson').read_text())['type'] == 'FeatureCollection'
@@ -400,6 +413,7 @@ def test_converters_read_the_sample(sample, tmp_path):
     convert_sample(root)
     result = sorted(p.stem for p in root.rglob('annotations/*_test.json'))
     assert result == [
+        'dronedeploy_test',
         'finland_test',
         'germany_test',
         'rsicd_test',
@@ -437,6 +451,33 @@ def test_interrupted_sample_is_made_again(sample, tmp_path, monkeypatch):
     monkeypatch.undo()
     make_sample(root, IMAGES, seed=3, image_size=64, workers=0)
     assert digests(root) == digests(sample[0])
+
+
+def test_masks_lie_as_published(sample):
+    root, summary = sample
+    names = sorted(p.stem for p in (root / 'rsitmd/images').iterdir())
+    assert sorted(p.name for p in (root / 'rsitmd/masks').iterdir()) == [
+        f'mask_{name}.png' for name in names
+    ]
+    with Image.open(root / f'rsitmd/masks/mask_{names[0]}.png') as image:
+        assert image.mode == 'L' and image.size == (64, 64)
+    scenes = root / 'dronedeploy'
+    assert json.loads((scenes / 'legend.json').read_text())['0'] == 'building'
+    stems = [p.stem for p in sorted((scenes / 'images').iterdir())]
+    assert [p.stem for p in sorted((scenes / 'masks').iterdir())] == stems
+    assert [name.split('_')[0] for name in stems] == ['north'] * 10 + ['south'] * 2
+    assert summary['counts']['dronedeploy'] == {'images': IMAGES, 'captions': 0}
+    assert sorted(p.name for p in scenes.iterdir()) == ['images', 'legend.json', 'masks']
+    assert not (root / 'ucm/masks').exists()
+
+
+def test_a_folder_that_an_earlier_sample_did_not_have_is_never_deleted(tmp_path):
+    (tmp_path / 'dronedeploy').mkdir()
+    (tmp_path / 'sample.json').write_text(json.dumps({'images': {'ucm': 12}}))
+    for force in (False, True):
+        with pytest.raises(FileExistsError, match='dronedeploy exists but is no part of'):
+            make_sample(tmp_path, IMAGES, force=force)
+    assert (tmp_path / 'dronedeploy').is_dir()
 
 
 def test_data_that_is_no_sample_is_never_deleted(tmp_path):

@@ -7,7 +7,12 @@ import pytest
 from PIL import Image
 
 from urbancross_mm.structures import SearchHit
-from urbancross_mm.visualization import RetrievalVisualizer, draw_sample_sheet, overlay_masks
+from urbancross_mm.visualization import (
+    RetrievalVisualizer,
+    draw_sample_sheet,
+    overlay_classes,
+    overlay_masks,
+)
 
 
 def test_grid_frames_relevant_in_green_and_others_in_red(tmp_path: Path) -> None:
@@ -50,3 +55,17 @@ def test_sheet_holds_image_segments_and_captions() -> None:
     )
     assert (bare == 50).all(axis=2).sum() == 200 * 200
     assert (sheet == 90).all(axis=2).any() and sheet.shape[0] > bare.shape[0]
+
+
+def test_classes_are_tinted_and_pixels_without_one_are_not() -> None:
+    image = np.full((2, 2, 3), 100, np.uint8)
+    labels = np.array([[0, 1], [255, 2]])
+    drawn = overlay_classes(image, labels, [[0, 0, 0], [200, 0, 40]])
+    assert drawn[0].tolist() == [[50, 50, 50], [150, 50, 70]]
+    assert drawn[1, 0].tolist() == [100, 100, 100]
+    assert drawn[1, 1].tolist() not in drawn[0].tolist()  # a class that the palette lacks
+    assert (image == 100).all()
+    plain = draw_sample_sheet(image, [], 'title')
+    sheet = draw_sample_sheet(image, [], 'title', labels=0 * labels, palette=[[0, 0, 0]])
+    assert not (plain == 50).all(axis=2).any()
+    assert (sheet == 50).all(axis=2).sum() == 200 * 200

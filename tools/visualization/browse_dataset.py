@@ -1,4 +1,4 @@
-"""Look at training samples: image, masks, segments, captions and domain on one sheet each.
+"""Look at training samples: image, masks, classes, segments and captions on one sheet each.
 
 ``python tools/visualization/browse_dataset.py CONFIG --out sheets/`` draws what the pipeline
 gives the model, augmentation included.
@@ -40,11 +40,12 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def draw_item(item: dict) -> np.ndarray:
+def draw_item(item: dict, palette: list[list[int]] | None = None) -> np.ndarray:
     """Draw one item of a dataset, as packed for the model.
 
     Args:
         item (dict): ``inputs`` and ``data_samples`` from ``PackRetrievalInputs``.
+        palette (list, optional): A color for each class of its class map.
 
     Returns:
         np.ndarray: The sheet, uint8 RGB.
@@ -69,9 +70,9 @@ def draw_item(item: dict) -> np.ndarray:
         count = int(inputs['segment_count'])
         segments = inputs['segment_images'][:count].permute(0, 2, 3, 1).numpy()
     title = f'{sample.img_id}   domain: {sample.domain}   {tuple(image.shape[1:])}'
-    return draw_sample_sheet(
-        image.permute(1, 2, 0).contiguous().numpy(), sample.captions, title, segments, masks
-    )
+    labels = sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
+    picture = image.permute(1, 2, 0).contiguous().numpy()
+    return draw_sample_sheet(picture, sample.captions, title, segments, masks, labels, palette)
 
 
 def main() -> None:
@@ -101,7 +102,8 @@ def main() -> None:
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     for number, index in enumerate(tqdm(chosen, desc='draw')):
-        Image.fromarray(draw_item(dataset[int(index)])).save(folder / f'{number:03d}.png')
+        sheet = draw_item(dataset[int(index)], dataset.metainfo.get('palette'))
+        Image.fromarray(sheet).save(folder / f'{number:03d}.png')
     print(f'{len(chosen)} of {len(dataset)} items of the {args.phase} set are drawn in {folder}')
 
 

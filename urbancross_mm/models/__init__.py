@@ -30,6 +30,7 @@ from urbancross_mm.models.losses import (
     BaseRetrievalLoss,
     InfoNCELoss,
     PairwiseRankingLoss,
+    PixelFocalLoss,
     SigLIPLoss,
 )
 from urbancross_mm.models.necks import (
@@ -71,6 +72,7 @@ __all__ = [
     'OpenCLIPTextEncoder',
     'OptimalTransportPairingLoss',
     'PairwiseRankingLoss',
+    'PixelFocalLoss',
     'PseudoPairLoss',
     'RetrievalDataPreprocessor',
     'RetrievalHead',

@@ -8,6 +8,7 @@ from urbancross_mm.visualization.retrieval_visualizer import RetrievalVisualizer
 from urbancross_mm.visualization.sample_sheet import (
     draw_sample_sheet,
     outline_masks,
+    overlay_classes,
     overlay_masks,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     'draw_sample_sheet',
     'draw_tile_map',
     'outline_masks',
+    'overlay_classes',
     'overlay_masks',
     'project_2d',
 ]

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from urbancross_mm.structures.class_maps import IGNORE_INDEX
+
 _MARGIN, _LINE = 8, 15
 _GOLDEN = 0.61803398875
 _SIDE = 200  # of the image on the sheet, in pixels
@@ -31,6 +33,30 @@ def overlay_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     for number, mask in enumerate(masks):
         tinted[mask] = (tinted[mask] + np.array(distinct_color(number))) / 2
     return tinted.astype(np.uint8)
+
+
+def overlay_classes(
+    image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]] | None = None
+) -> np.ndarray:
+    """Tint each pixel with the color of its class.
+
+    Args:
+        image (np.ndarray): uint8 RGB.
+        labels (np.ndarray): Classes; a pixel of 255 stays as it is.
+        palette (Sequence, optional): A color for each class. Defaults to None: colors far apart.
+
+    Shape:
+        - image, output: ``(H, W, 3)``; labels: ``(H, W)``.
+
+    Returns:
+        np.ndarray: uint8 RGB.
+    """
+    tinted = image.copy()
+    for value in np.unique(labels[labels != IGNORE_INDEX]).tolist():
+        color = palette[value] if palette and value < len(palette) else _color(value)
+        pixels = labels == value
+        tinted[pixels] = (image[pixels].astype(np.int32) + np.array(color)) // 2
+    return tinted
 
 
 def outline_masks(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -68,8 +94,10 @@ def draw_sample_sheet(
     title: str,
     segments: Sequence[np.ndarray] = (),
     masks: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    palette: Sequence[Sequence[int]] | None = None,
 ) -> np.ndarray:
-    """Draw an image, its masks and segments, and its captions.
+    """Draw an image, its masks, class map and segments, and its captions.
 
     Args:
         image (np.ndarray): uint8 RGB.
@@ -78,14 +106,20 @@ def draw_sample_sheet(
         segments (Sequence[np.ndarray]): uint8 RGB, as the segment encoder sees them.
             Defaults to ().
         masks (np.ndarray, optional): Boolean, drawn over the image. Defaults to None.
+        labels (np.ndarray, optional): Class of each pixel, drawn over the image; 255 is not.
+            Defaults to None.
+        palette (Sequence, optional): A color for each class. Defaults to None: colors far apart.
 
     Shape:
-        - image: ``(H, W, 3)``; each segment: ``(h, w, 3)``; masks: ``(K, H, W)``.
+        - image: ``(H, W, 3)``; each segment: ``(h, w, 3)``; masks: ``(K, H, W)``; labels:
+          ``(H, W)``.
 
     Returns:
         np.ndarray: The sheet, uint8 RGB.
     """
     large = [image] if masks is None else [image, overlay_masks(image, masks)]
+    if labels is not None:
+        large.append(overlay_classes(image, labels, palette))
     half = _SIDE // 2
     columns = -(-len(segments) // 2)
     width = max(len(large) * (_SIDE + _MARGIN) + columns * (half + _MARGIN) + _MARGIN, 560)

@@ -78,11 +78,11 @@ def test_a_card_of_a_curated_set(curated: Path) -> None:
     card = card_of(curated)
     assert card.title == 'mycity'
     assert rows(card, 'Size') == [
-        ['train', 17, 34, 21, 17, 17, 8, 17],
-        ['val', 2, 4, 4, 2, 2, 1, 2],
-        ['test', 5, 10, 9, 5, 5, 3, 5],
-        ['finetune', 5, 10, 8, 5, 5, 1, 5],
-        ['finetune_val', 2, 4, 3, 2, 2, 0, 2],
+        ['train', 17, 34, 21, 17, 0, 17, 8, 17],
+        ['val', 2, 4, 4, 2, 0, 2, 1, 2],
+        ['test', 5, 10, 9, 5, 0, 5, 3, 5],
+        ['finetune', 5, 10, 8, 5, 0, 5, 1, 5],
+        ['finetune_val', 2, 4, 3, 2, 0, 2, 0, 2],
     ]
     assert rows(card, 'Tags and classes')[:2] == [
         ['road of service, paved', 24, Share(1.0)],
@@ -188,7 +188,7 @@ def test_any_dataset_in_the_schema(tmp_path: Path) -> None:
         'Samples of train',
         'Origin',
     ]
-    assert rows(card, 'Size') == [['train', 1, 2, 2, 0, 0, 0, 0]]
+    assert rows(card, 'Size') == [['train', 1, 2, 2, 0, 0, 0, 0, 0]]
     assert rows(card, 'Leakage and defects')[0][:3] == ['error', 'wrong item', 1]
     assert 'no record of a curation' in to_html(card)
 

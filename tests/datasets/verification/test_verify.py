@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import cv2
@@ -183,7 +184,43 @@ def test_class_map_of_another_size(root):
     Image.fromarray(np.zeros((10, 10), dtype=np.uint8)).save(root / 'seg_maps/a.png')
     _edit(root, 'train', lambda items: items[0].update(seg_map_path='a.png'))
     error = _only_error(root)
-    assert 'class map' in error.what and '(10, 10)' in error.examples[0]
+    assert 'class map' in error.what
+    assert re.search(r'a\.png has 10 x 10 pixels, .*train0\.png has 40 x 48', error.examples[0])
+
+
+def _name_classes(root, split, number):
+    path = root / f'annotations/{split}.json'
+    content = json.loads(path.read_text())
+    content['metainfo']['classes'] = [f'class {k}' for k in range(number)]
+    path.write_text(json.dumps(content))
+
+
+def test_values_of_class_maps_are_classes(root):
+    (root / 'seg_maps').mkdir()
+    labels = np.zeros((40, 48), dtype=np.uint8)
+    labels[0, :2] = 255, 3
+    Image.fromarray(labels).save(root / 'seg_maps/a.png')
+    _edit(root, 'train', lambda items: items[0].update(seg_map_path='a.png'))
+    for number in (4, 3):
+        assert not _check(root)[0].failed  # without classes, and with enough
+        _name_classes(root, 'train', number)
+    assert re.search(r'a\.png has the value 3: with 3 classes', _only_error(root).examples[0])
+
+
+def test_masks_need_no_captions(root):
+    def drop_captions(items):
+        for item in items:
+            del item['captions'], item['caption_ids']
+
+    _edit(root, 'train', drop_captions)
+    assert 'captions' in _only_error_of_two(root)
+    _name_classes(root, 'train', 2)
+    report, results = _check(root)
+    assert not report.failed and not any('captions' in what for _, what in results)
+
+
+def _only_error_of_two(root):
+    return ' '.join(finding.examples[0] for finding in _check(root)[0].findings)
 
 
 def test_copy_across_splits_is_an_error_and_within_one_a_warning(root):

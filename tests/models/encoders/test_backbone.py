@@ -138,3 +138,45 @@ def test_unknown_option(kwargs: dict) -> None:
 def test_unknown_backbone() -> None:
     with pytest.raises(ValueError, match=r"unknown backbone 'mmseg.MixVisionTransfomer'.*mmseg"):
         BackboneEncoder(dict(type='mmseg.MixVisionTransfomer'), embed_dim=4)
+
+
+PYRAMIDS = {
+    'resnet': ({**RESNET, 'out_indices': (0, 1, 2, 3)}, 64, [(8, 4), (16, 8), (32, 16), (64, 32)]),
+    'swin': ({**SWIN, 'out_indices': (0, 1, 2, 3)}, 224, [(8, 4), (16, 8), (32, 16), (64, 32)]),
+    'vit-map': ({**VIT, 'out_type': 'featmap', 'out_indices': (0, 1)}, 64, [(24, 16), (24, 16)]),
+    'mit': (MIT, 64, [(8, 4), (8, 8), (16, 16), (32, 32)]),
+    'resnet-v1c': (BACKBONES['resnet-v1c'][0], 64, [(8, 4), (16, 8), (32, 8), (64, 8)]),
+    'timm': (
+        dict(type='mmpretrain.TIMMBackbone', model_name='resnet18', features_only=True),
+        64,
+        [(64, 2), (64, 4), (128, 8), (256, 16), (512, 32)],
+    ),
+}
+
+
+@pytest.mark.parametrize('name', list(PYRAMIDS))
+def test_maps_of_a_pyramid(name: str) -> None:
+    backbone, size, shapes = PYRAMIDS[name]
+    encoder = BackboneEncoder(backbone, embed_dim=12, probe_size=size).eval()
+    image = torch.randn(2, 3, size, size)
+    maps = encoder.encode_maps(image)
+    if name == 'resnet-v1c':  # dilated: the test does not depend on how
+        shapes = [(out.shape[1], size // out.shape[2]) for out in maps]
+    assert encoder.map_shapes() == shapes
+    assert [(2, c, size // s, size // s) for c, s in shapes] == [tuple(out.shape) for out in maps]
+    torch.testing.assert_close(encoder.embed_map(maps[-1]), encoder(image))
+
+
+def test_probing_leaves_statistics_and_mode_alone() -> None:
+    encoder = BackboneEncoder(PYRAMIDS['resnet'][0], embed_dim=12, probe_size=64).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder.map_shapes()
+    assert encoder.backbone.training
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize('name', ['vit-cls', 'vit-raw'])
+def test_a_backbone_without_maps(name: str) -> None:
+    encoder = BackboneEncoder(BACKBONES[name][0], embed_dim=12, probe_size=64)
+    with pytest.raises(ValueError, match=r"VisionTransformer.*\(1, .*out_type='featmap'"):
+        encoder.map_shapes()

@@ -31,7 +31,7 @@ def sizes(sources: Sources) -> Section:
                 len(set(texts)),
                 *(
                     sum(bool(item.get(key)) for item in split.items)
-                    for key in ('segments', 'geo_tags', 'label')
+                    for key in ('segments', 'seg_map_path', 'geo_tags', 'label')
                 ),
                 sum(item.get('lon') is not None for item in split.items),
             ]
@@ -42,6 +42,7 @@ def sizes(sources: Sources) -> Section:
         'captions',
         'distinct captions',
         'with segments',
+        'with class map',
         'with tags',
         'with class',
         'with position',

@@ -73,9 +73,10 @@ def divide(names: Sequence[str], rule: SplitRule) -> dict[str, list[str]]:
             splits[split] = [name for group in sorted(wanted) for name in groups[group]]
         taken = {name for split in splits.values() for name in split}
         rest = [name for name in names if name not in taken]
-    for split, drawn in random_split(rest, shares, 'train', rule.seed).items():
-        splits[split] += drawn
-    return {split: found for split, found in splits.items() if found}
+    drawn = random_split(rest, shares, 'train', rule.seed) if shares else dict(train=sorted(rest))
+    for split, found in drawn.items():
+        splits[split] += found
+    return {split: members for split, members in splits.items() if members}
 
 
 def _by_folder(names: Sequence[str]) -> dict[str, list[str]]:

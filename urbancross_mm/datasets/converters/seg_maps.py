@@ -222,7 +222,8 @@ def _convert_one(job: tuple[str, Path, Path], reader: MapReader, images: Path) -
     image = images / name
     if image.is_file():  # captions can be converted without their images
         with open_image(image, str(image)) as opened:
-            check_same_size(str(mask), labels.shape, str(image), (opened.height, opened.width))
+            size = opened.height, opened.width
+        check_same_size(str(mask), labels.shape, str(image), size)
     atomic_write(target, encode_map(labels, reader.palette))
     return _Map(pixels_of_values(labels)[: len(reader.classes)], unknown)
 

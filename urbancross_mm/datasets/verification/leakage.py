@@ -37,6 +37,7 @@ class Split:
     name: str
     items: list[dict[str, Any]]
     prints: dict[str, Fingerprint] = field(default_factory=dict)
+    num_classes: int | None = None
 
 
 def check_duplicates(split: Split, report: Report) -> None:

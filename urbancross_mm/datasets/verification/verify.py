@@ -21,8 +21,8 @@ from urbancross_mm.datasets.verification.leakage import (
 from urbancross_mm.datasets.verification.report import Report
 from urbancross_mm.structures.annotation_schema import FOLDERS, item_problems
 from urbancross_mm.structures.annotations import read_annotations
+from urbancross_mm.structures.class_maps import check_same_size, read_checked_map
 from urbancross_mm.structures.segment_masks import read_sidecar
-from urbancross_mm.utils.images import read_class_map
 from urbancross_mm.utils.paths import safe_join
 from urbancross_mm.utils.progress import map_tracked
 
@@ -41,8 +41,9 @@ def verify(
     Errors: whatever the dataset would refuse (a missing field, an empty caption, an id used
     twice, a name that leaves its folder), images that are missing or cannot be decoded to the
     end, the same image in two splits that must not share one, segment files or class maps that
-    are missing, broken or of another size than their image. Warnings: identical files within a
-    split, similar images across splits. Captions shared by splits are information.
+    are missing, broken or of another size than their image, class maps with a value of no class.
+    A file that names classes and has no caption at all is for segmentation. Warnings: identical
+    files within a split, similar images across splits. Captions shared by splits are information.
 
     Args:
         paths (Sequence[str]): Annotation files of one dataset.
@@ -91,7 +92,13 @@ def sound_split(
         for index, item in enumerate(items)
         if index not in problems
     ]
-    return Split(path, str(metainfo.get('split') or Path(path).stem), sound)
+    classes = metainfo.get('classes')
+    return Split(
+        path,
+        str(metainfo.get('split') or Path(path).stem),
+        sound,
+        num_classes=None if classes is None else len(classes),
+    )
 
 
 def check_splits(
@@ -163,7 +170,7 @@ def _check_masks(
 ) -> None:
     """Check segment files and class maps as training will read them."""
     jobs = {
-        (key, item[key], item['img_path']): (split.path, split.prints.get(item['img_path']))
+        (key, item[key], item['img_path']): split
         for split in splits
         for item in split.items
         for key in ('segments', 'seg_map_path')
@@ -171,17 +178,18 @@ def _check_masks(
     }
     work = partial(_mask_problem, roots=roots)
     problems = map_tracked(work, list(jobs.items()), 'masks', workers)
-    for (key, _, _), (path, _), problem in zip(jobs, jobs.values(), problems):
+    for (key, _, _), split, problem in zip(jobs, jobs.values(), problems):
         if problem:
             what = 'segment file' if key == 'segments' else 'class map'
-            report.add('error', f'{what} missing, broken or of another size', f'{path}: {problem}')
+            report.add(
+                'error', f'{what} missing, broken or of another size', f'{split.path}: {problem}'
+            )
 
 
-def _mask_problem(
-    job: tuple[tuple[str, str, str], tuple[str, Fingerprint | None]], roots: dict[str, str]
-) -> str | None:
+def _mask_problem(job: tuple[tuple[str, str, str], Split], roots: dict[str, str]) -> str | None:
     """What is wrong with a segment file or class map, or None."""
-    (key, name, img_path), (_, image) = job
+    (key, name, img_path), split = job
+    image = split.prints.get(img_path)
     path = safe_join(roots[key], name)
     if not Path(path).is_file():
         return f'{path} of {img_path} not found'
@@ -191,18 +199,23 @@ def _mask_problem(
         if key == 'segments':
             read_sidecar(path, (img_path, image.size))
             return None
-        size = read_class_map(path).shape
+        labels = read_checked_map(path, split.num_classes)
+        check_same_size(path, labels.shape, img_path, image.size)
     except (OSError, ValueError) as error:
         return str(error)
-    return None if size == image.size else f'{path} is {size}, {img_path} is {image.size}'
+    return None
 
 
 def _read(path: str, report: Report) -> Split:
     """Read a file, and remark on items that are sound but worth a look."""
     metainfo, items = read_annotations(path)
     fitted = str(metainfo.get('split') or Path(path).stem) in FITTED
-    split = sound_split(path, metainfo, items, fitted, report)
-    if without := sum(not item['captions'] for item in split.items):
+    # What names classes and has no caption at all is for segmentation alone.
+    captioned = not metainfo.get('classes') or any(
+        isinstance(item, dict) and item.get('captions') for item in items
+    )
+    split = sound_split(path, metainfo, items, fitted and captioned, report)
+    if captioned and (without := sum(not item['captions'] for item in split.items)):
         report.add(
             'warning',
             'images without captions: they are searched, but are not queries',
@@ -235,6 +248,7 @@ def _row(split: Split) -> dict[str, Any]:
         'of several images': f'{100 * shared / max(1, len(captions)):.1f} %',
         'words mean/max': f'{sum(words) / len(words):.2f}/{max(words)}',
         'segments': sum(item.get('segments') is not None for item in split.items),
+        'class maps': sum(item.get('seg_map_path') is not None for item in split.items),
         'size': f'{usual[0]} x {usual[1]}'
         + (f' (+{len(sizes) - 1} others)' if len(sizes) > 1 else ''),
     }

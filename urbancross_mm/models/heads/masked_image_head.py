@@ -30,7 +30,7 @@ class MaskedImageHead(BaseModule):
         loss_weight (float): Factor of the loss. Defaults to 1.0.
 
     Raises:
-        ValueError: If ``mask_ratio`` is outside (0, 1), or the strides do not double.
+        ValueError: If an argument is out of range, or the strides do not double.
 
     Reference:
         SIRS (TGRS 2024), variant IRMIM; SparK (https://arxiv.org/abs/2301.03580).
@@ -50,6 +50,11 @@ class MaskedImageHead(BaseModule):
         if any(coarse != 2 * fine for fine, coarse in zip(strides, strides[1:])):
             raise ValueError(
                 f'masked_image needs maps whose strides double, got strides {list(strides)}'
+            )
+        if feature_dim % strides[-1]:
+            raise ValueError(
+                f'masked_image.feature_dim must be a multiple of the last stride, {strides[-1]}, '
+                f'got {feature_dim}'
             )
         self.mask_ratio = mask_ratio
         self.patch_size = strides[-1]
