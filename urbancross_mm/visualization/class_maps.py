@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from urbancross_mm.visualization.sample_sheet import distinct_color
+from urbancross_mm.visualization.sample_sheet import distinct_color, overlay_classes
 
 _MARGIN, _LINE, _KEY = 8, 16, 10
 _SIDE = 320  # the longer side of a panel, in pixels
@@ -66,10 +66,17 @@ def draw_class_map(
     palette = palette or [distinct_color(number) for number in range(len(names))]
     factor = _SIDE / max(class_map.shape)
     height, width = (max(1, round(side * factor)) for side in class_map.shape)
-    plain = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    colored = Image.fromarray(color_classes(class_map, palette))
-    colored = colored.resize((width, height), Image.Resampling.NEAREST)
-    panels = [plain, colored, Image.blend(plain, colored, 0.5)]
+    drawings = [
+        image,
+        color_classes(class_map, palette),
+        overlay_classes(image, class_map, palette),
+    ]
+    # Nearest for the map alone: between two colors lies that of a third class.
+    kernels = [Image.Resampling.BILINEAR, Image.Resampling.NEAREST, Image.Resampling.BILINEAR]
+    panels = [
+        Image.fromarray(drawing).resize((width, height), kernel)
+        for drawing, kernel in zip(drawings, kernels)
+    ]
     legend = _draw_legend(shares, dict(zip(names, palette)))
     sheet = Image.new(
         'RGB',

@@ -53,7 +53,7 @@ def overlay_classes(
     """
     tinted = image.copy()
     for value in np.unique(labels[labels != IGNORE_INDEX]).tolist():
-        color = palette[value] if palette and value < len(palette) else _color(value)
+        color = palette[value] if palette and value < len(palette) else distinct_color(value)
         pixels = labels == value
         tinted[pixels] = (image[pixels].astype(np.int32) + np.array(color)) // 2
     return tinted

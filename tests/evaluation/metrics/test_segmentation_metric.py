@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
 
 from tests.evaluation.metrics.test_recall_at_k import world
 from tests.ranks import run_on_ranks
+from tests.runs import run, small_config
+from tests.segmenting import NARROW
 from urbancross_mm.evaluation import SegmentationMetric
+from urbancross_mm.inference.segmentation import read_legend
 from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.run_logs import read_validations
 
 CLASSES = ['background', 'plane', 'boat', 'pond', 'bridge', 'stadium']
 ABSENT_BUT_PREDICTED, NOWHERE = 4, 5
@@ -205,6 +210,26 @@ def test_two_ranks_equal_one(
     (tmp_path / 'meet').mkdir()
     ranks = run_on_ranks(on_a_rank, tmp_path / 'meet', labeled_on_one)
     assert ranks == [evaluate(maps())] * 2
+
+
+def test_in_a_run(in_sample_dir: Path, tmp_path: Path) -> None:
+    """Beside retrieval, with the classes of the dataset, which the checkpoint then names."""
+    cfg = small_config('sirs/sirs.py', tmp_path, **NARROW)
+    cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    cfg.val_evaluator = [
+        dict(type='RecallAtK'),
+        dict(type='SegmentationMetric'),
+        dict(type='mmseg.IoUMetric', prefix='theirs'),
+    ]
+    cfg.default_hooks.checkpoint.save_best = 'segmentation/mIoU'
+    cfg.default_hooks.checkpoint.rule = 'greater'
+    runner = run(cfg)
+    (scores,) = read_validations(tmp_path).values()
+    assert scores['segmentation/mIoU'] == pytest.approx(scores['theirs/mIoU'], abs=0.02)
+    assert 0 < scores['segmentation/mF1'] <= 100 and 'retrieval/mR' in scores
+    assert 'StorageTank' in next(tmp_path.glob('*/*.log')).read_text()
+    best = next(tmp_path.glob('best_segmentation_mIoU_*.pth'))
+    assert read_legend(runner.model, best, Config()).names[3] == 'StorageTank'
 
 
 def test_mmseg_is_imported_when_the_metric_is_built() -> None:

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
 from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
+from urbancross_mm.evaluation.metrics.galleries import Galleries, assemble, only_domain
 from urbancross_mm.functional import average_precision, ranking
 from urbancross_mm.registry import METRICS
 from urbancross_mm.utils.devices import full_precision
 
 EXTRA = ('MRR', 'mAP')
-
-
-class _Galleries(NamedTuple):
-    """Everything that was collected, each image and each distinct caption once."""
-
-    image_embeds: Tensor  # (N, D)
-    image_domains: list[str]  # N
-    text_embeds: Tensor  # (T, D), distinct captions
-    caption_image: Tensor  # (M,) row of the image of each caption
-    caption_text: Tensor  # (M,) row of its embedding
 
 
 @METRICS.register_module()
@@ -105,24 +96,24 @@ class RecallAtK(EmbeddingMetric):
             ValueError: If nothing was collected, no image has a caption, an image comes twice with
                 other captions, or a caption was never encoded.
         """
-        galleries = _assemble(self.in_order(results))
+        galleries = assemble(self.in_order(results))
         domains = sorted(set(galleries.image_domains))
         with full_precision():
             metrics = self._rank(galleries)
             if len(domains) > 1:
                 for domain in domains:
-                    inside = _only(galleries, domain)
+                    inside = only_domain(galleries, domain)
                     if len(inside.caption_text):
                         values = self._rank(inside)
                         metrics.update({f'{domain}/{name}': v for name, v in values.items()})
         self._log_protocol(galleries, domains)
         return metrics
 
-    def _rank(self, data: _Galleries) -> dict[str, float]:
+    def _rank(self, data: Galleries) -> dict[str, float]:
         gallery = (
             data.image_embeds,
             data.text_embeds[data.caption_text],
-            *self._relevant_pairs(data),
+            *self.relevant_pairs(data),
         )
         i2t, t2i = ranking.bidirectional_ranks(*gallery, distractors=True)
         sides = {'i2t': i2t, 't2i': t2i}
@@ -148,7 +139,18 @@ class RecallAtK(EmbeddingMetric):
         metrics['num_texts'] = len(data.caption_text)
         return metrics
 
-    def _relevant_pairs(self, data: _Galleries) -> tuple[Tensor, Tensor]:
+    def relevant_pairs(self, data: Galleries) -> tuple[Tensor, Tensor]:
+        """What is relevant for what.
+
+        Args:
+            data (Galleries): From :func:`assemble`.
+
+        Shape:
+            - outputs: ``(P,)``.
+
+        Returns:
+            tuple[Tensor, Tensor]: Rows of images, and of the captions that are right for them.
+        """
         captions = torch.arange(len(data.caption_text))
         if not self.equal_captions:
             return data.caption_image, captions
@@ -156,7 +158,7 @@ class RecallAtK(EmbeddingMetric):
         first, second = ranking.pairs_of_equal_ids(data.caption_text, data.caption_text)
         return data.caption_image[second], captions[first]
 
-    def _log_protocol(self, data: _Galleries, domains: list[str]) -> None:
+    def _log_protocol(self, data: Galleries, domains: list[str]) -> None:
         relevant = 'every image with the same caption' if self.equal_captions else 'its own image'
         shown = f', domains {", ".join(domains)}' if len(domains) > 1 else ''
         without = len(data.image_embeds) - len(data.caption_image.unique())
@@ -171,55 +173,3 @@ class RecallAtK(EmbeddingMetric):
 
 def _is_length(k: object) -> bool:
     return isinstance(k, Integral) and not isinstance(k, bool) and int(k) > 0
-
-
-def _assemble(results: list[dict]) -> _Galleries:
-    """De-duplicate by image and by caption text, and line captions up with both."""
-    images: dict[str, dict] = {}
-    texts: dict[int, Tensor] = {}
-    for result in results:
-        known = images.setdefault(result['img_id'], result)
-        if sorted(known['caption_text_ids']) != sorted(result['caption_text_ids']):
-            raise ValueError(
-                f'image {result["img_id"]!r} comes twice, with other captions: each '
-                'image belongs in one annotation file, with all its captions'
-            )
-        for text_id, embeds in zip(result['text_ids'], result['text_embeds']):
-            texts.setdefault(text_id, embeds)
-    row_of_text = {text_id: row for row, text_id in enumerate(texts)}
-    caption_image, caption_text = [], []
-    for row, (img_id, image) in enumerate(images.items()):
-        for text_id in image['caption_text_ids']:
-            if text_id not in row_of_text:
-                raise ValueError(
-                    f'a caption of image {img_id!r} (text id {text_id}) was never '
-                    'encoded: no sample carries it in text_ids'
-                )
-            caption_image.append(row)
-            caption_text.append(row_of_text[text_id])
-    if not caption_image:
-        raise ValueError(
-            f'none of {len(images)} images has a caption, so nothing can be ranked: '
-            'load them with ImageTextDataset'
-        )
-    return _Galleries(
-        torch.stack([image['image_embeds'] for image in images.values()]),
-        [image['domain'] for image in images.values()],
-        torch.stack(list(texts.values())),
-        torch.tensor(caption_image),
-        torch.tensor(caption_text),
-    )
-
-
-def _only(data: _Galleries, domain: str) -> _Galleries:
-    """Keep the images of one domain and their captions."""
-    inside = torch.tensor([name == domain for name in data.image_domains])
-    kept = inside[data.caption_image]
-    new_row = inside.long().cumsum(0) - 1
-    return _Galleries(
-        data.image_embeds[inside],
-        [domain] * int(inside.sum()),
-        data.text_embeds,
-        new_row[data.caption_image[kept]],
-        data.caption_text[kept],
-    )

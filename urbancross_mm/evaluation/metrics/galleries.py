@@ -1,0 +1,106 @@
+"""What a metric of retrieval ranks: images, captions, and which belong together."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Galleries(NamedTuple):
+    """Everything that was collected, each image and each distinct caption once.
+
+    Attributes:
+        image_ids: ``N`` ids.
+        image_domains: ``N`` names.
+        image_embeds: ``(N, D)``.
+        text_ids: ``T`` ids of the distinct captions.
+        text_embeds: ``(T, D)``.
+        caption_image: ``(M,)``, the row of the image of each caption.
+        caption_text: ``(M,)``, the row of its text.
+    """
+
+    image_ids: list[Any]
+    image_domains: list[str]
+    image_embeds: Tensor
+    text_ids: list[int]
+    text_embeds: Tensor
+    caption_image: Tensor
+    caption_text: Tensor
+
+
+def assemble(results: list[dict]) -> Galleries:
+    """De-duplicate by image and by caption text, and line captions up with both.
+
+    Args:
+        results (list[dict]): Records of the metric, from ``in_order``.
+
+    Returns:
+        Galleries: In the order of the records.
+
+    Raises:
+        ValueError: If there is no caption, an image comes twice with other captions, or a caption
+            was never encoded.
+    """
+    images: dict[str, dict] = {}
+    texts: dict[int, Tensor] = {}
+    for result in results:
+        known = images.setdefault(result['img_id'], result)
+        if sorted(known['caption_text_ids']) != sorted(result['caption_text_ids']):
+            raise ValueError(
+                f'image {result["img_id"]!r} comes twice, with other captions: each '
+                'image belongs in one annotation file, with all its captions'
+            )
+        for text_id, embeds in zip(result['text_ids'], result['text_embeds']):
+            texts.setdefault(text_id, embeds)
+    row_of_text = {text_id: row for row, text_id in enumerate(texts)}
+    caption_image, caption_text = [], []
+    for row, (img_id, image) in enumerate(images.items()):
+        for text_id in image['caption_text_ids']:
+            if text_id not in row_of_text:
+                raise ValueError(
+                    f'a caption of image {img_id!r} (text id {text_id}) was never '
+                    'encoded: no sample carries it in text_ids'
+                )
+            caption_image.append(row)
+            caption_text.append(row_of_text[text_id])
+    if not caption_image:
+        raise ValueError(
+            f'none of {len(images)} images has a caption, so nothing can be ranked: '
+            'load them with ImageTextDataset'
+        )
+    return Galleries(
+        list(images),
+        [image['domain'] for image in images.values()],
+        torch.stack([image['image_embeds'] for image in images.values()]),
+        list(texts),
+        torch.stack(list(texts.values())),
+        torch.tensor(caption_image),
+        torch.tensor(caption_text),
+    )
+
+
+def only_domain(data: Galleries, domain: str) -> Galleries:
+    """Keep the images of one domain and their captions.
+
+    Args:
+        data (Galleries): Of several domains.
+        domain (str): Which one.
+
+    Returns:
+        Galleries: All texts stay.
+    """
+    inside = torch.tensor([name == domain for name in data.image_domains])
+    kept = inside[data.caption_image]
+    new_row = inside.long().cumsum(0) - 1
+    ids = [img_id for img_id, name in zip(data.image_ids, data.image_domains) if name == domain]
+    return Galleries(
+        ids,
+        [domain] * len(ids),
+        data.image_embeds[inside],
+        data.text_ids,
+        data.text_embeds,
+        new_row[data.caption_image[kept]],
+        data.caption_text[kept],
+    )
