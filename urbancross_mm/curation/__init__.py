@@ -26,6 +26,7 @@ from urbancross_mm.curation.segments.segmenters import (
     ColorSegmenter,
     GridSegmenter,
 )
+from urbancross_mm.curation.segments.semantic_segmenter import SemanticSegmenter
 from urbancross_mm.curation.stages.caption_stage import CaptionStage
 from urbancross_mm.curation.stages.deduplicate_stage import DeduplicateStage
 from urbancross_mm.curation.stages.export_stage import ExportStage
@@ -66,6 +67,7 @@ __all__ = [
     'SamSegmenter',
     'ScoreStage',
     'SegmentStage',
+    'SemanticSegmenter',
     'SplitStage',
     'TagStage',
     'TemplateCaptioner',
