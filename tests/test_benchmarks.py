@@ -43,6 +43,16 @@ def test_adaptation_step(
     assert '| plain step |' in text and '| frozen selector, images kept |' in text
 
 
+def test_sirs_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    text = run('sirs_step.py', ['--pixels', '64', '--channels', '8'], monkeypatch, capsys)
+    rows = [line.split(' | ') for line in text.splitlines() if line.startswith('| ')][2:]
+    assert len(rows) == 8
+    for row in rows:
+        built, trained = (cell.strip(' |') for cell in row[-2:])
+        assert built == trained and built.endswith('M')
+
+
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     import mmap
 
