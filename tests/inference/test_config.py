@@ -58,6 +58,9 @@ def test_a_former_config_names_the_command_that_replaces_it(name: str, command: 
     with pytest.raises(FileNotFoundError) as caught:
         load_config(f'configs/{name}')
     assert name in str(caught.value) and str(caught.value).endswith(f'configs/{command}')
+    with pytest.raises(FileNotFoundError) as caught:
+        load_config(f'configs/{name}', sample=True)
+    assert str(caught.value).endswith(command.replace('--cfg-options', '--sample --cfg-options'))
     options = dict(option.split('=') for option in command.split()[2:])
     load_config(f'configs/{command.split()[0]}', options)
 
@@ -79,6 +82,11 @@ def test_options_that_nobody_would_read_are_refused(key: str) -> None:
         'activation_checkpointing',
     ):
         load_config('configs/urbancross_finland.py', {known: 'x'})
+
+
+def test_a_variable_in_small_letters_is_named_in_capital_ones() -> None:
+    with pytest.warns(UserWarning, match="'target' .* 'TARGET'"):
+        load_config('configs/adapt.py', {'target': 'ucm'})
 
 
 def test_an_old_name_of_an_option_is_read_with_a_warning() -> None:

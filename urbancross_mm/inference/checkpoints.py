@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.engine import find_resumable
+from urbancross_mm.utils.cli import is_setting
 
 # Settings that name where weights come from before a training.
 _SOURCES = ('init_cfg', 'source_checkpoint')
@@ -49,10 +50,13 @@ def resolve_checkpoint(path: str) -> str:
 
     Raises:
         FileNotFoundError: If there is none.
+        ValueError: If a setting such as ``TARGET=spain`` stands in its place.
     """
     if os.path.isfile(path):
         return path
     if not os.path.isdir(path):
+        if is_setting(path):
+            raise ValueError(f'{path} is no checkpoint: settings follow --cfg-options')
         raise FileNotFoundError(
             f'no checkpoint at {path}: name a .pth file or the work directory of a training '
             '(tools/train.py)'
