@@ -64,7 +64,7 @@ def main() -> None:
     from mmengine.evaluator import DumpResults
     from mmengine.model import is_model_wrapper
 
-    from urbancross_mm.apis import build_runner, config_of, use_bfloat16
+    from urbancross_mm.apis import build_runner, config_of, discard_failed_start, use_bfloat16
     from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
     from urbancross_mm.inference.config import model_of
 
@@ -79,13 +79,14 @@ def main() -> None:
         use_bfloat16(cfg, 'test_cfg')
     if args.show_dir:
         set_show_dir(cfg, args.show_dir)
-    runner = build_runner(cfg)
-    if not cfg.get('load_from'):
-        # Runner.test does not load the pretrained weights that an init_cfg names.
-        (runner.model.module if is_model_wrapper(runner.model) else runner.model).init_weights()
-    if args.out and args.out_item == 'pred':
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-    metrics = runner.test()
+    with discard_failed_start(cfg):
+        runner = build_runner(cfg)
+        if not cfg.get('load_from'):
+            # Runner.test does not load the pretrained weights that an init_cfg names.
+            (runner.model.module if is_model_wrapper(runner.model) else runner.model).init_weights()
+        if args.out and args.out_item == 'pred':
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
         atomic_write(args.out, json.dumps(metrics, indent=2) + '\n')
 

@@ -71,14 +71,15 @@ def main() -> None:
     """Train."""
     args = parse_args()
     # After the arguments, so that --help does not wait for the libraries.
-    from urbancross_mm.apis import build_runner, claim_work_dir
+    from urbancross_mm.apis import build_runner, claim_work_dir, discard_failed_start
 
     cfg = prepare(args)
     outdated = claim_work_dir(cfg, args.overwrite)
-    runner = build_runner(cfg)
-    for path in outdated:
-        path.unlink(missing_ok=True)  # each rank tries
-    runner.train()
+    with discard_failed_start(cfg):
+        runner = build_runner(cfg)
+        for path in outdated:
+            path.unlink(missing_ok=True)  # each rank tries
+        runner.train()
 
 
 if __name__ == '__main__':

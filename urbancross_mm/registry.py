@@ -10,7 +10,10 @@ the parts it builds by bare names are found there.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
+import warnings
 from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
@@ -42,6 +45,19 @@ class _ScopedRegistry(Registry):
 
     What a user writes inside a foreign part by a bare name of ours stays ours.
     """
+
+    def get(self, key: str) -> Any:
+        """Find a component, and import its package without the remarks of that package.
+
+        Args:
+            key (str): Its name.
+
+        Returns:
+            Any: The component, or None.
+        """
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
+            return super().get(key)
 
     def build(self, cfg: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Build a part.

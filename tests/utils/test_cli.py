@@ -101,3 +101,17 @@ def test_a_setting_without_its_flag_gets_the_flag(capsys: pytest.CaptureFixture)
     with pytest.raises(SystemExit):
         parser.parse_args(['word', '--out=x'])
     assert '--cfg-options' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('package', 'shown'), [('mmcv', False), ('urbancross_mm', True)])
+@pytest.mark.parametrize('flags', [[], ['-W', 'default']])
+def test_only_warnings_of_others_are_left_out(package: str, shown: bool, flags: list[str]) -> None:
+    script = (
+        'import warnings\n'
+        'from urbancross_mm.utils.cli import run_tool\n'
+        'def warn():\n'
+        f'    warnings.warn_explicit("mind this", UserWarning, "x.py", 1, "{package}.cnn")\n'
+        'run_tool(warn)'
+    )
+    run = subprocess.run([sys.executable, *flags, '-c', script], capture_output=True, text=True)
+    assert ('mind this' in run.stderr) == (shown or flags != [])

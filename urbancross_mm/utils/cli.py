@@ -216,8 +216,9 @@ def run_tool(main: Callable[[], int | None]) -> None:
     Args:
         main (Callable): The tool; its return value, if any, is the exit code.
     """
-    # mmcv-lite's import notice: nothing here uses deformable attention.
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    if not sys.warnoptions:  # python -W default shows them
+        # What the parts of these packages say of their own settings; a user cannot change them.
+        warnings.filterwarnings('ignore', category=UserWarning, module=r'(mmcv|mmpretrain|mmseg)\.')
     try:
         code = main()
     except KeyboardInterrupt:
