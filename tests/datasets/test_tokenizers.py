@@ -199,3 +199,8 @@ def test_a_broken_vocabulary_is_named(tmp_path, text, message):
 def test_a_vocabulary_of_a_windows_editor(tmp_path):
     (tmp_path / 'vocab.json').write_bytes(b'\xef\xbb\xbf{"a": 1, "<unk>": 2}')
     assert VocabTokenizer(str(tmp_path / 'vocab.json')).word2idx == {'a': 1, '<unk>': 2}
+
+
+def test_unknown_words(vocab_file):
+    assert VocabTokenizer(vocab_file).unknown_words("A red pond; it's a pond") == ['a', 'pond']
+    assert OpenCLIPTokenizer().unknown_words('a zzyzx') == []

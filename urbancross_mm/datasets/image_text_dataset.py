@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from urbancross_mm.datasets.caption_lengths import remark_on_cut
+from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_unknown
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.structures.annotation_schema import FOLDERS, META_KEYS
@@ -159,7 +159,7 @@ class ImageTextDataset(BaseDataset):
                 f'{self.ann_file} leaves no item to load '
                 f'({len(self.skipped)} unreadable images skipped)'
             )
-        self._warn_of_cut_captions(items)
+        self._warn_of_lost_words(items)
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -224,15 +224,14 @@ class ImageTextDataset(BaseDataset):
                 '--annotations, name them'
             )
 
-    def _warn_of_cut_captions(self, items: list[dict[str, Any]]) -> None:
-        """Warn when a tokenizer of the pipeline cuts captions."""
-        captions = self._captions_of(items)
+    def _warn_of_lost_words(self, items: list[dict[str, Any]]) -> None:
+        """Warn when a tokenizer of the pipeline cuts captions or does not know their words."""
+        captions, what = self._captions_of(items), f'captions of {self.ann_file}'
         for step in self.pipeline.transforms:
-            remark = remark_on_cut(
-                captions, getattr(step, 'tokenizer', None), f'captions of {self.ann_file}'
-            )
-            if remark:
-                _warn(f'{type(step).__name__}: {remark}')
+            for remark_on in (remark_on_cut, remark_on_unknown):
+                remark = remark_on(captions, getattr(step, 'tokenizer', None), what)
+                if remark:
+                    _warn(f'{type(step).__name__}: {remark}')
 
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
         """All captions that items may draw."""
