@@ -53,14 +53,14 @@ def test_open_clip_equals_open_clip():
 
 
 def test_open_clip_without_model_or_network(monkeypatch):
-    with pytest.raises(ValueError, match="open_clip knows no model 'ViT-Z-99'"):
+    with pytest.raises(ValueError, match="'ViT-Z-99'"):
         OpenCLIPTokenizer('ViT-Z-99')
 
     def offline(*_, **__):
         raise OSError("We couldn't connect\nand more lines")
 
     monkeypatch.setattr('open_clip.get_tokenizer', offline)
-    with pytest.raises(OSError, match="tokenizer of 'ViT-B-16-SigLIP' cannot be loaded.*couldn't"):
+    with pytest.raises(OSError, match="'ViT-B-16-SigLIP' .*couldn't"):
         OpenCLIPTokenizer('ViT-B-16-SigLIP')
 
 
@@ -92,7 +92,7 @@ def test_bad_vocabularies(tmp_path, content, message):
     (tmp_path / 'v.json').write_text(content)
     with pytest.raises(ValueError, match=f'v.json {message}'):
         VocabTokenizer(str(tmp_path / 'v.json'))
-    with pytest.raises(FileNotFoundError, match=r'vocabulary not found: .*none\.json.*converters'):
+    with pytest.raises(FileNotFoundError, match=r'none\.json.*tools/dataset_converters'):
         VocabTokenizer(str(tmp_path / 'none.json'))
 
 

@@ -71,5 +71,5 @@ def test_of_a_released_encoder_the_other_follows_the_width() -> None:
 
 
 def test_unknown_encoder() -> None:
-    with pytest.raises(ValueError, match="unknown image encoder 'OpenClipImageEncoder'"):
+    with pytest.raises(ValueError, match="image encoder 'OpenClipImageEncoder'"):
         cross_modal(image_encoder=dict(type='OpenClipImageEncoder'))
