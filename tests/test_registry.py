@@ -157,7 +157,7 @@ def test_same_weights_inside_our_encoder(name: str) -> None:
 def test_a_class_instead_of_a_name() -> None:
     unet = package_of('mmseg.UNet').get('UNet')
     with DefaultScope.overwrite_default_scope(SCOPE):
-        encoder = BackboneEncoder(dict(type=unet, base_channels=4), embed_dim=8, probe_size=32)
+        encoder = BackboneEncoder(dict(type=unet, base_channels=4), embed_dim=8)
         assert encoder(torch.zeros(1, 3, 32, 32)).shape == (1, 8)
         assert DefaultScope.get_current_instance().scope_name == SCOPE
 
@@ -186,7 +186,6 @@ def test_foreign_inside_ours_inside_foreign() -> None:
     inner = dict(
         type='BackboneEncoder',
         embed_dim=8,
-        probe_size=32,
         backbone=dict(type='mmseg.UNet', base_channels=4),
     )
     cfg = dict(

@@ -141,7 +141,7 @@ def logged(monkeypatch) -> list[str]:
         if level == logging.WARNING:
             lines.append(message)
 
-    monkeypatch.setattr('urbancross_mm.datasets.image_text_dataset.print_log', log)
+    monkeypatch.setattr('urbancross_mm.datasets.item_checks.print_log', log)
     return lines
 
 

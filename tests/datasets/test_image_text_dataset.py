@@ -249,7 +249,7 @@ def test_bad_images_are_errors(damaged):
 def test_skip_bad_counts_once_and_tells(damaged, captions, length, monkeypatch):
     lines = []
     monkeypatch.setattr(
-        'urbancross_mm.datasets.image_text_dataset.print_log',
+        'urbancross_mm.datasets.item_checks.print_log',
         lambda message, *_: lines.append(message),
     )
     dataset = ImageTextDataset(**damaged, captions=captions, skip_bad=True, pipeline=PIPELINE)
@@ -299,7 +299,7 @@ def test_a_pipeline_with_segments_warns_when_the_annotations_name_none(
 ) -> None:
     lines: list[str] = []
     monkeypatch.setattr(
-        'urbancross_mm.datasets.image_text_dataset.print_log',
+        'urbancross_mm.datasets.item_checks.print_log',
         lambda text, *args: lines.append(text),
     )
     folder = in_sample_dir / 'data' / 'sample' / 'ucm'

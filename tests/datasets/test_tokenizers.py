@@ -12,7 +12,6 @@ from urbancross_mm.datasets.tokenizers import (
     HuggingFaceTokenizer,
     OpenCLIPTokenizer,
     VocabTokenizer,
-    split_words,
 )
 from urbancross_mm.registry import TOKENIZERS
 
@@ -94,18 +93,6 @@ def test_bad_vocabularies(tmp_path, content, message):
         VocabTokenizer(str(tmp_path / 'v.json'))
     with pytest.raises(FileNotFoundError, match=r'none\.json.*tools/dataset_converters'):
         VocabTokenizer(str(tmp_path / 'none.json'))
-
-
-def test_words():
-    assert split_words('2 two-storey roofs,\nnear São Paulo_north') == [
-        '2',
-        'two-storey',
-        'roofs',
-        'near',
-        'são',
-        'paulo',
-        'north',
-    ]
 
 
 def test_hugging_face_folder(bert_folder):

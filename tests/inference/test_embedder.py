@@ -175,5 +175,7 @@ def test_nobody_else_builds_a_retriever_or_encodes(layer: str) -> None:
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Call)
         ]
-        assert 'MODELS.build' not in calls, path
-        assert not {call.rpartition('.')[2] for call in calls} & STEPS, path
+        # Its helper builds and loads; nobody else calls that.
+        assert path.name == 'checkpoints.py' or 'MODELS.build' not in calls, path
+        names = {call.rpartition('.')[2] for call in calls}
+        assert not names & {*STEPS, 'build_model'}, path

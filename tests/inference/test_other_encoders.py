@@ -17,7 +17,6 @@ from urbancross_mm.registry import MODELS
 UNET = dict(
     type='BackboneEncoder',
     embed_dim=256,
-    probe_size=32,
     backbone=dict(type='mmseg.UNet', base_channels=2),
 )
 

@@ -30,14 +30,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--domains', nargs='+', required=True, help='names for the templates')
-    parser.add_argument(
+    add = parser.add_argument
+    add('--domains', nargs='+', required=True, help='names for the templates')
+    add(
         '--source',
         required=True,
         metavar='TEMPLATE',
         help='config that trains and tests on {source}',
     )
-    parser.add_argument(
+    add(
         '--method',
         action='append',
         default=[],
@@ -45,42 +46,28 @@ def parse_args() -> argparse.Namespace:
         help='method of configs/_base_/methods/, or config that adapts from {source} to '
         '{target}, with options of its own if need be; may stand several times',
     )
-    parser.add_argument(
-        '--seeds', nargs='+', type=int, default=[0], help='seeds of the trainings (default: 0)'
-    )
-    parser.add_argument(
-        '--jobs', type=int, default=1, help='jobs at a time; several get one thread each'
-    )
-    parser.add_argument('--out', required=True, help='folder of the runs and of the report')
+    add('--seeds', nargs='+', type=int, default=[0], help='seeds of the trainings (default: 0)')
+    add('--jobs', type=int, default=1, help='jobs at a time; several get one thread each')
+    add('--out', required=True, help='folder of the runs and of the report')
     add_sample_argument(parser)
-    parser.add_argument(
+    add(
         '--source-checkpoint',
         metavar='TEMPLATE',
         help='file or work dir of the source models, which then are not trained',
     )
     add_trust_argument(parser)
-    parser.add_argument(
+    add(
         '--select',
         default='last',
         metavar='last|best|KEY',
         help='adapted checkpoint to test: last (no pair of the target is used), '
         'best (by its validation pairs: an oracle) or best_KEY*.pth',
     )
-    for name, what in (
-        ('--source-options', 'the source configs'),
-        ('--method-options', 'all methods; what a method names itself wins'),
-    ):
-        parser.add_argument(
-            name,
-            nargs='+',
-            action='extend',
-            default=[],
-            metavar='KEY=VALUE',
-            help=f'override settings of {what}',
-        )
-    parser.add_argument(
-        '--force', action='store_true', help='do again what was made with other settings'
-    )
+    options = dict(nargs='+', action='extend', default=[], metavar='KEY=VALUE')
+    add('--source-options', **options, help='override settings of the source configs')
+    what = 'override settings of all methods; what a method names itself wins'
+    add('--method-options', **options, help=what)
+    add('--force', action='store_true', help='do again what was made with other settings')
     return parser.parse_args()
 
 

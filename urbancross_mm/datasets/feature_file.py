@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.utils.files import atomic_write, check_archive_size
+from urbancross_mm.datasets.feature_archive import (
+    STAMPS,
+    advice,
+    metadata_of,
+    read_arrays,
+    stamps_of,
+)
+from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.hashing import FileStamp
-from urbancross_mm.utils.text_files import parse_json
 
-ARRAYS = ('image_ids', 'image_feats', 'texts', 'text_feats', 'metadata')
-# Files of earlier versions lack them.
-STAMPS = 'image_stamps'
 # Files kept in memory: source and target of an adaptation, each perhaps in two versions.
 OPENED = 4
-# numpy may have compressed the file; features of floats shrink little.
-MOST_SHRUNK = 20
 
 
 class FeatureFile:
@@ -43,11 +44,11 @@ class FeatureFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        content = _read(path)
-        self.metadata: dict[str, Any] = _metadata(content, path)
+        content = read_arrays(path)
+        self.metadata: dict[str, Any] = metadata_of(content, path)
         self.image_feats = _floats(content['image_feats'])
         self.text_feats = _floats(content['text_feats'])
-        self._stamps = _stamps(content, path)
+        self._stamps = stamps_of(content, path)
         self._checked: set[tuple[str, str]] = set()
         self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
         self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
@@ -71,7 +72,7 @@ class FeatureFile:
         if row is None:
             raise ValueError(
                 f'{self.path} has features of {len(self._image_rows)} images, but not of '
-                f'{img_id!r}: {_advice(self.path)}'
+                f'{img_id!r}: {advice(self.path)}'
             )
         return self.image_feats[row].copy()
 
@@ -92,7 +93,7 @@ class FeatureFile:
         if os.path.isfile(path) and stamp.renewed(path) is None:
             raise ValueError(
                 f'the image {path} has changed since its features ({img_id!r}) were written to '
-                f'{self.path}: {_advice(self.path)} --force'
+                f'{self.path}: {advice(self.path)} --force'
             )
         self._checked.add(image)
 
@@ -116,7 +117,7 @@ class FeatureFile:
         except KeyError as error:
             raise ValueError(
                 f'{self.path} has features of {len(self._text_rows)} captions, but not of '
-                f'{error.args[0]!r}: {_advice(self.path)}'
+                f'{error.args[0]!r}: {advice(self.path)}'
             ) from None
         return self.text_feats[rows]
 
@@ -141,7 +142,7 @@ def open_features(path: str) -> FeatureFile:
     if not Path(path).is_file():
         raise FileNotFoundError(
             f'feature file not found: {Path(path).absolute()} '
-            f'({_advice(path)}; the flag --sample runs every config on '
+            f'({advice(path)}; the flag --sample runs every config on '
             'generated data instead)'
         )
     status = Path(path).stat()
@@ -206,69 +207,7 @@ def _opened(path: str, *state: int) -> FeatureFile:
     return FeatureFile(path)
 
 
-def _read(path: str) -> dict[str, np.ndarray]:
-    check_archive_size(path, 'the features', MOST_SHRUNK)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in (*ARRAYS, STAMPS) if name in archive}
-    except Exception as error:
-        # Not a zip, a truncated one, one that needs unpickling, a single array, or a header that
-        # asks for more memory than there is: which exception comes depends on the damage.
-        raise ValueError(f'{path} is not a readable feature file: {error}') from error
-    missing = [name for name in ARRAYS if name not in content]
-    if missing:
-        raise ValueError(
-            f'{path} is not a feature file, it lacks {", ".join(missing)}: {_advice(path)}'
-        )
-    for names, feats in (ARRAYS[:2], ARRAYS[2:4]):
-        _check_rows(path, names, content[names], feats, content[feats])
-    if STAMPS in content and (
-        content[STAMPS].dtype.kind != 'U' or content[STAMPS].shape != (len(content['image_ids']), 4)
-    ):
-        raise ValueError(
-            f'{path} has {STAMPS} of shape {content[STAMPS].shape} for '
-            f'{len(content["image_ids"])} images'
-        )
-    return content
-
-
-def _check_rows(path: str, what: str, names: np.ndarray, feats: str, rows: np.ndarray) -> None:
-    if names.ndim != 1 or rows.ndim != 2 or len(names) != len(rows):
-        raise ValueError(f'{path} has {names.size} {what} for {feats} of shape {rows.shape}')
-    if names.dtype.kind != 'U' or rows.dtype.kind != 'f':
-        raise ValueError(
-            f'{path} must hold texts as {what} and floats as {feats}, got '
-            f'{names.dtype} and {rows.dtype}'
-        )
-    if len(set(names.tolist())) != len(names):
-        raise ValueError(f'{path} lists some of its {what} twice')
-    if not np.isfinite(rows).all():
-        raise ValueError(f'{path} holds {feats} that are not finite: {_advice(path)}')
-
-
-def _metadata(content: Mapping[str, np.ndarray], path: str) -> dict[str, Any]:
-    metadata = parse_json(str(content['metadata']), f"{path}: 'metadata'")
-    if not isinstance(metadata, dict):
-        raise ValueError(f"{path}: 'metadata' must be a JSON object, got {metadata!r:.80}")
-    return metadata
-
-
-def _stamps(content: Mapping[str, np.ndarray], path: str) -> list[FileStamp]:
-    rows = content.get(STAMPS, np.empty((0, 4), dtype=np.str_)).tolist()
-    try:
-        return [
-            FileStamp(int(size), int(mtime), int(ctime), digest)
-            for size, mtime, ctime, digest in rows
-        ]
-    except ValueError as error:
-        raise ValueError(f'{path} has {STAMPS} that are not numbers: {error}') from error
-
-
 def _floats(feats: np.ndarray) -> np.ndarray:
     feats = feats.astype(np.float32, copy=False)
     feats.flags.writeable = False
     return feats
-
-
-def _advice(path: str) -> str:
-    return f'make it with tools/misc/extract_features.py CONFIG --out {path}'

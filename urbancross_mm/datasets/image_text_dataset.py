@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from mmengine.logging import print_log
 
-from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_unknown
-from urbancross_mm.datasets.transforms.segments import LoadSegments
+from urbancross_mm.datasets.item_checks import (
+    check_whole,
+    warn,
+    warn_of_lost_words,
+    warn_of_unreadable,
+    warn_without_segments,
+)
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.structures.annotation_schema import FOLDERS, META_KEYS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
@@ -112,7 +114,8 @@ class ImageTextDataset(BaseDataset):
         if not self._fully_initialized:
             super().full_init()
             self._assign_texts()
-            self._warn_without_segments()
+            infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
+            warn_without_segments(infos, self.pipeline.transforms, self.ann_file)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of images."""
@@ -159,7 +162,7 @@ class ImageTextDataset(BaseDataset):
                 f'{self.ann_file} leaves no item to load '
                 f'({len(self.skipped)} unreadable images skipped)'
             )
-        self._warn_of_lost_words(items)
+        warn_of_lost_words(self._captions_of(items), self.pipeline.transforms, self.ann_file)
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -189,7 +192,7 @@ class ImageTextDataset(BaseDataset):
             what = f'a transform returned None for item {idx} of {self.ann_file}'
             if self._evaluates or not self.skip_bad:
                 raise ValueError(f'{what}; only training with skip_bad=True may skip items')
-            _warn(f'skip_bad: {what}, another item is drawn')
+            warn(f'skip_bad: {what}, another item is drawn')
         return data
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
@@ -209,29 +212,6 @@ class ImageTextDataset(BaseDataset):
     def _evaluates(self) -> bool:
         """Whether the items are a gallery: a missing one would change the recall."""
         return self.test_mode or self.captions == 'all'
-
-    def _warn_without_segments(self) -> None:
-        """Warn when a pipeline loads segments that the annotations do not name."""
-        if not any(isinstance(step, LoadSegments) for step in self.pipeline.transforms):
-            return
-        infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
-        without = sum('segments_path' not in info for info in infos)
-        if without:
-            _warn(
-                f'LoadSegments: {without} of {len(self)} items of {self.ann_file} name no '
-                'segment file, so the whole image is their segment; tools/dataset_converters/'
-                'segment_folders.py and classical_segments.py make the files and, with '
-                '--annotations, name them'
-            )
-
-    def _warn_of_lost_words(self, items: list[dict[str, Any]]) -> None:
-        """Warn when a tokenizer of the pipeline cuts captions or does not know their words."""
-        captions, what = self._captions_of(items), f'captions of {self.ann_file}'
-        for step in self.pipeline.transforms:
-            for remark_on in (remark_on_cut, remark_on_unknown):
-                remark = remark_on(captions, getattr(step, 'tokenizer', None), what)
-                if remark:
-                    _warn(f'{type(step).__name__}: {remark}')
 
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
         """All captions that items may draw."""
@@ -265,31 +245,10 @@ class ImageTextDataset(BaseDataset):
 
     def _check_whole(self, indices: Sequence[int] | int) -> None:
         """Refuse a subset, such as a fold, with only some captions of an image."""
-        if self.captions != 'each' or isinstance(indices, int):
-            return
-        infos = [super(ImageTextDataset, self).get_data_info(idx) for idx in indices]
-        counts = Counter(info['img_id'] for info in infos)
-        for info in infos:
-            count, whole = counts[info['img_id']], len(info['captions'])
-            if count < whole:
-                raise ValueError(
-                    f'the subset takes {count} of {whole} captions of {info["img_id"]}, so folds '
-                    "would share images: use captions='sample', whose items are images"
-                )
+        if self.captions == 'each' and not isinstance(indices, int):
+            check_whole([super(ImageTextDataset, self).get_data_info(idx) for idx in indices])
 
     def _readable(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         problems = {path: probe_image(path) for path in dict.fromkeys(i['img_path'] for i in items)}
-        self.skipped = [path for path, problem in problems.items() if problem]
-        if self.skipped:
-            shown = '; '.join(str(problems[path]) for path in self.skipped[:3])
-            size = len(problems) - len(self.skipped)
-            gallery = f': the gallery shrinks to {size} images, its recall is not comparable'
-            _warn(
-                f'skip_bad: {len(self.skipped)} of {len(problems)} images of {self.ann_file} '
-                f'are unreadable and left out{gallery if self._evaluates else ""}. First: {shown}'
-            )
+        self.skipped = warn_of_unreadable(problems, self.ann_file, self._evaluates)
         return [item for item in items if not problems[item['img_path']]]
-
-
-def _warn(message: str) -> None:
-    print_log(message, 'current', logging.WARNING)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,15 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from urbancross_mm.datasets.vocabulary import UNKNOWN, read_vocabulary, split_words
 from urbancross_mm.registry import TOKENIZERS
 from urbancross_mm.utils.hf_tokenizers import load_tokenizer, padding_id
-from urbancross_mm.utils.text_files import read_json
 
 CACHE_SIZE = 100_000
-UNKNOWN = '<unk>'
-MOST_IDS_A_WORD = 100
-# Runs of letters and digits of any script; an inner apostrophe or hyphen belongs to the word.
-WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 class BaseTokenizer(ABC):
@@ -183,7 +178,7 @@ class VocabTokenizer(BaseTokenizer):
                 'tools/dataset_converters write it beside the annotations; the flag --sample '
                 'runs every config on generated data instead)'
             )
-        self.word2idx = _read_vocabulary(vocab_file)
+        self.word2idx = read_vocabulary(vocab_file)
         self._unknown = self.word2idx[UNKNOWN]
         super().__init__(max_length, max(self.word2idx.values()) + 1, 0)
 
@@ -236,42 +231,6 @@ class HuggingFaceTokenizer(BaseTokenizer):
         """Whether a text has more tokens than are taken, special ones included."""
         room = self._longest + 1
         return len(self._tokenizer(text, truncation=True, max_length=room)['input_ids']) == room
-
-
-def split_words(text: str) -> list[str]:
-    """Split a text as :class:`VocabTokenizer` does.
-
-    Args:
-        text (str): A caption.
-
-    Returns:
-        list[str]: Its words in lower case.
-
-    Examples:
-        >>> split_words("It's a two-storey house.")
-        ["it's", 'a', 'two-storey', 'house']
-    """
-    return WORD.findall(text.lower())
-
-
-def _read_vocabulary(path: str) -> dict[str, int]:
-    content = read_json(path)
-    words = content.get('word2idx', content) if isinstance(content, dict) else None
-    if (
-        not isinstance(words, dict)
-        or not words
-        or not all(type(number) is int and number > 0 for number in words.values())
-    ):
-        raise ValueError(f'{path} must map words to ids from 1 on, alone or as "word2idx"')
-    if UNKNOWN not in words:
-        raise ValueError(f'{path} lacks {UNKNOWN!r}, the word for unknown words')
-    # The largest id decides the size of an embedding.
-    if max(words.values()) > MOST_IDS_A_WORD * len(words) + MOST_IDS_A_WORD:
-        raise ValueError(
-            f'{path} has {len(words)} words and the id {max(words.values())}: ids must '
-            'number the words'
-        )
-    return words
 
 
 def _first_line(error: Exception) -> str:

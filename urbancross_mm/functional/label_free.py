@@ -25,21 +25,16 @@ ROUNDING = 1e-12
 
 
 @torch.no_grad()
-def structure_agreement(
-    image_embeds: Tensor, text_embeds: Tensor, temperature: float = 0.0, max_items: int = 2000
-) -> float:
+def structure_agreement(image_embeds: Tensor, text_embeds: Tensor, max_items: int = 2000) -> float:
     """Correlate the similarity of images with the similarity of the texts assigned to them.
 
     Where the two modalities really match, two images are as similar as the texts that the model
-    gives them. A Gromov-Wasserstein distance compares the geometry of two sets in the same way,
-    with a coupling of its own where the model's nearest texts stand here.
+    gives them: to each image its nearest text. A Gromov-Wasserstein distance compares the geometry
+    of two sets in the same way, with a coupling of its own in place of the nearest texts.
 
     Args:
         image_embeds (Tensor): Embeddings of the images.
         text_embeds (Tensor): Embeddings of the texts, each distinct text once, in any order.
-        temperature (float): An image's text is the mean of all texts weighted by
-            ``softmax(cosine / temperature)``; 0 takes the nearest one, whatever the spread of the
-            cosines, so that models of different scales compare. Defaults to 0.0.
         max_items (int): Above, only this many images are compared, evenly spaced, because memory
             grows with their square. All texts are used. Defaults to 2000.
 
@@ -51,25 +46,21 @@ def structure_agreement(
         side is constant (a collapsed model, fewer than three images).
 
     Raises:
-        ValueError: If an input is empty, not finite or of another width, or ``temperature`` or
-            ``max_items`` is out of range.
+        ValueError: If an input is empty, not finite or of another width, or ``max_items`` is
+            below 3.
 
     Reference:
         `Gromov-Wasserstein Averaging of Kernel and Distance Matrices
         <https://proceedings.mlr.press/v48/peyre16.html>`_.
     """
-    if temperature < 0 or max_items < 3:
-        raise ValueError(
-            f'temperature must be at least 0 and max_items at least 3, got '
-            f'{temperature} and {max_items}'
-        )
+    if max_items < 3:
+        raise ValueError(f'max_items must be at least 3, got {max_items}')
     images, texts = _unit_pair('image', image_embeds, 'text', text_embeds)
     if len(images) > max_items:
         positions = torch.linspace(0, len(images) - 1, max_items, dtype=torch.float64)
         images = images[positions.round().long().to(images.device)]
-    assigned = torch.cat(
-        [_assigned(chunk, texts, temperature) for chunk in images.split(CHUNK_SIZE)]
-    )
+    nearest = [inner_product(chunk, texts).argmax(dim=1) for chunk in images.split(CHUNK_SIZE)]
+    assigned = texts[torch.cat(nearest)]
     row, column = torch.triu_indices(len(images), len(images), offset=1, device=images.device)
     return _correlation(
         inner_product(images, images)[row, column], inner_product(assigned, assigned)[row, column]
@@ -203,14 +194,6 @@ def proxy_a_distance(source: Tensor, target: Tensor, folds: int = 5, seed: int =
             errors[side] += float((0.5 - 0.5 * sign * score.sign()).sum())
     error = sum(count / len(rows) for count, rows in zip(errors, domains)) / 2
     return max(2 * (1 - 2 * error), 0.0)
-
-
-def _assigned(images: Tensor, texts: Tensor, temperature: float) -> Tensor:
-    """Unit embedding of the text that each image gets."""
-    cosines = inner_product(images, texts)
-    if temperature == 0:
-        return texts[cosines.argmax(dim=1)]
-    return normalize(inner_product((cosines / temperature).softmax(dim=1), texts.t()))
 
 
 def _correlation(first: Tensor, second: Tensor) -> float:

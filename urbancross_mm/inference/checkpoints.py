@@ -1,13 +1,21 @@
-"""Which checkpoint a user means, and the model config that it fills."""
+"""Which checkpoint a user means, and the model that it fills."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from urbancross_mm.engine import find_resumable
+from urbancross_mm.registry import MODELS
+from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.cli import is_setting
+from urbancross_mm.utils.state_dicts import check_state_dict
 
 # Settings that name where weights come from before a training.
 _SOURCES = ('init_cfg', 'source_checkpoint')
@@ -67,3 +75,37 @@ def resolve_checkpoint(path: str) -> str:
     if not checkpoint:
         raise FileNotFoundError(f'no checkpoint (best_*.pth, epoch_*.pth) in the folder {path}')
     return checkpoint
+
+
+def build_model(model: dict[str, Any], checkpoint: str | None = None) -> Any:
+    """Build a model and give it its weights.
+
+    Args:
+        model (dict): Config of the model.
+        checkpoint (str, optional): A file. Defaults to None: the weights that the config names.
+
+    Returns:
+        nn.Module: The model. Weights that nothing brings are random, and the same each time.
+
+    Raises:
+        ValueError: If the checkpoint belongs to another model.
+    """
+    with torch.random.fork_rng([]):
+        torch.default_generator.manual_seed(0)
+        built = MODELS.build(model if checkpoint is None else for_checkpoint(model))
+        if checkpoint is None and hasattr(built, 'init_weights'):
+            built.init_weights()
+    if checkpoint is not None:
+        weights = read_state_dict(checkpoint)
+        check_state_dict(built, weights, checkpoint)
+        built.load_state_dict(weights, strict=False)
+    return built
+
+
+def hash_weights(*parts: Mapping[str, Tensor], text: str = '') -> str:
+    """Hash names and values of the weights of each part, after a text that belongs to them."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, value in (item for weights in parts for item in sorted(weights.items())):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,33 +16,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from urbancross_mm.datasets.transforms.loading import LoadImage
-from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
+from urbancross_mm.inference.checkpoints import (
+    build_model,
+    for_checkpoint,
+    hash_weights,
+    resolve_checkpoint,
+)
 from urbancross_mm.inference.config import load_config, model_of, test_pipeline_of
-from urbancross_mm.inference.image_files import ImageFiles, collate_images, image_record
-from urbancross_mm.registry import MODELS, SCOPE, TRANSFORMS
+from urbancross_mm.inference.image_files import (
+    EncodedFiles,
+    ImageFiles,
+    collate_images,
+    load_image,
+)
+from urbancross_mm.registry import SCOPE, TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.devices import usable_device
 from urbancross_mm.utils.hashing import FileStamp, name_files
 from urbancross_mm.utils.progress import track
-from urbancross_mm.utils.state_dicts import check_state_dict
 
 Tower = Callable[[Tensor], Tensor]
-
-
-class EncodedFiles(NamedTuple):
-    """Image files that were encoded.
-
-    Attributes:
-        positions: Of the images, among the paths that were given.
-        embeds: One row per image.
-        stamps: What each file was when it was read.
-    """
-
-    positions: list[int]
-    embeds: Tensor
-    stamps: list[FileStamp]
 
 
 class Embedder:
@@ -87,7 +79,7 @@ class Embedder:
         device = usable_device(device)
         # mmengine builds some parts itself, such as the data preprocessor, by the default scope.
         with DefaultScope.overwrite_default_scope(scope):
-            self.model = self._build_model().to(device).eval()
+            self.model = build_model(self.model_cfg, self.checkpoint).to(device).eval()
             # Our registry builds a part of another package under its own scope.
             self.pipeline = Compose([TRANSFORMS.build(step) for step in self.pipeline_cfg])
         self.tokenizer = self._find_tokenizer()
@@ -153,7 +145,8 @@ class Embedder:
         """
         rows = []
         for start in range(0, len(images), self.batch_size):
-            items = [self._load(image) for image in images[start : start + self.batch_size]]
+            some = images[start : start + self.batch_size]
+            items = [load_image(image, self.pipeline) for image in some]
             rows.append(self._encode_batch(pseudo_collate(items), tower))
         return torch.cat(rows) if rows else torch.empty(0, 0)
 
@@ -259,38 +252,11 @@ class Embedder:
             for sample in self.model.test_step(batch)
         ]
 
-    def _build_model(self) -> Any:
-        # Weights that neither the config nor a checkpoint brings are at least the same each time.
-        with torch.random.fork_rng([]):
-            torch.default_generator.manual_seed(0)
-            if self.checkpoint is not None:
-                model = MODELS.build(for_checkpoint(self.model_cfg))
-            else:
-                model = MODELS.build(self.model_cfg)
-                if hasattr(model, 'init_weights'):
-                    model.init_weights()
-        if self.checkpoint is not None:
-            weights = read_state_dict(self.checkpoint)
-            check_state_dict(model, weights, self.checkpoint)
-            model.load_state_dict(weights, strict=False)
-        return model
-
     def _find_tokenizer(self) -> Any:
         for step in self.pipeline.transforms:
             if hasattr(step, 'tokenizer'):
                 return step.tokenizer
         raise ValueError('the test pipeline has no TokenizeText: the model cannot encode texts')
-
-    def _load(self, image: str | Path | np.ndarray) -> dict[str, Any]:
-        """An image through the pipeline; an array as if it had been loaded from a file."""
-        if not isinstance(image, np.ndarray):
-            return self.pipeline(image_record(str(image)))
-        shape = image.shape[:2]
-        item = dict(image_record(''), img=image, img_shape=shape, ori_shape=shape)
-        for step in self.pipeline.transforms:
-            if not isinstance(step, LoadImage):
-                item = step(item)
-        return item
 
     def _encode_batch(self, batch: dict[str, Any], tower: Tower | None) -> Tensor:
         if tower is None:
@@ -299,12 +265,3 @@ class Embedder:
             return torch.stack([sample.image_embeds for sample in samples]).float().cpu()
         inputs = self.model.data_preprocessor(batch, False)['inputs']
         return tower(inputs['image']).float().cpu()
-
-
-def hash_weights(*parts: Mapping[str, Tensor], text: str = '') -> str:
-    """Hash names and values of the weights of each part, after a text that belongs to them."""
-    digest = hashlib.blake2b(text.encode(), digest_size=16)
-    for name, value in (item for weights in parts for item in sorted(weights.items())):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

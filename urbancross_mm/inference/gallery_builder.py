@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from urbancross_mm.inference.embedder import EncodedFiles
-from urbancross_mm.inference.image_files import ImageSet
+from urbancross_mm.inference.image_files import EncodedFiles, ImageSet
 from urbancross_mm.structures import Gallery
 from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.progress import map_threads

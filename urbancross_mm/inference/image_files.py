@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from mmengine.dataset import Compose, pseudo_collate
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from urbancross_mm.datasets.transforms.loading import LoadImage
 from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, list_image_files
 
@@ -38,6 +41,20 @@ class ImageItem(NamedTuple):
     position: int
     data: dict[str, Any] | None
     stamp: FileStamp | None
+
+
+class EncodedFiles(NamedTuple):
+    """Image files that were encoded.
+
+    Attributes:
+        positions: Of the images, among the paths that were given.
+        embeds: One row per image.
+        stamps: What each file was when it was read.
+    """
+
+    positions: list[int]
+    embeds: Tensor
+    stamps: list[FileStamp]
 
 
 class ImageFiles(Dataset):
@@ -79,6 +96,18 @@ def image_record(path: str) -> dict[str, Any]:
         text_ids=[],
         sample_idx=0,
     )
+
+
+def load_image(image: str | Path | np.ndarray, pipeline: Compose) -> dict[str, Any]:
+    """An image through a pipeline; an array as if it had been loaded from a file."""
+    if not isinstance(image, np.ndarray):
+        return pipeline(image_record(str(image)))
+    shape = image.shape[:2]
+    item = dict(image_record(''), img=image, img_shape=shape, ori_shape=shape)
+    for step in pipeline.transforms:
+        if not isinstance(step, LoadImage):
+            item = step(item)
+    return item
 
 
 def collate_images(items: list[ImageItem]) -> tuple[list[int], list[FileStamp], Any]:

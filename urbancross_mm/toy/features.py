@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from urbancross_mm.datasets.feature_file import write_features
-from urbancross_mm.datasets.tokenizers import split_words
+from urbancross_mm.datasets.vocabulary import split_words
 from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.utils.images import read_image
 

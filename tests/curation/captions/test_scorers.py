@@ -106,7 +106,7 @@ def test_a_text_is_the_mean_of_its_parts(weights: str) -> None:
 
 def test_parts() -> None:
     assert split_parts(' a; b,, c. ') == ['a', 'b', 'c']
-    assert split_parts('a|b;c', '|') == ['a', 'b;c']
+    assert split_parts('a|b;c') == ['a|b', 'c']
     assert split_parts(';.') == [';.'] and split_parts('') == ['']
 
 
@@ -186,17 +186,15 @@ def test_the_settings_name_model_and_weights_by_content(weights: str, tmp_path: 
         settings(checkpoint=str(start)),
         settings(parts='unit'),
         settings(parts=None),
-        settings(separators=';'),
         settings(pipeline=PIPELINE[2:]),
     ]
-    assert len({str(change) for change in [settings(), *changes]}) == 7
+    assert len({str(change) for change in [settings(), *changes]}) == 6
 
 
 @pytest.mark.parametrize(
     'options, error, named',
     [
         (dict(parts='mean'), ValueError, "parts .* 'mean'"),
-        (dict(separators=''), ValueError, "separators.* ''"),
         (dict(batch_size=0), ValueError, 'batch_size .* 0'),
         (dict(pipeline=PIPELINE[:2]), ValueError, r"TokenizeText.*\['LoadImage', 'ResizeI"),
         (dict(pipeline=[dict(type='LoadSegments'), *PIPELINE]), ValueError, 'LoadSegments'),

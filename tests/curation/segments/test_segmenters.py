@@ -111,7 +111,7 @@ def test_weights_are_read_under_their_usual_names_too(weights: Path, tmp_path: P
     sam(tmp_path / 'fine_tuned.pth').begin('cpu')
 
 
-def test_grid_and_color_work_at_a_bounded_size() -> None:
+def test_grid_and_color_work_at_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     image = tiny.image(200, 100)
     masks, scores = GridSegmenter(6, size=50).segment(image)
     assert masks.shape == (6, 50, 25) and masks.sum(axis=0).min() == 1
@@ -119,7 +119,8 @@ def test_grid_and_color_work_at_a_bounded_size() -> None:
     masks, _ = ColorSegmenter(size=100).segment(image)
     assert masks.shape[1:] == (100, 50) and len(masks)
     assert ColorSegmenter(seed=1).settings() != ColorSegmenter().settings()
-    none, scores = ColorSegmenter(min_area=0.9).segment(np.zeros((40, 40, 3), dtype=np.uint8))
+    monkeypatch.setattr('urbancross_mm.curation.segments.segmenters.MIN_AREA', 0.9)
+    none, scores = ColorSegmenter().segment(np.zeros((40, 40, 3), dtype=np.uint8))
     assert none.shape == (0, 40, 40) and scores.shape == (0,)
 
 
@@ -128,8 +129,7 @@ def test_grid_and_color_work_at_a_bounded_size() -> None:
     [
         lambda: GridSegmenter(0),
         lambda: GridSegmenter(size=0),
-        lambda: ColorSegmenter(colors=0),
-        lambda: ColorSegmenter(min_area=1),
+        lambda: ColorSegmenter(num_segments=0),
     ],
 )
 def test_wrong_numbers_are_named(make: object) -> None:

@@ -11,9 +11,9 @@ from urbancross_mm.curation.stages.filter_stage import top_share
 NAMES = [f'{letter}.jpg' for letter in 'jihgfedcba']
 
 
-def filtered(tmp_path: Path, scores: dict[str, float | None], by: str = 'score', **options):
-    images = [ImageRecord(name, {by: score}) for name, score in scores.items()]
-    kept, report = run_stage(FilterStage(by=by, **options), images, Workspace(tmp_path, tmp_path))
+def filtered(tmp_path: Path, scores: dict[str, float | None], **options):
+    images = [ImageRecord(name, dict(score=score)) for name, score in scores.items()]
+    kept, report = run_stage(FilterStage(**options), images, Workspace(tmp_path, tmp_path))
     return [image.name for image in kept], set(report.reasons)
 
 
@@ -39,13 +39,12 @@ def test_ties_say_that_they_are_ties(tmp_path: Path) -> None:
 
 
 def test_a_threshold_keeps_what_reaches_it(tmp_path: Path) -> None:
-    kept, reasons = filtered(tmp_path, {'a': 0.2, 'b': 0.25, 'c': None}, threshold=0.25, by='mark')
+    kept, reasons = filtered(tmp_path, {'a': 0.2, 'b': 0.25, 'c': None}, threshold=0.25)
     assert kept == ['b']
     assert reasons == {
-        (DROPPED, 'mark 0.2 is below 0.25, the threshold'),
-        (DROPPED, 'mark is not a number'),
+        (DROPPED, 'score 0.2 is below 0.25, the threshold'),
+        (DROPPED, 'score is not a number'),
     }
-    assert FilterStage(by='mark').reads == ('mark',)
 
 
 def test_the_settings_hold_the_bound() -> None:
@@ -55,8 +54,8 @@ def test_the_settings_hold_the_bound() -> None:
 
 
 def test_a_missing_field_is_a_mistake_of_the_config(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a.jpg.*'mark'"):
-        run_stage(FilterStage(by='mark'), [ImageRecord('a.jpg')], Workspace(tmp_path, tmp_path))
+    with pytest.raises(ValueError, match="a.jpg.*'score'"):
+        run_stage(FilterStage(), [ImageRecord('a.jpg')], Workspace(tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(

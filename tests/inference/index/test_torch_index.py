@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from urbancross_mm.functional.similarity import normalize
-from urbancross_mm.inference.index import BaseIndex, TorchIndex
+from urbancross_mm.inference.index import BaseIndex, TorchIndex, torch_index
 from urbancross_mm.registry import INDEXES
 
 
@@ -21,11 +21,14 @@ def naive(embeds: torch.Tensor, query: torch.Tensor, topk: int, where: list[bool
 
 @pytest.mark.parametrize('chunk_size', [1, 4, 13, 1000])
 @pytest.mark.parametrize('topk', [1, 5, 60])
-def test_matches_full_sort_with_ties_at_any_chunk_size(chunk_size: int, topk: int) -> None:
+def test_matches_full_sort_with_ties_at_any_chunk_size(
+    chunk_size: int, topk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_index, 'CHUNK_SIZE', chunk_size)
     embeds = normalize(torch.randn(9, 24))[torch.randint(9, (40,))]  # every row several times
     queries = normalize(torch.randn(6, 24))
     where = torch.rand(40) < 0.6
-    index = build(embeds, chunk_size=chunk_size)
+    index = build(embeds)
     for mask in (None, where, where.tolist()):
         result = index.search(queries, topk, mask)
         kept = [True] * 40 if mask is None else where.tolist()
@@ -35,20 +38,24 @@ def test_matches_full_sort_with_ties_at_any_chunk_size(chunk_size: int, topk: in
         torch.testing.assert_close(result.scores, expected)
 
 
-def test_constant_gallery_comes_back_in_order() -> None:
-    index = build(normalize(torch.randn(1, 384)).expand(500, -1), chunk_size=77)
+def test_constant_gallery_comes_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_index, 'CHUNK_SIZE', 77)
+    index = build(normalize(torch.randn(1, 384)).expand(500, -1))
     result = index.search(normalize(torch.randn(3, 384)), topk=20)
     assert result.indices.tolist() == [list(range(20))] * 3
 
 
 @pytest.mark.parametrize('spread', [1e-2, 1e-4, 1e-6])
 @pytest.mark.parametrize('longest', [1.0, 1e4])
-def test_nearly_equal_rows_come_in_their_true_order(spread: float, longest: float) -> None:
+def test_nearly_equal_rows_come_in_their_true_order(
+    spread: float, longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_index, 'CHUNK_SIZE', 77)
     embeds = normalize(torch.ones(300, 64) + spread * torch.randn(300, 64))
     embeds[-1] *= -longest  # a long row that is never found loosens nothing
     queries = normalize(torch.ones(4, 64) + spread * torch.randn(4, 64))
     true = (queries.double() @ embeds.double().t()).argsort(dim=1, descending=True, stable=True)
-    result = build(embeds, chunk_size=77).search(queries, topk=10)
+    result = build(embeds).search(queries, topk=10)
     assert torch.equal(result.indices, true[:, :10])
 
 
@@ -97,7 +104,6 @@ def test_the_added_tensor_may_change_afterwards() -> None:
         (lambda index: index.search(torch.eye(3), where=torch.ones(3)), 'where must be 3 bools'),
         (lambda index: TorchIndex().search(torch.eye(3)), 'the index is empty'),
         (lambda index: TorchIndex(dtype='int8'), "got 'int8'"),
-        (lambda index: TorchIndex(chunk_size=0), 'chunk_size must be at least 1'),
     ],
 )
 def test_bad_arguments(call, message: str) -> None:

@@ -54,7 +54,7 @@ class FakeBackbone(BaseModule):
 @pytest.mark.parametrize('name', list(BACKBONES))
 def test_backbones(name: str) -> None:
     backbone, size, width = BACKBONES[name]
-    encoder = BackboneEncoder(backbone, embed_dim=12, probe_size=size)
+    encoder = BackboneEncoder(backbone, embed_dim=12)
     encoder.init_weights()
     assert encoder.projection.in_features == width
     out = encoder(torch.randn(2, 3, size, size))
@@ -90,7 +90,7 @@ def test_out_index_and_vectors() -> None:
 
 
 def test_probe_leaves_no_trace() -> None:
-    encoder = BackboneEncoder(RESNET, embed_dim=4, probe_size=64)
+    encoder = BackboneEncoder(RESNET, embed_dim=4)
     assert encoder.backbone.training
     assert encoder.backbone.bn1.running_mean.abs().sum() == 0
     assert encoder.backbone.bn1.num_batches_tracked == 0

@@ -164,8 +164,9 @@ def test_a_folder_without_tokenizer_and_several_ends(
     folders: dict[str, str], tmp_path: Path
 ) -> None:
     model = transformers.LlamaModel.from_pretrained(folders['llama-two-ends'])
+    model.config.pad_token_id = 2
     model.save_pretrained(tmp_path)
-    encoder = HuggingFaceTextEncoder(str(tmp_path), pad_id=2)
+    encoder = HuggingFaceTextEncoder(str(tmp_path))
     assert encoder.attention_mask(torch.tensor([[1, 5, 2, 2]])).tolist() == [[True] * 3 + [False]]
 
 

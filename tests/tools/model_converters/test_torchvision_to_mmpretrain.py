@@ -44,7 +44,7 @@ def test_features_agree(name: str, backbone: dict, tool: ModuleType, tmp_path: P
     assert {'head.fc.weight', 'head.fc.bias'} <= set(converted)
     torch.save({'state_dict': converted}, tmp_path / 'out.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'out.pth'), prefix='backbone.')
-    encoder = BackboneEncoder({**backbone, 'init_cfg': init_cfg}, projection=None, probe_size=64)
+    encoder = BackboneEncoder({**backbone, 'init_cfg': init_cfg}, projection=None)
     encoder.init_weights()
     image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,8 @@ from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome, d
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.ids import stable_id
 
+# Most tags of the focus, and most tags around it.
+MAX_PHRASES = 5
 NOTHING_KNOWN = 'no tags and no label to write a caption from'
 
 
@@ -89,9 +91,6 @@ class TemplateCaptioner(BaseCaptioner):
             the focus or only around it. Defaults to four.
         label_templates (Sequence[str]): Templates with ``{label}``, for images without tags. The
             label comes with its article, ``an airport``. Defaults to four.
-        nouns (Mapping[str, str], optional): Names of tags, and templates with ``{value}`` for keys,
-            in addition to :data:`NOUNS`. Defaults to None.
-        max_phrases (int): Most tags of the focus, and most tags around it. Defaults to 5.
 
     Raises:
         ValueError: If a template has another variable, or there is no template.
@@ -122,8 +121,6 @@ class TemplateCaptioner(BaseCaptioner):
         templates: Sequence[str] = FULL,
         focus_templates: Sequence[str] = FOCUS,
         label_templates: Sequence[str] = LABEL,
-        nouns: Mapping[str, str] | None = None,
-        max_phrases: int = 5,
     ) -> None:
         for what, given, names in (
             ('templates', templates, ('focus', 'around')),
@@ -134,20 +131,15 @@ class TemplateCaptioner(BaseCaptioner):
                 raise ValueError(f'{what} must be a list with at least one template, got {given!r}')
             for template in given:
                 check_template(template, names, what)
-        if max_phrases < 1:
-            raise ValueError(f'max_phrases must be at least 1, got {max_phrases}')
         self.templates = tuple(templates)
         self.focus_templates = tuple(focus_templates)
         self.label_templates = tuple(label_templates)
-        self.nouns = {**NOUNS, **(nouns or {})}
-        self.max_phrases = max_phrases
 
     def settings(self) -> dict[str, Any]:
         """Type, and a hash of the templates."""
-        templates = digest(self.templates, self.focus_templates, self.label_templates, self.nouns)
-        return dict(
-            captioner=type(self).__name__, templates=templates, max_phrases=self.max_phrases
-        )
+        # With what is no option any more, so that records of earlier runs stay valid.
+        templates = digest(self.templates, self.focus_templates, self.label_templates, NOUNS)
+        return dict(captioner=type(self).__name__, templates=templates, max_phrases=MAX_PHRASES)
 
     def caption(self, images: Sequence[ImageRecord], pixels: Sequence[np.ndarray]) -> list[Outcome]:
         """Write one caption per image. An image without tags and label is dropped."""
@@ -161,8 +153,8 @@ class TemplateCaptioner(BaseCaptioner):
     def describe(self, image: ImageRecord) -> str | None:
         """The caption of an image; None without tags and label."""
         known = image.fields
-        focus = noun_phrases(known.get('focus') or (), self.nouns, self.max_phrases)
-        around = noun_phrases(known.get('around') or (), self.nouns, self.max_phrases, but=focus)
+        focus = noun_phrases(known.get('focus') or (), NOUNS, MAX_PHRASES)
+        around = noun_phrases(known.get('around') or (), NOUNS, MAX_PHRASES, but=focus)
         label = words(known.get('label') or '')
         if focus and around:
             pool = self.templates

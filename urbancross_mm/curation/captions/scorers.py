@@ -95,11 +95,10 @@ class RetrieverScorer(BaseScorer):
             skipped, because the images are already in memory.
         checkpoint (str, optional): Of the retriever. Defaults to None: the weights that the
             config of the model names.
-        parts (str, optional): A text is split at ``separators``, and its vector is the mean over
+        parts (str, optional): A text is split at ``;,.``, and its vector is the mean over
             the parts: of the text tower's features before normalization with ``'raw'``, as
             published, or of unit vectors with ``'unit'``. None encodes the text as a whole.
             A part that is longer than the context is cut. Defaults to 'raw'.
-        separators (str): Characters. Defaults to ``';,.'``.
         batch_size (int): Images per forward pass, at most. Defaults to 64.
 
     Raises:
@@ -116,13 +115,10 @@ class RetrieverScorer(BaseScorer):
         pipeline: Sequence[Mapping[str, Any]],
         checkpoint: str | None = None,
         parts: str | None = 'raw',
-        separators: str = SEPARATORS,
         batch_size: int = 64,
     ) -> None:
         if parts not in PARTS:
             raise ValueError(f'parts must be one of {PARTS}, got {parts!r}')
-        if parts and not separators:
-            raise ValueError(f'parts={parts!r} needs separators, got {separators!r}')
         if batch_size < 1:
             raise ValueError(f'batch_size must be at least 1, got {batch_size}')
         names = [_type_of(step) for step in pipeline]
@@ -133,7 +129,7 @@ class RetrieverScorer(BaseScorer):
         self.model_cfg = dict(model)
         # Without LoadImage, which settings() never counted: records of earlier runs stay valid.
         self.steps = [dict(step) for step, name in zip(pipeline, names) if name != 'LoadImage']
-        self.checkpoint, self.parts, self.separators = checkpoint, parts, separators
+        self.checkpoint, self.parts = checkpoint, parts
         self.batch_size = batch_size
         self._embedder: Embedder | None = None
         self._text_tower: Tower | None = None
@@ -153,7 +149,7 @@ class RetrieverScorer(BaseScorer):
             pipeline=digest(name_files(self.steps)),
             model=digest(name_files(self.model_cfg), weights),
             parts=self.parts,
-            **(dict(separators=self.separators) if self.parts else {}),
+            **(dict(separators=SEPARATORS) if self.parts else {}),
         )
 
     def begin(self, device: str) -> None:
@@ -179,7 +175,7 @@ class RetrieverScorer(BaseScorer):
         return 0 if is_cut is None else sum(any(map(is_cut, self._pieces(t))) for t in texts)
 
     def _pieces(self, text: str) -> list[str]:
-        return split_parts(text, self.separators) if self.parts else [text]
+        return split_parts(text) if self.parts else [text]
 
     def _encode_text(self, text: str) -> Tensor:
         pieces = self._pieces(text)
@@ -193,17 +189,16 @@ class RetrieverScorer(BaseScorer):
         return self._embedder
 
 
-def split_parts(text: str, separators: str = SEPARATORS) -> list[str]:
-    """Split a text at punctuation.
+def split_parts(text: str) -> list[str]:
+    """Split a text at ``;``, ``,`` and ``.``.
 
     Args:
         text (str): A caption.
-        separators (str): Characters. Defaults to ``';,.'``.
 
     Returns:
         list[str]: Its parts without surrounding blanks; the text itself if it has none.
     """
-    parts = [part.strip() for part in re.split(f'[{re.escape(separators)}]', text)]
+    parts = [part.strip() for part in re.split(f'[{SEPARATORS}]', text)]
     return [part for part in parts if part] or [text]
 
 

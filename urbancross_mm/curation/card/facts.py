@@ -11,8 +11,8 @@ import numpy as np
 
 from urbancross_mm.curation.card.blocks import Block, Figure, Section, Share, Table, Text, Value
 from urbancross_mm.curation.card.sources import Sources
-from urbancross_mm.datasets.tokenizers import split_words
 from urbancross_mm.datasets.verification.leakage import FITTED, Split
+from urbancross_mm.datasets.vocabulary import split_words
 from urbancross_mm.visualization import draw_histograms, draw_tile_map
 
 MOST = 30

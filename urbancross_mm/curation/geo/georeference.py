@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
-from urbancross_mm.curation.geo.positions import Bounds, describe_degrees, describe_points
+from urbancross_mm.curation.geo.positions import (
+    Bounds,
+    bounds_of_world_file,
+    describe_degrees,
+    describe_points,
+    world_file_of,
+)
 from urbancross_mm.utils.optional import import_optional
 
 WGS84 = 'EPSG:4326'
@@ -49,6 +56,18 @@ def position_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
         raise
     except Exception as error:  # GDAL raises many kinds for a position that does not exist
         raise ValueError('its CRS does not lead to a position on the globe') from error
+
+
+def position_beside(path: Path, width: int, height: int, crs: str) -> tuple[dict[str, object], str]:
+    """Position of an image by its world file, and what is wrong with that; empty without one."""
+    world = world_file_of(path)
+    if world is None:
+        return {}, ''
+    text = world.read_text(encoding='utf-8', errors='replace')
+    try:
+        return position_on_globe(bounds_of_world_file(text, width, height), crs), ''
+    except ValueError as error:
+        return {}, f'no position: {error}'
 
 
 def _degrees(xs: Sequence[float], ys: Sequence[float], crs: str) -> tuple[list[float], list[float]]:

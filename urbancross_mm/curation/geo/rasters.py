@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,10 @@ def covered_pixels(width: int, height: int, size: int, stride: int) -> int:
         return side + (length - side) // stride * min(stride, side)
 
     return covered(width) * covered(height)
+
+
+def share_not_covered(rasters: Sequence[Raster], size: int, stride: int) -> float:
+    """The part of all pixels that lies in no tile."""
+    total = sum(raster.width * raster.height for raster in rasters)
+    covered = sum(covered_pixels(raster.width, raster.height, size, stride) for raster in rasters)
+    return 1 - covered / total if covered < total else 0.0

@@ -42,6 +42,16 @@ def refuse_own_images(folder: Path, out: Path) -> None:
             )
 
 
+def refuse_tiles_among(folder: Path, images: Path, raster: str) -> None:
+    """Refuse to write tiles of a raster below the folder that it comes from."""
+    images = images.resolve()
+    if folder.resolve() in (images, *images.parents):
+        raise ValueError(
+            f'the tiles of {raster} would lie among the input files: {images} must not be '
+            f'below {folder}'
+        )
+
+
 def passed_over(folder: Path) -> str:
     """A remark on files that look like images but are ignored."""
     listing = list_image_files(folder)

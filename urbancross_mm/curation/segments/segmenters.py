@@ -11,6 +11,9 @@ from urbancross_mm.datasets.converters.classical_masks import color_masks, grid_
 from urbancross_mm.registry import CURATION
 from urbancross_mm.structures.segment_masks import stored_size
 
+# Color clusters, and the smallest region as a share of the image.
+COLORS, MIN_AREA = 8, 0.01
+
 
 class BaseSegmenter(ABC):
     """Finds masks in an image.
@@ -91,8 +94,6 @@ class ColorSegmenter(BaseSegmenter):
 
     Args:
         num_segments (int): Most regions. Defaults to 50.
-        colors (int): Number of color clusters. Defaults to 8.
-        min_area (float): Smallest region as a share of the image. Defaults to 0.01.
         size (int): Longest side in pixels at which regions are found. Defaults to 256.
         seed (int): Random seed of k-means. Defaults to 0.
 
@@ -103,36 +104,25 @@ class ColorSegmenter(BaseSegmenter):
     source = 'color'
     in_threads = True
 
-    def __init__(
-        self,
-        num_segments: int = 50,
-        colors: int = 8,
-        min_area: float = 0.01,
-        size: int = 256,
-        seed: int = 0,
-    ) -> None:
-        _check_positive(num_segments=num_segments, colors=colors, size=size)
-        if not 0 <= min_area < 1:
-            raise ValueError(f'min_area must be a share of the image in [0, 1), got {min_area}')
-        self.num_segments, self.colors, self.min_area = num_segments, colors, min_area
-        self.size, self.seed = size, seed
+    def __init__(self, num_segments: int = 50, size: int = 256, seed: int = 0) -> None:
+        _check_positive(num_segments=num_segments, size=size)
+        self.num_segments, self.size, self.seed = num_segments, size, seed
 
     def settings(self) -> dict[str, Any]:
-        """All options."""
+        """All options, and the two that are fixed, as in earlier records."""
         return dict(
             type='ColorSegmenter',
             num_segments=self.num_segments,
-            colors=self.colors,
-            min_area=self.min_area,
+            colors=COLORS,
+            min_area=MIN_AREA,
             size=self.size,
             seed=self.seed,
         )
 
     def segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the regions. The score is area times compactness."""
-        return color_masks(
-            _shrunk(image, self.size), self.num_segments, self.colors, self.min_area, self.seed
-        )
+        shrunk = _shrunk(image, self.size)
+        return color_masks(shrunk, self.num_segments, COLORS, MIN_AREA, self.seed)
 
 
 def _shrunk(image: np.ndarray, longest: int) -> np.ndarray:

@@ -19,31 +19,28 @@ class FilterStage(CollectionStage):
         keep (float, optional): Share of images to keep, in (0, 1]. Defaults to None: 0.3, unless
             ``threshold`` is given.
         threshold (float, optional): Lowest score to keep, instead of a share. Defaults to None.
-        by (str): Field with the score. Defaults to 'score'.
 
     Raises:
         ValueError: If both are given, or the share is out of range.
     """
 
     name = 'filter'
+    reads = ('score',)
 
-    def __init__(
-        self, keep: float | None = None, threshold: float | None = None, by: str = 'score'
-    ) -> None:
+    def __init__(self, keep: float | None = None, threshold: float | None = None) -> None:
         if keep is not None and threshold is not None:
             raise ValueError(f'give keep or threshold, not both; got {keep} and {threshold}')
         if keep is None and threshold is None:
             keep = 0.3
         if keep is not None and not 0 < keep <= 1:
             raise ValueError(f'keep must lie in (0, 1], got {keep}')
-        self.keep, self.threshold, self.by = keep, threshold, by
-        self.reads = (by,)
+        self.keep, self.threshold = keep, threshold
         self._remarks: list[str] = []
 
     def settings(self, workspace: Workspace) -> dict[str, Any]:
-        """The bound and its field."""
+        """The bound."""
         bound = dict(threshold=self.threshold) if self.keep is None else dict(keep=self.keep)
-        return dict(by=self.by, **bound)
+        return dict(by='score', **bound)
 
     def decide(self, images: Sequence[ImageRecord], workspace: Workspace) -> list[Outcome]:
         """Drop images with low scores.
@@ -59,9 +56,7 @@ class FilterStage(CollectionStage):
         else:
             kept, bound = top_share(scores, [image.name for image in images], self.keep)
             rule = f'lowest of the best {100 * self.keep:g} %'
-        self._remarks = (
-            [] if math.isnan(bound) else [f'{self.by} of at least {bound:.6g}, the {rule}']
-        )
+        self._remarks = [] if math.isnan(bound) else [f'score of at least {bound:.6g}, the {rule}']
         return [
             Outcome() if good else Outcome(status=DROPPED, reason=self._reason(score, bound, rule))
             for good, score in zip(kept, scores)
@@ -72,20 +67,20 @@ class FilterStage(CollectionStage):
         return self._remarks
 
     def _score(self, image: ImageRecord) -> float:
-        if self.by not in image.fields:
+        if 'score' not in image.fields:
             raise ValueError(
-                f'{image.name} has no field {self.by!r}: a stage before FilterStage '
+                f"{image.name} has no field 'score': a stage before FilterStage "
                 'must write it, such as ScoreStage'
             )
-        score = image.fields[self.by]
+        score = image.fields['score']
         return math.nan if score is None else float(score)
 
     def _reason(self, score: float, bound: float, rule: str) -> str:
         if math.isnan(score):
-            return f'{self.by} is not a number'
+            return 'score is not a number'
         relation = 'equals' if score == bound else 'is below'
         behind = ', the name comes later' if score == bound else ''
-        return f'{self.by} {score:.6g} {relation} {bound:.6g}, the {rule}{behind}'
+        return f'score {score:.6g} {relation} {bound:.6g}, the {rule}{behind}'
 
 
 def top_share(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from statistics import median
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Manifest, Outcome
 from urbancross_mm.curation.core.stage import CollectionStage, Workspace
+from urbancross_mm.curation.geo.blocks import blocks_of, blocks_to_try
 from urbancross_mm.curation.geo.splits import (
     Groups,
     Tile,
     assign_splits,
-    block_of,
     group_images,
     tile_of,
     too_close,
@@ -20,8 +19,8 @@ from urbancross_mm.curation.geo.splits import (
 from urbancross_mm.datasets.splits import COUNTRY_FRACTIONS, FINETUNE_FRACTIONS
 from urbancross_mm.registry import CURATION
 
-# Tile widths of a block to try, until there are enough blocks.
-BLOCK_WIDTHS, FEW_BLOCKS = (4, 2, 1), 10
+# With fewer blocks, smaller ones are tried.
+FEW_BLOCKS = 10
 HINT = ' (tiles of one source file stay together unless block_meters=0)'
 
 
@@ -160,45 +159,16 @@ class SplitStage(CollectionStage):
         """Images that stay together, and the side of the blocks in meters (0: no blocks)."""
         names = [image.name for image in images]
         shas = {image.name: image.fields.get('sha') for image in images}
-        tries = self._blocks_to_try(tiles)
+        tries = blocks_to_try(tiles, self.block_meters, self.margin_meters)
         while True:
             block, remarks = tries.pop(0)
             # Tiles of one raster are neighbors, also if its position is unknown.
-            blocks = {} if self.block_meters == 0 else _blocks(images, tiles, block)
+            blocks = {} if self.block_meters == 0 else blocks_of(images, tiles, block)
             groups = group_images(names, shas, blocks)
             count = sum(any(name in tiles for name in group) for group in groups)
             if count >= FEW_BLOCKS or not tries:
                 self._remarks += [remark.format(count) for remark in remarks]
                 return groups, block
-
-    def _blocks_to_try(self, tiles: Mapping[str, Tile]) -> list[tuple[float, list[str]]]:
-        """Sides in meters, each with its remarks."""
-        sides = [tile.side for tile in tiles.values() if tile.side]
-        if (self.margin_meters or self.block_meters) and not (
-            tiles and (sides or self.block_meters)
-        ):
-            raise ValueError(
-                'block_meters and margin_meters need images with bounds, or with lon and lat and '
-                'block_meters; none of the images has a position'
-            )
-        if self.block_meters is not None or not sides:
-            block = self.block_meters or 0
-            return [(block, [f'{{}} blocks of {block:.6g} m'] if block else [])]
-        small = [
-            f'the area is too small for blocks of {BLOCK_WIDTHS[0]} tile widths, so more '
-            'tiles have neighbors in other splits'
-        ]
-        tries = [(round(widths * median(sides), 1), widths) for widths in BLOCK_WIDTHS]
-        return [
-            (
-                block,
-                [
-                    f'{{}} blocks of {block:.6g} m ({widths} tile widths)',
-                    *(small if widths < BLOCK_WIDTHS[0] else []),
-                ],
-            )
-            for block, widths in tries
-        ]
 
     def _note_moved(self, kept: Mapping[str, str], workspace: Workspace) -> None:
         """Count images that moved to test: one image more or less assigns all blocks again."""
@@ -273,17 +243,3 @@ class SplitStage(CollectionStage):
     def _why(self, split: str, other: str, distance: float) -> str:
         how = 'overlaps' if distance < 0 else f'is within {self.margin_meters:g} m of'
         return f'{split} tile {how} one of {other}'
-
-
-def _blocks(
-    images: Sequence[ImageRecord], tiles: Mapping[str, Tile], side: float
-) -> dict[str, Hashable]:
-    """What images that stay together have in common: their block, else their source file."""
-    blocks: dict[str, Hashable] = {}
-    for image in images:
-        source = image.fields.get('source')
-        if side and image.name in tiles:
-            blocks[image.name] = block_of(tiles[image.name], side)
-        elif source is not None:
-            blocks[image.name] = source
-    return blocks

@@ -16,12 +16,11 @@ from urbancross_mm.curation.core.stage import ImageStage, Workspace
 from urbancross_mm.curation.geo.georeference import (
     WGS84,
     check_crs,
-    position_on_globe,
+    position_beside,
     rasterio,
 )
-from urbancross_mm.curation.geo.positions import bounds_of_world_file, world_file_of
 from urbancross_mm.curation.geo.raster_files import LeadsElsewhereError, is_geotiff
-from urbancross_mm.curation.geo.rasters import Raster, covered_pixels, tile_windows
+from urbancross_mm.curation.geo.rasters import Raster, share_not_covered, tile_windows
 from urbancross_mm.curation.geo.tile_files import (
     content_hash,
     decode,
@@ -29,6 +28,7 @@ from urbancross_mm.curation.geo.tile_files import (
     link_file,
     passed_over,
     refuse_own_images,
+    refuse_tiles_among,
     settle_names,
     source_of,
     stem_of,
@@ -118,12 +118,7 @@ class TileStage(ImageStage):
         if not rasters:
             return
         rasterio()
-        images = (workspace.out / 'images').resolve()
-        if workspace.source.resolve() in (images, *images.parents):
-            raise ValueError(
-                f'the tiles of {rasters[0]} would lie among the input files: {images} must not be '
-                f'below {workspace.source}'
-            )
+        refuse_tiles_among(workspace.source, workspace.out / 'images', rasters[0])
 
     def settings(self, workspace: Workspace) -> dict[str, Any]:
         """All options."""
@@ -170,14 +165,9 @@ class TileStage(ImageStage):
                 {image.fields['source'] for image in images if image.fields.get('window')}
             )
         ]
-        total = sum(raster.width * raster.height for raster in rasters)
-        covered = sum(
-            covered_pixels(raster.width, raster.height, self.size, self.stride)
-            for raster in rasters
-        )
-        if covered < total:
+        if share := share_not_covered(rasters, self.size, self.stride):
             lines.append(
-                f'{1 - covered / total:.1%} of the rasters is not covered by whole tiles; '
+                f'{share:.1%} of the rasters is not covered by whole tiles; '
                 'a smaller size or stride covers more'
             )
         return lines
@@ -229,20 +219,9 @@ class TileStage(ImageStage):
             bytes=len(content),
             label=self._label(image),
         )
-        position, remark = self._position_beside(path, width, height)
+        position, remark = position_beside(path, width, height, self.crs)
         link_file(path, workspace.image_path(image))
         return Outcome({**fields, **position}, reason=remark)
-
-    def _position_beside(self, path: Path, width: int, height: int) -> tuple[dict[str, Any], str]:
-        """Position by the world file, and what is wrong with it."""
-        world = world_file_of(path)
-        if world is None:
-            return {}, ''
-        text = world.read_text(encoding='utf-8', errors='replace')
-        try:
-            return position_on_globe(bounds_of_world_file(text, width, height), self.crs), ''
-        except ValueError as error:
-            return {}, f'no position: {error}'
 
     def _label(self, image: ImageRecord) -> str | None:
         if self.label is None or (self.label == 'folder' and '/' not in image.name):

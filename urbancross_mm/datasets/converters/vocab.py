@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
-from urbancross_mm.datasets.tokenizers import split_words
+from urbancross_mm.datasets.vocabulary import split_words
 
 
 def build_vocabulary(captions: Iterable[str], min_count: int = 1) -> dict[str, int]:

@@ -34,11 +34,8 @@ class LabelFreeMetric(EmbeddingMetric):
     Args:
         target (str | None): Domain to score, from samples of several domains; None scores all
             samples together. Defaults to None.
-        temperature (float): Of the texts assigned to images, 0 for the nearest; see
-            :func:`urbancross_mm.functional.label_free.structure_agreement`. Defaults to 0.0.
         scale (float): Of the entropy's softmax. Defaults to 100.0.
         k (int): Length of the lists behind the hubness. Defaults to 10.
-        max_items (int): Images compared for the agreement at most. Defaults to 2000.
         **kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
 
     Raises:
@@ -54,23 +51,16 @@ class LabelFreeMetric(EmbeddingMetric):
     def __init__(
         self,
         target: str | None = None,
-        temperature: float = 0.0,
         scale: float = 100.0,
         k: int = 10,
-        max_items: int = 2000,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if temperature < 0 or scale <= 0 or k < 1 or max_items < 3:
-            raise ValueError(
-                'temperature must be at least 0, scale positive, k at least 1 and '
-                f'max_items at least 3, got {temperature}, {scale}, {k}, {max_items}'
-            )
+        if scale <= 0 or k < 1:
+            raise ValueError(f'scale must be positive and k at least 1, got {scale} and {k}')
         self.target = target
-        self.temperature = temperature
         self.scale = scale
         self.k = k
-        self.max_items = max_items
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Score everything that was collected.
@@ -112,11 +102,7 @@ class LabelFreeMetric(EmbeddingMetric):
         return metrics
 
     def _score(self, images: Tensor, texts: Tensor) -> dict[str, float]:
-        metrics = dict(
-            agreement=label_free.structure_agreement(
-                images, texts, self.temperature, self.max_items
-            )
-        )
+        metrics = dict(agreement=label_free.structure_agreement(images, texts))
         for side, queries, gallery in (('i2t', images, texts), ('t2i', texts, images)):
             metrics[f'entropy_{side}'] = label_free.retrieval_entropy(queries, gallery, self.scale)
             metrics[f'hubness_{side}'] = label_free.hubness(queries, gallery, self.k)

@@ -49,7 +49,7 @@ class RecallAtK(EmbeddingMetric):
 
     Embeddings are collected, not scores. They are de-duplicated by the ids of images and caption
     texts, so padded batches, any world size and captions that were encoded with another image
-    are counted correctly.
+    are counted correctly. Of several domains each is also searched in its own gallery.
 
     Args:
         topk (int | Sequence[int]): Lengths of the list. Defaults to (1, 5, 10).
@@ -57,12 +57,9 @@ class RecallAtK(EmbeddingMetric):
             :func:`urbancross_mm.functional.ranking.recall_at_k`. Defaults to 'expected'.
         equal_captions (bool): Whether every image that carries the same caption is relevant too.
             False is the field's protocol. Defaults to False.
-        per_domain (bool): Whether to report each domain, searched in its own gallery, where there
-            are several. Defaults to True.
         extra (Sequence[str]): ``'MRR'``: the mean reciprocal rank of the first relevant item;
             ``'mAP'``: the mean average precision over all relevant items. In percent, ties as for
             the recall; no part of ``mR``. Defaults to ().
-        chunk_size (int): Images, and captions, ranked at once. Defaults to 1024.
         **kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
 
     Raises:
@@ -81,8 +78,6 @@ class RecallAtK(EmbeddingMetric):
         topk: int | Sequence[int] = (1, 5, 10),
         ties: str = 'expected',
         equal_captions: bool = False,
-        per_domain: bool = True,
-        chunk_size: int = 1024,
         extra: str | Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
@@ -98,8 +93,6 @@ class RecallAtK(EmbeddingMetric):
             raise ValueError(f'ties must be one of {ranking.TIES}, got {ties!r}')
         self.ties = ties
         self.equal_captions = equal_captions
-        self.per_domain = per_domain
-        self.chunk_size = chunk_size
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Rank everything that was collected.
@@ -118,7 +111,7 @@ class RecallAtK(EmbeddingMetric):
         domains = sorted(set(galleries.image_domains))
         with full_precision():
             metrics = self._rank(galleries)
-            if self.per_domain and len(domains) > 1:
+            if len(domains) > 1:
                 for domain in domains:
                     inside = _only(galleries, domain)
                     if len(inside.caption_text):
@@ -132,7 +125,6 @@ class RecallAtK(EmbeddingMetric):
             data.image_embeds,
             data.text_embeds[data.caption_text],
             *self._relevant_pairs(data),
-            self.chunk_size,
         )
         i2t, t2i = ranking.bidirectional_ranks(*gallery, distractors=True)
         sides = {'i2t': i2t, 't2i': t2i}

@@ -12,7 +12,8 @@ from urbancross_mm.inference.index.base_index import BaseIndex, SearchResult
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.utils.devices import full_precision
 
-# Rows scored in double precision at once.
+# Rows scored at once, and those of them in double precision.
+CHUNK_SIZE = 65536
 EXACT_ROWS = 4096
 DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
@@ -21,15 +22,14 @@ DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 class TorchIndex(BaseIndex):
     """Exact inner-product search; among equal scores the row that was added first wins.
 
-    The result depends neither on ``chunk_size`` nor on what else is searched: a fast matrix
-    product only proposes rows, as many as its rounding leaves open. Their scores are then computed
-    one by one in double precision, so nearly equal rows come in their true order.
+    The result does not depend on what else is searched: a fast matrix product only proposes rows,
+    as many as its rounding leaves open. Their scores are then computed one by one in double
+    precision, so nearly equal rows come in their true order.
 
     Args:
         dtype (str): How rows are stored, ``'float32'`` or ``'float16'`` (half the memory, rounding
             of about 5e-4 of each value). Scores are float32. Defaults to 'float32'.
         device (str): Where rows are stored and searched. Defaults to 'cpu'.
-        chunk_size (int): Rows scored at once. Defaults to 65536.
 
     Examples:
         >>> index = INDEXES.build(dict(type='TorchIndex'))
@@ -38,14 +38,9 @@ class TorchIndex(BaseIndex):
         tensor([[1]])
     """
 
-    def __init__(
-        self, dtype: str = 'float32', device: str = 'cpu', chunk_size: int = 65536
-    ) -> None:
+    def __init__(self, dtype: str = 'float32', device: str = 'cpu') -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {tuple(DTYPES)}, got {dtype!r}')
-        if chunk_size < 1:
-            raise ValueError(f'chunk_size must be at least 1, got {chunk_size}')
-        self.chunk_size = chunk_size
         self._embeds = torch.empty(0, 0, dtype=DTYPES[dtype], device=device)
         self._longest = 0.0
 
@@ -100,11 +95,11 @@ class TorchIndex(BaseIndex):
     def _chunks(self, rows: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield float embeddings and row numbers, a chunk at a time."""
         if rows is None:
-            for start in range(0, len(self), self.chunk_size):
-                embeds = as_float(self._embeds[start : start + self.chunk_size])
+            for start in range(0, len(self), CHUNK_SIZE):
+                embeds = as_float(self._embeds[start : start + CHUNK_SIZE])
                 yield embeds, torch.arange(start, start + len(embeds), device=embeds.device)
         elif len(rows):
-            for numbers in rows.split(self.chunk_size):
+            for numbers in rows.split(CHUNK_SIZE):
                 yield as_float(self._embeds[numbers]), numbers
 
     def _merge(

@@ -15,19 +15,18 @@ from urbancross_mm.models.adaptation.checks import (
     check_finite,
     check_samples,
 )
-from urbancross_mm.models.adaptation.embed import Adaptable, embed_domains, statistics_kept
+from urbancross_mm.models.adaptation.embed import (
+    Adaptable,
+    domain_batch,
+    embed_domains,
+    statistics_kept,
+)
 from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
 from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalDataSample
-from urbancross_mm.structures.batch_ids import (
-    BatchIds,
-    batch_ids,
-    gather_ids,
-    positives,
-    select_ids,
-)
+from urbancross_mm.structures.batch_ids import BatchIds, batch_ids, gather_ids
 from urbancross_mm.utils.dist import all_gather_rows
 
 
@@ -145,7 +144,7 @@ class DomainAdaptation(nn.ModuleList):
         source, target = (~targets).nonzero()[:, 0], targets.nonzero()[:, 0]
         rows, w_source, w_target = self._select(view[source], view[target])
         chosen = source[rows]
-        batch = _domain_batch(
+        batch = domain_batch(
             embeds, gather_ids(ids), chosen, target, (w_source, w_target), retriever.head
         )
         terms: dict[str, Tensor] = {}
@@ -220,28 +219,6 @@ def _embed_dim(retriever: Adaptable) -> int:
             f'embeddings, to be adapted; got {width!r}'
         )
     return width
-
-
-def _domain_batch(
-    embeds: dict[str, Tensor],
-    ids: BatchIds,
-    chosen: Tensor,
-    target: Tensor,
-    weights: tuple[Tensor, Tensor],
-    head: Any,
-) -> DomainBatch:
-    """What the losses see: the chosen rows of the source and those of the target."""
-    equal_captions = getattr(head, 'equal_captions', True)
-    source_ids = select_ids(ids, chosen)
-    return DomainBatch(
-        embeds['image_embeds'][chosen],
-        embeds['text_embeds'][chosen],
-        embeds['image_embeds'][target],
-        embeds['text_embeds'][target],
-        positives(source_ids, equal_captions),
-        *weights,
-        positives(source_ids, equal_captions, select_ids(ids, target)),
-    )
 
 
 def _head_losses(

@@ -14,7 +14,7 @@ from urbancross_mm.registry import MODELS
 
 @MODELS.register_module()
 class DomainAdversarialHead(BaseModule):
-    """Gradient reversal and an MLP D -> hidden -> hidden -> 1, for each modality or one for both.
+    """Gradient reversal and an MLP D -> hidden -> hidden -> 1, for each modality.
 
     Learns from its loss as any network does; the encoders below get the gradient times
     ``-coefficient``. The coefficient is a buffer: it moves with the model and is in its
@@ -23,7 +23,6 @@ class DomainAdversarialHead(BaseModule):
     Args:
         embed_dim (int, optional): D. Defaults to None: set by the retriever.
         hidden_dim (int, optional): Width of the hidden layers. Defaults to None, D.
-        shared (bool): One network for images and texts. Defaults to False.
         coefficient (float): First coefficient of the reversal; negative turns the reversal off and
             pushes the domains apart, which is what the published code does. Defaults to 1.0.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
@@ -35,13 +34,11 @@ class DomainAdversarialHead(BaseModule):
         self,
         embed_dim: int | None = None,
         hidden_dim: int | None = None,
-        shared: bool = False,
         coefficient: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.hidden_dim = hidden_dim
-        self.shared = shared
         self.register_buffer('coefficient', torch.tensor(float(coefficient)))
         self.discriminators = nn.ModuleDict()
         if embed_dim is not None:
@@ -56,7 +53,7 @@ class DomainAdversarialHead(BaseModule):
                 distributed training. Defaults to both.
         """
         hidden = self.hidden_dim or embed_dim
-        for modality in ('both',) if self.shared else modalities:
+        for modality in modalities:
             self.discriminators[modality] = nn.Sequential(
                 nn.Linear(embed_dim, hidden),
                 nn.ReLU(),
@@ -86,5 +83,5 @@ class DomainAdversarialHead(BaseModule):
         Returns:
             Tensor: Logits.
         """
-        network = self.discriminators['both' if self.shared else modality]
-        return network(gradient_reverse(embeds, self.coefficient)).squeeze(1)
+        reversed_embeds = gradient_reverse(embeds, self.coefficient)
+        return self.discriminators[modality](reversed_embeds).squeeze(1)

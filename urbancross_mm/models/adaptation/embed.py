@@ -1,4 +1,4 @@
-"""Embedding a batch of two domains."""
+"""Embedding a batch of two domains, and what the losses see of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from urbancross_mm.structures import DomainBatch
+from urbancross_mm.structures.batch_ids import BatchIds, positives, select_ids
 
 
 class Adaptable(Protocol):
@@ -79,6 +82,28 @@ def _embed(retriever: Adaptable, inputs: dict[str, Tensor], everything: bool) ->
     return dict(
         image_embeds=retriever.encode_image(inputs['image']),
         text_embeds=retriever.encode_text(inputs['text']),
+    )
+
+
+def domain_batch(
+    embeds: dict[str, Tensor],
+    ids: BatchIds,
+    chosen: Tensor,
+    target: Tensor,
+    weights: tuple[Tensor, Tensor],
+    head: Any,
+) -> DomainBatch:
+    """What the losses see: the chosen rows of the source and those of the target."""
+    equal_captions = getattr(head, 'equal_captions', True)
+    source_ids = select_ids(ids, chosen)
+    return DomainBatch(
+        embeds['image_embeds'][chosen],
+        embeds['text_embeds'][chosen],
+        embeds['image_embeds'][target],
+        embeds['text_embeds'][target],
+        positives(source_ids, equal_captions),
+        *weights,
+        positives(source_ids, equal_captions, select_ids(ids, target)),
     )
 
 

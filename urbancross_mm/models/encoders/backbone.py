@@ -15,6 +15,8 @@ from urbancross_mm.registry import MODELS
 
 POOLS = ('avg', 'max', 'gem', 'cls')
 PROJECTIONS = ('linear', 'mlp', None)
+# Side of the black image that tells the width of a backbone.
+PROBE_SIZE = 224
 
 
 @MODELS.register_module()
@@ -38,7 +40,6 @@ class BackboneEncoder(BaseEncoder):
         norm_eval (bool): Keep the backbone's BatchNorm in ``eval``: small batches, or weights
             whose statistics were folded. Defaults to False.
         frozen (bool): Do not train the backbone; the projection trains. Defaults to False.
-        probe_size (int): Side of the black image, in pixels. Defaults to 224.
         init_cfg (dict | list[dict], optional): mmengine's initialization config; that of the
             backbone goes into ``backbone``. Defaults to None.
 
@@ -64,7 +65,6 @@ class BackboneEncoder(BaseEncoder):
         dropout: float = 0.0,
         norm_eval: bool = False,
         frozen: bool = False,
-        probe_size: int = 224,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -76,19 +76,19 @@ class BackboneEncoder(BaseEncoder):
         self.norm_eval = norm_eval
         if pool == 'gem':
             self.gem_exponent = nn.Parameter(torch.tensor(3.0))
-        in_channels = in_channels or self._probe(probe_size)
+        in_channels = in_channels or self._probe()
         self.embed_dim = embed_dim or in_channels
         self.dropout = nn.Dropout(dropout)
         self.projection = _build_projection(projection, in_channels, self.embed_dim)
         if frozen:
             self.freeze('backbone')
 
-    def _probe(self, size: int) -> int:
+    def _probe(self) -> int:
         """Width of the pooled output; in ``eval``, so that no statistics move."""
         training = self.backbone.training
         self.backbone.eval()
         with torch.no_grad():
-            width = self.pooled(torch.zeros(1, 3, size, size)).shape[-1]
+            width = self.pooled(torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE)).shape[-1]
         self.backbone.train(training)
         return width
 

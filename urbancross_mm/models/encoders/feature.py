@@ -19,8 +19,6 @@ class FeatureEncoder(BaseEncoder):
         in_channels (int): Width C of the features.
         embed_dim (int): Width D of the embedding.
         dropout (float): Dropout of the features. Defaults to 0.0.
-        standardize (bool): Bring every channel to mean 0 and variance 1 first: those of the batch
-            in training, their running mean in evaluation. Defaults to False.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
@@ -32,13 +30,11 @@ class FeatureEncoder(BaseEncoder):
         in_channels: int,
         embed_dim: int,
         dropout: float = 0.0,
-        standardize: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.in_channels = in_channels
         self.embed_dim = embed_dim
-        self.norm = nn.BatchNorm1d(in_channels, affine=False) if standardize else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(in_channels, embed_dim)
 
@@ -74,4 +70,4 @@ class FeatureEncoder(BaseEncoder):
                 f'{tuple(feats.shape)}: does the pipeline load features (LoadFeatures, '
                 'FeatureTokenizer), and of this encoder?'
             )
-        return self.projection(self.dropout(self.norm(feats)))
+        return self.projection(self.dropout(feats))

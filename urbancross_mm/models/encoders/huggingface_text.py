@@ -36,8 +36,6 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         pool (str): ``'mean'`` over the tokens, ``'cls'`` the first one, ``'pooler'`` the model's
             own: of CLIP and SigLIP what ``get_text_features`` gives, projection included.
             Defaults to 'mean'.
-        pad_id (int, optional): Padding id. Defaults to None: the tokenizer's padding id or its
-            end id; in a folder without tokenizer those of the config, or 0.
         frozen (bool): Do not train the model; the projection trains. Defaults to False.
         trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
             all.
@@ -59,7 +57,6 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         path: str,
         embed_dim: int | None = None,
         pool: str = 'mean',
-        pad_id: int | None = None,
         frozen: bool = False,
         trainable_layers: int | None = None,
         allow_download: bool = False,
@@ -67,7 +64,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
     ) -> None:
         super().__init__(path, pool, allow_download, init_cfg)
         tokenizer = _tokenizer_of(self.path, allow_download)
-        self.pad_id, self._closing = self._padding(pad_id, tokenizer)
+        self.pad_id, self._closing = self._padding(tokenizer)
         self._types = token_types(tokenizer) if 'token_type_ids' in self.inputs else {}
         self.max_tokens = _max_tokens(self.model)
         self._vocab_size = getattr(self.model.config, 'vocab_size', self.pad_id + 1)
@@ -85,14 +82,14 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             return model.get_encoder()
         return model
 
-    def _padding(self, pad_id: int | None, tokenizer: Any) -> tuple[int, int]:
+    def _padding(self, tokenizer: Any) -> tuple[int, int]:
         """Padding id, and how many of it end a text."""
         if tokenizer is not None:
-            pad_id = padding_id(tokenizer) if pad_id is None else pad_id
+            pad_id = padding_id(tokenizer)
             return pad_id, closing_paddings(tokenizer, pad_id)
         ends = getattr(self.model.config, 'eos_token_id', None)
         ends = ends if isinstance(ends, (list, tuple)) else [ends]
-        ids = (pad_id, getattr(self.model.config, 'pad_token_id', None), *ends)
+        ids = (getattr(self.model.config, 'pad_token_id', None), *ends)
         pad_id = next((i for i in ids if i is not None), 0)
         return pad_id, int(pad_id in ends)
 

@@ -16,12 +16,11 @@ from urbancross_mm.registry import MODELS
 class SigLIPLoss(BaseRetrievalLoss):
     """Independent binary classification of every image-text pair.
 
-    The first bias makes all pairs look negative, as nearly all of them are.
+    Scale and bias are learned. The first bias makes all pairs look negative, as nearly all are.
 
     Args:
         init_scale (float): First factor of the cosines. Defaults to 10.0.
         init_bias (float): First bias. Defaults to -10.0.
-        learnable (bool): Learn scale and bias. Defaults to True.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
 
     Raises:
@@ -35,14 +34,13 @@ class SigLIPLoss(BaseRetrievalLoss):
         self,
         init_scale: float = 10.0,
         init_bias: float = -10.0,
-        learnable: bool = True,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
         if init_scale <= 0:
             raise ValueError(f'init_scale must be positive, got {init_scale}')
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)), requires_grad=learnable)
-        self.logit_bias = nn.Parameter(torch.tensor(float(init_bias)), requires_grad=learnable)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)))
+        self.logit_bias = nn.Parameter(torch.tensor(float(init_bias)))
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Scale and bias in force, as ``logit_scale`` and ``logit_bias``."""

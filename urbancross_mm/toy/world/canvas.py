@@ -32,6 +32,12 @@ class Canvas:
         self.material = np.full((self.width, self.width), textures.GROUND, np.uint8)
         self.ids = np.zeros((self.width, self.width), np.uint16)
 
+    @property
+    def lit(self) -> Outline:
+        """Unit vector towards the sun."""
+        sun = np.array(self.country.sun)
+        return -sun / np.linalg.norm(sun)
+
     def points(self, outline: Outline) -> NDArray[np.int32]:
         """Corners as fixed-point pixel coordinates; OpenCV's zero is the middle of a pixel."""
         return np.round((outline * self.scale - 0.5) * (1 << SHIFT)).astype(np.int32)

@@ -6,26 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from urbancross_mm.toy.world import buildings
 from urbancross_mm.toy.world import textures as tx
 from urbancross_mm.toy.world.canvas import Canvas
-from urbancross_mm.toy.world.geometry import Outline, ellipse, rectangle, turn
+from urbancross_mm.toy.world.geometry import ellipse, rectangle, turn
 from urbancross_mm.toy.world.scene import Item
 
 
 def draw_item(canvas: Canvas, item: Item) -> None:
     """Paint one item; kinds without a look of their own become a plain hard surface."""
     DRAW.get(item.kind, _plain)(canvas, item)
-
-
-def _inner(item: Item, share: float, shift: Outline | float = 0.0) -> Outline:
-    """The outline shrunk towards its center."""
-    return item.center + (item.outline - item.center) * share + shift
-
-
-def _lit(canvas: Canvas) -> Outline:
-    """Unit vector towards the sun."""
-    sun = np.array(canvas.country.sun)
-    return -sun / np.linalg.norm(sun)
 
 
 def _plain(canvas: Canvas, item: Item) -> None:
@@ -74,95 +64,13 @@ def _deck(canvas: Canvas, item: Item) -> None:
 
 def _roundabout(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.color, 1.0, tx.HARD)
-    canvas.fill(_inner(item, 0.5), 'grass', 1.0, tx.GROUND)
-
-
-def _house(canvas: Canvas, item: Item) -> None:
-    {'gable': _gable, 'hip': _hip, 'flat': _flat}[canvas.country.roof_shape](canvas, item)
-
-
-def _facets(canvas: Canvas, item: Item, ridge: tuple[Outline, Outline]) -> None:
-    """Roof planes between the eaves and the ridge, each lit by its direction."""
-    a, b, c, d = item.outline
-    left, right = ridge
-    for facet in (
-        [a, b, right, left],
-        [b, c, right, right],
-        [c, d, left, right],
-        [d, a, left, left],
-    ):
-        eave = facet[1] - facet[0]
-        outward = np.array([eave[1], -eave[0]]) / (np.linalg.norm(eave) + 1e-9)
-        canvas.fill(
-            np.array(facet), item.color, item.shade * (1.0 + 0.22 * float(outward @ _lit(canvas)))
-        )
-
-
-def _gable(canvas: Canvas, item: Item) -> None:
-    a, b, c, d = item.outline
-    _facets(canvas, item, ((a + d) / 2, (b + c) / 2))
-
-
-def _hip(canvas: Canvas, item: Item) -> None:
-    a, b, c, d = item.outline
-    along = (b - a) / item.size[0] * (item.size[1] * 0.45)
-    _facets(canvas, item, ((a + d) / 2 + along, (b + c) / 2 - along))
-
-
-def _flat(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.color, item.shade * 0.8)
-    canvas.fill(_inner(item, 0.86), item.color, item.shade, tx.HARD)
-    hut = item.center + turn(np.array([0.2, 0.1]) * item.size, item.angle)
-    canvas.fill(rectangle(hut, (0.22 * item.size[0], 0.3 * item.size[1]), item.angle), 'pale', 0.9)
-
-
-def _warehouse(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.color, item.shade, tx.HARD)
-    for share in (-0.3, 0.0, 0.3):
-        across = np.array([[share, -0.5], [share, 0.5]]) * item.size
-        canvas.line(item.center + turn(across, item.angle), item.color, 0.8, 0.78)
-    canvas.line(item.outline, item.color, 0.8, 0.7, closed=True)
-
-
-def _tank(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.color, item.shade * 0.76)
-    canvas.fill(_inner(item, 0.84, _lit(canvas) * 0.03 * item.size[0]), item.color, item.shade)
-    canvas.fill(_inner(item, 0.16), item.color, 0.7)
-
-
-def _dome(canvas: Canvas, item: Item) -> None:
-    for share, shade in ((1.0, 0.72), (0.86, 0.86), (0.62, 1.0), (0.34, 1.14)):
-        shift = _lit(canvas) * (1 - share) * 0.18 * item.size[0]
-        canvas.fill(_inner(item, share, shift), item.color, shade * item.shade)
-    for corner in item.outline[::4]:
-        canvas.line(np.array([item.center, corner]), item.color, 0.4, 0.7)
-
-
-def _church(canvas: Canvas, item: Item) -> None:
-    canvas.fill(item.outline, item.color, item.shade * 0.8)
-    lit = [item.center + (p - item.center) * 0.96 for p in item.outline[:6]]
-    canvas.fill(
-        np.array(
-            [
-                *lit,
-                item.outline[6] * 0.5 + item.outline[5] * 0.5,
-                item.outline[0] * 0.5 + item.outline[-1] * 0.5,
-            ]
-        ),
-        item.color,
-        item.shade,
-    )
-    for start, stop in (((-0.5, 0), (0.5, 0)), ((0.16, -0.5), (0.16, 0.5))):
-        ridge = np.array([start, stop]) * item.size
-        canvas.line(item.center + turn(ridge, item.angle), item.color, 0.5, 0.6)
-    tower = item.center + turn(np.array([-0.46, 0.0]) * item.size, item.angle)
-    canvas.fill(rectangle(tower, (0.22 * item.size[1],) * 2, item.angle), 'pale')
+    canvas.fill(item.inner(0.5), 'grass', 1.0, tx.GROUND)
 
 
 def _court(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.color, item.shade * 0.84)
-    canvas.fill(_inner(item, 0.78), item.color, item.shade * 1.12)
-    canvas.line(_inner(item, 0.78), 'pale', 0.35, closed=True)
+    canvas.fill(item.inner(0.78), item.color, item.shade * 1.12)
+    canvas.line(item.inner(0.78), 'pale', 0.35, closed=True)
     net = np.array([[0, -0.42], [0, 0.42]]) * item.size
     canvas.line(item.center + turn(net, item.angle), 'pale', 0.3)
 
@@ -184,8 +92,8 @@ def _diamond(canvas: Canvas, item: Item) -> None:
 
 def _track(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.color, item.shade)
-    canvas.line(_inner(item, 0.88), 'pale', 0.3, closed=True)
-    canvas.fill(_inner(item, 0.72), 'grass', 0.98, tx.GROUND)
+    canvas.line(item.inner(0.88), 'pale', 0.3, closed=True)
+    canvas.fill(item.inner(0.72), 'grass', 0.98, tx.GROUND)
     pitch = np.array(item.size) * (0.42, 0.4)
     frame = rectangle(item.center, (float(pitch[0]), float(pitch[1])), item.angle)
     canvas.line(frame, 'pale', 0.4, closed=True)
@@ -194,17 +102,17 @@ def _track(canvas: Canvas, item: Item) -> None:
 
 def _stadium(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.color, item.shade)
-    canvas.line(_inner(item, 0.84), item.color, 0.6, 0.72, closed=True)
-    canvas.fill(_inner(item, 0.68), 'asphalt', 0.8)
-    canvas.fill(_inner(item, 0.56), 'green', 1.0, tx.GROUND)
+    canvas.line(item.inner(0.84), item.color, 0.6, 0.72, closed=True)
+    canvas.fill(item.inner(0.68), 'asphalt', 0.8)
+    canvas.fill(item.inner(0.56), 'green', 1.0, tx.GROUND)
     frame = rectangle(item.center, (item.size[0] * 0.36, item.size[1] * 0.3), item.angle)
     canvas.line(frame, 'pale', 0.4, closed=True)
 
 
 def _pool(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, 'pale', 0.95)
-    canvas.fill(_inner(item, 0.78), 'blue', 1.12)
-    canvas.line(_inner(item, 0.78), 'blue', 0.3, 0.85, closed=True)
+    canvas.fill(item.inner(0.78), 'blue', 1.12)
+    canvas.line(item.inner(0.78), 'blue', 0.3, 0.85, closed=True)
 
 
 def _boat(canvas: Canvas, item: Item) -> None:
@@ -230,7 +138,7 @@ def _lot(canvas: Canvas, item: Item) -> None:
 def _tree(canvas: Canvas, item: Item) -> None:
     canvas.fill(item.outline, item.color, item.shade * 0.8)
     radius = item.size[0] / 2
-    top = item.center + _lit(canvas) * 0.25 * radius
+    top = item.center + canvas.lit * 0.25 * radius
     canvas.fill(
         ellipse(top, (1.2 * radius, 1.2 * radius), vertices=10), item.color, item.shade * 1.22
     )
@@ -241,15 +149,15 @@ DRAW: dict[str, Callable[[Canvas, Item], None]] = {
     'boat': _boat,
     'bridge': _deck,
     'car': _car,
-    'church': _church,
+    'church': buildings.church,
     'clearing': _ground,
     'court': _court,
     'diamond': _diamond,
-    'dome': _dome,
+    'dome': buildings.dome,
     'field': _field,
     'forest': _canopy,
-    'hotel': _flat,
-    'house': _house,
+    'hotel': buildings.flat,
+    'house': buildings.house,
     'lot': _lot,
     'pond': _water,
     'pool': _pool,
@@ -259,8 +167,8 @@ DRAW: dict[str, Callable[[Canvas, Item], None]] = {
     'runway': _runway,
     'sea': _water,
     'stadium': _stadium,
-    'tank': _tank,
+    'tank': buildings.tank,
     'track': _track,
     'tree': _tree,
-    'warehouse': _warehouse,
+    'warehouse': buildings.warehouse,
 }

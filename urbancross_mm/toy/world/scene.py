@@ -45,6 +45,10 @@ class Item:
         """Mean of the vertices."""
         return self.outline.mean(0)
 
+    def inner(self, share: float, shift: Outline | float = 0.0) -> Outline:
+        """The outline shrunk towards its center."""
+        return self.center + (self.outline - self.center) * share + shift
+
 
 @dataclass
 class Scene:

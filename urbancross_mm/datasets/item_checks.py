@@ -1,0 +1,71 @@
+"""What a dataset checks of its items: readable images, named segments, whole captions."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmengine.logging import print_log
+
+from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_unknown
+from urbancross_mm.datasets.transforms.segments import LoadSegments
+
+
+def warn(message: str) -> None:
+    """Log to the logger of the run."""
+    print_log(message, 'current', logging.WARNING)
+
+
+def warn_of_unreadable(
+    problems: Mapping[str, str | None], ann_file: str, is_gallery: bool
+) -> list[str]:
+    """Warn of images that are left out, and list them; ``problems`` has all paths."""
+    skipped = [path for path, problem in problems.items() if problem]
+    if skipped:
+        shown = '; '.join(str(problems[path]) for path in skipped[:3])
+        size = len(problems) - len(skipped)
+        gallery = f': the gallery shrinks to {size} images, its recall is not comparable'
+        warn(
+            f'skip_bad: {len(skipped)} of {len(problems)} images of {ann_file} '
+            f'are unreadable and left out{gallery if is_gallery else ""}. First: {shown}'
+        )
+    return skipped
+
+
+def warn_of_lost_words(captions: Sequence[str], transforms: Iterable[Any], ann_file: str) -> None:
+    """Warn when a tokenizer of the pipeline cuts captions or does not know their words."""
+    for step in transforms:
+        tokenizer = getattr(step, 'tokenizer', None)
+        for remark_on in (remark_on_cut, remark_on_unknown):
+            if remark := remark_on(captions, tokenizer, f'captions of {ann_file}'):
+                warn(f'{type(step).__name__}: {remark}')
+
+
+def warn_without_segments(
+    infos: Iterable[Mapping[str, Any]], transforms: Iterable[Any], ann_file: str
+) -> None:
+    """Warn when a pipeline loads segments that the annotations do not name."""
+    if not any(isinstance(step, LoadSegments) for step in transforms):
+        return
+    named = ['segments_path' in info for info in infos]
+    if not all(named):
+        warn(
+            f'LoadSegments: {named.count(False)} of {len(named)} items of {ann_file} name no '
+            'segment file, so the whole image is their segment; tools/dataset_converters/'
+            'segment_folders.py and classical_segments.py make the files and, with '
+            '--annotations, name them'
+        )
+
+
+def check_whole(infos: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a subset, such as a fold, with only some captions of an image."""
+    counts = Counter(info['img_id'] for info in infos)
+    for info in infos:
+        count, whole = counts[info['img_id']], len(info['captions'])
+        if count < whole:
+            raise ValueError(
+                f'the subset takes {count} of {whole} captions of {info["img_id"]}, so folds '
+                "would share images: use captions='sample', whose items are images"
+            )
