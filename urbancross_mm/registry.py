@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import io
+import sys
 import warnings
 from typing import Any
 
@@ -38,6 +40,8 @@ from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZER
 from mmengine.registry import DefaultScope, Registry
 
 SCOPE = 'urbancross_mm'
+# Prints that an optional package is missing.
+_CHATTY = 'mmpretrain.datasets'
 
 
 class _ScopedRegistry(Registry):
@@ -55,8 +59,12 @@ class _ScopedRegistry(Registry):
         Returns:
             Any: The component, or None.
         """
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
+            if str(key).startswith('mmpretrain.') and _CHATTY not in sys.modules:
+                # Around this import alone: a logger that begins inside would keep that stdout.
+                with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
+                    importlib.import_module(_CHATTY)
             return super().get(key)
 
     def build(self, cfg: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
