@@ -20,6 +20,7 @@ setup: $(VENV)/.installed
 
 # One resolver call: a CPU-only torch stays one only if torchvision is chosen beside it.
 $(VENV)/.installed: setup.py constraints.txt
+	@echo "installing torch, the OpenMMLab forks and the rest into $(VENV): 1 to 3 minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[tests,check,docs]'
 	touch $@

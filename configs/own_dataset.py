@@ -1,16 +1,17 @@
 # Train any config on another dataset: a name of _base_/domains.py, or a folder (docs/how-to/dataset.md):
 #   python tools/train.py configs/own_dataset.py --cfg-options CONFIG=urbancross_rsicd.py DATASET=data/porto
-import os
+import difflib, os
 
 _base_ = '{{$CONFIG:urbancross_finland.py}}'
 config, name = '{{$CONFIG:urbancross_finland.py}}', '{{$DATASET:mycountry}}'
 folder = _base_.domains.get(name, name)
 if folder == name:
     if '/' not in folder and not os.path.isdir(folder):  # --sample moves data/ later
+        close = difflib.get_close_matches(name, _base_.domains, n=1)
         raise ValueError(
-            f'DATASET={name} is no folder and no name in domains.py: {", ".join(_base_.domains)}')
+            f'DATASET={name} is no folder and no name in domains.py'
+            f'{f"; did you mean {close[0]}" if close else ""}; there are {", ".join(_base_.domains)}')
     name = os.path.basename(os.path.abspath(folder)).lower()
-
 
 own = dict(
     LoadFeatures=dict(file=f'{folder}/features.npz'),
@@ -34,6 +35,6 @@ def loader_of(loader, split):
 train_dataloader = loader_of(_base_.train_dataloader, 'train')
 val_dataloader = loader_of(_base_.val_dataloader, 'val')
 test_dataloader = loader_of(_base_.test_dataloader, 'test')
-model = dict(text_encoder=on_own(_base_.model.text_encoder))
+data, model = dict(data_root=folder), dict(text_encoder=on_own(_base_.model.text_encoder))
 work_dir = f'work_dirs/{config.replace("::", "/").rpartition("/")[2].removesuffix(".py")}_on_{name}'
-del own, folder
+del config, folder, name, own

@@ -191,13 +191,14 @@ def test_a_folder_is_a_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('variables', 'named'),
     [
-        (dict(TARGET='sapin'), ['TARGET=sapin', 'spain', 'mycity']),
+        (dict(TARGET='sapin'), ['TARGET=sapin', 'did you mean spain;', 'mycity']),
         (dict(TARGET='finland'), ['TARGET=finland', 'CONFIG=urbancross_finland.py']),
         (dict(METHOD='transprot'), ['transprot.py', 'transport.py', 'curriculum.py']),
         (dict(CONFIG='urbancross_finlnd.py'), ['urbancross_finlnd.py', 'urbancross_finland.py']),
         (dict(CONFIG='urbancross_finland2spain.py', TARGET='ucm'), ['work directory']),
         (dict(CONFIG='baselines/resnet-18_gru_ucm_fold.py'), ['KFoldDataset', 'fold.py']),
-        (dict(METHDO='dann'), ['METHDO', 'CONFIG, IMAGE_SIZE, METHOD, TARGET']),
+        (dict(METHDO='dann'), ['METHDO', "'METHOD'", 'CONFIG, IMAGE_SIZE, METHOD, TARGET']),
+        (dict(method='dann'), ["'method'", "'METHOD'"]),
     ],
 )
 def test_a_wrong_variable_ends_in_one_sentence(variables: dict, named: list[str]) -> None:
@@ -223,8 +224,12 @@ def test_any_config_trains_on_another_dataset(name: str, tmp_path: Path) -> None
     # Files that were made from a dataset are those of the new one.
     files = [c for c in components((cfg.model, all_datasets(cfg))) if {'file', 'vocab_file'} & {*c}]
     assert {Path(c.get('file') or c['vocab_file']).parts[1] for c in files} <= {'rsitmd'}
-    with pytest.raises(ValueError, match='DATASET=nowhere .*rsitmd'):
-        load_config(CONFIGS / 'own_dataset.py', dict(DATASET='nowhere'))
+    # Nothing of the dump names the dataset, or the config, that it was made from.
+    assert cfg.data.data_root == 'data/rsitmd' and {'config', 'folder', 'name', 'own'}.isdisjoint(
+        cfg
+    )
+    with pytest.raises(ValueError, match='DATASET=rstimd .*mean rsitmd;'):
+        load_config(CONFIGS / 'own_dataset.py', dict(DATASET='rstimd'))
     cfg = load_config(CONFIGS / 'own_dataset.py', dict(CONFIG=name, DATASET=str(tmp_path)))
     assert cfg.test_dataloader.dataset.data_root == str(tmp_path)
 

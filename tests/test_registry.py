@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -254,3 +256,14 @@ def test_ours_inside_a_foreign_transform_without_a_scope() -> None:
     finally:
         DefaultScope._instance_dict.update(before)
     assert type(pipeline.transforms.transforms[0]).__module__.startswith(SCOPE)
+
+
+def test_a_foreign_package_is_imported_without_its_remarks() -> None:
+    script = (
+        'import urbancross_mm; from urbancross_mm.registry import MODELS;'
+        'assert MODELS.get("mmpretrain.ResNet") is not None;'
+        'from mmengine.logging import print_log; print_log("heard", "current")'
+    )
+    run = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert 'OneDL' not in run.stdout and 'MultiScaleDeformable' not in run.stderr
+    assert 'heard' in run.stdout

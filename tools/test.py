@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import add_run_arguments, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import ConfigParser, add_run_arguments, run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ConfigParser(description=__doc__)
     add_run_arguments(parser)
     parser.add_argument(
         'checkpoint',
@@ -64,7 +64,7 @@ def main() -> None:
     from mmengine.evaluator import DumpResults
     from mmengine.model import is_model_wrapper
 
-    from urbancross_mm.apis import build_runner, config_of, use_bfloat16
+    from urbancross_mm.apis import build_runner, config_of, discard_failed_start, use_bfloat16
     from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
     from urbancross_mm.inference.config import model_of
 
@@ -79,13 +79,14 @@ def main() -> None:
         use_bfloat16(cfg, 'test_cfg')
     if args.show_dir:
         set_show_dir(cfg, args.show_dir)
-    runner = build_runner(cfg)
-    if not cfg.get('load_from'):
-        # Runner.test does not load the pretrained weights that an init_cfg names.
-        (runner.model.module if is_model_wrapper(runner.model) else runner.model).init_weights()
-    if args.out and args.out_item == 'pred':
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-    metrics = runner.test()
+    with discard_failed_start(cfg):
+        runner = build_runner(cfg)
+        if not cfg.get('load_from'):
+            # Runner.test does not load the pretrained weights that an init_cfg names.
+            (runner.model.module if is_model_wrapper(runner.model) else runner.model).init_weights()
+        if args.out and args.out_item == 'pred':
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
         atomic_write(args.out, json.dumps(metrics, indent=2) + '\n')
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import add_run_arguments, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import ConfigParser, add_run_arguments, run_tool  # noqa: E402
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ConfigParser(description=__doc__)
     add_run_arguments(parser)
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument(
@@ -71,14 +71,15 @@ def main() -> None:
     """Train."""
     args = parse_args()
     # After the arguments, so that --help does not wait for the libraries.
-    from urbancross_mm.apis import build_runner, claim_work_dir
+    from urbancross_mm.apis import build_runner, claim_work_dir, discard_failed_start
 
     cfg = prepare(args)
     outdated = claim_work_dir(cfg, args.overwrite)
-    runner = build_runner(cfg)
-    for path in outdated:
-        path.unlink(missing_ok=True)  # each rank tries
-    runner.train()
+    with discard_failed_start(cfg):
+        runner = build_runner(cfg)
+        for path in outdated:
+            path.unlink(missing_ok=True)  # each rank tries
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -10,7 +10,12 @@ the parts it builds by bare names are found there.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import importlib
+import io
+import sys
+import warnings
 from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
@@ -35,6 +40,8 @@ from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZER
 from mmengine.registry import DefaultScope, Registry
 
 SCOPE = 'urbancross_mm'
+# Prints that an optional package is missing.
+_CHATTY = 'mmpretrain.datasets'
 
 
 class _ScopedRegistry(Registry):
@@ -42,6 +49,23 @@ class _ScopedRegistry(Registry):
 
     What a user writes inside a foreign part by a bare name of ours stays ours.
     """
+
+    def get(self, key: str) -> Any:
+        """Find a component, and import its package without the remarks of that package.
+
+        Args:
+            key (str): Its name.
+
+        Returns:
+            Any: The component, or None.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformable')
+            if str(key).startswith('mmpretrain.') and _CHATTY not in sys.modules:
+                # Around this import alone: a logger that begins inside would keep that stdout.
+                with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
+                    importlib.import_module(_CHATTY)
+            return super().get(key)
 
     def build(self, cfg: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Build a part.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from urbancross_mm.apis import claim_work_dir
+from urbancross_mm.apis import claim_work_dir, discard_failed_start
 
 FILES = (
     'best_retrieval_mR_epoch_3.pth',
@@ -87,3 +87,24 @@ def test_checkpoints_in_another_folder_are_resumed(folder: Path, tmp_path: Path)
     assert claim_work_dir(config(folder, resume=True, load_from=str(elsewhere))) == []
     with pytest.raises(FileExistsError, match=str(tmp_path / 'other.pth')):
         claim_work_dir(config(folder, resume=True, load_from=str(tmp_path / 'other.pth')))
+
+
+@pytest.mark.parametrize('written', [None, 'epoch_1.pth', '20260102_000000/vis_data/scalars.json'])
+def test_a_failed_start_leaves_nothing_and_a_result_stays(written: str, tmp_path: Path) -> None:
+    work = tmp_path / 'work'
+    (tmp_path / 'a.py').touch()
+    cfg = Config(dict(work_dir=str(work)), filename=str(tmp_path / 'a.py'))
+    with pytest.raises(ValueError, match='the data'), discard_failed_start(cfg):
+        for name in filter(None, ('20260102_000000/run.log', 'a.py', written)):
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).touch()
+        raise ValueError('the data')
+    assert work.exists() == (written is not None) == (work / 'a.py').exists()
+
+
+def test_a_failed_start_keeps_what_was_there(folder: Path) -> None:
+    before = set(folder.iterdir())
+    with pytest.raises(ValueError, match='the data'), discard_failed_start(config(folder)):
+        (folder / '20260102_000000').mkdir()
+        raise ValueError('the data')
+    assert set(folder.iterdir()) == before

@@ -12,7 +12,7 @@ import torch
 
 from tests.datasets.tiny import item, write
 from urbancross_mm.datasets import ImageTextDataset, UnpairedDataset
-from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_words
+from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_unknown, remark_on_words
 from urbancross_mm.datasets.tokenizers import (
     HuggingFaceTokenizer,
     OpenCLIPTokenizer,
@@ -123,6 +123,14 @@ def test_what_becomes_equal_is_counted_once(vocab: VocabTokenizer) -> None:
 def test_short_captions_are_not_looked_at(vocab: VocabTokenizer, monkeypatch) -> None:
     monkeypatch.setattr(vocab, 'is_cut', None)
     assert remark_on_cut(['a b c'] * 5, vocab, 'x') == ''
+
+
+def test_unknown_words_are_named_where_they_are_many(vocab: VocabTokenizer) -> None:
+    few = ['red road red road red road pond']
+    assert remark_on_unknown(few, vocab, 'x') == ''
+    remark = remark_on_unknown([*few, 'pond reed', 'a pond'], vocab, 'captions of x.json')
+    assert 'x.json' in remark and remark.startswith('45%') and "'pond', " in remark
+    assert remark_on_unknown(['pond'] * 9, lambda texts: None, 'x') == ''  # a tokenizer of others
 
 
 @pytest.fixture

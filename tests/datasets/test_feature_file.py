@@ -193,5 +193,5 @@ def test_a_bomb_is_refused(tmp_path):
         text_feats=TEXT_FEATS,
         metadata=np.array('{}'),
     )
-    with pytest.raises(ValueError, match=r'x\.npz: it has \d+ bytes and claims to hold 12\d+'):
+    with pytest.raises(ValueError, match=r'x\.npz.* 12\d+'):
         open_features(str(path))

@@ -113,7 +113,7 @@ def test_a_schedule_changes_what_it_names() -> None:
 
 def test_a_run_that_counts_iterations_has_no_stages() -> None:
     loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
-    with pytest.raises(ValueError, match='needs epochs: set train_cfg.by_epoch=True'):
+    with pytest.raises(ValueError, match='train_cfg.by_epoch=True'):
         SourceCurriculumHook().before_train(runner(Adapting(), train_loop=loop))
     SourceCurriculumHook().before_train(runner(Adapting(), train_loop=None))
 
@@ -157,7 +157,7 @@ def test_a_wrong_curriculum_is_refused_before_training(kwargs: dict, words: str)
 
 
 def test_a_model_without_a_curriculum() -> None:
-    with pytest.raises(ValueError, match='Linear has no adaptation'):
+    with pytest.raises(ValueError, match='Linear .*adaptation'):
         SourceCurriculumHook().before_train_epoch(runner(nn.Linear(2, 2)))
 
 
@@ -182,9 +182,9 @@ def test_the_coefficient_follows_the_runner_s_iteration(kwargs: dict, values: li
 
 
 def test_nothing_to_reverse() -> None:
-    with pytest.raises(ValueError, match='found no discriminator in the model'):
+    with pytest.raises(ValueError, match='discriminator'):
         GradientReversalHook().before_train(runner(nn.Linear(2, 2)))
-    with pytest.raises(ValueError, match="schedule must be one of .* got 'cosine'"):
+    with pytest.raises(ValueError, match="schedule .* 'cosine'"):
         GradientReversalHook('cosine')
 
 
@@ -232,7 +232,7 @@ def test_the_coefficient_is_in_force_for_the_gradient() -> None:
 
 
 def test_no_batch_norm_to_adapt() -> None:
-    with pytest.raises(ValueError, match='the image encoder has no BatchNorm to adapt'):
+    with pytest.raises(ValueError, match='image encoder .*BatchNorm'):
         TargetBatchNormHook('spain').before_train(runner(cross_modal()))
     # A resumed run has been adapted, also in its first epoch.
     TargetBatchNormHook('spain').before_train(runner(cross_modal(), iter=5))
@@ -248,5 +248,5 @@ def test_a_short_adaptation_is_warned_of(steps: int, warned: bool) -> None:
 
 
 def test_a_minimum_of_no_steps_is_refused() -> None:
-    with pytest.raises(ValueError, match='min_steps must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='min_steps .* 0'):
         MinStepsHook(0)

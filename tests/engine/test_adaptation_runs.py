@@ -210,7 +210,7 @@ def test_the_test_split_of_the_target_is_not_read(own_sample: Path, start: str) 
     cfg = config(own_sample / 'work', start)
     runner = run(cfg)
     assert runner.iter == 2
-    with pytest.raises(ValueError, match=r'spain_test\.json is not valid JSON'):
+    with pytest.raises(ValueError, match=r'spain_test\.json .*JSON'):
         runner.test()
 
 
@@ -317,5 +317,5 @@ def test_batch_norm_takes_the_statistics_of_the_target(
 def test_a_domain_without_images(in_sample_dir: Path, tmp_path: Path, start: str) -> None:
     cfg = config(tmp_path, start, TRANSPORT)
     cfg.custom_hooks.append(dict(type='TargetBatchNormHook', target='germany'))
-    with pytest.raises(ValueError, match="no image of the target 'germany'"):
+    with pytest.raises(ValueError, match="target 'germany'"):
         run(cfg)

@@ -20,7 +20,7 @@ def test_a_failed_write_keeps_the_old_file_and_names_the_path(tmp_path: Path, mo
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(files.os, 'fsync', full)
-    with pytest.raises(OSError, match=r'no space left for the checkpoint .*epoch_1\.pth.*--resume'):
+    with pytest.raises(OSError, match=r'epoch_1\.pth.*--resume'):
         backend.put(b'new' * 100, target)
     assert target.read_bytes() == b'old'
     assert [p.name for p in tmp_path.iterdir()] == ['epoch_1.pth']

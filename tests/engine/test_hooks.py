@@ -18,7 +18,7 @@ def test_a_checkpoint_of_another_model_is_refused(in_sample_dir: Path, tmp_path:
     torch.save(dict(state_dict={'backbone.weight': torch.zeros(3)}, meta={}), tmp_path / 'x.pth')
     cfg.load_from = str(tmp_path / 'x.pth')
     reset_mmengine_state()
-    with pytest.raises(ValueError, match=r'x\.pth is of another model.*0 fit'):
+    with pytest.raises(ValueError, match=r'x\.pth .*CrossModalRetriever, 0'):
         Runner.from_cfg(cfg).test()
     reset_mmengine_state()
     with pytest.raises(ValueError, match='another model'):
@@ -37,7 +37,7 @@ def test_one_weight_of_another_shape_is_refused_in_a_test(
     torch.save(dict(state_dict=state, meta={}), tmp_path / 'x.pth')
     cfg.load_from = str(tmp_path / 'x.pth')
     reset_mmengine_state()
-    with pytest.raises(ValueError, match=f'1 have another shape .{name}'):
+    with pytest.raises(ValueError, match=f'1.*{name}'):
         Runner.from_cfg(cfg).test()
 
 
@@ -70,7 +70,7 @@ def test_a_run_of_another_program_cannot_be_resumed(
     torch.save(dict(model=state, optimizer={}, **extra), tmp_path / 'x.pth')
     cfg.load_from, cfg.resume = str(tmp_path / 'x.pth'), True
     reset_mmengine_state()
-    with pytest.raises(ValueError, match='x.pth does not say where its run was'):
+    with pytest.raises(ValueError, match=r'x.pth .*\(meta, message_hub\)'):
         Runner.from_cfg(cfg).train()
 
 

@@ -97,7 +97,7 @@ def test_a_run_that_can_learn_learns(tmp_path: Path) -> None:
 def test_too_few_items_for_a_batch(loop: dict, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
-        match='30 items make no batch of 40 with drop_last: lower train_dataloader.batch_size',
+        match='30 .* 40 .*train_dataloader.batch_size=30',
     ):
         train(config(tmp_path, items=30, batch=40, **loop))
 
@@ -106,12 +106,12 @@ def test_too_few_items_for_a_batch(loop: dict, tmp_path: Path) -> None:
     'loop', [dict(by_epoch=True, max_epochs=0), dict(by_epoch=False, max_iters=0)]
 )
 def test_no_step(loop: dict, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='train_cfg.max_(epochs|iters)=0 trains nothing'):
+    with pytest.raises(ValueError, match='train_cfg.max_(epochs|iters)=0'):
         train(config(tmp_path, **loop))
 
 
 def test_nothing_to_train(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match='every weight of GuardedModel is frozen'):
+    with pytest.raises(ValueError, match='GuardedModel is frozen'):
         train(config(tmp_path, model=dict(frozen=True)))
     with pytest.raises(ValueError, match='lr=0 trains nothing'):
         train(config(tmp_path, lr=0.0))
@@ -126,7 +126,7 @@ def test_a_warm_up_from_zero_is_no_learning_rate_of_zero(tmp_path: Path) -> None
 def test_rates_of_nothing(tmp_path: Path) -> None:
     cfg = config(tmp_path)
     cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(weight=dict(lr_mult=0.0)))
-    with pytest.raises(ValueError, match='paramwise_cfg sets the learning rate of every weight'):
+    with pytest.raises(ValueError, match='paramwise_cfg'):
         train(cfg)
 
 
@@ -137,7 +137,7 @@ def test_statistics_of_the_target_need_no_rate(in_sample_dir: Path, tmp_path: Pa
     assert runner.iter == 2
     assert {group['lr'] for group in runner.optim_wrapper.optimizer.param_groups} == {0}
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'BatchNorm' not in hook.type]
-    with pytest.raises(ValueError, match='learning rate of every weight'):
+    with pytest.raises(ValueError, match='paramwise_cfg'):
         train(cfg)
 
 
@@ -148,7 +148,7 @@ def test_a_schedule_of_nothing_saves_nothing(loop: dict, tmp_path: Path) -> None
     cfg = config(tmp_path, **loop)
     cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1))
     cfg.param_scheduler = [dict(type='ConstantLR', factor=0.0, begin=0, end=100, by_epoch=False)]
-    with pytest.raises(ValueError, match='the learning rate was 0 in every iteration'):
+    with pytest.raises(ValueError, match='learning rate .* 0 .*param_scheduler'):
         train(cfg)
     assert not list(tmp_path.glob('epoch_*.pth'))
 
@@ -162,13 +162,13 @@ def test_losses_of_nothing(paired: bool, in_sample_dir: Path, tmp_path: Path) ->
     else:
         cfg.model.adaptation.update(paired_loss=False, source_checkpoint=None)
         cfg.model.adaptation.losses[0].loss_weight = 0.0
-    with pytest.raises(ValueError, match='every loss of .* has loss_weight=0'):
+    with pytest.raises(ValueError, match='CrossModalRetriever .*loss_weight=0'):
         train(cfg)
 
 
 def test_a_frozen_encoder_without_projection(tmp_path: Path) -> None:
     cfg = config(tmp_path, model=dict(frozen=True, scale=True))
-    with pytest.raises(ValueError, match='only the scale of the loss would be trained'):
+    with pytest.raises(ValueError, match=r'\(embed_dim\)'):
         train(cfg)
     assert train(config(tmp_path, model=dict(scale=True))).iter == 2
 
@@ -188,7 +188,7 @@ def test_a_batch_of_one_pair_has_no_negative(
     items: int, batch: int, drop_last: bool, tmp_path: Path
 ) -> None:
     cfg = config(tmp_path, items, batch, drop_last, model=dict(head=True))
-    with pytest.raises(ValueError, match='holds a single pair, .*train_dataloader.batch_size'):
+    with pytest.raises(ValueError, match='train_dataloader.batch_size'):
         train(cfg)
     train(config(tmp_path, items, batch, drop_last))  # nothing is compared
     # The last batch of an epoch may hold one.
@@ -200,7 +200,7 @@ def test_the_other_ranks_give_negatives(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(module, 'get_world_size', lambda: 2)
     train(config(tmp_path, batch=1, model=dict(head=True)))
-    with pytest.raises(ValueError, match='3 items on each of 2 ranks make no batch of 4 '):
+    with pytest.raises(ValueError, match='3 .* 2 ranks .* 4'):
         train(config(tmp_path, items=3))
 
 
@@ -231,7 +231,7 @@ def test_a_whole_config(in_sample_dir: Path, tmp_path: Path) -> None:
             train(cfg)
     cfg = small_config('urbancross_integration_no-segments.py', tmp_path, items=9)
     cfg.train_dataloader.batch_size = 10
-    with pytest.raises(ValueError, match='9 items make no batch of 10'):
+    with pytest.raises(ValueError, match='9.* 10'):
         train(cfg)
     assert not list(tmp_path.glob('*.pth'))
 

@@ -223,5 +223,5 @@ def test_select_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('select', ['last', 'best', 'label_free', 'source'])
 def test_no_checkpoint_to_select(tmp_path: Path, select: str) -> None:
-    with pytest.raises(FileNotFoundError, match='no checkpoint'):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         select_checkpoint(tmp_path, select)

@@ -125,12 +125,12 @@ def test_numbers_of_different_test_data_are_not_compared(root: Path) -> None:
     methods = {
         'm': Template(f'{root}/{{source}}2{{target}}.py', ('test_dataloader.dataset.indices=4',))
     }
-    with pytest.raises(ValueError, match=r'test data of .*a2b.py and of .*b.py differ.*items 4'):
+    with pytest.raises(ValueError, match=r'a2b.py .*b.py .*items 4'):
         plan(spec_of(root, methods=methods))
     methods = {
         'm': Template(f'{root}/{{source}}2{{target}}.py', ('test_evaluator.ties=optimistic',))
     }
-    with pytest.raises(ValueError, match=r'test protocol of .*a2b.py.*optimistic'):
+    with pytest.raises(ValueError, match=r'a2b.py.*optimistic'):
         plan(spec_of(root, methods=methods))
 
 
@@ -175,5 +175,5 @@ def test_two_jobs_never_share_a_folder(tmp_path: Path) -> None:
     domains = ('a', 'a2b', 'b2a')
     write_configs(tmp_path, domains)
     # "a2b2a": a -> b2a, or a2b -> a.
-    with pytest.raises(ValueError, match='share the folder source-only_a2b2a_seed0'):
+    with pytest.raises(ValueError, match='source-only_a2b2a_seed0'):
         plan(spec_of(tmp_path, domains, methods={}))

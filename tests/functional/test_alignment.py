@@ -131,7 +131,7 @@ def test_close_vectors_keep_their_digits(distance: Callable, spread: float, leng
 
 @pytest.mark.parametrize('distance', DISTANCES)
 def test_one_sample_is_no_distribution(distance: Callable) -> None:
-    with pytest.raises(ValueError, match='two samples of each domain at least, got 5 and 1'):
+    with pytest.raises(ValueError, match='5 and 1'):
         distance(torch.randn(5, 2), torch.randn(1, 2))
 
 

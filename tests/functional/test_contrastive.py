@@ -194,7 +194,7 @@ def test_siglip_matches_double_loop() -> None:
 def test_embedding_losses_refuse(loss) -> None:
     with pytest.raises(ValueError, match='3 images and 4 texts'):
         loss(torch.eye(3, 5), torch.eye(4, 5))
-    with pytest.raises(ValueError, match=r'positives must be bool of shape \(3, 4\)'):
+    with pytest.raises(ValueError, match=r'positives .*bool .*\(3, 4\)'):
         loss(torch.eye(3, 5), torch.eye(4, 5), torch.ones(4, 3, dtype=torch.bool))
 
 

@@ -49,6 +49,6 @@ def test_second_derivative_and_the_learning_direction() -> None:
 
 
 def test_one_coefficient_only() -> None:
-    with pytest.raises(ValueError, match=r'one number, got a tensor of shape \(2,\)'):
+    with pytest.raises(ValueError, match=r'\(2,\)'):
         gradient_reverse(torch.ones(2), torch.ones(2))
     assert gradient_reverse(torch.ones(2), torch.ones(1)).tolist() == [1.0, 1.0]

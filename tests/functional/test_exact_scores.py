@@ -145,5 +145,5 @@ def test_distractors_are_searched_and_are_no_queries() -> None:
     right = torch.arange(13)[:, None] == torch.cat([owner, owner.new_full((6,), -1)])
     assert as_tuples(both[0]) == naive_counts(images, texts, right[:9])
     assert as_tuples(both[1]) == naive_counts(captions, gallery, right.t()[:45])
-    with pytest.raises(ValueError, match=r'4 of 13 image rows .*\[9, 10, 11, 12\]'):
+    with pytest.raises(ValueError, match=r'4 of 13 .*\[9, 10, 11, 12\]'):
         ranking.bidirectional_ranks(gallery, texts, *pairs)

@@ -171,7 +171,7 @@ def test_missing_positives_are_named() -> None:
         ranking.positive_ranks(
             embeds, embeds, torch.tensor([10, 11, 12, 13]), torch.tensor([10, 11, 10, 11])
         )
-    with pytest.raises(ValueError, match='1 of 4 text rows have no positive'):
+    with pytest.raises(ValueError, match='1 of 4 text'):
         ranking.bidirectional_ranks(
             embeds, embeds, torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2, 2])
         )
@@ -183,7 +183,7 @@ def test_embeddings_that_are_not_finite_are_refused(value: float) -> None:
     broken = embeds.clone()
     broken[2, 1] = value
     for query, gallery in ((broken, embeds), (embeds, broken)):
-        with pytest.raises(ValueError, match=r'NaN or infinity, first rows \[2\]'):
+        with pytest.raises(ValueError, match=r'NaN .*\[2\]'):
             ranking.positive_ranks(query, gallery, ids, ids)
 
 
@@ -210,13 +210,13 @@ def test_bad_arguments(change: dict, message: str) -> None:
 
 def test_bad_recall_arguments() -> None:
     ranks = PositiveRanks(*torch.ones(3, 2, dtype=torch.long))
-    with pytest.raises(ValueError, match='k must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='k .* 0'):
         ranking.recall_at_k(ranks, 0)
     with pytest.raises(ValueError, match="got 'random'"):
         ranking.recall_at_k(ranks, 1, ties='random')
     with pytest.raises(ValueError, match='no queries'):
         ranking.recall_at_k(PositiveRanks(*torch.ones(3, 0, dtype=torch.long)), 1)
-    with pytest.raises(ValueError, match='pairs point at rows 0 to 9'):
+    with pytest.raises(ValueError, match='0 to 9'):
         ranking.bidirectional_ranks(
             torch.eye(2), torch.eye(2), torch.tensor([0, 9]), torch.tensor([0, 1])
         )

@@ -33,9 +33,9 @@ def test_unpack_bits_matches_loop(count: int) -> None:
 
 
 def test_unpack_bits_refuses() -> None:
-    with pytest.raises(ValueError, match='1 planes hold 16 masks, asked for 17'):
+    with pytest.raises(ValueError, match='1 .* 16 .* 17'):
         segments.unpack_bits(torch.zeros(1, 1, 2, 2, dtype=torch.int32), 17)
-    with pytest.raises(ValueError, match='bits must be integers'):
+    with pytest.raises(ValueError, match='bits'):
         segments.unpack_bits(torch.zeros(1, 1, 2, 2), 1)
 
 
@@ -79,8 +79,8 @@ def test_an_empty_or_full_mask_gives_the_image() -> None:
 def test_compositions_refuse(compose) -> None:
     image, masks = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.ones(2, 1, 4, 4).bool()
     assert compose(image, masks[:, :0]).shape == (2, 0, 3, 4, 4)
-    with pytest.raises(ValueError, match='image must be uint8'):
+    with pytest.raises(ValueError, match='uint8'):
         compose(image.float(), masks)
     for wrong in (masks[:1], masks[..., :3], masks.float()):
-        with pytest.raises(ValueError, match='masks must be bool of shape'):
+        with pytest.raises(ValueError, match='masks .*bool'):
             compose(image, wrong)

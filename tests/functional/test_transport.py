@@ -173,7 +173,7 @@ def test_mutual_nearest_against_a_loop(size: tuple[int, int]) -> None:
 def test_a_plan_that_has_not_converged_is_said(eps: float) -> None:
     scores = torch.rand(60, 60)
     scores[:, :3] += 1  # everybody's first choice
-    with pytest.warns(RuntimeWarning, match=f'not converged after iterations=2 at eps={eps}'):
+    with pytest.warns(RuntimeWarning, match=f'iterations=2 .*eps={eps}'):
         sinkhorn(scores, eps, 2)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
@@ -181,7 +181,7 @@ def test_a_plan_that_has_not_converged_is_said(eps: float) -> None:
 
 
 def test_what_would_give_a_plan_of_no_numbers_is_refused() -> None:
-    with pytest.raises(ValueError, match='eps and iterations must be positive, got nan'):
+    with pytest.raises(ValueError, match='eps .* nan'):
         sinkhorn(torch.rand(2, 2), eps=float('nan'))
-    with pytest.raises(ValueError, match='too large for eps=0.0001'):
+    with pytest.raises(ValueError, match='eps=0.0001'):
         sinkhorn(torch.rand(2, 2) * 1e38, eps=1e-4)

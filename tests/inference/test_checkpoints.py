@@ -39,6 +39,11 @@ def test_a_file_stands_for_itself_and_nothing_is_an_error(tmp_path: Path) -> Non
             resolve_checkpoint(str(path))
 
 
+def test_a_setting_is_no_checkpoint() -> None:
+    with pytest.raises(ValueError, match='TARGET=spain .*--cfg-options'):
+        resolve_checkpoint('TARGET=spain')
+
+
 def test_sources_of_weights_are_left_out_at_any_depth() -> None:
     model = dict(
         type='A',

@@ -1,6 +1,7 @@
 """Reading configs: options, mistakes, and configs of the package."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,11 @@ def test_options_win_over_the_overlay() -> None:
 
 
 def test_a_missing_config_names_its_neighbors(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match='did you mean .*urbancross_finland.py'):
+    with pytest.raises(FileNotFoundError, match=r'finnland\.py.*urbancross_finland\.py'):
         load_config('configs/urbancross_finnland.py')
     broken = tmp_path / 'broken.py'
     broken.write_text('model = dict(')
-    with pytest.raises(ValueError, match='broken.py does not parse'):
+    with pytest.raises(ValueError, match=r'broken\.py'):
         load_config(broken)
 
 
@@ -58,15 +59,18 @@ def test_a_former_config_names_the_command_that_replaces_it(name: str, command: 
     with pytest.raises(FileNotFoundError) as caught:
         load_config(f'configs/{name}')
     assert name in str(caught.value) and str(caught.value).endswith(f'configs/{command}')
+    with pytest.raises(FileNotFoundError) as caught:
+        load_config(f'configs/{name}', sample=True)
+    assert str(caught.value).endswith(command.replace('--cfg-options', '--sample --cfg-options'))
     options = dict(option.split('=') for option in command.split()[2:])
     load_config(f'configs/{command.split()[0]}', options)
 
 
 @pytest.mark.parametrize('key', ['data_rot', 'cfg.x', 'modell.head', 'trian_cfg.max_epochs'])
 def test_options_that_nobody_would_read_are_refused(key: str) -> None:
-    with pytest.raises(ValueError, match=f"no setting '{key.partition('.')[0]}'"):
+    with pytest.raises(ValueError, match=f"'{key.partition('.')[0]}'"):
         load_config('configs/urbancross_finland.py', {key: 1})
-    with pytest.warns(UserWarning, match="'text_and_pack' is a variable of"):
+    with pytest.warns(UserWarning, match="'text_and_pack'"):
         load_config('configs/urbancross_finland.py', {'text_and_pack.0.type': 'x'})
     for known in (
         'load_from',
@@ -79,6 +83,11 @@ def test_options_that_nobody_would_read_are_refused(key: str) -> None:
         'activation_checkpointing',
     ):
         load_config('configs/urbancross_finland.py', {known: 'x'})
+
+
+def test_a_variable_in_small_letters_is_named_in_capital_ones() -> None:
+    with pytest.warns(UserWarning, match="'target' .* 'TARGET'"):
+        load_config('configs/adapt.py', {'target': 'ucm'})
 
 
 def test_an_old_name_of_an_option_is_read_with_a_warning() -> None:
@@ -98,7 +107,7 @@ BROKEN = {
     'missing base of ours': ("_base_ = 'urbancross_mm::none.py'", 'none.py', None),
     'base of others': ("_base_ = 'nowhere::x/none.py'", 'nowhere', None),
     'base of a number': ('_base_ = 3', 'no 3 in ', None),
-    'cycle': ("_base_ = 'x.py'", 'inherit from each other', None),
+    'cycle': ("_base_ = 'x.py'", '_base_', None),
     'import': ("custom_imports = dict(imports=['nowhere_at_all'])", 'nowhere_at_all', None),
 }
 
@@ -107,7 +116,7 @@ BROKEN = {
 def test_a_broken_config_ends_in_a_sentence_with_its_name(case: str, tmp_path: Path) -> None:
     text, reason, line = BROKEN[case]
     (tmp_path / 'x.py').write_text(text)
-    with pytest.raises(ValueError, match='^the config .*x.py cannot be read: ') as caught:
+    with pytest.raises(ValueError, match=r'x\.py') as caught:
         load_config(tmp_path / 'x.py')
     assert reason in str(caught.value) and '\n' not in str(caught.value)
     assert len(str(caught.value)) < 400 + 2 * len(str(tmp_path))
@@ -117,7 +126,7 @@ def test_a_broken_config_ends_in_a_sentence_with_its_name(case: str, tmp_path: P
 def test_the_line_is_that_of_the_base(tmp_path: Path) -> None:
     (tmp_path / 'base.py').write_text('a = 1\nb = c\n')
     (tmp_path / 'x.py').write_text("_base_ = ['base.py']\n")
-    with pytest.raises(ValueError, match=r'x\.py cannot be read: NameError.*base\.py, line 2\)'):
+    with pytest.raises(ValueError, match=r'x\.py.*NameError.*base\.py, line 2\)'):
         load_config(tmp_path / 'x.py')
 
 
@@ -136,7 +145,7 @@ def test_the_line_is_that_of_the_base(tmp_path: Path) -> None:
 )
 def test_files_that_are_no_config(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f'the config .*{name} (cannot be read|does not parse): '):
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path / name))):
         load_config(tmp_path / name)
 
 
@@ -157,7 +166,7 @@ def test_other_formats_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_an_option_that_does_not_fit_is_named(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f'the option {key}={value} does not fit .*finland.py: '):
+    with pytest.raises(ValueError, match=f'{key}={value} .*finland.py'):
         load_config('configs/urbancross_finland.py', {key: value})
 
 
@@ -215,7 +224,7 @@ for flags in [], ['--sample']:
 
 def test_a_yaml_config_runs_no_code(tmp_path: Path) -> None:
     (tmp_path / 'a.yaml').write_text(f'x: !!python/object/apply:os.mkdir ["{tmp_path / "made"}"]\n')
-    with pytest.raises(ValueError, match=r'a\.yaml cannot be read'):
+    with pytest.raises(ValueError, match=r'a\.yaml'):
         load_config(tmp_path / 'a.yaml')
     assert not (tmp_path / 'made').exists()
     (tmp_path / 'b.yml').write_text('x: !!python/tuple [1, 2]\n')
@@ -224,5 +233,5 @@ def test_a_yaml_config_runs_no_code(tmp_path: Path) -> None:
 
 def test_a_config_that_ends_the_program(tmp_path: Path) -> None:
     (tmp_path / 'a.py').write_text('import sys\nsys.exit(3)\n')
-    with pytest.raises(ValueError, match=r'a\.py cannot be read: SystemExit: 3'):
+    with pytest.raises(ValueError, match=r'a\.py.*SystemExit: 3'):
         load_config(tmp_path / 'a.py')

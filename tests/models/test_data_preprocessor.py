@@ -136,7 +136,7 @@ def test_feature_vectors_pass_as_they_are():
     ]
     out = RetrievalDataPreprocessor()(pseudo_collate(batch))['inputs']
     assert out['image'].equal(rows) and out['text'].equal(rows * 2)
-    with pytest.raises(ValueError, match='image of one batch differ in shape'):
+    with pytest.raises(ValueError, match='image .*shape'):
         RetrievalDataPreprocessor()(dict(inputs=dict(image=[torch.zeros(3), torch.zeros(4)])))
 
 
@@ -171,12 +171,12 @@ def test_uneven_sizes_are_named():
     images = [torch.zeros(3, 4, 4), torch.zeros(3, 4, 5)]
     with pytest.raises(
         ValueError,
-        match=r'image of one batch differ in shape: .*\(3, 4, 4\), '
+        match=r'image .*\(3, 4, 4\), '
         r'\(3, 4, 5\).*ResizeImage',
     ):
         RetrievalDataPreprocessor()(dict(inputs=dict(image=images)))
     small = packed(0, masks=random_masks(2, 20, 24))
-    with pytest.raises(ValueError, match=r'masks of \(20, 24\) for images of \(40, 48\)'):
+    with pytest.raises(ValueError, match=r'\(20, 24\) .*\(40, 48\)'):
         RetrievalDataPreprocessor()(pseudo_collate([small]))
     bits = dict(inputs=dict(segment_bits=[torch.zeros(1, 4, 4, dtype=torch.int32)]))
     with pytest.raises(ValueError, match='without their images'):

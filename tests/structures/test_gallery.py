@@ -212,7 +212,7 @@ def test_a_compressed_gallery_is_refused(tmp_path: Path) -> None:
     ):
         for name in whole.namelist():
             bomb.writestr(name, whole.read(name))
-    with pytest.raises(ValueError, match=r'bomb: it has \d+ bytes and claims to hold \d{7}'):
+    with pytest.raises(ValueError, match=r'bomb.* \d{7}'):
         Gallery.load(tmp_path / 'bomb')
 
 

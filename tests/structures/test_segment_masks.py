@@ -41,7 +41,7 @@ def test_area_and_box_are_in_pixels_of_the_image():
 
 @pytest.mark.parametrize('score', [float('nan'), float('inf')])
 def test_a_score_that_cannot_be_ranked_is_not_written(score):
-    with pytest.raises(ValueError, match=f'a mask of test has the score {score}'):
+    with pytest.raises(ValueError, match=f'score {score}'):
         encode_masks(masks(), [0.5, score, 0.5], (6, 8), 'test')
 
 
@@ -75,12 +75,12 @@ def test_stored_size_keeps_the_aspect_and_never_grows(size, longest, stored):
 def test_other_files_are_refused_by_name(tmp_path, text):
     (tmp_path / 'a.json').write_text(text)
 
-    with pytest.raises(ValueError, match=r'segment file .*a\.json'):
+    with pytest.raises(ValueError, match=r'a\.json'):
         read_sidecar(tmp_path / 'a.json')
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'no segment file .*a\.json'):
+    with pytest.raises(FileNotFoundError, match=r'a\.json'):
         read_sidecar(tmp_path / 'a.json')
 
 

@@ -111,6 +111,12 @@ def test_refused_before_the_work(
     assert 'Traceback' not in printed
 
 
+def test_words_that_the_vocabulary_lacks_are_named_once(search: Callable, tiles: Path) -> None:
+    code, printed = search('--images', tiles, 'a road beside Zeppelins', 'zeppelins')
+    said = [line for line in printed.splitlines() if "'zeppelins'" in line]
+    assert code == 0 and len(said) == 1 and 'WARNING' in said[0] and "'road'" not in printed
+
+
 def test_long_queries_and_more_results_than_images(
     search: Callable, tiles: Path, tmp_path: Path
 ) -> None:

@@ -118,6 +118,10 @@ def test_bfloat16_on_a_cpu(call: Callable[..., tuple[int, str]], tmp_path: Path)
         ),
         (['train', CONFIG, '--sample', '--cfg-options', 'train_cfg=None'], 'train_cfg'),
         (
+            ['train', CONFIG, '--sample', '--cfg-options', 'train_dataloader.batch_size=999'],
+            'train_dataloader.batch_size',
+        ),
+        (
             ['test', CONFIG, '--sample', '--cfg-options', 'test_dataloader=None'],
             'test_dataloader',
         ),
@@ -127,12 +131,14 @@ def test_bfloat16_on_a_cpu(call: Callable[..., tuple[int, str]], tmp_path: Path)
 def test_a_mistake_ends_in_one_sentence(
     arguments: list[str], named: str, call: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    if arguments[0] != 'search' and '--cfg-options' not in arguments:
-        arguments = [*arguments, '--work-dir', str(tmp_path)]
+    work = tmp_path / 'work'
+    if arguments[0] != 'search':
+        arguments = [arguments[0], '--work-dir', str(work), *arguments[1:]]
     code, text = call(*arguments)
     assert code == 2 and 'Traceback' not in text
     last = text.strip().splitlines()[-1]
     assert last.startswith('error: ') and named in last
+    assert not work.exists()
 
 
 def test_browse_dataset_draws_sheets(call: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mmengine.registry import Registry
 
-from urbancross_mm.utils.cli import given_path, run_tool
+from urbancross_mm.utils.cli import ConfigParser, given_path, run_tool
 
 PARTS = Registry('part')
 
@@ -88,3 +88,30 @@ def test_an_empty_path_is_not_the_current_folder() -> None:
     assert given_path('a/b') == Path('a/b')
     with pytest.raises(argparse.ArgumentTypeError, match='the path is empty'):
         given_path('')
+
+
+def test_a_setting_without_its_flag_gets_the_flag(capsys: pytest.CaptureFixture) -> None:
+    parser = ConfigParser()
+    for typed in (['TARGET=spain', 'a.b=[1]'], ['word', 'TARGET=spain', '--c=d']):
+        with pytest.raises(SystemExit):
+            parser.parse_args(typed)
+    first, second = [line for line in capsys.readouterr().err.splitlines() if 'error' in line]
+    assert '--cfg-options TARGET=spain a.b=[1])' in first
+    assert '--cfg-options TARGET=spain)' in second
+    with pytest.raises(SystemExit):
+        parser.parse_args(['word', '--out=x'])
+    assert '--cfg-options' not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('package', 'shown'), [('mmcv', False), ('urbancross_mm', True)])
+@pytest.mark.parametrize('flags', [[], ['-W', 'default']])
+def test_only_warnings_of_others_are_left_out(package: str, shown: bool, flags: list[str]) -> None:
+    script = (
+        'import warnings\n'
+        'from urbancross_mm.utils.cli import run_tool\n'
+        'def warn():\n'
+        f'    warnings.warn_explicit("mind this", UserWarning, "x.py", 1, "{package}.cnn")\n'
+        'run_tool(warn)'
+    )
+    run = subprocess.run([sys.executable, *flags, '-c', script], capture_output=True, text=True)
+    assert ('mind this' in run.stderr) == (shown or flags != [])

@@ -76,9 +76,9 @@ def test_a_name_that_is_too_long_leaves_nothing(tmp_path):
 
 def test_a_pipe_is_no_file_to_replace(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
-    with pytest.raises(FileExistsError, match='pipe: it is a device or a pipe'):
+    with pytest.raises(FileExistsError, match='pipe'):
         atomic_write(tmp_path / 'pipe', 'text')
-    with pytest.raises(FileExistsError, match='cannot write /dev/null: it is a device'):
+    with pytest.raises(FileExistsError, match='/dev/null'):
         check_outputs(['/dev/null'])
 
 

@@ -188,7 +188,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch) -> None:
     assert listing.names == ['a.jpg'] and listing.passed_over == {'unreadable folders': 1}
     with pytest.raises(PermissionError):
         list_image_files(tmp_path / 'closed')
-    with pytest.raises(FileNotFoundError, match='no folder of images at .*nowhere'):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
         list_image_files(tmp_path / 'nowhere')
 
 

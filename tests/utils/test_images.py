@@ -311,13 +311,13 @@ def test_class_maps_hold_one_number_per_pixel(tmp_path: Path) -> None:
     path.write_bytes(png(pixels(1), 8, 0))
     assert np.array_equal(read_class_map(str(path)), pixels(1)[..., 0])
     path.write_bytes(png(pixels(3), 8, 2))
-    with pytest.raises(ValueError, match=r'class map .*a\.png has channels RGB'):
+    with pytest.raises(ValueError, match=r'a\.png .*RGB'):
         read_class_map(str(path))
     path.write_bytes(png(pixels(1).astype(np.uint16), 16, 0))
     with pytest.raises(ValueError, match=DEEP):
         read_class_map(str(path))
     path.write_bytes(png(pixels(1), 8, 0)[:-40])
-    with pytest.raises(ValueError, match=r'a\.png cannot be decoded'):
+    with pytest.raises(ValueError, match=r'a\.png'):
         read_class_map(str(path))
 
 
@@ -328,7 +328,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, reader: Callable[[str], object
     # A reader that opens it finds an empty file, and does not wait for ever.
     other_end = Thread(target=lambda: open(path, 'wb').close(), daemon=True)
     other_end.start()
-    with pytest.raises(ValueError, match=r'a\.png cannot be decoded: it is no regular file'):
+    with pytest.raises(ValueError, match=r'a\.png .*regular file'):
         raise ValueError(reader(path))
     end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     other_end.join()
@@ -345,10 +345,10 @@ def test_a_class_map_with_other_numbers_than_were_written_is_refused(tmp_path: P
     assert np.array_equal(read_class_map(str(path)), numbers)
     for name, tags in (('white.tif', {262: 0}), ('four.tif', {258: 4})):
         (tmp_path / name).write_bytes(_tiff(numbers, tags))
-        with pytest.raises(ValueError, match=rf'{name} has numbers that are stretched or inverted'):
+        with pytest.raises(ValueError, match=rf'{name} .*(stretched|inverted)'):
             read_class_map(str(tmp_path / name))
     Image.fromarray(numbers).save(tmp_path / 'a.jpg')
-    with pytest.raises(ValueError, match=r'a\.jpg has numbers that JPEG has changed'):
+    with pytest.raises(ValueError, match=r'a\.jpg .*JPEG'):
         read_class_map(str(tmp_path / 'a.jpg'))
 
 

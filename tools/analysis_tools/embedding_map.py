@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import add_common_arguments, add_trust_argument, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import ConfigParser, add_common_arguments, add_trust_argument, run_tool  # noqa: E402
 from urbancross_mm.utils.files import check_outputs, write_all  # noqa: E402
 from urbancross_mm.utils.options import ConfigOptions  # noqa: E402
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ConfigParser(description=__doc__)
     add_common_arguments(parser)
     add_trust_argument(parser)
     parser.add_argument(

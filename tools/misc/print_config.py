@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from urbancross_mm.utils.cli import add_common_arguments, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import ConfigParser, add_common_arguments, run_tool  # noqa: E402
 from urbancross_mm.utils.files import atomic_write  # noqa: E402
 
 
 def main() -> None:
     """Print or write the merged config."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ConfigParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument('--out', help='write it to this .py file instead')
     args = parser.parse_args()

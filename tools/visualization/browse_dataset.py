@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import add_common_arguments, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import ConfigParser, add_common_arguments, run_tool  # noqa: E402
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ConfigParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument('--out', default='outputs/browse', help='folder for the sheets')
     parser.add_argument(

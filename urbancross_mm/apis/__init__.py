@@ -8,7 +8,7 @@ from urbancross_mm.apis.runs import (
     set_resume,
     use_bfloat16,
 )
-from urbancross_mm.apis.work_dir import claim_work_dir
+from urbancross_mm.apis.work_dir import claim_work_dir, discard_failed_start
 from urbancross_mm.inference.config import load_config
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     'build_runner',
     'claim_work_dir',
     'config_of',
+    'discard_failed_start',
     'load_config',
     'resolve_source_checkpoint',
     'set_resume',

@@ -249,4 +249,12 @@ class RetrievalInferencer:
                 'current',
                 logging.WARNING,
             )
+        unknown = tokenizer.unknown_words(text) if hasattr(tokenizer, 'unknown_words') else []
+        if unknown:
+            print_log(
+                f'the vocabulary of the model does not know {", ".join(map(repr, unknown))}: '
+                'use other words',
+                'current',
+                logging.WARNING,
+            )
         return self.encode_texts([text])

@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from urbancross_mm.apis.run_settings import check_settings
+from urbancross_mm.apis.short_log_runner import ShortLogRunner
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
 from urbancross_mm.engine.hooks.training_guard_hook import check_batches
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
@@ -58,7 +59,7 @@ def build_runner(cfg: Config) -> Runner:
         cfg (Config): From :func:`config_of`.
 
     Returns:
-        Runner: mmengine's, or the one named by ``runner_type``.
+        Runner: mmengine's with a short console, or the one named by ``runner_type``.
     """
     check_settings(cfg)
     check_data(cfg)
@@ -69,7 +70,7 @@ def build_runner(cfg: Config) -> Runner:
             'model_wrapper_cfg',
             dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False),
         )
-    runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    runner = ShortLogRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for hook in (TrainingGuardHook(), MidEpochHook()):
         runner.register_hook(hook)
     build_schedulers = runner.build_param_scheduler

@@ -1,12 +1,18 @@
-"""Keeps two trainings from sharing a work directory."""
+"""Keeps two trainings from sharing a work directory, and failed ones from littering it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
 
 from urbancross_mm.engine import find_resumable
+from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 PATTERNS = ('epoch_*.pth', 'iter_*.pth', 'best_*.pth', 'last_checkpoint')
 
@@ -57,3 +63,35 @@ def claim_work_dir(cfg: Config, overwrite: bool = False) -> list[Path]:
                 'name another --work-dir'
             )
     return earlier
+
+
+@contextlib.contextmanager
+def discard_failed_start(cfg: Config) -> Iterator[None]:
+    """Leave no folder behind if a run fails before its first result.
+
+    mmengine makes the work directory, a log of settings and a copy of the config before it has
+    looked at model and data.
+
+    Args:
+        cfg (Config): With ``work_dir``. Only what this run has written there is removed, and only
+            as long as there is no checkpoint and no logged value among it.
+    """
+    folder = Path(cfg.work_dir)
+    earlier = set(folder.glob('*'))
+    try:
+        yield
+    except Exception:
+        new = set(folder.glob('*')) - earlier
+        logs = [path for path in new if re.fullmatch(r'\d{8}_\d{6}', path.name)]
+        has_results = any(path.suffix == '.pth' for path in new) or any(
+            list(path.rglob('*.json')) for path in logs
+        )
+        if not has_results and os.environ.get('RANK', '0') == '0':
+            reset_mmengine_state()  # closes the files
+            for path in logs:
+                shutil.rmtree(path, ignore_errors=True)
+            if (copy := folder / Path(cfg.filename or '').name) in new:
+                copy.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not empty, or never made
+                folder.rmdir()
+        raise

@@ -1,4 +1,4 @@
-"""Captions that are too long for a tokenizer: how many, and how many the cut makes equal."""
+"""What a tokenizer loses of captions: ends that are cut, and words that it does not know."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from urbancross_mm.datasets.tokenizers import split_words
+
 # Start token, end token, and the blank that some vocabularies put before the first word.
 SPECIAL = 3
 # Most words that fit into CLIP's 77 tokens: a word is a token or more.
 CLIP_WORDS = 75
 MOST_LOOKED_AT = 20_000
+# Rare words are unknown to any vocabulary; so many are not, unless it is of other captions.
+MANY_UNKNOWN = 0.2
 
 
 def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
@@ -37,6 +41,23 @@ def remark_on_cut(texts: Iterable[str], tokenizer: Any, what: str) -> str:
         f'{len(cut)} of {first}{len(texts)} distinct {what} are longer than the {length} '
         f'tokens that {type(tokenizer).__name__} takes and are cut; {equal} of them become '
         'equal to another one, and ties lower mR: shorten them, or let the tokenizer take more'
+    )
+
+
+def remark_on_unknown(texts: Iterable[str], tokenizer: Any, what: str) -> str:
+    """Say which words a vocabulary lacks most often; '' if they are few, or it spells them."""
+    if not hasattr(tokenizer, 'word2idx'):
+        return ''
+    distinct = list(islice(dict.fromkeys(texts), MOST_LOOKED_AT))
+    words = Counter(word for text in distinct for word in split_words(text))
+    unknown = Counter({word: n for word, n in words.items() if word not in tokenizer.word2idx})
+    share = unknown.total() / max(words.total(), 1)
+    if share <= MANY_UNKNOWN:
+        return ''
+    most = ', '.join(repr(word) for word, _ in unknown.most_common(5))
+    return (
+        f'{share:.0%} of the words of {what} are unknown to {type(tokenizer).__name__}, such as '
+        f'{most}: name the vocabulary of these captions, or captions of the usual words'
     )
 
 

@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from urbancross_mm.datasets.item_checks import (
     check_whole,
     warn,
-    warn_of_cut_captions,
+    warn_of_lost_words,
     warn_of_unnamed_files,
     warn_of_unreadable,
 )
@@ -173,7 +173,7 @@ class ImageTextDataset(BaseDataset):
                 f'{self.ann_file} leaves no item to load '
                 f'({len(self.skipped)} unreadable images skipped)'
             )
-        warn_of_cut_captions(self._captions_of(items), self.pipeline.transforms, self.ann_file)
+        warn_of_lost_words(self._captions_of(items), self.pipeline.transforms, self.ann_file)
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:

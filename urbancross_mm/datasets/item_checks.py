@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from urbancross_mm.datasets.caption_lengths import remark_on_cut
+from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_unknown
 from urbancross_mm.datasets.transforms.loading import LoadSegMap
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 
@@ -52,12 +52,13 @@ def warn_of_unreadable(
     return skipped
 
 
-def warn_of_cut_captions(captions: Sequence[str], transforms: Iterable[Any], ann_file: str) -> None:
-    """Warn when a tokenizer of the pipeline cuts captions."""
+def warn_of_lost_words(captions: Sequence[str], transforms: Iterable[Any], ann_file: str) -> None:
+    """Warn when a tokenizer of the pipeline cuts captions or does not know their words."""
     for step in transforms:
         tokenizer = getattr(step, 'tokenizer', None)
-        if remark := remark_on_cut(captions, tokenizer, f'captions of {ann_file}'):
-            warn(f'{type(step).__name__}: {remark}')
+        for remark_on in (remark_on_cut, remark_on_unknown):
+            if remark := remark_on(captions, tokenizer, f'captions of {ann_file}'):
+                warn(f'{type(step).__name__}: {remark}')
 
 
 def warn_of_unnamed_files(

@@ -52,6 +52,17 @@ class BaseTokenizer(ABC):
         """
         return False
 
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of a text that mean nothing to the model.
+
+        Args:
+            text (str): A text.
+
+        Returns:
+            list[str]: Each once; none where a tokenizer spells words that it does not know.
+        """
+        return []
+
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Tokenize.
 
@@ -179,6 +190,10 @@ class VocabTokenizer(BaseTokenizer):
     def is_cut(self, text: str) -> bool:
         """Whether a text has more words than are taken."""
         return len(split_words(text)) > self.context_length
+
+    def unknown_words(self, text: str) -> list[str]:
+        """Words that the vocabulary lacks."""
+        return [word for word in dict.fromkeys(split_words(text)) if word not in self.word2idx]
 
 
 @TOKENIZERS.register_module()

@@ -14,6 +14,7 @@ from torch import Tensor
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.registry import MODELS
 from urbancross_mm.utils.checkpoints import read_state_dict
+from urbancross_mm.utils.cli import is_setting
 from urbancross_mm.utils.state_dicts import check_state_dict
 
 # Settings that name where weights come from before a training.
@@ -57,10 +58,13 @@ def resolve_checkpoint(path: str) -> str:
 
     Raises:
         FileNotFoundError: If there is none.
+        ValueError: If a setting such as ``TARGET=spain`` stands in its place.
     """
     if os.path.isfile(path):
         return path
     if not os.path.isdir(path):
+        if is_setting(path):
+            raise ValueError(f'{path} is no checkpoint: settings follow --cfg-options')
         raise FileNotFoundError(
             f'no checkpoint at {path}: name a .pth file or the work directory of a training '
             '(tools/train.py)'

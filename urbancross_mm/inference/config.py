@@ -80,7 +80,7 @@ def load_config(
     variables = {name: options.pop(name) for name in list(options) if _VARIABLE.fullmatch(name)}
     path = _locate(path)
     if not path.is_file():
-        raise FileNotFoundError(f'no config at {path}{_near(path)}')
+        raise FileNotFoundError(f'no config at {path}{_near(path, sample)}')
     cfg = read_config(path, variables)
     known = variables_of(cfg)
     if sample:
@@ -90,11 +90,12 @@ def load_config(
     for name in variables:
         if name not in known:
             raise ValueError(
-                f'{path} reads no variable {name}, only {", ".join(sorted(set(known))) or "none"}'
+                f'{path} reads no variable {name}{_did_you_mean(name, known)}; it reads '
+                f'{", ".join(sorted(set(known))) or "none"}'
             )
     if options:
         options = _renamed(options)
-        _refuse_unknown(cfg, options)
+        _refuse_unknown(cfg, options, known)
         _merge_options(cfg, options)
     return cfg
 
@@ -188,23 +189,30 @@ def _renamed(options: Mapping[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-def _refuse_unknown(cfg: Config, options: Mapping[str, Any]) -> None:
+def _refuse_unknown(cfg: Config, options: Mapping[str, Any], variables: list[str]) -> None:
     """A misspelt setting would be merged, and nobody would read it; nor a variable of the file."""
     read = {*_OUTSIDE, *inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'}
     for key in options:
         name = key.partition('.')[0]
-        if name not in read and name not in cfg:
-            close = difflib.get_close_matches(name, sorted({*cfg.keys(), *read}), n=1)
-            raise ValueError(
-                f'no setting {name!r} (of {key}) in {cfg.filename}'
-                f'{f"; did you mean {close[0]!r}?" if close else ""}'
-            )
-        if name not in read:
+        if name in read:
+            continue
+        near = [name.upper()] if name.upper() in variables else []
+        if name in cfg:
             warnings.warn(
                 f'the option {key} may change nothing: {name!r} is a variable of '
-                f'{cfg.filename}, whose settings were made before',
+                f'{cfg.filename}, whose settings were made before{_did_you_mean(name, near)}',
                 stacklevel=3,
             )
+            continue
+        near = near or sorted({*cfg.keys(), *read})
+        raise ValueError(
+            f'no setting {name!r} (of {key}) in {cfg.filename}{_did_you_mean(name, near)}'
+        )
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    close = known if len(known) == 1 else difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean {close[0]!r}?' if close else ''
 
 
 def _locate(path: str | Path) -> Path:
@@ -216,11 +224,12 @@ def _locate(path: str | Path) -> Path:
     return packaged if packaged.is_file() and not Path(path).exists() else Path(path)
 
 
-def _near(path: Path) -> str:
+def _near(path: Path, sample: bool) -> str:
     """Name what took the place of the missing config, or configs that look like it."""
     for pattern, command in _MOVED:
         if match := re.fullmatch(pattern, path.stem):
-            return f'; it is now configs/{command.format(*match.groups("curriculum"))}'
+            name, options = command.format(*match.groups('curriculum')).split(maxsplit=1)
+            return f'; it is now configs/{name}{" --sample" if sample else ""} {options}'
     folder = path.parent if path.parent.is_dir() else Path('configs')
     names = sorted(file.name for file in folder.glob('*.py'))
     close: Sequence[str] = difflib.get_close_matches(path.name, names, n=3)

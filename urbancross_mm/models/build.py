@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.registry import Registry
@@ -37,6 +39,29 @@ def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> Any:
     if isinstance(kind, str) and MODELS.get(kind) is None:
         raise ValueError(_unknown_type(kind, role))
     return MODELS.build(cfg)
+
+
+def check_widths(encoders: Mapping[str, Any]) -> None:
+    """Refuse two encoders that embed into spaces of different width.
+
+    Args:
+        encoders (Mapping): Two encoders by their keys in the model's config.
+
+    Raises:
+        ValueError: If their ``embed_dim`` differs. The message names the option that changes one.
+    """
+    (name, encoder), (other_name, other) = encoders.items()
+    if encoder.embed_dim == other.embed_dim:
+        return
+    # Of an OpenCLIP encoder the width is that of the released model.
+    if 'embed_dim' in inspect.signature(type(encoder)).parameters:
+        option = f'model.{name}.embed_dim={other.embed_dim}'
+    else:
+        option = f'model.{other_name}.embed_dim={encoder.embed_dim}'
+    raise ValueError(
+        f'{name} is {encoder.embed_dim} wide, {other_name} {other.embed_dim}: both need the same '
+        f'embed_dim, such as by --cfg-options {option}'
+    )
 
 
 def _unknown_type(kind: str, role: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import select
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from urbancross_mm.utils.error_sentence import sentence_of
 from urbancross_mm.utils.options import ConfigOptions
@@ -33,6 +34,34 @@ def given_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError('the path is empty')
     return Path(text)
+
+
+class ConfigParser(argparse.ArgumentParser):
+    """The parser of a tool that takes a config: says where a setting belongs."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the tool; a bare ``KEY=VALUE`` gets the flag that it lacks.
+
+        Args:
+            message (str): What argparse says.
+        """
+        words = message.partition(': ')[2].split()
+        if message.startswith('unrecognized') and any(map(is_setting, words)):
+            settings = ' '.join(filter(is_setting, words))
+            message += f' (settings follow --cfg-options: --cfg-options {settings})'
+        super().error(message)
+
+
+def is_setting(text: str) -> bool:
+    """Whether a word of the command line looks like ``KEY=VALUE``.
+
+    Args:
+        text (str): The word.
+
+    Returns:
+        bool: True for ``TARGET=spain``, False for a flag such as ``--out=x``.
+    """
+    return bool(re.match(r'[A-Za-z_][\w.-]*=', text))
 
 
 def add_trust_argument(parser: argparse.ArgumentParser) -> None:
@@ -187,8 +216,9 @@ def run_tool(main: Callable[[], int | None]) -> None:
     Args:
         main (Callable): The tool; its return value, if any, is the exit code.
     """
-    # mmcv-lite's import notice: nothing here uses deformable attention.
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    if not sys.warnoptions:  # python -W default shows them
+        # What the parts of these packages say of their own settings; a user cannot change them.
+        warnings.filterwarnings('ignore', category=UserWarning, module=r'(mmcv|mmpretrain|mmseg)\.')
     try:
         code = main()
     except KeyboardInterrupt:

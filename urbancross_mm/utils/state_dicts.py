@@ -37,7 +37,7 @@ def compare_state_dicts(
 
 def check_state_dict(
     model: Any, weights: Mapping[str, Any], path: str | Path, partial: bool = False
-) -> None:
+) -> list[str]:
     """Stop before a checkpoint of another model loads little or nothing.
 
     Args:
@@ -48,6 +48,9 @@ def check_state_dict(
         partial (bool): A fine-tune: half of the weights are enough, as long as none has another
             shape. Defaults to False.
 
+    Returns:
+        list[str]: The model's weights that the checkpoint lacks, without the optional ones.
+
     Raises:
         ValueError: If the checkpoint does not fit.
     """
@@ -56,7 +59,7 @@ def check_state_dict(
     optional = tuple(getattr(model, 'optional_prefixes', ()))
     needed = [name for name in missing if not (optional and name.startswith(optional))]
     if not mismatched and (not needed or (partial and 2 * matched >= len(expected))):
-        return
+        return needed
     raise ValueError(
         f'the checkpoint {path} is of another model: of the {len(expected)} weights of '
         f'{type(model).__name__}, {matched} fit, {len(missing)} are missing and '

@@ -1,6 +1,7 @@
 # Pairs of a source, and images and captions of a target, which are not paired. The source is what
 # the trained config CONFIG trains on; TARGET is a name in domains.py, or a folder. A folder with
 # annotations/<name>_texts.txt has no captions of its own.
+import difflib
 import os
 
 _base_ = '../../{{$CONFIG:urbancross_finland.py}}'
@@ -13,7 +14,10 @@ uncaptioned = _base_.get('uncaptioned', {})
 known = dict(_base_.get('domains', {}), **uncaptioned)
 folder = known.get(target, target)
 if target not in known and '/' not in folder and not os.path.isdir(folder):
-    raise ValueError(f'TARGET={target} is no folder and no name in domains.py: {", ".join(known)}')
+    close = difflib.get_close_matches(target, known, n=1)
+    raise ValueError(
+        f'TARGET={target} is no folder and no name in domains.py'
+        f'{f"; did you mean {close[0]}" if close else ""}; there are {", ".join(known)}')
 has_captions = target not in uncaptioned
 if target not in known:
     target = os.path.basename(os.path.abspath(folder)).lower()

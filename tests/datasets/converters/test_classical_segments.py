@@ -86,7 +86,7 @@ def test_unreadable_images_are_an_error_or_counted(tmp_path):
     whole = write_image(tmp_path / 'images/a.jpg', (64, 64)).read_bytes()
     (tmp_path / 'images/b.jpg').write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(ValueError, match=r'b\.jpg cannot be decoded'):
+    with pytest.raises(ValueError, match=r'b\.jpg'):
         convert(Options(tmp_path / 'images', tmp_path / 'first', 'grid'))
     counts = convert(Options(tmp_path / 'images', tmp_path / 'second', 'grid', skip_bad=True))
     assert counts['images'] == 1 and counts['unreadable'] == 1

@@ -112,7 +112,7 @@ def test_crop_reaches_every_corner_and_refuses_small_images():
     np.random.seed(0)
     seen = {RandomCropImage((4, 5))(dict(img=img))['img'][0, 0, 0] for _ in range(100)}
     assert seen == {0, 3, 15, 18}
-    with pytest.raises(ValueError, match=r'cannot cut 7 x 3 out of an image of 6 x 5'):
+    with pytest.raises(ValueError, match=r'7 x 3 .* 6 x 5'):
         RandomCropImage((3, 7))(dict(img=img))
 
 

@@ -67,7 +67,7 @@ def test_no_segments_mean_the_image_itself(tmp_path):
 
 
 def test_a_named_sidecar_must_be_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'segments of pic\.png not found: .*none\.json'):
+    with pytest.raises(FileNotFoundError, match=r'pic\.png .*none\.json'):
         LoadSegments()(results_for(tmp_path / 'none.json'))
 
 
@@ -120,12 +120,12 @@ def test_folder_fallback_and_errors(tmp_path):
     wanted = Image.fromarray(image()).resize((48, 48), Image.Resampling.BICUBIC)
     assert results['num_segments'] == 1
     assert np.array_equal(results['segment_images'][0], np.asarray(wanted))
-    with pytest.raises(FileNotFoundError, match=r'segments of pic\.png not found: .*none'):
+    with pytest.raises(FileNotFoundError, match=r'pic\.png .*none'):
         LoadSegmentFolder()(results_for(segment_dir=str(tmp_path / 'none')))
     with pytest.raises(ValueError, match=r'pic\.png has no segment_dir'):
         LoadSegmentFolder()(results_for())
     (tmp_path / 'a_1.jpg').write_text('no image')
-    with pytest.raises(ValueError, match=r'a_1\.jpg cannot be decoded'):
+    with pytest.raises(ValueError, match=r'a_1\.jpg'):
         LoadSegmentFolder()(results_for(segment_dir=str(tmp_path)))
-    with pytest.raises(ValueError, match='num_segments must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='num_segments .* 0'):
         LoadSegments(0)

@@ -64,7 +64,7 @@ def test_truncated_and_missing(tmp_path):
     _save(tmp_path / 'a.jpg', image(100, 100))
     data = (tmp_path / 'a.jpg').read_bytes()
     (tmp_path / 'cut.jpg').write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match=r'cut\.jpg cannot be decoded'):
+    with pytest.raises(ValueError, match=r'cut\.jpg'):
         fingerprint(tmp_path / 'cut.jpg')
     with pytest.raises(FileNotFoundError, match=r'gone\.jpg'):
         fingerprint(tmp_path / 'gone.jpg')

@@ -160,15 +160,15 @@ def test_one_id_of_two_images_is_refused_and_nan_is_named() -> None:
     other = samples[3].clone()
     for sample, path in ((samples[3], 'a/1.png'), (other, 'b/1.png')):
         sample.set_metainfo(dict(img_path=path))
-    with pytest.raises(ValueError, match="'set/003', a/1.png and b/1.png: ids must be unique"):
+    with pytest.raises(ValueError, match="'set/003', a/1.png and b/1.png"):
         evaluate([*samples, other])
     samples[3].image_embeds = samples[3].image_embeds / 0
-    with pytest.raises(ValueError, match='1 of 13 image embeddings hold NaN .*: set/003'):
+    with pytest.raises(ValueError, match='1 of 13 .*NaN .*set/003'):
         evaluate(samples)
 
 
 def test_an_absent_target_is_named() -> None:
-    with pytest.raises(ValueError, match="domain 'italy'; the samples are of 'finland', 'spain'"):
+    with pytest.raises(ValueError, match="'italy'.* 'finland', 'spain'"):
         evaluate(world(), target='italy')
 
 

@@ -306,8 +306,12 @@ def test_protocol_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
         'ties expected',
         'same caption',
         'finland, spain',
+        't2i_R@10 76.9',  # of 13 images, by chance
     ):
         assert part in said[0]
+    evaluate(world(num_images=49), topk=(1, 60))
+    evaluate(world(num_images=50))
+    assert 't2i_R@60 100.0' in said[1] and 'chance' not in said[2]
 
 
 def test_collected_rows_do_not_drag_their_batch_along() -> None:

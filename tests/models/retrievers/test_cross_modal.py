@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.models.helpers import EMBED_DIM, IMAGE_ENCODER, batch, cross_modal, has_grad, total
+from urbancross_mm.models.build import build_part, check_widths
 
 
 def test_unit_length_in_fp32_under_bf16() -> None:
@@ -53,10 +54,22 @@ def test_without_head_it_encodes_but_does_not_train() -> None:
 
 def test_widths_must_agree() -> None:
     text = dict(type='GRUTextEncoder', vocab_size=9, embed_dim=7)
-    with pytest.raises(ValueError, match='16 wide, text encoder 7'):
+    with pytest.raises(ValueError, match=r'7 .* 16.* model\.text_encoder\.embed_dim=16'):
         cross_modal(image_encoder=IMAGE_ENCODER, text_encoder=text)
 
 
+class Released:
+    embed_dim = 512
+
+
+def test_of_a_released_encoder_the_other_follows_the_width() -> None:
+    released = Released()
+    own = build_part(dict(type='GRUTextEncoder', vocab_size=9, embed_dim=7), 'text encoder')
+    check_widths({'text_encoder': own, 'image_encoder': own})
+    with pytest.raises(ValueError, match=r'model\.image_encoder\.embed_dim=512'):
+        check_widths({'text_encoder': released, 'image_encoder': own})
+
+
 def test_unknown_encoder() -> None:
-    with pytest.raises(ValueError, match="unknown image encoder 'OpenClipImageEncoder'"):
+    with pytest.raises(ValueError, match="image encoder 'OpenClipImageEncoder'"):
         cross_modal(image_encoder=dict(type='OpenClipImageEncoder'))

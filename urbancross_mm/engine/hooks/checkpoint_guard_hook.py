@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -12,6 +13,9 @@ from mmengine.runner import BaseLoop, Runner
 from urbancross_mm.registry import HOOKS
 from urbancross_mm.utils.state_dicts import check_state_dict
 
+# Of losses: a model that only tests, or trains by others, does without.
+_OF_TRAINING = ('head.', 'adaptation.')
+
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
@@ -20,7 +24,8 @@ class CheckpointGuardHook(Hook):
     mmengine loads with ``strict=False``: a checkpoint of another model loads nothing, logs a page
     of keys and goes on with random weights. This hook raises when a test or a resumed run would
     start with any weight missing or of another shape, when a fine-tune would load less than half
-    (an adaptation: not all), and when a checkpoint without optimizer state is to be resumed.
+    (an adaptation: not all), and when a checkpoint without optimizer state is to be resumed. Of
+    what it lets pass it names the parts that start from new weights, and those left out.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -50,7 +55,25 @@ class CheckpointGuardHook(Hook):
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
         weights = checkpoint.get('state_dict', checkpoint)
         partial = fine_tune and not getattr(model, 'starts_whole', False)
-        check_state_dict(model, weights, runner._load_from, partial)
+        new = check_state_dict(model, weights, runner._load_from, partial)
+        if new:
+            runner.logger.warning(f'new weights, not in {runner._load_from}: {_parts(new)}')
+        left_out = [
+            name.removeprefix('module.')
+            for name in weights.keys() - model.state_dict().keys()
+            if not name.removeprefix('module.').startswith(_OF_TRAINING)
+        ]
+        if left_out:
+            runner.logger.info(
+                f'{type(model).__name__} has no use for these weights of {runner._load_from}: '
+                f'{_parts(left_out)}'
+            )
+
+
+def _parts(names: list[str]) -> str:
+    """Weights by the part of the model that they belong to: ``segment_encoder (62)``."""
+    parts = Counter(name.partition('.')[0] for name in names)
+    return ', '.join(f'{part} ({parts[part]})' for part in sorted(parts))
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:

@@ -20,6 +20,8 @@ from urbancross_mm.registry import HOOKS
 class TrainingGuardHook(Hook):
     """Look, before anything runs, whether there is a batch, a step, a weight and a negative.
 
+    The counts of the data go to the log.
+
     mmengine trains without a single step, and calls the untrained weights the best checkpoint.
     :func:`urbancross_mm.apis.build_runner` adds this hook to every run.
     """
@@ -35,10 +37,13 @@ class TrainingGuardHook(Hook):
                 learning rate or loss weights of 0, or in each batch a single pair for a loss that
                 needs negatives.
         """
+        counts = []
         for name in ('train', 'val', 'test'):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop):
                 check_batches(loop.dataloader, f'{name}_dataloader')
+                counts.append(f'{name} {_count(loop.dataloader)}')
+        runner.logger.info(f'data: {", ".join(counts)}')
         if isinstance(runner._train_loop, BaseLoop):
             _check_steps(runner.train_loop)
             _check_weights(runner)
@@ -115,6 +120,12 @@ def check_batches(loader: DataLoader, name: str) -> None:
         f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
         f'lower {name}.batch_size (--cfg-options {name}.batch_size={items})'
     )
+
+
+def _count(loader: DataLoader) -> str:
+    if not isinstance(loader.dataset, Sized):
+        return 'a stream'
+    return f'{len(loader.dataset)} items in {len(loader)} batch{"" if len(loader) == 1 else "es"}'
 
 
 def _batch_size(loader: DataLoader) -> Any:

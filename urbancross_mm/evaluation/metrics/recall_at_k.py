@@ -17,6 +17,8 @@ from urbancross_mm.registry import METRICS
 from urbancross_mm.utils.devices import full_precision
 
 EXTRA = ('MRR', 'mAP')
+# Of fewer images chance alone finds a fifth of the captions' images among ten.
+FEW_IMAGES = 50
 
 
 @METRICS.register_module()
@@ -166,9 +168,16 @@ class RecallAtK(EmbeddingMetric):
         print_log(
             f'RecallAtK: {len(data.image_embeds)} images{distractors}, {len(data.caption_text)} '
             f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
-            f'relevant for a caption is {relevant}, ties {self.ties}',
+            f'relevant for a caption is {relevant}, ties {self.ties}{self._remark_on_chance(data)}',
             logger='current',
         )
+
+    def _remark_on_chance(self, data: _Galleries) -> str:
+        images, k = len(data.image_embeds), max(self.topk)
+        if images >= FEW_IMAGES:
+            return ''
+        chance = 100 * min(k / images, 1)
+        return f'. With few images scores are high: chance gives t2i_R@{k} {chance:.1f}'
 
 
 def _is_length(k: object) -> bool:

@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from urbancross_mm.functional import similarity
-from urbancross_mm.models.build import build_part
+from urbancross_mm.models.build import build_part, check_widths
 
 MODES = ('frozen', 'trainable', 'shared')
 
@@ -64,11 +64,7 @@ class SegmentTower(BaseModule):
         if encoder is None:
             return None
         built = build_part(encoder, 'segment encoder')
-        if built.embed_dim != image_encoder.embed_dim:
-            raise ValueError(
-                f'segment encoder is {built.embed_dim} wide, '
-                f'image encoder {image_encoder.embed_dim}'
-            )
+        check_widths({'segment_encoder.encoder': built, 'image_encoder': image_encoder})
         return built
 
     def init_weights(self) -> None:

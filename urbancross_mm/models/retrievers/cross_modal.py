@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.functional import similarity
-from urbancross_mm.models.build import build_part
+from urbancross_mm.models.build import build_part, check_widths
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
 from urbancross_mm.registry import MODELS
@@ -47,11 +47,7 @@ class CrossModalRetriever(BaseRetriever):
         self.text_encoder = build_part(text_encoder, 'text encoder')
         self.head = None if head is None else build_part(head, 'head')
         self.embed_dim = self.image_encoder.embed_dim
-        if self.text_encoder.embed_dim != self.embed_dim:
-            raise ValueError(
-                f'image encoder is {self.embed_dim} wide, '
-                f'text encoder {self.text_encoder.embed_dim}'
-            )
+        check_widths({'text_encoder': self.text_encoder, 'image_encoder': self.image_encoder})
         self.pyramid: Any = None if pyramid is None else ImagePyramid(self.image_encoder, **pyramid)
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:

@@ -143,5 +143,5 @@ def test_accuracy_is_the_mean_over_domains_and_modalities(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize('modalities', [(), ('image', 'audio')])
 def test_unknown_modality(modalities: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match='modalities must be of'):
+    with pytest.raises(ValueError, match='modalities'):
         WeightedDomainAdversarialLoss(modalities=modalities)
