@@ -37,6 +37,7 @@ sample = dict(
         LoadSegments=dict(num_segments=3),
         RetrievalDataPreprocessor=dict(num_segments=3, segment_size=32),
         FeatureEncoder=dict(in_channels=128),
+        GRUTextEncoder=dict(embed_dim=256),
         CrossDomainSampler=dict(min_steps=1),
         # From scratch, a frozen copy of the image tower would be a random network; a shared tower
         # would mix the BatchNorm statistics of images and of segments on white.
