@@ -16,12 +16,7 @@ from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.gallery_builder import GalleryBuilder, join_metadata
 from urbancross_mm.inference.image_files import find_images
-from urbancross_mm.inference.segmentation import (
-    Legend,
-    class_shares,
-    decode_head_of,
-    read_legend,
-)
+from urbancross_mm.inference.segmentation import Legend, class_shares, decode_head_of, read_legend
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.structures import Gallery
 
