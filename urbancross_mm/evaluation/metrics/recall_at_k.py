@@ -172,7 +172,7 @@ class RecallAtK(EmbeddingMetric):
             logger='current',
         )
 
-    def _remark_on_chance(self, data: _Galleries) -> str:
+    def _remark_on_chance(self, data: Galleries) -> str:
         images, k = len(data.image_embeds), max(self.topk)
         if images >= FEW_IMAGES:
             return ''
