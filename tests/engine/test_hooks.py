@@ -110,10 +110,13 @@ def test_ranking_of_the_grids(tmp_path: Path) -> None:
     for name in 'ab':
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f'{name}.png')
     hook = RetrievalVisualizationHook(num_queries=2, topk=2)
+    masked = sample(tmp_path / 'only a class map.png', [], [], [9, 9], [])
+    masked.set_metainfo(dict(for_retrieval=False))
     hook._keep(
         [
             sample(tmp_path / 'a.png', [1, 2], [1, 2], [1, 0], [[1, 0], [0, 1]]),
             sample(tmp_path / 'b.png', [2], [], [0, 1], []),
+            masked,
         ]
     )
     (query, first), (other, second) = hook._rank(2)

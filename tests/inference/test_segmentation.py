@@ -88,6 +88,14 @@ def test_where_names_and_colors_come_from(cfg: Config, embedder: Embedder, tmp_p
     assert read_legend(model, None, cfg).names == names
 
 
+def test_a_gallery_is_encoded_without_segmenting_for_nothing(cfg: Config, monkeypatch) -> None:
+    cfg.model.pyramid['attention'] = None
+    embedder = Embedder.from_config(cfg, device='cpu')
+    monkeypatch.setattr(embedder.model.pyramid.decode_head, 'forward', None)
+    paths = [str(path) for path in sorted(FOLDER.iterdir())[:3]]
+    assert len(embedder.encode_files(paths, progress=False).embeds) == 3
+
+
 def test_masks_of_what_is_found(cfg: Config, embedder: Embedder, monkeypatch) -> None:
     inferencer = RetrievalInferencer(cfg, device='cpu', batch_size=2)
     inferencer.build_index(sorted(FOLDER.iterdir())[:6], progress=False)

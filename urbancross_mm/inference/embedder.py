@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from urbancross_mm.datasets.transforms.loading import LoadSegMap
 from urbancross_mm.inference.checkpoints import (
     build_model,
     for_checkpoint,
@@ -82,7 +83,9 @@ class Embedder:
         with DefaultScope.overwrite_default_scope(scope):
             self.model = build_model(self.model_cfg, self.checkpoint).to(device).eval()
             # Our registry builds a part of another package under its own scope.
-            self.pipeline = Compose([TRANSFORMS.build(step) for step in self.pipeline_cfg])
+            steps = [TRANSFORMS.build(step) for step in self.pipeline_cfg]
+        # An image to encode comes without a class map: the decode head need not run for one.
+        self.pipeline = Compose([step for step in steps if not isinstance(step, LoadSegMap)])
         self.tokenizer = self._find_tokenizer()
         self._fingerprint = ''
 

@@ -106,6 +106,8 @@ class RetrievalVisualizationHook(Hook):
 
     def _keep(self, outputs: Sequence[Any] | None) -> None:
         for sample in outputs or ():
+            if not sample.get('for_retrieval', True):
+                continue
             self._samples.append(
                 (
                     sample.img_path,
