@@ -51,8 +51,8 @@ def share_domains(loader: dict, items: int) -> None:
     sampler['target'] = {name: batch // 4 for name in sampler['target']}
     sampler['source'] = {name: 3 * batch // 4 // len(sources) for name in sources}
     for part in datasets_of(loader):
-        paired = part['type'] != 'UnpairedDataset'
-        part['indices'] = 3 * items // 4 // len(sources) if paired else items // 4
+        is_target = Path(part['ann_file']).stem.rpartition('_')[0] in sampler['target']
+        part['indices'] = items // 4 if is_target else 3 * items // 4 // len(sources)
 
 
 def run(cfg: Config) -> Runner:

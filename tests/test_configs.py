@@ -11,7 +11,15 @@ import urbancross_mm.datasets
 import urbancross_mm.engine
 import urbancross_mm.evaluation
 import urbancross_mm.models  # noqa: F401  the imports fill the registries
-from tests.config_tree import LEAVES, METHODS, TRAINED, all_datasets, check_dataset, components
+from tests.config_tree import (
+    LEAVES,
+    METHODS,
+    TRAINED,
+    all_datasets,
+    check_dataset,
+    components,
+    datasets_of,
+)
 from tests.runs import CONFIGS, ROOT, run, small_config
 from urbancross_mm.apis import load_config
 from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TOKENIZERS, TRANSFORMS
@@ -91,6 +99,33 @@ def test_there_are_few_files_and_all_that_are_typed_are_listed() -> None:
     models = [m for file in index for m in yaml.safe_load((ROOT / file).read_text())['Models']]
     assert sorted(model['Config'] for model in models) == sorted(f'configs/{n}' for n in LEAVES)
     assert all(model['Name'] == Path(model['Config']).stem for model in models)
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_nothing_is_random_in_validation_and_test(name: str) -> None:
+    cfg = load_config(CONFIGS / name)
+    for split in ('val', 'test'):
+        for dataset in datasets_of(cfg[f'{split}_dataloader']):
+            assert not [step.type for step in dataset.pipeline if 'Random' in step.type]
+            assert split in dataset.ann_file
+
+
+def test_sirs_as_published() -> None:
+    cfg = load_config(CONFIGS / 'sirs/sirs.py')
+    assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (35, 32)
+    assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=2e-4)
+    assert cfg.param_scheduler == [dict(type='StepLR', by_epoch=True, step_size=20, gamma=0.7)]
+    loss, head = cfg.model.head.loss, cfg.model.pyramid.decode_head
+    assert (loss.margin, loss.reduction, loss.loss_weight) == (0.2, 'mean', 20)
+    assert (head.num_classes, head.loss_decode.loss_weight) == (15, 80)
+    check_dataset(cfg, 'rsitmd')
+
+
+@pytest.mark.parametrize('backbone', ['resnet-50', 'mit-b0', 'swin-t', 'efficientnet-lite2'])
+def test_backbones_of_sirs_build_without_their_weights(backbone: str) -> None:
+    cfg = load_config(CONFIGS / 'sirs/sirs.py', {'BACKBONE': backbone, 'IMAGE_SIZE': 64})
+    encoder = MODELS.build(cfg.model.image_encoder)
+    assert [stride for _, stride in encoder.map_shapes()] == [4, 8, 16, 32]
 
 
 @pytest.mark.parametrize(

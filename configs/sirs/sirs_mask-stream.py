@@ -7,13 +7,15 @@ roots = dict(_base_.domains, **_base_.masked)
 
 
 def streams(split, captions, pipeline):
-    """The captioned images, then those with class maps and no captions."""
+    """The captioned images without their class maps, if any; then those with maps alone."""
+    captioned_pipeline = [step for step in pipeline if step['type'] != 'LoadSegMap']
     return dict(
         _delete_=True, type='ConcatDataset', ignore_keys=['dataset', 'domain', 'split'], datasets=[
             dict(
                 type='ImageTextDataset', data_root=roots[name], captions=mode,
-                ann_file=f'annotations/{name}_{split}.json', pipeline=pipeline)
-            for name, mode in ((captioned, captions), (masks, 'none'))])
+                ann_file=f'annotations/{name}_{split}.json', pipeline=steps)
+            for name, mode, steps in (
+                (captioned, captions, captioned_pipeline), (masks, 'none', pipeline))])
 
 
 train_dataloader = dict(

@@ -102,9 +102,10 @@ def test_verification_finds_it(tmp_path: Path) -> None:
 
 
 def with_classes(root: Path, name: str, **metainfo: list) -> ImageTextDataset:
-    """One image whose file names classes."""
+    """One image whose file names classes, and whose class map is read."""
     entry = dict(item(name, ['red']), img_id=f'{name}/{name}')
-    return ImageTextDataset(**write(root / name, [entry], **metainfo))
+    pipeline = [dict(type='LoadSegMap')]
+    return ImageTextDataset(**{**write(root / name, [entry], **metainfo), 'pipeline': pipeline})
 
 
 def test_classes_of_the_members_that_have_some(tmp_path: Path) -> None:
@@ -121,3 +122,7 @@ def test_classes_of_the_members_that_have_some(tmp_path: Path) -> None:
         match=r"\['ground', 'roof'\] in .*b/annotations.* and \['roof', 'ground'\] in .*d/annot",
     ):
         ConcatDataset([*parts, other], ignore_keys=IGNORED)
+    other.pipeline.transforms = []  # its class maps are not read
+    assert (
+        ConcatDataset([*parts, other], ignore_keys=IGNORED).metainfo['classes'] == roofs['classes']
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import mmengine.dataset
 from mmengine.dataset import BaseDataset
 
+from urbancross_mm.datasets.transforms.loading import LoadSegMap
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.structures.class_maps import CLASS_KEYS
 from urbancross_mm.utils.hashing import same_image
@@ -21,8 +22,8 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
     Losses and metrics tell images apart by ``img_id``. Two images with one id would be each other's
     positives in training, and one image in a test.
 
-    Members with class maps must have the same ``classes``, in the same order; the others need name
-    none.
+    Members that load class maps must have the same ``classes``, in the same order; those of the
+    others do not matter.
 
     Args:
         datasets (Sequence[BaseDataset | dict]): The members, see
@@ -87,11 +88,12 @@ def check_unique_ids(datasets: Iterable[Any]) -> None:
 
 
 def _common_classes(datasets: Iterable[BaseDataset]) -> dict[str, Any]:
-    """Classes, and their palette, of the members that name some."""
+    """Classes, and their palette, of the members that load class maps."""
     first: BaseDataset | None = None
     for dataset in datasets:
         classes = dataset.metainfo.get('classes')
-        if classes is None:
+        steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+        if classes is None or not any(isinstance(step, LoadSegMap) for step in steps):
             continue
         if first is None:
             first = dataset

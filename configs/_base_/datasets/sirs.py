@@ -25,3 +25,4 @@ test_evaluator = val_evaluator
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=2e-4))
 train_cfg = dict(max_epochs=35)
 auto_scale_lr = dict(base_batch_size=32)
+adapt = dict(lr=1e-4, balanced=True, captions='sample')

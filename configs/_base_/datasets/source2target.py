@@ -25,6 +25,7 @@ if target not in known:
 
 trained = _base_.train_dataloader.dataset
 parts = trained.datasets if trained.type == 'ConcatDataset' else [trained]
+parts = [part for part in parts if part.get('captions') != 'none']
 if {part.type for part in parts} != {'ImageTextDataset'}:
     raise ValueError(f'CONFIG={config} trains on a {parts[0].type}: name a config of pairs')
 sources = [os.path.basename(part.ann_file).rpartition('_')[0] for part in parts]
@@ -33,8 +34,9 @@ if target in sources:
 
 
 def steps_of(pipeline, file=None):
-    """Without segments; features that were computed beforehand come from the file, if any."""
-    steps = [dict(step) for step in pipeline if step['type'] != 'LoadSegments']
+    """Without segments and class maps; features that were computed beforehand come from the file."""
+    steps = [
+        dict(step) for step in pipeline if step['type'] not in ('LoadSegments', 'LoadSegMap')]
     if file and steps[0]['type'] == 'LoadFeatures':
         steps[0].update(file=file)
         steps[1].update(tokenizer=dict(steps[1]['tokenizer'], file=file))
@@ -77,6 +79,8 @@ train_dataloader = dict(
 # One epoch is one pass over the target, or as many as make 24 steps: ten epochs then have the 240
 # steps that an adaptation needs.
 train_dataloader['batch_sampler'].update(type='CrossDomainSampler', min_steps=24)
+if 'batch_sampler' in _base_.train_dataloader:  # that of a stream of class maps
+    train_dataloader['batch_sampler']['_delete_'] = True
 val_dataloader = dict(dataset=dict(test_set, ann_file=f'annotations/{target}_val.json'))
 test_dataloader = dict(dataset=dict(
     test_set, ann_file=f'annotations/{target}_{"test" if has_captions else "val"}.json'))

@@ -271,6 +271,14 @@ def test_two_ranks_equal_one_where_they_have_different_numbers_of_maps(tmp_path:
             torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_a_class_beyond_those_of_the_head() -> None:
+    inputs, samples = batch()
+    samples[1].gt_sem_seg.data[0, 3, 4] = CLASSES
+    samples[1].set_metainfo(dict(img_path='data/b.tif'))
+    with pytest.raises(ValueError, match=r'data/b.tif has the class 5.*num_classes=5'):
+        build(decode_head=LITE)(inputs, samples, mode='loss')
+
+
 def test_parts_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match='OpenCLIPImageEncoder gives no feature maps'):
         cross_modal(image_encoder=IMAGE_ENCODER, pyramid=dict(weighting=AMW))

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part
+from urbancross_mm.models.heads.decode_head import build_decode_head
 from urbancross_mm.structures import RetrievalDataSample
 
 
@@ -79,7 +80,9 @@ class ImagePyramid(BaseModule):
         others = [] if weighting is None else [i for i in range(len(shapes)) if i != own]
         self.read = [*others, own]
         channels = [shapes[i][0] for i in self.read]
-        self.decode_head: Any = None if decode_head is None else _decode_head(decode_head, shapes)
+        self.decode_head: Any = (
+            None if decode_head is None else build_decode_head(decode_head, shapes)
+        )
         self.attention = _neck(attention, 'attention', channels=channels)
         self.weighting = _neck(
             weighting, 'weighting', channels=channels[:-1], embed_dim=image_encoder.embed_dim
@@ -217,16 +220,21 @@ class ImagePyramid(BaseModule):
         return resized.argmax(dim=1)
 
     def _labeled(self, data_samples: Sequence[RetrievalDataSample]) -> list[int]:
-        ignored = self.decode_head.ignore_index
-        labeled = [
-            (row, (sample.gt_sem_seg.data != ignored).any())
-            for row, sample in enumerate(data_samples)
-            if 'gt_sem_seg' in sample
-        ]
-        if not labeled:
+        """Rows with a pixel of a class."""
+        ignored, classes = self.decode_head.ignore_index, self.decode_head.num_classes
+        rows = [row for row, sample in enumerate(data_samples) if 'gt_sem_seg' in sample]
+        if not rows:
             return []
-        flags = torch.stack([flag for _, flag in labeled]).tolist()  # one wait for the device
-        return [row for (row, _), flag in zip(labeled, flags) if flag]
+        maps = [data_samples[row].gt_sem_seg.data for row in rows]
+        largest = torch.stack([labels.masked_fill(labels == ignored, -1).max() for labels in maps])
+        values = dict(zip(rows, largest.tolist()))  # one wait for the device
+        for row, value in values.items():
+            if value >= classes:
+                raise ValueError(
+                    f'the class map of {data_samples[row].get("img_path")} has the class {value}, '
+                    f'but model.pyramid.decode_head.num_classes={classes}'
+                )
+        return [row for row, value in values.items() if value >= 0]
 
 
 def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
@@ -240,29 +248,6 @@ def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
 
 def _neck(cfg: Mapping[str, Any] | None, role: str, **shape: Any) -> Any:
     return None if cfg is None else build_part({**shape, **cfg}, f'pyramid.{role}')
-
-
-def _decode_head(cfg: Mapping[str, Any], shapes: list[tuple[int, int]]) -> Any:
-    """A decode head with the channels and strides of the maps that it reads."""
-    cfg = dict(cfg)
-    index = cfg.setdefault('in_index', [0, 1, 2] if cfg.get('type') == 'LiteFPNHead' else -1)
-    chosen = [index] if isinstance(index, int) else list(index)
-    outside = [i for i in chosen if not -len(shapes) <= i < len(shapes)]
-    if outside:
-        raise ValueError(
-            f'pyramid.decode_head.in_index={index!r}, but the image encoder gives '
-            f'{len(shapes)} map(s): give its backbone out_indices=(0, 1, 2, 3)'
-        )
-    fitting = [shapes[i][0] for i in chosen]
-    given = cfg.setdefault('in_channels', fitting[0] if isinstance(index, int) else fitting)
-    if ([given] if isinstance(given, int) else list(given)) != fitting:
-        raise ValueError(
-            f'pyramid.decode_head.in_channels={given!r}, but the maps of in_index={index!r} '
-            f'have {fitting} channels: leave in_channels out'
-        )
-    if str(cfg.get('type')).rpartition('.')[2] == 'FPNHead':
-        cfg.setdefault('feature_strides', [shapes[i][1] for i in chosen])
-    return build_part(cfg, 'pyramid.decode_head')
 
 
 def _rows_of(seg_logits: Any, rows: list[int]) -> Any:
