@@ -26,13 +26,22 @@ def on_own(step):
 
 
 def loader_of(loader, split):
-    first = loader.dataset.get('datasets', [loader.dataset])[0]
-    return dict(dataset=dict(
-        first, _delete_=True, data_root=folder, ann_file=f'annotations/{name}_{split}.json',
-        pipeline=[on_own(step) for step in first.pipeline]))
+    """The dataset instead of the captions; a stream of class maps stays."""
+    first, *others = loader.dataset.get('datasets', [loader.dataset])
+    captioned = dict(
+        first, data_root=folder, ann_file=f'annotations/{name}_{split}.json',
+        pipeline=[on_own(step) for step in first.pipeline])
+    masks = [part for part in others if part.captions == 'none']
+    if not masks:
+        return dict(dataset=dict(captioned, _delete_=True))
+    return dict(dataset=dict(loader.dataset, _delete_=True, datasets=[captioned, *masks]))
 
 
 train_dataloader = loader_of(_base_.train_dataloader, 'train')
+if 'batch_sampler' in _base_.train_dataloader:
+    (count,) = _base_.train_dataloader.batch_sampler.target.values()
+    train_dataloader['batch_sampler'] = dict(target={'_delete_': True, name: count})
+    del count
 val_dataloader = loader_of(_base_.val_dataloader, 'val')
 test_dataloader = loader_of(_base_.test_dataloader, 'test')
 data, model = dict(data_root=folder), dict(text_encoder=on_own(_base_.model.text_encoder))

@@ -223,6 +223,8 @@ def test_any_config_trains_on_another_dataset(name: str, tmp_path: Path) -> None
         assert [step['type'] for step in part['pipeline']] == [
             step['type'] for step in before['pipeline']
         ]
+    if 'batch_sampler' in cfg.train_dataloader:
+        assert cfg.train_dataloader.batch_sampler.target == dict(rsitmd=24)
     # Files that were made from a dataset are those of the new one.
     files = [c for c in components((cfg.model, all_datasets(cfg))) if {'file', 'vocab_file'} & {*c}]
     assert {Path(c.get('file') or c['vocab_file']).parts[1] for c in files} <= {'rsitmd'}
@@ -233,7 +235,7 @@ def test_any_config_trains_on_another_dataset(name: str, tmp_path: Path) -> None
     with pytest.raises(ValueError, match='DATASET=rstimd .*mean rsitmd;'):
         load_config(CONFIGS / 'own_dataset.py', dict(DATASET='rstimd'))
     cfg = load_config(CONFIGS / 'own_dataset.py', dict(CONFIG=name, DATASET=str(tmp_path)))
-    assert cfg.test_dataloader.dataset.data_root == str(tmp_path)
+    assert datasets_of(cfg.test_dataloader)[0]['data_root'] == str(tmp_path)
 
 
 @pytest.mark.parametrize('name', LEAVES)
