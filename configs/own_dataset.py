@@ -5,17 +5,17 @@ import difflib, os
 _base_ = '{{$CONFIG:urbancross_finland.py}}'
 config, name = '{{$CONFIG:urbancross_finland.py}}', '{{$DATASET:mycountry}}'
 folder = _base_.domains.get(name, name)
+if 'batch_sampler' in _base_.train_dataloader:
+    raise ValueError(f'CONFIG={config} reads two datasets: set CAPTIONED=NAME with it instead')
 if folder == name:
     if '/' not in folder and not os.path.isdir(folder):  # --sample moves data/ later
         close = difflib.get_close_matches(name, _base_.domains, n=1)
+        hint = f'; did you mean {close[0]}' if close else ''
         raise ValueError(
-            f'DATASET={name} is no folder and no name in domains.py'
-            f'{f"; did you mean {close[0]}" if close else ""}; there are {", ".join(_base_.domains)}')
+            f'DATASET={name} is no folder and no name in domains.py{hint}: {[*_base_.domains]}')
     name = os.path.basename(os.path.abspath(folder)).lower()
-
 own = dict(
-    LoadFeatures=dict(file=f'{folder}/features.npz'),
-    FeatureTokenizer=dict(file=f'{folder}/features.npz'),
+    **{kind: dict(file=f'{folder}/features.npz') for kind in ('LoadFeatures', 'FeatureTokenizer')},
     VocabTokenizer=dict(vocab_file=f'{folder}/annotations/{name}_vocab.json'))
 
 
@@ -26,22 +26,13 @@ def on_own(step):
 
 
 def loader_of(loader, split):
-    """The dataset instead of the captions; a stream of class maps stays."""
-    first, *others = loader.dataset.get('datasets', [loader.dataset])
-    captioned = dict(
-        first, data_root=folder, ann_file=f'annotations/{name}_{split}.json',
-        pipeline=[on_own(step) for step in first.pipeline])
-    masks = [part for part in others if part.captions == 'none']
-    if not masks:
-        return dict(dataset=dict(captioned, _delete_=True))
-    return dict(dataset=dict(loader.dataset, _delete_=True, datasets=[captioned, *masks]))
+    first = loader.dataset.get('datasets', [loader.dataset])[0]
+    return dict(dataset=dict(
+        first, _delete_=True, data_root=folder, ann_file=f'annotations/{name}_{split}.json',
+        pipeline=[on_own(step) for step in first.pipeline]))
 
 
 train_dataloader = loader_of(_base_.train_dataloader, 'train')
-if 'batch_sampler' in _base_.train_dataloader:
-    (count,) = _base_.train_dataloader.batch_sampler.target.values()
-    train_dataloader['batch_sampler'] = dict(target={'_delete_': True, name: count})
-    del count
 val_dataloader = loader_of(_base_.val_dataloader, 'val')
 test_dataloader = loader_of(_base_.test_dataloader, 'test')
 data, model = dict(data_root=folder), dict(text_encoder=on_own(_base_.model.text_encoder))

@@ -213,6 +213,10 @@ def test_a_wrong_variable_ends_in_one_sentence(variables: dict, named: list[str]
 @pytest.mark.parametrize('name', TRAINED)
 def test_any_config_trains_on_another_dataset(name: str, tmp_path: Path) -> None:
     chosen = dict(CONFIG=name, DATASET='rsitmd')
+    if name == 'sirs/sirs_mask-stream.py':
+        with pytest.raises(ValueError, match=f'CONFIG={name}.*CAPTIONED='):
+            load_config(CONFIGS / 'own_dataset.py', chosen)
+        return
     cfg = load_config(CONFIGS / 'own_dataset.py', chosen)
     check_dataset(cfg, 'rsitmd')
     trained = load_config(CONFIGS / name)
@@ -223,8 +227,6 @@ def test_any_config_trains_on_another_dataset(name: str, tmp_path: Path) -> None
         assert [step['type'] for step in part['pipeline']] == [
             step['type'] for step in before['pipeline']
         ]
-    if 'batch_sampler' in cfg.train_dataloader:
-        assert cfg.train_dataloader.batch_sampler.target == dict(rsitmd=24)
     # Files that were made from a dataset are those of the new one.
     files = [c for c in components((cfg.model, all_datasets(cfg))) if {'file', 'vocab_file'} & {*c}]
     assert {Path(c.get('file') or c['vocab_file']).parts[1] for c in files} <= {'rsitmd'}
