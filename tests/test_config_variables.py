@@ -234,7 +234,7 @@ def test_any_config_trains_on_another_dataset(name: str, tmp_path: Path) -> None
     assert cfg.data.data_root == 'data/rsitmd' and {'config', 'folder', 'name', 'own'}.isdisjoint(
         cfg
     )
-    with pytest.raises(ValueError, match='DATASET=rstimd .*mean rsitmd;'):
+    with pytest.raises(ValueError, match='DATASET=rstimd .*mean rsitmd'):
         load_config(CONFIGS / 'own_dataset.py', dict(DATASET='rstimd'))
     cfg = load_config(CONFIGS / 'own_dataset.py', dict(CONFIG=name, DATASET=str(tmp_path)))
     assert datasets_of(cfg.test_dataloader)[0]['data_root'] == str(tmp_path)
