@@ -28,13 +28,17 @@ class BatchIds(NamedTuple):
     caption_ids: Tensor
 
 
-def batch_ids(data_samples: Sequence[RetrievalDataSample], device: torch.device) -> BatchIds:
+def batch_ids(
+    data_samples: Sequence[RetrievalDataSample], device: torch.device, modality: str = 'text'
+) -> BatchIds:
     """Collect the ids of a batch.
 
     Args:
         data_samples (Sequence[RetrievalDataSample]): With ``img_id`` and ``text_ids``; without
             ``caption_text_ids`` the texts of the batch count as all captions of an image.
         device (torch.device): Where the tensors go.
+        modality (str): What stands for the texts: ``'audio'`` reads ``audio_ids`` and
+            ``caption_audio_ids``. Defaults to 'text'.
 
     Returns:
         BatchIds: Owners, keys, text ids and caption ids, one row per text.
@@ -45,11 +49,12 @@ def batch_ids(data_samples: Sequence[RetrievalDataSample], device: torch.device)
     owners, keys, texts, captions = [], [], [], []
     check_image_ids((sample.img_id, sample.get('img_path')) for sample in data_samples)
     for row, sample in enumerate(data_samples):
-        for text_id in sample.text_ids:
+        own = sample.get(f'{modality}_ids')
+        for item_id in own:
             owners.append(row)
             keys.append(stable_id(str(sample.img_id)))
-            texts.append(text_id)
-            captions.append(list(sample.get('caption_text_ids', sample.text_ids)))
+            texts.append(item_id)
+            captions.append(list(sample.get(f'caption_{modality}_ids', own)))
     width = max(map(len, captions), default=0)
     padded = [row + [-1] * (width - len(row)) for row in captions]
 
@@ -59,6 +64,38 @@ def batch_ids(data_samples: Sequence[RetrievalDataSample], device: torch.device)
     return BatchIds(
         as_ids(owners), as_ids(keys), as_ids(texts), as_ids(padded).view(len(owners), width)
     )
+
+
+def partners(data_samples: Sequence[RetrievalDataSample], first: str, second: str) -> list[int]:
+    """Rows of one modality that belong to each row of another.
+
+    Args:
+        data_samples (Sequence[RetrievalDataSample]): A sample has as many items of ``first`` as of
+            ``second``, in the same order, or one of them for all.
+        first (str): The modality whose rows are wanted: ``'text'``.
+        second (str): The other: ``'audio'``.
+
+    Returns:
+        list[int]: A row of ``first`` for each row of ``second``.
+
+    Raises:
+        ValueError: If a sample has other numbers of both.
+    """
+    rows: list[int] = []
+    start = 0
+    for sample in data_samples:
+        own, others = len(sample.get(f'{first}_ids')), len(sample.get(f'{second}_ids'))
+        if own == others:
+            rows += range(start, start + own)
+        elif own == 1:
+            rows += [start] * others
+        else:
+            raise ValueError(
+                f'{sample.get("img_id")}: {own} items of {first} for {others} of {second}; each '
+                f'{second} needs its {first}, or one {first} for all'
+            )
+        start += own
+    return rows
 
 
 def select_ids(ids: BatchIds, rows: Tensor) -> BatchIds:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.models.helpers import EMBED_DIM, batch, cross_modal, sample
-from urbancross_mm.models.retrievers.base import split_texts
+from urbancross_mm.models.retrievers.base import split_items
 from urbancross_mm.structures import RetrievalDataSample
 
 
@@ -51,8 +51,8 @@ def test_queries_of_one_kind(key: str, missing: str, given: bool) -> None:
 def test_numbers_that_do_not_match() -> None:
     model = cross_modal().eval()
     inputs, samples = inputs_of(3)
-    with pytest.raises(ValueError, match='2 rows of text.* 3 texts'):
-        split_texts(torch.ones(2, 4), samples)
+    with pytest.raises(ValueError, match='2 rows of text.* name 3'):
+        split_items(torch.ones(2, 4), samples)
     with pytest.raises(ValueError, match='3 image_embeds for 1 data samples'):
         model({'image': inputs['image']}, samples[:1], mode='predict')
 

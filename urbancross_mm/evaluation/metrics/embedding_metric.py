@@ -16,11 +16,13 @@ from urbancross_mm.utils.ids import check_image_ids
 class EmbeddingMetric(BaseMetric):
     """Base of metrics on embeddings; a subclass writes ``compute_metrics`` and names what it reads.
 
-    A record in ``results`` holds ``img_id, img_path, domain, image_embeds`` (D,), ``text_ids`` and
-    ``text_embeds`` (C, D), and the fields named in ``extra_fields``. An image may occur several
-    times (padding, one item per caption), so a subclass de-duplicates by ids.
+    A record in ``results`` holds ``img_id, img_path, domain, image_embeds`` (D,), of each modality
+    M its ``M_ids`` and ``M_embeds`` (C, D), and the fields named in ``extra_fields``. An image may
+    occur several times (padding, one item per caption), so a subclass de-duplicates by ids.
     """
 
+    # Besides images.
+    modalities: tuple[str, ...] = ('text',)
     extra_fields: tuple[str, ...] = ()
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -38,26 +40,29 @@ class EmbeddingMetric(BaseMetric):
         for sample in data_samples:
             if sample.get('for_retrieval') is False:
                 continue
-            for name in ('image_embeds', 'text_embeds'):
+            for name in ('image_embeds', *(f'{modality}_embeds' for modality in self.modalities)):
                 if name not in sample:
                     raise KeyError(
                         f'data sample {sample.get("img_id")!r} has no {name!r}: does '
                         "the model's predict set it?"
                     )
-            if len(sample['text_ids']) != len(sample['text_embeds']):
-                raise ValueError(
-                    f'data sample {sample["img_id"]!r} has {len(sample["text_ids"])} '
-                    f'text ids but {len(sample["text_embeds"])} text embeddings'
-                )
+            record: dict[str, Any] = {name: list(sample[name]) for name in self.extra_fields}
+            for modality in self.modalities:
+                ids, embeds = sample[f'{modality}_ids'], sample[f'{modality}_embeds']
+                if len(ids) != len(embeds):
+                    raise ValueError(
+                        f'data sample {sample["img_id"]!r} has {len(ids)} {modality} ids but '
+                        f'{len(embeds)} {modality} embeddings'
+                    )
+                record[f'{modality}_ids'] = list(ids)
+                record[f'{modality}_embeds'] = _own(embeds)
             self.results.append(
                 dict(
-                    {name: list(sample[name]) for name in self.extra_fields},
+                    record,
                     img_id=sample['img_id'],
                     img_path=sample.get('img_path'),
                     domain=sample.get('domain') or '',
                     image_embeds=_own(sample['image_embeds']),
-                    text_ids=list(sample['text_ids']),
-                    text_embeds=_own(sample['text_embeds']),
                 )
             )
 
@@ -93,7 +98,7 @@ class EmbeddingMetric(BaseMetric):
         )
         check_image_ids((result['img_id'], result['img_path']) for result in results)
         _check_unlocated(results)
-        _check_finite(results)
+        _check_finite(results, self.modalities)
         return results
 
 
@@ -113,14 +118,15 @@ def _check_unlocated(results: list[dict]) -> None:
             )
 
 
-def _check_finite(results: list[dict]) -> None:
-    images = {result['img_id']: result['image_embeds'] for result in results}
-    texts = {
-        f'text id {text_id} of {result["img_id"]!r}': embeds
-        for result in results
-        for text_id, embeds in zip(result['text_ids'], result['text_embeds'])
-    }
-    for name, embeds in (('image', images), ('text', texts)):
+def _check_finite(results: list[dict], modalities: Sequence[str]) -> None:
+    named = {'image': {result['img_id']: result['image_embeds'] for result in results}}
+    for modality in modalities:
+        named[modality] = {
+            f'{modality} id {item_id} of {result["img_id"]!r}': embeds
+            for result in results
+            for item_id, embeds in zip(result[f'{modality}_ids'], result[f'{modality}_embeds'])
+        }
+    for name, embeds in named.items():
         finite = torch.stack(list(embeds.values())).isfinite().all(dim=1) if embeds else ()
         broken = [row for row, is_finite in enumerate(finite) if not is_finite]
         if broken:

@@ -11,6 +11,8 @@ from torch import Tensor
 class Galleries(NamedTuple):
     """Everything that was collected, each image and each distinct caption once.
 
+    Of another modality than text its items stand in the place of captions.
+
     Attributes:
         image_ids: ``N`` ids.
         image_domains: ``N`` names.
@@ -30,11 +32,12 @@ class Galleries(NamedTuple):
     caption_text: Tensor
 
 
-def assemble(results: list[dict]) -> Galleries:
+def assemble(results: list[dict], modality: str = 'text') -> Galleries:
     """De-duplicate by image and by caption text, and line captions up with both.
 
     Args:
         results (list[dict]): Records of the metric, from ``in_order``.
+        modality (str): What is searched besides images. Defaults to 'text'.
 
     Returns:
         Galleries: In the order of the records.
@@ -47,27 +50,28 @@ def assemble(results: list[dict]) -> Galleries:
     texts: dict[int, Tensor] = {}
     for result in results:
         known = images.setdefault(result['img_id'], result)
-        if sorted(known['caption_text_ids']) != sorted(result['caption_text_ids']):
+        key = f'caption_{modality}_ids'
+        if sorted(known[key]) != sorted(result[key]):
             raise ValueError(
                 f'image {result["img_id"]!r} comes twice, with other captions: each '
                 'image belongs in one annotation file, with all its captions'
             )
-        for text_id, embeds in zip(result['text_ids'], result['text_embeds']):
+        for text_id, embeds in zip(result[f'{modality}_ids'], result[f'{modality}_embeds']):
             texts.setdefault(text_id, embeds)
     row_of_text = {text_id: row for row, text_id in enumerate(texts)}
     caption_image, caption_text = [], []
     for row, (img_id, image) in enumerate(images.items()):
-        for text_id in image['caption_text_ids']:
+        for text_id in image[f'caption_{modality}_ids']:
             if text_id not in row_of_text:
                 raise ValueError(
-                    f'a caption of image {img_id!r} (text id {text_id}) was never '
-                    'encoded: no sample carries it in text_ids'
+                    f'a caption of image {img_id!r} ({modality} id {text_id}) was never '
+                    f'encoded: no sample carries it in {modality}_ids'
                 )
             caption_image.append(row)
             caption_text.append(row_of_text[text_id])
     if not caption_image:
         raise ValueError(
-            f'none of {len(images)} images has a caption, so nothing can be ranked: '
+            f'none of {len(images)} images has a caption ({modality}), so nothing can be ranked: '
             'load them with ImageTextDataset'
         )
     return Galleries(
@@ -104,3 +108,43 @@ def only_domain(data: Galleries, domain: str) -> Galleries:
         new_row[data.caption_image[kept]],
         data.caption_text[kept],
     )
+
+
+def pair_captions(texts: Galleries, others: Galleries) -> tuple[Tensor, Tensor]:
+    """Which distinct text belongs to which item of another modality.
+
+    The captions of an image are aligned: its n-th text and its n-th recording say the same. One
+    recording for all captions belongs to each of them.
+
+    Args:
+        texts (Galleries): Of the texts.
+        others (Galleries): Of the other modality, over the same images.
+
+    Shape:
+        - outputs: ``(P,)``.
+
+    Returns:
+        tuple[Tensor, Tensor]: Rows of ``texts.text_embeds`` and of ``others.text_embeds``; no pair
+        twice.
+
+    Raises:
+        ValueError: If an image has other numbers of both.
+    """
+    pairs: set[tuple[int, int]] = set()
+    for img_id, own, partners in zip(texts.image_ids, _by_image(texts), _by_image(others)):
+        if len(partners) == 1:
+            partners = partners * len(own)
+        if len(own) != len(partners):
+            raise ValueError(
+                f'image {img_id!r} has {len(own)} captions and {len(partners)} recordings: they '
+                'cannot be paired'
+            )
+        pairs.update(zip(own, partners))
+    rows = torch.tensor(sorted(pairs), dtype=torch.long).view(-1, 2)
+    return rows[:, 0], rows[:, 1]
+
+
+def _by_image(data: Galleries) -> list[list[int]]:
+    """Rows of the items of each image; ``assemble`` puts them in the order of the images."""
+    counts = torch.bincount(data.caption_image, minlength=len(data.image_ids)).tolist()
+    return [rows.tolist() for rows in data.caption_text.split(counts)]

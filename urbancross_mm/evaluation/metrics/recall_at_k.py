@@ -1,4 +1,4 @@
-"""Recall at K of image-text retrieval, both ways."""
+"""Recall at K, both ways, of images and texts or of any two modalities."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
-from urbancross_mm.evaluation.metrics.galleries import Galleries, assemble, only_domain
+from urbancross_mm.evaluation.metrics.galleries import (
+    Galleries,
+    assemble,
+    only_domain,
+    pair_captions,
+)
 from urbancross_mm.functional import average_precision, ranking
 from urbancross_mm.registry import METRICS
 from urbancross_mm.utils.devices import full_precision
 
 EXTRA = ('MRR', 'mAP')
+# Embeddings of both sides, and the rows of each positive pair.
+Gallery = tuple[Tensor, Tensor, Tensor, Tensor]
 # Of fewer images chance alone finds a fifth of the captions' images among ten.
 FEW_IMAGES = 50
 
@@ -51,6 +58,10 @@ class RecallAtK(EmbeddingMetric):
         extra (Sequence[str]): ``'MRR'``: the mean reciprocal rank of the first relevant item;
             ``'mAP'``: the mean average precision over all relevant items. In percent, ties as for
             the recall; no part of ``mR``. Defaults to ().
+        pairs (Sequence[str]): Further pairs of modalities: ``'image-audio'`` gives ``i2a_R@1``,
+            ``a2i_R@1``, ... and their mean ``mR_image-audio``; ``'text-audio'`` the same with
+            ``t2a`` and ``a2t``, where a text finds its own recording. ``mR_pairs`` is then the
+            mean over all pairs, that of image and text among them. Defaults to ().
         **kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
 
     Raises:
@@ -62,7 +73,6 @@ class RecallAtK(EmbeddingMetric):
     """
 
     default_prefix = 'retrieval'
-    extra_fields = ('caption_text_ids',)
 
     def __init__(
         self,
@@ -70,9 +80,14 @@ class RecallAtK(EmbeddingMetric):
         ties: str = 'expected',
         equal_captions: bool = False,
         extra: str | Sequence[str] = (),
+        pairs: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.pairs = [_modalities(pair) for pair in pairs]
+        others = dict.fromkeys(second for _, second in self.pairs)
+        self.modalities = (*self.modalities, *others)
+        self.extra_fields = tuple(f'caption_{modality}_ids' for modality in self.modalities)
         self.topk = tuple(topk) if isinstance(topk, Iterable) else (topk,)
         if not self.topk or not all(map(_is_length, self.topk)):
             raise ValueError(f'topk must be numbers from 1, got {topk!r}')
@@ -98,7 +113,8 @@ class RecallAtK(EmbeddingMetric):
             ValueError: If nothing was collected, no image has a caption, an image comes twice with
                 other captions, or a caption was never encoded.
         """
-        galleries = assemble(self.in_order(results))
+        results = self.in_order(results)
+        galleries = assemble(results)
         domains = sorted(set(galleries.image_domains))
         with full_precision():
             metrics = self._rank(galleries)
@@ -108,7 +124,30 @@ class RecallAtK(EmbeddingMetric):
                     if len(inside.caption_text):
                         values = self._rank(inside)
                         metrics.update({f'{domain}/{name}': v for name, v in values.items()})
+            if self.pairs:
+                metrics.update(self._rank_pairs(results, galleries, metrics['mR']))
         self._log_protocol(galleries, domains)
+        return metrics
+
+    def _rank_pairs(self, results: list[dict], texts: Galleries, mean: float) -> dict[str, float]:
+        """Metrics of ``pairs``, and the two means over everything."""
+        means, metrics = [mean], {}
+        for first, second in self.pairs:
+            others = assemble(results, second)
+            if first == 'image':
+                gallery: Gallery = (
+                    others.image_embeds,
+                    others.text_embeds[others.caption_text],
+                    *self.relevant_pairs(others),
+                )
+            else:
+                gallery = (texts.text_embeds, others.text_embeds, *pair_captions(texts, others))
+            values = self._rank_both(gallery, f'{first[0]}2{second[0]}', f'{second[0]}2{first[0]}')
+            means.append(values.pop('mR'))
+            metrics.update(values)
+            metrics[f'mR_{first}-{second}'] = means[-1]
+            metrics[f'num_{second}s'] = len(others.text_embeds)
+        metrics['mR_pairs'] = sum(means) / len(means)
         return metrics
 
     def _rank(self, data: Galleries) -> dict[str, float]:
@@ -117,8 +156,15 @@ class RecallAtK(EmbeddingMetric):
             data.text_embeds[data.caption_text],
             *self.relevant_pairs(data),
         )
-        i2t, t2i = ranking.bidirectional_ranks(*gallery, distractors=True)
-        sides = {'i2t': i2t, 't2i': t2i}
+        metrics = self._rank_both(gallery, 'i2t', 't2i')
+        metrics['num_images'] = len(data.image_embeds)
+        metrics['num_texts'] = len(data.caption_text)
+        return metrics
+
+    def _rank_both(self, gallery: Gallery, *names: str) -> dict[str, float]:
+        """Metrics of both directions of one pair of modalities."""
+        both_ranks = ranking.bidirectional_ranks(*gallery, distractors=True)
+        sides = dict(zip(names, both_ranks))
         metrics = {
             f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
             for side, ranks in sides.items()
@@ -137,8 +183,6 @@ class RecallAtK(EmbeddingMetric):
             metrics.update(
                 {f'{side}_mAP': 100 * float(values.mean()) for side, values in zip(sides, both)}
             )
-        metrics['num_images'] = len(data.image_embeds)
-        metrics['num_texts'] = len(data.caption_text)
         return metrics
 
     def relevant_pairs(self, data: Galleries) -> tuple[Tensor, Tensor]:
@@ -178,6 +222,13 @@ class RecallAtK(EmbeddingMetric):
             return ''
         chance = 100 * min(k / images, 1)
         return f'. With few images scores are high: chance gives t2i_R@{k} {chance:.1f}'
+
+
+def _modalities(pair: str) -> tuple[str, str]:
+    first, _, second = pair.partition('-')
+    if first not in ('image', 'text') or second in ('', 'image', 'text'):
+        raise ValueError(f"a pair is 'image-audio', 'text-audio' or the like, got {pair!r}")
+    return first, second
 
 
 def _is_length(k: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -10,7 +11,13 @@ from torch import Tensor
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.structures.batch_ids import BatchIds, batch_ids, gather_ids, positives
+from urbancross_mm.structures.batch_ids import (
+    BatchIds,
+    batch_ids,
+    gather_ids,
+    partners,
+    positives,
+)
 from urbancross_mm.utils.dist import all_gather
 
 
@@ -30,9 +37,11 @@ class RetrievalHead(BaseModule):
             image-text loss itself, whose learned scale then serves both.
         segment_weight (float): Factor of the segment-text loss. Defaults to 1.0.
         equal_captions (bool): Equal captions are positives. Defaults to True.
+        pairs (dict, optional): Further pairs of modalities and the factors of their losses:
+            ``{'image-audio': 1.0, 'text-audio': 0.5}``. Defaults to None.
 
     Raises:
-        ValueError: If a config names an unknown loss.
+        ValueError: If a config names an unknown loss, or a pair is not ``'first-second'``.
     """
 
     def __init__(
@@ -41,6 +50,7 @@ class RetrievalHead(BaseModule):
         segment_loss: dict[str, Any] | None = None,
         segment_weight: float = 1.0,
         equal_captions: bool = True,
+        pairs: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.image_loss = build_part(loss, 'loss')
@@ -49,6 +59,7 @@ class RetrievalHead(BaseModule):
         )
         self.segment_weight = segment_weight
         self.equal_captions = equal_captions
+        self.pairs = {check_pair(pair): float(weight) for pair, weight in (pairs or {}).items()}
 
     def loss(
         self,
@@ -56,6 +67,7 @@ class RetrievalHead(BaseModule):
         text_embeds: Tensor,
         data_samples: list[RetrievalDataSample],
         segment_embeds: Tensor | None = None,
+        **others: Tensor,
     ) -> dict[str, Tensor]:
         """Losses and diagnostics of a batch.
 
@@ -65,13 +77,16 @@ class RetrievalHead(BaseModule):
             data_samples (list[RetrievalDataSample]): With ``img_id``, ``text_ids`` and, for
                 ``equal_captions``, ``caption_text_ids``.
             segment_embeds (Tensor, optional): Unit vectors, one per sample. Defaults to None.
+            **others (Tensor): Unit vectors of more modalities, such as ``audio_embeds``; their
+                samples have ``audio_ids`` and ``caption_audio_ids``.
 
         Shape:
             image_embeds (B, D), text_embeds (M, D), segment_embeds (B, D).
 
         Returns:
             dict[str, Tensor]: ``loss_image_text``, ``loss_segment_text`` where there are
-            segments, and what the image-text loss reports of itself.
+            segments, ``loss_image_audio`` and the like for each of ``pairs``, and what the
+            image-text loss reports of itself.
 
         Raises:
             ValueError: If embeddings and samples do not match in number.
@@ -83,11 +98,36 @@ class RetrievalHead(BaseModule):
             if segment_embeds is None
             else all_gather(segment_embeds[ids.owners], with_grad=True)
         )
-        return self.pair_losses(
+        losses = self.pair_losses(
             all_gather(image_embeds[ids.owners], with_grad=True),
             all_gather(text_embeds, with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
             segments,
+        )
+        embeds = dict(others, image_embeds=image_embeds, text_embeds=text_embeds)
+        for pair, weight in self.pairs.items():
+            losses[f'loss_{pair.replace("-", "_")}'] = weight * self._pair_loss(
+                pair, embeds, data_samples
+            )
+        return losses
+
+    def _pair_loss(
+        self, pair: str, embeds: dict[str, Tensor], data_samples: list[RetrievalDataSample]
+    ) -> Tensor:
+        """The image-text loss on another pair of modalities."""
+        first, second = pair.split('-')
+        for modality in (first, second):
+            if f'{modality}_embeds' not in embeds:
+                raise ValueError(
+                    f'head.pairs has {pair!r}, but the model embeds no {modality}: there are '
+                    f'{sorted(embeds)}'
+                )
+        ids = batch_ids(data_samples, embeds[f'{second}_embeds'].device, second)
+        owners = ids.owners if first == 'image' else partners(data_samples, first, second)
+        return self.image_loss(
+            all_gather(embeds[f'{first}_embeds'][owners], with_grad=True),
+            all_gather(embeds[f'{second}_embeds'], with_grad=True),
+            positives(gather_ids(ids), self.equal_captions),
         )
 
     def pair_losses(
@@ -118,6 +158,17 @@ class RetrievalHead(BaseModule):
                 segment_embeds, text_embeds, positives
             )
         return {**losses, **self.image_loss.diagnostics()}
+
+
+def check_pair(pair: str) -> str:
+    """Refuse what is not two names of modalities with a hyphen between them."""
+    first, hyphen, second = pair.partition('-')
+    if not (first and hyphen and second) or first == second or second == 'image':
+        raise ValueError(
+            "a pair is 'image-audio' or 'text-audio', the image first where there is one; "
+            f'got {pair!r}'
+        )
+    return pair
 
 
 def _check_rows(images: Tensor, texts: Tensor, ids: BatchIds, num_samples: int) -> None:

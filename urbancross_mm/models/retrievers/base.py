@@ -46,6 +46,9 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     """
 
     embed_dim: int
+    # What it embeds, by name. Of the first, a sample has one item; of another modality M as many as
+    # its ``M_ids`` name. Embeddings are called ``M_embeds``.
+    modalities: tuple[str, ...] = ('image', 'text')
     head: Any
     adaptation: DomainAdaptation | None
     # Parts that only the loss on pairs needs: an adaptation without it freezes them.
@@ -98,23 +101,35 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     ) -> dict[str, Tensor]:
         """Losses of a batch; every key with the word "loss" enters the objective."""
 
+    def encode(self, modality: str, inputs: Tensor) -> Tensor:
+        """Embed items of one modality.
+
+        Args:
+            modality (str): One of ``modalities``.
+            inputs (Tensor): As the data preprocessor makes them, such as ``(N, 3, H, W)``.
+
+        Returns:
+            Tensor: What ``encode_<modality>`` gives, ``(N, D)``.
+        """
+        return getattr(self, f'encode_{modality}')(inputs)
+
     def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embed what is there.
 
         Args:
-            inputs (dict): ``image`` (N, 3, H, W) and/or ``text`` (M, L); ``image_embeds`` (N, D)
-                where the images were encoded before.
+            inputs (dict): Of each modality its inputs, such as ``image`` (N, 3, H, W) and ``text``
+                (M, L), or its embeddings, ``image_embeds`` (N, D), where they are known.
 
         Returns:
-            dict: ``image_embeds`` (N, D) and/or ``text_embeds`` (M, D), unit length.
+            dict: ``image_embeds`` (N, D), ``text_embeds`` (M, D), ..., unit length.
         """
         embeds = {}
-        if 'image_embeds' in inputs:
-            embeds['image_embeds'] = inputs['image_embeds']
-        elif 'image' in inputs:
-            embeds['image_embeds'] = self.encode_image(inputs['image'])
-        if 'text' in inputs:
-            embeds['text_embeds'] = self.encode_text(inputs['text'])
+        for modality in self.modalities:
+            name = f'{modality}_embeds'
+            if name in inputs:
+                embeds[name] = inputs[name]
+            elif modality in inputs:
+                embeds[name] = self.encode(modality, inputs[modality])
         return embeds
 
     def embed_for_search(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -142,18 +157,18 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
         Raises:
             ValueError: If samples and rows do not match in number.
         """
-        embeds = self.embed_for_search(inputs)
-        rows: dict[str, Any] = {key: value for key, value in embeds.items() if key != 'text_embeds'}
+        embeds: dict[str, Any] = self.embed_for_search(inputs)
         if data_samples is None:
-            size = len(next(iter(rows.values()), embeds.get('text_embeds', ())))
-            data_samples = [RetrievalDataSample() for _ in range(size)]
-        if 'text_embeds' in embeds:
-            rows['text_embeds'] = split_texts(embeds['text_embeds'], data_samples)
-        for key, values in rows.items():
-            if len(values) != len(data_samples):
-                raise ValueError(f'{len(values)} {key} for {len(data_samples)} data samples')
-            for sample, value in zip(data_samples, values):
-                sample.set_data({key: value})
+            data_samples = [RetrievalDataSample() for _ in next(iter(embeds.values()), ())]
+        for modality in self.modalities[1:]:
+            name = f'{modality}_embeds'
+            if name in embeds:
+                embeds[name] = split_items(embeds[name], data_samples, modality)
+        for name, rows in embeds.items():
+            if len(rows) != len(data_samples):
+                raise ValueError(f'{len(rows)} {name} for {len(data_samples)} data samples')
+            for sample, row in zip(data_samples, rows):
+                sample.set_data({name: row})
         return data_samples
 
     def forward(
@@ -187,22 +202,25 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
 
-def split_texts(text_embeds: Tensor, data_samples: list[RetrievalDataSample]) -> tuple[Tensor, ...]:
-    """Cut the texts of a batch into those of each sample.
+def split_items(
+    embeds: Tensor, data_samples: list[RetrievalDataSample], modality: str = 'text'
+) -> tuple[Tensor, ...]:
+    """Cut the texts, or recordings, of a batch into those of each sample.
 
     Args:
-        text_embeds (Tensor): ``(M, D)``.
-        data_samples (list): A sample has ``len(text_ids)`` texts, one if it does not say.
+        embeds (Tensor): ``(M, D)``.
+        data_samples (list): A sample has ``len(<modality>_ids)`` items, one if it does not say.
+        modality (str): Which. Defaults to 'text'.
 
     Returns:
         tuple[Tensor]: One ``(C, D)`` per sample; C may be 0.
 
     Raises:
-        ValueError: If the samples name more or fewer texts than there are rows.
+        ValueError: If the samples name more or fewer items than there are rows.
     """
-    counts = [len(sample.get('text_ids', (0,))) for sample in data_samples]
-    if sum(counts) != len(text_embeds):
+    counts = [len(sample.get(f'{modality}_ids', (0,))) for sample in data_samples]
+    if sum(counts) != len(embeds):
         raise ValueError(
-            f'{len(text_embeds)} rows of text, but the data samples name {sum(counts)} texts'
+            f'{len(embeds)} rows of {modality}, but the data samples name {sum(counts)} of them'
         )
-    return text_embeds.split(counts)
+    return embeds.split(counts)

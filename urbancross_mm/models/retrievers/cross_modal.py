@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part, check_widths
@@ -28,6 +28,8 @@ class CrossModalRetriever(BaseRetriever):
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
         pyramid (dict, optional): Arguments of :class:`ImagePyramid`: an auxiliary segmentation,
             attention by it, and multi-scale vectors. Defaults to None.
+        encoders (dict, optional): Configs of the encoders of more modalities, by name:
+            ``dict(audio=...)``. Their embeddings are ``audio_embeds``. Defaults to None.
 
     Raises:
         ValueError: If the encoders differ in width, or a config names an unknown type.
@@ -41,13 +43,20 @@ class CrossModalRetriever(BaseRetriever):
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
         pyramid: Mapping[str, Any] | None = None,
+        encoders: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.image_encoder = build_part(image_encoder, 'image encoder')
         self.text_encoder = build_part(text_encoder, 'text encoder')
         self.head = None if head is None else build_part(head, 'head')
         self.embed_dim = self.image_encoder.embed_dim
+        self.encoders = nn.ModuleDict(
+            {name: build_part(cfg, f'{name} encoder') for name, cfg in (encoders or {}).items()}
+        )
+        self.modalities = (*self.modalities, *self.encoders)
         check_widths({'text_encoder': self.text_encoder, 'image_encoder': self.image_encoder})
+        for name, encoder in self.encoders.items():
+            check_widths({f'encoders.{name}': encoder, 'image_encoder': self.image_encoder})
         self.pyramid: Any = None if pyramid is None else ImagePyramid(self.image_encoder, **pyramid)
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
@@ -59,6 +68,22 @@ class CrossModalRetriever(BaseRetriever):
         super().add_adaptation(adaptation)
         if self.pyramid is not None:
             self.pyramid.freeze_tasks()
+
+    def encode(self, modality: str, inputs: Tensor) -> Tensor:
+        """Embed items of one modality; see :class:`BaseRetriever`.
+
+        Args:
+            modality (str): ``'image'``, ``'text'`` or a name in ``encoders``.
+            inputs (Tensor): Its inputs; no row at all is fine.
+
+        Returns:
+            Tensor: Unit vectors in fp32.
+        """
+        if modality not in self.encoders:
+            return super().encode(modality, inputs)
+        if len(inputs) == 0:
+            return inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
+        return similarity.normalize(self.encoders[modality](inputs))
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Embed images.
