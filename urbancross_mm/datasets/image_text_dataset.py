@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from urbancross_mm.datasets.item_checks import (
+    check_audio,
     check_whole,
     warn,
     warn_of_lost_words,
     warn_of_unnamed_files,
     warn_of_unreadable,
 )
+from urbancross_mm.datasets.item_rows import FirstUses, caption_audio
 from urbancross_mm.registry import DATASETS, TRANSFORMS
 from urbancross_mm.structures.annotation_schema import FOLDERS, META_KEYS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
@@ -39,6 +41,10 @@ class ImageTextDataset(BaseDataset):
     segments_path, segment_dir, seg_map_path``. ``metainfo`` has the ``classes`` of the class maps
     and their ``palette`` where the file names them, as in mmseg.
 
+    Where the image has recordings of its captions, there are also ``audio_paths, audio_ids`` (what
+    is encoded with this item, for training that of its text) and, for every caption,
+    ``caption_audio_paths, caption_audio_ids`` (``''`` and -1 for none).
+
     ``captions`` decides what an item is:
 
     - ``'each'``: a caption with its image. An epoch sees every caption.
@@ -50,6 +56,7 @@ class ImageTextDataset(BaseDataset):
       searched, but is not a query. The split into ``texts`` is made after ``indices`` and
       ``get_subset``, and for each member of a ``ConcatDataset`` (a caption that two members share
       is encoded twice, to the same id).
+      Recordings go the same way, but by their path: two of one caption are two queries.
     - ``'none'``: an image without captions, for another task than retrieval: the file needs none.
       The item says ``for_retrieval=False``, so metrics of retrieval leave it out, also as a
       distractor.
@@ -63,12 +70,15 @@ class ImageTextDataset(BaseDataset):
         ann_file (str): Annotation file of schema 1 (JSON or Parquet), relative to ``data_root``.
         data_root (str): Folder of the dataset. Defaults to ''.
         data_prefix (dict | None): Folders below ``data_root`` by field, over the defaults
-            ``dict(img_path='images', segments='segments', seg_map_path='seg_maps')``. With the
-            additional key ``segment_dir`` (published layout: ``'image_segments'``) an item gets
-            ``segment_dir``, the folder of its segment images. Defaults to None.
+            ``dict(img_path='images', segments='segments', seg_map_path='seg_maps',
+            audio_paths='audio')``. With the additional key ``segment_dir`` (published layout:
+            ``'image_segments'``) an item gets ``segment_dir``, the folder of its segment images.
+            Defaults to None.
         captions (str): 'each', 'sample', 'all' or 'none'. Defaults to 'each'.
         domain (str | None): Overrides the domain of every item. Defaults to None.
         skip_bad (bool): Leave out unreadable images instead of failing. Defaults to False.
+        audio_required (bool): Whether a caption without a recording is an error, if the pipeline
+            reads recordings. If not, they are counted and logged. Defaults to True.
         pipeline (Sequence): Transforms or their configs. Defaults to ().
         **kwargs: Of :class:`mmengine.dataset.BaseDataset` (``indices``, ``lazy_init``,
             ``serialize_data``, ``test_mode``, ``metainfo``, ...).
@@ -94,6 +104,7 @@ class ImageTextDataset(BaseDataset):
         captions: str = 'each',
         domain: str | None = None,
         skip_bad: bool = False,
+        audio_required: bool = True,
         pipeline: Sequence[dict | Callable] = (),
         **kwargs: Any,
     ) -> None:
@@ -102,6 +113,7 @@ class ImageTextDataset(BaseDataset):
         self.captions = captions
         self.domain = domain
         self.skip_bad = skip_bad
+        self.audio_required = audio_required
         self.skipped: list[str] = []
         # What the file's metainfo says besides META_KEYS.
         self.provenance: dict[str, Any] = {}
@@ -119,8 +131,9 @@ class ImageTextDataset(BaseDataset):
         if not self._fully_initialized:
             super().full_init()
             self._assign_texts()
-            infos = (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
-            warn_of_unnamed_files(infos, self.pipeline.transforms, self.ann_file)
+            steps, infos = self.pipeline.transforms, self._raw_infos
+            warn_of_unnamed_files(infos(), steps, self.ann_file)
+            check_audio(infos(), steps, self.ann_file, self.audio_required)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Read and check the annotation file and the folder of images."""
@@ -152,7 +165,10 @@ class ImageTextDataset(BaseDataset):
             captions=captions,
             caption_ids=list(ids),
         )
+        if audio := caption_audio(raw, len(captions), self.data_prefix['audio_paths']):
+            info['caption_audio_paths'] = audio
         if self.captions == 'none':
+            info.pop('caption_audio_paths', None)
             info.update(captions=[], caption_ids=[], for_retrieval=False)
         info.update({k: raw[k] for k in OPTIONAL_KEYS if raw.get(k) is not None})
         for key, result_key in RESULT_KEYS.items():
@@ -190,6 +206,12 @@ class ImageTextDataset(BaseDataset):
         chosen = self._choose(info)
         info['texts'] = [info['captions'][k] for k in chosen]
         info['text_ids'] = [info['caption_text_ids'][k] for k in chosen]
+        if paths := info.get('caption_audio_paths'):
+            info['caption_audio_ids'] = [stable_id(path) if path else -1 for path in paths]
+            heard = self._owned_audio(info['sample_idx']) if self.captions == 'all' else chosen
+            heard = [k for k in heard if paths[k]]
+            info['audio_paths'] = [paths[k] for k in heard]
+            info['audio_ids'] = [info['caption_audio_ids'][k] for k in heard]
         return info
 
     def prepare_data(self, idx: int) -> Any:
@@ -236,25 +258,19 @@ class ImageTextDataset(BaseDataset):
             return [int(np.random.randint(len(info['captions'])))]
         if self.captions == 'none':
             return []
-        start, end = self._owned_start[info['sample_idx'] : info['sample_idx'] + 2]
-        return self._owned[start:end].tolist()
+        return self._owned_texts(info['sample_idx'])
 
     def _assign_texts(self) -> None:
         """With ``captions='all'``, give every distinct caption to the first item that has it."""
-        if self.captions != 'all':
-            return
-        seen: set[str] = set()
-        owned: list[int] = []
-        starts = [0]
-        for idx in range(len(self)):
-            for number, caption in enumerate(super().get_data_info(idx)['captions']):
-                if caption not in seen:
-                    seen.add(caption)
-                    owned.append(number)
-            starts.append(len(owned))
-        # Two flat arrays, not a list of lists, so that forked workers share the memory.
-        self._owned = np.array(owned, dtype=np.int64)
-        self._owned_start = np.array(starts, dtype=np.int64)
+        if self.captions == 'all':
+            self._owned_texts = FirstUses(info['captions'] for info in self._raw_infos())
+            self._owned_audio = FirstUses(
+                info.get('caption_audio_paths', ()) for info in self._raw_infos()
+            )
+
+    def _raw_infos(self) -> Iterator[dict[str, Any]]:
+        """The items as they are stored; nothing is drawn."""
+        return (super(ImageTextDataset, self).get_data_info(idx) for idx in range(len(self)))
 
     def _check_whole(self, indices: Sequence[int] | int) -> None:
         """Refuse a subset, such as a fold, with only some captions of an image."""

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from urbancross_mm.datasets.caption_lengths import remark_on_cut, remark_on_unknown
+from urbancross_mm.datasets.transforms.audio import LoadAudio, LoadSpectrogramImage
 from urbancross_mm.datasets.transforms.loading import LoadSegMap
 from urbancross_mm.datasets.transforms.segments import LoadSegments
 
@@ -80,6 +81,28 @@ def warn_of_unnamed_files(
                 f'{transform.__name__}: {without[key]} of {total} items of {ann_file} '
                 f'name no {what}'
             )
+
+
+def check_audio(
+    infos: Iterable[Mapping[str, Any]], transforms: Iterable[Any], ann_file: str, required: bool
+) -> None:
+    """Refuse captions without a recording, or count them, when a transform reads recordings."""
+    if not any(isinstance(step, LoadAudio | LoadSpectrogramImage) for step in transforms):
+        return
+    total, silent = 0, []
+    for info in infos:
+        paths = info.get('caption_audio_paths') or [''] * len(info['captions'])
+        own = [info['caption_index']] if 'caption_index' in info else range(len(info['captions']))
+        total += len(own)
+        silent += [info['img_id'] for k in own if not paths[k]]
+    if silent:
+        what = f'{len(silent)} of {total} captions of {ann_file} have no recording'
+        if required:
+            raise ValueError(
+                f'{what}, the first one of {silent[0]}: make them (tools/misc/speak_captions.py), '
+                'or give audio_required=False'
+            )
+        warn(what)
 
 
 def check_whole(infos: Sequence[Mapping[str, Any]]) -> None:

@@ -52,6 +52,7 @@ class UnpairedDataset(ImageTextDataset):
         captions = [caption for item in items for caption in item['captions']]
         for item in items:
             item.update(captions=[], caption_ids=[])
+            item.pop('caption_audio_paths', None)  # what says a caption would pair it
         # Sorted, because the order of the captions in the file is that of the images.
         self.pool = sorted(self._read_text_file() if self.text_file else captions)
         if not self.pool:

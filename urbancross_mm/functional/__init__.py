@@ -11,6 +11,7 @@ from urbancross_mm.functional import (
     segments,
     selection,
     similarity,
+    spectrogram,
     transport,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     'segments',
     'selection',
     'similarity',
+    'spectrogram',
     'transport',
 ]

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from urbancross_mm.datasets.transforms.audio import AUDIO_TRANSFORMS
 from urbancross_mm.datasets.transforms.loading import LoadSegMap
 from urbancross_mm.inference.checkpoints import (
     build_model,
@@ -84,8 +85,10 @@ class Embedder:
             self.model = build_model(self.model_cfg, self.checkpoint).to(device).eval()
             # Our registry builds a part of another package under its own scope.
             steps = [TRANSFORMS.build(step) for step in self.pipeline_cfg]
-        # An image to encode comes without a class map: the decode head need not run for one.
-        self.pipeline = Compose([step for step in steps if not isinstance(step, LoadSegMap)])
+        # An image to encode comes without a class map, for which the decode head need not run, and
+        # without recordings.
+        aside = (LoadSegMap, *AUDIO_TRANSFORMS)
+        self.pipeline = Compose([step for step in steps if not isinstance(step, aside)])
         self.tokenizer = self._find_tokenizer()
         self._fingerprint = ''
 

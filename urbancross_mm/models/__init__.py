@@ -45,6 +45,7 @@ from urbancross_mm.models.retrievers import (
     ImagePyramid,
     UrbanCross,
 )
+from urbancross_mm.models.spectrogram import LogMelSpectrogram
 
 __all__ = [
     'SIRS',
@@ -66,6 +67,7 @@ __all__ = [
     'ImagePyramid',
     'InfoNCELoss',
     'LiteFPNHead',
+    'LogMelSpectrogram',
     'MaskedImageHead',
     'MaskedSegmentPool',
     'OpenCLIPImageEncoder',

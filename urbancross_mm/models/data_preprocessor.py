@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from urbancross_mm.functional.segments import compose_crop, compose_white, unpack_bits
+from urbancross_mm.functional.spectrogram import mask_boxes
+from urbancross_mm.models.spectrogram import LogMelSpectrogram
 from urbancross_mm.registry import MODELS
 
 # Mean and standard deviation of R, G, B on the scale 0 to 255.
@@ -40,6 +42,11 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
       false for slots without a segment. A segment that the geometry moved out of the image
       has no pixel left and counts as none; a sample that has none left gets the image itself.
 
+    - ``audio``: float, normalized, ``(M, 1 or 3, mel bands, frames)``: the spectrograms of all
+      samples one after another, of waveforms by :class:`LogMelSpectrogram`, low bands first; or
+      pictures of spectrograms, normalized like images, ``(M, 3, h, w)``; M may be 0. What
+      ``SpecAugment`` drew is filled with the mean.
+
     ``data_samples`` are handed on as they are, moved only if they hold data.
 
     Args:
@@ -52,6 +59,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             cuts out its box. Defaults to 'white'.
         segment_size (int | Sequence[int] | None): Side, or (height, width), of a segment
             in pixels. Defaults to None: that of the image.
+        spectrogram (dict | None): Config of :class:`LogMelSpectrogram`, for recordings.
+            Defaults to None.
 
     Raises:
         ValueError: If an argument is unknown, or images of one batch differ in size.
@@ -68,6 +77,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         num_segments: int = 10,
         segment_mode: str = 'white',
         segment_size: int | Sequence[int] | None = None,
+        spectrogram: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(non_blocking=True)
         mean, std = _statistics(mean, std, stats)
@@ -80,6 +90,9 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.num_segments = num_segments
         self.segment_mode = segment_mode
         self.segment_size = _size(segment_size)
+        self.spectrogram: LogMelSpectrogram | None = None
+        if spectrogram is not None:
+            self.spectrogram = MODELS.build(dict(dict(type='LogMelSpectrogram'), **spectrogram))
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
@@ -94,10 +107,9 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         raw = data['inputs']
         inputs: dict[str, Tensor] = {}
         if 'text' in raw:
-            texts = raw['text']
-            inputs['text'] = self.cast_data(
-                texts.flatten(0, 1) if isinstance(texts, Tensor) else torch.cat(list(texts))
-            )
+            inputs['text'] = self._rows(raw['text'])
+        if 'audio' in raw:
+            inputs['audio'] = self._audio(raw)
         image = None
         if 'image' in raw:
             image = self._stack(raw['image'], 'image')
@@ -171,6 +183,27 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         count = self._stack(raw['segment_count'], 'segment_count')
         slots = torch.arange(segments.shape[1], device=segments.device)
         return dict(segments=self.normalize(segments), segment_mask=slots < count[:, None])
+
+    def _audio(self, raw: dict[str, Any]) -> Tensor:
+        """Spectrograms of waveforms, or published pictures of them."""
+        boxes = self._rows(raw['audio_masks']) if 'audio_masks' in raw else None
+        if 'audio_length' not in raw:
+            pictures = self.normalize(self._rows(raw['audio']))
+            return pictures if boxes is None else mask_boxes(pictures, boxes)
+        if self.spectrogram is None:
+            raise ValueError(
+                'recordings came and data_preprocessor.spectrogram is None: give '
+                'spectrogram=dict(), or leave LoadAudio out of the pipeline'
+            )
+        width = max(part.shape[1] for part in raw['audio'])
+        waveforms = [pad(part, (0, width - part.shape[1])) for part in raw['audio']]
+        return self.spectrogram(self._rows(waveforms), self._rows(raw['audio_length']), boxes)
+
+    def _rows(self, values: Sequence[Tensor] | Tensor) -> Tensor:
+        """The rows of all samples one after another, on the device."""
+        return self.cast_data(
+            values.flatten(0, 1) if isinstance(values, Tensor) else torch.cat(list(values))
+        )
 
     def _stack(self, values: Sequence[Tensor] | Tensor, name: str) -> Tensor:
         """One tensor on the device."""

@@ -21,7 +21,7 @@ SCHEMA = 1
 # data comes from.
 META_KEYS = ('dataset', 'domain', 'split')
 # Fields that are paths, and the folder below the data root that each is joined to.
-FOLDERS = dict(img_path='images', segments='segments', seg_map_path='seg_maps')
+FOLDERS = dict(img_path='images', segments='segments', seg_map_path='seg_maps', audio_paths='audio')
 
 Item = dict[str, Any]
 
@@ -203,9 +203,13 @@ def _check_item(item: Any, where: str, captions_required: bool) -> None:
         if not field.accepts(value):
             raise ValueError(f'{where}: {key!r} must be {field.must_be}, got {value!r:.80}')
         if key in FOLDERS:
-            check_relative(str(value), where)
+            for name in map(str, value if isinstance(value, list) else [value]):
+                # A caption without a recording, among others with one, has an empty name.
+                if name or key != 'audio_paths':
+                    check_relative(name, where)
     if captions_required or item.get('captions'):
         _check_captions(item, f'{where} ({item["img_id"]})')
+    _check_audio(item, f'{where} ({item["img_id"]})')
 
 
 def _check_captions(item: Item, where: str) -> None:
@@ -218,6 +222,16 @@ def _check_captions(item: Item, where: str) -> None:
             raise ValueError(f'{where}: caption {number} is empty or not a string: {caption!r:.80}')
     if ids is not None and len(ids) != len(captions):
         raise ValueError(f'{where}: {len(captions)} captions but caption_ids is {ids!r:.80}')
+
+
+def _check_audio(item: Item, where: str) -> None:
+    """There is no recording, one for all captions, or one a caption."""
+    count, captions = len(item.get('audio_paths') or ()), len(item.get('captions') or ())
+    if count > 1 and count != captions:
+        raise ValueError(
+            f"{where}: 'audio_paths' must name no recording, one for all captions or one a "
+            f'caption, got {count} for {captions} captions'
+        )
 
 
 def _check_unused(register: IdRegister[int], ids: list[Any], index: int, what: str) -> None:

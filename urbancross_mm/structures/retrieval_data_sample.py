@@ -19,6 +19,9 @@ class RetrievalDataSample(BaseDataElement):
         - ``caption_text_ids`` (list[int]): ``stable_id`` of every caption's text.
         - ``texts`` (list[str]), ``text_ids`` (list[int]): the C captions that are encoded here, and
           their ``stable_id``.
+        - ``audio_ids`` (list[int]): ``stable_id`` of the path of the recordings that are encoded
+          here. ``caption_audio_ids`` (list[int]): the recording of every caption of the image, -1
+          for none; captions may share one. Both are missing where the annotations name no audio.
         - ``label`` (str), ``geo_tags`` (list[str]), ``lon``, ``lat`` (degrees): where known.
         - ``ori_shape``, ``img_shape`` (tuple[int, int]): height and width in pixels.
         - ``for_retrieval`` (bool): False for an image that is loaded for its class map alone
@@ -31,6 +34,7 @@ class RetrievalDataSample(BaseDataElement):
     Data fields (set by a retriever's ``predict``):
         - ``image_embeds`` (Tensor): ``(D,)``.
         - ``text_embeds`` (Tensor): ``(C, D)``, rows in the order of ``text_ids``.
+        - ``audio_embeds`` (Tensor): ``(M, D)``, rows in the order of ``audio_ids``.
         - ``segment_embeds`` (Tensor): ``(D,)``, where segments were encoded.
 
     Examples:

@@ -1,5 +1,10 @@
 """Transforms of the data pipeline."""
 
+from urbancross_mm.datasets.transforms.audio import (
+    LoadAudio,
+    LoadSpectrogramImage,
+    SpecAugment,
+)
 from urbancross_mm.datasets.transforms.features import LoadFeatures
 from urbancross_mm.datasets.transforms.formatting import PackRetrievalInputs
 from urbancross_mm.datasets.transforms.geometry import (
@@ -13,15 +18,18 @@ from urbancross_mm.datasets.transforms.segments import LoadSegmentFolder, LoadSe
 from urbancross_mm.datasets.transforms.text import TokenizeText
 
 __all__ = [
+    'LoadAudio',
     'LoadFeatures',
     'LoadImage',
     'LoadSegMap',
     'LoadSegmentFolder',
     'LoadSegments',
+    'LoadSpectrogramImage',
     'PackRetrievalInputs',
     'RandomCropImage',
     'RandomFlipImage',
     'RandomRotate',
     'ResizeImage',
+    'SpecAugment',
     'TokenizeText',
 ]

@@ -10,6 +10,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from urbancross_mm.registry import TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
@@ -23,6 +24,8 @@ META_KEYS = (
     'caption_text_ids',
     'text_ids',
     'texts',
+    'audio_ids',
+    'caption_audio_ids',
     'label',
     'geo_tags',
     'lon',
@@ -42,7 +45,9 @@ class PackRetrievalInputs(BaseTransform):
     too: ``image`` (uint8, ``(3, H, W)``, or the float32 features ``(D,)`` that ``LoadFeatures``
     set), ``text`` (long, ``(C, L)``, or float32 features ``(C, D)``), ``segment_bits`` (int32,
     ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either
-    ``segment_count`` (long, a scalar).
+    ``segment_count`` (long, a scalar). Of M recordings: ``audio`` (float32 waveforms, padded,
+    ``(M, T)``) with ``audio_length`` (long, ``(M,)``), or ``audio`` (uint8 pictures,
+    ``(M, 3, h, w)``), and with either ``audio_masks`` (float32, ``(M, B, 4)``).
 
     ``gt_seg_map`` goes into the record, as mmseg has it: ``gt_sem_seg.data`` is long,
     ``(1, H, W)``.
@@ -71,6 +76,7 @@ class PackRetrievalInputs(BaseTransform):
             inputs['segment_images'] = _channels_first(results['segment_images'])
         if 'num_segments' in results:
             inputs['segment_count'] = torch.tensor(results['num_segments'])
+        inputs.update(_pack_audio(results))
         sample = RetrievalDataSample()
         for key in self.meta_keys:
             if key in results:
@@ -81,6 +87,19 @@ class PackRetrievalInputs(BaseTransform):
             labels = torch.from_numpy(results['gt_seg_map'].astype(np.int64))
             sample.gt_sem_seg = PixelData(data=labels[None])
         return dict(inputs=inputs, data_samples=sample)
+
+
+def _pack_audio(results: dict[str, Any]) -> dict[str, Tensor]:
+    inputs: dict[str, Tensor] = {}
+    if 'audio' in results:
+        waveforms = [torch.from_numpy(waveform) for waveform in results['audio']]
+        inputs['audio'] = pad_sequence(waveforms, True) if waveforms else torch.zeros(0, 0)
+        inputs['audio_length'] = torch.tensor([len(one) for one in waveforms], dtype=torch.long)
+    elif 'audio_images' in results:
+        inputs['audio'] = _channels_first(results['audio_images'])
+    if 'audio_masks' in results:
+        inputs['audio_masks'] = torch.from_numpy(results['audio_masks'])
+    return inputs
 
 
 def _channels_first(array: np.ndarray) -> Tensor:
