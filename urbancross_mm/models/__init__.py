@@ -36,6 +36,7 @@ from urbancross_mm.models.losses import (
 from urbancross_mm.models.necks import (
     AdaptiveMultiscaleWeighting,
     MaskedSegmentPool,
+    MultiscaleVisualNeck,
     SemanticSpatialAttention,
 )
 from urbancross_mm.models.retrievers import (
@@ -68,6 +69,7 @@ __all__ = [
     'LiteFPNHead',
     'MaskedImageHead',
     'MaskedSegmentPool',
+    'MultiscaleVisualNeck',
     'OpenCLIPImageEncoder',
     'OpenCLIPTextEncoder',
     'OptimalTransportPairingLoss',
