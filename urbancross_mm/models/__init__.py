@@ -23,6 +23,7 @@ from urbancross_mm.models.encoders import (
     OpenCLIPImageEncoder,
     OpenCLIPTextEncoder,
     SegmentTower,
+    SkipThoughtsEncoder,
     TextCNNEncoder,
 )
 from urbancross_mm.models.heads import LiteFPNHead, MaskedImageHead, RetrievalHead
@@ -82,6 +83,7 @@ __all__ = [
     'SemanticSpatialAttention',
     'SigLIPLoss',
     'SimilarSourceSelector',
+    'SkipThoughtsEncoder',
     'TextCNNEncoder',
     'UrbanCross',
     'WeightedDomainAdversarialLoss',
