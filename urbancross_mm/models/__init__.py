@@ -26,10 +26,21 @@ from urbancross_mm.models.encoders import (
     SkipThoughtsEncoder,
     TextCNNEncoder,
 )
-from urbancross_mm.models.heads import LiteFPNHead, MaskedImageHead, RetrievalHead
+from urbancross_mm.models.heads import (
+    LiteFPNHead,
+    MaskedImageHead,
+    ModalDiscriminator,
+    RetrievalHead,
+)
 from urbancross_mm.models.losses import (
+    BaseFeatureLoss,
     BaseRetrievalLoss,
+    ConsistencyLoss,
+    FeatureDistillationLoss,
+    FeatureLengthLoss,
     InfoNCELoss,
+    MKMMDLoss,
+    ModalConfusionLoss,
     PairwiseRankingLoss,
     PixelFocalLoss,
     SigLIPLoss,
@@ -39,6 +50,7 @@ from urbancross_mm.models.necks import (
     MaskedSegmentPool,
     MultiscaleVisualNeck,
     SemanticSpatialAttention,
+    SharedPatternTransfer,
 )
 from urbancross_mm.models.retrievers import (
     SIRS,
@@ -49,6 +61,13 @@ from urbancross_mm.models.retrievers import (
 )
 
 __all__ = [
+    'ModalDiscriminator',
+    'BaseFeatureLoss',
+    'ConsistencyLoss',
+    'FeatureDistillationLoss',
+    'FeatureLengthLoss',
+    'MKMMDLoss',
+    'ModalConfusionLoss',
     'SIRS',
     'AdaptiveMultiscaleWeighting',
     'BackboneEncoder',
@@ -81,6 +100,7 @@ __all__ = [
     'RetrievalHead',
     'SegmentTower',
     'SemanticSpatialAttention',
+    'SharedPatternTransfer',
     'SigLIPLoss',
     'SimilarSourceSelector',
     'SkipThoughtsEncoder',

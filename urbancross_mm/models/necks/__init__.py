@@ -4,10 +4,12 @@ from urbancross_mm.models.necks.adaptive_multiscale_weighting import AdaptiveMul
 from urbancross_mm.models.necks.multiscale_visual_neck import MultiscaleVisualNeck
 from urbancross_mm.models.necks.segment_pool import MaskedSegmentPool
 from urbancross_mm.models.necks.semantic_spatial_attention import SemanticSpatialAttention
+from urbancross_mm.models.necks.shared_pattern_transfer import SharedPatternTransfer
 
 __all__ = [
     'AdaptiveMultiscaleWeighting',
     'MaskedSegmentPool',
     'MultiscaleVisualNeck',
     'SemanticSpatialAttention',
+    'SharedPatternTransfer',
 ]
