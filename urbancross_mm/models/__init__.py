@@ -51,6 +51,7 @@ from urbancross_mm.models.necks import (
     MultiscaleVisualNeck,
     SemanticSpatialAttention,
     SharedPatternTransfer,
+    VisualGuidedAttention,
 )
 from urbancross_mm.models.retrievers import (
     SIRS,
@@ -106,6 +107,7 @@ __all__ = [
     'SkipThoughtsEncoder',
     'TextCNNEncoder',
     'UrbanCross',
+    'VisualGuidedAttention',
     'WeightedDomainAdversarialLoss',
     'build_part',
 ]

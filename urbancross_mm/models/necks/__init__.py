@@ -5,6 +5,7 @@ from urbancross_mm.models.necks.multiscale_visual_neck import MultiscaleVisualNe
 from urbancross_mm.models.necks.segment_pool import MaskedSegmentPool
 from urbancross_mm.models.necks.semantic_spatial_attention import SemanticSpatialAttention
 from urbancross_mm.models.necks.shared_pattern_transfer import SharedPatternTransfer
+from urbancross_mm.models.necks.visual_guided_attention import VisualGuidedAttention
 
 __all__ = [
     'AdaptiveMultiscaleWeighting',
@@ -12,4 +13,5 @@ __all__ = [
     'MultiscaleVisualNeck',
     'SemanticSpatialAttention',
     'SharedPatternTransfer',
+    'VisualGuidedAttention',
 ]
