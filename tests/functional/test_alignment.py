@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.alignment import coral, mk_mmd
+from urbancross_mm.functional.alignment import coral, mk_mmd, summed_mk_mmd
 from urbancross_mm.functional.similarity import normalize
 
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -142,3 +142,40 @@ def test_half_precision_is_computed_in_full(distance: Callable) -> None:
         under = distance(source, target)
     assert under.dtype == torch.float32
     torch.testing.assert_close(under, distance(source.float(), target.float()))
+
+
+def test_the_released_sum_against_a_loop() -> None:
+    first, second = torch.randn(4, 3).double(), torch.randn(4, 3).double() + 1
+    everything = [*first, *second]
+    squared = [[float((a - b).square().sum()) for b in everything] for a in everything]
+    sigma = sum(map(sum, squared)) / (8 * 7)
+    expected = 0.0
+    for i in range(8):
+        for j in range(8):
+            sign = 1 if (i < 4) == (j < 4) else -1
+            for power in range(5):
+                expected += sign * math.exp(-squared[i][j] / (sigma / 4 * 2**power))
+    assert summed_mk_mmd(first, second).item() == pytest.approx(expected)
+
+
+def test_only_the_released_sum_grows_with_the_batch() -> None:
+    made = torch.Generator().manual_seed(0)
+    first = torch.randn(512, 8, generator=made)
+    second = torch.randn(512, 8, generator=made) + 1
+    small, large = (mk_mmd(first[:n], second[:n]).item() for n in (64, 512))
+    assert large == pytest.approx(small, rel=0.3)
+    sums = [summed_mk_mmd(first[:n], second[:n], ceiling=1e9).item() for n in (64, 512)]
+    assert sums[1] / sums[0] == pytest.approx(64, rel=0.3)
+
+
+def test_the_released_sum_is_bounded_and_stands_equal_vectors() -> None:
+    first = torch.randn(64, 4, requires_grad=True)
+    far = summed_mk_mmd(first, first.detach() + 9)
+    far.backward()
+    assert far == 200 and first.grad.abs().sum() == 0
+    ones = torch.ones(4, 3, requires_grad=True)
+    same = summed_mk_mmd(ones, ones)
+    same.backward()
+    assert same == 0 and ones.grad.isfinite().all()
+    with pytest.raises(ValueError, match='got 4 and 3'):
+        summed_mk_mmd(ones, ones[:3])

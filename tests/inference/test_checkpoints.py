@@ -48,7 +48,7 @@ def test_sources_of_weights_are_left_out_at_any_depth() -> None:
     model = dict(
         type='A',
         init_cfg=dict(type='Pretrained', checkpoint='a.pth'),
-        parts=[dict(type='B', depth=3, init_cfg=None)],
+        parts=[dict(type='B', depth=3, init_cfg=None, weights_dir='data/skip_thoughts')],
         adaptation=dict(target='spain', source_checkpoint='work_dirs/a'),
     )
     assert for_checkpoint(model) == dict(

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from urbancross_mm.functional.similarity import as_float, distances, inner_product
 
+SMALLEST_WIDTH = 1e-8  # of a kernel, in the released form
+
 
 def mk_mmd(
     source: Tensor, target: Tensor, bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -44,15 +46,45 @@ def mk_mmd(
         DAN (https://arxiv.org/abs/1502.02791); Gretton et al., A kernel two-sample test.
     """
     _check_sizes(source, target)
-    vectors = torch.cat([as_float(source), as_float(target)])
-    squared = distances(vectors, vectors).square()
-    count = len(vectors)
-    scale = squared.detach().sum() / (count * (count - 1))
-    scale = scale.where(scale > 0, 1.0)  # all vectors are equal, and so are all kernels
-    kernels = torch.stack([torch.exp(-squared / (width * scale)) for width in bandwidths]).mean(0)
+    kernels = _kernels(source, target, bandwidths).mean(0)
     inside_source = _mean_of_others(kernels[: len(source), : len(source)])
     inside_target = _mean_of_others(kernels[len(source) :, len(source) :])
     return inside_source + inside_target - 2 * kernels[: len(source), len(source) :].mean()
+
+
+def summed_mk_mmd(
+    first: Tensor,
+    second: Tensor,
+    bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
+    ceiling: float = 200.0,
+) -> Tensor:
+    r"""MK-MMD as MCRN was released: sums over all pairs and kernels instead of means.
+
+    A sample is compared with itself too, so the value is never negative; it grows with the square
+    of the batch. Above the ceiling there is no gradient.
+
+    Args:
+        first (Tensor): Vectors.
+        second (Tensor): As many vectors.
+        bandwidths (Sequence[float]): As for :func:`mk_mmd`. Defaults to (0.25, 0.5, 1, 2, 4).
+        ceiling (float): Largest value. Defaults to 200.0.
+
+    Shape:
+        - first, second: ``(N, D)``; output: a scalar.
+
+    Returns:
+        Tensor: The discrepancy.
+
+    Raises:
+        ValueError: If the sets differ in size, or have fewer than two samples.
+    """
+    _check_sizes(first, second)
+    if len(first) != len(second):
+        raise ValueError(f'sets of one size are needed, got {len(first)} and {len(second)}')
+    kernels = _kernels(first, second, bandwidths, floor=SMALLEST_WIDTH).sum(0)
+    size = len(first)
+    inside = kernels[:size, :size].sum() + kernels[size:, size:].sum()
+    return (inside - 2 * kernels[:size, size:].sum()).clamp(max=ceiling)
 
 
 def coral(source: Tensor, target: Tensor) -> Tensor:
@@ -77,6 +109,20 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
     _check_sizes(source, target)
     difference = _covariance(as_float(source)) - _covariance(as_float(target))
     return difference.square().sum() / (4 * source.shape[1] ** 2)
+
+
+def _kernels(
+    source: Tensor, target: Tensor, bandwidths: Sequence[float], floor: float = 0.0
+) -> Tensor:
+    """Of all pairs: (S, D), (T, D) -> (bandwidths, S + T, S + T)."""
+    vectors = torch.cat([as_float(source), as_float(target)])
+    squared = distances(vectors, vectors).square()
+    count = len(vectors)
+    scale = squared.detach().sum() / (count * (count - 1))
+    scale = scale.where(scale > 0, 1.0)  # all vectors are equal, and so are all kernels
+    return torch.stack(
+        [torch.exp(-squared / (width * scale).clamp(min=floor)) for width in bandwidths]
+    )
 
 
 def _covariance(vectors: Tensor) -> Tensor:

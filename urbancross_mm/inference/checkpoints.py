@@ -18,7 +18,7 @@ from urbancross_mm.utils.cli import is_setting
 from urbancross_mm.utils.state_dicts import check_state_dict
 
 # Settings that name where weights come from before a training.
-_SOURCES = ('init_cfg', 'source_checkpoint')
+_SOURCES = ('init_cfg', 'source_checkpoint', 'weights_dir')
 
 
 def for_checkpoint(model: Any) -> Any:
@@ -30,7 +30,8 @@ def for_checkpoint(model: Any) -> Any:
         model (Any): ``cfg.model``, or any part of it.
 
     Returns:
-        Any: The same without ``pretrained``, ``init_cfg`` and ``source_checkpoint``, at any depth.
+        Any: The same without ``pretrained``, ``init_cfg``, ``source_checkpoint`` and
+        ``weights_dir``, at any depth.
     """
     if isinstance(model, list | tuple):
         return type(model)(for_checkpoint(part) for part in model)

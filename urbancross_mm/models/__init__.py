@@ -23,12 +23,24 @@ from urbancross_mm.models.encoders import (
     OpenCLIPImageEncoder,
     OpenCLIPTextEncoder,
     SegmentTower,
+    SkipThoughtsEncoder,
     TextCNNEncoder,
 )
-from urbancross_mm.models.heads import LiteFPNHead, MaskedImageHead, RetrievalHead
+from urbancross_mm.models.heads import (
+    LiteFPNHead,
+    MaskedImageHead,
+    ModalDiscriminator,
+    RetrievalHead,
+)
 from urbancross_mm.models.losses import (
+    BaseFeatureLoss,
     BaseRetrievalLoss,
+    ConsistencyLoss,
+    FeatureDistillationLoss,
+    FeatureLengthLoss,
     InfoNCELoss,
+    MKMMDLoss,
+    ModalConfusionLoss,
     PairwiseRankingLoss,
     PixelFocalLoss,
     SigLIPLoss,
@@ -36,7 +48,10 @@ from urbancross_mm.models.losses import (
 from urbancross_mm.models.necks import (
     AdaptiveMultiscaleWeighting,
     MaskedSegmentPool,
+    MultiscaleVisualNeck,
     SemanticSpatialAttention,
+    SharedPatternTransfer,
+    VisualGuidedAttention,
 )
 from urbancross_mm.models.retrievers import (
     SIRS,
@@ -48,6 +63,13 @@ from urbancross_mm.models.retrievers import (
 from urbancross_mm.models.spectrogram import LogMelSpectrogram
 
 __all__ = [
+    'ModalDiscriminator',
+    'BaseFeatureLoss',
+    'ConsistencyLoss',
+    'FeatureDistillationLoss',
+    'FeatureLengthLoss',
+    'MKMMDLoss',
+    'ModalConfusionLoss',
     'SIRS',
     'AdaptiveMultiscaleWeighting',
     'BackboneEncoder',
@@ -70,6 +92,7 @@ __all__ = [
     'LogMelSpectrogram',
     'MaskedImageHead',
     'MaskedSegmentPool',
+    'MultiscaleVisualNeck',
     'OpenCLIPImageEncoder',
     'OpenCLIPTextEncoder',
     'OptimalTransportPairingLoss',
@@ -80,10 +103,13 @@ __all__ = [
     'RetrievalHead',
     'SegmentTower',
     'SemanticSpatialAttention',
+    'SharedPatternTransfer',
     'SigLIPLoss',
     'SimilarSourceSelector',
+    'SkipThoughtsEncoder',
     'TextCNNEncoder',
     'UrbanCross',
+    'VisualGuidedAttention',
     'WeightedDomainAdversarialLoss',
     'build_part',
 ]

@@ -180,3 +180,31 @@ def test_a_backbone_without_maps(name: str) -> None:
     encoder = BackboneEncoder(BACKBONES[name][0], embed_dim=12, probe_size=64)
     with pytest.raises(ValueError, match=r"VisionTransformer.*\(1, .*out_type='featmap'"):
         encoder.map_shapes()
+
+
+def test_a_spectrogram_of_one_channel_is_repeated() -> None:
+    encoder = BackboneEncoder({**RESNET, 'out_indices': (0, 3)}, embed_dim=12).eval()
+    spectrogram = torch.randn(2, 1, 64, 96)
+    whole = spectrogram.repeat(1, 3, 1, 1)
+    assert torch.equal(encoder(spectrogram), encoder(whole))
+    for one, three in zip(encoder.encode_maps(spectrogram), encoder.encode_maps(whole)):
+        assert torch.equal(one, three)
+    assert one.shape[2:] == (2, 3)  # mel bands and frames, each a 32nd
+
+
+def test_a_backbone_of_one_channel() -> None:
+    encoder = BackboneEncoder({**RESNET, 'in_channels': 1}, embed_dim=12, image_channels=1).train()
+    out = encoder(torch.randn(3, 1, 64, 40))
+    out.square().sum().backward()
+    assert out.shape == (3, 12)
+    assert all(p.grad.abs().sum() > 0 for p in encoder.parameters())
+
+
+@pytest.mark.parametrize('name', ['resnet', 'mobilenet', 'vit-cls', 'mit', 'timm'])
+def test_no_row_gives_no_vector_and_moves_no_statistics(name: str) -> None:
+    backbone, size, _ = BACKBONES[name]
+    encoder = BackboneEncoder(backbone, embed_dim=12).train()
+    before = {key: value.clone() for key, value in encoder.named_buffers()}
+    assert encoder(torch.zeros(0, 1, size, size)).shape == (0, 12)
+    for key, value in encoder.named_buffers():
+        assert key.endswith('num_batches_tracked') or torch.equal(value, before[key])

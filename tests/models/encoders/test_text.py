@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from urbancross_mm.models import GRUTextEncoder, TextCNNEncoder
+from urbancross_mm.models import GRUTextEncoder, SkipThoughtsEncoder, TextCNNEncoder
 from urbancross_mm.registry import TOKENIZERS
 
 ENCODERS = {
@@ -12,6 +12,7 @@ ENCODERS = {
     'gru-mean': lambda **kw: GRUTextEncoder(pool='mean', hidden_dim=6, **kw),
     'gru-max': lambda **kw: GRUTextEncoder(pool='max', hidden_dim=6, num_layers=2, **kw),
     'gru-forward': lambda **kw: GRUTextEncoder(bidirectional=False, hidden_dim=6, **kw),
+    'skip-thoughts': lambda **kw: SkipThoughtsEncoder(hidden_dim=6, **kw),
     'cnn': lambda **kw: TextCNNEncoder(num_filters=5, **kw),
 }
 
@@ -48,7 +49,8 @@ def test_features_before_the_projection(name: str) -> None:
     rows = torch.randint(1, 30, (3, 6))
     feats = encoder.pooled(rows)
     assert feats.shape == (3, encoder.projection.in_features)
-    assert torch.equal(encoder.projection(feats), encoder(rows))
+    expected = encoder.projection(feats)
+    assert torch.equal(expected.relu() if name == 'skip-thoughts' else expected, encoder(rows))
 
 
 @pytest.mark.parametrize('name', list(ENCODERS))
@@ -75,9 +77,9 @@ class _TokenizerOfModelTests:
     vocab_size, pad_id, context_length = 17, 3, 5
 
 
-@pytest.mark.parametrize('kind', [GRUTextEncoder, TextCNNEncoder])
+@pytest.mark.parametrize('kind', [GRUTextEncoder, SkipThoughtsEncoder, TextCNNEncoder])
 def test_vocabulary_of_the_tokenizer(kind: type) -> None:
-    encoder = kind(dict(type='_TokenizerOfModelTests'), embed_dim=4, word_dim=4)
+    encoder = kind(dict(type='_TokenizerOfModelTests'), embed_dim=4, word_dim=4).eval()
     assert encoder.words.num_embeddings == 17 and encoder.pad_id == 3
     torch.testing.assert_close(
         encoder(torch.tensor([[1, 2]])), encoder(torch.tensor([[1, 2, 3, 3]]))

@@ -6,7 +6,7 @@ import torch
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import AdaptiveMultiscaleWeighting
 
-WIDTHS, DIM = (4, 6), 5
+WIDTHS, DIM = (4, 6, 7), 5  # the last map is that of the encoder's own vector
 
 
 def build(**options: object) -> AdaptiveMultiscaleWeighting:
@@ -14,14 +14,14 @@ def build(**options: object) -> AdaptiveMultiscaleWeighting:
 
 
 def maps(batch: int = 3) -> list[torch.Tensor]:
-    return [torch.randn(batch, width, side, side) for width, side in zip(WIDTHS, (8, 4))]
+    return [torch.randn(batch, width, side, side) for width, side in zip(WIDTHS, (8, 4, 2))]
 
 
 @pytest.mark.parametrize('pool', ['avg', 'max'])
 def test_its_product_with_a_text_is_the_mean_of_the_cosines(pool: str) -> None:
     neck, values, own = build(pool=pool), maps(), torch.randn(3, DIM)
     texts = normalize(torch.randn(7, DIM))
-    pooled = [v.mean((2, 3)) if pool == 'avg' else v.amax((2, 3)) for v in values]
+    pooled = [v.mean((2, 3)) if pool == 'avg' else v.amax((2, 3)) for v in values[:-1]]
     scales = [project(v) for project, v in zip(neck.projections, pooled)] + [own]
     cosines = torch.stack([torch.cosine_similarity(s[:, None], texts[None], -1) for s in scales])
     torch.testing.assert_close(neck(values, own) @ texts.t(), cosines.mean(0))

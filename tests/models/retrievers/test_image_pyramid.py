@@ -34,6 +34,7 @@ ENCODER = dict(
 LITE = dict(type='LiteFPNHead', num_classes=CLASSES, channels=8, hidden_channels=4)
 SSA = dict(type='SemanticSpatialAttention')
 AMW = dict(type='AdaptiveMultiscaleWeighting')
+MVSA = dict(type='MultiscaleVisualNeck', grid=4)
 ALL = dict(in_index=[0, 1, 2, 3], channels=8, num_classes=CLASSES)
 HEADS = {
     'LiteFPNHead': LITE,
@@ -94,11 +95,12 @@ def test_any_decode_head_trains_and_predicts(kind: str) -> None:
     [
         dict(weighting=AMW),
         dict(weighting=dict(AMW, weights='learned')),
+        dict(weighting=MVSA),
         dict(decode_head=LITE, attention=dict(SSA, norm='bn')),
         dict(decode_head=LITE, attention=dict(SSA, norm='gn'), weighting=AMW),
         dict(masked_image=dict(type='MaskedImageHead', feature_dim=64, mask_ratio=0.3)),
     ],
-    ids=['amw', 'amw-learned', 'ssa', 'sirs', 'irmim'],
+    ids=['amw', 'amw-learned', 'mvsa', 'ssa', 'sirs', 'irmim'],
 )
 def test_every_weight_that_is_built_trains(parts: dict) -> None:
     """DistributedDataParallel stops at weights without a gradient."""

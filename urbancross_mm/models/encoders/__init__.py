@@ -7,6 +7,7 @@ from urbancross_mm.models.encoders.huggingface_image import HuggingFaceImageEnco
 from urbancross_mm.models.encoders.huggingface_text import HuggingFaceTextEncoder
 from urbancross_mm.models.encoders.open_clip import OpenCLIPImageEncoder, OpenCLIPTextEncoder
 from urbancross_mm.models.encoders.segment_tower import SegmentTower
+from urbancross_mm.models.encoders.skip_thoughts import SkipThoughtsEncoder
 from urbancross_mm.models.encoders.text import GRUTextEncoder, TextCNNEncoder
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     'OpenCLIPImageEncoder',
     'OpenCLIPTextEncoder',
     'SegmentTower',
+    'SkipThoughtsEncoder',
     'TextCNNEncoder',
 ]

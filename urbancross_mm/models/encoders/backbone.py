@@ -1,4 +1,4 @@
-"""Any image backbone of the OpenMMLab packages as an image encoder."""
+"""Any image backbone of the OpenMMLab packages as an encoder of images or spectrograms."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class BackboneEncoder(BaseEncoder):
     (N, C), or a tuple of them. A backbone with several maps (``out_indices=(0, 1, 2, 3)``) also
     gives its pyramid: :meth:`encode_maps`.
 
+    Spectrograms (N, 1, mel, frames) are images too, of any height and width that the backbone
+    takes. One channel is repeated to those that the backbone reads, so weights learned on photos
+    fit. No row at all gives no vector.
+
     Args:
         backbone (dict): Config, e.g. ``dict(type='mmpretrain.ResNet', depth=18)``.
         embed_dim (int, optional): Width of the embedding. Defaults to None, the width of the
@@ -40,6 +44,7 @@ class BackboneEncoder(BaseEncoder):
             whose statistics were folded. Defaults to False.
         frozen (bool): Do not train the backbone; the projection trains. Defaults to False.
         probe_size (int): Side of the black image, in pixels. Defaults to 224.
+        image_channels (int): Channels that the backbone reads. Defaults to 3.
         init_cfg (dict | list[dict], optional): mmengine's initialization config; that of the
             backbone goes into ``backbone``. Defaults to None.
 
@@ -52,6 +57,9 @@ class BackboneEncoder(BaseEncoder):
         ...     dict(type='mmpretrain.MobileNetV2', init_cfg=dict(
         ...         type='Pretrained', checkpoint='mobilenet_v2.pth', prefix='backbone.')),
         ...     embed_dim=512, norm_eval=True)
+        >>> BackboneEncoder(  # spectrograms, from scratch
+        ...     dict(type='mmpretrain.ResNet', depth=18, in_channels=1),
+        ...     embed_dim=512, image_channels=1)
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class BackboneEncoder(BaseEncoder):
         norm_eval: bool = False,
         frozen: bool = False,
         probe_size: int = 224,
+        image_channels: int = 3,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -75,6 +84,7 @@ class BackboneEncoder(BaseEncoder):
         self.pool = pool
         self.out_index = out_index
         self.probe_size = probe_size
+        self.image_channels = image_channels
         self.norm_eval = norm_eval
         if pool == 'gem':
             self.gem_exponent = nn.Parameter(torch.tensor(3.0))
@@ -90,9 +100,15 @@ class BackboneEncoder(BaseEncoder):
         training = self.backbone.training
         self.backbone.eval()
         with torch.no_grad():
-            result = function(torch.zeros(1, 3, self.probe_size, self.probe_size))
+            result = function(torch.zeros(1, self.image_channels, self.probe_size, self.probe_size))
         self.backbone.train(training)
         return result
+
+    def _run(self, image: Tensor) -> Any:
+        """What the backbone returns."""
+        if image.shape[1] == 1:
+            image = image.expand(-1, self.image_channels, -1, -1)
+        return self.backbone(image)
 
     def train(self, mode: bool = True) -> BackboneEncoder:
         """Switch the mode; a frozen backbone and, with ``norm_eval``, BatchNorm stay in ``eval``.
@@ -114,10 +130,10 @@ class BackboneEncoder(BaseEncoder):
         """Features before the projection.
 
         Args:
-            image (Tensor): Normalized images.
+            image (Tensor): Normalized images or spectrograms, C_in = 1 or ``image_channels``.
 
         Shape:
-            (N, 3, H, W) -> (N, C).
+            (N, C_in, H, W) -> (N, C).
 
         Returns:
             Tensor: One vector per image.
@@ -125,17 +141,17 @@ class BackboneEncoder(BaseEncoder):
         Raises:
             ValueError: If the output cannot be pooled this way.
         """
-        feats = self.backbone(image)
+        feats = self._run(image)
         return self._pooled(feats[self.out_index] if isinstance(feats, Sequence) else feats)
 
     def encode_maps(self, image: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the backbone, finest first.
 
         Args:
-            image (Tensor): Normalized images.
+            image (Tensor): Normalized images or spectrograms, C_in = 1 or ``image_channels``.
 
         Shape:
-            (N, 3, H, W) -> (N, C_i, H_i, W_i) for each of its ``out_indices``.
+            (N, C_in, H, W) -> (N, C_i, H_i, W_i) for each of its ``out_indices``.
 
         Returns:
             tuple[Tensor]: The maps.
@@ -143,7 +159,7 @@ class BackboneEncoder(BaseEncoder):
         Raises:
             ValueError: If the backbone returns tokens or vectors.
         """
-        feats = self.backbone(image)
+        feats = self._run(image)
         maps = tuple(feats) if isinstance(feats, Sequence) else (feats,)
         for output in maps:
             if output.dim() != 4:
@@ -201,10 +217,10 @@ class BackboneEncoder(BaseEncoder):
         """Features of images, not normalized.
 
         Args:
-            image (Tensor): Normalized images.
+            image (Tensor): Normalized images or spectrograms, C_in = 1 or ``image_channels``.
 
         Shape:
-            (N, 3, H, W) -> (N, D).
+            (N, C_in, H, W) -> (N, D).
 
         Returns:
             Tensor: One vector per image.

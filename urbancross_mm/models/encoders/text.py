@@ -15,7 +15,7 @@ from urbancross_mm.registry import MODELS, TOKENIZERS
 POOLS = ('last', 'mean', 'max')
 
 
-class _WordEncoder(BaseEncoder):
+class WordEncoder(BaseEncoder):
     """Word vectors, and where the padding is.
 
     Padding stands at the end of a row. How much of it there is never changes an embedding; a row
@@ -70,7 +70,7 @@ class _WordEncoder(BaseEncoder):
 
 
 @MODELS.register_module()
-class GRUTextEncoder(_WordEncoder):
+class GRUTextEncoder(WordEncoder):
     """Word vectors, a GRU, pooling and a projection.
 
     Args:
@@ -146,7 +146,7 @@ class GRUTextEncoder(_WordEncoder):
 
 
 @MODELS.register_module()
-class TextCNNEncoder(_WordEncoder):
+class TextCNNEncoder(WordEncoder):
     """Word vectors, convolutions of several widths, the maximum over words, a projection.
 
     Args:

@@ -27,7 +27,8 @@ class AdaptiveMultiscaleWeighting(BaseModule):
     The last scale is the image encoder's own vector; the others are projected here.
 
     Args:
-        channels (Sequence[int]): Channels C_i of the other maps; a retriever fills them in.
+        channels (Sequence[int]): Channels C_i of the maps, that of the own vector last; a
+            retriever fills them in.
         embed_dim (int): Width D; a retriever fills it in.
         weights (str): ``'mean'``, as released, or ``'learned'``: non-negative, sum 1, equal at
             the start. Defaults to 'mean'.
@@ -48,9 +49,9 @@ class AdaptiveMultiscaleWeighting(BaseModule):
             if value not in known:
                 raise ValueError(f'weighting.{name} must be one of {known}, got {value!r}')
         self.pool = pool
-        self.projections = nn.ModuleList(nn.Linear(width, embed_dim) for width in channels)
+        self.projections = nn.ModuleList(nn.Linear(width, embed_dim) for width in channels[:-1])
         self.scale_logits = (
-            nn.Parameter(torch.zeros(len(channels) + 1)) if weights == 'learned' else None
+            nn.Parameter(torch.zeros(len(channels))) if weights == 'learned' else None
         )
 
     @property
@@ -65,7 +66,7 @@ class AdaptiveMultiscaleWeighting(BaseModule):
         """Weighted mean of the unit vectors of all scales.
 
         Args:
-            maps (Sequence[Tensor]): The other maps of the image encoder.
+            maps (Sequence[Tensor]): Of the image encoder; the last, that of ``own``, is not read.
             own (Tensor): Vector of the image encoder itself.
 
         Shape:

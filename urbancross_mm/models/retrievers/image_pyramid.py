@@ -45,8 +45,8 @@ class ImagePyramid(BaseModule):
             mmseg by prefix (``mmseg.FPNHead``). Without ``in_channels`` (and ``feature_strides``)
             it gets those of the maps of its ``in_index``. Defaults to None.
         attention (dict, optional): Config of :class:`SemanticSpatialAttention`. Defaults to None.
-        weighting (dict, optional): Config of :class:`AdaptiveMultiscaleWeighting`.
-            Defaults to None: the encoder's own vector.
+        weighting (dict, optional): Config of :class:`AdaptiveMultiscaleWeighting` or
+            :class:`MultiscaleVisualNeck`. Defaults to None: the encoder's own vector.
         masked_image (dict, optional): Config of :class:`MaskedImageHead`: in training, patches of
             the images are hidden from all parts. Defaults to None.
         divide_by_batch (bool): Divide the segmentation loss by the images of the batch that have
@@ -85,7 +85,7 @@ class ImagePyramid(BaseModule):
         )
         self.attention = _neck(attention, 'attention', channels=channels)
         self.weighting = _neck(
-            weighting, 'weighting', channels=channels[:-1], embed_dim=image_encoder.embed_dim
+            weighting, 'weighting', channels=channels, embed_dim=image_encoder.embed_dim
         )
         self.masked_image = _neck(
             masked_image,
@@ -122,12 +122,9 @@ class ImagePyramid(BaseModule):
         read: Sequence[Tensor] = [maps[i] for i in self.read]
         if self.attention is not None:
             read = self.attention(read, logits[0] if isinstance(logits, tuple) else logits)
-        *others, own = read
-        vector = encoder.embed_map(own)
+        vector = encoder.embed_map(read[-1])
         embeds = (
-            similarity.normalize(vector)
-            if self.weighting is None
-            else self.weighting(others, vector)
+            similarity.normalize(vector) if self.weighting is None else self.weighting(read, vector)
         )
         return PyramidOutput(embeds, logits, terms)
 
