@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part, check_widths
+from urbancross_mm.models.encoders.backbone import BackboneEncoder
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
 from urbancross_mm.registry import MODELS
@@ -49,6 +51,8 @@ class CrossModalRetriever(BaseRetriever):
         self.embed_dim = self.image_encoder.embed_dim
         check_widths({'text_encoder': self.text_encoder, 'image_encoder': self.image_encoder})
         self.pyramid: Any = None if pyramid is None else ImagePyramid(self.image_encoder, **pyramid)
+        if pyramid is None and isinstance(self.image_encoder, BackboneEncoder):
+            self.image_encoder.freeze_unread([self.image_encoder.out_index])
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
         """Train on a target without pairs from now on, and no auxiliary task.
@@ -141,14 +145,11 @@ class CrossModalRetriever(BaseRetriever):
         output = self.pyramid(inputs['image'])
         embeds = self.embed(dict(inputs, image_embeds=output.embeds))
         retrieval = self.head.loss(data_samples=data_samples, **embeds)
-        return _mean_of_tasks([retrieval, *self.pyramid.task_losses(output, data_samples)])
-
-
-def _mean_of_tasks(tasks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """All terms; the losses divided by the number of tasks that have any."""
-    tasks = [task for task in tasks if task]
-    return {
-        name: term / len(tasks) if 'loss' in name and len(tasks) > 1 else term
-        for task in tasks
-        for name, term in task.items()
-    }
+        others, present = self.pyramid.task_losses(output, data_samples)
+        captions = retrieval['loss_image_text'].new_tensor(float(len(inputs['text'])))
+        all_reduce(captions)
+        tasks = max(1, present + bool(captions > 0))
+        return {
+            name: term / tasks if 'loss' in name else term
+            for name, term in {**retrieval, **others}.items()
+        }
