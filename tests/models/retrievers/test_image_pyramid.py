@@ -369,6 +369,30 @@ def test_two_ranks_equal_one_where_they_have_different_numbers_of_maps(tmp_path:
             torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def masks_on_the_second_rank() -> tuple[dict[str, Tensor], list[RetrievalDataSample]]:
+    """Two captioned images, then two class maps without captions."""
+    inputs, samples = batch()
+    for i in (2, 3):
+        samples[i] = RetrievalDataSample(metainfo=dict(img_id=f'masks/{i}', text_ids=[]))
+        samples[i].gt_sem_seg = PixelData(data=labels(i))
+    return dict(inputs, text=inputs['text'][:2]), samples
+
+
+def on_a_rank_of_one_kind(rank: int) -> dict[str, Tensor]:
+    inputs, samples = masks_on_the_second_rank()
+    rows = slice(2 * rank, 2 * rank + 2)
+    text = inputs['text'][: 0 if rank else 2]
+    part = dict(image=inputs['image'][rows], text=text)
+    return gradients(DistributedDataParallel(Objective()), part, samples[rows])
+
+
+def test_a_rank_without_captions_waits_for_nobody(tmp_path: Path) -> None:
+    expected = gradients(Objective(), *masks_on_the_second_rank())
+    for got in run_on_ranks(on_a_rank_of_one_kind, tmp_path):
+        for name, value in expected.items():
+            torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def test_a_class_beyond_those_of_the_head() -> None:
     inputs, samples = batch()
     samples[1].gt_sem_seg.data[0, 3, 4] = CLASSES

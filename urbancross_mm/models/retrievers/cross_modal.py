@@ -85,8 +85,8 @@ class CrossModalRetriever(BaseRetriever):
         """Embed texts.
 
         Args:
-            text (Tensor): Token ids. No row at all is fine: a batch of a test set may hold only
-                images whose captions were encoded before.
+            text (Tensor): Token ids. No row at all is fine: a batch may hold only images whose
+                captions were encoded before, or that have none.
 
         Shape:
             (M, L) -> (M, D).
@@ -95,7 +95,10 @@ class CrossModalRetriever(BaseRetriever):
             Tensor: Unit vectors in fp32, also under autocast.
         """
         if len(text) == 0:
-            return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
+            if not (self.training and torch.is_grad_enabled()):
+                return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
+            # In training, other ranks wait for a gradient of every weight: that of no row is 0.
+            return similarity.normalize(self.text_encoder(text.new_ones(1, *text.shape[1:])))[:0]
         return similarity.normalize(self.text_encoder(text))
 
     def predict(
