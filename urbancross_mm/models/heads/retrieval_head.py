@@ -18,7 +18,7 @@ from urbancross_mm.structures.batch_ids import (
     partners,
     positives,
 )
-from urbancross_mm.utils.dist import all_gather
+from urbancross_mm.utils.dist import all_gather_rows
 
 
 @MODELS.register_module()
@@ -96,11 +96,11 @@ class RetrievalHead(BaseModule):
         segments = (
             None
             if segment_embeds is None
-            else all_gather(segment_embeds[ids.owners], with_grad=True)
+            else all_gather_rows(segment_embeds[ids.owners], with_grad=True)
         )
         losses = self.pair_losses(
-            all_gather(image_embeds[ids.owners], with_grad=True),
-            all_gather(text_embeds, with_grad=True),
+            all_gather_rows(image_embeds[ids.owners], with_grad=True),
+            all_gather_rows(text_embeds, with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
             segments,
         )
@@ -125,8 +125,8 @@ class RetrievalHead(BaseModule):
         ids = batch_ids(data_samples, embeds[f'{second}_embeds'].device, second)
         owners = ids.owners if first == 'image' else partners(data_samples, first, second)
         return self.image_loss(
-            all_gather(embeds[f'{first}_embeds'][owners], with_grad=True),
-            all_gather(embeds[f'{second}_embeds'], with_grad=True),
+            all_gather_rows(embeds[f'{first}_embeds'][owners], with_grad=True),
+            all_gather_rows(embeds[f'{second}_embeds'], with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
         )
 
