@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from tests.datasets import tiny
+from tests.recordings import record, tone
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
 from urbancross_mm.datasets.feature_file import write_features
 from urbancross_mm.structures import Gallery
@@ -58,6 +59,11 @@ def image(root: Path, suffix: str = '.png') -> Path:
     path = root / f'p{suffix}'
     Image.fromarray(tiny.image()).save(path)
     return path
+
+
+def recording(root: Path, suffix: str) -> Path:
+    """A quarter of a second of sound."""
+    return record(root / f'r{suffix}', tone(440, 0.25))
 
 
 def country(root: Path) -> Path:

@@ -26,7 +26,7 @@ from urbancross_mm.apis import load_config
 from urbancross_mm.curation.core.records import Manifest, Record
 from urbancross_mm.curation.geo.map_files import MapFeatures, read_map_file
 from urbancross_mm.curation.geo.rasters import Raster
-from urbancross_mm.datasets import ImageTextDataset, VocabTokenizer
+from urbancross_mm.datasets import ImageTextDataset, LoadAudio, VocabTokenizer
 from urbancross_mm.datasets.converters import (
     image_folder,
     karpathy,
@@ -93,6 +93,12 @@ def decode(path: Path) -> None:
     pixels, size = read_image(str(path))
     assert pixels.dtype == np.uint8 and pixels.shape == (*size, 3)
     assert probe_image(str(path)) is None
+
+
+def hear(path: Path) -> None:
+    (waveform,) = LoadAudio(max_seconds=0.2)(dict(audio_paths=[str(path)]))['audio']
+    assert waveform.dtype == np.float32 and waveform.ndim == 1
+    assert 0 < len(waveform) <= 3200 + 16 and np.isfinite(waveform).all()
 
 
 def convert_country(path: Path) -> None:
@@ -208,6 +214,10 @@ READERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], None], int]] =
     **{
         f'image {suffix}': (partial(sound.image, suffix=suffix), decode, 100)
         for suffix in ('.png', '.jpg', '.tif', '.bmp', '.webp')
+    },
+    **{
+        f'recording {suffix}': (partial(sound.recording, suffix=suffix), hear, 100)
+        for suffix in ('.wav', '.flac', '.ogg')
     },
     'CSV': (sound.country, convert_country, 80),
     'captions': (sound.precomp, convert_precomp, 60),

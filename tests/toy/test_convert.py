@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmengine.dataset import pseudo_collate
+
 from tests.datasets.converters.layouts import names_of, read
 from urbancross_mm.datasets import ImageTextDataset
 from urbancross_mm.datasets.tokenizers import VocabTokenizer
+from urbancross_mm.models import RetrievalDataPreprocessor
 from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.toy.convert import is_converted
 
@@ -89,3 +92,30 @@ def test_class_maps_are_named_with_and_without_captions(sample_dir):
         scenes[split] = {name.split('_')[0] for name in names}
         assert dataset.metainfo['classes'][-1] == 'car'
     assert scenes == dict(train={'north'}, val={'north'}, test={'south'})
+
+
+def test_captions_of_one_set_have_pictures_of_their_sound(sample_dir):
+    root = sample_dir / 'data/sample/rsitmd'
+    for split in ('train', 'val', 'trainval', 'test'):
+        _, items = read(root / f'annotations/rsitmd_{split}.json')
+        assert all(len(item['audio_paths']) == len(item['captions']) for item in items)
+        names = [name for item in items for name in item['audio_paths']]
+        assert len(set(names)) == len(names) > 0
+        assert all((root / 'audio' / name).is_file() for name in names)
+
+
+def test_pictures_of_sound_become_a_batch(sample_dir):
+    dataset = ImageTextDataset(
+        'annotations/rsitmd_test.json',
+        str(sample_dir / 'data/sample/rsitmd'),
+        captions='all',
+        indices=3,
+        pipeline=[
+            dict(type='LoadSpectrogramImage', resize=60, size=50),
+            dict(type='SpecAugment'),
+            dict(type='PackRetrievalInputs'),
+        ],
+    )
+    batch = pseudo_collate([dataset[k] for k in range(3)])
+    audio = RetrievalDataPreprocessor(stats='imagenet')(batch)['inputs']['audio']
+    assert audio.shape == (15, 3, 50, 50) and audio.std() > 0.1

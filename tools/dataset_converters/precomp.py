@@ -40,6 +40,12 @@ def main() -> None:
         action='store_true',
         help='also write the whole training list as <name>_trainval',
     )
+    parser.add_argument(
+        '--audio',
+        type=given_path,
+        help='folder of the recordings that *_audio(s).txt name; without it names are taken as '
+        'they are',
+    )
     add_converter_arguments(parser)
     args = parser.parse_args()
     from urbancross_mm.datasets.converters.options import print_counts

@@ -3,7 +3,8 @@
 ``python tools/misc/verify_dataset.py data/ucm/annotations/ucm_{train,val,test}.json --data-root
 data/ucm`` decodes every image once and reports missing or unreadable images, empty captions,
 ids used twice, images or captions that splits share (exact and perceptual hash), segment files
-and class maps of another size than their image, and counts. The exit code is 1 after an error.
+and class maps of another size than their image, broken recordings, and counts. The exit code is
+1 after an error.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> int:
     """Verify."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('annotations', nargs='+', help='annotation files of one dataset')
-    parser.add_argument('--data-root', required=True, help='folder with images/ and segments/')
+    parser.add_argument('--data-root', required=True, help='folder with images/, segments/, audio/')
     parser.add_argument('--images', default='images', help='folder of images below --data-root')
     parser.add_argument(
         '--distance',

@@ -18,6 +18,8 @@ PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
 FEATURED = ('rsicd', 'ucm')
 # Masks of images that have captions, and of images that have none.
 MASKED, SCENES = 'rsitmd', 'dronedeploy'
+# Has pictures of spoken captions.
+SPOKEN = 'rsitmd'
 VOCABULARY = 'vocab.json'
 # A city without captions: the images of a country, and its captions in a text file.
 CITY, CITY_OF = 'mycity', 'Spain'
@@ -66,6 +68,7 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
                 out=folder / 'annotations',
                 name=name,
                 images=folder / 'images',
+                audio=folder / 'audio' if name == SPOKEN else None,
                 split=split,
                 min_count=1,
                 seed=seed,

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,9 @@ def resample(samples: np.ndarray, rate: int, sample_rate: int) -> np.ndarray:
     if rate == sample_rate:
         return samples
     signal = import_optional('scipy.signal', 'resampling audio', 'scipy')
-    common = math.gcd(rate, sample_rate)
-    resampled = signal.resample_poly(samples, sample_rate // common, rate // common)
+    # Exact for the rates in use; an odd one, 16001 Hz, would take a filter of its own length.
+    ratio = Fraction(sample_rate, rate).limit_denominator(1000)
+    resampled = signal.resample_poly(samples, ratio.numerator, ratio.denominator)
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 

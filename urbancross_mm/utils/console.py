@@ -29,6 +29,7 @@ COMMANDS = {
     'card': 'misc/dataset_card.py',
     'browse': 'visualization/browse_dataset.py',
     'class-weights': 'misc/class_weights.py',
+    'speak': 'misc/speak_captions.py',
     'overlay': 'visualization/segmentation_overlay.py',
     'config': 'misc/print_config.py',
     'features': 'misc/extract_features.py',

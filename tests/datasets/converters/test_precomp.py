@@ -102,6 +102,45 @@ def test_audio_names_follow_their_captions(tmp_path):
     assert first['audio_paths'] == ['0.jpg', '2.jpg', '3.jpg', '4.jpg']
 
 
+def spoken(tmp_path):
+    """A folder of captions with a recording each, and the folder of the recordings."""
+    root = folder(tmp_path)
+    for split, number in (('train', 100), ('test', 15)):
+        write_lines(root / f'{split}_audios.txt', [f'{split}{n}.jpg' for n in range(number)])
+    audio = tmp_path / 'audio'
+    audio.mkdir()
+    for split, number in (('train', 100), ('test', 15)):
+        for n in range(number):
+            (audio / f'{split}{n}.jpg').touch()
+    return root, audio
+
+
+def test_recordings_are_looked_for_where_the_folder_is_named(tmp_path, capsys):
+    root, audio = spoken(tmp_path)
+    convert(options(root, tmp_path, audio=audio, split='random'))
+    _, items = read(tmp_path / 'out/toy_test.json')
+    assert items[0]['audio_paths'] == [f'test{n}.jpg' for n in range(5)]
+
+    for name in ('test3.jpg', 'test8.jpg'):
+        (audio / name).unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"2 of 115 .*'test3\.jpg'.*test_filename\.txt.*--only-present"
+    ):
+        convert(options(root, tmp_path, audio=audio, split='random', force=True))
+    convert(options(root, tmp_path, audio=audio, split='random', force=True, only_present=True))
+    assert '2 of 115 recordings' in capsys.readouterr().err
+    _, items = read(tmp_path / 'out/toy_test.json')
+    assert items[0]['audio_paths'] == ['test0.jpg', 'test1.jpg', 'test2.jpg', '', 'test4.jpg']
+
+
+def test_a_folder_of_recordings_without_lists_or_none_at_all(tmp_path):
+    root = folder(tmp_path)
+    with pytest.raises(ValueError, match=r'--audio .*_audio\.txt'):
+        convert(options(root, tmp_path, audio=tmp_path))
+    with pytest.raises(FileNotFoundError, match='no folder at .*gone'):
+        convert(options(root, tmp_path, audio=tmp_path / 'gone'))
+
+
 def test_vocabulary_has_the_training_words_alone(tmp_path):
     convert(options(folder(tmp_path), tmp_path))
 

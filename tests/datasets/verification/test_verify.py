@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.datasets import tiny
+from tests.recordings import record, tone
 from urbancross_mm.datasets.verification.verify import verify
 
 
@@ -285,3 +286,62 @@ def test_images_without_captions_are_distractors_of_a_gallery_alone(root, split)
     assert report.failed == (split == 'train')
     distractors = ('warning', 'images without captions: they are searched, but are not queries')
     assert (distractors in result) == (split == 'test')
+
+
+def _record_all(root, **names):
+    for split, own in names.items():
+        _edit(
+            root,
+            split,
+            lambda items, own=own: [
+                item.update(audio_paths=[f'{item["img_path"][:-4]}_{k}.flac' for k in own])
+                for item in items
+            ],
+        )
+        for item in json.loads((root / f'annotations/{split}.json').read_text())['data_list']:
+            for k, name in enumerate(item['audio_paths']):
+                record(root / 'audio' / name, tone(440, 0.1 + 0.2 * k))
+
+
+def test_recordings_are_counted_and_measured(root):
+    _record_all(root, train=(0, 1), test=(0,))  # one a caption, one for all
+    report, result = _check(root)
+    assert not report.failed
+    assert [row['recordings'] for row in report.rows] == [4, 4]
+    (first, second) = result['info', 'how long recordings last'].examples
+    assert 'train: 4 recordings, 0.20 s on average, the longest 0.30 s' in first
+    assert 'test: 2 recordings' in second
+
+
+def test_recordings_that_are_missing_broken_or_silent(root):
+    _record_all(root, train=(0, 1))
+    (root / 'audio/train0_1.flac').unlink()
+    path = root / 'audio/train1_0.flac'
+    path.write_bytes(path.read_bytes()[:600])
+    record(root / 'audio/train1_1.flac', np.zeros(800, 'f4'))
+    _, result = _check(root)
+    broken = result['error', 'recording missing or broken']
+    assert broken.count == 2
+    assert re.search(r'tiny/train0\): .*train0_1\.flac', broken.examples[0])
+    assert re.search(r'train1_0\.flac cannot be decoded', broken.examples[1])
+    assert 'train1_1.flac' in result['warning', 'silent recordings'].examples[0]
+    only_missing = _check(root, pixels=False)[1]['error', 'recording missing or broken']
+    assert only_missing.count == 1
+
+
+def test_captions_without_a_recording_among_others(root):
+    _record_all(root, train=(0, 1))
+    _edit(root, 'train', lambda items: items[0].update(audio_paths=['', 'train0_1.flac']))
+    _, result = _check(root)
+    what = 'captions without a recording, among others that have one'
+    assert result['warning', what].examples == ['train: 1 of 4']
+
+
+def test_pictures_of_spectrograms_are_decoded_as_pictures(root):
+    (root / 'audio').mkdir()
+    for name in ('0.jpg', '1.jpg'):
+        Image.fromarray(tiny.image()).save(root / 'audio' / name)
+    _edit(root, 'train', lambda items: items[0].update(audio_paths=['0.jpg', '1.jpg']))
+    assert not _check(root)[0].failed
+    (root / 'audio/1.jpg').write_bytes((root / 'audio/1.jpg').read_bytes()[:300])
+    assert '1.jpg cannot be decoded' in _only_error(root).examples[0]

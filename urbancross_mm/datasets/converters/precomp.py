@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbancross_mm.datasets.converters import options as common
@@ -32,10 +32,12 @@ class Options(common.Options):
         root (Path): Folder of the text files, or the one above its ``precomp``.
         split (str): One of ``SPLITS``.
         trainval (bool): Also write the whole training list as ``<name>_trainval``.
+        audio (Path | None): Folder of the recordings; None converts without looking at them.
     """
 
     split: str = 'published'
     trainval: bool = False
+    audio: Path | None = None
 
 
 def convert(options: Options) -> dict[str, dict[str, int]]:
@@ -48,9 +50,10 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         dict[str, dict[str, int]]: Counts of each split that was written.
 
     Raises:
-        FileNotFoundError: If a file or image is missing.
+        FileNotFoundError: If a file, image or recording is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If line counts do not match, a name leaves its folder, or is listed twice.
+        ValueError: If line counts do not match, a name leaves its folder or is listed twice, or
+            no list names recordings where ``audio`` is given.
     """
     root = find_folder(options.root)
     problems = Problems(options.skip_bad)
@@ -66,6 +69,8 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         builder.images.check_numbers(names)
     if options.trainval:
         splits['trainval'] = train
+    if options.audio is not None:
+        splits = _find_audio(splits, options.audio, options.only_present)
     return convert_splits(
         options,
         splits,
@@ -179,3 +184,40 @@ def _read_audio(root: Path, split: str, tail: str, lines: int) -> list[str] | No
     if len(audio) != lines:
         raise ValueError(f'{path} has {len(audio)} lines for {lines} captions')
     return [check_relative(name, f'{path}, line {number}') for number, name in enumerate(audio, 1)]
+
+
+def _find_audio(
+    splits: dict[str, list[Source]], folder: Path, only_present: bool
+) -> dict[str, list[Source]]:
+    """Look for every recording; with ``only_present``, a caption may be without one."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f'no folder at {folder}')
+    listed = {
+        name: source.where
+        for sources in splits.values()
+        for source in sources
+        for name in source.audio or ()
+    }
+    if not listed:
+        raise ValueError(
+            f'--audio {folder} has nothing to look for: no list *_audio.txt or *_audios.txt stands '
+            'beside the captions'
+        )
+    missing = {name for name in listed if not (folder / name).is_file()}
+    if missing and not only_present:
+        first = next(name for name in listed if name in missing)
+        raise FileNotFoundError(
+            f'{len(missing)} of {len(listed)} recordings are not in {folder}, first {first!r} '
+            f'({listed[first]}): give --only-present to leave missing ones out'
+        )
+    if missing:
+        print(
+            f'note: {len(missing)} of {len(listed)} recordings are missing in {folder}',
+            file=sys.stderr,
+        )
+
+    def present(source: Source) -> Source:
+        audio = source.audio and ['' if name in missing else name for name in source.audio]
+        return replace(source, audio=audio)
+
+    return {split: list(map(present, sources)) for split, sources in splits.items()}

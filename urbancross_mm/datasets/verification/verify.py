@@ -18,6 +18,7 @@ from urbancross_mm.datasets.verification.leakage import (
     check_ids,
     compare,
 )
+from urbancross_mm.datasets.verification.recordings import check_recordings, recorded
 from urbancross_mm.datasets.verification.report import Report
 from urbancross_mm.structures.annotation_schema import FOLDERS, item_problems
 from urbancross_mm.structures.annotations import read_annotations
@@ -41,20 +42,23 @@ def verify(
     Errors: whatever the dataset would refuse (a missing field, an empty caption, an id used
     twice, a name that leaves its folder), images that are missing or cannot be decoded to the
     end, the same image in two splits that must not share one, segment files or class maps that
-    are missing, broken or of another size than their image, class maps with a value of no class.
+    are missing, broken or of another size than their image, class maps with a value of no class,
+    recordings that are missing or cannot be decoded to the end.
     A file that names classes and has no caption at all is for segmentation. Warnings: identical
-    files within a split, similar images across splits. Captions shared by splits are information.
+    files within a split, similar images across splits, silent recordings.
+    Captions shared by splits are information.
 
     Args:
         paths (Sequence[str]): Annotation files of one dataset.
         data_root (str): Folder of the data.
         folders (dict | None): Folders below it by field. Defaults to None: ``images``,
-            ``segments`` and ``seg_maps``.
+            ``segments``, ``seg_maps`` and ``audio``.
         workers (int): Threads that decode. Defaults to 1.
         distance (int): Bits of a 64-bit difference hash that may differ between similar images.
             Defaults to 2.
         shown (int): Examples of each finding to keep. Defaults to 5.
-        pixels (bool): Decode images and masks; else they are only looked for. Defaults to True.
+        pixels (bool): Decode images, masks and recordings; else they are only looked for.
+            Defaults to True.
 
     Returns:
         Report: The findings.
@@ -128,6 +132,7 @@ def check_splits(
         }
         check_duplicates(split, report)
     _check_masks(splits, roots, report, workers)
+    check_recordings(splits, roots['audio_paths'], report, workers, pixels)
     check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
@@ -249,6 +254,7 @@ def _row(split: Split) -> dict[str, Any]:
         'words mean/max': f'{sum(words) / len(words):.2f}/{max(words)}',
         'segments': sum(item.get('segments') is not None for item in split.items),
         'class maps': sum(item.get('seg_map_path') is not None for item in split.items),
+        'recordings': recorded(split),
         'size': f'{usual[0]} x {usual[1]}'
         + (f' (+{len(sizes) - 1} others)' if len(sizes) > 1 else ''),
     }
