@@ -4,8 +4,11 @@ import inspect
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 
 import urbancross_mm.datasets
 import urbancross_mm.engine
@@ -22,7 +25,7 @@ from tests.config_tree import (
 )
 from tests.runs import CONFIGS, ROOT, run, small_config
 from urbancross_mm.apis import load_config
-from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TOKENIZERS, TRANSFORMS
+from urbancross_mm.registry import DATASETS, HOOKS, METRICS, MODELS, SCOPE, TOKENIZERS, TRANSFORMS
 
 # Every method, every family of configs and every kind of target once; the structure of every
 # combination is checked in test_config_variables.py.
@@ -36,6 +39,8 @@ ADAPTATIONS = [
     ('baselines/mobilenet-v2_minilm_rsicd.py', 'ucm', 'transport-curriculum'),
     ('baselines/resnet-18_gru_rsicd.py', 'ucm', 'batch-norm'),
     ('baselines/resnet-18_gru_ucm_segments.py', 'rsicd', 'mk-mmd'),
+    ('sirs/sirs.py', 'ucm', 'transport'),
+    ('sirs/sirs_mask-stream.py', 'ucm', 'coral'),
 ]
 
 
@@ -119,6 +124,65 @@ def test_sirs_as_published() -> None:
     assert (loss.margin, loss.reduction, loss.loss_weight) == (0.2, 'mean', 20)
     assert (head.num_classes, head.loss_decode.loss_weight) == (15, 80)
     check_dataset(cfg, 'rsitmd')
+
+
+SEGFORMER = dict(
+    type='mmseg.SegformerHead',
+    in_index=[0, 1, 2, 3],
+    channels=8,
+    num_classes=15,
+    loss_decode=dict(type='mmseg.CrossEntropyLoss', loss_weight=80.0, avg_non_ignore=True),
+)
+WEIGHTED = {'class_weight': 'data/sample/class_weights.json', 'avg_non_ignore': False}
+# What docs/explanation/sirs.md and docs/how-to/segmentation.md say to type.
+VARIANTS: dict[str, tuple[str, dict]] = {
+    'sirs': ('sirs.py', {}),
+    'mask-stream': ('sirs_mask-stream.py', dict(CAPTIONED='ucm', MASKS='dronedeploy')),
+    'prototype': ('sirs_no-masks.py', dict(CAPTIONED='ucm')),
+    'base': ('sirs_no-masks.py', {'CAPTIONED': 'ucm', 'model.pyramid': None}),
+    'irmim': (
+        'sirs_no-masks.py',
+        {
+            'CAPTIONED': 'ucm',
+            'IMAGE_SIZE': 64,
+            'model.pyramid.masked_image.type': 'MaskedImageHead',
+            'model.pyramid.masked_image.mask_ratio': 0.3,
+        },
+    ),
+    'without-ssa': ('sirs.py', {'model.pyramid.attention': None}),
+    'without-amw': ('sirs.py', {'model.pyramid.weighting': None}),
+    'segmentation-alone': (
+        'sirs.py',
+        {'model.pyramid.attention': None, 'model.pyramid.weighting': None},
+    ),
+    'mmseg-head': ('sirs.py', {'model.pyramid.decode_head': dict(SEGFORMER, _delete_=True)}),
+    'class-weights': (
+        'sirs.py',
+        {f'model.pyramid.decode_head.loss_decode.{key}': value for key, value in WEIGHTED.items()},
+    ),
+}
+
+
+@pytest.mark.parametrize('variant', list(VARIANTS))
+def test_every_variant_of_sirs_trains_all_of_its_weights(
+    variant: str, in_sample_dir: Path, tmp_path: Path
+) -> None:
+    """DistributedDataParallel stops at weights without a gradient."""
+    Path('data/sample/class_weights.json').write_text(str([1.0] * 15))
+    name, options = VARIANTS[variant]
+    cfg = small_config(f'sirs/{name}', tmp_path, **options)
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+        model = MODELS.build(cfg.model).train()
+    losses = model(**model.data_preprocessor(next(iter(loader)), True), mode='loss')
+    pyramid = cfg.model.pyramid or {}
+    assert ('loss_segmentation' in losses) == (pyramid.get('decode_head') is not None)
+    assert ('loss_masked_image' in losses) == ('masked_image' in pyramid)
+    loss, _ = model.parse_losses(losses)
+    assert torch.isfinite(loss)
+    loss.backward()
+    trained = [(key, p.grad) for key, p in model.named_parameters() if p.requires_grad]
+    assert [key for key, grad in trained if grad is None] == []
 
 
 @pytest.mark.parametrize('backbone', ['resnet-50', 'mit-b0', 'swin-t', 'efficientnet-lite2'])

@@ -37,3 +37,13 @@ def test_an_adaptation_starts_from_the_sample_s_own_run() -> None:
     assert small['work_dir'] == 'runs/adapted_sample' and small['epochs'] == 3
     assert apply_overlay(small, overlay) == small
     assert apply_overlay(dict(model=dict(type='A')), overlay)['epochs'] == 2
+
+
+def test_a_batch_of_counted_sources_keeps_its_size() -> None:
+    overlay = dict(merge=dict(train_dataloader=dict(batch_size=40, num_workers=1)))
+    counted = dict(batch_size=32, batch_sampler=dict(source=dict(a=8), target=dict(b=24)))
+    assert apply_overlay(dict(train_dataloader=counted), overlay)['train_dataloader'] == dict(
+        counted, num_workers=1
+    )
+    plain = apply_overlay(dict(train_dataloader=dict(batch_size=32)), overlay)
+    assert plain['train_dataloader'] == dict(batch_size=40, num_workers=1)

@@ -26,10 +26,17 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
     model = cfg.get('model')
     adaptation = model.get('adaptation') if isinstance(model, dict) else None
     if not adaptation:
-        return _merge(cfg, overlay.get('merge', {}))
+        return _keep_batch(_merge(cfg, overlay.get('merge', {})), cfg.get('train_dataloader'))
     if adaptation.get('source_checkpoint'):
         adaptation['source_checkpoint'] = _of_sample(adaptation['source_checkpoint'])
     return _merge(cfg, overlay.get('merge_adaptation', {}))
+
+
+def _keep_batch(small: dict[str, Any], loader: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A batch sampler states the items of each source, and they add up to the batch size."""
+    if loader and loader.get('batch_sampler'):
+        small['train_dataloader']['batch_size'] = loader['batch_size']
+    return small
 
 
 def _of_sample(work_dir: str) -> str:

@@ -19,18 +19,20 @@ def test_regions_are_connected_of_one_class_and_do_not_overlap() -> None:
     class_map[:2, :3] = 1  # 6 pixels
     class_map[5:, 6:] = 1  # 12
     class_map[0, 9] = 2  # 1
-    regions = class_regions(class_map, min_area=0.05)
+    regions = class_regions(class_map, min_area=0.05, most=9)
     assert [int(region.sum()) for region in regions] == [61, 12, 6]
     assert (regions.sum(axis=0) <= 1).all()
     for region in regions:
         assert len(np.unique(class_map[region])) == 1
-    assert class_regions(class_map, min_area=0.9).shape == (0, 8, 10)
+    assert np.array_equal(class_regions(class_map, min_area=0, most=2), regions[:2])
+    assert class_regions(class_map, min_area=0.9, most=9).shape == (0, 8, 10)
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+@pytest.fixture
+def trained(in_sample_dir: Path, tmp_path: Path) -> tuple[str, str]:
     """Config and checkpoint of a model that segments."""
-    folder = tmp_path_factory.mktemp('semantic')
+    folder = tmp_path / 'semantic'
+    folder.mkdir()
     cfg = segmenting_config()
     cfg.dump(folder / 'config.py')
     model = Embedder.from_config(cfg, device='cpu').model
@@ -45,7 +47,7 @@ def test_the_masks_are_what_the_model_sees(trained: tuple[str, str]) -> None:
     masks, scores = segmenter.segment(image)
     (class_map,) = Embedder.from_config(*trained, device='cpu').segment([image])
     assert masks.dtype == bool and masks.shape[1:] == (48, 64)
-    assert np.array_equal(masks, class_regions(class_map, 0)[:50])
+    assert np.array_equal(masks, class_regions(class_map, 0, 50))
     np.testing.assert_allclose(scores, masks.mean(axis=(1, 2)))
 
 

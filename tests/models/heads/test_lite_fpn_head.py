@@ -74,3 +74,10 @@ def test_losses_by_config(kind: str) -> None:
     assert len(losses) == 2 and all('loss' in name for name in losses)
     sum(losses.values()).backward()
     assert logits.grad.abs().sum() > 0
+
+
+def test_each_loss_runs_once() -> None:
+    head, runs = build(), []
+    head.loss_decode[0].register_forward_hook(lambda *_: runs.append(1))
+    head.loss_by_feat(torch.randn(1, 5, 8, 8), labeled(torch.randint(0, 5, (8, 8))))
+    assert len(runs) == 1

@@ -1,5 +1,7 @@
 """Focal loss of a segmentation, against its formula."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional
@@ -49,3 +51,12 @@ def test_no_labeled_pixel_is_0_with_a_gradient() -> None:
     loss = PixelFocalLoss()(logits, torch.full_like(labels, 255))
     loss.backward()
     assert loss == 0 and not logits.grad.any()
+
+
+def test_weights_from_a_file_and_a_negative_ignored_label(tmp_path: Path) -> None:
+    logits, labels = data()
+    (tmp_path / 'weights.json').write_text('[1, 2, 0, 4]')
+    read = PixelFocalLoss(class_weight=str(tmp_path / 'weights.json'))
+    given = PixelFocalLoss(class_weight=[1.0, 2.0, 0.0, 4.0])
+    negative = labels.masked_fill(labels == 255, -1)
+    torch.testing.assert_close(read(logits, negative, ignore_index=-1), given(logits, labels))

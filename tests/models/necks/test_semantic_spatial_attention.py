@@ -61,6 +61,12 @@ def test_the_background_gets_no_gradient(background: int | None) -> None:
     assert all(value.grad.abs().sum() > 0 for value in values)
 
 
+def test_the_sigmoid_gate_is_that_of_the_sum() -> None:
+    logits = torch.randn(2, 4, 8, 8)
+    gate = build(gate='sigmoid').attention(logits)
+    torch.testing.assert_close(gate[:, 0], logits[:, 1:].sum(dim=1).sigmoid())
+
+
 @pytest.mark.parametrize('norm', ['bn', 'gn'])
 def test_norms_fit_the_channels_of_any_backbone(norm: str) -> None:
     outs = build(norm=norm)(maps(), torch.randn(2, 3, 8, 8))

@@ -107,6 +107,60 @@ def test_every_weight_that_is_built_trains(parts: dict) -> None:
     assert without_gradient(model) == []
 
 
+SWIN = dict(
+    ENCODER,
+    backbone=dict(
+        type='mmpretrain.SwinTransformer',
+        arch=dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1]),
+        img_size=SIZE,
+        window_size=2,
+        out_indices=(0, 1, 2, 3),
+    ),
+)
+FCN = dict(type='mmseg.FCNHead', **HEADS['mmseg.FCNHead'])
+
+
+@pytest.mark.parametrize(
+    'pyramid',
+    [None, dict(weighting=AMW), dict(decode_head=FCN), dict(decode_head=FCN, attention=SSA)],
+    ids=['base', 'prototype', 'last-map', 'last-map-ssa'],
+)
+def test_maps_that_nothing_reads_leave_no_weight_without_a_gradient(pyramid: dict | None) -> None:
+    """A Swin has a norm for each map, which only that map needs."""
+    model = cross_modal(image_encoder=SWIN, pyramid=pyramid).train()
+    total(model(*batch(), mode='loss')).backward()
+    assert without_gradient(model) == []
+    norms = [name for name, p in model.named_parameters() if 'norm0' in name and p.requires_grad]
+    assert bool(norms) == (pyramid == dict(weighting=AMW))
+
+
+def test_a_trainable_segment_tower_has_no_weight_without_a_gradient() -> None:
+    model = build_urbancross('trainable', image_encoder=SWIN, pyramid=dict(decode_head=LITE))
+    inputs, samples = batch()
+    inputs.update(
+        segments=torch.randn(4, 2, 3, SIZE, SIZE), segment_mask=torch.ones(4, 2, dtype=torch.bool)
+    )
+    total(model(inputs, samples, mode='loss')).backward()
+    assert without_gradient(model) == []
+    assert model.image_encoder.backbone.norm0.weight.requires_grad
+
+
+@pytest.mark.parametrize('kind', ['LiteFPNHead', 'mmseg.EncHead'])
+@pytest.mark.parametrize('left', ['no map', 'no class'])
+def test_a_batch_without_a_labeled_pixel_leaves_no_weight_without_a_gradient(
+    kind: str, left: str
+) -> None:
+    model = build(decode_head=dict(type=kind, **HEADS[kind]) if '.' in kind else LITE).train()
+    inputs, samples = batch()
+    for item in samples:
+        item.pop('gt_sem_seg', None)
+        if left == 'no class':
+            item.gt_sem_seg = PixelData(data=labels(0, ignored=True))
+    total(model(inputs, samples, mode='loss')).backward()
+    assert without_gradient(model) == []
+    assert not has_grad(model.pyramid.decode_head)  # 0, not None
+
+
 def test_the_segmentation_loss_is_over_the_images_that_have_a_map() -> None:
     model = build(decode_head=LITE).eval()
     inputs, samples = batch()
@@ -126,7 +180,7 @@ def test_tasks_are_averaged_over_what_is_present() -> None:
     for item in samples:
         item.pop('gt_sem_seg', None)
     alone = model(inputs, samples, mode='loss')
-    assert set(alone) == {'loss_image_text'}
+    assert alone['loss_segmentation'] == 0
     torch.testing.assert_close(alone['loss_image_text'], 2 * both['loss_image_text'])
 
 
@@ -153,6 +207,31 @@ def test_a_mask_without_a_caption_adds_nothing_to_retrieval() -> None:
     losses = model(dict(inputs, text=inputs['text'][:3]), samples, mode='loss')
     torch.testing.assert_close(losses['loss_image_text'], expected['loss_image_text'])
     assert losses['loss_segmentation'] != expected['loss_segmentation']
+
+
+def test_masks_alone_are_one_task() -> None:
+    model = build(decode_head=LITE).eval()
+    inputs, samples = batch(2)
+    halved = model(inputs, samples, mode='loss')['loss_segmentation']
+    for i, item in enumerate(samples):
+        masks = RetrievalDataSample(metainfo=dict(img_id=f'masks/{i}', text_ids=[]))
+        masks.gt_sem_seg = item.gt_sem_seg
+        samples[i] = masks
+    losses = model(dict(inputs, text=inputs['text'][:0]), samples, mode='loss')
+    assert losses['loss_image_text'] == 0
+    torch.testing.assert_close(losses['loss_segmentation'], 2 * halved)
+
+
+def test_autocast_changes_no_type_of_what_is_ranked_or_trained() -> None:
+    irmim = dict(type='MaskedImageHead', feature_dim=64, mask_ratio=0.3)
+    model = build(decode_head=LITE, attention=SSA, weighting=AMW, masked_image=irmim)
+    inputs, samples = batch()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model.train()(inputs, samples, mode='loss')
+        with torch.no_grad():
+            filled = model.eval()(inputs, samples, mode='predict')
+    assert all(v.dtype == torch.float32 and torch.isfinite(v) for v in losses.values())
+    assert {item.image_embeds.dtype for item in filled} == {torch.float32}
 
 
 def test_retrieval_reaches_the_decode_head_only_through_the_attention() -> None:
@@ -190,6 +269,11 @@ def test_a_batch_of_one_trains() -> None:
 def test_models_without_maps_run_the_backbone_once_and_build_nothing() -> None:
     model = cross_modal(image_encoder=ENCODER)
     assert model.pyramid is None
+    passes = []
+    model.image_encoder.backbone.register_forward_hook(lambda *_: passes.append(1))
+    inputs, _ = batch()
+    model(inputs, [sample(f'set/{i}', [f'text {i}']) for i in range(4)], mode='loss')
+    assert len(passes) == 1
     assert not any(name.startswith('pyramid') for name, _ in model.named_parameters())
 
 
@@ -198,6 +282,13 @@ def test_a_checkpoint_without_the_parts_fits_the_plain_model() -> None:
     result = plain.load_state_dict(full.state_dict(), strict=False)
     assert result.missing_keys == []
     assert all(name.startswith('pyramid.') for name in result.unexpected_keys)
+
+
+def test_a_plain_checkpoint_starts_the_full_model() -> None:
+    plain, full = cross_modal(image_encoder=ENCODER), build(decode_head=LITE, weighting=AMW)
+    result = full.load_state_dict(plain.state_dict(), strict=False)
+    assert result.unexpected_keys == []
+    assert result.missing_keys and all(name.startswith('pyramid.') for name in result.missing_keys)
 
 
 def test_urbancross_takes_the_parts_too() -> None:
@@ -213,19 +304,26 @@ def test_urbancross_takes_the_parts_too() -> None:
     assert {'loss_image_text', 'loss_segment_text', 'loss_segmentation'} == set(losses)
 
 
-def test_an_adaptation_leaves_the_tasks_alone() -> None:
+@pytest.mark.parametrize(
+    'pyramid',
+    [dict(decode_head=LITE), dict(decode_head=LITE, attention=SSA, weighting=AMW)],
+    ids=['head', 'sirs'],
+)
+@pytest.mark.parametrize('encoder', [ENCODER, SWIN], ids=['resnet', 'swin'])
+def test_an_adaptation_leaves_the_tasks_alone(pyramid: dict, encoder: dict) -> None:
     adaptation = dict(target='b', losses=[dict(type='DomainDistanceLoss')])
-    model = cross_modal(
-        image_encoder=ENCODER, pyramid=dict(decode_head=LITE), adaptation=adaptation
-    )
+    model = cross_modal(image_encoder=encoder, pyramid=pyramid, adaptation=adaptation)
     inputs, samples = batch()
     for i, item in enumerate(samples):
         item.set_metainfo(dict(domain='ab'[i % 2]))
         if i % 2:
             item.set_metainfo(dict(caption_text_ids=[]))
+    before = [p.clone() for p in model.pyramid.decode_head.parameters()]
     losses = model(inputs, samples, mode='loss')
     assert 'loss_segmentation' not in losses
     total(losses).backward()
+    torch.optim.SGD(model.parameters(), lr=1).step()
+    assert all(map(torch.equal, before, model.pyramid.decode_head.parameters()))
     assert without_gradient(model) == []
 
 
@@ -271,6 +369,30 @@ def test_two_ranks_equal_one_where_they_have_different_numbers_of_maps(tmp_path:
             torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def masks_on_the_second_rank() -> tuple[dict[str, Tensor], list[RetrievalDataSample]]:
+    """Two captioned images, then two class maps without captions."""
+    inputs, samples = batch()
+    for i in (2, 3):
+        samples[i] = RetrievalDataSample(metainfo=dict(img_id=f'masks/{i}', text_ids=[]))
+        samples[i].gt_sem_seg = PixelData(data=labels(i))
+    return dict(inputs, text=inputs['text'][:2]), samples
+
+
+def on_a_rank_of_one_kind(rank: int) -> dict[str, Tensor]:
+    inputs, samples = masks_on_the_second_rank()
+    rows = slice(2 * rank, 2 * rank + 2)
+    text = inputs['text'][: 0 if rank else 2]
+    part = dict(image=inputs['image'][rows], text=text)
+    return gradients(DistributedDataParallel(Objective()), part, samples[rows])
+
+
+def test_a_rank_without_captions_waits_for_nobody(tmp_path: Path) -> None:
+    expected = gradients(Objective(), *masks_on_the_second_rank())
+    for got in run_on_ranks(on_a_rank_of_one_kind, tmp_path):
+        for name, value in expected.items():
+            torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def test_a_class_beyond_those_of_the_head() -> None:
     inputs, samples = batch()
     samples[1].gt_sem_seg.data[0, 3, 4] = CLASSES
@@ -289,5 +411,7 @@ def test_parts_that_do_not_fit() -> None:
     one_map = dict(ENCODER, backbone=dict(ENCODER['backbone'], out_indices=(3,)))
     with pytest.raises(ValueError, match=r'in_index=\[0, 1, 2\].*out_indices'):
         cross_modal(image_encoder=one_map, pyramid=dict(decode_head=LITE))
+    with pytest.raises(ValueError, match=r"'mmseg.FCNHead' refuses in_index=\[0, 1\]"):
+        build(decode_head=dict(FCN, in_index=[0, 1]))
     with pytest.raises(ValueError, match="decode_head 'mmseg.FPNHaed'"):
         build(decode_head=dict(type='mmseg.FPNHaed', **ALL))

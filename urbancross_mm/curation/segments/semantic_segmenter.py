@@ -70,16 +70,17 @@ class SemanticSegmenter(BaseSegmenter):
         if self._embedder is None:
             raise RuntimeError('call begin(device) before segmenting')
         (class_map,) = self._embedder.segment([image])
-        masks = class_regions(class_map, self.min_area)[: self.num_segments]
+        masks = class_regions(class_map, self.min_area, self.num_segments)
         return masks, masks.mean(axis=(1, 2))
 
 
-def class_regions(class_map: np.ndarray, min_area: float) -> np.ndarray:
+def class_regions(class_map: np.ndarray, min_area: float, most: int) -> np.ndarray:
     """Find the connected regions of each class.
 
     Args:
         class_map (np.ndarray): Class of every pixel.
         min_area (float): Smallest region as a share of the image.
+        most (int): How many at most.
 
     Shape:
         - class_map: ``(H, W)``; output: ``(K, H, W)``.
@@ -87,10 +88,16 @@ def class_regions(class_map: np.ndarray, min_area: float) -> np.ndarray:
     Returns:
         np.ndarray: Boolean masks, the largest first. They do not overlap.
     """
-    regions = []
+    found: list[tuple[int, np.ndarray, int]] = []  # area, parts of a class, number of the part
     for value in np.unique(class_map):
-        count, parts = cv2.connectedComponents((class_map == value).astype(np.uint8))
-        regions += [parts == part for part in range(1, count)]
-    kept = [region for region in regions if region.mean() >= min_area]
-    kept.sort(key=lambda region: -int(region.sum()))
-    return np.stack(kept) if kept else np.zeros((0, *class_map.shape), dtype=bool)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats((class_map == value).astype(np.uint8))
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        found += [
+            (int(area), parts, part)
+            for part, area in enumerate(areas, 1)
+            if area >= min_area * class_map.size
+        ]
+    # Only now one mask a region: a map of a large tile may have thousands of small ones.
+    found.sort(key=lambda region: -region[0])
+    masks = [parts == part for _, parts, part in found[:most]]
+    return np.stack(masks) if masks else np.zeros((0, *class_map.shape), dtype=bool)

@@ -176,6 +176,29 @@ class BackboneEncoder(BaseEncoder):
         maps = self._probe(self.encode_maps)
         return [(output.shape[1], round(self.probe_size / output.shape[2])) for output in maps]
 
+    def freeze_unread(self, read: Sequence[int]) -> None:
+        """Stop training what only other maps need, such as the norm of each map of a Swin.
+
+        DistributedDataParallel stops at a weight without a gradient.
+
+        Args:
+            read (Sequence[int]): The maps that are read.
+        """
+        indices = getattr(self.backbone, 'out_indices', None)
+        trained = [p for p in self.backbone.parameters() if p.requires_grad]
+        if not trained or not isinstance(indices, Sequence) or len(indices) < 2:
+            return
+
+        def reach(image: Tensor) -> None:
+            with torch.enable_grad():
+                maps = self.backbone(image)
+                torch.stack([maps[index].float().sum() for index in read]).sum().backward()
+
+        self._probe(reach)
+        for parameter in trained:
+            parameter.requires_grad_(parameter.grad is not None)
+            parameter.grad = None
+
     def _pooled(self, feats: Tensor) -> Tensor:
         if feats.dim() == 2:
             return feats

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part, check_widths
+from urbancross_mm.models.encoders.backbone import BackboneEncoder
 
 MODES = ('frozen', 'trainable', 'shared')
 
@@ -56,6 +57,8 @@ class SegmentTower(BaseModule):
         self.encoder = self._build(encoder)
         if mode == 'frozen':
             self.requires_grad_(False)
+        elif isinstance(self.encoder, BackboneEncoder):
+            self.encoder.freeze_unread([self.encoder.out_index])
 
     def _build(self, encoder: dict[str, Any] | nn.Module | None) -> Any:
         (image_encoder,) = self._image_encoder

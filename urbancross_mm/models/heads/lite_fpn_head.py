@@ -107,7 +107,6 @@ class LiteFPNHead(BaseModule):
         logits = self._resize(seg_logits, labels.shape[1:])
         losses: dict[str, Any] = {}
         for loss in self.loss_decode:
-            value = loss(logits, labels, ignore_index=self.ignore_index)
             name = str(loss.loss_name)
             value = loss(logits, labels, ignore_index=self.ignore_index)
             losses[name] = losses.get(name, 0) + value

@@ -11,7 +11,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.structures.batch_ids import BatchIds, batch_ids, gather_ids, positives
-from urbancross_mm.utils.dist import all_gather
+from urbancross_mm.utils.dist import all_gather_rows
 
 
 @MODELS.register_module()
@@ -81,11 +81,11 @@ class RetrievalHead(BaseModule):
         segments = (
             None
             if segment_embeds is None
-            else all_gather(segment_embeds[ids.owners], with_grad=True)
+            else all_gather_rows(segment_embeds[ids.owners], with_grad=True)
         )
         return self.pair_losses(
-            all_gather(image_embeds[ids.owners], with_grad=True),
-            all_gather(text_embeds, with_grad=True),
+            all_gather_rows(image_embeds[ids.owners], with_grad=True),
+            all_gather_rows(text_embeds, with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
             segments,
         )

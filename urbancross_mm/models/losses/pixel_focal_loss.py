@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mmengine
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -24,7 +25,8 @@ class PixelFocalLoss(BaseModule):
 
     Args:
         gamma (float): Exponent; 0 is cross-entropy. Defaults to 2.0.
-        class_weight (list[float], optional): Weight w of each class. Defaults to None.
+        class_weight (list[float] | str, optional): Weight w of each class, or a file of them.
+            Defaults to None.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Name in the log. Defaults to 'loss_focal'.
 
@@ -35,13 +37,15 @@ class PixelFocalLoss(BaseModule):
     def __init__(
         self,
         gamma: float = 2.0,
-        class_weight: list[float] | None = None,
+        class_weight: list[float] | str | None = None,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_focal',
     ) -> None:
         super().__init__()
         self.gamma = gamma
-        self.class_weight = class_weight
+        self.class_weight: list[float] | None = (
+            mmengine.load(class_weight) if isinstance(class_weight, str) else class_weight
+        )
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 
@@ -70,7 +74,7 @@ class PixelFocalLoss(BaseModule):
         """
         counted = labels != ignore_index
         log_p = functional.log_softmax(logits.float(), dim=1)
-        targets = labels.clamp(max=logits.shape[1] - 1)
+        targets = labels.clamp(0, logits.shape[1] - 1)
         log_p = log_p.gather(1, targets[:, None])[:, 0]
         loss = -(1 - log_p.exp()).pow(self.gamma) * log_p * counted
         if self.class_weight is not None:

@@ -79,4 +79,5 @@ class AdaptiveMultiscaleWeighting(BaseModule):
             for project, values in zip(self.projections, maps)
         ]
         scales = torch.stack([similarity.normalize(vector) for vector in (*vectors, own)])
-        return torch.einsum('s,snd->nd', self.scale_weights.to(scales), scales)
+        # A product of matrices would run in 16 bits under autocast.
+        return (self.scale_weights.to(scales)[:, None, None] * scales).sum(dim=0)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part, check_widths
+from urbancross_mm.models.encoders.backbone import BackboneEncoder
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
 from urbancross_mm.registry import MODELS
@@ -49,6 +51,8 @@ class CrossModalRetriever(BaseRetriever):
         self.embed_dim = self.image_encoder.embed_dim
         check_widths({'text_encoder': self.text_encoder, 'image_encoder': self.image_encoder})
         self.pyramid: Any = None if pyramid is None else ImagePyramid(self.image_encoder, **pyramid)
+        if pyramid is None and isinstance(self.image_encoder, BackboneEncoder):
+            self.image_encoder.freeze_unread([self.image_encoder.out_index])
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
         """Train on a target without pairs from now on, and no auxiliary task.
@@ -81,8 +85,8 @@ class CrossModalRetriever(BaseRetriever):
         """Embed texts.
 
         Args:
-            text (Tensor): Token ids. No row at all is fine: a batch of a test set may hold only
-                images whose captions were encoded before.
+            text (Tensor): Token ids. No row at all is fine: a batch may hold only images whose
+                captions were encoded before, or that have none.
 
         Shape:
             (M, L) -> (M, D).
@@ -91,7 +95,10 @@ class CrossModalRetriever(BaseRetriever):
             Tensor: Unit vectors in fp32, also under autocast.
         """
         if len(text) == 0:
-            return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
+            if not (self.training and torch.is_grad_enabled()):
+                return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
+            # In training, other ranks wait for a gradient of every weight: that of no row is 0.
+            return similarity.normalize(self.text_encoder(text.new_ones(1, *text.shape[1:])))[:0]
         return similarity.normalize(self.text_encoder(text))
 
     def predict(
@@ -141,14 +148,11 @@ class CrossModalRetriever(BaseRetriever):
         output = self.pyramid(inputs['image'])
         embeds = self.embed(dict(inputs, image_embeds=output.embeds))
         retrieval = self.head.loss(data_samples=data_samples, **embeds)
-        return _mean_of_tasks([retrieval, *self.pyramid.task_losses(output, data_samples)])
-
-
-def _mean_of_tasks(tasks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """All terms; the losses divided by the number of tasks that have any."""
-    tasks = [task for task in tasks if task]
-    return {
-        name: term / len(tasks) if 'loss' in name and len(tasks) > 1 else term
-        for task in tasks
-        for name, term in task.items()
-    }
+        others, present = self.pyramid.task_losses(output, data_samples)
+        captions = retrieval['loss_image_text'].new_tensor(float(len(inputs['text'])))
+        all_reduce(captions)
+        tasks = max(1, present + bool(captions > 0))
+        return {
+            name: term / tasks if 'loss' in name else term
+            for name, term in {**retrieval, **others}.items()
+        }

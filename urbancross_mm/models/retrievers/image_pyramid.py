@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import torch
-from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
 from torch import Tensor
@@ -15,7 +13,11 @@ from torch.nn import functional
 
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part
-from urbancross_mm.models.heads.decode_head import build_decode_head
+from urbancross_mm.models.heads.decode_head import (
+    build_decode_head,
+    rows_of,
+    segmentation_loss,
+)
 from urbancross_mm.structures import RetrievalDataSample
 
 
@@ -93,6 +95,8 @@ class ImagePyramid(BaseModule):
             channels=[width for width, _ in shapes],
             strides=[stride for _, stride in shapes],
         )
+        if self.masked_image is None:  # it reads all
+            image_encoder.freeze_unread([*self.read, *self._read_by_head()])
 
     def forward(self, image: Tensor, tasks: bool = True) -> PyramidOutput:
         """Encode images.
@@ -136,11 +140,21 @@ class ImagePyramid(BaseModule):
         for part in (self.decode_head, self.masked_image):
             if part is not None:
                 part.requires_grad_(False)
+        read = list(self.read)
+        if self.attention is not None:
+            read += self._read_by_head()
+        self._image_encoder[0].freeze_unread(read)
+
+    def _read_by_head(self) -> list[int]:
+        if self.decode_head is None:
+            return []
+        index = self.decode_head.in_index
+        return [index] if isinstance(index, int) else list(index)
 
     def task_losses(
         self, output: PyramidOutput, data_samples: Sequence[RetrievalDataSample]
-    ) -> list[dict[str, Tensor]]:
-        """Losses and diagnostics of each auxiliary task.
+    ) -> tuple[dict[str, Tensor], int]:
+        """Losses and diagnostics of the auxiliary tasks.
 
         The segmentation is averaged over the images of all ranks that have a class map: one
         without, or without a pixel of a class, counts for nothing.
@@ -150,13 +164,19 @@ class ImagePyramid(BaseModule):
             data_samples (Sequence[RetrievalDataSample]): Some with ``gt_sem_seg``.
 
         Returns:
-            list[dict[str, Tensor]]: ``loss_segmentation``, the sum of the head's losses, with what
-            the head reports besides; ``loss_masked_image``. A task without an example is empty.
+            tuple[dict[str, Tensor], int]: ``loss_segmentation``, the sum of the head's losses, with
+            what the head reports besides, and ``loss_masked_image``; how many of these tasks have
+            an example on any rank. A segmentation without one is 0.
         """
-        tasks = [dict(output.terms)]
+        terms = dict(output.terms)
+        present = int('loss_masked_image' in terms)
         if self.decode_head is not None:
-            tasks.append(self._segmentation_loss(output.seg_logits, data_samples))
-        return tasks
+            segmentation, labeled = segmentation_loss(
+                self.decode_head, output.seg_logits, data_samples, self.divide_by_batch
+            )
+            terms.update(segmentation)
+            present += labeled
+        return terms, present
 
     def write_class_maps(
         self, seg_logits: Any, data_samples: Sequence[RetrievalDataSample]
@@ -170,30 +190,8 @@ class ImagePyramid(BaseModule):
         for row, sample in enumerate(data_samples):
             if 'gt_sem_seg' in sample:
                 size = sample.gt_sem_seg.data.shape[-2:]
-                prediction = self.class_map(_rows_of(seg_logits, [row]), size)
+                prediction = self.class_map(rows_of(seg_logits, [row]), size)
                 sample.pred_sem_seg = PixelData(data=prediction)
-
-    def _segmentation_loss(
-        self, seg_logits: Any, data_samples: Sequence[RetrievalDataSample]
-    ) -> dict[str, Tensor]:
-        rows = self._labeled(data_samples)
-        first = seg_logits[0] if isinstance(seg_logits, tuple) else seg_logits
-        total = first.new_tensor(float(len(rows)))
-        all_reduce(total)
-        if total == 0:
-            return {}
-        if not rows:  # other ranks have some, and wait for the gradients of all
-            return dict(loss_segmentation=0 * first.sum())
-        terms = self.decode_head.loss_by_feat(
-            _rows_of(seg_logits, rows), [data_samples[row] for row in rows]
-        )
-        # The mean that DistributedDataParallel takes over ranks is then one over all images.
-        share = len(rows) * get_world_size() / total
-        if self.divide_by_batch:
-            share = share / total
-        losses = [value for name, value in terms.items() if 'loss' in name]
-        others = {name: value for name, value in terms.items() if 'loss' not in name}
-        return dict(loss_segmentation=share * torch.stack(losses).sum(), **others)
 
     def class_map(self, seg_logits: Any, size: Sequence[int]) -> Tensor:
         """The most likely class of every pixel.
@@ -219,23 +217,6 @@ class ImagePyramid(BaseModule):
             return (resized[:, 0].sigmoid() > self.decode_head.threshold).long()
         return resized.argmax(dim=1)
 
-    def _labeled(self, data_samples: Sequence[RetrievalDataSample]) -> list[int]:
-        """Rows with a pixel of a class."""
-        ignored, classes = self.decode_head.ignore_index, self.decode_head.num_classes
-        rows = [row for row, sample in enumerate(data_samples) if 'gt_sem_seg' in sample]
-        if not rows:
-            return []
-        maps = [data_samples[row].gt_sem_seg.data for row in rows]
-        largest = torch.stack([labels.masked_fill(labels == ignored, -1).max() for labels in maps])
-        values = dict(zip(rows, largest.tolist()))  # one wait for the device
-        for row, value in values.items():
-            if value >= classes:
-                raise ValueError(
-                    f'the class map of {data_samples[row].get("img_path")} has the class {value}, '
-                    f'but model.pyramid.decode_head.num_classes={classes}'
-                )
-        return [row for row, value in values.items() if value >= 0]
-
 
 def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
     if not hasattr(image_encoder, 'encode_maps'):
@@ -248,9 +229,3 @@ def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
 
 def _neck(cfg: Mapping[str, Any] | None, role: str, **shape: Any) -> Any:
     return None if cfg is None else build_part({**shape, **cfg}, f'pyramid.{role}')
-
-
-def _rows_of(seg_logits: Any, rows: list[int]) -> Any:
-    if isinstance(seg_logits, tuple):
-        return tuple(part[rows] for part in seg_logits)
-    return seg_logits[rows]
