@@ -80,3 +80,13 @@ def test_curation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert all(f'| {stage} |' in text for stage in ('tile', 'tag', 'segment', 'export'))
     ratio = float(text.split('| run-length masks |')[1].split('|')[1])
     assert 0 < ratio < 1
+
+
+def test_audio_pipeline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ['--recordings', '2', '--seconds', '0.2', '--frames', '32']
+    text = run('audio_pipeline.py', sizes, monkeypatch, capsys)
+    rows = [line.split(' | ') for line in text.splitlines() if line.startswith('| ')][2:]
+    assert len(rows) == 6 and all(float(row[-1].strip(' |').replace(',', '')) > 0 for row in rows)
+    assert '| loading, WAV, 44.1 kHz, stereo |' in text

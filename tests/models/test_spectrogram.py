@@ -60,6 +60,14 @@ def test_the_chunk_makes_no_difference(monkeypatch):
     torch.testing.assert_close(model(waves, lengths), whole, atol=1e-4, rtol=0)
 
 
+def test_mixed_precision_makes_no_difference():
+    wave, length = torch.from_numpy(noise(0.3))[None], torch.tensor([4800])
+    model = LogMelSpectrogram(frames=40)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = model(wave, length)
+    assert out.dtype == torch.float32 and out.equal(model(wave, length))
+
+
 def test_normalized_as_the_arguments_say():
     wave, length = torch.from_numpy(noise(0.3))[None], torch.tensor([4800])
     plain = LogMelSpectrogram(frames=40, mean=0, std=1)(wave, length)

@@ -38,7 +38,7 @@ class LogMelSpectrogram(nn.Module):
         fmax (float | None): Highest. Defaults to None: half of the sample rate.
         top_db (float): Loudness below the loudest point that counts as silence, in decibel.
             Defaults to 80.0.
-        mean (float): Of the decibels, subtracted. Defaults to -50.0, that of spoken captions.
+        mean (float): Of the decibels, subtracted. Defaults to -47.0, that of spoken captions.
         std (float): Of the decibels, divided by. Defaults to 20.0.
         channels (int): 1, or 3 equal ones for a backbone that was trained on color.
             Defaults to 1.
@@ -61,7 +61,7 @@ class LogMelSpectrogram(nn.Module):
         fmin: float = 20.0,
         fmax: float | None = None,
         top_db: float = 80.0,
-        mean: float = -50.0,
+        mean: float = -47.0,
         std: float = 20.0,
         channels: int = 1,
     ) -> None:
@@ -102,10 +102,13 @@ class LogMelSpectrogram(nn.Module):
             Tensor: Normalized spectrograms.
         """
         step = CPU_CHUNK if waveforms.device.type == 'cpu' else max(len(waveforms), 1)
-        parts = [
-            log_mel(part, count, self.filters, self.window, self.hop, self.frames, self.top_db)
-            for part, count in zip(waveforms.split(step), lengths.split(step))
-        ]
+        # The range of loudness is too wide for half precision, in which mmengine prepares a batch
+        # under mixed precision.
+        with torch.autocast(waveforms.device.type, enabled=False):
+            parts = [
+                log_mel(part, count, self.filters, self.window, self.hop, self.frames, self.top_db)
+                for part, count in zip(waveforms.split(step), lengths.split(step))
+            ]
         images = (torch.cat(parts)[:, None] - self.mean) / self.std
         if boxes is not None:
             part = num_frames(lengths, self.hop, self.frames) / self.frames
