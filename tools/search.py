@@ -26,7 +26,9 @@ def parse_args() -> argparse.Namespace:
     add_trust_argument(parser)
     parser.add_argument('checkpoint', help='checkpoint file, work directory, or "none": zero-shot')
     parser.add_argument(
-        'query', nargs='+', help='one or more text queries, or paths of images to search by'
+        'query',
+        nargs='+',
+        help='one or more text queries, or paths of images or of recordings to search by',
     )
     parser.add_argument('--images', required=True, help='folder of images to search')
     parser.add_argument(
@@ -104,14 +106,27 @@ def main() -> None:
     inferencer = prepare(args)
     answers = []
     for query in queries:
-        kind = 'image' if isinstance(query, Path) else 'text'
-        results = inferencer.search(**{kind: query}, topk=args.topk)
+        results = inferencer.search(**{kind_of(query): query}, topk=args.topk)
         print(query)
         for result in results:
             print(f'{result["rank"]:4d}  {result["score"]:.4f}  {result["img_path"]}')
         answers.append((query, results))
     if args.out:
         draw(answers, args.out)
+
+
+def kind_of(query: str | Path) -> str:
+    """The modality of a query."""
+    from urbancross_mm.inference.recordings import SUFFIXES
+
+    if not isinstance(query, Path):
+        return 'text'
+    return 'audio' if query.suffix.lower() in SUFFIXES else 'image'
+
+
+def shown(query: str | Path) -> str | Path:
+    """What stands above a result grid: a recording has no picture, so its name."""
+    return query.name if isinstance(query, Path) and kind_of(query) == 'audio' else query
 
 
 def draw(answers: list[tuple[str | Path, list[dict]]], out: str) -> None:
@@ -124,7 +139,9 @@ def draw(answers: list[tuple[str | Path, list[dict]]], out: str) -> None:
     visualizer = RetrievalVisualizer()
     rows = [
         Image.fromarray(
-            visualizer.draw_grid(query, [SearchHit(r['img_path'], r['score']) for r in results])
+            visualizer.draw_grid(
+                shown(query), [SearchHit(r['img_path'], r['score']) for r in results]
+            )
         )
         for query, results in answers
     ]

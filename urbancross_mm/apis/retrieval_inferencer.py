@@ -185,6 +185,7 @@ class RetrievalInferencer:
         self,
         text: str | None = None,
         image: str | Path | None = None,
+        audio: str | Path | None = None,
         topk: int = 10,
         where: Callable[[Mapping[str, Any]], bool] | None = None,
         with_masks: bool = False,
@@ -193,7 +194,9 @@ class RetrievalInferencer:
 
         Args:
             text (str, optional): A text query. Defaults to None.
-            image (str | Path, optional): An image query. Give exactly one of the two.
+            image (str | Path, optional): An image query. Defaults to None.
+            audio (str | Path, optional): A spoken query, a WAV, FLAC or OGG file; the model needs
+                an audio encoder. Give exactly one of the three. Defaults to None.
             topk (int): Number of results at most. Defaults to 10.
             where (Callable, optional): Keeps an image by its metadata, for example
                 ``lambda record: record['domain'] == 'spain'``. Defaults to None.
@@ -214,7 +217,7 @@ class RetrievalInferencer:
             raise ValueError('nothing to search: call build_index or use_gallery first')
         if with_masks:
             decode_head_of(self.embedder.model)
-        query = self._encode_query(text, image)
+        query = self._encode_query(text, image, audio)
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
         scores, rows = self._index.search(query, topk, mask)
@@ -228,12 +231,19 @@ class RetrievalInferencer:
                 hit.update(class_map=class_map, classes=class_shares(class_map, self.legend.names))
         return hits
 
-    def _encode_query(self, text: str | None, image: str | Path | None) -> Tensor:
+    def _encode_query(
+        self, text: str | None, image: str | Path | None, audio: str | Path | None
+    ) -> Tensor:
         """The vector of the one query that is given, ``(1, D)``."""
-        if image is not None and text is None:
+        if sum(query is not None for query in (text, image, audio)) != 1:
+            raise ValueError(
+                'give exactly one of a text, an image and a recording; '
+                f'got {text!r}, {image!r} and {audio!r}'
+            )
+        if image is not None:
             return self.encode_images([image])
-        if text is None or image is not None:
-            raise ValueError(f'give a text or an image, exactly one; got {text!r} and {image!r}')
+        if audio is not None:
+            return self.embedder.encode_audio([audio])
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f'a text query needs words, got {text!r}')
         tokenizer = self.embedder.tokenizer

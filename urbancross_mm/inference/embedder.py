@@ -31,6 +31,7 @@ from urbancross_mm.inference.image_files import (
     collate_images,
     load_image,
 )
+from urbancross_mm.inference.recordings import load_recordings, recording_steps
 from urbancross_mm.inference.segmentation import class_maps, decode_head_of
 from urbancross_mm.registry import SCOPE, TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
@@ -89,6 +90,7 @@ class Embedder:
         # without recordings.
         aside = (LoadSegMap, *AUDIO_TRANSFORMS)
         self.pipeline = Compose([step for step in steps if not isinstance(step, aside)])
+        self._recording_steps = recording_steps(steps)
         self.tokenizer = self._find_tokenizer()
         self._fingerprint = ''
 
@@ -232,6 +234,32 @@ class Embedder:
             inputs = self.model.data_preprocessor(batch, False)['inputs']
             rows.append((tower or self.model.encode_text)(inputs['text']).float().cpu())
         return rows[0] if len(rows) == 1 else torch.cat(rows)[torch.tensor(order).argsort()]
+
+    @torch.no_grad()
+    def encode_audio(self, paths: Sequence[str | Path]) -> Tensor:
+        """Encode recordings.
+
+        Args:
+            paths (Sequence[str | Path]): The files: WAV, FLAC or OGG.
+
+        Shape:
+            - output: ``(len(paths), D)``.
+
+        Returns:
+            Tensor: One row per recording, on the CPU.
+
+        Raises:
+            FileNotFoundError: If a recording is missing.
+            ValueError: If the model has no audio encoder, or a recording cannot be read.
+        """
+        if 'audio' not in self.model.modalities or self._recording_steps is None:
+            raise ValueError(
+                f'{type(self.model).__name__} cannot hear: a spoken query needs a model with an '
+                'audio encoder, and LoadAudio in its test pipeline'
+            )
+        batch = load_recordings(self._recording_steps, paths)
+        inputs = self.model.data_preprocessor(batch, False)['inputs']
+        return self.model.encode('audio', inputs['audio']).float().cpu()
 
     @torch.no_grad()
     def segment(self, images: Sequence[str | Path | np.ndarray]) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from urbancross_mm.datasets.transforms.loading import LoadImage
+from urbancross_mm.inference.recordings import SUFFIXES as RECORDINGS
 from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, list_image_files
 
@@ -143,10 +144,10 @@ def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
 
 
 def read_query(query: str) -> str | Path:
-    """Tell whether a query is a text or the path of an image.
+    """Tell whether a query is a text or the path of an image or a recording.
 
-    An existing file is an image. A query that looks like a path, but does not exist, is a mistake
-    and not a text. It has the suffix of an image, or a slash and no blank.
+    An existing file is one of them. A query that looks like a path, but does not exist, is a
+    mistake and not a text. It has the suffix of such a file, or a slash and no blank.
 
     Args:
         query (str): What the user typed.
@@ -164,7 +165,7 @@ def read_query(query: str) -> str | Path:
     if os.path.isfile(query):  # False, not an error, for a text longer than a name may be
         return Path(query)
     slash = os.sep in query and not any(character.isspace() for character in query)
-    suffix = os.path.splitext(query)[1].lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
+    suffix = os.path.splitext(query)[1].lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES, *RECORDINGS)
     if os.path.isdir(query) and (os.sep in query or not query.strip('.')):
         raise IsADirectoryError(
             f'the query {query!r} is a folder: give a text, or the path of one image'
