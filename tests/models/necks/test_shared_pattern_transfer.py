@@ -83,6 +83,14 @@ def test_the_first_maps() -> None:
     assert not torch.equal(released[0], released[1])
 
 
+def test_the_uniform_maps_stretch_what_a_norm_has_centered() -> None:
+    feats = functional.layer_norm(torch.randn(50, 512), (512,))
+    for memory, expected in (('orthogonal', 1.0), ('uniform', (512 / 12) ** 0.5)):
+        pattern = SharedPatternTransfer(512, patterns=1, memory=memory).memory[0]
+        ratio = (feats @ pattern).norm(dim=1) / feats.norm(dim=1)
+        assert ratio.mean().item() == pytest.approx(expected, rel=0.05)
+
+
 def test_layers_begin_differently() -> None:
     first, second = build(layers=2).first.layers
     assert not torch.equal(first.linear1.weight, second.linear1.weight)

@@ -40,7 +40,8 @@ class SharedPatternTransfer(BaseModule):
         hidden_dim (int): Width of the feed-forward layers. Defaults to 768.
         dropout (float): In the encoders. Defaults to 0.1.
         memory (str): First values of the M. ``'orthogonal'`` keeps lengths; ``'uniform'``, in
-            [0, 1) as released, multiplies the mean of a vector by D / 2. Defaults to 'orthogonal'.
+            [0, 1) as released, multiplies them by about :math:`\sqrt{D / 12}`.
+            Defaults to 'orthogonal'.
         init_cfg (dict, optional): mmengine's initialization config. Defaults to None.
 
     Raises:
