@@ -291,3 +291,12 @@ def test_a_trained_config_is_named_from_the_working_directory(
         assert cfg.model.adaptation.source_checkpoint == checkpoint
         assert cfg.work_dir == f'work_dirs/{Path(checkpoint).name}2ucm_transport'
         assert source_names(cfg) == ['spain', 'ucm']
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [('CAPTIONED', 'rsitdm'), ('MASKS', 'dronedeply'), ('BACKBONE', 'mit-b9'), ('TEXT', 'bert')],
+)
+def test_a_name_that_no_table_has_is_said_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=rf'{name}={value} is .*\.py, line \d+'):
+        load_config(CONFIGS / 'sirs/sirs_mask-stream.py', {name: value})

@@ -39,6 +39,14 @@ def test_a_file_stands_for_itself_and_nothing_is_an_error(tmp_path: Path) -> Non
             resolve_checkpoint(str(path))
 
 
+def test_a_missing_run_is_named_if_it_was_one_of_the_sample(tmp_path: Path) -> None:
+    (tmp_path / 'sirs_sample').mkdir()
+    with pytest.raises(FileNotFoundError, match='--sample wrote to .*/sirs_sample$'):
+        resolve_checkpoint(f'{tmp_path}/sirs/')
+    with pytest.raises(FileNotFoundError, match=r'train\.py\)$'):
+        resolve_checkpoint(f'{tmp_path}/other')
+
+
 def test_a_setting_is_no_checkpoint() -> None:
     with pytest.raises(ValueError, match='TARGET=spain .*--cfg-options'):
         resolve_checkpoint('TARGET=spain')

@@ -501,3 +501,10 @@ def test_an_array_is_no_weight(tmp_path: Path) -> None:
 def test_averaged_weights_are_taken_where_there_are_no_others(key: str, tmp_path: Path) -> None:
     torch.save({key: {'module.a': torch.ones(1)}, 'epoch': 1}, tmp_path / 'a.pth')
     assert list(read_state_dict(tmp_path / 'a.pth')) == ['a']
+
+
+def test_missing_weights_of_a_config_say_where_to_read_on() -> None:
+    with pytest.raises(FileNotFoundError, match=r'weights/nowhere\.pth: .*checkpoints\.md'):
+        read_checkpoint('weights/nowhere.pth')
+    with pytest.raises(FileNotFoundError, match=r'runs/nowhere\.pth$'):
+        read_checkpoint('runs/nowhere.pth')

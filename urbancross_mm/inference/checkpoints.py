@@ -67,7 +67,7 @@ def resolve_checkpoint(path: str) -> str:
             raise ValueError(f'{path} is no checkpoint: settings follow --cfg-options')
         raise FileNotFoundError(
             f'no checkpoint at {path}: name a .pth file or the work directory of a training '
-            '(tools/train.py)'
+            f'(tools/train.py){_near(path)}'
         )
     best = sorted(Path(path).glob('best_*.pth'), key=os.path.getmtime)
     adapted = any(file.name.startswith('best_label_free') for file in best)
@@ -75,6 +75,12 @@ def resolve_checkpoint(path: str) -> str:
     if not checkpoint:
         raise FileNotFoundError(f'no checkpoint (best_*.pth, epoch_*.pth) in the folder {path}')
     return checkpoint
+
+
+def _near(path: str) -> str:
+    """A run with ``--sample`` has a work directory of its own."""
+    sample = path.rstrip('/') + '_sample'
+    return f'; --sample wrote to {sample}' if os.path.isdir(sample) else ''
 
 
 def build_model(model: dict[str, Any], checkpoint: str | None = None) -> Any:

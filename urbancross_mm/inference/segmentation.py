@@ -12,6 +12,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from urbancross_mm.inference.config import LOADERS, nested_dicts
+from urbancross_mm.models.heads.decode_head import rows_of
 from urbancross_mm.structures.annotations import read_annotations
 from urbancross_mm.structures.class_maps import CLASS_KEYS, IGNORE_INDEX
 from urbancross_mm.utils.checkpoints import read_checkpoint
@@ -65,11 +66,8 @@ def class_maps(model: Any, image: Tensor, sizes: Sequence[Sequence[int]]) -> lis
         list[np.ndarray]: uint8 maps ``(h, w)``.
     """
     logits = model.pyramid(image).seg_logits
-    logits = logits[0] if isinstance(logits, tuple) else logits
-    return [
-        model.pyramid.class_map(one[None], size)[0].to(torch.uint8).cpu().numpy()
-        for one, size in zip(logits, sizes)
-    ]
+    maps = [model.pyramid.class_map(rows_of(logits, [row]), size) for row, size in enumerate(sizes)]
+    return [one[0].to(torch.uint8).cpu().numpy() for one in maps]
 
 
 def class_shares(class_map: np.ndarray, names: Sequence[str]) -> dict[str, float]:

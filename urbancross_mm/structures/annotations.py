@@ -35,8 +35,8 @@ def missing_data_message(what: str, path: str) -> str:
     return (
         f'{what} not found: {Path(path).absolute()} (tools/dataset_converters/ makes it: '
         'urbancross.py, precomp.py or karpathy.py from published data, image_folder.py from '
-        'tiles without captions; tools/curate.py captions your own tiles; the flag --sample runs '
-        'every config on generated data instead)'
+        'tiles without captions, seg_maps.py from masks; tools/curate.py captions your own tiles; '
+        'the flag --sample runs every config on generated data instead)'
     )
 
 

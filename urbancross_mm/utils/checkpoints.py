@@ -51,9 +51,7 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f'no checkpoint at {path}{": it is a folder" if path.is_dir() else ""}'
-        )
+        raise FileNotFoundError(f'no checkpoint at {path}{_hint(path)}')
     if not path.stat().st_size:
         raise ValueError(f'cannot read the checkpoint {path}: it is empty')
     content = (
@@ -67,6 +65,14 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
             'where a dict of weights is needed'
         )
     return _with_state_dict(content, path)
+
+
+def _hint(path: Path) -> str:
+    if path.is_dir():
+        return ': it is a folder'
+    if path.parts[:1] == ('weights',):  # where configs look for pretrained weights
+        return ': download or convert it, or leave it out (docs/how-to/checkpoints.md)'
+    return ''
 
 
 def read_state_dict(path: str | Path, trust: bool = False) -> dict[str, Any]:

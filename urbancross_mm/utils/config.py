@@ -62,7 +62,7 @@ def read_config(path: str | Path, variables: Mapping[str, Any] | None = None) ->
             return Config.fromfile(str(path))
     except (Exception, SystemExit) as error:  # a config is code: it may raise anything
         kind = 'does not parse' if isinstance(error, SyntaxError) else 'cannot be read'
-        raise ValueError(f'the config {path} {kind}: {_reason(error)}') from error
+        raise ValueError(f'the config {path} {kind}: {_reason(error, variables or {})}') from error
 
 
 def variables_of(cfg: Config) -> list[str]:
@@ -148,12 +148,16 @@ class _Yaml(YamlHandler):
         return super().load_from_fileobj(file, Loader=yaml.FullLoader)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, variables: Mapping[str, Any]) -> str:
     if isinstance(error, RecursionError):
         return (
             'its _base_ files inherit from each other; CONFIG names a config that reads no CONFIG, '
             'or the one that such a run wrote to its work directory'
         )
+    if isinstance(error, KeyError):  # a table of the config, read at a variable
+        for name, value in variables.items():
+            if error.args == (value,):
+                return f'{name}={value} is none of the names there{_line_of(error)}'
     text = textwrap.shorten(str(error), 400, placeholder=' ...') or 'no message'
     if not isinstance(error, ValueError | OSError | SyntaxError):
         text = f'{type(error).__name__}: {text}'

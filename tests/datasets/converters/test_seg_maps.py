@@ -305,7 +305,7 @@ def test_sizes_and_missing_masks(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='seg_maps is where the class maps go'):
         convert(options)
     options.masks = tmp_path / 'nowhere'
-    with pytest.raises(FileNotFoundError, match='nowhere'):
+    with pytest.raises(FileNotFoundError, match='no folder of masks at .*nowhere.*--masks'):
         convert(options)
 
 
@@ -313,8 +313,8 @@ def test_sizes_and_missing_masks(tmp_path: Path) -> None:
     'options, message',
     [
         (dict(layout='coco'), "layout must be one of .*'coco'"),
-        (dict(layout='mmseg'), '--classes'),
-        (dict(layout='legend', classes=('a',)), '--classes'),
+        (dict(layout='mmseg'), 'mmseg needs --classes'),
+        (dict(layout='legend', classes=('a',)), '--classes .* not for legend'),
         (dict(layout='rsitmd-ss'), 'give --annotations'),
         (dict(layout='legend', name='../x'), '--name'),
     ],

@@ -87,6 +87,12 @@ def naive(samples: list[RetrievalDataSample], count: int = len(CLASSES)) -> dict
     return {f'segmentation/{name}': 100 * share for name, share in shares.items()}
 
 
+def test_mmseg_does_not_warn(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        SegmentationMetric()
+    assert caplog.records == []
+
+
 def test_against_a_confusion_matrix() -> None:
     samples = maps()
     expected = naive(samples)

@@ -401,6 +401,15 @@ def test_a_class_beyond_those_of_the_head() -> None:
         build(decode_head=LITE)(inputs, samples, mode='loss')
 
 
+def test_class_weights_and_unlabeled_pixels() -> None:
+    """mmseg fails in the first step otherwise, with an index error."""
+    loss = dict(type='mmseg.CrossEntropyLoss', class_weight=[1.0] * CLASSES)
+    with pytest.raises(ValueError, match='CrossEntropyLoss.*avg_non_ignore=False'):
+        build(decode_head=dict(LITE, loss_decode=dict(loss, avg_non_ignore=True)))
+    losses = build(decode_head=dict(LITE, loss_decode=loss))(*batch(), mode='loss')
+    assert torch.isfinite(losses['loss_segmentation'])
+
+
 def test_parts_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match='OpenCLIPImageEncoder gives no feature maps'):
         cross_modal(image_encoder=IMAGE_ENCODER, pyramid=dict(weighting=AMW))

@@ -82,10 +82,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise ValueError(f'layout must be one of {sorted(LAYOUTS)}, got {self.layout!r}')
-        if (self.layout == 'mmseg') != bool(self.classes):
-            raise ValueError(
-                f'--classes belongs to layout mmseg, got {self.layout}, {self.classes}'
-            )
+        if self.layout == 'mmseg' and not self.classes:
+            raise ValueError('layout mmseg needs --classes: the names in order, or one dataset')
+        if self.layout != 'mmseg' and self.classes:
+            raise ValueError(f'--classes is for layout mmseg, not for {self.layout}')
         if self.layout == 'rsitmd-ss' and not self.annotations:
             raise ValueError(
                 'the masks of RSITMD-SS are named in annotations with captions: convert those '
@@ -199,6 +199,8 @@ def _new(options: Options) -> list[_Split]:
 
 def _masks_of(items: Sequence[Item], options: Options) -> dict[str, Path]:
     """The mask of each image that has one."""
+    if not options.mask_folder.is_dir():
+        raise FileNotFoundError(f'no folder of masks at {options.mask_folder}: --masks names it')
     folder = ImageFolder(options.mask_folder)
     prefix = MASK_PREFIX if options.layout == 'rsitmd-ss' else ''
     masks = {}

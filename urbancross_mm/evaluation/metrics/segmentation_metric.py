@@ -44,7 +44,10 @@ class SegmentationMetric(BaseMetric):
     def __init__(self, ignore_index: int = IGNORE_INDEX, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ignore_index = ignore_index
-        self._iou = METRICS.build(dict(type='mmseg.IoUMetric', ignore_index=ignore_index))
+        # Without a prefix it warns; its keys are never read with one.
+        self._iou = METRICS.build(
+            dict(type='mmseg.IoUMetric', ignore_index=ignore_index, prefix=self.default_prefix)
+        )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of each image.

@@ -50,12 +50,25 @@ def build_decode_head(cfg: Mapping[str, Any], shapes: Sequence[tuple[int, int]])
     if kind == 'FPNHead':
         cfg.setdefault('feature_strides', [shapes[i][1] for i in chosen])
     try:
-        return build_part(cfg, 'pyramid.decode_head')
+        head = build_part(cfg, 'pyramid.decode_head')
     except (AssertionError, TypeError) as error:
         raise ValueError(
             f'pyramid.decode_head {cfg.get("type")!r} refuses in_index={index!r} and '
             f'in_channels={given!r} or another argument: {error or "an assertion of its own"}'
         ) from error
+    _check_losses(head)
+    return head
+
+
+def _check_losses(head: Any) -> None:
+    """mmseg's cross-entropy fails in its first step with both options."""
+    for loss in head.modules():
+        weighted = getattr(loss, 'class_weight', None) is not None
+        if weighted and getattr(loss, 'avg_non_ignore', False):
+            raise ValueError(
+                f'pyramid.decode_head: {type(loss).__name__} with class_weight needs '
+                'avg_non_ignore=False; unlabeled pixels are left out all the same'
+            )
 
 
 def segmentation_loss(
