@@ -77,9 +77,9 @@ class ImageTextDataset(BaseDataset):
         captions (str): 'each', 'sample', 'all' or 'none'. Defaults to 'each'.
         domain (str | None): Overrides the domain of every item. Defaults to None.
         skip_bad (bool): Leave out unreadable images instead of failing. Defaults to False.
+        pipeline (Sequence): Transforms or their configs. Defaults to ().
         audio_required (bool): Whether a caption without a recording is an error, if the pipeline
             reads recordings. If not, they are counted and logged. Defaults to True.
-        pipeline (Sequence): Transforms or their configs. Defaults to ().
         **kwargs: Of :class:`mmengine.dataset.BaseDataset` (``indices``, ``lazy_init``,
             ``serialize_data``, ``test_mode``, ``metainfo``, ...).
 
@@ -104,8 +104,8 @@ class ImageTextDataset(BaseDataset):
         captions: str = 'each',
         domain: str | None = None,
         skip_bad: bool = False,
-        audio_required: bool = True,
         pipeline: Sequence[dict | Callable] = (),
+        audio_required: bool = True,
         **kwargs: Any,
     ) -> None:
         if captions not in CAPTION_MODES:
