@@ -54,10 +54,12 @@ from urbancross_mm.models.necks import (
     VisualGuidedAttention,
 )
 from urbancross_mm.models.retrievers import (
+    MCRN,
     SIRS,
     BaseRetriever,
     CrossModalRetriever,
     ImagePyramid,
+    MCRNPretrainer,
     UrbanCross,
 )
 from urbancross_mm.models.spectrogram import LogMelSpectrogram
@@ -70,6 +72,8 @@ __all__ = [
     'FeatureLengthLoss',
     'MKMMDLoss',
     'ModalConfusionLoss',
+    'MCRN',
+    'MCRNPretrainer',
     'SIRS',
     'AdaptiveMultiscaleWeighting',
     'BackboneEncoder',
