@@ -239,7 +239,6 @@ def _generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]))
 
 
-def _equal_rows(inputs: Tensor) -> Tensor:
-    """Which items are the same, and so no negatives: equal texts are common."""
-    rows = inputs.flatten(1)
-    return torch.stack([(rows == row).all(dim=1) for row in rows])
+def _equal_rows(inputs: Tensor) -> Tensor | None:
+    """Which rows are the same, and so no negatives: equal texts are common, equal photos rare."""
+    return (inputs[:, None] == inputs[None]).all(dim=2) if inputs.dim() == 2 else None
