@@ -63,6 +63,7 @@ from urbancross_mm.models.retrievers import (
     UrbanCross,
 )
 from urbancross_mm.models.spectrogram import LogMelSpectrogram
+from urbancross_mm.models.train_step_data_parallel import TrainStepDataParallel
 
 __all__ = [
     'ModalDiscriminator',
@@ -112,6 +113,7 @@ __all__ = [
     'SimilarSourceSelector',
     'SkipThoughtsEncoder',
     'TextCNNEncoder',
+    'TrainStepDataParallel',
     'UrbanCross',
     'VisualGuidedAttention',
     'WeightedDomainAdversarialLoss',

@@ -13,8 +13,10 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
 
 from tests.models.helpers import EMBED_DIM, TEXT_ENCODER
+from tests.ranks import run_on_ranks
+from urbancross_mm.engine import AdversarialOptimWrapperConstructor
 from urbancross_mm.functional import alignment
-from urbancross_mm.models import MCRN, MCRNPretrainer
+from urbancross_mm.models import MCRN, MCRNPretrainer, TrainStepDataParallel
 
 PARTS = dict(
     image_encoder=dict(type='FeatureEncoder', in_channels=5, embed_dim=EMBED_DIM),
@@ -210,6 +212,25 @@ def stack(rows: list[dict[str, Tensor]]) -> dict[str, Any]:
 
 
 ITEMS = [dict(inputs={name: rows[i] for name, rows in batch()['inputs'].items()}) for i in range(6)]
+
+
+def steps_of_a_rank(rank: int) -> dict[str, Tensor]:
+    torch.manual_seed(rank)  # other weights, until the wrapper hands on those of the first
+    model = TrainStepDataParallel(MCRNPretrainer(**PARTS, generator_interval=2))
+    cfg = dict(optimizer=dict(type='Adam', lr=0.01))
+    wrapper = AdversarialOptimWrapperConstructor(dict(encoders=cfg, discriminator=cfg))(model)
+    for step in range(4):
+        data = batch()
+        data['inputs'] = {
+            name: rows.roll(step).flip(rank)[:4] for name, rows in data['inputs'].items()
+        }
+        model.train_step(data, wrapper)
+    return dict(model.module.named_parameters())
+
+
+def test_ranks_stay_together(tmp_path: Path) -> None:
+    first, second = run_on_ranks(steps_of_a_rank, tmp_path)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 def test_what_does_not_fit() -> None:

@@ -54,6 +54,7 @@ class AdversarialOptimWrapperConstructor:
         Raises:
             ValueError: If the model has no discriminator.
         """
+        model = getattr(model, 'module', model)  # of several processes
         children = dict(model.named_children())
         if JUDGE not in children:
             raise ValueError(f'{type(model).__name__} has no part {JUDGE!r} to be trained apart')

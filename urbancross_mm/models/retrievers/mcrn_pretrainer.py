@@ -17,6 +17,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.models.retrievers.mcrn import MCRN
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.dist import average_gradients
 
 LOSSES: dict[str, dict[str, Any]] = dict(
     distance=dict(type='MKMMDLoss'),
@@ -51,7 +52,8 @@ class MCRNPretrainer(MCRN):
 
     The draws depend on ``seed`` and the iteration alone, so all ranks take the same modality, and a
     resumed run goes on as it would have. Both optimizers are in one ``OptimWrapperDict``, of
-    :class:`AdversarialOptimWrapperConstructor`.
+    :class:`AdversarialOptimWrapperConstructor`; several processes need
+    ``model_wrapper_cfg=dict(type='TrainStepDataParallel')``, and views are compared within each.
 
     Args:
         image_encoder (dict): Config of the image encoder.
@@ -118,8 +120,8 @@ class MCRNPretrainer(MCRN):
             ValueError: Always.
         """
         raise ValueError(
-            'MCRNPretrainer trains by train_step alone, in one process: '
-            'DistributedDataParallel asks for one loss, and it has two'
+            'MCRNPretrainer has two losses and trains by train_step; on several processes give '
+            "model_wrapper_cfg=dict(type='TrainStepDataParallel')"
         )
 
     def train_step(
@@ -150,11 +152,11 @@ class MCRNPretrainer(MCRN):
             shared = [similarity.as_float(self._shared(feats)) for feats in own]
         with wrappers['discriminator'].optim_context(self):
             losses = self._discriminator_losses(modality, shared)
-        wrappers['discriminator'].update_params(losses['loss_discriminator'])
+        _update(wrappers['discriminator'], losses['loss_discriminator'])
         if turn:
             with wrappers['encoders'].optim_context(self):
                 terms = self._encoder_losses(modality, inputs[modality], own, shared, draws)
-            wrappers['encoders'].update_params(self.parse_losses(terms)[0])
+            _update(wrappers['encoders'], self.parse_losses(terms)[0])
             losses.update(terms)
         self.iterations += 1
         return self.parse_losses(losses)[1]
@@ -231,6 +233,15 @@ def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> OptimWrapperDic
             'encoders=dict(...), discriminator=dict(...))'
         )
     return optim_wrapper
+
+
+def _update(wrapper: OptimWrapper, loss: Tensor) -> None:
+    """``update_params``, with the mean of the gradients of all ranks."""
+    wrapper.backward(wrapper.scale_loss(loss))
+    if wrapper.should_update():
+        average_gradients(weight for group in wrapper.param_groups for weight in group['params'])
+        wrapper.step()
+        wrapper.zero_grad()
 
 
 def _generator(*numbers: int) -> torch.Generator:
