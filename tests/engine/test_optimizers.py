@@ -22,7 +22,7 @@ def test_each_weight_has_one_optimizer() -> None:
         dict(encoders=ADAM, discriminator=dict(optimizer=dict(type='SGD', lr=0.5))),
         dict(custom_keys=dict(image=dict(lr_mult=0.3))),
     )(parts)
-    groups = {key: wrapper.param_groups for key, wrapper in built.items()}
+    groups = {key: wrapper.optimizer.param_groups for key, wrapper in built.items()}
     assert {group['params'][0].data_ptr() for group in groups['discriminator']} == {
         parts['discriminator'].weight.data_ptr()
     }

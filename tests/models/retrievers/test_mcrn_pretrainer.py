@@ -243,6 +243,8 @@ def test_what_does_not_fit() -> None:
         model(batch()['inputs'], [], mode='loss')
     with pytest.raises(ValueError, match="consistency.*'wrong'"):
         build(losses=dict(wrong=dict()))
+    with pytest.raises(ValueError, match='released.*contrastive'):
+        build(contrastive=True, released=True)
     with pytest.raises(ValueError, match='interval.* 0'):
         build(generator_interval=0)
 

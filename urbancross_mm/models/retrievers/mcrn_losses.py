@@ -26,6 +26,18 @@ RELEASED_RANKING: dict[str, Any] = dict(
     type='PairwiseRankingLoss', reduction='sum', loss_weight=0.5
 )
 
+# Stage 1, whose factors are the published ones where the loss is.
+STAGE1: dict[str, dict[str, Any]] = dict(
+    distance=dict(type='MKMMDLoss'),
+    consistency=dict(type='ConsistencyLoss'),
+    length=dict(type='FeatureLengthLoss', loss_weight=0.01),
+    confusion=dict(type='ModalConfusionLoss'),
+)
+RELEASED_STAGE1 = dict(STAGE1, distance=dict(type='MKMMDLoss', released=True, loss_weight=0.01))
+CONTRASTIVE: dict[str, dict[str, Any]] = dict(
+    contrastive=dict(type='InfoNCELoss'), confusion=dict(type='ModalConfusionLoss')
+)
+
 
 def ranking_loss(released: bool) -> dict[str, Any]:
     """The ranking loss of each pair of modalities.
@@ -54,3 +66,23 @@ def auxiliary_loss(name: str, options: Mapping[str, Any] | None, released: bool)
         return None
     defaults = RELEASED_LOSSES if released else LOSSES
     return build_part({**defaults[name], **options}, name)
+
+
+def pretraining_losses(contrastive: bool, released: bool) -> dict[str, dict[str, Any]]:
+    """The losses of the encoders in the first stage.
+
+    Args:
+        contrastive (bool): The variant with negatives.
+        released (bool): The distance as released; no other differs.
+
+    Returns:
+        dict: Configs by name.
+
+    Raises:
+        ValueError: If both are asked for: nothing contrastive was released.
+    """
+    if contrastive and released:
+        raise ValueError('released=True has no contrastive=True: choose one')
+    if contrastive:
+        return CONTRASTIVE
+    return RELEASED_STAGE1 if released else STAGE1

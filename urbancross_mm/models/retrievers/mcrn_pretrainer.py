@@ -15,20 +15,11 @@ from urbancross_mm.functional import similarity
 from urbancross_mm.functional.views import view_of
 from urbancross_mm.models.build import build_part
 from urbancross_mm.models.retrievers.mcrn import MCRN
+from urbancross_mm.models.retrievers.mcrn_losses import pretraining_losses
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.dist import average_gradients
 
-LOSSES: dict[str, dict[str, Any]] = dict(
-    distance=dict(type='MKMMDLoss'),
-    consistency=dict(type='ConsistencyLoss'),
-    length=dict(type='FeatureLengthLoss', loss_weight=0.01),
-    confusion=dict(type='ModalConfusionLoss'),
-)
-RELEASED_LOSSES = dict(LOSSES, distance=dict(type='MKMMDLoss', released=True, loss_weight=0.01))
-CONTRASTIVE_LOSSES: dict[str, dict[str, Any]] = dict(
-    contrastive=dict(type='InfoNCELoss'), confusion=dict(type='ModalConfusionLoss')
-)
 VIEWS = 2
 WRAPPERS = ('encoders', 'discriminator')
 
@@ -99,8 +90,7 @@ class MCRNPretrainer(MCRN):
         self.discriminator = build_part(
             {'type': 'ModalDiscriminator', **own, **(discriminator or {})}, 'discriminator'
         )
-        defaults = RELEASED_LOSSES if released else LOSSES
-        defaults = CONTRASTIVE_LOSSES if contrastive else defaults
+        defaults = pretraining_losses(contrastive, released)
         self.losses = nn.ModuleDict(_losses(defaults, losses or {}))
         self.generator_interval = generator_interval
         self.seed = seed
@@ -239,7 +229,9 @@ def _update(wrapper: OptimWrapper, loss: Tensor) -> None:
     """``update_params``, with the mean of the gradients of all ranks."""
     wrapper.backward(wrapper.scale_loss(loss))
     if wrapper.should_update():
-        average_gradients(weight for group in wrapper.param_groups for weight in group['params'])
+        average_gradients(
+            weight for group in wrapper.optimizer.param_groups for weight in group['params']
+        )
         wrapper.step()
         wrapper.zero_grad()
 
