@@ -14,9 +14,13 @@ from urbancross_mm.engine.hooks.retrieval_visualization_hook import RetrievalVis
 from urbancross_mm.engine.hooks.source_curriculum_hook import SourceCurriculumHook
 from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHook
 from urbancross_mm.engine.hooks.training_guard_hook import TrainingGuardHook
-from urbancross_mm.engine.optimizers import BFloat16OptimWrapper
+from urbancross_mm.engine.optimizers import (
+    AdversarialOptimWrapperConstructor,
+    BFloat16OptimWrapper,
+)
 
 __all__ = [
+    'AdversarialOptimWrapperConstructor',
     'AtomicBackend',
     'BFloat16OptimWrapper',
     'CheckpointGuardHook',

@@ -54,13 +54,16 @@ from urbancross_mm.models.necks import (
     VisualGuidedAttention,
 )
 from urbancross_mm.models.retrievers import (
+    MCRN,
     SIRS,
     BaseRetriever,
     CrossModalRetriever,
     ImagePyramid,
+    MCRNPretrainer,
     UrbanCross,
 )
 from urbancross_mm.models.spectrogram import LogMelSpectrogram
+from urbancross_mm.models.train_step_data_parallel import TrainStepDataParallel
 
 __all__ = [
     'ModalDiscriminator',
@@ -70,6 +73,8 @@ __all__ = [
     'FeatureLengthLoss',
     'MKMMDLoss',
     'ModalConfusionLoss',
+    'MCRN',
+    'MCRNPretrainer',
     'SIRS',
     'AdaptiveMultiscaleWeighting',
     'BackboneEncoder',
@@ -108,6 +113,7 @@ __all__ = [
     'SimilarSourceSelector',
     'SkipThoughtsEncoder',
     'TextCNNEncoder',
+    'TrainStepDataParallel',
     'UrbanCross',
     'VisualGuidedAttention',
     'WeightedDomainAdversarialLoss',

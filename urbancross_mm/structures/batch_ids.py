@@ -72,7 +72,7 @@ def partners(data_samples: Sequence[RetrievalDataSample], first: str, second: st
     Args:
         data_samples (Sequence[RetrievalDataSample]): A sample has as many items of ``first`` as of
             ``second``, in the same order, or one of them for all.
-        first (str): The modality whose rows are wanted: ``'text'``.
+        first (str): The modality whose rows are wanted: ``'text'``. ``'image'`` has one item each.
         second (str): The other: ``'audio'``.
 
     Returns:
@@ -84,7 +84,8 @@ def partners(data_samples: Sequence[RetrievalDataSample], first: str, second: st
     rows: list[int] = []
     start = 0
     for sample in data_samples:
-        own, others = len(sample.get(f'{first}_ids')), len(sample.get(f'{second}_ids'))
+        own = 1 if first == 'image' else len(sample.get(f'{first}_ids'))
+        others = len(sample.get(f'{second}_ids'))
         if own == others:
             rows += range(start, start + own)
         elif own == 1:

@@ -1,12 +1,13 @@
-"""Collectives for losses: gathering that keeps the gradient, and gathering of ids."""
+"""Collectives for losses: gathering that keeps the gradient, gathering of ids, mean gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import all_reduce_params, get_rank, get_world_size
 from torch import Tensor
 
 
@@ -59,6 +60,15 @@ def all_gather_rows(tensor: Tensor, with_grad: bool = False) -> Tensor:
     rows = all_gather(torch.cat([tensor, padding]), with_grad)
     kept = torch.arange(longest, device=tensor.device) < sizes[:, None]
     return rows[kept.flatten()]
+
+
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace the gradients by their mean over the ranks.
+
+    Args:
+        parameters (Iterable[Tensor]): The same ones on every rank have a gradient.
+    """
+    all_reduce_params([item.grad for item in parameters if item.grad is not None], op='mean')
 
 
 class _GatherWithGrad(torch.autograd.Function):

@@ -123,9 +123,9 @@ class RetrievalHead(BaseModule):
                     f'{sorted(embeds)}'
                 )
         ids = batch_ids(data_samples, embeds[f'{second}_embeds'].device, second)
-        owners = ids.owners if first == 'image' else partners(data_samples, first, second)
+        rows = partners(data_samples, first, second)
         return self.image_loss(
-            all_gather_rows(embeds[f'{first}_embeds'][owners], with_grad=True),
+            all_gather_rows(embeds[f'{first}_embeds'][rows], with_grad=True),
             all_gather_rows(embeds[f'{second}_embeds'], with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
         )

@@ -3,7 +3,17 @@
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
+from urbancross_mm.models.retrievers.mcrn import MCRN
+from urbancross_mm.models.retrievers.mcrn_pretrainer import MCRNPretrainer
 from urbancross_mm.models.retrievers.sirs import SIRS
 from urbancross_mm.models.retrievers.urbancross import UrbanCross
 
-__all__ = ['SIRS', 'BaseRetriever', 'CrossModalRetriever', 'ImagePyramid', 'UrbanCross']
+__all__ = [
+    'MCRN',
+    'SIRS',
+    'BaseRetriever',
+    'CrossModalRetriever',
+    'ImagePyramid',
+    'MCRNPretrainer',
+    'UrbanCross',
+]

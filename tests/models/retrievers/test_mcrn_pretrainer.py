@@ -1,0 +1,256 @@
+"""The first stage of MCRN: one modality an iteration, two optimizers."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.runner import Runner, load_checkpoint
+from torch import Tensor, nn
+
+from tests.models.helpers import EMBED_DIM, TEXT_ENCODER
+from tests.ranks import run_on_ranks
+from urbancross_mm.engine import AdversarialOptimWrapperConstructor
+from urbancross_mm.functional import alignment
+from urbancross_mm.models import MCRN, MCRNPretrainer, TrainStepDataParallel
+
+PARTS = dict(
+    image_encoder=dict(type='FeatureEncoder', in_channels=5, embed_dim=EMBED_DIM),
+    text_encoder=TEXT_ENCODER,
+    encoders=dict(audio=dict(type='FeatureEncoder', in_channels=7, embed_dim=EMBED_DIM)),
+    shared=dict(heads=2, hidden_dim=8),
+)
+ENCODERS = ('image_encoder', 'text_encoder', 'encoders.audio')
+OWN = dict(zip(('image', 'text', 'audio'), ENCODERS))
+
+
+def build(**kwargs: Any) -> tuple[MCRNPretrainer, OptimWrapperDict]:
+    torch.manual_seed(0)
+    model = MCRNPretrainer(**{**PARTS, **kwargs})
+    cfg = dict(optimizer=dict(type='Adam', lr=0.01))
+    constructor = 'urbancross_mm.AdversarialOptimWrapperConstructor'
+    return model, build_optim_wrapper(
+        model, dict(constructor=constructor, encoders=cfg, discriminator=cfg)
+    )
+
+
+def batch(*names: str, rows: int = 6) -> dict[str, Any]:
+    torch.manual_seed(3)
+    inputs = dict(
+        image=torch.randn(rows, 5),
+        text=torch.randint(1, 64, (rows, 8)),
+        audio=torch.randn(rows, 7),
+    )
+    return dict(inputs={name: inputs[name] for name in names or inputs})
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    """Parts whose weights differ."""
+    parts = (*ENCODERS, 'shared', 'discriminator', 'losses')
+    names = [name for name in before if not torch.equal(before[name], after[name])]
+    assert all(name.startswith(parts) for name in names)
+    return {part for part in parts if any(name.startswith(part) for name in names)}
+
+
+@pytest.mark.parametrize('modality', ['image', 'text', 'audio'])
+@pytest.mark.parametrize('contrastive', [False, True])
+def test_each_modality_trains_its_own_encoder(modality: str, contrastive: bool) -> None:
+    model, wrapper = build(generator_interval=1, contrastive=contrastive)
+    before = weights(model)
+    model.train_step(batch(modality), wrapper)
+    assert moved(before, weights(model)) - {'losses'} == {
+        OWN[modality],
+        'shared',
+        'discriminator',
+    }
+
+
+def test_the_discriminator_learns_always_and_the_encoders_in_their_turn() -> None:
+    model, wrapper = build()
+    for iteration in range(6):
+        before = weights(model)
+        log = model.train_step(batch(), wrapper)
+        parts = moved(before, weights(model))
+        turn = iteration % 3 == 2
+        assert 'discriminator' in parts and ('shared' in parts) == turn
+        assert ('loss_confusion' in log) == turn and 'loss_discriminator' in log
+        if not turn:
+            assert parts == {'discriminator'}
+
+
+def test_the_encoders_step_leaves_the_discriminator() -> None:
+    model, wrapper = build(generator_interval=1)
+    for group in wrapper['discriminator'].param_groups:
+        group['lr'] = 0.0
+    before = weights(model)
+    model.train_step(batch(), wrapper)
+    assert 'discriminator' not in moved(before, weights(model))
+    assert all(weight.grad is None for weight in model.discriminator.parameters())
+
+
+def test_seed_and_iteration_draw_the_modality() -> None:
+    def drawn(seed: int) -> list[str]:
+        model, wrapper = build(seed=seed, generator_interval=1)
+        names = []
+        for _ in range(12):
+            before = weights(model)
+            model.train_step(batch(), wrapper)
+            names += [name for name, part in OWN.items() if part in moved(before, weights(model))]
+        return names
+
+    first = drawn(0)
+    assert len(first) == 12 and set(first) == set(OWN)
+    assert drawn(0) == first != drawn(1)
+
+
+def test_losses_by_hand() -> None:
+    for released, factor, distance in (
+        (False, 1.0, alignment.mk_mmd),
+        (True, 0.01, alignment.summed_mk_mmd),
+    ):
+        model, wrapper = build(released=released, generator_interval=1)
+        wrapper['discriminator'].param_groups[0]['lr'] = 0.0
+        model.eval()  # no dropout
+        inputs = batch('audio')['inputs']['audio']
+        with torch.no_grad():
+            views = model._views('audio', inputs, 0)
+            own = [model.encoders['audio'](view) for view in views]
+            shared = [model.shared(feats) for feats in own]
+            logits = [model.discriminator(feats).log_softmax(dim=1) for feats in shared]
+        log = model.train_step(batch('audio'), wrapper)
+        wrong = [-sum(rows[:, label].mean() for rows in logits) for label in (0, 1)]
+        close = [torch.allclose(log['loss_confusion'], value) for value in wrong]
+        assert close.count(True) == 1
+        right = -sum(rows[:, 2].mean() for rows in logits)
+        lengths = sum((rows.norm(dim=1).mean() - 1).abs() for rows in own + shared)
+        expected = dict(
+            loss_discriminator=right,
+            loss_distance=factor * distance(*own),
+            loss_consistency=(shared[0] - shared[1]).square().mean(),
+            loss_length=0.01 * lengths,
+        )
+        torch.testing.assert_close({name: log[name] for name in expected}, expected)
+
+
+def test_equal_texts_are_no_negatives() -> None:
+    data = batch('text')
+    data['inputs']['text'] = data['inputs']['text'][:1].repeat(6, 1)
+    model, wrapper = build(contrastive=True, generator_interval=1)
+    kinds = []
+    model.losses['contrastive'].register_forward_hook(lambda _, given, __: kinds.append(given[2]))
+    model.train_step(data, wrapper)
+    model.train_step(batch('text'), wrapper)
+    assert bool(kinds[0].all()) and torch.equal(kinds[1], torch.eye(6, dtype=torch.bool))
+
+
+def run(model: MCRNPretrainer, wrapper: OptimWrapperDict, steps: int) -> list[dict[str, Tensor]]:
+    torch.manual_seed(9)  # dropout, which a resumed run seeds again
+    return [model.train_step(batch(), wrapper) for _ in range(steps)]
+
+
+def test_resume_restores_both_optimizers() -> None:
+    model, wrapper = build()
+    run(model, wrapper, 4)
+    other, resumed = build()
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    optimizers = copy.deepcopy(wrapper.state_dict())
+    assert set(optimizers) == {'encoders', 'discriminator'}
+    resumed.load_state_dict(optimizers)
+    expected, logs = run(model, wrapper, 5), run(other, resumed, 5)
+    assert logs == expected and int(other.iterations) == 9
+    for name, value in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value), name
+
+
+def test_a_run_its_checkpoint_and_the_second_stage(tmp_path: Path) -> None:
+    def runner(iterations: int, **options: Any) -> Runner:
+        cfg = dict(optimizer=dict(type='Adam', lr=0.01))
+        return Runner(
+            model=build()[0],
+            work_dir=str(tmp_path),
+            experiment_name=f'run{iterations}',
+            default_scope='urbancross_mm',
+            train_dataloader=dict(
+                dataset=[row['inputs'] for row in ITEMS],
+                batch_size=6,
+                sampler=dict(type='mmengine.DefaultSampler', shuffle=False),
+                collate_fn=stack,
+            ),
+            train_cfg=dict(by_epoch=False, max_iters=iterations),
+            optim_wrapper=dict(
+                constructor='AdversarialOptimWrapperConstructor', encoders=cfg, discriminator=cfg
+            ),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=3, by_epoch=False)),
+            **options,
+        )
+
+    first = runner(3)
+    first.train()
+    path = tmp_path / 'iter_3.pth'
+    resumed = runner(5, load_from=str(path), resume=True)
+    resumed.train()
+    assert int(resumed.model.iterations) == 5
+    steps = [group.state_dict()['state'] for group in resumed.optim_wrapper.values()]
+    assert all(steps)
+    torch.manual_seed(5)
+    model = MCRN(**PARTS, head=dict())
+    load_checkpoint(model, str(path))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, first.model.state_dict()[name]), name
+
+
+def stack(rows: list[dict[str, Tensor]]) -> dict[str, Any]:
+    return dict(inputs={name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+
+
+ITEMS = [dict(inputs={name: rows[i] for name, rows in batch()['inputs'].items()}) for i in range(6)]
+
+
+def steps_of_a_rank(rank: int) -> dict[str, Tensor]:
+    torch.manual_seed(rank)  # other weights, until the wrapper hands on those of the first
+    model = TrainStepDataParallel(MCRNPretrainer(**PARTS, generator_interval=2))
+    cfg = dict(optimizer=dict(type='Adam', lr=0.01))
+    wrapper = AdversarialOptimWrapperConstructor(dict(encoders=cfg, discriminator=cfg))(model)
+    for step in range(4):
+        data = batch()
+        data['inputs'] = {
+            name: rows.roll(step).flip(rank)[:4] for name, rows in data['inputs'].items()
+        }
+        model.train_step(data, wrapper)
+    return dict(model.module.named_parameters())
+
+
+def test_ranks_stay_together(tmp_path: Path) -> None:
+    first, second = run_on_ranks(steps_of_a_rank, tmp_path)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_what_does_not_fit() -> None:
+    model, wrapper = build()
+    with pytest.raises(ValueError, match='encoders.*discriminator.*one for all'):
+        model.train_step(batch(), wrapper['encoders'])
+    with pytest.raises(ValueError, match=r"only inputs \['segments'\]"):
+        model.train_step(dict(inputs=dict(segments=torch.zeros(2, 3))), wrapper)
+    with pytest.raises(ValueError, match='train_step'):
+        model(batch()['inputs'], [], mode='loss')
+    with pytest.raises(ValueError, match="consistency.*'wrong'"):
+        build(losses=dict(wrong=dict()))
+    with pytest.raises(ValueError, match='released.*contrastive'):
+        build(contrastive=True, released=True)
+    with pytest.raises(ValueError, match='interval.* 0'):
+        build(generator_interval=0)
+
+
+def test_a_loss_can_be_left_out_and_weighted() -> None:
+    names = dict(distance=None, length=dict(loss_weight=2.0))
+    model, _ = build(losses=names)
+    assert set(model.losses) == {'consistency', 'length', 'confusion'}
+    assert model.losses['length'].loss_weight == 2.0

@@ -1,0 +1,88 @@
+"""The losses of MCRN and their factors, balanced anew and as released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from urbancross_mm.models.build import build_part
+
+# The factors keep the published balance at its batch of 64, whose hinge has 64 * 63 * 2 terms and
+# the factor 0.5: 1000 / 4032, and for the distillation 1000 / 4032 / 512.
+LOSSES: dict[str, dict[str, Any]] = dict(
+    self_consistency=dict(type='ConsistencyLoss', loss_weight=0.25),
+    distillation=dict(type='FeatureDistillationLoss', loss_weight=0.0005),
+    alignment=dict(type='ConsistencyLoss', loss_weight=0.25),
+)
+RANKING: dict[str, Any] = dict(type='PairwiseRankingLoss', reduction='mean')
+RELEASED_LOSSES: dict[str, dict[str, Any]] = dict(
+    self_consistency=dict(type='ConsistencyLoss', loss_weight=1000.0),
+    distillation=dict(
+        type='FeatureDistillationLoss', detach=False, released=True, loss_weight=1000.0
+    ),
+    alignment=dict(type='ConsistencyLoss', loss_weight=1000.0),
+)
+RELEASED_RANKING: dict[str, Any] = dict(
+    type='PairwiseRankingLoss', reduction='sum', loss_weight=0.5
+)
+
+# Stage 1, whose factors are the published ones where the loss is.
+STAGE1: dict[str, dict[str, Any]] = dict(
+    distance=dict(type='MKMMDLoss'),
+    consistency=dict(type='ConsistencyLoss'),
+    length=dict(type='FeatureLengthLoss', loss_weight=0.01),
+    confusion=dict(type='ModalConfusionLoss'),
+)
+RELEASED_STAGE1 = dict(STAGE1, distance=dict(type='MKMMDLoss', released=True, loss_weight=0.01))
+CONTRASTIVE: dict[str, dict[str, Any]] = dict(
+    contrastive=dict(type='InfoNCELoss'), confusion=dict(type='ModalConfusionLoss')
+)
+
+
+def ranking_loss(released: bool) -> dict[str, Any]:
+    """The ranking loss of each pair of modalities.
+
+    Args:
+        released (bool): Half the sum of the hinge terms instead of their mean.
+
+    Returns:
+        dict: Config of a loss.
+    """
+    return dict(RELEASED_RANKING if released else RANKING)
+
+
+def auxiliary_loss(name: str, options: Mapping[str, Any] | None, released: bool) -> Any:
+    """Build one of the other losses.
+
+    Args:
+        name (str): ``'self_consistency'``, ``'distillation'`` or ``'alignment'``.
+        options (Mapping | None): Arguments that differ from the defaults.
+        released (bool): The defaults are those of the released code.
+
+    Returns:
+        nn.Module | None: None without options.
+    """
+    if options is None:
+        return None
+    defaults = RELEASED_LOSSES if released else LOSSES
+    return build_part({**defaults[name], **options}, name)
+
+
+def pretraining_losses(contrastive: bool, released: bool) -> dict[str, dict[str, Any]]:
+    """The losses of the encoders in the first stage.
+
+    Args:
+        contrastive (bool): The variant with negatives.
+        released (bool): The distance as released; no other differs.
+
+    Returns:
+        dict: Configs by name.
+
+    Raises:
+        ValueError: If both are asked for: nothing contrastive was released.
+    """
+    if contrastive and released:
+        raise ValueError('released=True has no contrastive=True: choose one')
+    if contrastive:
+        return CONTRASTIVE
+    return RELEASED_STAGE1 if released else STAGE1

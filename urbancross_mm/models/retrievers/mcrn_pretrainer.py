@@ -1,0 +1,247 @@
+"""The first stage of MCRN: every modality for itself, against a discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+
+from urbancross_mm.functional import similarity
+from urbancross_mm.functional.views import view_of
+from urbancross_mm.models.build import build_part
+from urbancross_mm.models.retrievers.mcrn import MCRN
+from urbancross_mm.models.retrievers.mcrn_losses import pretraining_losses
+from urbancross_mm.registry import MODELS
+from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.dist import average_gradients
+
+VIEWS = 2
+WRAPPERS = ('encoders', 'discriminator')
+
+
+@MODELS.register_module()
+class MCRNPretrainer(MCRN):
+    r"""Learns from images, texts and recordings that need not belong together.
+
+    An iteration draws one modality of the batch and two views of it (see
+    :mod:`urbancross_mm.functional.views`), and encodes them with the modality's own encoder, f, and
+    the shared encoding, g. The discriminator learns in every iteration to tell the modality from g;
+    in every third, the encoders learn
+
+    .. math::
+        L = MMD(f_1, f_2) + MSE(g_1, g_2) + \textstyle\sum_i CE(D(g_i), \tilde y)
+        + 0.01 \sum_i (N(f_i) + N(g_i))
+
+    with a wrong modality :math:`\tilde y` and :math:`N(z) = |\operatorname{mean} \|z\| - 1|`. There
+    are no negatives in it: the confusion and the lengths stand against collapse. ``contrastive``
+    has negatives instead: InfoNCE between the views and the confusion.
+
+    The draws depend on ``seed`` and the iteration alone, so all ranks take the same modality, and a
+    resumed run goes on as it would have. Both optimizers are in one ``OptimWrapperDict``, of
+    :class:`AdversarialOptimWrapperConstructor`; several processes need
+    ``model_wrapper_cfg=dict(type='TrainStepDataParallel')``, and views are compared within each.
+
+    Args:
+        image_encoder (dict): Config of the image encoder.
+        text_encoder (dict): Config of the text encoder.
+        discriminator (dict, optional): Arguments of :class:`ModalDiscriminator`.
+            Defaults to None, as published.
+        losses (dict, optional): Arguments by the names ``distance`` (:class:`MKMMDLoss`),
+            ``consistency``, ``length`` and ``confusion``, or ``contrastive``
+            (:class:`InfoNCELoss`) and ``confusion``; None leaves one out. Defaults to None.
+        contrastive (bool): With negatives. Defaults to False.
+        released (bool): The distance as released, 0.01 times a sum that grows with the square of
+            the batch. Defaults to False.
+        generator_interval (int): The encoders learn in one of so many iterations. Defaults to 3.
+        seed (int): Of the draws. Defaults to 0.
+        **kwargs: ``encoders``, ``shared``, ``pyramid``, ``data_preprocessor`` and ``init_cfg`` of
+            :class:`MCRN`.
+
+    Raises:
+        ValueError: If the interval is not positive, or a loss is unknown.
+
+    Reference:
+        MCRN, adversarial pre-training.
+    """
+
+    iterations: Tensor
+
+    def __init__(
+        self,
+        image_encoder: dict[str, Any],
+        text_encoder: dict[str, Any],
+        discriminator: Mapping[str, Any] | None = None,
+        losses: Mapping[str, Mapping[str, Any] | None] | None = None,
+        contrastive: bool = False,
+        released: bool = False,
+        generator_interval: int = 3,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_encoder, text_encoder, **kwargs)
+        if generator_interval < 1:
+            raise ValueError(f'generator_interval must be 1 at least, got {generator_interval}')
+        own = dict(embed_dim=self.embed_dim, modalities=self.modalities)
+        self.discriminator = build_part(
+            {'type': 'ModalDiscriminator', **own, **(discriminator or {})}, 'discriminator'
+        )
+        defaults = pretraining_losses(contrastive, released)
+        self.losses = nn.ModuleDict(_losses(defaults, losses or {}))
+        self.generator_interval = generator_interval
+        self.seed = seed
+        # Of the checkpoint: a resumed run draws what the whole one would have drawn.
+        self.register_buffer('iterations', torch.zeros((), dtype=torch.long))
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: list[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
+        """Not here: two optimizers need :meth:`train_step`.
+
+        Args:
+            inputs (dict): Of the batch.
+            data_samples (list[RetrievalDataSample]): Of the batch.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            'MCRNPretrainer has two losses and trains by train_step; on several processes give '
+            "model_wrapper_cfg=dict(type='TrainStepDataParallel')"
+        )
+
+    def train_step(
+        self, data: dict[str, Any], optim_wrapper: OptimWrapper | OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        """One iteration.
+
+        Args:
+            data (dict): ``inputs`` with one modality or more; no captions are needed.
+            optim_wrapper (OptimWrapperDict): ``encoders`` and ``discriminator``.
+
+        Returns:
+            dict[str, Tensor]: ``loss_discriminator``, the losses of the encoders in their turn, and
+            ``discriminator_acc``, the share of vectors whose modality was told.
+
+        Raises:
+            ValueError: If an optimizer is missing, or the batch is empty.
+        """
+        wrappers = _wrappers(optim_wrapper)
+        inputs = self.data_preprocessor(data, training=True)['inputs']
+        iteration = int(self.iterations)
+        turn = (iteration + 1) % self.generator_interval == 0
+        draws = _generator(self.seed, iteration)
+        modality = self._drawn(inputs, draws)
+        views = self._views(modality, inputs[modality], iteration)
+        with wrappers['encoders'].optim_context(self), torch.set_grad_enabled(turn):
+            own = [similarity.as_float(self.own_feats(modality, view)) for view in views]
+            shared = [similarity.as_float(self._shared(feats)) for feats in own]
+        with wrappers['discriminator'].optim_context(self):
+            losses = self._discriminator_losses(modality, shared)
+        _update(wrappers['discriminator'], losses['loss_discriminator'])
+        if turn:
+            with wrappers['encoders'].optim_context(self):
+                terms = self._encoder_losses(modality, inputs[modality], own, shared, draws)
+            _update(wrappers['encoders'], self.parse_losses(terms)[0])
+            losses.update(terms)
+        self.iterations += 1
+        return self.parse_losses(losses)[1]
+
+    def _drawn(self, inputs: dict[str, Tensor], draws: torch.Generator) -> str:
+        present = [name for name in self.modalities if name in inputs and len(inputs[name])]
+        if not present:
+            raise ValueError(
+                f'the batch has no item of {self.modalities}, only inputs {sorted(inputs)}'
+            )
+        return present[int(torch.randint(len(present), (1,), generator=draws))]
+
+    def _views(self, modality: str, inputs: Tensor, iteration: int) -> list[Tensor]:
+        generator = _generator(self.seed, iteration, 1 + get_rank())
+        pad_id = getattr(self.text_encoder, 'pad_id', 0)
+        return [view_of(modality, inputs, generator, pad_id) for _ in range(VIEWS)]
+
+    def _shared(self, feats: Tensor) -> Tensor:
+        return feats if self.shared is None else self.shared(feats)
+
+    def _discriminator_losses(self, modality: str, shared: list[Tensor]) -> dict[str, Tensor]:
+        """Its loss, whose gradient ends at the vectors, and how often it is right."""
+        with torch.no_grad():
+            told = self.discriminator(torch.cat(shared)).argmax(dim=1)
+        return dict(
+            loss_discriminator=sum(self.discriminator.loss(feats, modality) for feats in shared),
+            discriminator_acc=(told == self.discriminator.label(modality)).float().mean(),
+        )
+
+    def _encoder_losses(
+        self,
+        modality: str,
+        inputs: Tensor,
+        own: list[Tensor],
+        shared: list[Tensor],
+        draws: torch.Generator,
+    ) -> dict[str, Tensor]:
+        # The discriminator as a constant: its weights get no gradient.
+        fixed = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
+        logits = torch.func.functional_call(self.discriminator, fixed, (torch.cat(shared),))
+        label = self.discriminator.label(modality)
+        terms = dict(
+            distance=lambda loss: loss(*own),
+            consistency=lambda loss: loss(*shared),
+            length=lambda loss: sum(loss(feats) for feats in (*own, *shared)),
+            confusion=lambda loss: VIEWS * loss(logits, label, draws),
+            contrastive=lambda loss: loss(
+                *(similarity.normalize(feats) for feats in shared), _equal_rows(inputs)
+            ),
+        )
+        return {f'loss_{name}': terms[name](loss) for name, loss in self.losses.items()}
+
+
+def _losses(
+    defaults: Mapping[str, dict[str, Any]], given: Mapping[str, Mapping[str, Any] | None]
+) -> dict[str, Any]:
+    unknown = sorted(given.keys() - defaults.keys())
+    if unknown:
+        raise ValueError(f'losses must be among {sorted(defaults)}, got {unknown}')
+    arguments = {name: given.get(name, {}) for name in defaults}
+    return {
+        name: build_part({**defaults[name], **options}, f'losses.{name}')
+        for name, options in arguments.items()
+        if options is not None
+    }
+
+
+def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> OptimWrapperDict:
+    keys = sorted(optim_wrapper.keys()) if isinstance(optim_wrapper, OptimWrapperDict) else []
+    if keys != sorted(WRAPPERS):
+        raise ValueError(
+            f'MCRNPretrainer needs optimizers of {WRAPPERS}, got {keys or "one for all"}: give '
+            "optim_wrapper=dict(constructor='AdversarialOptimWrapperConstructor', "
+            'encoders=dict(...), discriminator=dict(...))'
+        )
+    return optim_wrapper
+
+
+def _update(wrapper: OptimWrapper, loss: Tensor) -> None:
+    """``update_params``, with the mean of the gradients of all ranks."""
+    wrapper.backward(wrapper.scale_loss(loss))
+    if wrapper.should_update():
+        average_gradients(
+            weight for group in wrapper.optimizer.param_groups for weight in group['params']
+        )
+        wrapper.step()
+        wrapper.zero_grad()
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """On the CPU; numbers that differ in one place give unrelated draws."""
+    state = np.random.SeedSequence(numbers).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def _equal_rows(inputs: Tensor) -> Tensor | None:
+    """Which rows are the same, and so no negatives: equal texts are common, equal photos rare."""
+    return (inputs[:, None] == inputs[None]).all(dim=2) if inputs.dim() == 2 else None
