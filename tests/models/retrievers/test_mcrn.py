@@ -17,6 +17,9 @@ from urbancross_mm.structures import RetrievalDataSample
 IMAGE = dict(type='FeatureEncoder', in_channels=5, embed_dim=EMBED_DIM)
 AUDIO = dict(type='FeatureEncoder', in_channels=7, embed_dim=EMBED_DIM)
 SHARED = dict(heads=2, hidden_dim=8)
+BACKBONE = dict(
+    type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4, out_indices=(0, 1, 2, 3)
+)
 ALL = dict(self_consistency=dict(), distillation=dict(), alignment=dict())
 
 
@@ -186,3 +189,7 @@ def test_what_does_not_fit() -> None:
         build(shared=dict(SHARED, embed_dim=8))
     with pytest.raises(ValueError, match='MCRN was built without a head'):
         build(head=None)(*spoken(), mode='loss')
+    maps = dict(type='BackboneEncoder', embed_dim=EMBED_DIM, probe_size=32, backbone=BACKBONE)
+    head = dict(type='LiteFPNHead', num_classes=3, channels=8, hidden_channels=4)
+    with pytest.raises(ValueError, match='no decode_head'):
+        MCRN(maps, TEXT_ENCODER, pyramid=dict(decode_head=head))

@@ -12,7 +12,8 @@ from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
 
-from tests.models.helpers import EMBED_DIM, TEXT_ENCODER
+from tests.models.helpers import EMBED_DIM, TEXT_ENCODER, total
+from tests.models.retrievers.test_mcrn import spoken
 from tests.ranks import run_on_ranks
 from urbancross_mm.engine import AdversarialOptimWrapperConstructor
 from urbancross_mm.functional import alignment
@@ -231,6 +232,56 @@ def steps_of_a_rank(rank: int) -> dict[str, Tensor]:
 def test_ranks_stay_together(tmp_path: Path) -> None:
     first, second = run_on_ranks(steps_of_a_rank, tmp_path)
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+PICTURES = dict(
+    type='BackboneEncoder',
+    embed_dim=EMBED_DIM,
+    probe_size=32,
+    backbone=dict(
+        type='mmpretrain.ResNet',
+        depth=18,
+        base_channels=4,
+        stem_channels=4,
+        out_indices=(0, 1, 2, 3),
+    ),
+)
+SCALES = dict(
+    PARTS,
+    image_encoder=PICTURES,
+    pyramid=dict(weighting=dict(type='MultiscaleVisualNeck', grid=2)),
+    encoders=dict(
+        audio=dict(
+            PICTURES,
+            image_channels=1,
+            backbone=dict(
+                type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4, in_channels=1
+            ),
+        )
+    ),
+)
+
+
+@pytest.mark.parametrize('contrastive', [False, True])
+def test_pictures_and_spectrograms_of_both_stages(contrastive: bool) -> None:
+    model, wrapper = build(**SCALES, generator_interval=1, contrastive=contrastive)
+    pictures, sounds = torch.randn(4, 3, 32, 32), torch.randn(4, 1, 32, 48)
+    before = weights(model)
+    for inputs in (dict(image=pictures), dict(audio=sounds)):
+        log = model.train_step(dict(inputs=inputs), wrapper)
+        assert all(torch.as_tensor(value).isfinite() for value in log.values())
+    same = [name for name, value in before.items() if torch.equal(value, weights(model)[name])]
+    assert all(name.startswith('text_encoder.') for name in same)
+
+    finetuned = MCRN(**SCALES, head=dict(), self_consistency=dict(), distillation=dict())
+    missing = finetuned.load_state_dict(model.state_dict(), strict=False).missing_keys
+    assert missing == []
+    inputs, samples = spoken()
+    del inputs['image_view']
+    losses = finetuned(dict(inputs, image=pictures, audio=sounds), samples, mode='loss')
+    total(losses).backward()
+    unused = [name for name, weight in finetuned.named_parameters() if weight.grad is None]
+    assert [name for name in unused if finetuned.get_parameter(name).requires_grad] == []
 
 
 def test_what_does_not_fit() -> None:
