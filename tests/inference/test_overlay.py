@@ -27,6 +27,12 @@ def test_overlay_rules() -> None:
     assert config['model']['encoder'] == dict(type='Big', width=9)
 
 
+def test_the_ratio_of_two_tasks_stays() -> None:
+    overlay = dict(replace=dict(Big=dict(type='Small', width=1)))
+    small = apply_overlay(dict(loss=dict(type='Big', width=9, loss_weight=20.0)), overlay)
+    assert small['loss'] == dict(type='Small', width=1, loss_weight=20.0)
+
+
 def test_an_adaptation_starts_from_the_sample_s_own_run() -> None:
     overlay = dict(merge=dict(epochs=2), merge_adaptation=dict(epochs=3))
     config = dict(

@@ -54,7 +54,10 @@ def _walk(node: Any, overlay: Mapping[str, Any]) -> Any:
         return node
     kind = node.get('type')
     if kind in overlay.get('replace', {}):
-        return deepcopy(overlay['replace'][kind])
+        part = deepcopy(overlay['replace'][kind])
+        if 'loss_weight' in node:  # the ratio of two tasks stays
+            part.setdefault('loss_weight', node['loss_weight'])
+        return part
     node = {key: _walk(child, overlay) for key, child in node.items()}
     return _merge(node, overlay.get('update', {}).get(kind, {}))
 
