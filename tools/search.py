@@ -125,7 +125,7 @@ def kind_of(query: str | Path) -> str:
 
 
 def shown(query: str | Path) -> str | Path:
-    """What stands above a result grid: a recording has no picture, so its name."""
+    """What stands above a result grid: a recording has no image, so its name."""
     return query.name if isinstance(query, Path) and kind_of(query) == 'audio' else query
 
 

@@ -89,15 +89,15 @@ def test_masks_are_parts_of_the_recording():
 
 
 def test_pictures_are_normalized_like_images():
-    picture = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
     boxes = np.array([[[0, 1, 0, 0.5]], [[0, 0.25, 0, 1]]], np.float32)
     batch = [
-        PackRetrievalInputs()(dict(audio_images=picture, audio_masks=boxes)),
-        PackRetrievalInputs()(dict(audio_images=picture[:0], audio_masks=boxes[:0])),
+        PackRetrievalInputs()(dict(audio_images=image, audio_masks=boxes)),
+        PackRetrievalInputs()(dict(audio_images=image[:0], audio_masks=boxes[:0])),
     ]
     model = RetrievalDataPreprocessor(stats='imagenet')
     out = model(pseudo_collate(batch))['inputs']['audio']
-    wanted = model.normalize(torch.from_numpy(picture).permute(0, 3, 1, 2))
+    wanted = model.normalize(torch.from_numpy(image).permute(0, 3, 1, 2))
     wanted[0, :, :, :4] = wanted[1, :, :2] = 0
     torch.testing.assert_close(out, wanted)
 

@@ -9,8 +9,8 @@ NAMES, PALETTE = ['ground', 'pond'], [(10, 200, 30), (0, 0, 205)]
 IMAGE = np.full((20, 40, 3), 250, np.uint8)
 
 
-def contains(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
-    return bool((picture == color).all(axis=-1).any())
+def contains(image: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((image == color).all(axis=-1).any())
 
 
 def test_each_class_has_its_color() -> None:

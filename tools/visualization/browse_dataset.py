@@ -71,8 +71,8 @@ def draw_item(item: dict, palette: list[list[int]] | None = None) -> np.ndarray:
         segments = inputs['segment_images'][:count].permute(0, 2, 3, 1).numpy()
     title = f'{sample.img_id}   domain: {sample.domain}   {tuple(image.shape[1:])}'
     labels = sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
-    picture = image.permute(1, 2, 0).contiguous().numpy()
-    return draw_sample_sheet(picture, sample.captions, title, segments, masks, labels, palette)
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    return draw_sample_sheet(pixels, sample.captions, title, segments, masks, labels, palette)
 
 
 def main() -> None:

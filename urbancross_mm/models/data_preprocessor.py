@@ -44,7 +44,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
     - ``audio``: float, normalized, ``(M, 1 or 3, mel bands, frames)``: the spectrograms of all
       samples one after another, of waveforms by :class:`LogMelSpectrogram`, low bands first; or
-      pictures of spectrograms, normalized like images, ``(M, 3, h, w)``; M may be 0. What
+      images of spectrograms, normalized like images, ``(M, 3, h, w)``; M may be 0. What
       ``SpecAugment`` drew is filled with the mean.
 
     ``data_samples`` are handed on as they are, moved only if they hold data.
@@ -185,11 +185,11 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         return dict(segments=self.normalize(segments), segment_mask=slots < count[:, None])
 
     def _audio(self, raw: dict[str, Any]) -> Tensor:
-        """Spectrograms of waveforms, or published pictures of them."""
+        """Spectrograms of waveforms, or published images of them."""
         boxes = self._rows(raw['audio_masks']) if 'audio_masks' in raw else None
         if 'audio_length' not in raw:
-            pictures = self.normalize(self._rows(raw['audio']))
-            return pictures if boxes is None else mask_boxes(pictures, boxes)
+            images = self.normalize(self._rows(raw['audio']))
+            return images if boxes is None else mask_boxes(images, boxes)
         if self.spectrogram is None:
             raise ValueError(
                 'recordings came and data_preprocessor.spectrogram is None: give '

@@ -18,7 +18,7 @@ PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
 FEATURED = ('rsicd', 'ucm')
 # Masks of images that have captions, and of images that have none.
 MASKED, SCENES = 'rsitmd', 'dronedeploy'
-# Has pictures of spoken captions.
+# Has images of spoken captions.
 SPOKEN = 'rsitmd'
 VOCABULARY = 'vocab.json'
 # A city without captions: the images of a country, and its captions in a text file.

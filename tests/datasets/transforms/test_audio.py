@@ -1,4 +1,4 @@
-"""Recordings, pictures of spectrograms, and what SpecAugment draws."""
+"""Recordings, images of spectrograms, and what SpecAugment draws."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_impossible_lengths(options):
         LoadAudio(**options)
 
 
-def pictures(tmp_path, count: int = 3) -> dict:
+def images(tmp_path, count: int = 3) -> dict:
     paths = []
     for seed in range(count):
         paths.append(str(tmp_path / f'{seed}.png'))
@@ -71,7 +71,7 @@ def pictures(tmp_path, count: int = 3) -> dict:
 
 
 def test_pictures_are_squashed_and_a_window_is_drawn_for_each(tmp_path):
-    results = pictures(tmp_path)
+    results = images(tmp_path)
     whole = LoadSpectrogramImage(60, 60)(dict(results))['audio_images']
     assert whole.shape == (3, 60, 60, 3) and whole.dtype == np.uint8
     np.random.seed(1)
@@ -93,7 +93,7 @@ def test_pictures_are_squashed_and_a_window_is_drawn_for_each(tmp_path):
 def test_a_test_draws_nothing(tmp_path):
     np.random.seed(0)
     before = np.random.get_state()[1].copy()
-    LoadSpectrogramImage(32, 32)(pictures(tmp_path))
+    LoadSpectrogramImage(32, 32)(images(tmp_path))
     assert np.array_equal(np.random.get_state()[1], before)
 
 

@@ -234,7 +234,7 @@ def test_ranks_stay_together(tmp_path: Path) -> None:
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
-PICTURES = dict(
+PIXEL_ENCODER = dict(
     type='BackboneEncoder',
     embed_dim=EMBED_DIM,
     probe_size=32,
@@ -248,11 +248,11 @@ PICTURES = dict(
 )
 SCALES = dict(
     PARTS,
-    image_encoder=PICTURES,
+    image_encoder=PIXEL_ENCODER,
     pyramid=dict(weighting=dict(type='MultiscaleVisualNeck', grid=2)),
     encoders=dict(
         audio=dict(
-            PICTURES,
+            PIXEL_ENCODER,
             image_channels=1,
             backbone=dict(
                 type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4, in_channels=1
@@ -265,9 +265,9 @@ SCALES = dict(
 @pytest.mark.parametrize('contrastive', [False, True])
 def test_pictures_and_spectrograms_of_both_stages(contrastive: bool) -> None:
     model, wrapper = build(**SCALES, generator_interval=1, contrastive=contrastive)
-    pictures, sounds = torch.randn(4, 3, 32, 32), torch.randn(4, 1, 32, 48)
+    images, sounds = torch.randn(4, 3, 32, 32), torch.randn(4, 1, 32, 48)
     before = weights(model)
-    for inputs in (dict(image=pictures), dict(audio=sounds)):
+    for inputs in (dict(image=images), dict(audio=sounds)):
         log = model.train_step(dict(inputs=inputs), wrapper)
         assert all(torch.as_tensor(value).isfinite() for value in log.values())
     same = [name for name, value in before.items() if torch.equal(value, weights(model)[name])]
@@ -278,7 +278,7 @@ def test_pictures_and_spectrograms_of_both_stages(contrastive: bool) -> None:
     assert missing == []
     inputs, samples = spoken()
     del inputs['image_view']
-    losses = finetuned(dict(inputs, image=pictures, audio=sounds), samples, mode='loss')
+    losses = finetuned(dict(inputs, image=images, audio=sounds), samples, mode='loss')
     total(losses).backward()
     unused = [name for name, weight in finetuned.named_parameters() if weight.grad is None]
     assert [name for name in unused if finetuned.get_parameter(name).requires_grad] == []

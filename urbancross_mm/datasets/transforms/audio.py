@@ -1,4 +1,4 @@
-"""Recordings of captions: waveforms, published pictures of spectrograms, and SpecAugment."""
+"""Recordings of captions: waveforms, published images of spectrograms, and SpecAugment."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ class LoadAudio(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadSpectrogramImage(BaseTransform):
-    """Read recordings that were published as pictures of their spectrograms (JPEG, RGB).
+    """Read recordings that were published as images of their spectrograms (JPEG, RGB).
 
     Adds ``audio_images``, uint8, ``(M, size, size, 3)``, one for each of ``audio_paths``; M may
     be 0. They are normalized like images. As published: ``resize=300`` and a random window of 256
     in training, ``resize=256`` in a test.
 
     Args:
-        resize (int): Side to which a picture is squashed, in pixels. Defaults to 256.
-        size (int): Side of the window, drawn for each picture. Defaults to 256.
+        resize (int): Side to which an image is squashed, in pixels. Defaults to 256.
+        size (int): Side of the window, drawn for each image. Defaults to 256.
 
     Raises:
-        FileNotFoundError: If a picture is missing.
-        ValueError: If it cannot be decoded, or the window is larger than the picture.
+        FileNotFoundError: If an image is missing.
+        ValueError: If it cannot be decoded, or the window is larger than the image.
     """
 
     def __init__(self, resize: int = 256, size: int = 256) -> None:
@@ -93,15 +93,15 @@ class LoadSpectrogramImage(BaseTransform):
         return int(top), int(left)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Read the pictures."""
+        """Read the images."""
         paths = results.get('audio_paths', ())
-        pictures = np.zeros((len(paths), self.size, self.size, 3), np.uint8)
+        images = np.zeros((len(paths), self.size, self.size, 3), np.uint8)
         for row, path in enumerate(paths):
             # The window first: a test draws nothing.
             top, left = self.draw() if self.resize > self.size else (0, 0)
             whole = resize_image(read_image(path)[0], (self.resize, self.resize), 'bilinear')
-            pictures[row] = whole[top : top + self.size, left : left + self.size]
-        results['audio_images'] = pictures
+            images[row] = whole[top : top + self.size, left : left + self.size]
+        results['audio_images'] = images
         return results
 
 

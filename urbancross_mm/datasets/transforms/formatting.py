@@ -46,7 +46,7 @@ class PackRetrievalInputs(BaseTransform):
     set), ``text`` (long, ``(C, L)``, or float32 features ``(C, D)``), ``segment_bits`` (int32,
     ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either
     ``segment_count`` (long, a scalar). Of M recordings: ``audio`` (float32 waveforms, padded,
-    ``(M, T)``) with ``audio_length`` (long, ``(M,)``), or ``audio`` (uint8 pictures,
+    ``(M, T)``) with ``audio_length`` (long, ``(M,)``), or ``audio`` (uint8 images,
     ``(M, 3, h, w)``), and with either ``audio_masks`` (float32, ``(M, B, 4)``).
 
     ``gt_seg_map`` goes into the record, as mmseg has it: ``gt_sem_seg.data`` is long,

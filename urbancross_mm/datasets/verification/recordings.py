@@ -13,7 +13,7 @@ from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.paths import safe_join
 from urbancross_mm.utils.progress import map_tracked
 
-# Seconds and largest value; None for a picture of a spectrogram, which has neither.
+# Seconds and largest value; None for an image of a spectrogram, which has neither.
 Measured = tuple[float, float] | None
 
 
