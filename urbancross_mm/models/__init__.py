@@ -54,6 +54,7 @@ from urbancross_mm.models.necks import (
     VisualGuidedAttention,
 )
 from urbancross_mm.models.retrievers import (
+    AMFMN,
     MCRN,
     SIRS,
     BaseRetriever,
@@ -66,6 +67,7 @@ from urbancross_mm.models.spectrogram import LogMelSpectrogram
 from urbancross_mm.models.train_step_data_parallel import TrainStepDataParallel
 
 __all__ = [
+    'AMFMN',
     'ModalDiscriminator',
     'BaseFeatureLoss',
     'ConsistencyLoss',

@@ -36,6 +36,8 @@ class RetrievalDataSample(BaseDataElement):
         - ``text_embeds`` (Tensor): ``(C, D)``, rows in the order of ``text_ids``.
         - ``audio_embeds`` (Tensor): ``(M, D)``, rows in the order of ``audio_ids``.
         - ``segment_embeds`` (Tensor): ``(D,)``, where segments were encoded.
+        - ``score_pairs`` (Callable): of a model whose score of a pair is no product of embeddings:
+          ``(N, D), (M, D) -> (N, M)``, images and texts.
 
     Examples:
         >>> import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,10 @@ class EmbeddingMetric(BaseMetric):
     # Besides images.
     modalities: tuple[str, ...] = ('text',)
     extra_fields: tuple[str, ...] = ()
+    # Whether it asks a model that scores pairs. Else such a model is refused: the products of its
+    # embeddings mean nothing.
+    takes_pair_scores = False
+    score_pairs: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep what the metric needs of each sample; one that is not for retrieval is left out.
@@ -35,11 +39,18 @@ class EmbeddingMetric(BaseMetric):
 
         Raises:
             KeyError: If the model left no embeddings in a sample.
-            ValueError: If text embeddings and text ids of a sample differ in number.
+            ValueError: If text embeddings and text ids of a sample differ in number, or the model
+                scores pairs and the metric compares embeddings.
         """
         for sample in data_samples:
             if sample.get('for_retrieval') is False:
                 continue
+            self.score_pairs = sample.get('score_pairs')
+            if self.score_pairs is not None and not self.takes_pair_scores:
+                raise ValueError(
+                    f'{type(self).__name__} compares embeddings, and this model scores pairs, as '
+                    'AMFMN does: leave the metric out, RecallAtK suits it'
+                )
             for name in ('image_embeds', *(f'{modality}_embeds' for modality in self.modalities)):
                 if name not in sample:
                     raise KeyError(

@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from urbancross_mm.evaluation.metrics import pair_ranks
 from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
 from urbancross_mm.evaluation.metrics.galleries import (
     Galleries,
@@ -24,6 +25,7 @@ from urbancross_mm.utils.devices import full_precision
 EXTRA = ('MRR', 'mAP')
 # Embeddings of both sides, and the rows of each positive pair.
 Gallery = tuple[Tensor, Tensor, Tensor, Tensor]
+Scorer = pair_ranks.Scorer
 # Of fewer images chance alone finds a fifth of the captions' images among ten.
 FEW_IMAGES = 50
 
@@ -73,6 +75,7 @@ class RecallAtK(EmbeddingMetric):
     """
 
     default_prefix = 'retrieval'
+    takes_pair_scores = True
 
     def __init__(
         self,
@@ -156,14 +159,20 @@ class RecallAtK(EmbeddingMetric):
             data.text_embeds[data.caption_text],
             *self.relevant_pairs(data),
         )
-        metrics = self._rank_both(gallery, 'i2t', 't2i')
+        metrics = self._rank_both(gallery, 'i2t', 't2i', score_pairs=self.score_pairs)
         metrics['num_images'] = len(data.image_embeds)
         metrics['num_texts'] = len(data.caption_text)
         return metrics
 
-    def _rank_both(self, gallery: Gallery, *names: str) -> dict[str, float]:
+    def _rank_both(
+        self, gallery: Gallery, *names: str, score_pairs: Scorer | None = None
+    ) -> dict[str, float]:
         """Metrics of both directions of one pair of modalities."""
-        both_ranks = ranking.bidirectional_ranks(*gallery, distractors=True)
+        both_ranks = (
+            ranking.bidirectional_ranks(*gallery, distractors=True)
+            if score_pairs is None
+            else pair_ranks.bidirectional_ranks(*gallery, score_pairs)
+        )
         sides = dict(zip(names, both_ranks))
         metrics = {
             f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
@@ -179,6 +188,10 @@ class RecallAtK(EmbeddingMetric):
                 means = average_precision.reciprocal_ranks(ranks, self.ties)
                 metrics[f'{side}_MRR'] = 100 * float(means.mean())
         if 'mAP' in self.extra:
+            if score_pairs is not None:
+                raise ValueError(
+                    "extra='mAP' is not computed for a model that scores pairs: omit it"
+                )
             both = average_precision.average_precisions(*gallery, ties=self.ties)
             metrics.update(
                 {f'{side}_mAP': 100 * float(values.mean()) for side, values in zip(sides, both)}

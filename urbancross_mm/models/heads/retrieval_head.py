@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -19,6 +19,8 @@ from urbancross_mm.structures.batch_ids import (
     positives,
 )
 from urbancross_mm.utils.dist import all_gather_rows
+
+Scorer = Callable[[Tensor, Tensor], Tensor]
 
 
 @MODELS.register_module()
@@ -67,6 +69,7 @@ class RetrievalHead(BaseModule):
         text_embeds: Tensor,
         data_samples: list[RetrievalDataSample],
         segment_embeds: Tensor | None = None,
+        score_pairs: Scorer | None = None,
         **others: Tensor,
     ) -> dict[str, Tensor]:
         """Losses and diagnostics of a batch.
@@ -77,6 +80,9 @@ class RetrievalHead(BaseModule):
             data_samples (list[RetrievalDataSample]): With ``img_id``, ``text_ids`` and, for
                 ``equal_captions``, ``caption_text_ids``.
             segment_embeds (Tensor, optional): Unit vectors, one per sample. Defaults to None.
+            score_pairs (Callable, optional): Scores N images and M texts, ``(N, D), (M, D) ->
+                (N, M)``, where their cosines do not; then neither needs unit length. Defaults to
+                None.
             **others (Tensor): Unit vectors of more modalities, such as ``audio_embeds``; their
                 samples have ``audio_ids`` and ``caption_audio_ids``.
 
@@ -103,6 +109,7 @@ class RetrievalHead(BaseModule):
             all_gather_rows(text_embeds, with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
             segments,
+            score_pairs,
         )
         embeds = dict(others, image_embeds=image_embeds, text_embeds=text_embeds)
         for pair, weight in self.pairs.items():
@@ -136,6 +143,7 @@ class RetrievalHead(BaseModule):
         text_embeds: Tensor,
         positives: Tensor,
         segment_embeds: Tensor | None = None,
+        score_pairs: Scorer | None = None,
     ) -> dict[str, Tensor]:
         """Losses of M pairs, those of all ranks if there are several.
 
@@ -144,6 +152,7 @@ class RetrievalHead(BaseModule):
             text_embeds (Tensor): Unit vectors.
             positives (Tensor): See :func:`positives`.
             segment_embeds (Tensor, optional): Unit vectors. Defaults to None.
+            score_pairs (Callable, optional): As for :meth:`loss`. Defaults to None.
 
         Shape:
             image_embeds, text_embeds, segment_embeds (M, D), positives (M, M) bool.
@@ -151,7 +160,12 @@ class RetrievalHead(BaseModule):
         Returns:
             dict[str, Tensor]: As :meth:`loss`.
         """
-        losses = {'loss_image_text': self.image_loss(image_embeds, text_embeds, positives)}
+        image_loss = (
+            self.image_loss(image_embeds, text_embeds, positives)
+            if score_pairs is None
+            else self.image_loss.of_scores(score_pairs(image_embeds, text_embeds), positives)
+        )
+        losses = {'loss_image_text': image_loss}
         if segment_embeds is not None:
             segment_loss = self.segment_loss or self.image_loss
             losses['loss_segment_text'] = self.segment_weight * segment_loss(

@@ -58,3 +58,20 @@ class BaseRetrievalLoss(BaseModule):
                 similarity.as_float(image_embeds), similarity.as_float(text_embeds), positives
             )
         return self.loss_weight * loss
+
+    def of_scores(self, scores: Tensor, positives: Tensor | None = None) -> Tensor:
+        """Weighted loss of a model that scores pairs, where no two vectors give the score.
+
+        Args:
+            scores (Tensor): In place of the inner products of N images and M texts.
+            positives (Tensor, optional): As for :meth:`forward`. Defaults to None.
+
+        Shape:
+            scores (N, M), positives (N, M) bool.
+
+        Returns:
+            Tensor: A scalar.
+        """
+        # A matrix is its own product with the identity, exactly: so every loss can do it.
+        identity = torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device)
+        return self(scores, identity, positives)

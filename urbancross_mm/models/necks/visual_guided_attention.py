@@ -10,7 +10,7 @@ from urbancross_mm.functional import similarity
 from urbancross_mm.registry import MODELS
 
 GATES = ('soft', 'fusion', 'sim')
-CHUNK = 2**24  # numbers of one chunk of pairs, 64 MB in fp32
+CHUNK = 2**20  # numbers of one chunk of pairs; larger ones leave the caches of a CPU
 
 
 @MODELS.register_module()
@@ -68,8 +68,13 @@ class VisualGuidedAttention(BaseModule):
         """
         if self.gate == 'soft':
             return self._soft(image_feats, text_feats)
+        # What the layers make of each side, once for all of its pairs.
+        of_images, of_texts = (self._parts(image_feats, 0), self._parts(text_feats, 1))
         rows = max(1, CHUNK // max(text_feats.numel(), 1))
-        return torch.cat([self._chunk(part, text_feats) for part in image_feats.split(rows)])
+        chunks = zip(image_feats.split(rows), *(part.split(rows) for part in of_images))
+        return torch.cat(
+            [self._chunk(images, parts, text_feats, of_texts) for images, *parts in chunks]
+        )
 
     def _soft(self, image_feats: Tensor, text_feats: Tensor) -> Tensor:
         gates = similarity.as_float(self.first(image_feats)).sigmoid()
@@ -78,21 +83,24 @@ class VisualGuidedAttention(BaseModule):
         squared = similarity.inner_product(gates.square(), texts.square())
         return products / squared.clamp(min=1e-24).sqrt()
 
-    def _chunk(self, image_feats: Tensor, text_feats: Tensor) -> Tensor:
+    def _parts(self, feats: Tensor, side: int) -> list[Tensor]:
+        """The share of one side, images 0 and texts 1, in what both say together."""
         if self.gate == 'sim':
-            products = self.first(image_feats).unsqueeze(1) * self.second(text_feats)
-            texts = products.sigmoid() * text_feats
+            return [(self.first, self.second)[side](feats)]
+        linear = nn.functional.linear
+        return [
+            linear(feats, layer.weight.chunk(2, dim=1)[side], layer.bias if side == 0 else None)
+            for layer in (self.first, self.second)
+        ]
+
+    def _chunk(
+        self, images: Tensor, of_images: list[Tensor], texts: Tensor, of_texts: list[Tensor]
+    ) -> Tensor:
+        pairs = list(zip((part.unsqueeze(1) for part in of_images), of_texts))  # (n, 1, D), (M, D)
+        if self.gate == 'sim':
+            ((image, text),) = pairs
+            guided = (image * text).sigmoid() * texts
         else:
-            texts = _on_pairs(self.first, image_feats, text_feats).sigmoid() * _on_pairs(
-                self.second, image_feats, text_feats
-            )
-        images = similarity.normalize(image_feats)
-        return (images.unsqueeze(1) * similarity.normalize(texts)).sum(dim=2)
-
-
-def _on_pairs(layer: nn.Linear, first: Tensor, second: Tensor) -> Tensor:
-    """A layer on the joined vectors of all pairs: (N, D), (M, D) -> (N, M, D)."""
-    of_first, of_second = layer.weight.chunk(2, dim=1)
-    return nn.functional.linear(first, of_first, layer.bias).unsqueeze(1) + nn.functional.linear(
-        second, of_second
-    )
+            gate, value = (image + text for image, text in pairs)
+            guided = gate.sigmoid() * value
+        return (similarity.normalize(images).unsqueeze(1) * similarity.normalize(guided)).sum(dim=2)

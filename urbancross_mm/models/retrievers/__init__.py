@@ -1,5 +1,6 @@
 """Whole models."""
 
+from urbancross_mm.models.retrievers.amfmn import AMFMN
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
@@ -9,6 +10,7 @@ from urbancross_mm.models.retrievers.sirs import SIRS
 from urbancross_mm.models.retrievers.urbancross import UrbanCross
 
 __all__ = [
+    'AMFMN',
     'MCRN',
     'SIRS',
     'BaseRetriever',

@@ -53,6 +53,9 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     adaptation: DomainAdaptation | None
     # Parts that only the loss on pairs needs: an adaptation without it freezes them.
     paired_parts: tuple[str, ...] = ('head',)
+    # Scores N images and M texts by their embeddings, ``(N, D), (M, D) -> (N, M)``, where cosines
+    # do not. Then ``predict`` leaves it in the samples, and it is no model for an index.
+    score_pairs: Any = None
     # Beginnings of the names of weights that a checkpoint may lack.
     optional_prefixes: tuple[str, ...] = ()
 

@@ -73,6 +73,20 @@ class CrossModalRetriever(BaseRetriever):
         if self.pyramid is not None:
             self.pyramid.freeze_tasks()
 
+    def finish(self, feats: Tensor) -> Tensor:
+        """The embedding of an item from what its encoder says.
+
+        Args:
+            feats (Tensor): Of an encoder.
+
+        Shape:
+            (N, D) -> (N, D).
+
+        Returns:
+            Tensor: Unit vectors in fp32.
+        """
+        return similarity.normalize(feats)
+
     def encode(self, modality: str, inputs: Tensor) -> Tensor:
         """Embed items of one modality; see :class:`BaseRetriever`.
 
@@ -87,7 +101,7 @@ class CrossModalRetriever(BaseRetriever):
             return super().encode(modality, inputs)
         if len(inputs) == 0:
             return inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
-        return similarity.normalize(self.encoders[modality](inputs))
+        return self.finish(self.encoders[modality](inputs))
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Embed images.
@@ -104,7 +118,7 @@ class CrossModalRetriever(BaseRetriever):
         """
         if self.pyramid is not None:
             return self.pyramid(image, tasks=False).embeds
-        return similarity.normalize(self.image_encoder(image))
+        return self.finish(self.image_encoder(image))
 
     def encode_text(self, text: Tensor) -> Tensor:
         """Embed texts.
@@ -123,8 +137,8 @@ class CrossModalRetriever(BaseRetriever):
             if not (self.training and torch.is_grad_enabled()):
                 return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
             # In training, other ranks wait for a gradient of every weight: that of no row is 0.
-            return similarity.normalize(self.text_encoder(text.new_ones(1, *text.shape[1:])))[:0]
-        return similarity.normalize(self.text_encoder(text))
+            return self.finish(self.text_encoder(text.new_ones(1, *text.shape[1:])))[:0]
+        return self.finish(self.text_encoder(text))
 
     def predict(
         self,
@@ -169,10 +183,10 @@ class CrossModalRetriever(BaseRetriever):
         if self.head is None:
             raise ValueError(f'{type(self).__name__} was built without a head: it cannot train')
         if self.pyramid is None:
-            return self.head.loss(data_samples=data_samples, **self.embed(inputs))
+            return self.retrieval_losses(self.embed(inputs), data_samples)
         output = self.pyramid(inputs['image'])
         embeds = self.embed(dict(inputs, image_embeds=output.embeds))
-        retrieval = self.head.loss(data_samples=data_samples, **embeds)
+        retrieval = self.retrieval_losses(embeds, data_samples)
         others, present = self.pyramid.task_losses(output, data_samples)
         captions = retrieval['loss_image_text'].new_tensor(float(len(inputs['text'])))
         all_reduce(captions)
@@ -181,3 +195,17 @@ class CrossModalRetriever(BaseRetriever):
             name: term / tasks if 'loss' in name else term
             for name, term in {**retrieval, **others}.items()
         }
+
+    def retrieval_losses(
+        self, embeds: dict[str, Tensor], data_samples: list[RetrievalDataSample]
+    ) -> dict[str, Tensor]:
+        """What the head says of the embeddings of a batch.
+
+        Args:
+            embeds (dict): Of :meth:`embed`.
+            data_samples (list[RetrievalDataSample]): See :meth:`loss`.
+
+        Returns:
+            dict[str, Tensor]: ``loss_image_text`` and the head's other terms.
+        """
+        return self.head.loss(data_samples=data_samples, **embeds)

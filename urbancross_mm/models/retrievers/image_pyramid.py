@@ -25,7 +25,8 @@ class PyramidOutput(NamedTuple):
     """Of a batch of images.
 
     Attributes:
-        embeds (Tensor): ``(N, D)``, unit vectors, or shorter with a weighting.
+        embeds (Tensor): ``(N, D)``, unit vectors, or shorter with a weighting; of any length where
+            the pyramid is not ``normalized``.
         seg_logits (Any): Of the decode head, ``(N, K, h, w)``, or what the head returns; None
             where it did not run.
         terms (dict[str, Tensor]): Losses that were computed on the way.
@@ -54,6 +55,8 @@ class ImagePyramid(BaseModule):
         divide_by_batch (bool): Divide the segmentation loss by the images of the batch that have
             a class map, as released; its weight against retrieval then depends on the batch.
             Defaults to False.
+        normalized (bool): The vectors have unit length. Defaults to True; a model that scores
+            pairs by a gate reads their length, and sets False.
 
     Raises:
         ValueError: If the encoder has no maps, or a part does not fit them.
@@ -70,12 +73,14 @@ class ImagePyramid(BaseModule):
         weighting: Mapping[str, Any] | None = None,
         masked_image: Mapping[str, Any] | None = None,
         divide_by_batch: bool = False,
+        normalized: bool = True,
     ) -> None:
         super().__init__()
         if attention is not None and decode_head is None:
             raise ValueError('pyramid.attention needs a pyramid.decode_head, whose logits it reads')
         self._image_encoder = (image_encoder,)  # in a tuple: not a child of this module
         self.divide_by_batch = divide_by_batch
+        self.normalized = normalized
         shapes = _map_shapes(image_encoder)
         own = image_encoder.out_index % len(shapes)
         # Only the maps that are read: weights without a gradient stop DistributedDataParallel.
@@ -89,6 +94,11 @@ class ImagePyramid(BaseModule):
         self.weighting = _neck(
             weighting, 'weighting', channels=channels, embed_dim=image_encoder.embed_dim
         )
+        if not (normalized or weighting is None or hasattr(self.weighting, 'pooled')):
+            raise ValueError(
+                f'{type(self.weighting).__name__} gives no vector before its normalization: use '
+                'MultiscaleVisualNeck, or no pyramid.weighting'
+            )
         self.masked_image = _neck(
             masked_image,
             'masked_image',
@@ -126,11 +136,14 @@ class ImagePyramid(BaseModule):
         read: Sequence[Tensor] = [maps[i] for i in self.read]
         if self.attention is not None:
             read = self.attention(read, logits[0] if isinstance(logits, tuple) else logits)
-        vector = encoder.embed_map(read[-1])
-        embeds = (
-            similarity.normalize(vector) if self.weighting is None else self.weighting(read, vector)
-        )
-        return PyramidOutput(embeds, logits, terms)
+        return PyramidOutput(self._embed(read, encoder.embed_map(read[-1])), logits, terms)
+
+    def _embed(self, read: Sequence[Tensor], vector: Tensor) -> Tensor:
+        if self.weighting is None:
+            return similarity.normalize(vector) if self.normalized else similarity.as_float(vector)
+        if self.normalized:
+            return self.weighting(read, vector)
+        return similarity.as_float(self.weighting.pooled(read, vector))
 
     def freeze_tasks(self) -> None:
         """Train no auxiliary task from now on; what is learned stays in use."""
