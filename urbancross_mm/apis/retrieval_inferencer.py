@@ -12,10 +12,12 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from urbancross_mm.functional import similarity
 from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.gallery_builder import GalleryBuilder, join_metadata
 from urbancross_mm.inference.image_files import find_images
+from urbancross_mm.inference.pair_scores import PairIndex, check_comparable
 from urbancross_mm.inference.segmentation import Legend, class_shares, decode_head_of, read_legend
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.structures import Gallery
@@ -63,6 +65,7 @@ class RetrievalInferencer:
         self.index_cfg = dict(index or dict(type='TorchIndex'))
         self.gallery: Gallery | None = None
         self._index: Any = None
+        self._text_index: Any = None
         self._legend: Legend | None = None
 
     @property
@@ -150,7 +153,15 @@ class RetrievalInferencer:
     def _search_in(self, gallery: Gallery) -> Gallery:
         self.gallery = gallery
         self._index = INDEXES.build(self.index_cfg)
-        self._index.add(gallery.embeds)
+        score_pairs = self.embedder.model.score_pairs
+        if score_pairs is None:
+            self._text_index = self._index
+            self._index.add(gallery.embeds)
+        else:
+            self._text_index = PairIndex(lambda texts, images: score_pairs(images, texts).t())
+            self._text_index.add(gallery.embeds)
+            # An image is compared with images by the cosine all the same.
+            self._index.add(similarity.normalize(gallery.embeds))
         return gallery
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -164,7 +175,11 @@ class RetrievalInferencer:
 
         Returns:
             Tensor: One row per text.
+
+        Raises:
+            ValueError: If the model scores pairs.
         """
+        check_comparable(self.embedder.model, 'encode_texts')
         return self.embedder.encode_texts(texts)
 
     def encode_images(self, images: Sequence[str | Path]) -> Tensor:
@@ -178,7 +193,11 @@ class RetrievalInferencer:
 
         Returns:
             Tensor: One row per image.
+
+        Raises:
+            ValueError: If the model scores pairs.
         """
+        check_comparable(self.embedder.model, 'encode_images')
         return self.embedder.encode_images(images)
 
     def search(
@@ -220,7 +239,8 @@ class RetrievalInferencer:
         query = self._encode_query(text, image, audio)
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
-        scores, rows = self._index.search(query, topk, mask)
+        index = self._index if text is None else self._text_index
+        scores, rows = index.search(query, topk, mask)
         hits = [
             dict(records[row], rank=rank, score=score)
             for rank, (score, row) in enumerate(zip(scores[0].tolist(), rows[0].tolist()), 1)
@@ -241,7 +261,8 @@ class RetrievalInferencer:
                 f'got {text!r}, {image!r} and {audio!r}'
             )
         if image is not None:
-            return self.encode_images([image])
+            rows = self.embedder.encode_images([image])
+            return rows if self.embedder.model.score_pairs is None else similarity.normalize(rows)
         if audio is not None:
             return self.embedder.encode_audio([audio])
         if not isinstance(text, str) or not text.strip():
@@ -262,4 +283,4 @@ class RetrievalInferencer:
                 'current',
                 logging.WARNING,
             )
-        return self.encode_texts([text])
+        return self.embedder.encode_texts([text])

@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 
 from urbancross_mm.functional import label_free
 from urbancross_mm.inference.embedder import Embedder
+from urbancross_mm.inference.pair_scores import check_comparable
 from urbancross_mm.registry import DATASETS
 
 
@@ -45,8 +46,10 @@ def embed_test_set(
 
     Raises:
         FileNotFoundError: If the data are missing.
-        ValueError: If ``max_items`` is not positive, or the images have no caption.
+        ValueError: If ``max_items`` is not positive, the images have no caption, or the model
+            scores pairs.
     """
+    check_comparable(embedder.model, 'a map of embeddings')
     if max_items < 1:
         raise ValueError(f'max_items must be at least 1, got {max_items}')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

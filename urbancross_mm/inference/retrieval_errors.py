@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.evaluation import RecallAtK
+from urbancross_mm.evaluation.metrics import pair_ranks
 from urbancross_mm.evaluation.metrics.galleries import Galleries, assemble
 from urbancross_mm.functional import ranking
+from urbancross_mm.inference.index.base_index import BaseIndex
 from urbancross_mm.inference.index.torch_index import TorchIndex
+from urbancross_mm.inference.pair_scores import PairIndex
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.devices import full_precision
 
@@ -80,10 +83,16 @@ class RetrievalErrors:
         }
         images, captions = self.data.image_embeds, self.data.text_embeds[self.data.caption_text]
         pairs = metric.relevant_pairs(self.data)
+        score = metric.score_pairs
         with full_precision():
-            ranks = ranking.bidirectional_ranks(images, captions, *pairs, distractors=True)
-        self.i2t = _answers(images, captions, pairs, ranks[0], topk)
-        self.t2i = _answers(captions, images, pairs[::-1], ranks[1], topk)
+            ranks = pair_ranks.bidirectional_ranks(images, captions, *pairs, score)
+        indexes: list[BaseIndex] = (
+            [TorchIndex(), TorchIndex()]
+            if score is None
+            else [PairIndex(score), PairIndex(lambda texts, items: score(items, texts).t())]
+        )
+        self.i2t = _answers(images, captions, pairs, ranks[0], topk, indexes[0])
+        self.t2i = _answers(captions, images, pairs[::-1], ranks[1], topk, indexes[1])
 
     def summary(self) -> dict[str, Any]:
         """Count.
@@ -176,9 +185,9 @@ def _answers(
     pairs: tuple[Tensor, Tensor],
     ranks: ranking.PositiveRanks,
     topk: int,
+    index: BaseIndex,
 ) -> Answers:
     asking = pairs[0].unique()  # a query without a right item is none
-    index = TorchIndex()
     index.add(gallery)
     results = [index.search(queries[some], topk) for some in asking.split(_QUERIES)]
     found = torch.cat([result.indices for result in results])

@@ -25,7 +25,8 @@ class Gallery:
     """Embeddings, ids and metadata of N images, and the model that made them.
 
     Args:
-        embeds (Tensor): Unit embeddings, float32 or float16.
+        embeds (Tensor): Unit embeddings, float32 or float16; of a model that scores pairs what
+            it reads of an image.
         ids (list[str]): Id of each image, for instance its path.
         metadata (list[dict]): What to show with each image (lon, lat, domain, ...), as values that
             JSON can hold. Defaults to [] (one empty dict per image).

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from urbancross_mm.curation.core.records import digest
 from urbancross_mm.inference.embedder import Embedder, Tower
+from urbancross_mm.inference.pair_scores import check_comparable
 from urbancross_mm.registry import CURATION, MODELS, TRANSFORMS
 from urbancross_mm.utils.hashing import file_digest, name_files, require_files
 
@@ -153,10 +154,11 @@ class RetrieverScorer(BaseScorer):
         )
 
     def begin(self, device: str) -> None:
-        """Load the model."""
+        """Load the model, and refuse one that scores pairs."""
         self._embedder = Embedder(
             self.model_cfg, self.steps, self.checkpoint, device, self.batch_size
         )
+        check_comparable(self._embedder.model, type(self).__name__)
         self._text_tower = _find_text_tower(self._embedder.model, self.parts)
 
     def encode_images(self, images: Sequence[np.ndarray]) -> np.ndarray:

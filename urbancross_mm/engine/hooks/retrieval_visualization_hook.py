@@ -49,6 +49,7 @@ class RetrievalVisualizationHook(Hook):
         self.show_dir = show_dir
         self.num_test_queries = num_test_queries
         self._samples: list[Any] = []
+        self._score: Any = None  # of a model that scores pairs
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Forget the last validation."""
@@ -108,6 +109,7 @@ class RetrievalVisualizationHook(Hook):
         for sample in outputs or ():
             if not sample.get('for_retrieval', True):
                 continue
+            self._score = sample.get('score_pairs')
             self._samples.append(
                 (
                     sample.img_path,
@@ -126,7 +128,8 @@ class RetrievalVisualizationHook(Hook):
         words = {text_id: text for pairs in named for text_id, text in pairs.items()}
         queries = [i for ids in encoded_ids for i in ids]
         chosen = torch.linspace(0, len(queries) - 1, min(num_queries, len(queries))).long().unique()
-        scores = torch.cat(text_embeds)[chosen] @ torch.stack(image_embeds).T
+        texts, images = torch.cat(text_embeds)[chosen], torch.stack(image_embeds)
+        scores = texts @ images.T if self._score is None else self._score(images, texts).T
         values, rows = scores.topk(min(self.topk, len(paths)), dim=1)
         return [
             (

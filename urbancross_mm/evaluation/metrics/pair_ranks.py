@@ -26,10 +26,10 @@ def bidirectional_ranks(
     text_feats: Tensor,
     pair_image: Tensor,
     pair_text: Tensor,
-    score_pairs: Scorer,
+    score_pairs: Scorer | None,
     chunk_size: int = CHUNK_SIZE,
 ) -> tuple[ranking.PositiveRanks, ranking.PositiveRanks]:
-    """Rank in both directions from one pass over the scores, under a progress bar.
+    """Rank in both directions from one pass over the scores.
 
     Equal texts are scored once. Images and texts without a pair are searched, and are no queries.
 
@@ -39,7 +39,8 @@ def bidirectional_ranks(
         pair_image (Tensor): Row of the image of each positive pair, in any order.
         pair_text (Tensor): Row of its text.
         score_pairs (Callable): Scores N images and M texts, ``(N, D), (M, D) -> (N, M)``, in
-            float64.
+            float64. None: their inner products, by
+            :func:`urbancross_mm.functional.ranking.bidirectional_ranks`.
         chunk_size (int): Images whose scores are held. The result does not depend on it. Defaults
             to 64.
 
@@ -52,6 +53,10 @@ def bidirectional_ranks(
     Raises:
         ValueError: If a score is not finite, or ``chunk_size`` is not positive.
     """
+    if score_pairs is None:
+        return ranking.bidirectional_ranks(
+            image_feats, text_feats, pair_image, pair_text, distractors=True
+        )
     if chunk_size < 1:
         raise ValueError(f'chunk_size must be at least 1, got {chunk_size}')
     pairs = torch.stack([pair_image, pair_text]).unique(dim=1)  # by image; none counts twice

@@ -168,11 +168,9 @@ class RecallAtK(EmbeddingMetric):
         self, gallery: Gallery, *names: str, score_pairs: Scorer | None = None
     ) -> dict[str, float]:
         """Metrics of both directions of one pair of modalities."""
-        both_ranks = (
-            ranking.bidirectional_ranks(*gallery, distractors=True)
-            if score_pairs is None
-            else pair_ranks.bidirectional_ranks(*gallery, score_pairs)
-        )
+        if score_pairs is not None and 'mAP' in self.extra:
+            raise ValueError("extra='mAP' is not computed for a model that scores pairs: omit it")
+        both_ranks = pair_ranks.bidirectional_ranks(*gallery, score_pairs)
         sides = dict(zip(names, both_ranks))
         metrics = {
             f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
@@ -188,10 +186,6 @@ class RecallAtK(EmbeddingMetric):
                 means = average_precision.reciprocal_ranks(ranks, self.ties)
                 metrics[f'{side}_MRR'] = 100 * float(means.mean())
         if 'mAP' in self.extra:
-            if score_pairs is not None:
-                raise ValueError(
-                    "extra='mAP' is not computed for a model that scores pairs: omit it"
-                )
             both = average_precision.average_precisions(*gallery, ties=self.ties)
             metrics.update(
                 {f'{side}_mAP': 100 * float(values.mean()) for side, values in zip(sides, both)}
