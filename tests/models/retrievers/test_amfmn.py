@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.models.helpers import EMBED_DIM, TEXT_ENCODER, has_grad, sample, total
 from tests.ranks import run_on_ranks
-from tests.runs import reset_mmengine_state, small_config
+from tests.runs import ROOT, reset_mmengine_state, run, small_config
+from urbancross_mm.apis import build_runner
 from urbancross_mm.functional import contrastive
-from urbancross_mm.models import AMFMN
+from urbancross_mm.models import AMFMN, build_part
 from urbancross_mm.models.retrievers.amfmn import PairScorer
 from urbancross_mm.registry import MODELS
 
@@ -83,14 +90,19 @@ def test_an_image_with_several_captions_stands_once_for_each() -> None:
     torch.testing.assert_close(loss['loss_image_text'], expected)
 
 
-def test_any_loss_takes_scores() -> None:
-    model, (inputs, samples) = build(loss=dict(type='InfoNCELoss', scale=5.0)), batch()
-    scores = model.attention(model.encode_image(inputs['image']), model.encode_text(inputs['text']))
-    positives = torch.eye(4, dtype=torch.bool)
-    positives[0, 1] = positives[1, 0] = True
-    expected = contrastive.info_nce(scores, torch.eye(4), 5.0, positives)
-    found = model(inputs, samples, mode='loss')['loss_image_text']
+@pytest.mark.parametrize('kind', ['InfoNCELoss', 'SigLIPLoss'])
+def test_any_loss_takes_scores(kind: str) -> None:
+    loss, scores = build_part(dict(type=kind), 'loss'), torch.rand(3, 4, requires_grad=True)
+    positives = torch.rand(3, 4) > 0.5
+    if kind == 'InfoNCELoss':
+        expected = contrastive.info_nce(scores, torch.eye(4), loss.scale, positives)
+    else:
+        scale = loss.logit_scale.exp()
+        expected = contrastive.siglip(scores, torch.eye(4), scale, loss.logit_bias, positives)
+    found = loss.of_scores(scores, positives)
     torch.testing.assert_close(found, expected)
+    found.backward()
+    assert (scores.grad != 0).all()
 
 
 @pytest.mark.parametrize('gate', GATES)
@@ -180,19 +192,76 @@ def test_two_ranks_equal_one(gate: str, tmp_path: Path) -> None:
             torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_train_and_evaluate(in_sample_dir: Path, tmp_path: Path) -> None:
-    """End to end: two iterations, a validation from scores of pairs, grids of the same scores."""
-    from urbancross_mm.apis import build_runner
-
-    cfg = small_config('urbancross_finland_no-segments.py', tmp_path)
-    cfg.model.type, cfg.model.pyramid = (
-        'AMFMN',
-        dict(weighting=dict(type='MultiscaleVisualNeck', grid=5)),
-    )
-    cfg.model.attention = dict(gate='fusion')
+def small_amfmn(folder: Path, gate: str = 'fusion', **options: Any) -> Config:
+    cfg = small_config('urbancross_finland_no-segments.py', folder, **options)
+    cfg.model.type, cfg.model.attention = 'AMFMN', dict(gate=gate)
+    cfg.model.pyramid = dict(weighting=dict(type='MultiscaleVisualNeck', grid=5))
     cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = 1
+    for name in ('val', 'test'):  # more images than the small validation set has
+        cfg[f'{name}_dataloader'].dataset.ann_file = cfg.train_dataloader.dataset.ann_file
+        cfg[f'{name}_dataloader'].dataset.indices = 12
+    return cfg
+
+
+def test_train_and_test(in_sample_dir: Path, tmp_path: Path) -> None:
+    """End to end: two iterations, then recall and result grids, each against single pairs."""
+    cfg = small_amfmn(tmp_path)
+    cfg.default_hooks.visualization = dict(
+        type='RetrievalVisualizationHook', show_dir=str(tmp_path / 'grids'), topk=3
+    )
     reset_mmengine_state()
     runner = build_runner(cfg)
     runner.train()
-    metrics = runner.val_loop.run()
-    assert metrics['retrieval/num_images'] == 8 and 0 <= metrics['retrieval/mR'] <= 100
+    grids = []
+    runner.visualizer.draw_grid = lambda query, hits: (
+        grids.append((query, hits)) or np.zeros((4, 4, 3), np.uint8)
+    )
+    metrics = runner.test()
+    samples = [s for batch in runner.test_dataloader for s in runner.model.test_step(batch)]
+    # An oracle without the scorer: the gate in float64, a pair at a time.
+    gate = copy.deepcopy(runner.model.attention).double()
+    rows = {s.img_path: s.image_embeds.double() for s in samples}
+    texts = {text: row.double() for s in samples for text, row in zip(s.texts, s.text_embeds)}
+    with torch.no_grad():
+        table = {
+            text: {path: float(gate(image[None], row[None])) for path, image in rows.items()}
+            for text, row in texts.items()
+        }
+    ranks = [
+        1 + sum(score > table[caption][s.img_path] + 1e-9 for score in table[caption].values())
+        for s in samples
+        for caption in s.captions
+    ]
+    assert metrics['retrieval/num_images'] == 12 and len(ranks) == metrics['retrieval/num_texts']
+    for k in (1, 5, 10):
+        expected = 100 * sum(rank <= k for rank in ranks) / len(ranks)
+        assert metrics[f'retrieval/t2i_R@{k}'] == pytest.approx(expected)
+    assert grids
+    for query, hits in grids:
+        best = sorted(table[query], key=lambda path: -table[query][path])[:3]
+        assert [hit.img_path for hit in hits] == best
+
+
+def test_the_command_line(in_sample_dir: Path, tmp_path: Path) -> None:
+    """tools/test.py on a checkpoint gives the numbers of its validation, and a dump."""
+    cfg = small_amfmn(tmp_path / 'run', gate='soft')
+    cfg.dump(tmp_path / 'amfmn.py')
+    runner = run(Config.fromfile(tmp_path / 'amfmn.py'))
+    expected = runner.message_hub.get_scalar('val/retrieval/mR').current()
+    weights = str(tmp_path / 'run/epoch_1.pth')
+    for item, file in (('metrics', 'm.json'), ('pred', 'p.pkl')):
+        done = subprocess.run(
+            [
+                *(sys.executable, '-W', 'ignore', str(ROOT / 'tools/test.py')),
+                *(str(tmp_path / 'amfmn.py'), weights, '--work-dir', str(tmp_path / 'test')),
+                *('--out', str(tmp_path / file), '--out-item', item),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    metrics = json.loads((tmp_path / 'm.json').read_text())
+    assert metrics['retrieval/mR'] == pytest.approx(expected)
+    dumped = pickle.loads((tmp_path / 'p.pkl').read_bytes())
+    assert len(dumped) == 12 and dumped[0]['image_embeds'].shape == (256,)
