@@ -18,12 +18,14 @@ from torch import Tensor
 from urbancross_mm.functional.similarity import as_float
 
 RANK_DECAY = 0.05
+# Defaults.
+CANDIDATES, SCALE = 30, 20.0
 
 
 @torch.no_grad()
 def multivariate_rerank(
     scores: Tensor,
-    candidates: int = 30,
+    candidates: int = CANDIDATES,
     share_weight: float = 0.3,
     reverse_weight: float = 1.1,
     chunk_size: int = 1024,
@@ -86,7 +88,7 @@ def multivariate_rerank(
 def inverted_softmax(
     scores: Tensor,
     bank: Tensor | None = None,
-    scale: float = 20.0,
+    scale: float = SCALE,
     dynamic: bool = False,
     chunk_size: int = 1024,
 ) -> Tensor:
