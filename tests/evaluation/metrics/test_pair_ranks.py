@@ -14,6 +14,7 @@ from tests.ranks import run_on_ranks
 from urbancross_mm.evaluation import LabelFreeMetric
 from urbancross_mm.evaluation.metrics.pair_ranks import bidirectional_ranks
 from urbancross_mm.functional import ranking
+from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.structures import RetrievalDataSample
 
 
@@ -152,3 +153,27 @@ def on_a_rank(rank: int) -> dict[str, float]:
 
 def test_two_ranks_equal_one(tmp_path: Path) -> None:
     assert run_on_ranks(on_a_rank, tmp_path) == [evaluate(gated())] * 2
+
+
+def test_images_are_compared_with_their_views_by_the_cosine() -> None:
+    torch.manual_seed(1)  # not that of the images: their noise would be themselves
+    samples = gated()
+    for sample in samples:
+        sample.image_view_embeds = sample.image_embeds + torch.randn(WIDTH)
+    metrics = evaluate(samples, pairs=['image-image'])
+    for sample in samples:  # lengths say nothing here
+        sample.set_data(dict(score_pairs=lambda i, t: scorer(normalize(i), t)))
+        sample.image_embeds = sample.image_embeds * float(torch.rand(1) + 0.1)
+        sample.image_view_embeds = sample.image_view_embeds * float(torch.rand(1) + 0.1)
+    assert evaluate(samples, pairs=['image-image']) == metrics
+    assert 0 < metrics['retrieval/i2i_R@5'] < 100
+
+
+def test_scores_of_pairs_are_corrected_too() -> None:
+    samples = world(num_texts=30)
+    expected = evaluate(samples, rerank=dict(type='inverted_softmax'))
+    for sample in samples:
+        sample.set_data(dict(score_pairs=lambda i, t: i.double() @ t.double().t()))
+    assert evaluate(samples, rerank=dict(type='inverted_softmax')) == pytest.approx(expected)
+    other = evaluate(gated(num_texts=30), rerank=dict(type='inverted_softmax'))
+    assert other['retrieval/rerank/mR'] != expected['retrieval/rerank/mR']
