@@ -42,10 +42,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--skip-bad', action='store_true', help='leave out unreadable images, and print how many'
     )
+    parser.add_argument(
+        '--rerank',
+        choices=['multivariate', 'inverted_softmax'],
+        help='re-rank what a text finds by other queries; needs --query-bank',
+    )
+    parser.add_argument(
+        '--query-bank',
+        help='the other queries: a file of texts, one a line, or an annotation file (of training)',
+    )
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
     if args.topk < 1:
         parser.error(f'--topk must be at least 1, got {args.topk}')
+    if (args.rerank is None) != (args.query_bank is None):
+        parser.error('--rerank and --query-bank belong together: give both or none')
     return args
 
 
@@ -70,16 +81,22 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     from urbancross_mm.apis import RetrievalInferencer, load_config
     from urbancross_mm.inference.checkpoints import resolve_checkpoint
     from urbancross_mm.inference.image_files import find_images
+    from urbancross_mm.inference.queries import read_queries
     from urbancross_mm.structures import Gallery
     from urbancross_mm.toy import ensure_sample
 
     if args.sample:
         ensure_sample()
-    find_images(args.images)  # a folder without images is refused before a model is loaded
+    # A folder without images, or a bank without texts, is refused before a model is loaded.
+    find_images(args.images)
+    bank = None if args.query_bank is None else read_queries(args.query_bank)
     earlier = Gallery.load(args.gallery) if args.gallery and Path(args.gallery).exists() else None
     weights = None if args.checkpoint == 'none' else resolve_checkpoint(args.checkpoint)
     config = load_config(args.config, args.cfg_options, args.sample)
-    inferencer = RetrievalInferencer(config, weights, device=args.device)
+    rerank = None if args.rerank is None else dict(type=args.rerank)
+    inferencer = RetrievalInferencer(
+        config, weights, device=args.device, rerank=rerank, query_bank=bank
+    )
     gallery = inferencer.build_index(args.images, skip_bad=args.skip_bad, gallery=earlier)
     if args.gallery and not (earlier and earlier.is_same(gallery)):
         save_gallery(gallery, args.gallery, earlier is not None)

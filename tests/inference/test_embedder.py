@@ -179,3 +179,10 @@ def test_nobody_else_builds_a_retriever_or_encodes(layer: str) -> None:
         assert path.name == 'checkpoints.py' or 'MODELS.build' not in calls, path
         names = {call.rpartition('.')[2] for call in calls}
         assert not names & {*STEPS, 'build_model'}, path
+
+
+def test_other_views_of_a_test_are_not_encoded(cfg: Config, embedder: Embedder) -> None:
+    cfg.model.data_preprocessor.image_view = dict(seed=1)
+    viewing = Embedder.from_config(cfg, device='cpu', batch_size=4)
+    assert viewing.model.data_preprocessor.image_views is None
+    assert viewing.fingerprint == embedder.fingerprint

@@ -98,6 +98,9 @@ def test_a_gallery_that_cannot_be_written_still_serves(
         (['a', '--out', '{}/file/deep/x.png'], '{}/file'),
         (['a', '--gallery', '{}/file'], '{}/file'),
         (['a', '--images', '{}/empty'], '{}/empty'),
+        (['a', '--rerank', 'multivariate'], '--query-bank'),
+        (['a', '--query-bank', '{}/file'], '--rerank'),
+        (['a', '--rerank', 'multivariate', '--query-bank', '{}/none.txt'], '{}/none.txt'),
     ],
 )
 def test_refused_before_the_work(
@@ -126,3 +129,18 @@ def test_long_queries_and_more_results_than_images(
     )
     assert code == 0 and len(lines_of(printed)) == 3
     assert Image.open(tmp_path / 'new/grid.png').width > 300
+
+
+def test_a_bank_of_queries_reorders_and_keeps_the_scores(
+    search: Callable, tiles: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'bank.txt').write_text('a lake\na forest\na harbor with boats\n')
+    call = ('--images', tiles, 'a road')
+    bank = ('--rerank', 'inverted_softmax', '--query-bank', tmp_path / 'bank.txt')
+    code, printed = search(*call, *bank)
+    assert code == 0 and 'inverted_softmax' in printed and '3 queries' in printed
+    plain, reranked = (
+        {line.split()[2]: line.split()[1] for line in lines_of(text)}
+        for text in (search(*call)[1], printed)
+    )
+    assert plain == reranked

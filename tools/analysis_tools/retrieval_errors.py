@@ -66,12 +66,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def metric_of(cfg: Config) -> RecallAtK:
-    """The config's RecallAtK for tests, or one with default settings."""
+    """The config's RecallAtK for tests, or one with default settings; of image and text alone."""
     from urbancross_mm.inference.config import nested_dicts
     from urbancross_mm.registry import METRICS
 
     settings = next(nested_dicts(cfg.get('test_evaluator'), 'RecallAtK'), dict(type='RecallAtK'))
-    return METRICS.build(dict(settings))
+    return METRICS.build(dict(settings, pairs=(), rerank=None))
 
 
 def find_errors(args: argparse.Namespace) -> RetrievalErrors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.gallery_builder import GalleryBuilder, join_metadata
 from urbancross_mm.inference.image_files import find_images
+from urbancross_mm.inference.queries import encode_query, read_queries
+from urbancross_mm.inference.query_bank import QueryBank
 from urbancross_mm.inference.segmentation import Legend, class_shares, decode_head_of, read_legend
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.structures import Gallery
@@ -36,6 +37,12 @@ class RetrievalInferencer:
         batch_size (int): Images per forward pass. Defaults to 32.
         num_workers (int): Processes that read images. Defaults to 0.
         index (dict): The search index. Defaults to exact search in torch.
+        rerank (Mapping, optional): A correction of the scores of texts, such as
+            ``dict(type='inverted_softmax')``; see
+            :func:`urbancross_mm.functional.reranking.build_reranker`. Defaults to None.
+        query_bank (str | Path | Sequence[str], optional): What ``rerank`` compares a query with:
+            texts, a file of them, or an annotation file, such as that of the training. Encoded
+            once. Defaults to None.
 
     Examples:
         >>> inferencer = RetrievalInferencer('configs/urbancross_finland.py', 'best.pth')
@@ -44,7 +51,8 @@ class RetrievalInferencer:
 
     Raises:
         FileNotFoundError: If the config or the weights do not exist.
-        ValueError: If the weights belong to another model.
+        ValueError: If the weights belong to another model, or one of ``rerank`` and ``query_bank``
+            is missing.
     """
 
     def __init__(
@@ -55,7 +63,16 @@ class RetrievalInferencer:
         batch_size: int = 32,
         num_workers: int = 0,
         index: Mapping[str, Any] | None = None,
+        rerank: Mapping[str, Any] | None = None,
+        query_bank: str | Path | Sequence[str] | None = None,
     ) -> None:
+        if (rerank is None) != (query_bank is None):
+            raise ValueError(
+                'rerank compares a query with a bank of others, such as the captions of the '
+                f'training: give both or none, got rerank={rerank} and '
+                f'query_bank={query_bank!r:.80}'
+            )
+        texts = [] if query_bank is None else read_queries(query_bank)
         self._cfg = config if isinstance(config, Config) else load_config(config)
         self.embedder = Embedder.from_config(
             self._cfg, weights, device=device, batch_size=batch_size, num_workers=num_workers
@@ -64,6 +81,10 @@ class RetrievalInferencer:
         self.gallery: Gallery | None = None
         self._index: Any = None
         self._legend: Legend | None = None
+        self._bank: QueryBank | None = None
+        if rerank is not None:
+            self._bank = QueryBank(self.encode_texts(texts), rerank)
+            print_log(f'texts are re-ranked ({dict(rerank)}) by {len(texts)} queries', 'current')
 
     @property
     def fingerprint(self) -> str:
@@ -151,6 +172,8 @@ class RetrievalInferencer:
         self.gallery = gallery
         self._index = INDEXES.build(self.index_cfg)
         self._index.add(gallery.embeds)
+        if self._bank is not None:
+            self._bank.prepare(gallery.embeds)
         return gallery
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -205,8 +228,9 @@ class RetrievalInferencer:
 
         Returns:
             list[dict]: Best first: ``rank`` (from 1), ``score``, ``img_path`` and the metadata of
-            the image; with masks also ``class_map`` (uint8, ``(H, W)`` of the image) and
-            ``classes``, from names to shares of the image.
+            the image; for a text that is re-ranked ``rerank_score``, which they are ordered by,
+            while ``score`` stays the similarity; with masks also ``class_map`` (uint8, ``(H, W)``
+            of the image) and ``classes``, from names to shares of the image.
 
         Raises:
             FileNotFoundError: If an image that is to be segmented is gone.
@@ -217,49 +241,23 @@ class RetrievalInferencer:
             raise ValueError('nothing to search: call build_index or use_gallery first')
         if with_masks:
             decode_head_of(self.embedder.model)
-        query = self._encode_query(text, image, audio)
+        query = encode_query(self.embedder, text, image, audio)
         records = self.gallery.metadata
         mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
-        scores, rows = self._index.search(query, topk, mask)
+        more: list[dict[str, float]] = []
+        if self._bank is not None and text is not None:
+            scores, corrected, rows = self._bank.search(query, topk, mask)
+            more = [dict(rerank_score=value) for value in corrected.tolist()]
+        else:
+            scores, rows = (part[0] for part in self._index.search(query, topk, mask))
         hits = [
             dict(records[row], rank=rank, score=score)
-            for rank, (score, row) in enumerate(zip(scores[0].tolist(), rows[0].tolist()), 1)
+            for rank, (score, row) in enumerate(zip(scores.tolist(), rows.tolist()), 1)
         ]
+        for hit, values in zip(hits, more):
+            hit.update(values)
         if with_masks:
             maps = self.embedder.segment([hit['img_path'] for hit in hits])
             for hit, class_map in zip(hits, maps):
                 hit.update(class_map=class_map, classes=class_shares(class_map, self.legend.names))
         return hits
-
-    def _encode_query(
-        self, text: str | None, image: str | Path | None, audio: str | Path | None
-    ) -> Tensor:
-        """The vector of the one query that is given, ``(1, D)``."""
-        if sum(query is not None for query in (text, image, audio)) != 1:
-            raise ValueError(
-                'give exactly one of a text, an image and a recording; '
-                f'got {text!r}, {image!r} and {audio!r}'
-            )
-        if image is not None:
-            return self.encode_images([image])
-        if audio is not None:
-            return self.embedder.encode_audio([audio])
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f'a text query needs words, got {text!r}')
-        tokenizer = self.embedder.tokenizer
-        if hasattr(tokenizer, 'is_cut') and tokenizer.is_cut(text):
-            print_log(
-                f'the query is longer than the {tokenizer.context_length} tokens that the model '
-                f'reads: its end is cut ({text:.40}...)',
-                'current',
-                logging.WARNING,
-            )
-        unknown = tokenizer.unknown_words(text) if hasattr(tokenizer, 'unknown_words') else []
-        if unknown:
-            print_log(
-                f'the vocabulary of the model does not know {", ".join(map(repr, unknown))}: '
-                'use other words',
-                'current',
-                logging.WARNING,
-            )
-        return self.encode_texts([text])

@@ -8,7 +8,9 @@ only ``chunk_size`` rows or columns are held at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +18,14 @@ from torch import Tensor
 from urbancross_mm.functional.similarity import as_float
 
 RANK_DECAY = 0.05
+# Defaults.
+CANDIDATES, SCALE = 30, 20.0
 
 
 @torch.no_grad()
 def multivariate_rerank(
     scores: Tensor,
-    candidates: int = 30,
+    candidates: int = CANDIDATES,
     share_weight: float = 0.3,
     reverse_weight: float = 1.1,
     chunk_size: int = 1024,
@@ -84,7 +88,7 @@ def multivariate_rerank(
 def inverted_softmax(
     scores: Tensor,
     bank: Tensor | None = None,
-    scale: float = 20.0,
+    scale: float = SCALE,
     dynamic: bool = False,
     chunk_size: int = 1024,
 ) -> Tensor:
@@ -140,6 +144,36 @@ def inverted_softmax(
             hit = (_is_best(scores[rows]) & hubs).any(dim=1, keepdim=True)
             result[rows] = result[rows].where(hit, scores[rows])
     return result
+
+
+RERANKERS: dict[str, Callable[..., Tensor]] = dict(
+    multivariate=multivariate_rerank, inverted_softmax=inverted_softmax
+)
+
+
+def build_reranker(rerank: Mapping[str, Any]) -> Callable[..., Tensor]:
+    """Read a config such as ``dict(type='inverted_softmax', scale=20.0)``.
+
+    Args:
+        rerank (Mapping): ``type``, ``'multivariate'`` (:func:`multivariate_rerank`) or
+            ``'inverted_softmax'`` (:func:`inverted_softmax`), and their numbers.
+
+    Returns:
+        Callable: From scores ``(N, M)`` to new ones.
+
+    Raises:
+        ValueError: If the type or an option is unknown, or a number is not possible.
+    """
+    options = dict(rerank)
+    kind = options.pop('type', None)
+    if kind not in RERANKERS:
+        raise ValueError(f'rerank.type must be one of {tuple(RERANKERS)}, got {kind!r}')
+    reranker = partial(RERANKERS[kind], **options)
+    try:
+        reranker(torch.zeros(1, 1))
+    except TypeError as error:
+        raise ValueError(f'rerank of type {kind!r} cannot have the options {options}') from error
+    return reranker
 
 
 def _above(rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A second look at the items of a batch: views for self-supervised training.
+"""A second look at the items of a batch: views to train on without labels, and to search by.
 
 Each is drawn for every row by a generator on the CPU, so that the same seed gives the same view on
 any device. N rows.
@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from urbancross_mm.functional.spectrogram import mask_boxes
+
+
+def numbered_generator(*numbers: int) -> torch.Generator:
+    """A generator that numbers decide; numbers that differ in one place give unrelated draws.
+
+    Args:
+        numbers (int): From 0, of any size.
+
+    Returns:
+        torch.Generator: On the CPU.
+    """
+    state = np.random.SeedSequence(numbers).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
 
 
 def image_view(

@@ -75,7 +75,7 @@ class Embedder:
         num_workers: int = 0,
         scope: str = SCOPE,
     ) -> None:
-        self.model_cfg = dict(model)
+        self.model_cfg = _without_views(model)
         self.pipeline_cfg = [dict(step) for step in pipeline]
         self.checkpoint = None if checkpoint is None else resolve_checkpoint(str(checkpoint))
         self.batch_size = batch_size
@@ -323,3 +323,12 @@ class Embedder:
             return torch.stack([sample.image_embeds for sample in samples]).float().cpu()
         inputs = self.model.data_preprocessor(batch, False)['inputs']
         return tower(inputs['image']).float().cpu()
+
+
+def _without_views(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A test compares other views of its images; what is encoded here is the images."""
+    preprocessor = model.get('data_preprocessor') or {}
+    if 'image_view' not in preprocessor:
+        return dict(model)
+    rest = {key: value for key, value in preprocessor.items() if key != 'image_view'}
+    return dict(model, data_preprocessor=rest)

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate, pad
 
 from urbancross_mm.functional.segments import compose_crop, compose_white, unpack_bits
 from urbancross_mm.functional.spectrogram import mask_boxes
+from urbancross_mm.models.image_views import ImageViews
 from urbancross_mm.models.spectrogram import LogMelSpectrogram
 from urbancross_mm.registry import MODELS
 
@@ -41,7 +42,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     - ``segments``: float, normalized, ``(B, K, 3, h, w)``, and ``segment_mask``: bool ``(B, K)``,
       false for slots without a segment. A segment that the geometry moved out of the image
       has no pixel left and counts as none; a sample that has none left gets the image itself.
-
+    - ``image_view``: another view of each image, where it is asked for. In training it is new
+      each time. Else seed and ``img_id`` decide it, so that every evaluation has the same views.
     - ``audio``: float, normalized, ``(M, 1 or 3, mel bands, frames)``: the spectrograms of all
       samples one after another, of waveforms by :class:`LogMelSpectrogram`, low bands first; or
       images of spectrograms, normalized like images, ``(M, 3, h, w)``; M may be 0. What
@@ -61,6 +63,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             in pixels. Defaults to None: that of the image.
         spectrogram (dict | None): Config of :class:`LogMelSpectrogram`, for recordings.
             Defaults to None.
+        image_view (dict | None): Arguments of :class:`ImageViews`, such as ``dict(seed=0)``.
+            Defaults to None: no other view.
 
     Raises:
         ValueError: If an argument is unknown, or images of one batch differ in size.
@@ -78,6 +82,7 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         segment_mode: str = 'white',
         segment_size: int | Sequence[int] | None = None,
         spectrogram: dict[str, Any] | None = None,
+        image_view: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(non_blocking=True)
         mean, std = _statistics(mean, std, stats)
@@ -93,13 +98,14 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
         self.spectrogram: LogMelSpectrogram | None = None
         if spectrogram is not None:
             self.spectrogram = MODELS.build(dict(dict(type='LogMelSpectrogram'), **spectrogram))
+        self.image_views = None if image_view is None else ImageViews(**image_view)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
 
         Args:
             data (dict): ``inputs`` (dict of lists, or of stacked tensors) and ``data_samples``.
-            training (bool): Makes no difference here. Defaults to False.
+            training (bool): Whether other views are new. Defaults to False.
 
         Returns:
             dict: ``inputs`` (see the class) and ``data_samples`` (None if there are none).
@@ -115,6 +121,9 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             image = self._stack(raw['image'], 'image')
             # Vectors are features that were computed beforehand, no pixels.
             inputs['image'] = image if image.dim() == 2 else self.normalize(image)
+            if self.image_views is not None:
+                samples = data.get('data_samples')
+                inputs['image_view'] = self.image_views(inputs['image'], samples, training)
         if 'segment_bits' in raw:
             inputs.update(self._compose(image, self._stack(raw['segment_bits'], 'segment_bits')))
         elif 'segment_images' in raw:
@@ -195,6 +204,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
                 'recordings came and data_preprocessor.spectrogram is None: give '
                 'spectrogram=dict(), or leave LoadAudio out of the pipeline'
             )
+        # Before anything moves to the device.
+        self.spectrogram.check_rate(int(rate) for rate in raw.get('audio_rate', ()))
         width = max(part.shape[1] for part in raw['audio'])
         waveforms = [pad(part, (0, width - part.shape[1])) for part in raw['audio']]
         return self.spectrogram(self._rows(waveforms), self._rows(raw['audio_length']), boxes)

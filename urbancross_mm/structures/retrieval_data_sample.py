@@ -33,6 +33,8 @@ class RetrievalDataSample(BaseDataElement):
 
     Data fields (set by a retriever's ``predict``):
         - ``image_embeds`` (Tensor): ``(D,)``.
+        - ``image_view_embeds`` (Tensor): ``(D,)``, of another view of the image, where the data
+          preprocessor draws one.
         - ``text_embeds`` (Tensor): ``(C, D)``, rows in the order of ``text_ids``.
         - ``audio_embeds`` (Tensor): ``(M, D)``, rows in the order of ``audio_ids``.
         - ``segment_embeds`` (Tensor): ``(D,)``, where segments were encoded.

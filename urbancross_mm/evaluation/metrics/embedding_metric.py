@@ -12,6 +12,9 @@ from torch import Tensor
 
 from urbancross_mm.utils.ids import check_image_ids
 
+# What makes an embedding that not every model gives.
+_HINTS = dict(image_view_embeds=' (model.data_preprocessor.image_view=dict(seed=0))')
+
 
 class EmbeddingMetric(BaseMetric):
     """Base of metrics on embeddings; a subclass writes ``compute_metrics`` and names what it reads.
@@ -21,6 +24,8 @@ class EmbeddingMetric(BaseMetric):
     occur several times (padding, one item per caption), so a subclass de-duplicates by ids.
     """
 
+    # Of each image; ``image_embeds`` comes first.
+    image_fields: tuple[str, ...] = ('image_embeds',)
     # Besides images.
     modalities: tuple[str, ...] = ('text',)
     extra_fields: tuple[str, ...] = ()
@@ -40,11 +45,11 @@ class EmbeddingMetric(BaseMetric):
         for sample in data_samples:
             if sample.get('for_retrieval') is False:
                 continue
-            for name in ('image_embeds', *(f'{modality}_embeds' for modality in self.modalities)):
+            for name in (*self.image_fields, *(f'{other}_embeds' for other in self.modalities)):
                 if name not in sample:
                     raise KeyError(
                         f'data sample {sample.get("img_id")!r} has no {name!r}: does '
-                        "the model's predict set it?"
+                        f"the model's predict set it{_HINTS.get(name, '')}?"
                     )
             record: dict[str, Any] = {name: list(sample[name]) for name in self.extra_fields}
             for modality in self.modalities:
@@ -62,7 +67,7 @@ class EmbeddingMetric(BaseMetric):
                     img_id=sample['img_id'],
                     img_path=sample.get('img_path'),
                     domain=sample.get('domain') or '',
-                    image_embeds=_own(sample['image_embeds']),
+                    **{name: _own(sample[name]) for name in self.image_fields},
                 )
             )
 
@@ -98,7 +103,7 @@ class EmbeddingMetric(BaseMetric):
         )
         check_image_ids((result['img_id'], result['img_path']) for result in results)
         _check_unlocated(results)
-        _check_finite(results, self.modalities)
+        _check_finite(results, self.image_fields, self.modalities)
         return results
 
 
@@ -118,8 +123,13 @@ def _check_unlocated(results: list[dict]) -> None:
             )
 
 
-def _check_finite(results: list[dict], modalities: Sequence[str]) -> None:
-    named = {'image': {result['img_id']: result['image_embeds'] for result in results}}
+def _check_finite(
+    results: list[dict], image_fields: Sequence[str], modalities: Sequence[str]
+) -> None:
+    named = {
+        name.removesuffix('_embeds'): {result['img_id']: result[name] for result in results}
+        for name in image_fields
+    }
     for modality in modalities:
         named[modality] = {
             f'{modality} id {item_id} of {result["img_id"]!r}': embeds

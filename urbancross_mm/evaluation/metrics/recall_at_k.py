@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from numbers import Integral
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,19 +10,14 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from urbancross_mm.evaluation.metrics.embedding_metric import EmbeddingMetric
-from urbancross_mm.evaluation.metrics.galleries import (
-    Galleries,
-    assemble,
-    only_domain,
-    pair_captions,
-)
-from urbancross_mm.functional import average_precision, ranking
+from urbancross_mm.evaluation.metrics.galleries import Galleries, assemble, only_domain
+from urbancross_mm.evaluation.metrics.modality_pairs import VIEW_FIELD, ModalityPairs
+from urbancross_mm.evaluation.metrics.recall_values import RecallValues
+from urbancross_mm.evaluation.metrics.reranked import RerankedRanks
+from urbancross_mm.functional import ranking
 from urbancross_mm.registry import METRICS
 from urbancross_mm.utils.devices import full_precision
 
-EXTRA = ('MRR', 'mAP')
-# Embeddings of both sides, and the rows of each positive pair.
-Gallery = tuple[Tensor, Tensor, Tensor, Tensor]
 # Of fewer images chance alone finds a fifth of the captions' images among ten.
 FEW_IMAGES = 50
 
@@ -60,12 +54,21 @@ class RecallAtK(EmbeddingMetric):
             the recall; no part of ``mR``. Defaults to ().
         pairs (Sequence[str]): Further pairs of modalities: ``'image-audio'`` gives ``i2a_R@1``,
             ``a2i_R@1``, ... and their mean ``mR_image-audio``; ``'text-audio'`` the same with
-            ``t2a`` and ``a2t``, where a text finds its own recording. ``mR_pairs`` is then the
-            mean over all pairs, that of image and text among them. Defaults to ().
+            ``t2a`` and ``a2t``, where a text finds its own recording. ``'image-image'`` finds an
+            image by another view of it, and the view by the image, averaged: ``i2i_R@1``, ... and
+            ``mR_image-image``; it needs ``image_view`` of the data preprocessor. Over all pairs,
+            that of image and text among them, there are two means: ``mR_pairs`` gives each pair
+            the same weight (the validation score of MCRN), ``mR_recalls`` each recall (its test
+            mR, of 15 recalls). Defaults to ().
+        rerank (Mapping, optional): A correction of the scores of images and captions, such as
+            ``dict(type='multivariate')`` or ``dict(type='inverted_softmax', dynamic=True)``; see
+            :func:`urbancross_mm.functional.reranking.build_reranker`. Its numbers come beside the
+            plain ones, as ``rerank/i2t_R@1``, ..., ``rerank/mR``, without ``mAP``, and over all
+            domains. They read all test queries at once. Defaults to None.
         **kwargs: Of mmengine's ``BaseMetric``: ``collect_device``, ``prefix``, ``collect_dir``.
 
     Raises:
-        ValueError: If ``topk``, ``ties`` or ``extra`` is unknown.
+        ValueError: If ``topk``, ``ties``, ``extra``, a pair or ``rerank`` is unknown.
 
     Examples:
         In a config: ``val_evaluator = dict(type='RecallAtK')``; then
@@ -81,24 +84,18 @@ class RecallAtK(EmbeddingMetric):
         equal_captions: bool = False,
         extra: str | Sequence[str] = (),
         pairs: Sequence[str] = (),
+        rerank: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pairs = [_modalities(pair) for pair in pairs]
-        others = dict.fromkeys(second for _, second in self.pairs)
-        self.modalities = (*self.modalities, *others)
+        self.values = RecallValues(topk, ties, extra)
+        self.pairs = ModalityPairs(pairs)
+        self.modalities = (*self.modalities, *self.pairs.others)
         self.extra_fields = tuple(f'caption_{modality}_ids' for modality in self.modalities)
-        self.topk = tuple(topk) if isinstance(topk, Iterable) else (topk,)
-        if not self.topk or not all(map(_is_length, self.topk)):
-            raise ValueError(f'topk must be numbers from 1, got {topk!r}')
-        listed = isinstance(extra, Iterable) and not isinstance(extra, str)
-        self.extra = tuple(extra) if listed else (extra,)
-        if not set(self.extra) <= set(EXTRA):
-            raise ValueError(f'extra must be of {EXTRA}, got {extra!r}')
-        if ties not in ranking.TIES:
-            raise ValueError(f'ties must be one of {ranking.TIES}, got {ties!r}')
-        self.ties = ties
+        if self.pairs.has_views:
+            self.image_fields = (*self.image_fields, VIEW_FIELD)
         self.equal_captions = equal_captions
+        self.reranked = None if rerank is None else RerankedRanks(rerank)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Rank everything that was collected.
@@ -117,37 +114,20 @@ class RecallAtK(EmbeddingMetric):
         galleries = assemble(results)
         domains = sorted(set(galleries.image_domains))
         with full_precision():
-            metrics = self._rank(galleries)
+            whole = self._rank(galleries)
+            metrics = dict(whole)
             if len(domains) > 1:
                 for domain in domains:
                     inside = only_domain(galleries, domain)
                     if len(inside.caption_text):
-                        values = self._rank(inside)
-                        metrics.update({f'{domain}/{name}': v for name, v in values.items()})
+                        metrics.update(_below(domain, self._rank(inside)))
             if self.pairs:
-                metrics.update(self._rank_pairs(results, galleries, metrics['mR']))
+                parts = (results, galleries, self.relevant_pairs, self.values, whole)
+                metrics.update(self.pairs.metrics(*parts))
+            if self.reranked is not None:
+                ranks = self.reranked(galleries, self.relevant_pairs(galleries))
+                metrics.update(_below('rerank', self.values.of_ranks(ranks)))
         self._log_protocol(galleries, domains)
-        return metrics
-
-    def _rank_pairs(self, results: list[dict], texts: Galleries, mean: float) -> dict[str, float]:
-        """Metrics of ``pairs``, and the two means over everything."""
-        means, metrics = [mean], {}
-        for first, second in self.pairs:
-            others = assemble(results, second)
-            if first == 'image':
-                gallery: Gallery = (
-                    others.image_embeds,
-                    others.text_embeds[others.caption_text],
-                    *self.relevant_pairs(others),
-                )
-            else:
-                gallery = (texts.text_embeds, others.text_embeds, *pair_captions(texts, others))
-            values = self._rank_both(gallery, f'{first[0]}2{second[0]}', f'{second[0]}2{first[0]}')
-            means.append(values.pop('mR'))
-            metrics.update(values)
-            metrics[f'mR_{first}-{second}'] = means[-1]
-            metrics[f'num_{second}s'] = len(others.text_embeds)
-        metrics['mR_pairs'] = sum(means) / len(means)
         return metrics
 
     def _rank(self, data: Galleries) -> dict[str, float]:
@@ -156,33 +136,9 @@ class RecallAtK(EmbeddingMetric):
             data.text_embeds[data.caption_text],
             *self.relevant_pairs(data),
         )
-        metrics = self._rank_both(gallery, 'i2t', 't2i')
+        metrics = self.values.of_gallery(gallery, 'i2t', 't2i')
         metrics['num_images'] = len(data.image_embeds)
         metrics['num_texts'] = len(data.caption_text)
-        return metrics
-
-    def _rank_both(self, gallery: Gallery, *names: str) -> dict[str, float]:
-        """Metrics of both directions of one pair of modalities."""
-        both_ranks = ranking.bidirectional_ranks(*gallery, distractors=True)
-        sides = dict(zip(names, both_ranks))
-        metrics = {
-            f'{side}_R@{k}': ranking.recall_at_k(ranks, k, self.ties)
-            for side, ranks in sides.items()
-            for k in self.topk
-        }
-        metrics['mR'] = sum(metrics.values()) / len(metrics)
-        for side, ranks in sides.items():
-            values = ranking.rank_values(ranks, self.ties)
-            metrics[f'{side}_MedR'] = float(values.quantile(0.5))
-            metrics[f'{side}_MeanR'] = float(values.mean())
-            if 'MRR' in self.extra:
-                means = average_precision.reciprocal_ranks(ranks, self.ties)
-                metrics[f'{side}_MRR'] = 100 * float(means.mean())
-        if 'mAP' in self.extra:
-            both = average_precision.average_precisions(*gallery, ties=self.ties)
-            metrics.update(
-                {f'{side}_mAP': 100 * float(values.mean()) for side, values in zip(sides, both)}
-            )
         return metrics
 
     def relevant_pairs(self, data: Galleries) -> tuple[Tensor, Tensor]:
@@ -212,24 +168,18 @@ class RecallAtK(EmbeddingMetric):
         print_log(
             f'RecallAtK: {len(data.image_embeds)} images{distractors}, {len(data.caption_text)} '
             f'captions ({len(data.caption_text.unique())} distinct){shown}; hit@K in percent, '
-            f'relevant for a caption is {relevant}, ties {self.ties}{self._remark_on_chance(data)}',
+            f'relevant for a caption is {relevant}, ties {self.values.ties}'
+            f'{self._remark_on_chance(data)}',
             logger='current',
         )
 
     def _remark_on_chance(self, data: Galleries) -> str:
-        images, k = len(data.image_embeds), max(self.topk)
+        images, k = len(data.image_embeds), max(self.values.topk)
         if images >= FEW_IMAGES:
             return ''
         chance = 100 * min(k / images, 1)
         return f'. With few images scores are high: chance gives t2i_R@{k} {chance:.1f}'
 
 
-def _modalities(pair: str) -> tuple[str, str]:
-    first, _, second = pair.partition('-')
-    if first not in ('image', 'text') or second in ('', 'image', 'text'):
-        raise ValueError(f"a pair is 'image-audio', 'text-audio' or the like, got {pair!r}")
-    return first, second
-
-
-def _is_length(k: object) -> bool:
-    return isinstance(k, Integral) and not isinstance(k, bool) and int(k) > 0
+def _below(name: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f'{name}/{key}': value for key, value in metrics.items()}

@@ -151,13 +151,17 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
                 per text where there are no images.
 
         Returns:
-            list[RetrievalDataSample]: The samples with ``image_embeds`` (D,) and ``text_embeds``
-            (C, D), as far as the inputs hold images and texts.
+            list[RetrievalDataSample]: The samples with ``image_embeds`` (D,), ``text_embeds``
+            (C, D) and ``image_view_embeds`` (D,), as far as the inputs hold images, texts and
+            other views (``image_view``) of the images.
 
         Raises:
             ValueError: If samples and rows do not match in number.
         """
         embeds: dict[str, Any] = self.embed_for_search(inputs)
+        if 'image_view' in inputs:
+            views = self.embed_for_search(dict(image=inputs['image_view']))
+            embeds['image_view_embeds'] = views['image_embeds']
         if data_samples is None:
             data_samples = [RetrievalDataSample() for _ in next(iter(embeds.values()), ())]
         for modality in self.modalities[1:]:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from urbancross_mm.functional import similarity
-from urbancross_mm.functional.views import view_of
 from urbancross_mm.models.build import build_part
+from urbancross_mm.models.image_views import ImageViews
 from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
 from urbancross_mm.models.retrievers.mcrn_losses import auxiliary_loss, ranking_loss
 from urbancross_mm.registry import MODELS
@@ -47,8 +47,8 @@ class MCRN(CrossModalRetriever):
             leaves out: the mean of :class:`PairwiseRankingLoss`, and ``pairs`` of the image with
             each of ``encoders``. Defaults to None.
         self_consistency (dict, optional): Arguments of :class:`ConsistencyLoss`. The second view
-            is ``inputs['image_view']``, or else drawn by
-            :func:`urbancross_mm.functional.views.image_view`. Defaults to None.
+            is ``inputs['image_view']`` (``image_view`` of the data preprocessor says how it is
+            drawn), or else drawn by :class:`ImageViews`. Defaults to None.
         distillation (dict, optional): Arguments of :class:`FeatureDistillationLoss`.
             Defaults to None.
         alignment (dict, optional): Arguments of :class:`ConsistencyLoss`. Defaults to None.
@@ -239,8 +239,7 @@ def _second_image(inputs: dict[str, Tensor]) -> Tensor:
     """Another view of the images: that of the batch, or a drawn one."""
     if 'image_view' in inputs:
         return inputs['image_view']
-    generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-    return view_of('image', inputs['image'], generator)
+    return ImageViews().fresh(inputs['image'])
 
 
 def _matching(

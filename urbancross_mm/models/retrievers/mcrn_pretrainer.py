@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from urbancross_mm.functional import similarity
-from urbancross_mm.functional.views import view_of
+from urbancross_mm.functional.views import numbered_generator, view_of
 from urbancross_mm.models.build import build_part
 from urbancross_mm.models.retrievers.mcrn import MCRN
 from urbancross_mm.models.retrievers.mcrn_losses import pretraining_losses
@@ -134,7 +133,7 @@ class MCRNPretrainer(MCRN):
         inputs = self.data_preprocessor(data, training=True)['inputs']
         iteration = int(self.iterations)
         turn = (iteration + 1) % self.generator_interval == 0
-        draws = _generator(self.seed, iteration)
+        draws = numbered_generator(self.seed, iteration)
         modality = self._drawn(inputs, draws)
         views = self._views(modality, inputs[modality], iteration)
         with wrappers['encoders'].optim_context(self), torch.set_grad_enabled(turn):
@@ -160,7 +159,7 @@ class MCRNPretrainer(MCRN):
         return present[int(torch.randint(len(present), (1,), generator=draws))]
 
     def _views(self, modality: str, inputs: Tensor, iteration: int) -> list[Tensor]:
-        generator = _generator(self.seed, iteration, 1 + get_rank())
+        generator = numbered_generator(self.seed, iteration, 1 + get_rank())
         pad_id = getattr(self.text_encoder, 'pad_id', 0)
         return [view_of(modality, inputs, generator, pad_id) for _ in range(VIEWS)]
 
@@ -234,12 +233,6 @@ def _update(wrapper: OptimWrapper, loss: Tensor) -> None:
         )
         wrapper.step()
         wrapper.zero_grad()
-
-
-def _generator(*numbers: int) -> torch.Generator:
-    """On the CPU; numbers that differ in one place give unrelated draws."""
-    state = np.random.SeedSequence(numbers).generate_state(1)
-    return torch.Generator().manual_seed(int(state[0]))
 
 
 def _equal_rows(inputs: Tensor) -> Tensor | None:

@@ -1,0 +1,104 @@
+"""Search between other pairs of modalities than image and text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from urbancross_mm.evaluation.metrics.galleries import Galleries, assemble, pair_captions
+from urbancross_mm.evaluation.metrics.recall_values import (
+    Gallery,
+    RecallValues,
+    mean_recall,
+    merge_sides,
+)
+
+VIEW_FIELD = 'image_view_embeds'
+Relevance = Callable[[Galleries], tuple[Tensor, Tensor]]
+
+
+class ModalityPairs:
+    """The ``pairs`` of :class:`RecallAtK`.
+
+    Args:
+        pairs (Sequence[str]): Such as ``'image-audio'``.
+
+    Raises:
+        ValueError: If one is no such pair.
+    """
+
+    def __init__(self, pairs: Sequence[str]) -> None:
+        self.pairs = [_modalities(pair) for pair in pairs]
+        seconds = dict.fromkeys(second for _, second in self.pairs)
+        self.others = tuple(name for name in seconds if name != 'image')
+        self.has_views = 'image' in seconds
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs)
+
+    def metrics(
+        self,
+        results: list[dict],
+        texts: Galleries,
+        relevance: Relevance,
+        values: RecallValues,
+        known: Mapping[str, float],
+    ) -> dict[str, float]:
+        """Search in all pairs.
+
+        Args:
+            results (list[dict]): Records of the metric, in order.
+            texts (Galleries): Of images and texts.
+            relevance (Callable): What is relevant for an image.
+            values (RecallValues): What is reported.
+            known (Mapping): Metrics of image and text alone.
+
+        Returns:
+            dict[str, float]: Those of each pair, ``mR_pairs`` and ``mR_recalls``.
+        """
+        metrics: dict[str, float] = {}
+        groups = [known]
+        for first, second in self.pairs:
+            if second == 'image':
+                found = _search_views(results, texts, values)
+            else:
+                others = assemble(results, second)
+                gallery = _gallery(first, texts, others, relevance)
+                names = f'{first[0]}2{second[0]}', f'{second[0]}2{first[0]}'
+                found = values.of_gallery(gallery, *names)
+                metrics[f'num_{second}s'] = len(others.text_embeds)
+            groups.append(found)
+            metrics.update({name: value for name, value in found.items() if name != 'mR'})
+            metrics[f'mR_{first}-{second}'] = found['mR']
+        metrics['mR_pairs'] = sum(group['mR'] for group in groups) / len(groups)
+        metrics['mR_recalls'] = mean_recall(*groups)
+        return metrics
+
+
+def _gallery(first: str, texts: Galleries, others: Galleries, relevance: Relevance) -> Gallery:
+    if first == 'image':
+        items = others.text_embeds[others.caption_text]
+        return (others.image_embeds, items, *relevance(others))
+    return (texts.text_embeds, others.text_embeds, *pair_captions(texts, others))
+
+
+def _search_views(results: list[dict], texts: Galleries, values: RecallValues) -> dict[str, float]:
+    """An image by its view and a view by its image, averaged: one search, asked either way."""
+    views: dict[str, Tensor] = {}
+    for result in results:
+        views.setdefault(result['img_id'], result[VIEW_FIELD])
+    rows = torch.arange(len(texts.image_ids))
+    embeds = torch.stack([views[img_id] for img_id in texts.image_ids])
+    both = values.of_gallery((texts.image_embeds, embeds, rows, rows), 'i2v', 'v2i')
+    return merge_sides(both, ('i2v', 'v2i'), 'i2i')
+
+
+def _modalities(pair: str) -> tuple[str, str]:
+    first, _, second = pair.partition('-')
+    if first not in ('image', 'text') or second in ('', 'text') or pair == 'text-image':
+        raise ValueError(
+            f"a pair is 'image-audio', 'text-audio', 'image-image' or the like, got {pair!r}"
+        )
+    return first, second

@@ -1,0 +1,92 @@
+"""Queries: the one that is asked, and lists of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor
+
+from urbancross_mm.inference.embedder import Embedder
+from urbancross_mm.structures.annotations import load_annotations
+from urbancross_mm.utils.text_files import read_text
+
+
+def encode_query(
+    embedder: Embedder, text: str | None, image: str | Path | None, audio: str | Path | None
+) -> Tensor:
+    """Encode the one query that is given; warn of a text that is cut or has unknown words.
+
+    Args:
+        embedder (Embedder): The model.
+        text (str | None): A text.
+        image (str | Path | None): An image file.
+        audio (str | Path | None): A recording.
+
+    Shape:
+        - output: ``(1, D)``.
+
+    Returns:
+        Tensor: Its embedding.
+
+    Raises:
+        ValueError: If not exactly one is given, or the text is empty.
+    """
+    if sum(query is not None for query in (text, image, audio)) != 1:
+        raise ValueError(
+            'give exactly one of a text, an image and a recording; '
+            f'got {text!r}, {image!r} and {audio!r}'
+        )
+    if image is not None:
+        return embedder.encode_images([image])
+    if audio is not None:
+        return embedder.encode_audio([audio])
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f'a text query needs words, got {text!r}')
+    tokenizer = embedder.tokenizer
+    if hasattr(tokenizer, 'is_cut') and tokenizer.is_cut(text):
+        print_log(
+            f'the query is longer than the {tokenizer.context_length} tokens that the model '
+            f'reads: its end is cut ({text:.40}...)',
+            'current',
+            logging.WARNING,
+        )
+    unknown = tokenizer.unknown_words(text) if hasattr(tokenizer, 'unknown_words') else []
+    if unknown:
+        print_log(
+            f'the vocabulary of the model does not know {", ".join(map(repr, unknown))}: '
+            'use other words',
+            'current',
+            logging.WARNING,
+        )
+    return embedder.encode_texts([text])
+
+
+def read_queries(bank: str | Path | Sequence[str]) -> list[str]:
+    """List the texts of a bank.
+
+    Args:
+        bank (str | Path | Sequence[str]): Texts; or a file of texts, one a line; or an annotation
+            file, ``.json`` or ``.parquet``, for its captions.
+
+    Returns:
+        list[str]: Each once.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no text, or something else than a text.
+    """
+    texts: Sequence[Any]
+    if not isinstance(bank, str | Path):
+        texts = bank
+    elif Path(bank).suffix in ('.json', '.parquet'):
+        items = load_annotations(str(bank), captions_required=False)[1]
+        texts = [text for item in items for text in item['captions']]
+    else:
+        texts = [line.strip() for line in read_text(bank).splitlines() if line.strip()]
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError(f'the bank of queries needs texts, got {len(texts)} of {str(bank)[:80]!r}')
+    return list(dict.fromkeys(texts))
