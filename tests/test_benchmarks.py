@@ -90,3 +90,12 @@ def test_audio_pipeline(
     rows = [line.split(' | ') for line in text.splitlines() if line.startswith('| ')][2:]
     assert len(rows) == 6 and all(float(row[-1].strip(' |').replace(',', '')) > 0 for row in rows)
     assert '| loading, WAV, 44.1 kHz, stereo |' in text
+
+
+def test_config_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    sizes = ['--device', 'cpu', '--sample', '--batch', '2', 'tpt']
+    text = run('config_step.py', sizes, monkeypatch, capsys)
+    rows = [line for line in text.splitlines() if line.startswith('| MCRN')]
+    assert [row.split(' | ')[1:3] for row in rows] == [['fp32', '2'], ['bf16', '2']]
+    assert all(int(row.split(' | ')[3]) > 0 for row in rows)

@@ -19,6 +19,7 @@ import pytest
 from tests.runs import ROOT
 from urbancross_mm import registry
 from urbancross_mm.apis import load_config
+from urbancross_mm.functional.reranking import RERANKERS
 from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 PAGES = sorted(
@@ -104,7 +105,7 @@ def test_components_in_configs_are_registered(page: Path) -> None:
         for name in registered(getattr(registry, each))
     }
     text = read(page)
-    known |= set(re.findall(r'class (\w+)', text))
+    known |= set(re.findall(r'class (\w+)', text)) | RERANKERS.keys()
     used = set(re.findall(r"\btype='(\w+)'", text)) - {'Pretrained'}  # of mmengine's init_cfg
     assert used <= known
 

@@ -22,6 +22,7 @@ from urbancross_mm.inference.pair_scores import PairIndex
 from urbancross_mm.inference.retrieval_errors import RetrievalErrors
 from urbancross_mm.structures import Gallery
 
+BANK = dict(type='inverted_softmax')
 IMAGES = Path('data/sample/urbancross/Finland/images')
 
 
@@ -101,6 +102,7 @@ def test_who_compares_vectors_refuses_it(cfg: Config, inferencer: RetrievalInfer
         lambda: inferencer.encode_texts(['a lake']),
         lambda: inferencer.encode_images([next(IMAGES.iterdir())]),
         lambda: embed_test_set(inferencer.embedder, cfg),
+        lambda: RetrievalInferencer(cfg, rerank=BANK, query_bank=['a lake', 'a road']),
         lambda: RetrieverScorer(cfg.model, cfg.test_dataloader.dataset.pipeline).begin('cpu'),
     ):
         with pytest.raises(ValueError, match='AMFMN scores pairs'):

@@ -107,6 +107,21 @@ def test_waveforms_without_a_spectrogram_are_refused():
         RetrievalDataPreprocessor()(pseudo_collate([packed(noise(0.1))]))
 
 
+@pytest.mark.parametrize('rate', [16000, 8000])
+def test_both_rates_are_one(tmp_path, rate):
+    path = record(tmp_path / 'a.wav', tone(440, rate=44100), 44100)
+    load, pack = LoadAudio(sample_rate=rate), PackRetrievalInputs()
+    batch = [pack(load(dict(audio_paths=paths))) for paths in ([str(path)], [])]
+    assert [int(one['inputs']['audio_rate']) for one in batch] == [rate, rate]
+    for own in (16000, 8000):
+        model = RetrievalDataPreprocessor(spectrogram=dict(sample_rate=own, num_mels=32))
+        if own == rate:
+            assert len(model(pseudo_collate(batch))['inputs']['audio']) == 1
+            continue
+        with pytest.raises(ValueError, match=f'recordings of {rate} Hz .* {own} Hz.*sample_rate'):
+            model(pseudo_collate(batch))
+
+
 def test_no_key_is_added_to_checkpoints():
     assert not RetrievalDataPreprocessor(spectrogram=dict()).state_dict()
 

@@ -70,6 +70,8 @@ def draw_item(item: dict, palette: list[list[int]] | None = None) -> np.ndarray:
         count = int(inputs['segment_count'])
         segments = inputs['segment_images'][:count].permute(0, 2, 3, 1).numpy()
     title = f'{sample.img_id}   domain: {sample.domain}   {tuple(image.shape[1:])}'
+    if 'audio_ids' in sample:
+        title += f'   recordings: {len(sample.audio_ids)}'
     labels = sample.gt_sem_seg.data[0].numpy() if 'gt_sem_seg' in sample else None
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     return draw_sample_sheet(pixels, sample.captions, title, segments, masks, labels, palette)

@@ -26,6 +26,8 @@ _TOGETHER = (
 _LOADERS = tuple(names[0] for names in _TOGETHER)
 _LOADER = '(train|val|test)_dataloader'
 _SCHEDULER = r'param_scheduler(\.\w+)*'
+# One, or one of the two of an adversarial training.
+_WRAPPER = r'optim_wrapper(\.encoders|\.discriminator)?'
 
 
 def check_settings(cfg: Config) -> None:
@@ -148,7 +150,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         'a dict',
         _part,
     ),
-    (r'optim_wrapper(\.optimizer|\.clip_grad|\.paramwise_cfg)?|.*\.backend_args', 'a dict', _part),
+    (rf'{_WRAPPER}(\.optimizer|\.clip_grad|\.paramwise_cfg)?|.*\.backend_args', 'a dict', _part),
     (r'default_hooks(\.\w+)?', 'a dict', _part),
     (r'custom_hooks|.*\.pipeline', 'a list of dicts', _is(list, tuple)),
     (
@@ -201,13 +203,13 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ),
     (r'log_level', 'a level of logging such as INFO', _level),
     (rf'{_SCHEDULER}\.T_max', 'a number above 0', _number(0, strict=True)),
-    (r'optim_wrapper\.optimizer\.type', 'the name of an optimizer such as AdamW', _optimizer),
-    (r'optim_wrapper\.optimizer\.lr', 'a number from 0', _number(0, strict=False)),
+    (rf'{_WRAPPER}\.optimizer\.type', 'the name of an optimizer such as AdamW', _optimizer),
+    (rf'{_WRAPPER}\.optimizer\.lr', 'a number from 0', _number(0, strict=False)),
     (
-        r'optim_wrapper\.clip_grad\.(max_norm|clip_value)',
+        rf'{_WRAPPER}\.clip_grad\.(max_norm|clip_value)',
         'a number above 0',
         _number(0, strict=True),
     ),
-    (r'optim_wrapper\.accumulative_counts', 'a whole number from 1', _whole(1)),
+    (rf'{_WRAPPER}\.accumulative_counts', 'a whole number from 1', _whole(1)),
     (r'optim_wrapper\.paramwise_cfg\..*_mult', 'a number from 0', _number(0, strict=False)),
 )

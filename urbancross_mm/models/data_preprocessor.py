@@ -204,6 +204,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
                 'recordings came and data_preprocessor.spectrogram is None: give '
                 'spectrogram=dict(), or leave LoadAudio out of the pipeline'
             )
+        # Before anything moves to the device.
+        self.spectrogram.check_rate(int(rate) for rate in raw.get('audio_rate', ()))
         width = max(part.shape[1] for part in raw['audio'])
         waveforms = [pad(part, (0, width - part.shape[1])) for part in raw['audio']]
         return self.spectrogram(self._rows(waveforms), self._rows(raw['audio_length']), boxes)

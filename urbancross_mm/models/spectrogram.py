@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,8 @@ class LogMelSpectrogram(nn.Module):
     device of the model. It has no weights.
 
     Args:
-        sample_rate (int): That of ``LoadAudio``, in Hz. Defaults to 16000.
+        sample_rate (int): That of ``LoadAudio``, in Hz; another one is refused with the first
+            batch. Defaults to 16000.
         num_mels (int): Bands. Defaults to 128.
         frames (int): Width of the image; longer recordings are cut, shorter ones end silent.
             Defaults to 1024.
@@ -79,11 +81,29 @@ class LogMelSpectrogram(nn.Module):
             raise ValueError(
                 f'fmin and fmax must lie between 0 and {sample_rate / 2} Hz, got {fmin} and {fmax}'
             )
+        self.sample_rate = sample_rate
         self.hop, self.frames, self.channels = hop, frames, channels
         self.top_db, self.mean, self.std = top_db, mean, std
         filters = _mel_filters(n_fft, num_mels, fmin, fmax, sample_rate)
         self.register_buffer('filters', filters, persistent=False)
         self.register_buffer('window', torch.hann_window(win_length), persistent=False)
+
+    def check_rate(self, rates: Iterable[int]) -> None:
+        """Refuse recordings of another rate: they would sound higher or lower.
+
+        Args:
+            rates (Iterable[int]): Of recordings, in Hz.
+
+        Raises:
+            ValueError: If one differs.
+        """
+        others = sorted(set(rates) - {self.sample_rate})
+        if others:
+            raise ValueError(
+                f'recordings of {", ".join(map(str, others))} Hz for a spectrogram of '
+                f'{self.sample_rate} Hz: give LoadAudio and data_preprocessor.spectrogram the same '
+                'sample_rate'
+            )
 
     def forward(self, waveforms: Tensor, lengths: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Transform a batch.

@@ -193,6 +193,17 @@ def test_any_dataset_in_the_schema(tmp_path: Path) -> None:
     assert 'no record of a curation' in to_html(card)
 
 
+def test_recordings_are_counted_and_named(tmp_path: Path) -> None:
+    items = [tiny.item('a', ['x', 'y']), tiny.item('b', ['z'])]
+    items[0]['audio_paths'] = ['one.flac', 'two.flac']
+    items[1]['audio_paths'] = ['one.flac']
+    tiny.write(tmp_path, items)
+    card = make_card([tmp_path / 'annotations/tiny.json'], tmp_path, pixels=False)
+    assert rows(card, 'Size')[0][-1] == 2
+    text = to_html(card)
+    assert 'spoken: one.flac and 1 more' in text and '>recordings<' in text
+
+
 def test_words_are_new_to_train_not_to_trainval(tmp_path: Path) -> None:
     texts = dict(train=['a road'], val=['a new road'], trainval=['a road', 'a new road'])
     paths = []

@@ -309,7 +309,7 @@ def test_recordings_are_counted_and_measured(root):
     assert not report.failed
     assert [row['recordings'] for row in report.rows] == [4, 4]
     (first, second) = result['info', 'how long recordings last'].examples
-    assert 'train: 4 recordings, 0.20 s on average, the longest 0.30 s' in first
+    assert 'train: 4 recordings, 0.0 minutes in all, 0.20 s on average, the longest 0.30 s' in first
     assert 'test: 2 recordings' in second
 
 

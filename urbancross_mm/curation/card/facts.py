@@ -19,7 +19,7 @@ MOST = 30
 
 
 def sizes(sources: Sources) -> Section:
-    """Numbers of images, captions, segments, tags, classes and positions."""
+    """Numbers of images, captions, segments, tags, classes, positions and recordings."""
     rows: list[list[Value]] = []
     for split in sources.splits:
         texts = _texts(split)
@@ -47,7 +47,16 @@ def sizes(sources: Sources) -> Section:
         'with class',
         'with position',
     ]
+    heard = [_recordings(split) for split in sources.splits]
+    if any(heard):
+        columns.append('recordings')
+        rows = [[*row, count] for row, count in zip(rows, heard)]
     return Section('Size', [Table(columns, rows)])
+
+
+def _recordings(split: Split) -> int:
+    """Captions may share one."""
+    return len({name for item in split.items for name in item.get('audio_paths') or () if name})
 
 
 def captions(sources: Sources) -> Section:

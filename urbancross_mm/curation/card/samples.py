@@ -57,6 +57,10 @@ def _sample(item: dict[str, Any], name: str, roots: dict[str, str]) -> Sample:
         lines.append(f'tags: {"; ".join(item["geo_tags"])}')
     if item.get('label'):
         lines.append(f'class: {item["label"]}')
+    heard = [name for name in item.get('audio_paths') or () if name]
+    if heard:
+        more = f' and {len(heard) - 1} more' if len(heard) > 1 else ''
+        lines.append(f'spoken: {heard[0]}{more}')
     if problem:
         lines.append(f'({problem})')
     return Sample(Figure(f'sample-{name}', pixels, item['img_id']), lines)

@@ -22,7 +22,8 @@ class LoadAudio(BaseTransform):
 
     Adds ``audio``, a list of float32 waveforms (mono, full scale is 1), one for each of
     ``audio_paths``, which may be missing or empty. ``spectrogram=dict()`` of the data preprocessor
-    turns them into spectrograms on the batch. ``num_cut`` counts the recordings of this process
+    turns them into spectrograms on the batch. ``audio_rate`` is their rate, which must be that of
+    the spectrogram. ``num_cut`` counts the recordings of this process
     that were longer than ``max_seconds``; the first one is logged.
 
     Args:
@@ -48,6 +49,7 @@ class LoadAudio(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Decode the recordings."""
         results['audio'] = [self._read(path) for path in results.get('audio_paths', ())]
+        results['audio_rate'] = self.sample_rate
         return results
 
     def _read(self, path: str) -> np.ndarray:

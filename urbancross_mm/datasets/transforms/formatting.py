@@ -46,8 +46,9 @@ class PackRetrievalInputs(BaseTransform):
     set), ``text`` (long, ``(C, L)``, or float32 features ``(C, D)``), ``segment_bits`` (int32,
     ``(P, H, W)``) or ``segment_images`` (uint8, ``(K, 3, h, w)``), and with either
     ``segment_count`` (long, a scalar). Of M recordings: ``audio`` (float32 waveforms, padded,
-    ``(M, T)``) with ``audio_length`` (long, ``(M,)``), or ``audio`` (uint8 images,
-    ``(M, 3, h, w)``), and with either ``audio_masks`` (float32, ``(M, B, 4)``).
+    ``(M, T)``) with ``audio_length`` (long, ``(M,)``) and ``audio_rate`` (long, a scalar), or
+    ``audio`` (uint8 images, ``(M, 3, h, w)``), and with either ``audio_masks`` (float32,
+    ``(M, B, 4)``).
 
     ``gt_seg_map`` goes into the record, as mmseg has it: ``gt_sem_seg.data`` is long,
     ``(1, H, W)``.
@@ -95,6 +96,8 @@ def _pack_audio(results: dict[str, Any]) -> dict[str, Tensor]:
         waveforms = [torch.from_numpy(waveform) for waveform in results['audio']]
         inputs['audio'] = pad_sequence(waveforms, True) if waveforms else torch.zeros(0, 0)
         inputs['audio_length'] = torch.tensor([len(one) for one in waveforms], dtype=torch.long)
+        if 'audio_rate' in results:
+            inputs['audio_rate'] = torch.tensor(results['audio_rate'])
     elif 'audio_images' in results:
         inputs['audio'] = _channels_first(results['audio_images'])
     if 'audio_masks' in results:

@@ -86,6 +86,6 @@ def _describe(split: Split, seconds: dict[str, float], report: Report) -> None:
         report.add(
             'info',
             'how long recordings last',
-            f'{split.name}: {len(lasting)} recordings, {sum(lasting) / len(lasting):.2f} s on '
-            f'average, the longest {max(lasting):.2f} s',
+            f'{split.name}: {len(lasting)} recordings, {sum(lasting) / 60:.1f} minutes in all, '
+            f'{sum(lasting) / len(lasting):.2f} s on average, the longest {max(lasting):.2f} s',
         )

@@ -96,9 +96,21 @@ def _check_optimizer(runner: Runner, saved: Any) -> None:
             'a dict is needed: start a new run with load_from'
         )
     wrapper = runner.optim_wrapper
-    if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, OptimWrapper):
-        return
-    groups = saved.get('param_groups')
+    if isinstance(wrapper, OptimWrapperDict):
+        # mmengine would leave one that is missing as it is.
+        if saved.keys() != set(wrapper.keys()):
+            raise ValueError(
+                f'{runner._load_from} has no state of the optimizers {sorted(wrapper.keys())} that '
+                f'the config says, but of {sorted(map(str, saved))}: start a new run with load_from'
+            )
+        for name, one in wrapper.items():
+            _check_groups(runner, saved[name], one, f' ({name})')
+    elif isinstance(wrapper, OptimWrapper):
+        _check_groups(runner, saved, wrapper)
+
+
+def _check_groups(runner: Runner, saved: Any, wrapper: OptimWrapper, name: str = '') -> None:
+    groups = saved.get('param_groups') if isinstance(saved, dict) else None
     groups = groups if isinstance(groups, list) else []
     own = wrapper.optimizer.param_groups
     lacking = {
@@ -108,7 +120,7 @@ def _check_optimizer(runner: Runner, saved: Any) -> None:
     }
     if len(groups) != len(own) or lacking:
         raise ValueError(
-            f'{runner._load_from} was trained with another optimizer than the config says '
+            f'{runner._load_from} was trained with another optimizer{name} than the config says '
             f'({len(groups)} groups of weights for {len(own)}; lacking: '
             f'{", ".join(sorted(lacking)) or "nothing"}): start a new run with load_from'
         )

@@ -8,10 +8,10 @@ from typing import Any
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from urbancross_mm.engine.hooks.learning_rates import RateWatch, check_optimizers
 from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHook
 from urbancross_mm.registry import HOOKS
 
@@ -33,9 +33,9 @@ class TrainingGuardHook(Hook):
             runner (Runner): Has its loops, and for a training its optimizer.
 
         Raises:
-            ValueError: If a loader has no batch, a training no step, no weight to train, a
-                learning rate or loss weights of 0, or in each batch a single pair for a loss that
-                needs negatives.
+            ValueError: If a loader has no batch, a training no step, an optimizer no weight to
+                train or a learning rate of 0, all losses a weight of 0, or each batch a single
+                pair for a loss that needs negatives.
         """
         counts = []
         for name in ('train', 'val', 'test'):
@@ -48,7 +48,7 @@ class TrainingGuardHook(Hook):
             _check_steps(runner.train_loop)
             _check_weights(runner)
             if not _keeps_weights(runner):
-                _check_rates(runner)
+                check_optimizers(runner)
             _check_losses(runner)
             _check_negatives(runner)
 
@@ -63,13 +63,11 @@ class TrainingGuardHook(Hook):
                 f'nothing is left to train: {runner._load_from} has '
                 f'{runner.iter} of {runner.max_iters} iterations'
             )
-        self._rates: set[float] = set()
+        self._rates = RateWatch(runner)
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Note the learning rates, which schedules change."""
-        self._rates.update(
-            group['lr'] for wrapper in _wrappers(runner) for group in wrapper.optimizer.param_groups
-        )
+        """Note the learning rates; one that comes to 0 before the end is logged."""
+        self._rates.note(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Refuse a schedule that has not left 0, before a checkpoint is saved.
@@ -78,12 +76,10 @@ class TrainingGuardHook(Hook):
             runner (Runner): Has trained an epoch, or all its iterations.
 
         Raises:
-            ValueError: If every learning rate was 0 until now.
+            ValueError: If every learning rate of an optimizer was 0 until now.
         """
-        if self._rates == {0} and not _keeps_weights(runner):
-            raise ValueError(
-                'the learning rate was 0 in every iteration: param_scheduler leaves nothing of it'
-            )
+        if not _keeps_weights(runner):
+            self._rates.refuse_zero()
 
     def after_train(self, runner: Runner) -> None:
         """The same at the end, for a run without epochs."""
@@ -159,20 +155,6 @@ def _check_weights(runner: Runner) -> None:
         )
 
 
-def _check_rates(runner: Runner) -> None:
-    for wrapper in _wrappers(runner):
-        # A group may have lr 0, as that of an encoder that is not trained, and begin at 0.
-        if wrapper.optimizer.defaults.get('lr') == 0:
-            raise ValueError('optim_wrapper.optimizer.lr=0 trains nothing')
-        if not any(
-            group['lr'] or group.get('initial_lr') for group in wrapper.optimizer.param_groups
-        ):
-            raise ValueError(
-                'optim_wrapper.paramwise_cfg sets the learning rate of every weight '
-                'to 0: there is nothing to train'
-            )
-
-
 def _check_losses(runner: Runner) -> None:
     model = _bare(runner)
     adaptation = getattr(model, 'adaptation', None)
@@ -221,8 +203,3 @@ def _paired_head(model: Any) -> Any:
     adaptation = getattr(model, 'adaptation', None)
     left_out = adaptation is not None and not adaptation.paired_loss
     return None if left_out else getattr(model, 'head', None)
-
-
-def _wrappers(runner: Runner) -> list[OptimWrapper]:
-    wrapper = runner.optim_wrapper
-    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
