@@ -1,0 +1,149 @@
+"""Stage 1 of MCRN on a folder of images, a text file and a folder of sound, by the command line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.datasets.tiny import image
+from tests.recordings import record, tone
+from tests.runs import CONFIGS, weights
+from urbancross_mm.models import MCRNPretrainer
+from urbancross_mm.utils.setup_env import reset_mmengine_state
+
+WORDS = ['red', 'roof', 'road', 'river', 'tree', 'field']
+CONFIG = """
+_base_ = '{runtime}'
+words = dict(type='VocabTokenizer', vocab_file='{root}/words.json', max_length=8)
+pack = dict(type='PackRetrievalInputs')
+pipelines = dict(
+    image=[dict(type='LoadImage'), dict(type='ResizeImage', scale=32), pack],
+    text=[dict(type='TokenizeText', tokenizer=words), pack],
+    audio=[dict(type='LoadAudio', max_seconds=0.5), pack])
+train = [
+    dict(type='UnlabeledDataset', data_root='{root}', modality=name, source=source,
+         pipeline=pipelines[name])
+    for name, source in dict(image='photos', text='sentences.txt', audio='sound').items()]
+held_out = [
+    dict(type='mmpretrain.KFoldDataset', dataset=part, num_splits=3, test_mode=True, seed=0)
+    for part in train]
+train_dataloader = dict(
+    batch_size=4, num_workers={workers}, sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='ModalityBatchSampler'),
+    worker_init_fn=dict(type='urbancross_mm.seed_worker'),
+    dataset=dict(type='ConcatDataset', datasets=train))
+val_dataloader = dict(
+    batch_size=3, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_sampler=dict(type='ModalityBatchSampler'),
+    dataset=dict(type='ConcatDataset', datasets=held_out))
+val_evaluator = dict(type='ModalGapMetric')
+backbone = dict(type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4)
+model = dict(
+    type='MCRNPretrainer',
+    data_preprocessor=dict(
+        type='RetrievalDataPreprocessor', stats='imagenet', spectrogram=dict(frames=64)),
+    image_encoder=dict(type='BackboneEncoder', backbone=backbone, embed_dim=16, probe_size=32),
+    text_encoder=dict(type='GRUTextEncoder', tokenizer=words, embed_dim=16, word_dim=8,
+                      hidden_dim=8),
+    encoders=dict(audio=dict(
+        type='BackboneEncoder', backbone=backbone, image_channels=3, embed_dim=16, probe_size=32)),
+    shared=dict(heads=2, hidden_dim=8))
+optim_wrapper = dict(
+    constructor='AdversarialOptimWrapperConstructor',
+    encoders=dict(optimizer=dict(type='Adam', lr=1e-3)),
+    discriminator=dict(optimizer=dict(type='Adam', lr=1e-3)))
+train_cfg = dict(by_epoch=True, max_epochs=2, val_interval=2)
+val_cfg = dict()
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1, save_best=None, rule=None),
+    logger=dict(interval=1))
+visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
+"""
+
+
+def write_data(root: Path) -> None:
+    """Nine images, eleven sentences, six sounds."""
+    for number in range(9):
+        path = root / f'photos/{number % 2}/{number}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image(seed=number)).save(path)
+    rng = np.random.default_rng(0)
+    lines = [' '.join(rng.choice(WORDS, 4)) for _ in range(11)]
+    (root / 'sentences.txt').write_text('\n\n'.join(lines) + '\n')
+    for number in range(6):
+        record(root / f'sound/{number}.flac', tone(300 + 200 * number, 0.2))
+    ids = {word: number for number, word in enumerate([*WORDS, '<unk>'], 1)}
+    (root / 'words.json').write_text(json.dumps(ids))
+
+
+@pytest.fixture
+def train(
+    call_tool: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Train below the temporary folder, as if in a process of its own."""
+    write_data(tmp_path)
+
+    def run(work: str, *arguments: object, workers: int = 0) -> str:
+        runtime = CONFIGS / '_base_/default_runtime.py'
+        config = tmp_path / 'pretrain.py'
+        config.write_text(CONFIG.format(runtime=runtime, root=tmp_path, workers=workers))
+        reset_mmengine_state()
+        code, text = call_tool('train', config, '--work-dir', tmp_path / work, *arguments)
+        assert code == 0, text[-3000:]
+        return text
+
+    return run
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The modality of each iteration."""
+    names: list[str] = []
+    draw = MCRNPretrainer._drawn
+
+    def spy(model: MCRNPretrainer, inputs: dict[str, Any], draws: torch.Generator) -> str:
+        assert len(inputs) == 1
+        names.append(draw(model, inputs, draws))
+        return names[-1]
+
+    monkeypatch.setattr(MCRNPretrainer, '_drawn', spy)
+    return names
+
+
+def logged(work: Path) -> dict[str, float]:
+    """The last validation."""
+    (path,) = work.glob('*/vis_data/scalars.json')
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+@pytest.mark.parametrize(('workers', 'iterations'), [(0, (4, 10)), (2, (9,))])
+def test_three_sources_train_and_a_resumed_run_is_the_whole_one(
+    train: Callable[..., str],
+    drawn: list[str],
+    tmp_path: Path,
+    workers: int,
+    iterations: tuple[int, ...],
+) -> None:
+    train('whole', workers=workers)
+    order, last = list(drawn), weights(tmp_path / 'whole/iter_18.pth')
+    # The eleven sentences are three batches of four, and each modality has as many.
+    assert [Counter(order[:9]), Counter(order[9:])] == [dict(image=3, text=3, audio=3)] * 2
+    metrics = logged(tmp_path / 'whole')
+    assert 0 <= metrics['modal_gap/discriminator_acc'] <= 1
+    assert all(metrics[f'modal_gap/spread_{name}'] > 0 for name in ('image', 'text', 'audio'))
+    for iteration in iterations:
+        drawn.clear()
+        checkpoint = tmp_path / f'whole/iter_{iteration}.pth'
+        train(f'resumed{iteration}', '--resume', checkpoint, workers=workers)
+        assert drawn == order[iteration:]
+        result = weights(tmp_path / f'resumed{iteration}/iter_18.pth')
+        assert result.keys() == last.keys()
+        assert [name for name in last if not torch.equal(result[name], last[name])] == []
