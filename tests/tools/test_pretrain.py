@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from PIL import Image
 
-from tests.datasets.tiny import image
+from tests.datasets.tiny import image, item, write
+from tests.ranks import run_on_ranks
 from tests.recordings import record, tone
 from tests.runs import CONFIGS, weights
 from urbancross_mm.models import MCRNPretrainer
+from urbancross_mm.registry import MODEL_WRAPPERS, MODELS
 from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 WORDS = ['red', 'roof', 'road', 'river', 'tree', 'field']
@@ -67,6 +73,18 @@ default_hooks = dict(
     logger=dict(interval=1))
 visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 """
+CAPTIONED = """
+data = dict(
+    type='ImageTextDataset', data_root='{root}', ann_file='annotations/tiny.json',
+    pipeline=[dict(type='LoadImage'), dict(type='LoadAudio'),
+              dict(type='ResizeImage', scale=32), *pipelines['text']])
+train_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(**data, captions='sample'))
+val_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(**data, captions='all'))
+"""
 
 
 def write_data(root: Path) -> None:
@@ -84,6 +102,14 @@ def write_data(root: Path) -> None:
     (root / 'words.json').write_text(json.dumps(ids))
 
 
+def write_config(root: Path, workers: int = 0) -> Path:
+    """A run of 18 iterations on these data."""
+    runtime = CONFIGS / '_base_/default_runtime.py'
+    path = root / 'pretrain.py'
+    path.write_text(CONFIG.format(runtime=runtime, root=root, workers=workers))
+    return path
+
+
 @pytest.fixture
 def train(
     call_tool: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -92,9 +118,7 @@ def train(
     write_data(tmp_path)
 
     def run(work: str, *arguments: object, workers: int = 0) -> str:
-        runtime = CONFIGS / '_base_/default_runtime.py'
-        config = tmp_path / 'pretrain.py'
-        config.write_text(CONFIG.format(runtime=runtime, root=tmp_path, workers=workers))
+        config = write_config(tmp_path, workers)
         reset_mmengine_state()
         code, text = call_tool('train', config, '--work-dir', tmp_path / work, *arguments)
         assert code == 0, text[-3000:]
@@ -147,3 +171,48 @@ def test_three_sources_train_and_a_resumed_run_is_the_whole_one(
         result = weights(tmp_path / f'resumed{iteration}/iter_18.pth')
         assert result.keys() == last.keys()
         assert [name for name in last if not torch.equal(result[name], last[name])] == []
+
+
+def test_captioned_items_train_as_they_are(
+    call_tool: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """A batch has all modalities, of which an iteration takes one."""
+    write_data(tmp_path)
+    names = [path.name for path in sorted((tmp_path / 'sound').iterdir())]
+    (tmp_path / 'sound').rename(tmp_path / 'audio')
+    entries = [item(n, [f'red {n}', f'a {n}'], audio_paths=names[:2]) for n in ('roof', 'road')]
+    write(tmp_path, entries)
+    config = write_config(tmp_path)
+    config.write_text(config.read_text() + CAPTIONED.format(root=tmp_path))
+    reset_mmengine_state()
+    code, text = call_tool('train', config, '--work-dir', tmp_path / 'work')
+    assert code == 0, text[-3000:]
+    metrics = logged(tmp_path / 'work')
+    assert 'modal_gap/discriminator_acc' in metrics and 'modal_gap/a_distance_text_audio' in metrics
+
+
+def iterations_of_a_rank(rank: int, root: Path) -> dict[str, Any]:
+    """An epoch: its modalities, its items, and the weights after it."""
+    cfg = Config.fromfile(root / 'pretrain.py')
+    init_default_scope('urbancross_mm')
+    cfg.train_dataloader.batch_size = 2
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    torch.manual_seed(rank)
+    model = MODEL_WRAPPERS.build(dict(type='TrainStepDataParallel', module=MODELS.build(cfg.model)))
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    seen = []
+    for data in loader:
+        (modality,) = {name.removesuffix('_length') for name in data['inputs']}
+        seen.append((modality, [str(sample.to_dict()) for sample in data['data_samples']]))
+        model.train_step(data, wrapper)
+    return dict(seen=seen, weights=dict(model.module.named_parameters()))
+
+
+def test_ranks_train_the_same_modality_on_other_items(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    write_config(tmp_path)
+    first, second = run_on_ranks(iterations_of_a_rank, tmp_path, tmp_path)
+    assert [name for name, _ in first['seen']] == [name for name, _ in second['seen']]
+    assert Counter(name for name, _ in first['seen']) == dict(image=3, text=3, audio=3)
+    assert all(one != other for (_, one), (_, other) in zip(first['seen'], second['seen']))
+    torch.testing.assert_close(first['weights'], second['weights'], rtol=0, atol=0)
