@@ -137,6 +137,14 @@ def test_subsets_and_folds(root: Path) -> None:
     assert sorted(found) == [str(root / 'photos' / name) for name in ('a/c.JPG', 'b.png')]
 
 
+def test_a_file_named_as_the_modality_is_left_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    (root / 'text').write_text('a line')
+    assert build('text', 'texts.txt', lazy_init=True).metainfo == dict(modality='text')
+
+
 def test_members_differ_in_their_modality(root: Path) -> None:
     members = [build('image', root / 'photos'), build('text', root / 'texts.txt')]
     assert len(ConcatDataset(members)) == 5

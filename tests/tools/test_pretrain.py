@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,54 +21,26 @@ from PIL import Image
 from tests.datasets.tiny import image, item, write
 from tests.ranks import run_on_ranks
 from tests.recordings import record, tone
-from tests.runs import CONFIGS, weights
+from tests.runs import CONFIGS, ROOT, weights
 from urbancross_mm.models import MCRNPretrainer
 from urbancross_mm.registry import MODEL_WRAPPERS, MODELS
 from urbancross_mm.utils.setup_env import reset_mmengine_state
 
 WORDS = ['red', 'roof', 'road', 'river', 'tree', 'field']
-CONFIG = """
-_base_ = '{runtime}'
-words = dict(type='VocabTokenizer', vocab_file='{root}/words.json', max_length=8)
-pack = dict(type='PackRetrievalInputs')
-pipelines = dict(
-    image=[dict(type='LoadImage'), dict(type='ResizeImage', scale=32), pack],
-    text=[dict(type='TokenizeText', tokenizer=words), pack],
-    audio=[dict(type='LoadAudio', max_seconds=0.5), pack])
-train = [
-    dict(type='UnlabeledDataset', data_root='{root}', modality=name, source=source,
-         pipeline=pipelines[name])
-    for name, source in dict(image='photos', text='sentences.txt', audio='sound').items()]
-held_out = [
-    dict(type='mmpretrain.KFoldDataset', dataset=part, num_splits=3, test_mode=True, seed=0)
-    for part in train]
-train_dataloader = dict(
-    batch_size=4, num_workers={workers}, sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='ModalityBatchSampler'),
-    worker_init_fn=dict(type='urbancross_mm.seed_worker'),
-    dataset=dict(type='ConcatDataset', datasets=train))
-val_dataloader = dict(
-    batch_size=3, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    batch_sampler=dict(type='ModalityBatchSampler'),
-    dataset=dict(type='ConcatDataset', datasets=held_out))
-val_evaluator = dict(type='ModalGapMetric')
-backbone = dict(type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4)
-model = dict(
-    type='MCRNPretrainer',
-    data_preprocessor=dict(
-        type='RetrievalDataPreprocessor', stats='imagenet', spectrogram=dict(frames=64)),
-    image_encoder=dict(type='BackboneEncoder', backbone=backbone, embed_dim=16, probe_size=32),
-    text_encoder=dict(type='GRUTextEncoder', tokenizer=words, embed_dim=16, word_dim=8,
-                      hidden_dim=8),
-    encoders=dict(audio=dict(
-        type='BackboneEncoder', backbone=backbone, image_channels=3, embed_dim=16, probe_size=32)),
-    shared=dict(heads=2, hidden_dim=8))
-optim_wrapper = dict(
-    constructor='AdversarialOptimWrapperConstructor',
-    encoders=dict(optimizer=dict(type='Adam', lr=1e-3)),
-    discriminator=dict(optimizer=dict(type='Adam', lr=1e-3)))
+# Over the config of the documentation.
+SMALL = """
+train_dataloader.update(batch_size=4, num_workers={workers})
+val_dataloader.update(batch_size=3, num_workers=0)
+words.update(max_length=8)
+for part in (*train, *val):
+    part.update(num_splits=4)
+backbone.update(base_channels=4, stem_channels=4)
+model['data_preprocessor']['spectrogram'] = dict(frames=64)
+for encoder in (model['image_encoder'], model['encoders']['audio']):
+    encoder.update(embed_dim=16, probe_size=32)
+model['text_encoder'].update(embed_dim=16, word_dim=8, hidden_dim=8)
+model['shared'] = dict(heads=2, hidden_dim=8)
 train_cfg = dict(by_epoch=True, max_epochs=2, val_interval=2)
-val_cfg = dict()
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=1, max_keep_ckpts=-1, save_best=None, rule=None),
     logger=dict(interval=1))
@@ -77,7 +50,7 @@ CAPTIONED = """
 data = dict(
     type='ImageTextDataset', data_root='{root}', ann_file='annotations/tiny.json',
     pipeline=[dict(type='LoadImage'), dict(type='LoadAudio'),
-              dict(type='ResizeImage', scale=32), *pipelines['text']])
+              dict(type='ResizeImage', scale=32), *parts[1]['pipeline']])
 train_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(**data, captions='sample'))
@@ -88,25 +61,38 @@ val_dataloader = dict(
 
 
 def write_data(root: Path) -> None:
-    """Nine images, eleven sentences, six sounds."""
-    for number in range(9):
+    """Ten images, sixteen sentences, eight sounds; a quarter is held out."""
+    for number in range(10):
         path = root / f'photos/{number % 2}/{number}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image(seed=number)).save(path)
     rng = np.random.default_rng(0)
-    lines = [' '.join(rng.choice(WORDS, 4)) for _ in range(11)]
+    lines = [' '.join(rng.choice(WORDS, 4)) for _ in range(16)]
     (root / 'sentences.txt').write_text('\n\n'.join(lines) + '\n')
-    for number in range(6):
+    for number in range(8):
         record(root / f'sound/{number}.flac', tone(300 + 200 * number, 0.2))
     ids = {word: number for number, word in enumerate([*WORDS, '<unk>'], 1)}
     (root / 'words.json').write_text(json.dumps(ids))
 
 
-def write_config(root: Path, workers: int = 0) -> Path:
-    """A run of 18 iterations on these data."""
-    runtime = CONFIGS / '_base_/default_runtime.py'
+def write_config(root: Path, workers: int = 0, captioned: bool = False, more: str = '') -> Path:
+    """The config of the documentation, on these data: a run of 18 iterations."""
+    page = (ROOT / 'docs/how-to/pretrain.md').read_text()
+    sources, annotated, *rest = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    text = ''.join([sources, annotated if captioned else '', *rest])
+    text += SMALL.format(workers=workers) + more.format(root=root)
+    for old, new in (
+        ("'data/rsicd'", f"'{root}'"),
+        ('rsicd_train.json', 'tiny.json'),
+        ("'data/", f"'{root}/"),
+        ('configs/', f'{CONFIGS}/'),
+        ('scale=256', 'scale=32'),
+        ("dict(type='LoadAudio')", "dict(type='LoadAudio', max_seconds=0.5)"),
+    ):
+        assert old in page
+        text = text.replace(old, new)
     path = root / 'pretrain.py'
-    path.write_text(CONFIG.format(runtime=runtime, root=root, workers=workers))
+    path.write_text(text)
     return path
 
 
@@ -158,7 +144,7 @@ def test_three_sources_train_and_a_resumed_run_is_the_whole_one(
 ) -> None:
     train('whole', workers=workers)
     order, last = list(drawn), weights(tmp_path / 'whole/iter_18.pth')
-    # The eleven sentences are three batches of four, and each modality has as many.
+    # The twelve sentences for training are three batches of four, and each modality has as many.
     assert [Counter(order[:9]), Counter(order[9:])] == [dict(image=3, text=3, audio=3)] * 2
     metrics = logged(tmp_path / 'whole')
     assert 0 <= metrics['modal_gap/discriminator_acc'] <= 1
@@ -173,17 +159,16 @@ def test_three_sources_train_and_a_resumed_run_is_the_whole_one(
         assert [name for name in last if not torch.equal(result[name], last[name])] == []
 
 
-def test_captioned_items_train_as_they_are(
-    call_tool: Callable[..., tuple[int, str]], tmp_path: Path
+@pytest.mark.parametrize('more', ['', CAPTIONED], ids=['one modality', 'all of an item'])
+def test_captioned_items_train(
+    more: str, call_tool: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    """A batch has all modalities, of which an iteration takes one."""
+    """One modality of the files in a batch, or all, of which an iteration takes one."""
     write_data(tmp_path)
     names = [path.name for path in sorted((tmp_path / 'sound').iterdir())]
     (tmp_path / 'sound').rename(tmp_path / 'audio')
-    entries = [item(n, [f'red {n}', f'a {n}'], audio_paths=names[:2]) for n in ('roof', 'road')]
-    write(tmp_path, entries)
-    config = write_config(tmp_path)
-    config.write_text(config.read_text() + CAPTIONED.format(root=tmp_path))
+    write(tmp_path, [item(n, ['red roof', f'a {n}'], audio_paths=[n]) for n in names])
+    config = write_config(tmp_path, captioned=True, more=more)
     reset_mmengine_state()
     code, text = call_tool('train', config, '--work-dir', tmp_path / 'work')
     assert code == 0, text[-3000:]

@@ -79,13 +79,14 @@ class UnlabeledDataset(BaseDataset):
         self.skipped: list[str] = []
         super().__init__(
             ann_file=source,
-            metainfo=dict(modality=modality),
             data_root=data_root,
             data_prefix={**FOLDERS, **(data_prefix or {})},
             # Built here, so that a pipeline needs no default scope to find our transforms.
             pipeline=[TRANSFORMS.build(t) if isinstance(t, dict) else t for t in pipeline],
             **kwargs,
         )
+        # Not an argument: mmengine would look for a file of this name.
+        self._metainfo['modality'] = modality
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List the files, or read the lines."""
