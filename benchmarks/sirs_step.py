@@ -1,8 +1,8 @@
 """A training step of SIRS, part by part, against the dual encoder on the same batch.
 
 32 images with captions and class maps in memory; forward, backward and the optimizer's step, in
-the model's own ``train_step``. Also the parameters that a part builds, and how many of them get a
-gradient: all.
+the model's own ``train_step``. Also what a step keeps for its backward pass, the parameters that a
+part builds, and how many of them get a gradient: all.
 
 ``python benchmarks/sirs_step.py [--repeats 7] [--pixels 128] [--channels 64]``
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.timing import compare, markdown, peak_memory, settings  # noqa: E402, I001
+from benchmarks.timing import compare, markdown, settings  # noqa: E402, I001
 
 import urbancross_mm  # noqa: E402, F401  installs the torchvision hook
 import torch  # noqa: E402
@@ -65,15 +65,26 @@ class Step:
         """Make the step."""
         self.model.train_step(self.batch, self.optimizer)
 
-    def parameters(self) -> tuple[int, int]:
-        """How many parameters there are, and how many of them get a gradient."""
+    def count(self) -> tuple[int, int, int]:
+        """Bytes kept for the backward pass, parameters, and parameters with a gradient."""
+        parameters = list(self.model.parameters())
+        weights = {p.untyped_storage().data_ptr() for p in parameters}
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in weights:
+                kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
         data = self.model.data_preprocessor(self.batch, True)
-        losses = self.model(**data, mode='loss')
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            losses = self.model(**data, mode='loss')
         self.model.zero_grad()
         self.model.parse_losses(losses)[0].backward()
-        parameters = list(self.model.parameters())
         trained = [p for p in parameters if p.grad is not None]
-        return sum(p.numel() for p in parameters), sum(p.numel() for p in trained)
+        numbers = (sum(p.numel() for p in some) for some in (parameters, trained))
+        return sum(kept.values()), *numbers
 
 
 def make_batch(pixels: int) -> dict:
@@ -97,14 +108,13 @@ def main() -> None:
     timings = compare(steps, repeats=args.repeats)
     rows = []
     for timing in timings:
-        peak = peak_memory(steps[timing.name])
-        built, trained = (f'{count / 1e6:.2f} M' for count in steps[timing.name].parameters())
-        time = f'{1000 * timing.cpu_seconds:.0f}'
-        memory = '-' if peak is None else f'{peak:.0f}'
+        kept, *counts = steps[timing.name].count()
+        built, trained = (f'{count / 1e6:.2f} M' for count in counts)
+        time, memory = f'{1000 * timing.cpu_seconds:.0f}', f'{kept / 2**20:.0f}'
         rows.append([timing.name, time, f'{timing.ratio:.2f}', memory, built, trained])
     print(settings(batch=BATCH, pixels=args.pixels, channels=args.channels))
     print()
-    header = ['a step', 'CPU ms', 'ratio', 'peak extra MiB', 'parameters', 'trained']
+    header = ['a step', 'CPU ms', 'ratio', 'activations MiB', 'parameters', 'trained']
     print(markdown(header, rows))
 
 

@@ -14,11 +14,13 @@ LEAVES = sorted(
 METHODS = sorted(path.stem for path in (CONFIGS / '_base_/methods').glob('*.py'))
 TABLE = Config.fromfile(CONFIGS / '_base_/domains.py')
 DOMAINS = {**TABLE.domains, **TABLE.uncaptioned}
-# What adapt.py takes as CONFIG: trained configs, but for the fold, whose data are no plain dataset.
+# What adapt.py takes as CONFIG: trained retrievers, but for the fold, which is no plain dataset.
 TRAINED = [
     name
     for name in LEAVES
-    if not any(part in name for part in ('2spain', 'adapt.py', 'own_dataset.py', 'fold'))
+    if not any(
+        part in name for part in ('2spain', 'adapt.py', 'own_dataset.py', 'fold', 'pretrain')
+    )
 ]
 
 

@@ -99,7 +99,7 @@ def test_leaf_is_short_and_says_what_it_is(name: str) -> None:
 
 
 def test_there_are_few_files_and_all_that_are_typed_are_listed() -> None:
-    assert len(list(CONFIGS.rglob('*.py'))) <= 60
+    assert len(list(CONFIGS.rglob('*.py'))) <= 64
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
     models = [m for file in index for m in yaml.safe_load((ROOT / file).read_text())['Models']]
     assert sorted(model['Config'] for model in models) == sorted(f'configs/{n}' for n in LEAVES)
@@ -246,7 +246,8 @@ def test_every_argument_of_the_real_config_exists(name: str) -> None:
     checked = check_arguments(load_config(CONFIGS / name))
     # A config reads images, or features of them that were computed beforehand.
     assert {'LoadImage', 'LoadFeatures'} & checked
-    assert {'RecallAtK', 'ImageTextDataset', 'RetrievalHead'} <= checked
+    assert {'RecallAtK', 'ImageTextDataset'} <= checked
+    assert {'RetrievalHead', 'MCRNPretrainer'} & checked
 
 
 @pytest.mark.parametrize('method', METHODS)

@@ -27,6 +27,9 @@ sample = dict(
         HuggingFaceImageEncoder=_image_encoder,
         HuggingFaceTextEncoder=_text_encoder,
         HuggingFaceTokenizer=_vocabulary,
+        SkipThoughtsEncoder=_text_encoder,
+        # The sample has images of its sound.
+        LoadAudio=dict(type='LoadSpectrogramImage', resize=128, size=128),
         # From scratch it learns faster than the ranking loss.
         PairwiseRankingLoss=dict(type='InfoNCELoss'),
     ),
@@ -38,6 +41,8 @@ sample = dict(
         RetrievalDataPreprocessor=dict(num_segments=3, segment_size=32),
         FeatureEncoder=dict(in_channels=128),
         GRUTextEncoder=dict(embed_dim=256),
+        LoadSpectrogramImage=dict(resize=128, size=128),
+        MultiscaleVisualNeck=dict(grid=-(-{{'$IMAGE_SIZE:88'}} // 16)),
         CrossDomainSampler=dict(min_steps=1),
         # From scratch, a frozen copy of the image tower would be a random network; a shared tower
         # would mix the BatchNorm statistics of images and of segments on white.
@@ -55,6 +60,7 @@ sample = dict(
                  convert_to_iter_based=True),
         ],
         train_cfg=dict(max_epochs=24, val_interval=6),
+        optim_wrapper=dict(paramwise_cfg=None),  # nothing is pretrained: one rate for all
     ),
     merge_adaptation=dict(
         train_dataloader=dict(num_workers=2),

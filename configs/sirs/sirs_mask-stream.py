@@ -1,7 +1,7 @@
 # SIRS with captions of one dataset and class maps of another: 24 captioned images and 8 with a map
 # in a batch. An epoch is one pass over the captions; the maps come again and again.
 #   --cfg-options CAPTIONED=rsicd MASKS=dronedeploy
-_base_ = '../_base_/datasets/sirs.py'
+_base_ = './sirs.py'
 captioned, masks = '{{$CAPTIONED:rsitmd}}', '{{$MASKS:dronedeploy}}'
 roots = dict(_base_.domains, **_base_.masked)
 

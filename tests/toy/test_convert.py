@@ -29,13 +29,16 @@ def test_every_set_has_its_splits_and_its_images(sample_dir):
             assert all((root / folder / 'images' / item['img_path']).is_file() for item in items)
 
 
-def test_an_earlier_sample_without_features_city_or_masks_is_not_finished(tmp_path):
+def test_an_earlier_sample_without_features_city_masks_or_sound_is_not_finished(tmp_path):
     files = (
         'vocab.json',
         'rsicd/features.npz',
         'ucm/features.npz',
         'mycity/annotations/mycity_train.json',
         'dronedeploy/annotations/dronedeploy_train.json',
+        'rsicd/audio/0.jpg',
+        'rsitmd/audio/0.jpg',
+        'ucm/audio/0.jpg',
     )
     for file in files:
         assert not is_converted(tmp_path)

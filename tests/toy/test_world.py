@@ -379,7 +379,7 @@ def test_precomp_layout_has_the_published_quirks(sample, name):
     for file in set(train) | set(test):
         assert file.endswith(suffix) and (root / 'images' / file).is_file()
         assert (root / 'segments' / file).with_suffix('.json').is_file()
-    assert len(list((root).glob('audio/*.jpg'))) == (5 * IMAGES if name == 'rsitmd' else 0)
+    assert len(list((root).glob('audio/*.jpg'))) == 5 * IMAGES
 
 
 def test_ucm_numbers_index_the_alphabetical_classes(sample):

@@ -18,8 +18,6 @@ PRECOMP = {'rsicd': 'published', 'rsitmd': 'published', 'ucm': 'stratified'}
 FEATURED = ('rsicd', 'ucm')
 # Masks of images that have captions, and of images that have none.
 MASKED, SCENES = 'rsitmd', 'dronedeploy'
-# Has images of spoken captions.
-SPOKEN = 'rsitmd'
 VOCABULARY = 'vocab.json'
 # A city without captions: the images of a country, and its captions in a text file.
 CITY, CITY_OF = 'mycity', 'Spain'
@@ -33,6 +31,7 @@ def is_converted(root: str | Path) -> bool:
         f'{CITY}/annotations/{CITY}_train.json',
         f'{SCENES}/annotations/{SCENES}_train.json',
         *(f'{name}/{FILE}' for name in FEATURED),
+        *(f'{name}/audio/0.jpg' for name in PRECOMP),
     ]
     return all((Path(root) / file).is_file() for file in files)
 
@@ -68,7 +67,7 @@ def convert_sample(root: str | Path, seed: int = 0, force: bool = True) -> None:
                 out=folder / 'annotations',
                 name=name,
                 images=folder / 'images',
-                audio=folder / 'audio' if name == SPOKEN else None,
+                audio=folder / 'audio',
                 split=split,
                 min_count=1,
                 seed=seed,

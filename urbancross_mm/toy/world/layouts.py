@@ -127,10 +127,9 @@ def precomp_jobs(plan: Plan, dataset: str, images: int) -> list[Job]:
             bare = dataset == 'rsicd' and rng.random() < NUMBERED
             suffix = 'jpg' if dataset == 'rsicd' else 'tif'
             name = f'{index + 1:05d}.{suffix}' if bare else f'{kind}_{index + 1}.{suffix}'
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = dict(audio=_audio_names(index))
         if dataset == 'rsitmd':
-            mask = f'{MASK_PREFIX}{Path(name).stem}.png'
-            more = dict(audio=_audio_names(index), mask=mask)
+            more.update(mask=f'{MASK_PREFIX}{Path(name).stem}.png')
         root = str(plan.root / dataset)
         jobs.append(Job(root, name, seed, country, kind, plan.size, dataset, **more))
     return jobs
@@ -171,7 +170,8 @@ def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
 
     ``train_filename.txt`` names each image once beside five caption lines, test and validation
     repeat it five times. Two training captions of RSITMD are empty. UCM calls its images
-    ``1.tif``, ``2.tif`` ..., and has neither a validation list nor spoken captions.
+    ``1.tif``, ``2.tif`` ..., and has no validation list. Spoken captions were published for RSICD
+    and RSITMD alone; here UCM has some, too.
     """
     rng = np.random.default_rng(image_seed(plan.seed, f'{dataset} split', 0))
     train, test = _ucm_split(records) if dataset == 'ucm' else _split(len(records), rng)
@@ -182,7 +182,7 @@ def write_precomp(plan: Plan, dataset: str, records: Sequence[Record]) -> dict[s
         names = [f'{index + 1}.tif' for index in range(len(records))]
     else:
         names = [record.name for record in records]
-    files = _Files(plan.root / dataset / 'precomp', names, captions, dataset != 'ucm')
+    files = _Files(plan.root / dataset / 'precomp', names, captions)
     files.write('train', train, 'train_audio', repeat=False)
     files.write('test', test, 'test_audios', repeat=True)
     if dataset != 'ucm':
@@ -218,7 +218,6 @@ class _Files:
     folder: Path
     names: list[str]
     captions: list[list[str]]
-    audio: bool
 
     def write(
         self, split: str, indices: Sequence[int], audio: str, repeat: bool, tail: str = ''
@@ -229,8 +228,7 @@ class _Files:
         self._lines(
             f'{split}_filename{tail}', [self.names[i] for i in indices for _ in range(times)]
         )
-        if self.audio:
-            self._lines(audio, [name for i in indices for name in _audio_names(int(i))])
+        self._lines(audio, [name for i in indices for name in _audio_names(int(i))])
 
     def _lines(self, name: str, lines: list[str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
-# SIRS: maps of BACKBONE, words through a GRU (or TEXT=minilm), a segmentation of 15 classes, SSA, AMW.
-# Ablations are options: model.pyramid.attention=None, model.pyramid.weighting=None, ...
+# What SIRS, MCRN and AMFMN are made of: an image encoder with maps at several scales (BACKBONE) and
+# words (TEXT: gru, minilm, skip-thoughts), with the vocabulary of the dataset (CAPTIONED).
 def pretrained(file):
     return dict(type='Pretrained', checkpoint=f'weights/{file}', prefix='backbone.')
 
@@ -23,29 +23,20 @@ backbones = {
         out_indices=(1, 2, 3, 4), init_cfg=dict(
             type='Pretrained', checkpoint='weights/efficientnet_lite2_timm.pth')),
 }
+image_encoder = dict(
+    type='BackboneEncoder', backbone=backbones['{{$BACKBONE:resnet-18}}'], embed_dim=512)
 words = dict(
     type='VocabTokenizer',
     vocab_file='data/{{$CAPTIONED:rsitmd}}/annotations/{{$CAPTIONED:rsitmd}}_vocab.json')
 minilm = dict(type='HuggingFaceTokenizer', path='weights/all-MiniLM-L6-v2', max_length=40)
-texts = dict(
-    gru=(words, dict(type='GRUTextEncoder', tokenizer=words, pool='max', embed_dim=512)),
-    minilm=(minilm, dict(
+texts = {
+    'gru': (words, dict(type='GRUTextEncoder', tokenizer=words, pool='max', embed_dim=512)),
+    'minilm': (minilm, dict(
         type='HuggingFaceTextEncoder', path='weights/all-MiniLM-L6-v2', embed_dim=512,
-        pool='mean')))
-sirs_tokenizer, text_encoder = texts['{{$TEXT:gru}}']
-model = dict(
-    type='SIRS',
-    data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
-    image_encoder=dict(
-        type='BackboneEncoder', backbone=backbones['{{$BACKBONE:resnet-18}}'], embed_dim=512),
-    text_encoder=text_encoder,
-    head=dict(
-        type='RetrievalHead',
-        loss=dict(type='PairwiseRankingLoss', margin=0.2, reduction='mean', loss_weight=20.0)),
-    pyramid=dict(
-        decode_head=dict(
-            type='LiteFPNHead', num_classes=15, loss_decode=dict(
-                type='mmseg.CrossEntropyLoss', loss_weight=80.0, avg_non_ignore=True)),
-        attention=dict(type='SemanticSpatialAttention', gate='logit_sum', pooling='avg'),
-        weighting=dict(type='AdaptiveMultiscaleWeighting', weights='mean')))
+        pool='mean')),
+    'skip-thoughts': (words, dict(
+        type='SkipThoughtsEncoder', tokenizer=words, weights_dir='weights/skip-thoughts',
+        embed_dim=512)),
+}
+text_tokenizer, text_encoder = texts['{{$TEXT:gru}}']
 del pretrained, pyramid, backbones, minilm, texts
