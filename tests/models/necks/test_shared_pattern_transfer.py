@@ -31,10 +31,12 @@ def encoder_by_hand(encoder: nn.TransformerEncoder, x: Tensor) -> Tensor:
 def test_against_the_equations(patterns: int, layers: int) -> None:
     neck = build(patterns=patterns, layers=layers).eval()
     feats = torch.randn(5, DIM)
-    neck.norm.running_mean.normal_()
-    neck.norm.running_var.uniform_(0.5, 2)
+    neck.norms['any'].running_mean.normal_()
+    neck.norms['any'].running_var.uniform_(0.5, 2)
     x = feats / feats.norm(dim=1, keepdim=True)
-    x = (x - neck.norm.running_mean) / (neck.norm.running_var + neck.norm.eps).sqrt()
+    x = (x - neck.norms['any'].running_mean) / (
+        neck.norms['any'].running_var + neck.norms['any'].eps
+    ).sqrt()
     x = encoder_by_hand(neck.first, x)
     linear, gelu, _, last, _ = neck.gates
     gates = torch.sigmoid(last(gelu(linear(x))))
@@ -54,9 +56,9 @@ def test_a_batch_of_one_trains_by_the_running_statistics() -> None:
     neck, row = build(dropout=0.0).train(), torch.randn(1, DIM, requires_grad=True)
     neck.gates[2].p = 0.0
     neck(torch.randn(8, DIM))
-    before = neck.norm.running_mean.clone()
+    before = neck.norms['any'].running_mean.clone()
     out = neck(row)
-    assert torch.equal(neck.norm.running_mean, before)
+    assert torch.equal(neck.norms['any'].running_mean, before)
     torch.testing.assert_close(out, neck.eval()(row))
     (out * torch.randn(1, DIM)).sum().backward()
     assert row.grad.abs().sum() > 0
@@ -65,6 +67,29 @@ def test_a_batch_of_one_trains_by_the_running_statistics() -> None:
 @pytest.mark.parametrize('training', [True, False])
 def test_no_row(training: bool) -> None:
     assert build().train(training)(torch.zeros(0, DIM)).shape == (0, DIM)
+
+
+def test_each_modality_may_have_statistics_of_its_own() -> None:
+    feats = {'image': torch.randn(64, DIM) + 2, 'audio': torch.randn(64, DIM) - 2}
+    apart, mixed = build(modalities=tuple(feats), dropout=0.0), build(dropout=0.0)
+    for neck in (apart, mixed):
+        for norm in neck.norms.values():
+            norm.momentum = None  # the plain mean over all batches
+        for name, rows in feats.items():
+            neck(rows, name)
+    means = {name: functional.normalize(rows).mean(dim=0) for name, rows in feats.items()}
+    for name, mean in means.items():
+        torch.testing.assert_close(apart.norms[name].running_mean, mean)
+    both = sum(means.values()) / 2
+    torch.testing.assert_close(mixed.norms['any'].running_mean, both, atol=1e-6, rtol=0)
+    # So at test time a batch is normalized as it was in training.
+    apart.gates[2].p = 0.0
+    for name, rows in feats.items():
+        trained = apart(rows, name)
+        torch.testing.assert_close(apart.eval()(rows, name), trained, atol=0.05, rtol=0.05)
+        apart.train()
+    with pytest.raises(KeyError):
+        apart(feats['image'], 'text')
 
 
 def test_every_weight_is_used() -> None:

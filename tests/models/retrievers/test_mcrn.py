@@ -54,7 +54,7 @@ def test_one_encoding_learns_from_each_modality(modality: str) -> None:
 
 def test_the_embedding_is_the_shared_encoding_at_unit_length() -> None:
     model, (inputs, _) = build(dropout=0.9).eval(), spoken()
-    shared = model.shared(model.encoders['audio'](inputs['audio']))
+    shared = model.shared(model.encoders['audio'](inputs['audio']), 'audio')
     rows = model.encode('audio', inputs['audio'])
     torch.testing.assert_close(rows, shared / shared.norm(dim=1, keepdim=True))
     assert not torch.equal(build(dropout=0.9).encode('audio', inputs['audio']), rows)

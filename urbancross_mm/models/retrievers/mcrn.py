@@ -40,8 +40,8 @@ class MCRN(CrossModalRetriever):
         text_encoder (dict): Config of the text encoder, of the same ``embed_dim``.
         encoders (dict, optional): See :class:`CrossModalRetriever`: ``dict(audio=...)``.
             Defaults to None.
-        shared (dict, optional): Arguments of :class:`SharedPatternTransfer`; ``dict()`` as
-            published. Defaults to None: no shared encoding.
+        shared (dict, optional): Arguments of :class:`SharedPatternTransfer`. Defaults to None: no
+            shared encoding.
         dropout (float): Of f in training. Defaults to 0.3.
         head (dict, optional): Arguments of :class:`RetrievalHead`, needed to train only. What it
             leaves out: the mean of :class:`PairwiseRankingLoss`, and ``pairs`` of the image with
@@ -53,7 +53,8 @@ class MCRN(CrossModalRetriever):
             Defaults to None.
         alignment (dict, optional): Arguments of :class:`ConsistencyLoss`. Defaults to None.
         released (bool): What these four leave out is as released: half the sum of the hinge terms,
-            1000 times the others, a teacher that learns too. Defaults to False.
+            1000 times the others, a teacher that learns too, one BatchNorm for all modalities in
+            the shared encoding. Defaults to False.
         **kwargs: ``pyramid`` (with a ``weighting`` alone), ``data_preprocessor`` and ``init_cfg``
             of :class:`CrossModalRetriever`.
 
@@ -91,7 +92,8 @@ class MCRN(CrossModalRetriever):
         self.dropout = dropout
         self.shared: Any = None
         if shared is not None:
-            cfg = {'type': 'SharedPatternTransfer', 'embed_dim': self.embed_dim, **shared}
+            own = dict(embed_dim=self.embed_dim, modalities=None if released else self.modalities)
+            cfg = {'type': 'SharedPatternTransfer', **own, **shared}
             self.shared = build_part(cfg, 'shared encoding')
             if self.shared.embed_dim != self.embed_dim:
                 raise ValueError(
@@ -143,7 +145,7 @@ class MCRN(CrossModalRetriever):
             inputs = inputs.new_ones(1, *inputs.shape[1:])
         feats = functional.dropout(self.own_feats(modality, inputs), dropout)
         if self.shared is not None:
-            feats = self.shared(feats)
+            feats = self.shared(feats, modality)
         return similarity.as_float(feats[:count])
 
     def encode(self, modality: str, inputs: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class MCRNPretrainer(MCRN):
             (:class:`InfoNCELoss`) and ``confusion``; None leaves one out. Defaults to None.
         contrastive (bool): With negatives. Defaults to False.
         released (bool): The distance as released, 0.01 times a sum that grows with the square of
-            the batch. Defaults to False.
+            the batch, and one BatchNorm for all modalities. Defaults to False.
         generator_interval (int): The encoders learn in one of so many iterations. Defaults to 3.
         seed (int): Of the draws. Defaults to 0.
         **kwargs: ``encoders``, ``shared``, ``pyramid``, ``data_preprocessor`` and ``init_cfg`` of
@@ -84,7 +84,7 @@ class MCRNPretrainer(MCRN):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_encoder, text_encoder, **kwargs)
+        super().__init__(image_encoder, text_encoder, released=released, **kwargs)
         if generator_interval < 1:
             raise ValueError(f'generator_interval must be 1 at least, got {generator_interval}')
         own = dict(embed_dim=self.embed_dim, modalities=self.modalities)
@@ -164,7 +164,7 @@ class MCRNPretrainer(MCRN):
         views = self._views(modality, inputs[modality], iteration)
         with wrappers['encoders'].optim_context(self), torch.set_grad_enabled(turn):
             own = [similarity.as_float(self.own_feats(modality, view)) for view in views]
-            shared = [similarity.as_float(self._shared(feats)) for feats in own]
+            shared = [similarity.as_float(self._shared(feats, modality)) for feats in own]
         with wrappers['discriminator'].optim_context(self):
             losses = self._discriminator_losses(modality, shared)
         _update(wrappers['discriminator'], losses['loss_discriminator'])
@@ -189,8 +189,8 @@ class MCRNPretrainer(MCRN):
         pad_id = getattr(self.text_encoder, 'pad_id', 0)
         return [view_of(modality, inputs, generator, pad_id) for _ in range(VIEWS)]
 
-    def _shared(self, feats: Tensor) -> Tensor:
-        return feats if self.shared is None else self.shared(feats)
+    def _shared(self, feats: Tensor, modality: str) -> Tensor:
+        return feats if self.shared is None else self.shared(feats, modality)
 
     def _discriminator_losses(self, modality: str, shared: list[Tensor]) -> dict[str, Tensor]:
         """Its loss, whose gradient ends at the vectors, and how often it is right."""
