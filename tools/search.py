@@ -134,11 +134,11 @@ def main() -> None:
 
 def kind_of(query: str | Path) -> str:
     """The modality of a query."""
-    from urbancross_mm.inference.recordings import SUFFIXES
+    from urbancross_mm.utils.image_files import SOUND
 
     if not isinstance(query, Path):
         return 'text'
-    return 'audio' if query.suffix.lower() in SUFFIXES else 'image'
+    return 'audio' if SOUND.fits(query) else 'image'
 
 
 def shown(query: str | Path) -> str | Path:

@@ -60,7 +60,8 @@ sample = dict(
                  convert_to_iter_based=True),
         ],
         train_cfg=dict(max_epochs=24, val_interval=6),
-        optim_wrapper=dict(paramwise_cfg=None),  # nothing is pretrained: one rate for all
+        # Nothing is pretrained: MCRN learns at one rate.
+        optim_wrapper=dict(paramwise_cfg=dict(custom_keys=dict(shared=dict(lr_mult=1.0)))),
     ),
     merge_adaptation=dict(
         train_dataloader=dict(num_workers=2),

@@ -15,13 +15,14 @@ test_pipeline = [
 train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-val_evaluator = dict(pairs=['image-audio', 'text-audio'])
-test_evaluator = dict(pairs=['image-audio', 'text-audio'])
+val_evaluator = dict(pairs=['image-audio', 'image-image', 'text-audio'])
+test_evaluator = dict(pairs=['image-audio', 'image-image', 'text-audio'])
 default_hooks = dict(checkpoint=dict(save_best='retrieval/mR_pairs'))
 model = dict(
     type='MCRN',
     data_preprocessor=dict(
-        type='RetrievalDataPreprocessor', stats='imagenet', spectrogram=dict(frames=512)),
+        type='RetrievalDataPreprocessor', stats='imagenet', spectrogram=dict(frames=512),
+        image_view=dict(seed=0, zoom=0.92, noise=0.0)),  # for i2i, and for self_consistency
     image_encoder=_base_.image_encoder,
     text_encoder=_base_.text_encoder,
     encoders=dict(audio=dict(

@@ -139,6 +139,25 @@ def test_a_path_of_another_type_is_named(key: str, value: object) -> None:
         check_data(cfg)
 
 
+def test_a_missing_source_is_named_before_a_model_is_built(tmp_path: Path) -> None:
+    def cfg(source: object) -> Config:
+        part = dict(
+            type='UnlabeledDataset', modality='text', data_root=str(tmp_path), source=source
+        )
+        dataset = dict(type='ConcatDataset', datasets=[part])
+        sampler = dict(type='CrossDomainSampler', source=dict(finland=80))  # no such source
+        loader = dict(dataset=dataset, batch_sampler=sampler)
+        return Config(dict(model=dict(type='A'), train_dataloader=loader))
+
+    with pytest.raises(FileNotFoundError, match=r'source of text in train_dataloader .*none\.txt'):
+        check_data(cfg('none.txt'))
+    with pytest.raises(ValueError, match='source of UnlabeledDataset in train_dataloader .*3'):
+        check_data(cfg(3))
+    (tmp_path / 'texts.txt').touch()
+    check_data(cfg('texts.txt'))
+    check_data(cfg('.'))
+
+
 def test_a_config_without_a_model_is_refused() -> None:
     with pytest.raises(ValueError, match='model'):
         check_data(Config(dict(train_cfg=dict())))

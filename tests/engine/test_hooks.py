@@ -117,6 +117,8 @@ def test_ranking_of_the_grids(tmp_path: Path) -> None:
             sample(tmp_path / 'a.png', [1, 2], [1, 2], [1, 0], [[1, 0], [0, 1]]),
             sample(tmp_path / 'b.png', [2], [], [0, 1], []),
             masked,
+            RetrievalDataSample(image_embeds=torch.ones(2)),  # of one modality: nothing to search
+            RetrievalDataSample(text_embeds=torch.ones(1, 2)),
         ]
     )
     (query, first), (other, second) = hook._rank(2)

@@ -11,7 +11,7 @@ from urbancross_mm.curation.geo.tile_files import tile_names
 from urbancross_mm.datasets.converters.images import ImageFolder
 from urbancross_mm.inference.image_files import find_images
 from urbancross_mm.utils import image_files
-from urbancross_mm.utils.image_files import has_image_suffix, list_image_files
+from urbancross_mm.utils.image_files import SOUND, has_image_suffix, list_files, list_image_files
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -223,3 +223,15 @@ def test_webp_is_read_everywhere(tmp_path: Path) -> None:
 
     Image.new('RGB', (4, 3), 'red').save(tmp_path / 'a.webp', lossless=True)
     assert read_image(str(tmp_path / 'a.webp'))[1] == (3, 4)
+
+
+def test_sound_files_are_listed_as_images_are(tmp_path: Path) -> None:
+    touch(tmp_path, 'b.WAV', 'a/c.flac', 'a/d.ogg', '.e.wav', 'cover.png', 'f.mp3', 'g.mp3')
+    (tmp_path / 'link.wav').symlink_to(tmp_path / 'b.WAV')
+    (tmp_path / 'gone.flac').symlink_to(tmp_path / 'nowhere.flac')
+    listing = list_files(tmp_path, SOUND)
+    assert listing.names == ['a/c.flac', 'a/d.ogg', 'b.WAV']
+    assert listing.passed_over == {'.mp3': 2, 'hidden': 1, 'broken links': 1, 'second names': 1}
+    assert list_image_files(tmp_path).names == ['cover.png']
+    with pytest.raises(FileNotFoundError, match='no folder of sound at .*nowhere'):
+        list_files(tmp_path / 'nowhere', SOUND)

@@ -85,7 +85,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def check_data(cfg: Config) -> None:
-    """Check the annotation files before a model is built or weights are downloaded.
+    """Check the files of the datasets before a model is built or weights are downloaded.
 
     Args:
         cfg (Config): A config.
@@ -98,17 +98,28 @@ def check_data(cfg: Config) -> None:
     model_of(cfg)
     for loader in LOADERS:
         for dataset in nested_dicts(cfg.get(loader)):
-            if 'ann_file' not in dataset:
-                continue
-            for key in ('data_root', 'ann_file'):
-                if not isinstance(dataset.get(key, ''), str | Path):
-                    raise ValueError(
-                        f'{key} of {dataset.get("type")} in {loader} must be a path, '
-                        f'got {dataset[key]!r}'
+            if 'ann_file' in dataset:
+                path = _path_of(dataset, 'ann_file', loader)
+                if not os.path.isfile(path):
+                    raise FileNotFoundError(missing_data_message('annotation file', path))
+        for dataset in nested_dicts(cfg.get(loader), 'UnlabeledDataset'):
+            if 'source' in dataset:
+                path = _path_of(dataset, 'source', loader)
+                if not os.path.exists(path):
+                    raise FileNotFoundError(
+                        f'source of {dataset.get("modality")} in {loader} not found: '
+                        f'{os.path.abspath(path)}'
                     )
-            path = os.path.join(dataset.get('data_root', ''), dataset['ann_file'])
-            if not os.path.isfile(path):
-                raise FileNotFoundError(missing_data_message('annotation file', path))
+
+
+def _path_of(dataset: Mapping[str, Any], key: str, loader: str) -> str:
+    """Where a dataset's file is."""
+    for name in ('data_root', key):
+        if not isinstance(dataset.get(name, ''), str | Path):
+            raise ValueError(
+                f'{name} of {dataset.get("type")} in {loader} must be a path, got {dataset[name]!r}'
+            )
+    return os.path.join(dataset.get('data_root', ''), dataset[key])
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:

@@ -6,7 +6,7 @@ The sample world and the converters are tools, not components: import them by na
 from urbancross_mm.datasets.concat_dataset import ConcatDataset
 from urbancross_mm.datasets.feature_tokenizer import FeatureTokenizer
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
-from urbancross_mm.datasets.samplers import CrossDomainSampler
+from urbancross_mm.datasets.samplers import CrossDomainSampler, ModalityBatchSampler
 from urbancross_mm.datasets.tokenizers import (
     HuggingFaceTokenizer,
     OpenCLIPTokenizer,
@@ -28,6 +28,7 @@ from urbancross_mm.datasets.transforms import (
     SpecAugment,
     TokenizeText,
 )
+from urbancross_mm.datasets.unlabeled_dataset import UnlabeledDataset
 from urbancross_mm.datasets.unpaired_dataset import UnpairedDataset
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     'LoadSegmentFolder',
     'LoadSegments',
     'LoadSpectrogramImage',
+    'ModalityBatchSampler',
     'OpenCLIPTokenizer',
     'PackRetrievalInputs',
     'RandomCropImage',
@@ -51,6 +53,7 @@ __all__ = [
     'ResizeImage',
     'SpecAugment',
     'TokenizeText',
+    'UnlabeledDataset',
     'UnpairedDataset',
     'VocabTokenizer',
 ]

@@ -23,7 +23,7 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
     positives in training, and one image in a test.
 
     Members that load class maps must have the same ``classes``, in the same order; those of the
-    others do not matter.
+    others do not matter. Members may differ in their ``modality``.
 
     Args:
         datasets (Sequence[BaseDataset | dict]): The members, see
@@ -44,7 +44,7 @@ class ConcatDataset(mmengine.dataset.ConcatDataset):
         ignore_keys: str | list[str] | None = None,
     ) -> None:
         ignored = [ignore_keys] if isinstance(ignore_keys, str) else ignore_keys or []
-        super().__init__(datasets, lazy_init, [*ignored, *CLASS_KEYS])
+        super().__init__(datasets, lazy_init, [*ignored, *CLASS_KEYS, 'modality'])
 
     def full_init(self) -> None:
         """Load the annotations of all members and compare their ids and classes, once."""

@@ -38,16 +38,16 @@ def warn(message: str) -> None:
 
 
 def warn_of_unreadable(
-    problems: Mapping[str, str | None], ann_file: str, is_gallery: bool
+    problems: Mapping[str, str | None], ann_file: str, is_gallery: bool, kind: str = 'images'
 ) -> list[str]:
-    """Warn of images that are left out, and list them; ``problems`` has all paths."""
+    """Warn of files that are left out, and list them; ``problems`` has all paths."""
     skipped = [path for path, problem in problems.items() if problem]
     if skipped:
         shown = '; '.join(str(problems[path]) for path in skipped[:3])
         size = len(problems) - len(skipped)
         gallery = f': the gallery shrinks to {size} images, its recall is not comparable'
         warn(
-            f'skip_bad: {len(skipped)} of {len(problems)} images of {ann_file} '
+            f'skip_bad: {len(skipped)} of {len(problems)} {kind} of {ann_file} '
             f'are unreadable and left out{gallery if is_gallery else ""}. First: {shown}'
         )
     return skipped

@@ -3,8 +3,15 @@
 from urbancross_mm.evaluation.metrics import (
     EmbeddingMetric,
     LabelFreeMetric,
+    ModalGapMetric,
     RecallAtK,
     SegmentationMetric,
 )
 
-__all__ = ['EmbeddingMetric', 'LabelFreeMetric', 'RecallAtK', 'SegmentationMetric']
+__all__ = [
+    'EmbeddingMetric',
+    'LabelFreeMetric',
+    'ModalGapMetric',
+    'RecallAtK',
+    'SegmentationMetric',
+]

@@ -14,9 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from urbancross_mm.datasets.transforms.loading import LoadImage
-from urbancross_mm.inference.recordings import SUFFIXES as RECORDINGS
 from urbancross_mm.utils.hashing import FileStamp
-from urbancross_mm.utils.image_files import IMAGE_SUFFIXES, OTHER_SUFFIXES, list_image_files
+from urbancross_mm.utils.image_files import (
+    IMAGE_SUFFIXES,
+    OTHER_SUFFIXES,
+    SOUND_SUFFIXES,
+    list_image_files,
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,11 @@ def read_query(query: str) -> str | Path:
     if os.path.isfile(query):  # False, not an error, for a text longer than a name may be
         return Path(query)
     slash = os.sep in query and not any(character.isspace() for character in query)
-    suffix = os.path.splitext(query)[1].lower() in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES, *RECORDINGS)
+    suffix = os.path.splitext(query)[1].lower() in (
+        *IMAGE_SUFFIXES,
+        *OTHER_SUFFIXES,
+        *SOUND_SUFFIXES,
+    )
     if os.path.isdir(query) and (os.sep in query or not query.strip('.')):
         raise IsADirectoryError(
             f'the query {query!r} is a folder: give a text, or the path of one image'

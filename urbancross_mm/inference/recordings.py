@@ -11,8 +11,6 @@ from mmengine.dataset import Compose, pseudo_collate
 from urbancross_mm.datasets.transforms.audio import LoadAudio, LoadSpectrogramImage
 from urbancross_mm.datasets.transforms.formatting import PackRetrievalInputs
 
-SUFFIXES = ('.wav', '.flac', '.ogg')
-
 
 def recording_steps(steps: Sequence[Any]) -> Compose | None:
     """What a test pipeline does with recordings.

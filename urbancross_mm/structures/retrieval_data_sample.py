@@ -37,6 +37,8 @@ class RetrievalDataSample(BaseDataElement):
           preprocessor draws one.
         - ``text_embeds`` (Tensor): ``(C, D)``, rows in the order of ``text_ids``.
         - ``audio_embeds`` (Tensor): ``(M, D)``, rows in the order of ``audio_ids``.
+        - ``image_told``, ``text_told``, ``audio_told`` (Tensor): bool, as many as there are
+          embeddings: whether the discriminator of :class:`MCRNPretrainer` told their modality.
         - ``segment_embeds`` (Tensor): ``(D,)``, where segments were encoded.
         - ``score_pairs`` (Callable): of a model whose score of a pair is no product of embeddings:
           ``(N, D), (M, D) -> (N, M)``, images and texts.

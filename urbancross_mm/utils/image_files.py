@@ -1,4 +1,4 @@
-"""Listing the image files of a folder, the same for every part of the package."""
+"""Listing the image or sound files of a folder, the same for every part of the package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
+from typing import NamedTuple
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
 # What a user may take for an image, and nothing here reads.
@@ -24,24 +25,42 @@ OTHER_SUFFIXES = (
     '.ecw',
     '.vrt',
 )
+SOUND_SUFFIXES = ('.wav', '.flac', '.ogg')
+OTHER_SOUND_SUFFIXES = ('.mp3', '.m4a', '.aac', '.opus', '.wma', '.aif', '.aiff')
 # Copies and thumbnails that operating systems leave beside the images.
 SYSTEM_FOLDERS = ('__MACOSX', '@eaDir')
 UNWRITABLE = 'names that are not UTF-8 or have control characters'
 
 
+class FileKind(NamedTuple):
+    """What is listed: its name, the suffixes that are read, and those that may be missed."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def fits(self, path: str | Path) -> bool:
+        """Whether a file name has a suffix that is read, in any case."""
+        return os.path.splitext(path)[1].lower() in self.suffixes
+
+
+IMAGES = FileKind('images', IMAGE_SUFFIXES, OTHER_SUFFIXES)
+SOUND = FileKind('sound', SOUND_SUFFIXES, OTHER_SOUND_SUFFIXES)
+
+
 @dataclass
-class ImageListing:
-    """The images below a folder.
+class FileListing:
+    """The images, or other files of one kind, below a folder.
 
     Attributes:
         folder (Path): As it was given.
         names (list[str]): Relative POSIX paths, sorted.
-        passed_over (dict[str, int]): How many files of each kind look like images and are not
+        passed_over (dict[str, int]): How many files of each sort look like images and are not
             among the names.
-        second_names (list[str]): Links to images that stand among the names already.
+        second_names (list[str]): Links to files that stand among the names already.
         unwritable (list[str]): Names that no annotation or list can hold: not UTF-8, or with
             control characters.
-        linked (dict[str, str]): Where the images really lie whose names lead through a link.
+        linked (dict[str, str]): Where the files really lie whose names lead through a link.
     """
 
     folder: Path
@@ -63,8 +82,20 @@ class ImageListing:
         return f'passed over: {", ".join(parts)}' if parts else ''
 
 
-def list_image_files(folder: str | Path) -> ImageListing:
-    """List the images below a folder, each file once.
+def list_image_files(folder: str | Path) -> FileListing:
+    """List the images below a folder, see :func:`list_files`.
+
+    Args:
+        folder (str | Path): Searched with its subfolders.
+
+    Returns:
+        FileListing: The same on every file system.
+    """
+    return list_files(folder, IMAGES)
+
+
+def list_files(folder: str | Path, kind: FileKind) -> FileListing:
+    """List the files of one kind below a folder, each file once.
 
     Links to files and folders are followed, and one that leads back to a folder above it is not. A
     file with several names stands under its own; of two links, the first in order counts. Hard
@@ -74,26 +105,27 @@ def list_image_files(folder: str | Path) -> ImageListing:
 
     Args:
         folder (str | Path): Searched with its subfolders.
+        kind (FileKind): ``IMAGES`` or ``SOUND``.
 
     Returns:
-        ImageListing: The same on every file system.
+        FileListing: The same on every file system.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         PermissionError: If it may not be read.
     """
     if not str(folder):  # Path('') is the current folder; an unset variable asks for none
-        raise FileNotFoundError('no folder of images: its name is empty')
+        raise FileNotFoundError(f'no folder of {kind.name}: its name is empty')
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f'no folder of images at {folder}')
+        raise FileNotFoundError(f'no folder of {kind.name} at {folder}')
     os.scandir(folder).close()
-    walk = _Walk(folder)
+    walk = _Walk(folder, kind)
     good = [name for name in walk.names if is_writable(name)]
     unwritable = sorted(set(walk.names) - set(good))
     walk.passed[UNWRITABLE] += len(unwritable)
     walk.passed['second names'] += len(walk.second_names)
-    return ImageListing(
+    return FileListing(
         folder, sorted(good), dict(+walk.passed), sorted(walk.second_names), unwritable, walk.linked
     )
 
@@ -107,7 +139,7 @@ def has_image_suffix(path: str | Path) -> bool:
     Returns:
         bool: True if so.
     """
-    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
+    return IMAGES.fits(path)
 
 
 def is_hidden(name: str) -> bool:
@@ -139,7 +171,8 @@ def is_writable(name: str) -> bool:
 class _Walk:
     """Real files first, then links by name, so that a file keeps the name that is its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: FileKind) -> None:
+        self.kind = kind
         self.root = os.path.realpath(folder)
         self.names: list[str] = []
         self.second_names: list[str] = []
@@ -173,13 +206,13 @@ class _Walk:
 
     def _take_file(self, real: str, parts: tuple[str, ...], regular: bool = True) -> None:
         suffix, name = os.path.splitext(parts[-1])[1].lower(), '/'.join(parts)
-        if suffix in OTHER_SUFFIXES:
+        if suffix in self.kind.others:
             self.passed[suffix] += 1
-        elif suffix in IMAGE_SUFFIXES and not regular:
+        elif suffix in self.kind.suffixes and not regular:
             self.passed['no regular files'] += 1
-        elif suffix in IMAGE_SUFFIXES and real in self._known:
+        elif suffix in self.kind.suffixes and real in self._known:
             self.second_names.append(name)
-        elif suffix in IMAGE_SUFFIXES:
+        elif suffix in self.kind.suffixes:
             self._known.add(real)
             self.names.append(name)
             if real != os.path.join(self.root, name):
@@ -189,7 +222,7 @@ class _Walk:
         """A link; ``path`` is where it lies."""
         real = os.path.realpath(path)
         if not os.path.exists(real):
-            self.passed['broken links'] += has_image_suffix(parts[-1])
+            self.passed['broken links'] += self.kind.fits(parts[-1])
         elif not os.path.isdir(real):
             self._take_file(real, parts, os.path.isfile(real))
         elif f'{path}/'.startswith(f'{real.rstrip("/")}/') or f'{self.root}/'.startswith(
@@ -210,10 +243,10 @@ class _Walk:
             return []
 
     def _count_hidden(self, entry: os.DirEntry[str]) -> int:
-        """Images that are hidden, or lie in a hidden folder."""
+        """Files that are hidden, or lie in a hidden folder."""
         if not entry.is_dir(follow_symlinks=False):
-            return int(has_image_suffix(entry.name))
-        return sum(map(has_image_suffix, _files_below(entry.path)))
+            return int(self.kind.fits(entry.name))
+        return sum(map(self.kind.fits, _files_below(entry.path)))
 
 
 def _files_below(folder: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from tests.ranks import run_on_ranks
 from urbancross_mm.engine import AdversarialOptimWrapperConstructor
 from urbancross_mm.functional import alignment
 from urbancross_mm.models import MCRN, MCRNPretrainer, TrainStepDataParallel
+from urbancross_mm.structures import RetrievalDataSample
 
 PARTS = dict(
     image_encoder=dict(type='FeatureEncoder', in_channels=5, embed_dim=EMBED_DIM),
@@ -214,6 +215,30 @@ def stack(rows: list[dict[str, Tensor]]) -> dict[str, Any]:
 
 
 ITEMS = [dict(inputs={name: rows[i] for name, rows in batch()['inputs'].items()}) for i in range(6)]
+
+
+def test_predictions_say_whether_the_modality_was_told() -> None:
+    model, _ = build()
+    model.eval()
+    inputs = batch()['inputs']
+    samples = [
+        RetrievalDataSample(metainfo=dict(text_ids=[1] * texts, audio_ids=[1]))
+        for texts in (2, 0, 1, 1, 1, 1)
+    ]
+    with torch.no_grad():
+        model(inputs, samples, mode='predict')
+        for label, name in enumerate(OWN):
+            feats = model.feats(name, inputs[name])
+            told = model.discriminator(feats).argmax(dim=1) == label
+            parts = [sample.get(f'{name}_told').reshape(-1) for sample in samples]
+            assert torch.equal(torch.cat(parts), told)
+            embeds = [sample.get(f'{name}_embeds').view(-1, EMBED_DIM) for sample in samples]
+            torch.testing.assert_close(torch.cat(embeds), model.encode(name, inputs[name]))
+        alone = model(dict(audio=inputs['audio']), mode='predict')
+    assert len(alone) == 6 and all(
+        set(one.keys()) == {'audio_embeds', 'audio_told'} for one in alone
+    )
+    assert [tuple(sample.text_told.shape) for sample in samples[:3]] == [(2,), (0,), (1,)]
 
 
 def steps_of_a_rank(rank: int) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
+from urbancross_mm.datasets.samplers.member_streams import indices_by, shuffled, stream
 from urbancross_mm.registry import DATA_SAMPLERS
 from urbancross_mm.utils.ids import check_image_ids
 
@@ -64,7 +65,7 @@ class CrossDomainSampler(Sampler[list[int]]):
         self.min_steps = min_steps
         self.rank, self.world_size = get_dist_info()
         _check_counts(source, target, batch_size)
-        indices = _indices_of_domains(sampler.dataset)
+        indices = indices_by('domain', sampler.dataset, type(self).__name__)
         for role, counts in (('source', source), ('target', target)):
             for domain, count in counts.items():
                 fewer = _fits(domain, count * self.world_size, indices) // self.world_size
@@ -92,17 +93,17 @@ class CrossDomainSampler(Sampler[list[int]]):
             step
             for turn in range(self._passes())
             for step in np.array_split(
-                _shuffled(self.target_indices, [*seed, 0], turn), self._steps_of_a_pass()
+                shuffled(self.target_indices, [*seed, 0], turn), self._steps_of_a_pass()
             )
         ]
         streams = [
-            _stream(indices, [*seed, number]) for number, (indices, _) in enumerate(self.sources, 1)
+            stream(indices, [*seed, number]) for number, (indices, _) in enumerate(self.sources, 1)
         ]
         for targets in steps:
             batch: list[int] = []
-            for (_, count), stream in zip(self.sources, streams):
+            for (_, count), items in zip(self.sources, streams):
                 # Drawn for all ranks, so that each knows what the others take.
-                drawn = [next(stream) for _ in range(count * self.world_size)]
+                drawn = [next(items) for _ in range(count * self.world_size)]
                 batch += drawn[self.rank * count : (self.rank + 1) * count]
             # The first ranks get what is left over. So rank 0, whose BatchNorm statistics are
             # saved, never lacks a target item. A later rank may, with a target count of 1.
@@ -114,36 +115,6 @@ class CrossDomainSampler(Sampler[list[int]]):
 
     def _passes(self) -> int:
         return math.ceil(self.min_steps / self._steps_of_a_pass())
-
-
-def _stream(indices: np.ndarray, seed: list[int]) -> Iterator[int]:
-    """All items in random order, again and again, each time in another order."""
-    turn = 0
-    while True:
-        yield from _shuffled(indices, seed, turn).tolist()
-        turn += 1
-
-
-def _shuffled(indices: np.ndarray, seed: list[int], turn: int) -> np.ndarray:
-    return np.random.default_rng([*seed, turn]).permutation(indices)
-
-
-def _indices_of_domains(dataset: Any) -> dict[str, np.ndarray]:
-    """Indices of the items of each domain of a concatenated dataset."""
-    members = getattr(dataset, 'datasets', None)
-    if not members:
-        raise ValueError(
-            f'CrossDomainSampler needs a ConcatDataset of source and target, got '
-            f'{type(dataset).__name__}'
-        )
-    indices: dict[str, np.ndarray] = {}
-    begin = 0
-    for member in members:
-        domain = member.metainfo.get('domain', '')
-        span = np.arange(begin, begin + len(member))
-        indices[domain] = np.concatenate([indices[domain], span]) if domain in indices else span
-        begin += len(member)
-    return indices
 
 
 def _check_counts(source: Mapping[str, int], target: Mapping[str, int], batch_size: int) -> None:

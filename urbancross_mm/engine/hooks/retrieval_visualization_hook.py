@@ -107,7 +107,7 @@ class RetrievalVisualizationHook(Hook):
 
     def _keep(self, outputs: Sequence[Any] | None) -> None:
         for sample in outputs or ():
-            if not sample.get('for_retrieval', True):
+            if not sample.get('for_retrieval', True) or not _has_pair(sample):
                 continue
             self._score = sample.get('score_pairs')
             self._samples.append(
@@ -141,6 +141,11 @@ class RetrievalVisualizationHook(Hook):
             )
             for q, row_values, row_images in zip(chosen.tolist(), values.tolist(), rows.tolist())
         ]
+
+
+def _has_pair(sample: Any) -> bool:
+    """Whether it has what a search needs: a sample of one modality has not."""
+    return 'image_embeds' in sample and 'text_embeds' in sample
 
 
 def _words(sample: Any) -> dict[int, str]:

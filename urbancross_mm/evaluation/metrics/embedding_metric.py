@@ -71,14 +71,14 @@ class EmbeddingMetric(BaseMetric):
                         f'{len(embeds)} {modality} embeddings'
                     )
                 record[f'{modality}_ids'] = list(ids)
-                record[f'{modality}_embeds'] = _own(embeds)
+                record[f'{modality}_embeds'] = own_copy(embeds)
             self.results.append(
                 dict(
                     record,
                     img_id=sample['img_id'],
                     img_path=sample.get('img_path'),
                     domain=sample.get('domain') or '',
-                    **{name: _own(sample[name]) for name in self.image_fields},
+                    **{name: own_copy(sample[name]) for name in self.image_fields},
                 )
             )
 
@@ -158,6 +158,14 @@ def _check_finite(
             )
 
 
-def _own(embeds: Tensor) -> Tensor:
+def own_copy(embeds: Tensor) -> Tensor:
+    """A float32 copy on the CPU.
+
+    Args:
+        embeds (Tensor): Maybe a row of a batch.
+
+    Returns:
+        Tensor: Without gradient.
+    """
     # A copy: pickling a row of a batch would write the whole batch, once for every row.
     return embeds.detach().to(device='cpu', dtype=torch.float32, copy=True)

@@ -68,21 +68,30 @@ def auxiliary_loss(name: str, options: Mapping[str, Any] | None, released: bool)
     return build_part({**defaults[name], **options}, name)
 
 
-def pretraining_losses(contrastive: bool, released: bool) -> dict[str, dict[str, Any]]:
-    """The losses of the encoders in the first stage.
+def pretraining_losses(
+    given: Mapping[str, Mapping[str, Any] | None], contrastive: bool, released: bool
+) -> dict[str, Any]:
+    """Build the losses of the encoders in the first stage.
 
     Args:
+        given (Mapping): By name the arguments that differ from the defaults; None leaves one out.
         contrastive (bool): The variant with negatives.
         released (bool): The distance as released; no other differs.
 
     Returns:
-        dict: Configs by name.
+        dict: Modules by name.
 
     Raises:
-        ValueError: If both are asked for: nothing contrastive was released.
+        ValueError: If a name is unknown, or both are asked for: nothing contrastive was released.
     """
     if contrastive and released:
         raise ValueError('released=True has no contrastive=True: choose one')
-    if contrastive:
-        return CONTRASTIVE
-    return RELEASED_STAGE1 if released else STAGE1
+    defaults = CONTRASTIVE if contrastive else RELEASED_STAGE1 if released else STAGE1
+    unknown = sorted(given.keys() - defaults.keys())
+    if unknown:
+        raise ValueError(f'losses must be among {sorted(defaults)}, got {unknown}')
+    return {
+        name: build_part({**default, **(given.get(name) or {})}, f'losses.{name}')
+        for name, default in defaults.items()
+        if given.get(name, {}) is not None
+    }

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from urbancross_mm.functional import similarity
 from urbancross_mm.functional.views import numbered_generator, view_of
 from urbancross_mm.models.build import build_part
+from urbancross_mm.models.retrievers.base import split_items
 from urbancross_mm.models.retrievers.mcrn import MCRN
 from urbancross_mm.models.retrievers.mcrn_losses import pretraining_losses
 from urbancross_mm.registry import MODELS
@@ -89,8 +90,7 @@ class MCRNPretrainer(MCRN):
         self.discriminator = build_part(
             {'type': 'ModalDiscriminator', **own, **(discriminator or {})}, 'discriminator'
         )
-        defaults = pretraining_losses(contrastive, released)
-        self.losses = nn.ModuleDict(_losses(defaults, losses or {}))
+        self.losses = nn.ModuleDict(pretraining_losses(losses or {}, contrastive, released))
         self.generator_interval = generator_interval
         self.seed = seed
         # Of the checkpoint: a resumed run draws what the whole one would have drawn.
@@ -112,6 +112,31 @@ class MCRNPretrainer(MCRN):
             'MCRNPretrainer has two losses and trains by train_step; on several processes give '
             "model_wrapper_cfg=dict(type='TrainStepDataParallel')"
         )
+
+    def predict(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: list[RetrievalDataSample] | None = None,
+    ) -> list[RetrievalDataSample]:
+        """Write embeddings into the data samples, and whether their modality was told.
+
+        Args:
+            inputs (dict): Of one modality or more; see :meth:`BaseRetriever.predict`.
+            data_samples (list, optional): Samples to fill. Defaults to None: new ones.
+
+        Returns:
+            list[RetrievalDataSample]: The samples, with ``image_embeds`` (D,) and ``image_told``
+            (), ``text_embeds`` (C, D) and ``text_told`` (C,), and so on.
+        """
+        feats = {name: self.feats(name, inputs[name]) for name in self.modalities if name in inputs}
+        embeds = {f'{name}_embeds': similarity.normalize(rows) for name, rows in feats.items()}
+        samples = super().predict(embeds, data_samples)
+        for name, rows in feats.items():
+            told = self.discriminator(rows).argmax(dim=1) == self.discriminator.label(name)
+            parts = told if name == 'image' else split_items(told, samples, name)
+            for sample, part in zip(samples, parts):
+                sample.set_data({f'{name}_told': part})
+        return samples
 
     def train_step(
         self, data: dict[str, Any], optim_wrapper: OptimWrapper | OptimWrapperDict
@@ -197,20 +222,6 @@ class MCRNPretrainer(MCRN):
             ),
         )
         return {f'loss_{name}': terms[name](loss) for name, loss in self.losses.items()}
-
-
-def _losses(
-    defaults: Mapping[str, dict[str, Any]], given: Mapping[str, Mapping[str, Any] | None]
-) -> dict[str, Any]:
-    unknown = sorted(given.keys() - defaults.keys())
-    if unknown:
-        raise ValueError(f'losses must be among {sorted(defaults)}, got {unknown}')
-    arguments = {name: given.get(name, {}) for name in defaults}
-    return {
-        name: build_part({**defaults[name], **options}, f'losses.{name}')
-        for name, options in arguments.items()
-        if options is not None
-    }
 
 
 def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> OptimWrapperDict:
