@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.evaluation.metrics.test_recall_at_k import WIDTH, evaluate, naive, world
 from tests.ranks import run_on_ranks
-from urbancross_mm.evaluation import LabelFreeMetric
+from urbancross_mm.evaluation import LabelFreeMetric, ModalGapMetric
 from urbancross_mm.evaluation.metrics.pair_ranks import bidirectional_ranks
 from urbancross_mm.functional import ranking
 from urbancross_mm.functional.similarity import normalize
@@ -143,8 +143,9 @@ def test_domains_order_and_padding() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match='mAP'):
         evaluate(gated(), extra='mAP')
-    with pytest.raises(ValueError, match='LabelFreeMetric .* RecallAtK'):
-        LabelFreeMetric().process(None, [sample.to_dict() for sample in gated()])
+    for metric in (LabelFreeMetric(), ModalGapMetric()):
+        with pytest.raises(ValueError, match=f'{type(metric).__name__} .* RecallAtK'):
+            metric.process(None, [sample.to_dict() for sample in gated()])
 
 
 def on_a_rank(rank: int) -> dict[str, float]:

@@ -50,12 +50,7 @@ class EmbeddingMetric(BaseMetric):
         for sample in data_samples:
             if sample.get('for_retrieval') is False:
                 continue
-            self.score_pairs = sample.get('score_pairs')
-            if self.score_pairs is not None and not self.takes_pair_scores:
-                raise ValueError(
-                    f'{type(self).__name__} compares embeddings, and this model scores pairs, as '
-                    'AMFMN does: leave the metric out, RecallAtK suits it'
-                )
+            self.take_scorer(sample)
             for name in (*self.image_fields, *(f'{other}_embeds' for other in self.modalities)):
                 if name not in sample:
                     raise KeyError(
@@ -80,6 +75,22 @@ class EmbeddingMetric(BaseMetric):
                     domain=sample.get('domain') or '',
                     **{name: own_copy(sample[name]) for name in self.image_fields},
                 )
+            )
+
+    def take_scorer(self, sample: dict) -> None:
+        """Keep how the model of a sample scores pairs, where it does.
+
+        Args:
+            sample (dict): A data sample.
+
+        Raises:
+            ValueError: If it does, and the metric compares embeddings.
+        """
+        self.score_pairs = sample.get('score_pairs')
+        if self.score_pairs is not None and not self.takes_pair_scores:
+            raise ValueError(
+                f'{type(self).__name__} compares embeddings, and this model scores pairs, as '
+                'AMFMN does: leave the metric out, RecallAtK suits it'
             )
 
     def evaluate(self, size: int) -> dict:

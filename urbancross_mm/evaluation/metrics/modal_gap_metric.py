@@ -57,8 +57,12 @@ class ModalGapMetric(EmbeddingMetric):
         Args:
             data_batch (Any): Not used.
             data_samples (Sequence[dict]): ``RetrievalDataSample.to_dict()``, after ``predict``.
+
+        Raises:
+            ValueError: If the model scores pairs.
         """
         for sample in data_samples:
+            self.take_scorer(sample)
             for name in self.modalities:
                 if f'{name}_embeds' not in sample:
                     continue
