@@ -288,6 +288,16 @@ SCALES = dict(
 )
 
 
+def test_what_is_ranked_is_the_shared_encoding_of_the_neck() -> None:
+    model = MCRN(**SCALES).eval()
+    inputs = dict(image=torch.randn(3, 3, 32, 32), audio=torch.randn(3, 1, 32, 48))
+    samples = model(inputs, None, mode='predict')
+    for modality, rows in inputs.items():
+        ranked = torch.stack([sample.get(f'{modality}_embeds').view(-1) for sample in samples])
+        own = model.shared(model.own_feats(modality, rows), modality)
+        torch.testing.assert_close(ranked, own / own.norm(dim=1, keepdim=True))
+
+
 @pytest.mark.parametrize('contrastive', [False, True])
 def test_pictures_and_spectrograms_of_both_stages(contrastive: bool) -> None:
     model, wrapper = build(**SCALES, generator_interval=1, contrastive=contrastive)

@@ -154,13 +154,13 @@ class CrossModalRetriever(BaseRetriever):
         Returns:
             list[RetrievalDataSample]: ``pred_sem_seg`` has the size of ``gt_sem_seg``.
         """
-        if self.pyramid is None or 'image' not in inputs:
-            return super().predict(inputs, data_samples)
         labeled = any('gt_sem_seg' in sample for sample in data_samples or ())
-        output = self.pyramid(inputs['image'], tasks=labeled)
+        segments = getattr(self.pyramid, 'decode_head', None) is not None
+        if not (segments and labeled and 'image' in inputs):
+            return super().predict(inputs, data_samples)
+        output = self.pyramid(inputs['image'])
         samples = super().predict(dict(inputs, image_embeds=output.embeds), data_samples)
-        if labeled and output.seg_logits is not None:
-            self.pyramid.write_class_maps(output.seg_logits, samples)
+        self.pyramid.write_class_maps(output.seg_logits, samples)
         return samples
 
     def loss(
