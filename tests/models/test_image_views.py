@@ -32,9 +32,9 @@ def items(count: int = 5) -> list[dict]:
     ]
 
 
-def views(batch: list[dict], training: bool = False, **options: float) -> torch.Tensor:
+def views(batch: list[dict], **options: float) -> torch.Tensor:
     preprocessor = RetrievalDataPreprocessor(image_view=options)
-    return preprocessor(pseudo_collate(batch), training)['inputs']['image_view']
+    return preprocessor(pseudo_collate(batch))['inputs']['image_view']
 
 
 def test_seed_and_image_decide_the_pixels() -> None:
@@ -59,12 +59,18 @@ def test_equal_images_of_two_ids_have_two_views() -> None:
     assert not torch.equal(one, two)
 
 
-def test_in_training_a_view_is_new_and_follows_the_global_seed() -> None:
+def test_a_fresh_view_is_new_and_follows_the_global_seed() -> None:
+    images, fresh = torch.randn(2, 3, SIDE, SIDE), ImageViews().fresh
     torch.manual_seed(3)
-    first, second = views(items(), training=True), views(items(), training=True)
+    first, second = fresh(images), fresh(images)
     assert not torch.equal(first, second)
     torch.manual_seed(3)
-    assert torch.equal(first, views(items(), training=True))
+    assert torch.equal(first, fresh(images))
+
+
+def test_in_training_no_view_is_drawn_for_nothing() -> None:
+    preprocessor = RetrievalDataPreprocessor(image_view=dict())
+    assert 'image_view' not in preprocessor(pseudo_collate(items()), True)['inputs']
 
 
 def test_options_reach_the_view() -> None:

@@ -42,8 +42,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
     - ``segments``: float, normalized, ``(B, K, 3, h, w)``, and ``segment_mask``: bool ``(B, K)``,
       false for slots without a segment. A segment that the geometry moved out of the image
       has no pixel left and counts as none; a sample that has none left gets the image itself.
-    - ``image_view``: another view of each image, where it is asked for. In training it is new
-      each time. Else seed and ``img_id`` decide it, so that every evaluation has the same views.
+    - ``image_view``: in evaluation, another view of each image, where it is asked for. Seed and
+      ``img_id`` decide it, so that every evaluation has the same views.
     - ``audio``: float, normalized, ``(M, 1 or 3, mel bands, frames)``: the spectrograms of all
       samples one after another, of waveforms by :class:`LogMelSpectrogram`, low bands first; or
       images of spectrograms, normalized like images, ``(M, 3, h, w)``; M may be 0. What
@@ -105,7 +105,8 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
 
         Args:
             data (dict): ``inputs`` (dict of lists, or of stacked tensors) and ``data_samples``.
-            training (bool): Whether other views are new. Defaults to False.
+            training (bool): No other views: a model that trains on them draws new ones.
+                Defaults to False.
 
         Returns:
             dict: ``inputs`` (see the class) and ``data_samples`` (None if there are none).
@@ -121,9 +122,9 @@ class RetrievalDataPreprocessor(BaseDataPreprocessor):
             image = self._stack(raw['image'], 'image')
             # Vectors are features that were computed beforehand, no pixels.
             inputs['image'] = image if image.dim() == 2 else self.normalize(image)
-            if self.image_views is not None:
+            if self.image_views is not None and not training:
                 samples = data.get('data_samples')
-                inputs['image_view'] = self.image_views(inputs['image'], samples, training)
+                inputs['image_view'] = self.image_views(inputs['image'], samples)
         if 'segment_bits' in raw:
             inputs.update(self._compose(image, self._stack(raw['segment_bits'], 'segment_bits')))
         elif 'segment_images' in raw:

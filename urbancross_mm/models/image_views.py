@@ -38,15 +38,12 @@ class ImageViews:
         self.seed = seed
         self.options = dict(turn=turn, zoom=zoom, noise=noise)
 
-    def __call__(
-        self, images: Tensor, data_samples: Sequence[Any] | None, training: bool
-    ) -> Tensor:
-        """Views of a batch: :meth:`fresh` in training, else :meth:`fixed`.
+    def __call__(self, images: Tensor, data_samples: Sequence[Any] | None) -> Tensor:
+        """Views of a batch in evaluation; see :meth:`fixed`.
 
         Args:
             images (Tensor): Normalized images, or features.
-            data_samples (Sequence | None): With ``img_id``; not needed in training.
-            training (bool): Which of both.
+            data_samples (Sequence | None): With ``img_id``.
 
         Returns:
             Tensor: One view per image.
@@ -54,8 +51,6 @@ class ImageViews:
         Raises:
             ValueError: If the ids are missing.
         """
-        if training:
-            return self.fresh(images)
         ids = [sample.get('img_id') for sample in data_samples or ()]
         if len(ids) != len(images) or None in ids:
             raise ValueError(

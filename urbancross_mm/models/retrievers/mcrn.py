@@ -215,7 +215,7 @@ class MCRN(CrossModalRetriever):
         embeds = {f'{name}_embeds': similarity.normalize(rows) for name, rows in feats.items()}
         losses = self.head.loss(data_samples=data_samples, **embeds)
         if self.self_consistency is not None:
-            view = self.feats('image', _second_image(inputs))
+            view = self.feats('image', self._second_image(inputs))
             losses['loss_self_consistency'] = self.self_consistency(feats['image'], view)
         for what in ('distillation', 'alignment'):
             criterion = getattr(self, what)
@@ -226,6 +226,13 @@ class MCRN(CrossModalRetriever):
                     )
         return losses
 
+    def _second_image(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Another view of the images: that of the batch, or a drawn one."""
+        if 'image_view' in inputs:
+            return inputs['image_view']
+        views = getattr(self.data_preprocessor, 'image_views', None) or ImageViews()
+        return views.fresh(inputs['image'])
+
     def _aligned(self) -> list[tuple[str, str]]:
         """Student and teacher of the distillation; the same pairs are aligned."""
         others = tuple(self.encoders)
@@ -233,13 +240,6 @@ class MCRN(CrossModalRetriever):
             *(('image', name) for name in ('text', *others)),
             *((name, 'text') for name in others),
         ]
-
-
-def _second_image(inputs: dict[str, Tensor]) -> Tensor:
-    """Another view of the images: that of the batch, or a drawn one."""
-    if 'image_view' in inputs:
-        return inputs['image_view']
-    return ImageViews().fresh(inputs['image'])
 
 
 def _matching(
