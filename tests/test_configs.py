@@ -50,7 +50,9 @@ def check_run(cfg: Config, work_dir: Path) -> None:
     assert runner.iter == 2
     scores = runner.message_hub.log_scalars
     assert (work_dir / 'epoch_1.pth').is_file()
-    watched = cfg.default_hooks.checkpoint.save_best  # without pairs, a score without labels
+    # Without pairs, a score without labels; of a pre-training no score is the best one.
+    watched = cfg.default_hooks.checkpoint.save_best or []
+    assert any('val/' in key for key in scores)
     for key in [watched] if isinstance(watched, str) else watched:
         lowest, highest = (-1, 1) if 'agreement' in key else (0, 100)
         assert lowest <= scores[f'val/{key}'].current() <= highest
@@ -246,8 +248,9 @@ def test_every_argument_of_the_real_config_exists(name: str) -> None:
     checked = check_arguments(load_config(CONFIGS / name))
     # A config reads images, or features of them that were computed beforehand.
     assert {'LoadImage', 'LoadFeatures'} & checked
-    assert {'RecallAtK', 'ImageTextDataset'} <= checked
-    assert {'RetrievalHead', 'MCRNPretrainer'} & checked
+    assert 'ImageTextDataset' in checked
+    retrieves, pretrains = {'RecallAtK', 'RetrievalHead'}, {'ModalGapMetric', 'MCRNPretrainer'}
+    assert retrieves <= checked or pretrains <= checked
 
 
 @pytest.mark.parametrize('method', METHODS)

@@ -30,6 +30,11 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         help='one or more text queries, or paths of images or of recordings to search by',
     )
+    parser.add_argument(
+        '--audio',
+        action='store_true',
+        help='the queries are spoken: recordings, or images of sound for a model that reads them',
+    )
     parser.add_argument('--images', required=True, help='folder of images to search')
     parser.add_argument(
         '--topk', type=int, default=5, help='number of results per query (default: 5)'
@@ -119,15 +124,20 @@ def main() -> None:
     from urbancross_mm.inference.image_files import read_query
 
     queries = [read_query(query) for query in args.query]
+    kinds = ['audio' if args.audio else kind_of(query) for query in queries]
+    for kind, query in zip(kinds, queries):
+        if kind == 'audio' and not isinstance(query, Path):
+            raise ValueError(f'--audio takes recordings, and there is no file {query!r}')
     check_files(args)
     inferencer = prepare(args)
     answers = []
-    for query in queries:
-        results = inferencer.search(**{kind_of(query): query}, topk=args.topk)
+    for kind, query in zip(kinds, queries):
+        results = inferencer.search(**{kind: query}, topk=args.topk)
         print(query)
         for result in results:
             print(f'{result["rank"]:4d}  {result["score"]:.4f}  {result["img_path"]}')
-        answers.append((query, results))
+        # A recording has no image to draw: its name.
+        answers.append((query.name if kind == 'audio' else query, results))
     if args.out:
         draw(answers, args.out)
 
@@ -141,11 +151,6 @@ def kind_of(query: str | Path) -> str:
     return 'audio' if SOUND.fits(query) else 'image'
 
 
-def shown(query: str | Path) -> str | Path:
-    """What stands above a result grid: a recording has no image, so its name."""
-    return query.name if isinstance(query, Path) and kind_of(query) == 'audio' else query
-
-
 def draw(answers: list[tuple[str | Path, list[dict]]], out: str) -> None:
     """Draw a result grid, one row per query."""
     from PIL import Image
@@ -156,9 +161,7 @@ def draw(answers: list[tuple[str | Path, list[dict]]], out: str) -> None:
     visualizer = RetrievalVisualizer()
     rows = [
         Image.fromarray(
-            visualizer.draw_grid(
-                shown(query), [SearchHit(r['img_path'], r['score']) for r in results]
-            )
+            visualizer.draw_grid(query, [SearchHit(r['img_path'], r['score']) for r in results])
         )
         for query, results in answers
     ]

@@ -1,4 +1,4 @@
-# MCRN: images, captions and recordings of them in one space (docs/how-to/mcrn.md).
+# MCRN: images, captions and recordings of them in one space (docs/explanation/mcrn.md).
 # CAPTIONED=rsitmd, rsicd or ucm; AUDIO=recordings or images (the published spectrograms).
 #   after pre-training: --cfg-options load_from=work_dirs/mcrn_pretrain/epoch_40.pth
 #   tpt, as published: model.self_consistency=None model.distillation=None model.alignment=None

@@ -144,3 +144,22 @@ def test_a_bank_of_queries_reorders_and_keeps_the_scores(
         for text in (search(*call)[1], printed)
     )
     assert plain == reranked
+
+
+def test_a_spoken_query(
+    call_tool: Callable[..., tuple[int, str]], search: Callable, tiles: Path, tmp_path: Path
+) -> None:
+    """The same file is a photo, or with ``--audio`` the image of a sound."""
+    sound, grid = 'data/sample/rsitmd/audio/0.jpg', tmp_path / 'grid.png'
+    reset_mmengine_state()
+    listening = ('search', CONFIGS / 'mcrn/mcrn.py', 'none', '--sample', '--device', 'cpu')
+    torch.manual_seed(0)
+    spoken = ('--images', tiles, '--audio', sound, '--out', grid)
+    code, printed = call_tool(*listening, *spoken)
+    assert code == 0 and len(lines_of(printed)) == 4 and grid.is_file()
+    torch.manual_seed(0)
+    _, seen = call_tool(*listening, '--images', tiles, sound)
+    scores = [[line.split()[1] for line in lines_of(text)[1:]] for text in (printed, seen)]
+    assert scores[0] != scores[1]
+    code, printed = search('--images', tiles, '--audio', 'a road')
+    assert code and "'a road'" in printed
