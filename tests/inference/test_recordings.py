@@ -53,6 +53,14 @@ def test_a_recording_finds_what_its_vector_is_nearest_to(cfg: Config, tmp_path: 
     assert [hit['score'] for hit in other] != [hit['score'] for hit in hits]
 
 
+def test_recordings_are_encoded_a_batch_at_a_time(cfg: Config, tmp_path: Path) -> None:
+    paths = [record(tmp_path / f'{k}.wav', tone(300 * k + 300)) for k in range(5)]
+    embedder = RetrievalInferencer(cfg, device='cpu', batch_size=2).embedder
+    rows = embedder.encode_audio(paths)
+    torch.testing.assert_close(rows, torch.cat([embedder.encode_audio([p]) for p in paths]))
+    assert len(embedder.encode_audio([])) == 0
+
+
 def test_exactly_one_query(cfg: Config, tmp_path: Path) -> None:
     inferencer = RetrievalInferencer(cfg, device='cpu')
     folder = Path('data/sample/urbancross/Finland/images')

@@ -257,9 +257,12 @@ class Embedder:
                 f'{type(self.model).__name__} cannot hear: a spoken query needs a model with an '
                 'audio encoder, and LoadAudio in its test pipeline'
             )
-        batch = load_recordings(self._recording_steps, paths)
-        inputs = self.model.data_preprocessor(batch, False)['inputs']
-        return self.model.encode('audio', inputs['audio']).float().cpu()
+        rows = []
+        for start in range(0, len(paths), self.batch_size):
+            batch = load_recordings(self._recording_steps, paths[start : start + self.batch_size])
+            inputs = self.model.data_preprocessor(batch, False)['inputs']
+            rows.append(self.model.encode('audio', inputs['audio']).float().cpu())
+        return torch.cat(rows) if rows else torch.empty(0, 0)
 
     @torch.no_grad()
     def segment(self, images: Sequence[str | Path | np.ndarray]) -> list[np.ndarray]:
