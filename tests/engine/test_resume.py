@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -107,3 +108,28 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_last_whole_one(
     cfg.resume = True
     assert run(cfg).epoch == 3
     assert (work / 'epoch_3.pth').is_file()
+
+
+@pytest.mark.parametrize('config', ['urbancross_finland_no-segments.py', 'mcrn/mcrn.py'])
+def test_a_resumed_run_keeps_the_best_until_it_is_beaten(
+    config: str, in_sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_to(epochs: int, *scores: float, resume: bool = True) -> list[str]:
+        """Train with these scores of the validations; which best checkpoints are left."""
+        given = iter(scores)
+        monkeypatch.setattr(Evaluator, 'evaluate', lambda *_: dict(score=next(given)))
+        cfg = small_config(
+            config, tmp_path, **{'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': 1}
+        )
+        cfg.default_hooks.checkpoint.save_best = 'score'
+        cfg.resume = resume
+        runner = run(cfg)
+        assert next(given, None) is None and runner.epoch == epochs
+        return [path.name for path in tmp_path.glob('best_*.pth')]
+
+    assert train_to(1, 50.0, resume=False) == ['best_score_epoch_1.pth']
+    best = weights(tmp_path / 'best_score_epoch_1.pth')
+    assert train_to(3, 20.0, 50.0) == ['best_score_epoch_1.pth']
+    kept = weights(tmp_path / 'best_score_epoch_1.pth')
+    assert [name for name in best if not torch.equal(best[name], kept[name])] == []
+    assert train_to(4, 60.0) == ['best_score_epoch_4.pth']

@@ -72,6 +72,30 @@ def on_a_rank(rank: int) -> dict[str, Any]:
     return result
 
 
+def values_of_a_rank(rank: int) -> list[torch.Tensor]:
+    tensors = [
+        torch.full((2, 3), rank + 0.5).t(),
+        torch.tensor(2**40 + rank),
+        torch.tensor([rank == 0]),
+        torch.full((2,), rank + 0.25, dtype=torch.bfloat16),
+        nn.Parameter(torch.full((1, 2), rank + 7.0)),
+    ]
+    dist.copy_from_first(tensors)
+    return [tensor.detach() for tensor in tensors]
+
+
+def test_values_of_the_first_rank(tmp_path: Path) -> None:
+    for values in run_on_ranks(values_of_a_rank, tmp_path):
+        expected = [
+            torch.full((3, 2), 0.5),
+            torch.tensor(2**40),
+            torch.tensor([True]),
+            torch.full((2,), 0.25, dtype=torch.bfloat16),
+            torch.full((1, 2), 7.0),
+        ]
+        torch.testing.assert_close(values, expected, rtol=0, atol=0)
+
+
 def test_two_ranks_equal_one_in_loss_and_gradient(tmp_path: Path) -> None:
     one = loss_and_gradients(TwoTowers(), *batch())
     ranks = run_on_ranks(on_a_rank, tmp_path)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.dist import broadcast
 from torch import nn
 
 from urbancross_mm.registry import MODEL_WRAPPERS
+from urbancross_mm.utils.dist import copy_from_first
 
 
 @MODEL_WRAPPERS.register_module()
@@ -16,7 +16,8 @@ class TrainStepDataParallel(nn.Module):
 
     DistributedDataParallel averages those of one backward pass of all weights; a model that trains
     its parts in turn (:class:`MCRNPretrainer`) has none. All ranks start with the weights of the
-    first.
+    first, and after every step have its buffers, the running statistics of BatchNorm among them:
+    what is validated is what is saved.
 
     Args:
         module (nn.Module): The model, on its device.
@@ -28,8 +29,7 @@ class TrainStepDataParallel(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module: Any = module
-        for tensor in (*module.parameters(), *module.buffers()):
-            broadcast(tensor.data)
+        copy_from_first((*module.parameters(), *module.buffers()))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns.
@@ -53,7 +53,9 @@ class TrainStepDataParallel(nn.Module):
         Returns:
             dict: What is logged.
         """
-        return self.module.train_step(data, optim_wrapper)
+        log = self.module.train_step(data, optim_wrapper)
+        copy_from_first(self.module.buffers())
+        return log
 
     def val_step(self, data: Any) -> list[Any]:
         """Predictions of the model.

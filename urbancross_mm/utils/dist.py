@@ -1,13 +1,15 @@
-"""Collectives for losses: gathering that keeps the gradient, gathering of ids, mean gradients."""
+"""Collectives for losses: gathering that keeps the gradient, gathering of ids, mean gradients, and
+the values of the first rank."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.dist import all_reduce_params, get_rank, get_world_size
+from mmengine.dist import all_reduce_params, broadcast, get_rank, get_world_size
 from torch import Tensor
 
 
@@ -69,6 +71,24 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
         parameters (Iterable[Tensor]): The same ones on every rank have a gradient.
     """
     all_reduce_params([item.grad for item in parameters if item.grad is not None], op='mean')
+
+
+def copy_from_first(tensors: Iterable[Tensor]) -> None:
+    """Replace the values by those of rank 0, with one message for each type.
+
+    Args:
+        tensors (Iterable[Tensor]): Of equal shape and type on every rank.
+    """
+    if get_world_size() == 1:
+        return
+    by_type = defaultdict(list)
+    for tensor in tensors:
+        by_type[tensor.dtype].append(tensor.detach())
+    for same in by_type.values():
+        values = torch.cat([tensor.flatten() for tensor in same])
+        broadcast(values)
+        for tensor, part in zip(same, values.split([tensor.numel() for tensor in same])):
+            tensor.copy_(part.view_as(tensor))
 
 
 class _GatherWithGrad(torch.autograd.Function):

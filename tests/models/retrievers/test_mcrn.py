@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from tests.models.helpers import EMBED_DIM, TEXT_ENCODER, has_grad, total
 from tests.models.helpers import sample as text_sample
+from tests.ranks import run_on_ranks
 from urbancross_mm.functional import modal
 from urbancross_mm.models import MCRN
 from urbancross_mm.structures import RetrievalDataSample
@@ -174,6 +177,49 @@ def test_one_image_and_no_recording() -> None:
     assert losses['loss_alignment_image_audio'] == 0
     (filled,) = model.eval()(inputs, samples, mode='predict')
     assert filled.image_embeds.shape == (EMBED_DIM,) and len(filled.audio_embeds) == 0
+
+
+SOUND = dict(
+    type='BackboneEncoder',
+    embed_dim=EMBED_DIM,
+    probe_size=32,
+    image_channels=1,
+    backbone=dict(
+        type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4, in_channels=1
+    ),
+)
+
+
+def step_of_a_rank(rank: int) -> dict[str, Any]:
+    """Two samples each; those of the second rank have no recordings."""
+    model, (inputs, samples) = build(encoders=dict(audio=SOUND), **ALL), spoken()
+    rows = slice(2 * rank, 2 * rank + 2)
+    inputs, samples = {name: values[rows] for name, values in inputs.items()}, samples[rows]
+    inputs['audio'] = torch.randn(0 if rank else 2, 1, 32, 32)
+    for item in samples if rank else ():
+        item.set_metainfo(dict(audio_ids=[], caption_audio_ids=[]))
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    wrapped = DistributedDataParallel(model, broadcast_buffers=False)
+    total(wrapped(inputs, samples, mode='loss')).backward()
+    return dict(
+        gradients={name: weight.grad for name, weight in model.named_parameters()},
+        moved=[
+            name
+            for name, value in model.named_buffers()
+            if 'running' in name and not torch.equal(value, before[name])
+        ],
+    )
+
+
+def test_a_rank_without_recordings(tmp_path: Path) -> None:
+    first, second = run_on_ranks(step_of_a_rank, tmp_path)
+    torch.testing.assert_close(first['gradients'], second['gradients'], rtol=0, atol=0)
+    assert all(grad.isfinite().all() for grad in first['gradients'].values())
+    assert first['gradients']['encoders.audio.projection.weight'].abs().sum() > 0
+    own = [name for name in first['moved'] if 'audio' in name]
+    assert any(name.startswith('encoders.audio.backbone.') for name in own)
+    assert 'shared.norms.audio.running_mean' in own
+    assert second['moved'] and set(second['moved']) == set(first['moved']) - set(own)
 
 
 def test_a_second_view_is_drawn_where_none_came() -> None:

@@ -33,9 +33,13 @@ OWN = dict(zip(('image', 'text', 'audio'), ENCODERS))
 def build(**kwargs: Any) -> tuple[MCRNPretrainer, OptimWrapperDict]:
     torch.manual_seed(0)
     model = MCRNPretrainer(**{**PARTS, **kwargs})
-    cfg = dict(optimizer=dict(type='Adam', lr=0.01))
+    return model, optimizers(model)
+
+
+def optimizers(model: nn.Module, **options: Any) -> OptimWrapperDict:
+    cfg = dict(optimizer=dict(type='Adam', lr=0.01), **options)
     constructor = 'urbancross_mm.AdversarialOptimWrapperConstructor'
-    return model, build_optim_wrapper(
+    return build_optim_wrapper(
         model, dict(constructor=constructor, encoders=cfg, discriminator=cfg)
     )
 
@@ -252,12 +256,69 @@ def steps_of_a_rank(rank: int) -> dict[str, Tensor]:
             name: rows.roll(step).flip(rank)[:4] for name, rows in data['inputs'].items()
         }
         model.train_step(data, wrapper)
-    return dict(model.module.named_parameters())
+    return model.module.state_dict()
 
 
 def test_ranks_stay_together(tmp_path: Path) -> None:
     first, second = run_on_ranks(steps_of_a_rank, tmp_path)
+    assert any('running_mean' in name and value.abs().sum() > 0 for name, value in first.items())
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def steps_of_a_rank_that_lacks_items(rank: int) -> dict[str, Any]:
+    """The first rank has one recording, the second no image; then no modality is on both."""
+    module, wrapper = build(generator_interval=1)
+    model, names = TrainStepDataParallel(module), []
+    for _ in range(4):
+        before = weights(module)
+        data = batch()
+        data['inputs']['text'] = data['inputs']['text'].flip(rank)
+        if rank == 0:
+            data['inputs']['audio'] = data['inputs']['audio'][:1]
+        else:
+            data['inputs']['image'] = data['inputs']['image'][:0]
+        model.train_step(data, wrapper)
+        names += [name for name, part in OWN.items() if part in moved(before, weights(module))]
+    with pytest.raises(ValueError, match='of every rank') as error:
+        model.train_step(batch('text' if rank else 'image'), wrapper)
+    return dict(names=names, weights=weights(module), error=str(error.value))
+
+
+def test_ranks_draw_what_all_of_them_have(tmp_path: Path) -> None:
+    first, second = run_on_ranks(steps_of_a_rank_that_lacks_items, tmp_path)
+    assert first['names'] == second['names'] == ['text'] * 4
+    torch.testing.assert_close(first['weights'], second['weights'], rtol=0, atol=0)
+    assert "{'image': 6}" in first['error'] and "{'text': 6}" in second['error']
+
+
+@pytest.mark.parametrize('contrastive', [False, True])
+def test_one_item_is_not_drawn(contrastive: bool) -> None:
+    model, wrapper = build(generator_interval=1, contrastive=contrastive)
+    data, before = batch(), weights(model)
+    for name in ('image', 'audio'):
+        data['inputs'][name] = data['inputs'][name][:1]
+    for _ in range(6):
+        model.train_step(data, wrapper)
+    assert moved(before, weights(model)) & set(ENCODERS) == {'text_encoder'}
+    with pytest.raises(ValueError, match=r"2 items.*\{'text': 1\}.*batch_size.*drop_last"):
+        model.train_step(batch('text', rows=1), wrapper)
+
+
+@pytest.mark.parametrize('part', ['encoders', 'discriminator'])
+def test_gradients_are_clipped_between_backward_and_step(part: str) -> None:
+    norms: list[Tensor] = []
+
+    def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        given = [weight.grad for group in optimizer.param_groups for weight in group['params']]
+        norms.append(torch.cat([grad.flatten() for grad in given if grad is not None]).norm())
+
+    for options in ({}, dict(clip_grad=dict(max_norm=1e-3))):
+        model, _ = build(generator_interval=1)
+        wrappers = optimizers(model, **options)
+        wrappers[part].optimizer.register_step_pre_hook(note)
+        model.train_step(batch('image'), wrappers)
+    free, clipped = norms
+    assert free > 0.01 and 0.99e-3 < clipped <= 1e-3
 
 
 PIXEL_ENCODER = dict(
@@ -324,7 +385,7 @@ def test_what_does_not_fit() -> None:
     model, wrapper = build()
     with pytest.raises(ValueError, match='encoders.*discriminator.*one for all'):
         model.train_step(batch(), wrapper['encoders'])
-    with pytest.raises(ValueError, match=r"only inputs \['segments'\]"):
+    with pytest.raises(ValueError, match=r"image.*text.*audio.*\{'segments': 2\}"):
         model.train_step(dict(inputs=dict(segments=torch.zeros(2, 3))), wrapper)
     with pytest.raises(ValueError, match='train_step'):
         model(batch()['inputs'], [], mode='loss')

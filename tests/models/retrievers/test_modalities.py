@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.models.helpers import EMBED_DIM, HEAD, batch, cross_modal, has_grad, total
 from urbancross_mm.models import CrossModalRetriever
@@ -77,7 +77,25 @@ def test_recordings_go_to_the_samples_they_belong_to() -> None:
 
 
 def test_no_recording_at_all() -> None:
-    assert build().encode('audio', torch.zeros(0, 7)).shape == (0, EMBED_DIM)
+    rows = build().eval().encode('audio', torch.zeros(0, 7))
+    assert rows.shape == (0, EMBED_DIM) and not rows.requires_grad
+
+
+@pytest.mark.parametrize('modality', ['text', 'audio'])
+def test_in_training_no_item_has_a_gradient_of_zeros(modality: str) -> None:
+    """Other ranks wait for it; BatchNorm keeps its statistics."""
+    model = build()
+    encoder = model.encoders['audio'] if modality == 'audio' else model.text_encoder
+    norm = encoder.projection = nn.Sequential(encoder.projection, nn.BatchNorm1d(EMBED_DIM))
+    rows = model.encode(modality, spoken()[0][modality][:0])
+    assert rows.shape == (0, EMBED_DIM) and rows.dtype == torch.float32
+    rows.sum().backward()
+    assert all(weight.grad is not None for weight in encoder.parameters())
+    assert not any(weight.grad.any() for weight in encoder.parameters())
+    assert not norm[1].running_mean.any() and norm[1].running_var.eq(1).all()
+    assert norm[1].training and norm[1].momentum == 0.1
+    with torch.no_grad():
+        assert model.encode(modality, spoken()[0][modality][:0]).shape == (0, EMBED_DIM)
 
 
 def test_what_does_not_fit() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from urbancross_mm.functional import similarity
+from urbancross_mm.models.adaptation.embed import statistics_kept
 from urbancross_mm.models.build import build_part, check_widths
 from urbancross_mm.models.encoders.backbone import BackboneEncoder
 from urbancross_mm.models.retrievers.base import BaseRetriever
@@ -99,9 +100,30 @@ class CrossModalRetriever(BaseRetriever):
         """
         if modality not in self.encoders:
             return super().encode(modality, inputs)
-        if len(inputs) == 0:
+        return self.encode_rows(lambda rows: self.finish(self.encoders[modality](rows)), inputs)
+
+    def encode_rows(self, encode: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """What an encoder says of the items of a batch, of which there may be none.
+
+        In training, other ranks wait for a gradient of every weight: that of no row is 0.
+
+        Args:
+            encode (Callable): Encodes rows.
+            inputs (Tensor): Its inputs.
+
+        Shape:
+            (N, ...) -> (N, D); N may be 0.
+
+        Returns:
+            Tensor: Of ``encode``; without a row it moves no statistics of BatchNorm.
+        """
+        if len(inputs):
+            return encode(inputs)
+        if not (self.training and torch.is_grad_enabled()):
             return inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
-        return self.finish(self.encoders[modality](inputs))
+        with statistics_kept(self):
+            # Two rows, because BatchNorm refuses one.
+            return encode(inputs.new_ones(2, *inputs.shape[1:]))[:0]
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Embed images.
@@ -133,12 +155,7 @@ class CrossModalRetriever(BaseRetriever):
         Returns:
             Tensor: Unit vectors in fp32, also under autocast.
         """
-        if len(text) == 0:
-            if not (self.training and torch.is_grad_enabled()):
-                return text.new_zeros(0, self.embed_dim, dtype=torch.float32)
-            # In training, other ranks wait for a gradient of every weight: that of no row is 0.
-            return self.finish(self.text_encoder(text.new_ones(1, *text.shape[1:])))[:0]
-        return self.finish(self.text_encoder(text))
+        return self.encode_rows(lambda rows: self.finish(self.text_encoder(rows)), text)
 
     def predict(
         self,

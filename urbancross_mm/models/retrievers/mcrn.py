@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -137,16 +136,15 @@ class MCRN(CrossModalRetriever):
         Returns:
             Tensor: Not normalized, fp32 at least.
         """
-        count = len(inputs)
-        if count == 0:
-            if not (self.training and torch.is_grad_enabled()):
-                return torch.zeros(0, self.embed_dim, device=inputs.device)
-            # In training, other ranks wait for a gradient of every weight: that of no row is 0.
-            inputs = inputs.new_ones(1, *inputs.shape[1:])
-        feats = functional.dropout(self.own_feats(modality, inputs), dropout)
-        if self.shared is not None:
-            feats = self.shared(feats, modality)
-        return similarity.as_float(feats[:count])
+
+        def encode(rows: Tensor) -> Tensor:
+            own = functional.dropout(self.own_feats(modality, rows), dropout)
+            return self._shared(modality, own)
+
+        return self.encode_rows(encode, inputs)
+
+    def _shared(self, modality: str, own: Tensor) -> Tensor:
+        return similarity.as_float(own if self.shared is None else self.shared(own, modality))
 
     def encode(self, modality: str, inputs: Tensor) -> Tensor:
         """Embed items of one modality; see :class:`BaseRetriever`.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import all_reduce, get_rank
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.dist import average_gradients
 
 VIEWS = 2
+LEAST = 2  # items, which BatchNorm and the distance of the views need
 WRAPPERS = ('encoders', 'discriminator')
 
 
@@ -41,9 +42,9 @@ class MCRNPretrainer(MCRN):
     are no negatives in it: the confusion and the lengths stand against collapse. ``contrastive``
     has negatives instead: InfoNCE between the views and the confusion.
 
-    The draws depend on ``seed`` and the iteration alone, so all ranks take the same modality, and a
-    resumed run goes on as it would have. Both optimizers are in one ``OptimWrapperDict``, of
-    :class:`AdversarialOptimWrapperConstructor`; several processes need
+    The draws depend on ``seed`` and the iteration alone, so a resumed run goes on as it would have.
+    All ranks take the same modality, one of which each has two items. Both optimizers are in one
+    ``OptimWrapperDict``, of :class:`AdversarialOptimWrapperConstructor`; several processes need
     ``model_wrapper_cfg=dict(type='TrainStepDataParallel')``, and views are compared within each.
 
     Args:
@@ -152,7 +153,7 @@ class MCRNPretrainer(MCRN):
             ``discriminator_acc``, the share of vectors whose modality was told.
 
         Raises:
-            ValueError: If an optimizer is missing, or the batch is empty.
+            ValueError: If an optimizer is missing, or no modality has two items on every rank.
         """
         wrappers = _wrappers(optim_wrapper)
         inputs = self.data_preprocessor(data, training=True)['inputs']
@@ -163,7 +164,7 @@ class MCRNPretrainer(MCRN):
         views = self._views(modality, inputs[modality], iteration)
         with wrappers['encoders'].optim_context(self), torch.set_grad_enabled(turn):
             own = [similarity.as_float(self.own_feats(modality, view)) for view in views]
-            shared = [similarity.as_float(self._shared(feats, modality)) for feats in own]
+            shared = [self._shared(modality, feats) for feats in own]
         with wrappers['discriminator'].optim_context(self):
             losses = self._discriminator_losses(modality, shared)
         _update(wrappers['discriminator'], losses['loss_discriminator'])
@@ -176,10 +177,14 @@ class MCRNPretrainer(MCRN):
         return self.parse_losses(losses)[1]
 
     def _drawn(self, inputs: dict[str, Tensor], draws: torch.Generator) -> str:
-        present = [name for name in self.modalities if name in inputs and len(inputs[name])]
+        counts = torch.tensor([len(inputs.get(name, ())) for name in self.modalities])
+        all_reduce(counts, op='min')
+        present = [name for name, count in zip(self.modalities, counts) if count >= LEAST]
         if not present:
+            sizes = {name: len(rows) for name, rows in inputs.items()}
             raise ValueError(
-                f'the batch has no item of {self.modalities}, only inputs {sorted(inputs)}'
+                f'no modality of {self.modalities} has {LEAST} items in the batch of every rank, '
+                f'here are {sizes}: raise batch_size, or leave out the last batch by drop_last'
             )
         return present[int(torch.randint(len(present), (1,), generator=draws))]
 
@@ -187,9 +192,6 @@ class MCRNPretrainer(MCRN):
         generator = numbered_generator(self.seed, iteration, 1 + get_rank())
         pad_id = getattr(self.text_encoder, 'pad_id', 0)
         return [view_of(modality, inputs, generator, pad_id) for _ in range(VIEWS)]
-
-    def _shared(self, feats: Tensor, modality: str) -> Tensor:
-        return feats if self.shared is None else self.shared(feats, modality)
 
     def _discriminator_losses(self, modality: str, shared: list[Tensor]) -> dict[str, Tensor]:
         """Its loss, whose gradient ends at the vectors, and how often it is right."""
@@ -211,12 +213,11 @@ class MCRNPretrainer(MCRN):
         # The discriminator as a constant: its weights get no gradient.
         fixed = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
         logits = torch.func.functional_call(self.discriminator, fixed, (torch.cat(shared),))
-        label = self.discriminator.label(modality)
         terms = dict(
             distance=lambda loss: loss(*own),
             consistency=lambda loss: loss(*shared),
             length=lambda loss: sum(loss(feats) for feats in (*own, *shared)),
-            confusion=lambda loss: VIEWS * loss(logits, label, draws),
+            confusion=lambda loss: VIEWS * loss(logits, self.discriminator.label(modality), draws),
             contrastive=lambda loss: loss(
                 *(similarity.normalize(feats) for feats in shared), _equal_rows(inputs)
             ),
@@ -239,9 +240,7 @@ def _update(wrapper: OptimWrapper, loss: Tensor) -> None:
     """``update_params``, with the mean of the gradients of all ranks."""
     wrapper.backward(wrapper.scale_loss(loss))
     if wrapper.should_update():
-        average_gradients(
-            weight for group in wrapper.optimizer.param_groups for weight in group['params']
-        )
+        average_gradients(weight for group in wrapper.param_groups for weight in group['params'])
         wrapper.step()
         wrapper.zero_grad()
 
