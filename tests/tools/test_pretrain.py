@@ -187,7 +187,7 @@ def iterations_of_a_rank(rank: int, root: Path) -> dict[str, Any]:
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     seen = []
     for data in loader:
-        (modality,) = {name.removesuffix('_length') for name in data['inputs']}
+        (modality,) = {name.partition('_')[0] for name in data['inputs']}
         seen.append((modality, [str(sample.to_dict()) for sample in data['data_samples']]))
         model.train_step(data, wrapper)
     return dict(seen=seen, weights=dict(model.module.named_parameters()))

@@ -399,6 +399,8 @@ def test_what_does_not_fit() -> None:
         build(losses=dict(wrong=dict()))
     with pytest.raises(ValueError, match='released.*contrastive'):
         build(contrastive=True, released=True)
+    with pytest.raises(ValueError, match='MCRNPretrainer cannot be adapted'):
+        build(adaptation=dict(target='spain'))
     with pytest.raises(ValueError, match='interval.* 0'):
         build(generator_interval=0)
 
