@@ -14,7 +14,7 @@ LEAVES = sorted(
 METHODS = sorted(path.stem for path in (CONFIGS / '_base_/methods').glob('*.py'))
 TABLE = Config.fromfile(CONFIGS / '_base_/domains.py')
 DOMAINS = {**TABLE.domains, **TABLE.uncaptioned}
-# What adapt.py takes as CONFIG: trained retrievers, but for the fold, which is no plain dataset.
+# What own_dataset.py takes as CONFIG: trained retrievers, but for the fold, no plain dataset.
 TRAINED = [
     name
     for name in LEAVES
@@ -22,6 +22,8 @@ TRAINED = [
         part in name for part in ('2spain', 'adapt.py', 'own_dataset.py', 'fold', 'pretrain')
     )
 ]
+# What adapt.py takes: models of two towers.
+ADAPTABLE = [name for name in TRAINED if not name.startswith('mcrn/')]
 
 
 def components(node: object) -> Iterator[dict]:

@@ -10,6 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from tests.config_tree import (
+    ADAPTABLE,
     DOMAINS,
     LEAVES,
     METHODS,
@@ -43,7 +44,13 @@ def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Config, '_file2dict', staticmethod(file2dict))
 
 
-@pytest.mark.parametrize('config', TRAINED)
+@pytest.mark.parametrize('name', [n for n in LEAVES if n.startswith('mcrn/')])
+def test_a_model_that_cannot_be_adapted_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f'CONFIG={name} cannot be adapted'):
+        load_config(CONFIGS / 'adapt.py', dict(CONFIG=name, TARGET='ucm', METHOD='transport'))
+
+
+@pytest.mark.parametrize('config', ADAPTABLE)
 def test_every_trained_config_adapts_to_every_target_by_every_method(
     config: str, read_once: None
 ) -> None:

@@ -128,6 +128,25 @@ def test_sirs_as_published() -> None:
     check_dataset(cfg, 'rsitmd')
 
 
+@pytest.mark.parametrize('name', ['rsitmd', 'rsicd', 'ucm'])
+def test_mcrn_as_published(name: str) -> None:
+    first = load_config(CONFIGS / 'mcrn/mcrn_pretrain.py', dict(CAPTIONED=name))
+    second = load_config(CONFIGS / 'mcrn/mcrn.py', dict(CAPTIONED=name))
+    for cfg in (first, second):
+        check_dataset(cfg, name)
+        assert cfg.train_dataloader.batch_size == 64
+    assert (second.train_cfg.max_epochs, second.optim_wrapper.optimizer.lr) == (70, 9e-5)
+    rates = second.optim_wrapper.paramwise_cfg.custom_keys.shared
+    assert rates.lr_mult * second.optim_wrapper.optimizer.lr == pytest.approx(3e-4)
+    # The rate falls to 0 once, at the end.
+    assert second.param_scheduler[0].T_max == second.train_cfg.max_epochs
+    # Nothing that the switch for the released losses would have to win against.
+    assert second.model.head == dict(type='RetrievalHead')
+    assert {
+        p.optimizer.lr for p in (first.optim_wrapper.encoders, first.optim_wrapper.discriminator)
+    } == {2e-4}
+
+
 SEGFORMER = dict(
     type='mmseg.SegformerHead',
     in_index=[0, 1, 2, 3],

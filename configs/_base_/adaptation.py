@@ -14,8 +14,9 @@ if 'segment_encoder' in _base_.model:
 if _base_.adapt.frozen:
     towers.update({
         name: dict(towers[name], frozen=True) for name in ('image_encoder', 'text_encoder')})
-if not towers.get('head'):
-    raise ValueError(f'CONFIG={_base_.config} is a pre-training: adapt the model that starts from it')
+if _base_.model.type in ('MCRN', 'MCRNPretrainer', 'AMFMN'):
+    raise ValueError(
+        f'CONFIG={_base_.config} cannot be adapted: it is no model of two towers (mcrn/)')
 if towers['head'].get('loss', {}).get('type') == 'PairwiseRankingLoss':
     towers.update(head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')))
 trained = _base_.get('work_dir') or (

@@ -42,6 +42,7 @@ sample = dict(
         FeatureEncoder=dict(in_channels=128),
         GRUTextEncoder=dict(embed_dim=256),
         LoadSpectrogramImage=dict(resize=128, size=128),
+        MCRN=dict(head=dict(loss=dict(type='InfoNCELoss'))),
         MultiscaleVisualNeck=dict(grid=-(-{{'$IMAGE_SIZE:88'}} // 16)),
         CrossDomainSampler=dict(min_steps=1),
         # From scratch, a frozen copy of the image tower would be a random network; a shared tower

@@ -29,8 +29,7 @@ model = dict(
         type='BackboneEncoder', backbone=dict(type='mmpretrain.ResNet', depth=18), embed_dim=512)),
     pyramid=dict(weighting=dict(type='MultiscaleVisualNeck', grid=_base_.image_size // 16)),
     shared=dict(dropout=0.3),
-    head=dict(
-        type='RetrievalHead', loss=dict(type='PairwiseRankingLoss', reduction='mean')),
+    head=dict(type='RetrievalHead'),  # the pairwise ranking loss
     self_consistency=dict(), distillation=dict(), alignment=dict())
 # As published: the shared encoding learns at 3e-4, the encoders at 0.3 of it; 70 epochs of 64.
 optim_wrapper = dict(

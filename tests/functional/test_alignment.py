@@ -179,3 +179,14 @@ def test_the_released_sum_is_bounded_and_stands_equal_vectors() -> None:
     assert same == 0 and ones.grad.isfinite().all()
     with pytest.raises(ValueError, match='got 4 and 3'):
         summed_mk_mmd(ones, ones[:3])
+
+
+def test_two_views_of_the_same_samples() -> None:
+    first = torch.randn(8, 4)
+    assert mk_mmd(first, first, paired=True).item() == pytest.approx(0, abs=1e-6)
+    assert mk_mmd(first, first).item() < -0.05  # as if drawn apart
+    second = first + 0.5 * torch.randn(8, 4)
+    # The released sum, over 5 kernels and 8 * 8 pairs.
+    expected = summed_mk_mmd(first, second, ceiling=1e9).item() / (5 * 64)
+    assert expected > 0
+    assert mk_mmd(first, second, paired=True).item() == pytest.approx(expected, rel=1e-5)

@@ -74,6 +74,13 @@ def test_silence_is_silent_and_finite():
     assert (out[:2] == -80).all() and out[2].max() == 0
 
 
+def test_rounding_is_silence_and_a_soft_voice_is_not():
+    wave = noise(0.2, 8000)
+    wave = wave / np.abs(wave).max()
+    out = run(wave * 1.5e-5, wave * 1e-3)  # channels that cancel leave such rounding
+    assert (out[0] == -80).all() and out[1].max() == 0
+
+
 def test_no_recording_at_all():
     lengths = torch.zeros(0, dtype=torch.long)
     out = log_mel(torch.zeros(0, 0), lengths, filters(), WINDOW, HOP, FRAMES)

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from urbancross_mm.functional.similarity import as_float, distances, inner_product
 
-SMALLEST_WIDTH = 1e-8  # of a kernel, in the released form
+SMALLEST_WIDTH = 1e-8  # of a kernel of two views, as released
 
 
 def mk_mmd(
-    source: Tensor, target: Tensor, bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    source: Tensor,
+    target: Tensor,
+    bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
+    paired: bool = False,
 ) -> Tensor:
     r"""Squared maximum mean discrepancy under a mean of Gaussian kernels.
 
@@ -26,12 +29,14 @@ def mk_mmd(
 
     with :math:`\sigma^2` the mean squared distance of all pairs, without gradient. The domains
     may differ in size. A sample is not compared with itself, so the estimate is unbiased and may
-    be slightly negative.
+    be slightly negative. Two views of the same samples are no independent draws: ``paired``
+    compares each with itself, too, so that the value is 0 for equal views and never negative.
 
     Args:
         source (Tensor): Vectors.
         target (Tensor): Vectors.
         bandwidths (Sequence[float]): The b. Defaults to (0.25, 0.5, 1, 2, 4).
+        paired (bool): These are two views of the same samples. Defaults to False.
 
     Shape:
         - source: ``(S, D)``; target: ``(T, D)``; output: a scalar.
@@ -46,9 +51,11 @@ def mk_mmd(
         DAN (https://arxiv.org/abs/1502.02791); Gretton et al., A kernel two-sample test.
     """
     _check_sizes(source, target)
-    kernels = _kernels(source, target, bandwidths).mean(0)
-    inside_source = _mean_of_others(kernels[: len(source), : len(source)])
-    inside_target = _mean_of_others(kernels[len(source) :, len(source) :])
+    floor = SMALLEST_WIDTH if paired else 0.0
+    kernels = _kernels(source, target, bandwidths, floor=floor).mean(0)
+    inside = torch.mean if paired else _mean_of_others
+    inside_source = inside(kernels[: len(source), : len(source)])
+    inside_target = inside(kernels[len(source) :, len(source) :])
     return inside_source + inside_target - 2 * kernels[: len(source), len(source) :].mean()
 
 

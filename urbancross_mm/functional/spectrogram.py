@@ -8,6 +8,8 @@ from torch.nn.functional import pad
 
 # Power below which there is no sound, where full scale is 1.
 SILENCE = 1e-10
+# Of 16-bit audio: what is softer everywhere is rounding, such as two channels that cancel.
+SMALLEST_STEP = 2**-15
 
 
 def log_mel(
@@ -23,7 +25,8 @@ def log_mel(
 
     Frame t is centered at sample ``t * hop``; what lies before the first sample, or after the last
     of a recording, is 0. Frames after the end of a recording are silent, so its row depends neither
-    on the other recordings nor on their padding. A silent recording is silent everywhere.
+    on the other recordings nor on their padding. A silent recording is silent everywhere, and so
+    is one that never reaches a step of 16-bit audio.
 
     Args:
         waveforms (Tensor): N recordings, padded.
@@ -55,7 +58,8 @@ def log_mel(
     )
     power = filters.t() @ spectrum.abs().square()  # (N, M, longest)
     after = torch.arange(longest, device=used.device) >= used[:, None]
-    power = power.masked_fill(after[:, None], 0)
+    quiet = waveforms.abs().amax(dim=1) < SMALLEST_STEP
+    power = power.masked_fill(after[:, None] | quiet[:, None, None], 0)
     peak = power.amax(dim=(1, 2), keepdim=True)
     decibel = 10 * (power.clamp(min=SILENCE).log10() - peak.clamp(min=SILENCE).log10())
     out[..., :longest] = decibel.clamp(min=-top_db).masked_fill(power <= SILENCE, -top_db)

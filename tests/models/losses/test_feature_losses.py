@@ -1,6 +1,7 @@
 """The classes hand their options on, weigh, and stay in full precision."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def wrong(logits: Tensor) -> Tensor:
 CASES: list[tuple[dict, tuple, Callable]] = [
     (dict(type='ConsistencyLoss'), (FIRST, SECOND), modal.consistency),
     (dict(type='FeatureLengthLoss'), (FIRST,), modal.length_deviation),
-    (dict(type='MKMMDLoss'), (FIRST, SECOND), alignment.mk_mmd),
+    (dict(type='MKMMDLoss'), (FIRST, SECOND), partial(alignment.mk_mmd, paired=True)),
     (dict(type='MKMMDLoss', released=True), (FIRST, SECOND), alignment.summed_mk_mmd),
     (dict(type='FeatureDistillationLoss'), (FIRST, SECOND), modal.feature_distillation),
     (

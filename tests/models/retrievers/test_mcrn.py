@@ -184,6 +184,11 @@ def test_a_second_view_is_drawn_where_none_came() -> None:
     assert model(inputs, samples, mode='loss')['loss_self_consistency'] == 0
 
 
+def test_it_cannot_be_adapted() -> None:
+    with pytest.raises(ValueError, match='MCRN cannot be adapted.*CrossModalRetriever'):
+        build().add_adaptation({})
+
+
 def test_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match='shared.embed_dim is 8.*16 wide'):
         build(shared=dict(SHARED, embed_dim=8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_seed_and_iteration_draw_the_modality() -> None:
 
 def test_losses_by_hand() -> None:
     for released, factor, distance in (
-        (False, 1.0, alignment.mk_mmd),
+        (False, 204.8, partial(alignment.mk_mmd, paired=True)),
         (True, 0.01, alignment.summed_mk_mmd),
     ):
         model, wrapper = build(released=released, generator_interval=1)
@@ -286,6 +287,11 @@ SCALES = dict(
         )
     ),
 )
+
+
+def test_images_have_a_length_as_sounds_and_texts_have() -> None:
+    feats = MCRN(**SCALES).eval().own_feats('image', torch.randn(3, 3, 32, 32))
+    assert (feats.norm(dim=1) - 1).abs().min() > 0.01
 
 
 def test_what_is_ranked_is_the_shared_encoding_of_the_neck() -> None:

@@ -214,7 +214,8 @@ def _find_text_tower(model: nn.Module, parts: str | None) -> Tower | None:
     if parts != 'raw':
         return None
     tower = getattr(model, 'text_encoder', None)
-    if isinstance(tower, nn.Module):
+    # After MCRN's encoders comes a shared encoding.
+    if isinstance(tower, nn.Module) and getattr(model, 'shared', None) is None:
         return tower
     raise ValueError(
         f'{type(model).__name__} has no text_encoder whose features could be averaged before '

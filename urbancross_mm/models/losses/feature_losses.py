@@ -112,11 +112,11 @@ class FeatureDistillationLoss(BaseFeatureLoss):
 
 @MODELS.register_module()
 class MKMMDLoss(BaseFeatureLoss):
-    """Distance of the distributions of two sets of features, at least two vectors each.
+    """Distance of the distributions of two views, at least two vectors each.
 
     Args:
-        released (bool): The sum over all pairs, at most 200, instead of the unbiased mean: it
-            grows with the square of the batch. Defaults to False.
+        released (bool): The sum over all pairs, at most 200, instead of the mean: it grows with
+            the square of the batch. Defaults to False.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
     """
 
@@ -129,7 +129,7 @@ class MKMMDLoss(BaseFeatureLoss):
 
         Args:
             first (Tensor): Features.
-            second (Tensor): Features, in any order.
+            second (Tensor): Features of the other view, in any order.
 
         Shape:
             first, second (N, D) -> a scalar.
@@ -137,8 +137,9 @@ class MKMMDLoss(BaseFeatureLoss):
         Returns:
             Tensor: The loss.
         """
-        distance = alignment.summed_mk_mmd if self.released else alignment.mk_mmd
-        return self.weighted(distance, first, second)
+        if self.released:
+            return self.weighted(alignment.summed_mk_mmd, first, second)
+        return self.weighted(alignment.mk_mmd, first, second, paired=True)
 
 
 @MODELS.register_module()

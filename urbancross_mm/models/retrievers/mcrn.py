@@ -85,6 +85,9 @@ class MCRN(CrossModalRetriever):
         if head is not None:
             pairs = {f'image-{name}': 1.0 for name in encoders or ()}
             head = {'type': 'RetrievalHead', 'loss': ranking_loss(released), 'pairs': pairs, **head}
+        if kwargs.get('pyramid') is not None:
+            # The lengths of f are a part of the losses, as those of the other encoders are.
+            kwargs['pyramid'] = dict(kwargs['pyramid'], normalized=False)
         super().__init__(image_encoder, text_encoder, head, encoders=encoders, **kwargs)
         parts = (getattr(self.pyramid, name, None) for name in ('decode_head', 'masked_image'))
         if any(part is not None for part in parts):
@@ -103,6 +106,20 @@ class MCRN(CrossModalRetriever):
         self.self_consistency = auxiliary_loss('self_consistency', self_consistency, released)
         self.distillation = auxiliary_loss('distillation', distillation, released)
         self.alignment = auxiliary_loss('alignment', alignment, released)
+
+    def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
+        """Refuse: an adaptation knows images and texts, and trains no other encoder.
+
+        Args:
+            adaptation (Mapping): See :class:`BaseRetriever`.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f'{type(self).__name__} cannot be adapted: an adaptation trains on images and texts '
+            'alone; use CrossModalRetriever or UrbanCross'
+        )
 
     def own_feats(self, modality: str, inputs: Tensor) -> Tensor:
         """What the modality's own encoder says: f.
