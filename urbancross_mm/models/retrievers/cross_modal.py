@@ -99,9 +99,12 @@ class CrossModalRetriever(BaseRetriever):
         """
         if modality not in self.encoders:
             return super().encode(modality, inputs)
+        encoder = self.encoders[modality]
         if len(inputs) == 0:
-            return inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
-        return self.finish(self.encoders[modality](inputs))
+            none = inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
+            # In training, other ranks wait for a gradient of every weight: that of no row is 0.
+            return none + sum(weight.sum() for weight in encoder.parameters())
+        return self.finish(encoder(inputs))
 
     def encode_image(self, image: Tensor) -> Tensor:
         """Embed images.
