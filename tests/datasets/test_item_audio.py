@@ -147,6 +147,18 @@ def test_an_unpaired_target_hides_what_says_its_captions(tiny):
     assert not {'audio_paths', 'caption_audio_paths'} & dataset.get_data_info(0).keys()
 
 
+@pytest.mark.parametrize('captions', ['each', 'sample', 'all', 'none'])
+def test_who_reads_recordings_learns_where_there_are_none(tiny, captions):
+    dataset = ImageTextDataset(**tiny, captions=captions, pipeline=READ, audio_required=False)
+    items = [dataset.get_data_info(k) for k in range(len(dataset))]
+    (silent, *_) = [info for info in items if info['img_id'] == 'tiny/d']
+    assert silent['audio_ids'] == silent['audio_paths'] == []
+    assert silent['caption_audio_ids'] == [-1] * len(silent['captions'])
+    assert all(len(one['caption_audio_ids']) == len(one['captions']) for one in items)
+    target = UnpairedDataset(**tiny, pipeline=READ)[0]['data_samples']
+    assert target.audio_ids == target.caption_audio_ids == []
+
+
 def test_masks_alone_come_without_recordings(tiny):
     assert 'audio_paths' not in ImageTextDataset(**tiny, captions='none').get_data_info(0)
 

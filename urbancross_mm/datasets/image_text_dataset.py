@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 from urbancross_mm.datasets.item_checks import (
     check_audio,
     check_whole,
+    reads_audio,
     warn,
     warn_of_lost_words,
     warn_of_unnamed_files,
@@ -41,9 +42,10 @@ class ImageTextDataset(BaseDataset):
     segments_path, segment_dir, seg_map_path``. ``metainfo`` has the ``classes`` of the class maps
     and their ``palette`` where the file names them, as in mmseg.
 
-    Where the image has recordings of its captions, there are also ``audio_paths, audio_ids`` (what
-    is encoded with this item, for training that of its text) and, for every caption,
-    ``caption_audio_paths, caption_audio_ids`` (``''`` and -1 for none).
+    Where the image has recordings of its captions, or the pipeline reads recordings, there are
+    also ``audio_paths, audio_ids`` (what is encoded with this item, for training that of its text;
+    maybe none) and, for every caption, ``caption_audio_paths, caption_audio_ids`` (``''`` and -1
+    for none).
 
     ``captions`` decides what an item is:
 
@@ -206,12 +208,7 @@ class ImageTextDataset(BaseDataset):
         chosen = self._choose(info)
         info['texts'] = [info['captions'][k] for k in chosen]
         info['text_ids'] = [info['caption_text_ids'][k] for k in chosen]
-        if paths := info.get('caption_audio_paths'):
-            info['caption_audio_ids'] = [stable_id(path) if path else -1 for path in paths]
-            heard = self._owned_audio(info['sample_idx']) if self.captions == 'all' else chosen
-            heard = [k for k in heard if paths[k]]
-            info['audio_paths'] = [paths[k] for k in heard]
-            info['audio_ids'] = [info['caption_audio_ids'][k] for k in heard]
+        self._add_audio(info, chosen)
         return info
 
     def prepare_data(self, idx: int) -> Any:
@@ -259,6 +256,19 @@ class ImageTextDataset(BaseDataset):
         if self.captions == 'none':
             return []
         return self._owned_texts(info['sample_idx'])
+
+    def _add_audio(self, info: dict[str, Any], chosen: Sequence[int]) -> None:
+        """The recordings of an item, and their ids."""
+        if 'caption_audio_paths' not in info:
+            if not reads_audio(self.pipeline.transforms):
+                return
+            info['caption_audio_paths'] = [''] * len(info['captions'])
+        paths = info['caption_audio_paths']
+        info['caption_audio_ids'] = [stable_id(path) if path else -1 for path in paths]
+        heard = self._owned_audio(info['sample_idx']) if self.captions == 'all' else chosen
+        heard = [k for k in heard if paths[k]]
+        info['audio_paths'] = [paths[k] for k in heard]
+        info['audio_ids'] = [info['caption_audio_ids'][k] for k in heard]
 
     def _assign_texts(self) -> None:
         """With ``captions='all'``, give every distinct caption to the first item that has it."""

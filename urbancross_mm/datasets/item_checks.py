@@ -83,11 +83,16 @@ def warn_of_unnamed_files(
             )
 
 
+def reads_audio(transforms: Iterable[Any]) -> bool:
+    """Whether a transform of the pipeline reads recordings."""
+    return any(isinstance(step, LoadAudio | LoadSpectrogramImage) for step in transforms)
+
+
 def check_audio(
     infos: Iterable[Mapping[str, Any]], transforms: Iterable[Any], ann_file: str, required: bool
 ) -> None:
     """Refuse captions without a recording, or count them, when a transform reads recordings."""
-    if not any(isinstance(step, LoadAudio | LoadSpectrogramImage) for step in transforms):
+    if not reads_audio(transforms):
         return
     total, silent = 0, []
     for info in infos:

@@ -81,6 +81,7 @@ class UnpairedDataset(ImageTextDataset):
             else [self.pool[np.random.randint(len(self.pool))]]
         )
         info.update(caption_text_ids=[], texts=texts, text_ids=[stable_id(text) for text in texts])
+        self._add_audio(info, ())
         return info
 
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:

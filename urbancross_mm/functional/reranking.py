@@ -42,7 +42,7 @@ def multivariate_rerank(
 
     Args:
         scores (Tensor): Similarities.
-        candidates (int): Items of each query that are compared anew, K; ties at the end may add
+        candidates (int): Items of each query that are compared again, K; ties at the end may add
             some. Defaults to 30.
         share_weight (float): :math:`w_1`. Defaults to 0.3.
         reverse_weight (float): :math:`w_2`. Defaults to 1.1.

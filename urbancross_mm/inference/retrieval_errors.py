@@ -28,7 +28,7 @@ class Answers(NamedTuple):
 
     Attributes:
         query: ``(Q,)``, the row of each query: of an image, or of a caption.
-        rank: ``(Q,)``, the rank of the first right item, from 1; a tie counts in expectation.
+        rank: ``(Q,)``, the rank of the first relevant item, from 1; a tie counts in expectation.
         found: ``(Q, K)``, the rows of what is found, best first.
         score: ``(Q, K)``.
         right: ``(Q, K)``, whether it is relevant.
@@ -41,7 +41,7 @@ class Answers(NamedTuple):
     right: Tensor
 
     def worst(self, number: int) -> Tensor:
-        """Positions of the queries whose first right item ranks last, the worst first.
+        """Positions of the queries whose first relevant item ranks last, the worst first.
 
         Args:
             number (int): How many at most.

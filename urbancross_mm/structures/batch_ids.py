@@ -38,7 +38,7 @@ def batch_ids(
             ``caption_text_ids`` the texts of the batch count as all captions of an image.
         device (torch.device): Where the tensors go.
         modality (str): What stands for the texts: ``'audio'`` reads ``audio_ids`` and
-            ``caption_audio_ids``. Defaults to 'text'.
+            ``caption_audio_ids``; a sample without recordings has no row. Defaults to 'text'.
 
     Returns:
         BatchIds: Owners, keys, text ids and caption ids, one row per text.
@@ -49,7 +49,7 @@ def batch_ids(
     owners, keys, texts, captions = [], [], [], []
     check_image_ids((sample.img_id, sample.get('img_path')) for sample in data_samples)
     for row, sample in enumerate(data_samples):
-        own = sample.get(f'{modality}_ids')
+        own = sample.get(f'{modality}_ids', ())
         for item_id in own:
             owners.append(row)
             keys.append(stable_id(str(sample.img_id)))
@@ -70,8 +70,9 @@ def partners(data_samples: Sequence[RetrievalDataSample], first: str, second: st
     """Rows of one modality that belong to each row of another.
 
     Args:
-        data_samples (Sequence[RetrievalDataSample]): A sample has as many items of ``first`` as of
-            ``second``, in the same order, or one of them for all.
+        data_samples (Sequence[RetrievalDataSample]): Where a sample has several items of
+            ``first``, its captions say which belong together: the n-th of ``caption_text_ids`` and
+            the n-th of ``caption_audio_ids``; without these lists, the n-th items of the sample.
         first (str): The modality whose rows are wanted: ``'text'``. ``'image'`` has one item each.
         second (str): The other: ``'audio'``.
 
@@ -79,23 +80,29 @@ def partners(data_samples: Sequence[RetrievalDataSample], first: str, second: st
         list[int]: A row of ``first`` for each row of ``second``.
 
     Raises:
-        ValueError: If a sample has other numbers of both.
+        ValueError: If an item of ``second`` has none of ``first``.
     """
     rows: list[int] = []
     start = 0
     for sample in data_samples:
-        own = 1 if first == 'image' else len(sample.get(f'{first}_ids'))
-        others = len(sample.get(f'{second}_ids'))
-        if own == others:
-            rows += range(start, start + own)
-        elif own == 1:
-            rows += [start] * others
+        own = (0,) if first == 'image' else sample.get(f'{first}_ids', ())
+        others = sample.get(f'{second}_ids', ())
+        if len(own) == 1:
+            rows += [start] * len(others)
         else:
-            raise ValueError(
-                f'{sample.get("img_id")}: {own} items of {first} for {others} of {second}; each '
-                f'{second} needs its {first}, or one {first} for all'
+            names = f'caption_{first}_ids', f'caption_{second}_ids'
+            said = (
+                map(sample.get, names) if all(name in sample for name in names) else (own, others)
             )
-        start += own
+            known = {item_id: start + row for row, item_id in enumerate(own)}
+            partner = {other: known[item_id] for item_id, other in zip(*said) if item_id in known}
+            if not partner.keys() >= set(others):
+                raise ValueError(
+                    f'{sample.get("img_id")}: {len(own)} items of {first} for {len(others)} of '
+                    f'{second}; each {second} needs its {first}, or one {first} for all'
+                )
+            rows += [partner[other] for other in others]
+        start += len(own)
     return rows
 
 

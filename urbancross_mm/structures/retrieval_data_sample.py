@@ -21,7 +21,8 @@ class RetrievalDataSample(BaseDataElement):
           their ``stable_id``.
         - ``audio_ids`` (list[int]): ``stable_id`` of the path of the recordings that are encoded
           here. ``caption_audio_ids`` (list[int]): the recording of every caption of the image, -1
-          for none; captions may share one. Both are missing where the annotations name no audio.
+          for none; captions may share one. Both are missing where neither the annotations name
+          recordings of the image nor the pipeline reads any.
         - ``label`` (str), ``geo_tags`` (list[str]), ``lon``, ``lat`` (degrees): where known.
         - ``ori_shape``, ``img_shape`` (tuple[int, int]): height and width in pixels.
         - ``for_retrieval`` (bool): False for an image that is loaded for its class map alone

@@ -14,6 +14,8 @@ from tests.evaluation.metrics.test_recall_at_k import WIDTH, evaluate, world
 from tests.models.helpers import cross_modal
 from tests.models.test_image_views import SIDE, items
 from tests.ranks import run_on_ranks
+from tests.runs import CONFIGS
+from urbancross_mm.apis import load_config
 from urbancross_mm.evaluation import RecallAtK
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.structures import RetrievalDataSample
@@ -66,6 +68,17 @@ def test_both_aggregates_of_mcrn() -> None:
     ]
     assert metrics['retrieval/mR_pairs'] == pytest.approx(sum(groups) / 3)
     assert metrics['retrieval/mR_pairs'] != pytest.approx(metrics['retrieval/mR_recalls'])
+
+
+def test_the_aggregates_of_the_config_are_those_of_mcrn() -> None:
+    pairs = load_config(CONFIGS / 'mcrn/mcrn.py').val_evaluator.pairs
+    samples = with_views(spoken())
+    found, mcrn = evaluate(samples, pairs=pairs), evaluate(samples, pairs=['image-audio', *I2I])
+    for name in ('retrieval/mR_recalls', 'retrieval/mR_pairs'):
+        assert found[name] == pytest.approx(mcrn[name])
+    own = [found[f'retrieval/{side}_R@{k}'] for side in ('t2a', 'a2t') for k in (1, 5, 10)]
+    assert found['retrieval/mR_text-audio'] == pytest.approx(sum(own) / 6)
+    assert found['retrieval/mR_text-audio'] != pytest.approx(found['retrieval/mR_pairs'])
 
 
 def test_image_and_text_stay_what_they_are_alone() -> None:

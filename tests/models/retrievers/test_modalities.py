@@ -106,6 +106,10 @@ def test_what_does_not_fit() -> None:
     inputs, samples = spoken()
     with pytest.raises(ValueError, match="'image-voice'.* no voice"):
         build(pairs={'image-voice': 1.0})(inputs, samples, mode='loss')
+    with pytest.raises(ValueError, match='3 items of audio in audio_ids.* 4 embeddings'):
+        samples[3].set_metainfo(dict(audio_ids=[]))
+        build(pairs={'image-audio': 1.0})(inputs, samples, mode='loss')
+    samples[3].set_metainfo(dict(audio_ids=[3]))
     samples[0].set_metainfo(dict(audio_ids=[1, 2]))
     with pytest.raises(ValueError, match='set/0: 1 items of text|set/0: .* 2 of audio'):
         inputs['audio'] = torch.randn(5, 7)

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+# The id of a recording that a caption does not have.
+NONE = -1
+
 
 class Galleries(NamedTuple):
     """Everything that was collected, each image and each distinct caption once.
@@ -36,7 +39,8 @@ def assemble(results: list[dict], modality: str = 'text') -> Galleries:
     """De-duplicate by image and by caption text, and line captions up with both.
 
     Args:
-        results (list[dict]): Records of the metric, from ``in_order``.
+        results (list[dict]): Records of the metric, from ``in_order``. In the ids of the captions
+            of another modality, -1 stands for none.
         modality (str): What is searched besides images. Defaults to 'text'.
 
     Returns:
@@ -62,6 +66,8 @@ def assemble(results: list[dict], modality: str = 'text') -> Galleries:
     caption_image, caption_text = [], []
     for row, (img_id, image) in enumerate(images.items()):
         for text_id in image[f'caption_{modality}_ids']:
+            if text_id == NONE:
+                continue
             if text_id not in row_of_text:
                 raise ValueError(
                     f'a caption of image {img_id!r} ({modality} id {text_id}) was never '
@@ -110,15 +116,19 @@ def only_domain(data: Galleries, domain: str) -> Galleries:
     )
 
 
-def pair_captions(texts: Galleries, others: Galleries) -> tuple[Tensor, Tensor]:
+def pair_captions(
+    results: list[dict], texts: Galleries, others: Galleries, modality: str
+) -> tuple[Tensor, Tensor]:
     """Which distinct text belongs to which item of another modality.
 
-    The captions of an image are aligned: its n-th text and its n-th recording say the same. One
-    recording for all captions belongs to each of them.
+    The captions of an image are aligned: its n-th text and its n-th recording say the same, and a
+    caption without a recording has no pair. One recording for all captions belongs to each of them.
 
     Args:
+        results (list[dict]): Records of the metric.
         texts (Galleries): Of the texts.
         others (Galleries): Of the other modality, over the same images.
+        modality (str): That modality.
 
     Shape:
         - outputs: ``(P,)``.
@@ -130,21 +140,22 @@ def pair_captions(texts: Galleries, others: Galleries) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: If an image has other numbers of both.
     """
+    row_of_text = {text_id: row for row, text_id in enumerate(texts.text_ids)}
+    row_of_other = {item_id: row for row, item_id in enumerate(others.text_ids)}
     pairs: set[tuple[int, int]] = set()
-    for img_id, own, partners in zip(texts.image_ids, _by_image(texts), _by_image(others)):
+    for result in results:
+        own, partners = result['caption_text_ids'], result[f'caption_{modality}_ids']
         if len(partners) == 1:
             partners = partners * len(own)
-        if len(own) != len(partners):
+        if partners and len(own) != len(partners):
             raise ValueError(
-                f'image {img_id!r} has {len(own)} captions and {len(partners)} recordings: they '
-                'cannot be paired'
+                f'image {result["img_id"]!r} has {len(own)} captions and {len(partners)} '
+                'recordings: they cannot be paired; -1 stands for a caption without one'
             )
-        pairs.update(zip(own, partners))
+        pairs.update(
+            (row_of_text[text_id], row_of_other[item_id])
+            for text_id, item_id in zip(own, partners)
+            if item_id != NONE
+        )
     rows = torch.tensor(sorted(pairs), dtype=torch.long).view(-1, 2)
     return rows[:, 0], rows[:, 1]
-
-
-def _by_image(data: Galleries) -> list[list[int]]:
-    """Rows of the items of each image; ``assemble`` puts them in the order of the images."""
-    counts = torch.bincount(data.caption_image, minlength=len(data.image_ids)).tolist()
-    return [rows.tolist() for rows in data.caption_text.split(counts)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from urbancross_mm.evaluation.metrics.galleries import Galleries, assemble, pair_captions
@@ -60,20 +61,28 @@ class ModalityPairs:
                 Defaults to False: they have unit length, or a length that counts.
 
         Returns:
-            dict[str, float]: Those of each pair, ``mR_pairs`` and ``mR_recalls``.
+            dict[str, float]: Those of each pair; ``mR_pairs`` and ``mR_recalls`` of the pairs with
+            an image.
         """
         metrics: dict[str, float] = {}
-        groups = [known]
+        groups = [known]  # those with an image: MCRN's means have no others
         for first, second in self.pairs:
             if second == 'image':
                 found = _search_views(results, texts, values, normalize)
             else:
                 others = assemble(results, second)
-                gallery = _gallery(first, texts, others, relevance)
+                if first == 'image':
+                    items = others.text_embeds[others.caption_text]
+                    gallery = (others.image_embeds, items, *relevance(others))
+                else:
+                    rows = pair_captions(results, texts, others, second)
+                    gallery = (texts.text_embeds, others.text_embeds, *rows)
+                _log_pair(first, second, gallery)
                 names = f'{first[0]}2{second[0]}', f'{second[0]}2{first[0]}'
                 found = values.of_gallery(gallery, *names)
                 metrics[f'num_{second}s'] = len(others.text_embeds)
-            groups.append(found)
+            if first == 'image':
+                groups.append(found)
             metrics.update({name: value for name, value in found.items() if name != 'mR'})
             metrics[f'mR_{first}-{second}'] = found['mR']
         metrics['mR_pairs'] = sum(group['mR'] for group in groups) / len(groups)
@@ -81,11 +90,14 @@ class ModalityPairs:
         return metrics
 
 
-def _gallery(first: str, texts: Galleries, others: Galleries, relevance: Relevance) -> Gallery:
-    if first == 'image':
-        items = others.text_embeds[others.caption_text]
-        return (others.image_embeds, items, *relevance(others))
-    return (texts.text_embeds, others.text_embeds, *pair_captions(texts, others))
+def _log_pair(first: str, second: str, gallery: Gallery) -> None:
+    """What is searched, and how much of it has no partner and so is no query."""
+    sides = zip((first, second), gallery[:2], gallery[2:])
+    counts = (
+        f'{len(embeds)} items of {name} ({len(embeds) - len(rows.unique())} without a partner)'
+        for name, embeds, rows in sides
+    )
+    print_log(f'RecallAtK, {first}-{second}: {", ".join(counts)}', logger='current')
 
 
 def _search_views(

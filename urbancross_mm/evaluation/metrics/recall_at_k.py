@@ -56,10 +56,11 @@ class RecallAtK(EmbeddingMetric):
             ``a2i_R@1``, ... and their mean ``mR_image-audio``; ``'text-audio'`` the same with
             ``t2a`` and ``a2t``, where a text finds its own recording. ``'image-image'`` finds an
             image by another view of it, and the view by the image, averaged: ``i2i_R@1``, ... and
-            ``mR_image-image``; it needs ``image_view`` of the data preprocessor. Over all pairs,
-            that of image and text among them, there are two means: ``mR_pairs`` gives each pair
-            the same weight (the validation score of MCRN), ``mR_recalls`` each recall (its test
-            mR, of 15 recalls). Defaults to ().
+            ``mR_image-image``; it needs ``image_view`` of the data preprocessor. Over
+            image-text and the pairs with an image there are two means: ``mR_pairs`` gives each
+            pair the same weight (the validation score of MCRN), ``mR_recalls`` each recall (its
+            test mR, of 15 recalls). ``'text-audio'`` has its own mean only. A caption without a
+            recording (-1 in ``caption_audio_ids``) has no pair. Defaults to ().
         rerank (Mapping, optional): A correction of the scores of images and captions, such as
             ``dict(type='multivariate')`` or ``dict(type='inverted_softmax', dynamic=True)``; see
             :func:`urbancross_mm.functional.reranking.build_reranker`. Its numbers come beside the

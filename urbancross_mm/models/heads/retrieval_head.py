@@ -84,7 +84,8 @@ class RetrievalHead(BaseModule):
                 (N, M)``, where their cosines do not; then neither needs unit length. Defaults to
                 None.
             **others (Tensor): Unit vectors of more modalities, such as ``audio_embeds``; their
-                samples have ``audio_ids`` and ``caption_audio_ids``.
+                samples have ``audio_ids`` and ``caption_audio_ids``. What has no recording is left
+                out of the losses of ``pairs``.
 
         Shape:
             image_embeds (B, D), text_embeds (M, D), segment_embeds (B, D).
@@ -130,6 +131,11 @@ class RetrievalHead(BaseModule):
                     f'{sorted(embeds)}'
                 )
         ids = batch_ids(data_samples, embeds[f'{second}_embeds'].device, second)
+        if len(ids.owners) != len(embeds[f'{second}_embeds']):
+            raise ValueError(
+                f'the data samples name {len(ids.owners)} items of {second} in {second}_ids, but '
+                f'there are {len(embeds[f"{second}_embeds"])} embeddings'
+            )
         rows = partners(data_samples, first, second)
         return self.image_loss(
             all_gather_rows(embeds[f'{first}_embeds'][rows], with_grad=True),

@@ -1,4 +1,4 @@
-"""The losses of MCRN and their factors, balanced anew and as released."""
+"""The losses of MCRN and their factors: balanced for means, and as released."""
 
 from __future__ import annotations
 
