@@ -177,31 +177,11 @@ class MCRN(CrossModalRetriever):
         return similarity.normalize(self.feats(modality, inputs, dropout))
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Embed images; see :meth:`encode`.
-
-        Args:
-            image (Tensor): Normalized images.
-
-        Shape:
-            (N, 3, H, W) -> (N, D).
-
-        Returns:
-            Tensor: Unit vectors in fp32.
-        """
+        """Unit vectors (N, D), fp32, of normalized images (N, 3, H, W)."""
         return self.encode('image', image)
 
     def encode_text(self, text: Tensor) -> Tensor:
-        """Embed texts; see :meth:`encode`.
-
-        Args:
-            text (Tensor): Token ids.
-
-        Shape:
-            (M, L) -> (M, D).
-
-        Returns:
-            Tensor: Unit vectors in fp32.
-        """
+        """Unit vectors (M, D), fp32, of token ids (M, L)."""
         return self.encode('text', text)
 
     def loss(
