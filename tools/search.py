@@ -123,11 +123,14 @@ def main() -> None:
     args = parse_args()
     from urbancross_mm.inference.image_files import read_query
 
-    queries = [read_query(query) for query in args.query]
+    if args.audio:
+        queries: list[str | Path] = [Path(query) for query in args.query]
+        for query in queries:
+            if not Path(query).is_file():
+                raise FileNotFoundError(f'--audio takes recordings, and there is no file {query}')
+    else:
+        queries = [read_query(query) for query in args.query]
     kinds = ['audio' if args.audio else kind_of(query) for query in queries]
-    for kind, query in zip(kinds, queries):
-        if kind == 'audio' and not isinstance(query, Path):
-            raise ValueError(f'--audio takes recordings, and there is no file {query!r}')
     check_files(args)
     inferencer = prepare(args)
     answers = []

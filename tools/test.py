@@ -69,6 +69,9 @@ def main() -> None:
     from urbancross_mm.inference.config import model_of
 
     cfg = config_of(args)
+    if not args.work_dir:
+        # mmengine copies the config there: that of the training stays what it was.
+        cfg.work_dir = str(Path(cfg.work_dir, 'test'))
     if not cfg.get('test_dataloader'):
         raise ValueError(f'{args.config} has no test_dataloader: a test needs one')
     if args.checkpoint is not None:

@@ -197,7 +197,11 @@ def test_without_the_program_one_sentence_says_how_to_install_it(tmp_path, monke
 @needs_espeak
 @pytest.mark.parametrize(
     'voice, named',
-    [('xx-none', "'xx-none'.*not exist"), ('en-us+zzz', "'en-us\\+zzz'.*like 'en-us'")],
+    [
+        ('xx-none', "no voice 'xx-none'"),
+        ('de-xx', "no voice 'de-xx'"),
+        ('en-us+zzz', "'en-us\\+zzz'.*like 'en-us'"),
+    ],
 )
 def test_voices_that_do_not_exist(tmp_path, voice, named):
     folder(tmp_path)

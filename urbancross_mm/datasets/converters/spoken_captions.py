@@ -162,12 +162,27 @@ def check_voices(voices: tuple[str, ...]) -> None:
             f'speaking captions needs the program {PROGRAM}, which is not installed: '
             'apt install espeak-ng (macOS: brew install espeak-ng)'
         )
+    known = _voice_names()
     for voice in dict.fromkeys(voices):
         base, plus, _ = voice.partition('+')
+        # Of an unknown region, such as de-xx, it takes the language.
+        if base.lower() not in known:
+            raise ValueError(f'{PROGRAM} has no voice {base!r}: {PROGRAM} --voices lists them')
         own, plain = (speak(Reading('hello', one, 175)) for one in (voice, base))
         # A speaker that it does not know, or not for this voice, is passed over in silence.
         if plus and np.array_equal(own, plain):
             raise ValueError(f'{PROGRAM} has no voice {voice!r}: it sounds like {base!r}')
+
+
+def _voice_names() -> set[str]:
+    """Languages, names and files of all voices, in lower case."""
+    done = subprocess.run([PROGRAM, '--voices'], capture_output=True, text=True)
+    names: set[str] = set()
+    for line in done.stdout.splitlines()[1:]:
+        # Priority, language, age and gender, name, file, and other languages: (en 2).
+        _, language, _, *rest = line.lower().replace('(', ' ').split()
+        names |= {language, *rest, *(name.rpartition('/')[2] for name in rest)}
+    return names
 
 
 def speak(reading: Reading) -> np.ndarray:

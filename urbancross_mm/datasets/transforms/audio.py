@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from urbancross_mm.datasets.transforms.geometry import resize_image
 from urbancross_mm.registry import TRANSFORMS
 from urbancross_mm.utils.audio import read_audio
+from urbancross_mm.utils.image_files import IMAGES, SOUND
 from urbancross_mm.utils.images import read_image
 
 
@@ -53,6 +54,11 @@ class LoadAudio(BaseTransform):
         return results
 
     def _read(self, path: str) -> np.ndarray:
+        if IMAGES.fits(path):
+            raise ValueError(
+                f'{path} is an image, and the pipeline reads recordings (LoadAudio); '
+                'LoadSpectrogramImage reads images of sound (AUDIO=images of configs/mcrn)'
+            )
         waveform, seconds = read_audio(path, self.sample_rate, self.max_seconds)
         if seconds > self.max_seconds:
             if not self.num_cut:
@@ -99,6 +105,12 @@ class LoadSpectrogramImage(BaseTransform):
         paths = results.get('audio_paths', ())
         images = np.zeros((len(paths), self.size, self.size, 3), np.uint8)
         for row, path in enumerate(paths):
+            if SOUND.fits(path):
+                raise ValueError(
+                    f'{path} is a recording, and the pipeline reads images of sound '
+                    '(LoadSpectrogramImage, as --sample does); LoadAudio reads recordings '
+                    '(AUDIO=recordings of configs/mcrn)'
+                )
             # The window first: a test draws nothing.
             top, left = self.draw() if self.resize > self.size else (0, 0)
             whole = resize_image(read_image(path)[0], (self.resize, self.resize), 'bilinear')

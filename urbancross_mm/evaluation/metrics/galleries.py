@@ -76,9 +76,12 @@ def assemble(results: list[dict], modality: str = 'text') -> Galleries:
             caption_image.append(row)
             caption_text.append(row_of_text[text_id])
     if not caption_image:
+        hint = 'load them with ImageTextDataset'
+        if modality != 'text':
+            hint = f'measure other pairs, without {modality} (pairs of RecallAtK)'
         raise ValueError(
             f'none of {len(images)} images has a caption ({modality}), so nothing can be ranked: '
-            'load them with ImageTextDataset'
+            f'{hint}'
         )
     return Galleries(
         list(images),

@@ -137,7 +137,7 @@ def _clear(root: Path, arguments: dict[str, Any], force: bool) -> dict[str, Any]
         if not force:
             raise FileExistsError(
                 f'{root} holds a sample made with other arguments, see '
-                f'{manifest}: choose another folder, or force'
+                f'{manifest}: choose another folder, or --force'
             )
     atomic_write(root / MARKER, json.dumps(arguments))
     manifest.unlink(missing_ok=True)
