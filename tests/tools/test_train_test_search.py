@@ -101,6 +101,22 @@ def test_bfloat16_on_a_cpu(call: Callable[..., tuple[int, str]], tmp_path: Path)
     succeed(call('test', CONFIG, tmp_path, *options))
 
 
+def test_a_test_leaves_the_config_of_the_training(
+    call: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without ``--work-dir`` it writes into a folder of its own, below the training's."""
+    work = tmp_path / 'work_dirs/urbancross_finland_no-segments_sample'
+    work.mkdir(parents=True)
+    (tmp_path / 'data').symlink_to(Path('data').resolve())
+    monkeypatch.chdir(tmp_path)
+    kept = work / 'urbancross_finland_no-segments.py'
+    kept.write_text('# of the training')
+    options = ['test_dataloader.dataset.indices=4', *SMALL]
+    succeed(call('test', CONFIG, '--sample', '--cfg-options', *options))
+    assert kept.read_text() == '# of the training'
+    assert list((work / 'test').glob('*/*.json'))
+
+
 @pytest.mark.parametrize(
     ('arguments', 'named'),
     [

@@ -94,6 +94,8 @@ class AMFMN(CrossModalRetriever):
         Retrieval (https://arxiv.org/abs/2204.09868).
     """
 
+    not_adaptable = 'it scores pairs, and the losses of an adaptation compare embeddings'
+
     def __init__(
         self,
         image_encoder: dict[str, Any],
@@ -110,20 +112,6 @@ class AMFMN(CrossModalRetriever):
         )
         cfg = {'type': 'VisualGuidedAttention', 'embed_dim': self.embed_dim, **(attention or {})}
         self.attention = build_part(cfg, 'attention')
-
-    def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
-        """Refuse: the losses of an adaptation compare embeddings by their cosines.
-
-        Args:
-            adaptation (Mapping): See :class:`BaseRetriever`.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            f'{type(self).__name__} cannot be adapted: the losses of an adaptation compare '
-            'embeddings, and it scores pairs; use CrossModalRetriever'
-        )
 
     def score_pairs(self, image_feats: Tensor, text_feats: Tensor) -> Tensor:
         """Score all pairs.

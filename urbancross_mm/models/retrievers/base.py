@@ -56,6 +56,8 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     # Scores N images and M texts by their embeddings, ``(N, D), (M, D) -> (N, M)``, where cosines
     # do not. Then ``predict`` leaves it in the samples, and it is no model for an index.
     score_pairs: Any = None
+    # Why a model cannot be adapted, if it cannot.
+    not_adaptable = ''
     # Beginnings of the names of weights that a checkpoint may lack.
     optional_prefixes: tuple[str, ...] = ()
 
@@ -73,7 +75,15 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
 
         Args:
             adaptation (Mapping): Arguments of :class:`DomainAdaptation` but the retriever.
+
+        Raises:
+            ValueError: If the model is ``not_adaptable``.
         """
+        if self.not_adaptable:
+            raise ValueError(
+                f'{type(self).__name__} cannot be adapted: {self.not_adaptable}; use '
+                'CrossModalRetriever'
+            )
         self.adaptation = DomainAdaptation(self, **adaptation)
         # The source has no such losses, and may have been trained with another head.
         self.optional_prefixes = ('adaptation.', 'head.', *self.optional_prefixes)

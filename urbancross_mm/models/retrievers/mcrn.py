@@ -67,6 +67,8 @@ class MCRN(CrossModalRetriever):
         MCRN: A Multi-Source Cross-Modal Retrieval Network for Remote Sensing (JAG 2022).
     """
 
+    not_adaptable = 'an adaptation trains on images and texts alone'
+
     def __init__(
         self,
         image_encoder: dict[str, Any],
@@ -105,20 +107,6 @@ class MCRN(CrossModalRetriever):
         self.self_consistency = auxiliary_loss('self_consistency', self_consistency, released)
         self.distillation = auxiliary_loss('distillation', distillation, released)
         self.alignment = auxiliary_loss('alignment', alignment, released)
-
-    def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
-        """Refuse: an adaptation knows images and texts, and trains no other encoder.
-
-        Args:
-            adaptation (Mapping): See :class:`BaseRetriever`.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            f'{type(self).__name__} cannot be adapted: an adaptation trains on images and texts '
-            'alone; use CrossModalRetriever or UrbanCross'
-        )
 
     def own_feats(self, modality: str, inputs: Tensor) -> Tensor:
         """What the modality's own encoder says: f.
