@@ -38,6 +38,10 @@ def test_details_stay_in_the_file(
     for said in ('a warning', 'an error', 'train 16 items in 2 batches, val 4 ', 'Epoch(train)'):
         assert said in console and said in log
     assert 'OneDL' not in console
+    count = len(list(runner.model.parameters()))
+    for text in (console, log):
+        assert text.count('weights: ') == 1 and f'weights: {count} parameters: ' in text
+        assert 'The value is the same' not in text and 'Name of parameter' not in text
 
 
 def test_debug_shows_everything(

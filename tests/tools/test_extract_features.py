@@ -23,6 +23,7 @@ def test_features_train_a_linear_head(extract: Callable, tmp_path: Path) -> None
     out = tmp_path / 'features.npz'
     code, printed = extract('--out', out, '--device', 'cpu', '--batch-size', '16')
     assert code == 0 and str(out) in printed and '(64 wide)' in printed and '(256 wide)' in printed
+    assert 'text_encoder.' not in printed and printed.count('as the model was built') == 1
     before = out.read_bytes()
     code, printed = extract('--out', out)
     assert code == 2 and 'features.npz' in printed and '--force' in printed

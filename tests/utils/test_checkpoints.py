@@ -24,7 +24,7 @@ from tests.ranks import processes
 from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint, read_state_dict
 from urbancross_mm.utils.cli import add_trust_argument
 from urbancross_mm.utils.plain_data import PlainType
-from urbancross_mm.utils.state_dicts import compare_state_dicts
+from urbancross_mm.utils.state_dicts import compare_state_dicts, describe_initialization
 
 WEIGHTS = dict(weight=torch.arange(3.0), bias=torch.ones(1))
 
@@ -508,3 +508,14 @@ def test_missing_weights_of_a_config_say_where_to_read_on() -> None:
         read_checkpoint('weights/nowhere.pth')
     with pytest.raises(FileNotFoundError, match=r'runs/nowhere\.pth$'):
         read_checkpoint('runs/nowhere.pth')
+
+
+def test_weights_are_summed_up_by_where_they_come_from() -> None:
+    unchanged = 'The value is the same before and after calling `init_weights` of UrbanCross '
+    loaded = 'PretrainedInit: load from https://x.org/resnet.pth'
+    drawn = ['Initialized by user-defined `init_weights` in Head ', 'KaimingInit: a=0, bias=0']
+    text = describe_initialization([loaded] * 3 + drawn + [unchanged])
+    assert text == (
+        '6 parameters: 3 loaded from https://x.org/resnet.pth, 2 drawn by init_weights, '
+        '1 as the model was built'
+    )

@@ -1,12 +1,16 @@
-"""Whether the weights of a checkpoint fit a model."""
+"""Where the weights of a model come from, and whether those of a checkpoint fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+# How mmengine notes what has happened to a weight in ``init_weights``.
+_UNCHANGED, _LOADED = 'The value is the same', 'load from '
 
 
 def compare_state_dicts(
@@ -66,3 +70,25 @@ def check_state_dict(
         f'{len(mismatched)} have another shape ({", ".join((mismatched + needed)[:3])})'
         f'{"" if matched else "; a run with --sample has other encoders: give --sample here too"}'
     )
+
+
+def describe_initialization(origins: Iterable[str]) -> str:
+    """Sum up where the weights of a model come from.
+
+    Args:
+        origins (Iterable[str]): What mmengine's ``init_weights`` notes about each of them.
+
+    Returns:
+        str: How many there are, and how many of them were loaded from which checkpoint, drawn by
+        ``init_weights``, or left as the model was built.
+    """
+    counts = Counter(map(_origin, origins))
+    parts = [f'{number} {origin}' for origin, number in counts.most_common()]
+    return f'{counts.total()} parameters: {", ".join(parts)}'
+
+
+def _origin(info: str) -> str:
+    if info.startswith(_UNCHANGED):
+        return 'as the model was built'
+    _, loaded, checkpoint = info.strip().partition(_LOADED)
+    return f'loaded from {checkpoint}' if loaded else 'drawn by init_weights'

@@ -6,11 +6,13 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.state_dicts import describe_initialization
 
 
 class _RetrieverMeta(ABCMeta):
@@ -99,6 +101,11 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
                 del state_dict[name]
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _dump_init_info(self) -> None:
+        """One line in the log; mmengine's has three for every weight."""
+        origins = [self._params_init_info[weight]['init_info'] for weight in self.parameters()]
+        print_log(f'weights: {describe_initialization(origins)}', logger='current')
 
     @abstractmethod
     def encode_image(self, image: Tensor) -> Tensor:
