@@ -34,7 +34,6 @@ from urbancross_mm.datasets.converters import (
     segment_folders,
     urbancross,
 )
-from urbancross_mm.datasets.converters.options import Options
 from urbancross_mm.datasets.feature_file import open_features
 from urbancross_mm.datasets.verification.verify import verify
 from urbancross_mm.structures import Gallery
@@ -131,7 +130,9 @@ def convert_precomp(path: Path) -> None:
 
 def convert_karpathy(path: Path) -> None:
     counts = karpathy.convert(
-        Options(root=path, out=path.parent / 'out', name='x', min_count=1, force=True)
+        karpathy.DividedOptions(
+            root=path, out=path.parent / 'out', name='x', min_count=1, force=True
+        )
     )
     assert all(split['images'] for split in counts.values())
 

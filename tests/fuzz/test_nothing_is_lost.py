@@ -55,7 +55,7 @@ def of_table(path: Path) -> list[str]:
 
 
 def of_entries(path: Path) -> list[str]:
-    builder = karpathy.ItemBuilder(karpathy.Options(root=path, out=path, name='x'))
+    builder = karpathy.ItemBuilder(karpathy.DividedOptions(root=path, out=path, name='x'))
     return [
         text
         for where, entry in karpathy.read_entries(path)

@@ -16,7 +16,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
-from urbancross_mm.utils.cli import add_converter_arguments, given_path, run_tool  # noqa: E402
+from urbancross_mm.utils.cli import (  # noqa: E402
+    add_converter_arguments,
+    add_split_argument,
+    given_path,
+    run_tool,
+)
 
 
 def main() -> None:
@@ -28,13 +33,7 @@ def main() -> None:
         type=given_path,
         help='folder of images; without it names are taken as they are',
     )
-    parser.add_argument(
-        '--split',
-        default='published',
-        choices=['published', 'random', 'stratified'],
-        help='how to divide the training list into train and val: as published, '
-        'or 80/20 by a seed, at random or within each class (%(default)s)',
-    )
+    add_split_argument(parser)
     parser.add_argument(
         '--trainval',
         action='store_true',

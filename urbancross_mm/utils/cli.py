@@ -185,6 +185,21 @@ def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--force', action='store_true', help='overwrite')
 
 
+def add_split_argument(parser: argparse.ArgumentParser) -> None:
+    """Add how a converter gets its val split.
+
+    Args:
+        parser (argparse.ArgumentParser): The tool's parser.
+    """
+    parser.add_argument(
+        '--split',
+        default='published',
+        choices=['published', 'random', 'stratified'],
+        help='how to divide the training list into train and val: as published, '
+        'or 80/20 by a seed, at random or within each class (%(default)s)',
+    )
+
+
 def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the segment converters share.
 

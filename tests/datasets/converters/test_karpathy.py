@@ -10,7 +10,7 @@ import pytest
 
 from tests.datasets.converters.layouts import read, write_image, write_lines
 from urbancross_mm.datasets.converters.karpathy import convert
-from urbancross_mm.datasets.converters.options import Options
+from urbancross_mm.datasets.converters.options import DividedOptions
 
 
 def entry(name: str, split: str, **fields: Any) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def entry(name: str, split: str, **fields: Any) -> dict[str, Any]:
 def convert_entries(tmp_path: Path, entries: Any, **kwargs: Any) -> dict[str, dict[str, int]]:
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(dict(images=entries))])
     return convert(
-        Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu', **kwargs)
+        DividedOptions(
+            root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu', **kwargs
+        )
     )
 
 
@@ -74,6 +76,32 @@ def test_an_image_in_two_splits_is_refused(tmp_path):
         convert_entries(tmp_path, [entry('a_1.jpg', 'train'), entry('a_1.jpg', 'test')])
 
 
+@pytest.mark.parametrize('split', ['random', 'stratified'])
+def test_val_is_drawn_where_the_file_has_none(tmp_path, split):
+    names = [f'{label}_{n}.jpg' for label in ('airplane', 'beach') for n in range(10)]
+    entries = [*(entry(name, 'train') for name in names), entry('port_1.jpg', 'test')]
+    drawn = []
+    for seed in (0, 0, 1):
+        counts = convert_entries(tmp_path, entries, split=split, seed=seed, force=True)
+        assert {k: v['images'] for k, v in counts.items()} == dict(train=16, val=4, test=1)
+        parts = {k: read(tmp_path / f'out/nwpu_{k}.json') for k in counts}
+        paths = {k: {item['img_path'] for item in items} for k, (_, items) in parts.items()}
+        assert paths['train'] | paths['val'] == set(names) and paths['test'] == {'port_1.jpg'}
+        assert parts['val'][0]['split_rule'] == split and parts['val'][0]['seed'] == seed
+        assert split == 'random' or sum('beach' in path for path in paths['val']) == 2
+        drawn.append(paths['val'])
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize('published', [['train', 'val'], ['test']])
+def test_val_is_never_drawn_again_or_from_nothing(tmp_path, published):
+    entries = [entry(f'a_{split}.jpg', split) for split in published]
+    with pytest.raises(ValueError, match=r'--split random .*dataset_nwpu\.json .*1 '):
+        convert_entries(tmp_path, entries, split='random')
+    with pytest.raises(ValueError, match="got 'half'"):
+        convert_entries(tmp_path, entries, split='half')
+
+
 @pytest.mark.parametrize(
     'broken, message',
     [
@@ -109,7 +137,7 @@ def test_files_of_another_layout(tmp_path, text, message):
     write_lines(tmp_path / 'dataset.json', [text])
 
     with pytest.raises(ValueError, match=message):
-        convert(Options(root=tmp_path / 'dataset.json', out=tmp_path, name='x'))
+        convert(DividedOptions(root=tmp_path / 'dataset.json', out=tmp_path, name='x'))
 
 
 CLASSES = ('airplane', 'baseball_diamond')
@@ -142,7 +170,7 @@ def test_the_layout_of_nwpu_captions(tmp_path, folder):
             position = label if folder == 'class' else ''
             write_image(tmp_path / 'images' / position / f'{label}_{number:03d}.jpg')
     counts = convert(
-        Options(
+        DividedOptions(
             root=tmp_path / 'dataset_nwpu.json',
             out=tmp_path / 'out',
             name='nwpu',
@@ -169,7 +197,7 @@ def test_captions_of_nwpu_that_are_missing_empty_or_more(tmp_path):
     del content['airplane'][0]['raw_3']
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(content)])
     counts = convert(
-        Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu')
+        DividedOptions(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu')
     )
 
     assert counts['train']['dropped_empty_captions'] == 2
@@ -230,7 +258,7 @@ def test_a_class_folder_that_the_name_has_is_not_put_before_it_again(tmp_path):
         for element in entries:
             element['filename'] = f'{label}/{element["filename"]}'
     write_lines(tmp_path / 'dataset_nwpu.json', [json.dumps(classes)])
-    convert(Options(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu'))
+    convert(DividedOptions(root=tmp_path / 'dataset_nwpu.json', out=tmp_path / 'out', name='nwpu'))
 
     paths = [item['img_path'] for item in read(tmp_path / 'out/nwpu_test.json')[1]]
     assert paths == [f'{label}/{label}_002.jpg' for label in CLASSES]

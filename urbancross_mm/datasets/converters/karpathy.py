@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.datasets.converters.options import Options
-from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits
+from urbancross_mm.datasets.converters.options import DividedOptions
+from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits, draw_val
 from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
 from urbancross_mm.utils.text_files import read_json
 
@@ -19,13 +19,13 @@ MERGED = {'restval': 'train'}
 SPLITS = ('train', 'val', 'test')
 
 
-def convert(options: Options) -> dict[str, dict[str, int]]:
+def convert(options: DividedOptions) -> dict[str, dict[str, int]]:
     """Convert one file.
 
     Args:
-        options (Options): ``root`` is the file, a JSON ``{"images": [{"filename", "split",
+        options (DividedOptions): ``root`` is the file, a JSON ``{"images": [{"filename", "split",
             "sentences": [{"raw"}]}]}``, or ``{class: [{"filename", "split", "raw", "raw_1",
-            ...}]}``.
+            ...}]}``. A ``split`` other than ``'published'`` draws the val that the file lacks.
 
     Returns:
         dict[str, dict[str, int]]: Counts of each split that was written.
@@ -33,7 +33,8 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     Raises:
         FileNotFoundError: If the file or an image is missing.
         FileExistsError: If an output exists and ``force`` is off.
-        ValueError: If the file does not have this layout; the message names file and entry.
+        ValueError: If the file does not have this layout; the message names file and entry. If
+            val shall be drawn, and the file has one or no training image.
     """
     problems = Problems(options.skip_bad)
     builder = ItemBuilder(options)
@@ -46,6 +47,14 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
             splits[split].append(source)
     if not splits:
         raise ValueError(f'{options.root} lists no image')
+    if options.split != 'published':
+        if 'val' in splits or 'train' not in splits:
+            counts = ', '.join(f'{len(sources)} {split}' for split, sources in splits.items())
+            raise ValueError(
+                f'--split {options.split} draws val from train, where there is no val yet; '
+                f'{options.root} lists {counts}: leave --split out'
+            )
+        splits.update(draw_val(splits['train'], options, builder))
     ordered = {split: splits[split] for split in SPLITS if split in splits}
     return convert_splits(
         options,
@@ -54,7 +63,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         problems,
         dict(
             generator='karpathy.py',
-            split_rule='published',
+            split_rule=options.split,
             sources={options.root.name: hash_file(options.root)},
         ),
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from urbancross_mm.utils.files import check_outputs
 
+SPLIT_RULES = ('published', 'random', 'stratified')
+
 
 @dataclass(kw_only=True)
 class Options:
@@ -47,6 +49,23 @@ class Options:
         if self.suffix not in ('.json', '.parquet'):
             raise ValueError(f'annotations are .json or .parquet, got {self.suffix!r}')
         check_name_and_seed(self.name, self.seed)
+
+
+@dataclass(kw_only=True)
+class DividedOptions(Options):
+    """Of a converter whose training list may have no val; further fields in :class:`Options`.
+
+    Attributes:
+        split (str): One of ``SPLIT_RULES``: train and val as published, or drawn by ``seed`` from
+            the training list, at random or within each class.
+    """
+
+    split: str = 'published'
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split not in SPLIT_RULES:
+            raise ValueError(f'--split must be one of {SPLIT_RULES}, got {self.split!r}')
 
 
 def check_name_and_seed(name: str, seed: int) -> None:

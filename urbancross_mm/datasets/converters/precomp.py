@@ -11,31 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from urbancross_mm.datasets.converters import options as common
-from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits
+from urbancross_mm.datasets.converters.options import DividedOptions
+from urbancross_mm.datasets.converters.records import ItemBuilder, convert_splits, draw_val
 from urbancross_mm.datasets.converters.sources import Problems, Source, hash_file
-from urbancross_mm.datasets.splits import random_split, stratified_split, with_duplicates
 from urbancross_mm.utils.ids import IdRegister
 from urbancross_mm.utils.paths import check_relative
 from urbancross_mm.utils.text_files import read_lines
 
 CAPTIONS = 5
-VAL_FRACTION = 0.2
-SPLITS = ('published', 'random', 'stratified')
 
 
 @dataclass(kw_only=True)
-class Options(common.Options):
-    """What the command line decides; further fields in :class:`options.Options`.
+class Options(DividedOptions):
+    """What the command line decides; further fields in :class:`DividedOptions`.
 
     Attributes:
         root (Path): Folder of the text files, or the one above its ``precomp``.
-        split (str): One of ``SPLITS``.
         trainval (bool): Also write the whole training list as ``<name>_trainval``.
         audio (Path | None): Folder of the recordings; None converts without looking at them.
     """
 
-    split: str = 'published'
     trainval: bool = False
     audio: Path | None = None
 
@@ -136,8 +131,6 @@ def divide(
     problems: Problems,
 ) -> dict[str, list[Source]]:
     """Divide the training list into train and val, by the rule ``options.split``."""
-    if options.split not in SPLITS:
-        raise ValueError(f'split must be one of {SPLITS}, got {options.split!r}')
     if options.split == 'published':
         if not (root / 'val_filename_verify.txt').is_file():
             raise ValueError(
@@ -145,22 +138,7 @@ def divide(
                 'into train and val: give --split stratified (or random)'
             )
         return {split: read_split(root, split, problems, '_verify') for split in ('train', 'val')}
-    by_name = {source.name: source for source in train}
-    fractions = dict(val=VAL_FRACTION)
-    duplicates = builder.duplicates(by_name)
-    distinct = {name: source for name, source in by_name.items() if name not in duplicates}
-    if options.split == 'random':
-        names = random_split(list(distinct), fractions, 'train', options.seed)
-    else:
-        labels = {name: builder.label(source) for name, source in distinct.items()}
-        if not any(labels.values()):
-            raise ValueError(
-                f'no image of {root} has a class in its name: give --images, whose '
-                'folders are classes, or --split random'
-            )
-        names = stratified_split(labels, fractions, 'train', options.seed)
-    names = with_duplicates(names, duplicates)
-    return {split: [by_name[name] for name in names[split]] for split in ('train', 'val')}
+    return draw_val(train, options, builder)
 
 
 def _check_disjoint(splits: dict[str, list[Source]]) -> None:

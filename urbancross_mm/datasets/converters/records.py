@@ -7,10 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from urbancross_mm.datasets.converters.images import ImageFolder, SidecarFiles, sibling
-from urbancross_mm.datasets.converters.options import Options, refuse_overwrite
+from urbancross_mm.datasets.converters.options import DividedOptions, Options, refuse_overwrite
 from urbancross_mm.datasets.converters.sources import Problems, Source
 from urbancross_mm.datasets.converters.vocab import encode_vocabulary
-from urbancross_mm.datasets.splits import split_hash
+from urbancross_mm.datasets.splits import (
+    random_split,
+    split_hash,
+    stratified_split,
+    with_duplicates,
+)
 from urbancross_mm.structures.annotation_schema import (
     Item,
     check_distinct_ids,
@@ -21,6 +26,8 @@ from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.paths import label_of
 from urbancross_mm.utils.progress import track
+
+VAL_FRACTION = 0.2
 
 
 class ItemBuilder:
@@ -192,3 +199,25 @@ def convert_splits(
     write_all(contents)
     builder.note_unused()
     return {split: counts for split, (_, counts) in built.items()}
+
+
+def draw_val(
+    train: Iterable[Source], options: DividedOptions, builder: ItemBuilder
+) -> dict[str, list[Source]]:
+    """Draw a fifth of the training list as val, by ``options.split``; copies stay together."""
+    by_name = {source.name: source for source in train}
+    fractions = dict(val=VAL_FRACTION)
+    duplicates = builder.duplicates(by_name)
+    distinct = {name: source for name, source in by_name.items() if name not in duplicates}
+    if options.split == 'random':
+        names = random_split(list(distinct), fractions, 'train', options.seed)
+    else:
+        labels = {name: builder.label(source) for name, source in distinct.items()}
+        if not any(labels.values()):
+            raise ValueError(
+                f'no image of {options.root} has a class in its name: give --images, whose '
+                'folders are classes, or --split random'
+            )
+        names = stratified_split(labels, fractions, 'train', options.seed)
+    names = with_duplicates(names, duplicates)
+    return {split: [by_name[name] for name in names[split]] for split in ('train', 'val')}
