@@ -115,6 +115,17 @@ def test_a_text_file_replaces_the_captions(tiny, tmp_path) -> None:
     assert {info['texts'][0] for info in epoch(dataset)} <= {'ice', 'snow'}
 
 
+def test_several_text_files_are_one_pool(tiny, tmp_path) -> None:
+    (tmp_path / 'b.txt').write_text('snow\nice\n')
+    (tmp_path / 'a.txt').write_text('sand\n')
+    assert UnpairedDataset(**tiny, text_file=['b.txt', 'a.txt']).pool == ['ice', 'sand', 'snow']
+    with pytest.raises(FileNotFoundError, match=r'none\.txt'):
+        UnpairedDataset(**tiny, text_file=['a.txt', 'none.txt'])
+    (tmp_path / 'empty.txt').write_text('\n')
+    with pytest.raises(ValueError, match=r'empty\.txt has no caption'):
+        UnpairedDataset(**tiny, text_file=['a.txt', 'empty.txt'])
+
+
 @pytest.mark.parametrize('captions', [[None, None, None], [[], None, []]])
 def test_images_need_no_captions(tiny, tmp_path, captions) -> None:
     change(tiny, captions)

@@ -140,7 +140,11 @@ def convert_karpathy(path: Path) -> None:
 def convert_folder(path: Path) -> None:
     counts = image_folder.convert(
         image_folder.Options(
-            images=path.parent / 'images', texts=path, out=path.parent / 'out', name='x', force=True
+            images=path.parent / 'images',
+            texts=[path],
+            out=path.parent / 'out',
+            name='x',
+            force=True,
         )
     )
     assert sum(split['images'] for split in counts.values()) == 4

@@ -27,7 +27,8 @@ def main() -> None:
         '--texts',
         type=given_path,
         required=True,
-        help='text file, one caption of such an image per line',
+        nargs='+',
+        help='text files, one caption of such an image per line; all of them are used',
     )
     parser.add_argument('--out', type=given_path, required=True, help='folder for the annotations')
     parser.add_argument('--name', required=True, help='of the dataset and its domain')

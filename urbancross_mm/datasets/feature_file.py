@@ -22,8 +22,8 @@ from urbancross_mm.datasets.feature_archive import (
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.hashing import FileStamp
 
-# Files kept in memory: source and target of an adaptation, each perhaps in two versions.
-OPENED = 4
+# Files kept in memory: source and target of an adaptation, each perhaps in several files.
+OPENED = 8
 
 
 class FeatureFile:
@@ -52,6 +52,14 @@ class FeatureFile:
         self._checked: set[tuple[str, str]] = set()
         self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
         self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
+
+    def has_image(self, img_id: str) -> bool:
+        """Whether it holds an image."""
+        return img_id in self._image_rows
+
+    def has_text(self, text: str) -> bool:
+        """Whether it holds a caption, exactly as it was encoded."""
+        return text in self._text_rows
 
     def image(self, img_id: str) -> np.ndarray:
         """Features of an image.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from urbancross_mm.datasets.feature_file import open_features
+from urbancross_mm.datasets.feature_files import FeatureFiles
 from urbancross_mm.registry import TOKENIZERS
 
 
@@ -19,16 +19,18 @@ class FeatureTokenizer:
     tested, but not searched with other queries.
 
     Args:
-        file (str): An ``.npz`` file of ``tools/misc/extract_features.py``.
+        file (str | Sequence[str]): An ``.npz`` file of ``tools/misc/extract_features.py``, or
+            several of one encoder.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a feature file, or lacks a caption.
+        ValueError: If it is not a feature file, none holds a caption, or files come from different
+            encoders.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str | Sequence[str]) -> None:
         self.file = file
-        self._features = open_features(file)
+        self._features = FeatureFiles(file)
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Look captions up.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.ids import stable_id
-from urbancross_mm.utils.text_files import read_lines
+from urbancross_mm.utils.text_files import read_captions
 
 
 @DATASETS.register_module()
@@ -26,8 +27,8 @@ class UnpairedDataset(ImageTextDataset):
 
     Args:
         ann_file (str): Annotation file; its images need no captions if there is a text file.
-        text_file (str | None): A text file with one caption per line, relative to ``data_root``,
-            instead of the captions of the annotation file. Defaults to None.
+        text_file (str | Sequence[str] | None): Text files with one caption per line, relative to
+            ``data_root``, instead of the captions of the annotation file. Defaults to None.
         **kwargs: Of :class:`ImageTextDataset`, but for ``captions``.
 
     Raises:
@@ -38,11 +39,15 @@ class UnpairedDataset(ImageTextDataset):
     captions_required = False
 
     def __init__(
-        self, ann_file: str, data_root: str = '', text_file: str | None = None, **kwargs: Any
+        self,
+        ann_file: str,
+        data_root: str = '',
+        text_file: str | Sequence[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         if kwargs.pop('captions', 'unpaired') != 'unpaired':
             raise ValueError("UnpairedDataset draws captions at random: it takes no 'captions'")
-        self.text_file = text_file
+        self.text_files = [text_file] if isinstance(text_file, str) else list(text_file or ())
         self.pool: list[str] = []
         super().__init__(ann_file, data_root, captions='sample', **kwargs)
 
@@ -54,7 +59,7 @@ class UnpairedDataset(ImageTextDataset):
             item.update(captions=[], caption_ids=[])
             item.pop('caption_audio_paths', None)  # what says a caption would pair it
         # Sorted, because the order of the captions in the file is that of the images.
-        self.pool = sorted(self._read_text_file() if self.text_file else captions)
+        self.pool = sorted(self._read_text_files() if self.text_files else captions)
         if not self.pool:
             raise ValueError(
                 f'{self.ann_file} has no caption: give text_file, a file of captions of the '
@@ -87,13 +92,13 @@ class UnpairedDataset(ImageTextDataset):
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
         return self.pool
 
-    def _read_text_file(self) -> list[str]:
-        path = Path(self.data_root, self.text_file or '')
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'text file not found: {path} (captions of the target, one per line)'
-            )
-        lines = [line for line in read_lines(path) if line]
-        if not lines:
-            raise ValueError(f'the text file {path} has no caption')
-        return lines
+    def _read_text_files(self) -> list[str]:
+        captions = []
+        for name in self.text_files:
+            path = Path(self.data_root, name)
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f'text file not found: {path} (captions of the target, one per line)'
+                )
+            captions += read_captions(path)
+        return captions

@@ -116,7 +116,7 @@ def _make_city(root: Path, seed: int, force: bool) -> None:
     image_folder.convert(
         image_folder.Options(
             images=city / 'images',
-            texts=city / 'sentences.txt',
+            texts=[city / 'sentences.txt'],
             out=city / 'annotations',
             name=CITY,
             seed=seed,

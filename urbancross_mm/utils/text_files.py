@@ -98,6 +98,25 @@ def read_lines(path: str | Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
+def read_captions(path: str | Path) -> list[str]:
+    """Read a text file of one caption per line, see :func:`read_lines`.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        list[str]: The lines that are not empty.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If all lines are empty, or it cannot be read.
+    """
+    captions = [line for line in read_lines(path) if line]
+    if not captions:
+        raise ValueError(f'the text file {path} has no caption')
+    return captions
+
+
 def read_json(path: str | Path, nan: bool = False) -> Any:
     """Read a JSON file strictly, see :func:`parse_json`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def options(tmp_path: Path, names: list[str], **kwargs) -> Options:
         **{
             **dict(
                 images=tmp_path / 'images',
-                texts=tmp_path / 'texts.txt',
+                texts=[tmp_path / 'texts.txt'],
                 out=tmp_path / 'out',
                 name='c',
             ),
@@ -47,6 +48,19 @@ def test_converter_and_dataset_have_the_same_lines(tmp_path):
     assert dataset.pool == sorted(TEXTS)
     direct = UnpairedDataset('out/c_train.json', str(tmp_path), text_file='texts.txt')
     assert direct.pool == sorted(TEXTS)
+
+
+def test_several_text_files(tmp_path):
+    write_lines(tmp_path / 'more.txt', ['Snow.'])
+    given = options(tmp_path, ['a.png', 'b.png'])
+    given.texts = [*given.texts, tmp_path / 'more.txt']
+    convert(given)
+    dataset = UnpairedDataset('out/c_train.json', str(tmp_path), text_file='out/c_texts.txt')
+    assert dataset.pool == sorted([*TEXTS, 'Snow.'])
+    assert set(read(tmp_path / 'out/c_val.json')[0]['sources']) == {'texts.txt', 'more.txt'}
+    write_lines(tmp_path / 'more.txt', [''])
+    with pytest.raises(ValueError, match='more.txt has no caption'):
+        convert(replace(given, force=True))
 
 
 @pytest.mark.parametrize(

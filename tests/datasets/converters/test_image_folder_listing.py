@@ -26,7 +26,7 @@ def test_every_image_once_and_what_is_passed_over(tmp_path: Path, capsys) -> Non
     (tmp_path / 'texts.txt').write_text('a road\n')
     convert(
         Options(
-            images=images, texts=tmp_path / 'texts.txt', out=tmp_path / 'annotations', name='city'
+            images=images, texts=[tmp_path / 'texts.txt'], out=tmp_path / 'annotations', name='city'
         )
     )
     assert 'passed over: 1 .gif, 1 hidden, 1 second names' in capsys.readouterr().out

@@ -43,7 +43,7 @@ def test_names_that_lead_out_of_the_folder_and_seeds_below_0(settings, message):
     folder = Path('x')
     for kind, more in (
         (options.Options, dict(root=folder)),
-        (image_folder.Options, dict(images=folder, texts=folder)),
+        (image_folder.Options, dict(images=folder, texts=[folder])),
     ):
         with pytest.raises(ValueError, match=message):
             kind(out=folder, **more, **settings)

@@ -56,7 +56,8 @@ def test_an_image_under_its_name_is_the_one_that_was_encoded(tmp_path):
 
 def test_transforms_of_one_file_share_it(file):
     one, two = LoadFeatures(file), LoadFeatures(file)
-    assert one._features is two._features is copy.deepcopy(one)._features
+    (first,), (second,) = one._features.files, two._features.files
+    assert first is second is copy.deepcopy(one)._features.files[0]
 
 
 @pytest.mark.parametrize('captions', ['each', 'all'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from urbancross_mm.structures.annotations import encode_annotations
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import probe_image
 from urbancross_mm.utils.progress import map_tracked
-from urbancross_mm.utils.text_files import read_lines
+from urbancross_mm.utils.text_files import read_captions
 
 VAL_SHARE = 0.1
 
@@ -27,7 +28,7 @@ class Options:
 
     Attributes:
         images (Path): Folder of images, searched with its subfolders.
-        texts (Path): Text file, one caption per line.
+        texts (Sequence[Path]): Text files, one caption per line; captions of several places, say.
         out (Path): Folder for the annotations and the captions.
         name (str): Of the dataset, its domain and the files.
         seed (int): Of the choice of val images.
@@ -37,7 +38,7 @@ class Options:
     """
 
     images: Path
-    texts: Path
+    texts: Sequence[Path]
     out: Path
     name: str
     seed: int = 0
@@ -62,7 +63,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
         dict[str, dict[str, int]]: Counts of each split.
 
     Raises:
-        FileNotFoundError: If the folder, an image in it or the text file is missing.
+        FileNotFoundError: If the folder, an image in it or a text file is missing.
         FileExistsError: If an output exists and ``force`` is off.
         ValueError: If there are fewer than two images, no caption, an unreadable image, or
             two with one id.
@@ -70,9 +71,7 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
     outputs = {split: options.out / f'{options.name}_{split}.json' for split in ('train', 'val')}
     texts_path = options.out / f'{options.name}_texts.txt'
     refuse_overwrite([*outputs.values(), texts_path], options.force)
-    texts = [line for line in read_lines(options.texts) if line]
-    if not texts:
-        raise ValueError(f'{options.texts} holds no caption')
+    texts = [text for path in options.texts for text in read_captions(path)]
     if options.images.resolve() != (options.out.parent / 'images').resolve():
         print(
             f'note: configs look for the images in {options.out.parent / "images"}, beside '
@@ -106,13 +105,16 @@ def convert(options: Options) -> dict[str, dict[str, int]]:
 
 
 def _metainfo(options: Options, split: str, counts: dict[str, int]) -> dict[str, Any]:
+    names = [path.name for path in options.texts]
+    # Files of different folders may share a name.
+    keys = [str(path) if names.count(path.name) > 1 else path.name for path in options.texts]
     return dict(
         dataset=options.name,
         domain=options.name,
         split=split,
         generator='image_folder.py',
         seed=options.seed,
-        sources={options.texts.name: hash_file(options.texts)},
+        sources=dict(zip(keys, map(hash_file, options.texts))),
         counts=counts,
     )
 

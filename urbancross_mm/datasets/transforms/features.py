@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmcv.transforms import BaseTransform
 
-from urbancross_mm.datasets.feature_file import open_features
+from urbancross_mm.datasets.feature_files import FeatureFiles
 from urbancross_mm.registry import TRANSFORMS
 
 
@@ -20,21 +21,20 @@ class LoadFeatures(BaseTransform):
     file share it in memory.
 
     Args:
-        file (str): An ``.npz`` file of ``tools/misc/extract_features.py``.
+        file (str | Sequence[str]): An ``.npz`` file of ``tools/misc/extract_features.py``, or
+            several of one encoder.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a feature file, lacks the image, or holds features of another
-            image under this id.
+        ValueError: If it is not a feature file, none holds the image, it holds features of another
+            image under this id, or files come from different encoders.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str | Sequence[str]) -> None:
         self.file = file
-        self._features = open_features(file)
+        self._features = FeatureFiles(file)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the features."""
-        if results.get('img_path'):
-            self._features.check_image(results['img_id'], results['img_path'])
-        results['image_feats'] = self._features.image(results['img_id'])
+        results['image_feats'] = self._features.image(results['img_id'], results.get('img_path'))
         return results
