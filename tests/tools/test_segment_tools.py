@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -178,6 +179,28 @@ def test_missing_folders(call_tool, root):
     assert code == 2 and 'nowhere' in text
     code, text = call_tool('dataset_converters/classical_segments', root / 'nowhere', '--out', root)
     assert code == 2 and 'nowhere' in text
+
+
+def test_verify_against_another_dataset(call_tool, root, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp('others')
+    other = tmp_path / 'other'
+    shutil.copytree(root, other)
+    (other / 'images/p2.png').write_bytes(b'no image')
+    config = tmp_path / 'other.py'
+    config.write_text(
+        f"model = dict()\ntest_dataloader = dict(dataset=dict(data_root='{other}', "
+        "ann_file='annotations/tiny.json'))\nval_dataloader = test_dataloader\n"
+    )
+    command = ['misc/verify_dataset', root / 'annotations/tiny.json', '--data-root', root]
+    assert call_tool(*command)[0] == 0
+    for against in (config, other / 'annotations/tiny.json'):
+        pairs = tmp_path / 'pairs.csv'
+        code, text = call_tool(*command, '--against', against, '--pairs', pairs)
+        assert code == 1 and 'identical image in another dataset: 2' in text
+        header, *rows = pairs.read_text().splitlines()
+        assert header == 'kind,file,image,other_file,other_image' and len(rows) == 2
+        assert rows[0].startswith('identical,') and rows[0].endswith('p0.png')
+    assert call_tool(*command, '--pairs', pairs)[0] == 2
 
 
 def test_verify_exit_code_and_json_report(call_tool, root):

@@ -5,14 +5,19 @@ data/ucm`` decodes every image once and reports missing or unreadable images, em
 ids used twice, images or captions that splits share (exact and perceptual hash), segment files
 and class maps of another size than their image, broken recordings, and counts. The exit code is
 1 after an error.
+
+``--against configs/urbancross_rsicd.py`` looks for its images in another dataset, too: an identical
+or similar one is an error, and ``--pairs FILE`` lists all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 
 # A clone works without being installed.
@@ -42,11 +47,23 @@ def main() -> int:
         action='store_true',
         help='only look for the files: no decoding, sizes and hashes',
     )
+    parser.add_argument(
+        '--against',
+        nargs='+',
+        default=[],
+        metavar='CONFIG|ANNOTATIONS',
+        help='other datasets, which must share no image with this one: configs, or annotation '
+        'files in a folder annotations beside images',
+    )
+    parser.add_argument('--pairs', help='write every shared image to this .csv file')
     parser.add_argument('--out', help='also write the report to this .json file')
     args = parser.parse_args()
+    from urbancross_mm.datasets.verification.report import SharedImage
     from urbancross_mm.datasets.verification.verify import verify
 
-    check_outputs([args.out] if args.out else [])
+    if args.pairs and not args.against:
+        parser.error('--pairs lists the images that --against finds')
+    check_outputs([path for path in (args.out, args.pairs) if path])
     report = verify(
         args.annotations,
         args.data_root,
@@ -55,12 +72,43 @@ def main() -> int:
         args.distance,
         args.examples,
         not args.no_pixels,
+        [pair for name in args.against for pair in annotations_of(name, args.images)],
     )
     print(report.to_text(), end='')
     if args.out:
         content = dict(files=report.rows, findings=[asdict(finding) for finding in report.findings])
         atomic_write(args.out, json.dumps(content, ensure_ascii=False, indent=1) + '\n')
+    if args.pairs:
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator='\n')
+        writer.writerow([field.name for field in fields(SharedImage)])
+        writer.writerows(map(astuple, report.shared))
+        atomic_write(args.pairs, table.getvalue())
     return int(report.failed)
+
+
+def annotations_of(name: str, images: str) -> list[tuple[str, str]]:
+    """The annotation files of a config, or one of them, and the folder of images of each.
+
+    Args:
+        name (str): A config, or an annotation file.
+        images (str): Folder of images below the data root, where a config does not say.
+
+    Returns:
+        list[tuple[str, str]]: Each file once.
+    """
+    if not name.endswith('.py'):
+        return [(name, str(Path(name).resolve().parent.parent / images))]
+    from urbancross_mm.inference.config import LOADERS, load_config, nested_dicts
+
+    cfg = load_config(name)
+    files = {}
+    for node in nested_dicts([cfg.get(loader) for loader in LOADERS]):
+        if 'ann_file' in node:
+            root = Path(node.get('data_root') or '')
+            folder = (node.get('data_prefix') or {}).get('img_path', images)
+            files[str(root / node['ann_file'])] = str(root / folder)
+    return list(files.items())
 
 
 if __name__ == '__main__':

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from urbancross_mm.datasets.verification.fingerprints import Fingerprint, near_pairs
 from urbancross_mm.datasets.verification.report import Report
@@ -111,19 +111,34 @@ def _compare_captions(first: Split, second: Split, report: Report) -> None:
         )
 
 
-def _compare_images(first: Split, second: Split, distance: int, report: Report) -> None:
-    pair = f'{first.name} and {second.name}'
+def shared_images(
+    first: Split, second: Split, distance: int
+) -> Iterator[tuple[Literal['identical', 'similar'], str, str]]:
+    """Find images of one split that are the same file as one of another, or look like it.
+
+    Args:
+        first (Split): With fingerprints.
+        second (Split): With fingerprints.
+        distance (int): Bits of a 64-bit difference hash that may differ.
+
+    Yields:
+        tuple[str, str, str]: ``'identical'`` or ``'similar'``, and the paths of both images.
+    """
     exact = {image.digest: name for name, image in second.prints.items()}
     for name, image in first.prints.items():
-        other = exact.get(image.digest, name)
-        if other != name:
-            report.add('error', 'identical file in two splits', f'{pair}: {name} = {other}')
+        if image.digest in exact:
+            yield 'identical', name, exact[image.digest]
     left, right = list(first.prints.items()), list(second.prints.items())
     pairs = near_pairs([image for _, image in left], [image for _, image in right], distance)
     for row, column in pairs:
         if left[row][1].digest != right[column][1].digest:
-            report.add(
-                'warning',
-                'similar images in two splits',
-                f'{pair}: {left[row][0]} ~ {right[column][0]}',
-            )
+            yield 'similar', left[row][0], right[column][0]
+
+
+def _compare_images(first: Split, second: Split, distance: int, report: Report) -> None:
+    pair = f'{first.name} and {second.name}'
+    for kind, name, other in shared_images(first, second, distance):
+        if kind == 'similar':
+            report.add('warning', 'similar images in two splits', f'{pair}: {name} ~ {other}')
+        elif name != other:
+            report.add('error', 'identical file in two splits', f'{pair}: {name} = {other}')

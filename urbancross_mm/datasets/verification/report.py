@@ -26,6 +26,25 @@ class Finding:
     examples: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, order=True)
+class SharedImage:
+    """An image that another dataset has too.
+
+    Attributes:
+        kind (str): 'identical' (its bytes or its pixels) or 'similar'.
+        file (str): Annotation file.
+        image (str): Its ``img_path`` there.
+        other_file (str): Annotation file of the other dataset.
+        other_image (str): Its ``img_path`` there.
+    """
+
+    kind: str
+    file: str
+    image: str
+    other_file: str
+    other_image: str
+
+
 class Report:
     """Collects findings; the first ``shown`` examples of each are kept.
 
@@ -36,6 +55,7 @@ class Report:
     def __init__(self, shown: int = 5) -> None:
         self.shown = shown
         self.rows: list[dict[str, Any]] = []
+        self.shared: list[SharedImage] = []
         self._findings: dict[tuple[str, str], Finding] = {}
 
     def add(self, level: str, what: str, example: str) -> None:

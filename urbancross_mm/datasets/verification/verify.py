@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.datasets.caption_lengths import remark_on_words
-from urbancross_mm.datasets.verification.fingerprints import Fingerprint, fingerprint
+from urbancross_mm.datasets.verification.image_checks import check_images, compare_datasets
 from urbancross_mm.datasets.verification.leakage import (
     FITTED,
     Split,
@@ -36,6 +36,7 @@ def verify(
     distance: int = 2,
     shown: int = 5,
     pixels: bool = True,
+    against: Sequence[tuple[str, str]] = (),
 ) -> Report:
     """Check annotation files and everything they name.
 
@@ -47,6 +48,7 @@ def verify(
     A file that names classes and has no caption at all is for segmentation. Warnings: identical
     files within a split, similar images across splits, silent recordings.
     Captions shared by splits are information.
+    An image that another dataset has too, or one like it, is an error.
 
     Args:
         paths (Sequence[str]): Annotation files of one dataset.
@@ -59,14 +61,18 @@ def verify(
         shown (int): Examples of each finding to keep. Defaults to 5.
         pixels (bool): Decode images, masks and recordings; else they are only looked for.
             Defaults to True.
+        against (Sequence[tuple[str, str]]): Annotation files of other datasets and their folders of
+            images, which must share no image with these. Defaults to ().
 
     Returns:
-        Report: The findings.
+        Report: The findings, and the images that other datasets share.
 
     Raises:
         FileNotFoundError: If an annotation file or the folder of images is not there.
-        ValueError: If an annotation file cannot be read at all.
+        ValueError: If an annotation file cannot be read at all, or ``against`` is without pixels.
     """
+    if against and not pixels:
+        raise ValueError('datasets are compared by their pixels: leave --no-pixels out')
     roots = {
         key: str(Path(data_root) / name) for key, name in {**FOLDERS, **(folders or {})}.items()
     }
@@ -75,6 +81,7 @@ def verify(
     report = Report(shown)
     splits = [_read(path, report) for path in paths]
     check_splits(splits, roots, report, workers, distance, pixels)
+    compare_datasets(splits, roots['img_path'], against, report, workers, distance)
     report.rows = [_row(split) for split in splits]
     return report
 
@@ -123,7 +130,7 @@ def check_splits(
         distance (int): See :func:`verify`. Defaults to 2.
         pixels (bool): See :func:`verify`. Defaults to True.
     """
-    prints = _check_images(splits, roots['img_path'], report, workers, pixels)
+    prints = check_images(splits, roots['img_path'], report, workers, pixels)
     for split in splits:
         split.prints = {
             item['img_path']: prints[item['img_path']]
@@ -136,38 +143,6 @@ def check_splits(
     check_ids(splits, report)
     for first, second in combinations(splits, 2):
         compare(first, second, distance, report)
-
-
-def _check_images(
-    splits: Iterable[Split], root: str, report: Report, workers: int, pixels: bool
-) -> dict[str, Fingerprint]:
-    """Decode every image once, whatever number of splits it is in; without ``pixels``, look for it.
-
-    Returns the fingerprint of every decoded image by its path.
-    """
-    where = {
-        item['img_path']: f'{split.path} ({item["img_id"]})'
-        for split in splits
-        for item in split.items
-    }
-
-    def read(name: str) -> Fingerprint | Exception | None:
-        try:
-            path = safe_join(root, name)
-            if pixels:
-                return fingerprint(path)
-            return None if Path(path).is_file() else FileNotFoundError(f'image not found: {path}')
-        except (OSError, ValueError) as error:
-            return error
-
-    prints = {}
-    for name, result in zip(where, map_tracked(read, list(where), 'images', workers)):
-        if isinstance(result, Fingerprint):
-            prints[name] = result
-        elif result is not None:
-            kind = 'missing' if isinstance(result, FileNotFoundError) else 'unreadable'
-            report.add('error', f'{kind} image', f'{where[name]}: {result}')
-    return prints
 
 
 def _check_masks(
