@@ -41,14 +41,15 @@ def write_configs(root: Path, domains: tuple[str, ...] = ('a', 'b', 'c')) -> Non
 def spec_of(
     root: Path, domains: tuple[str, ...] = ('a', 'b', 'c'), **settings: object
 ) -> MatrixSpec:
-    """A matrix over the configs, with one method unless settings say otherwise."""
+    """A matrix over the configs, with one method and no control unless settings say otherwise."""
+    settings.setdefault('control', False)
     settings.setdefault('methods', {'plain': Template(f'{root}/{{source}}2{{target}}.py')})
     return MatrixSpec(domains, Template(f'{root}/{{source}}.py'), **settings)
 
 
 def score(job: Job) -> float:
     """What a fake job measures: adaptation wins 2 of the 10 that a transfer loses."""
-    lost = {'in-target': 0, 'source-only': 10, 'plain': 8}.get(job.method, 5)
+    lost = {'in-target': 0, 'source-only': 10, 'control': 9, 'plain': 8}.get(job.method, 5)
     return 50.0 - lost + job.seed
 
 
@@ -68,6 +69,7 @@ def fake_job(job: Job, out: str, select: str) -> str | None:
     if job.trains:
         folder.update(train_seconds=60.0)
     metrics = {'retrieval/mR': score(job), 'retrieval/num_images': 8, 'retrieval/num_texts': 40}
+    metrics['label_free/agreement'] = score(job) / 1000
     folder.finish(metrics, f'{job.name}.pth', 1.0)
     return None
 

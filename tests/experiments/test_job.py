@@ -22,6 +22,7 @@ from urbancross_mm.experiments import (
     run_job,
     select_checkpoint,
 )
+from urbancross_mm.experiments.testing_data import add_label_free_scores
 
 BUILD_RUNNER = 'urbancross_mm.experiments.job.build_runner'
 SMALL = tuple(
@@ -151,6 +152,38 @@ def test_an_adaptation_starts_from_the_best_of_its_source(
         and 'source_checkpoint' not in test.model.adaptation
     )
     assert json.loads((folder / 'metrics.json').read_text()) == {'retrieval/mR': 12.5}
+
+
+def test_every_test_logs_label_free_scores(
+    jobs: dict[str, Job], built: list[Config], tmp_path: Path
+) -> None:
+    for name in ('source_a_seed7', 'source-only_a2b_seed7', 'plain_a2b_seed7'):
+        before = jobs[name].config['test_evaluator']
+        run_job(jobs[name], str(tmp_path / 'out'), 'last')
+        assert [metric['type'] for metric in built[-1].test_evaluator] == [
+            'RecallAtK',
+            'LabelFreeMetric',
+        ]
+        assert jobs[name].config['test_evaluator'] == before  # nothing is made with other settings
+
+
+@pytest.mark.parametrize(
+    ('model', 'evaluator', 'expected'),
+    [
+        ('CrossModalRetriever', dict(type='RecallAtK'), ['RecallAtK', 'LabelFreeMetric']),
+        ('AMFMN', dict(type='RecallAtK'), ['RecallAtK']),
+        ('AMFMN', [dict(type='LabelFreeMetric')], ['LabelFreeMetric']),
+    ],
+)
+def test_models_that_score_pairs_have_no_label_free_scores(
+    model: str, evaluator: object, expected: list[str]
+) -> None:
+    cfg = Config(dict(model=dict(type=model), test_evaluator=evaluator))
+    add_label_free_scores(cfg)
+    metrics = cfg.test_evaluator
+    assert [metric['type'] for metric in ([metrics] if isinstance(metrics, dict) else metrics)] == (
+        expected
+    )
 
 
 def test_another_selection_tests_without_training_again(

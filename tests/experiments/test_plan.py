@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.fakes import spec_of, write_configs
-from urbancross_mm.experiments import MatrixSpec, Template, plan
+from urbancross_mm.experiments import MatrixSpec, Template, parse_directions, plan
 from urbancross_mm.experiments.testing_data import files_of_test, replace_test_set
 
 
@@ -155,10 +155,15 @@ def test_a_missing_config_ends_the_plan(root: Path) -> None:
     [
         (dict(domains=('a',)), 'at least two'),
         (dict(domains=('a', 'a')), 'different'),
-        (dict(domains=('a', '../b')), 'letters'),
+        (dict(domains=('a', 'b!')), 'letters'),
         (dict(seeds=()), 'at least one'),
         (dict(seeds=(1, 1)), 'different numbers'),
         (dict(select='../x'), 'metric key'),
+        (dict(domains=('a', 'x/A', 'y/a')), 'different'),
+        (dict(only=(('a', 'z'),)), 'got a to z'),
+        (dict(only=(('a', 'a'),)), 'got a to a'),
+        (dict(only=(('a', 'b'),)), 'c is in no direction'),
+        (dict(control=True, methods={'control-x': Template('{source}2{target}')}), '--no-control'),
         (
             dict(methods={'source-only': Template('{source}2{target}.py')}),
             'name of the report',
@@ -169,6 +174,81 @@ def test_a_missing_config_ends_the_plan(root: Path) -> None:
 def test_a_matrix_that_is_none(root: Path, settings: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         spec_of(root, **settings)
+
+
+def test_named_directions_alone(root: Path) -> None:
+    only = (('a', 'b'), ('c', 'b'))
+    (root / 'b.py').unlink()  # a target needs no source config
+    jobs = by_name(spec_of(root, only=only))
+    assert list(jobs) == [
+        'source_a_seed0',
+        'source_c_seed0',
+        'source-only_a2b_seed0',
+        'source-only_c2b_seed0',
+        'plain_a2b_seed0',
+        'plain_c2b_seed0',
+    ]
+    transfer = jobs['source-only_a2b_seed0'].config
+    assert files_of_test(transfer) == [f'{root}/b_test.json']
+    assert files_of_test(transfer) == files_of_test(jobs['plain_a2b_seed0'].config)
+    assert transfer['model']['words'] == 'a' and 'adaptation' not in transfer['model']
+    with pytest.raises(FileNotFoundError, match='b.py'):
+        plan(spec_of(root, only=only, methods={}))
+    with pytest.raises(FileNotFoundError, match='b.py'):
+        plan(spec_of(root, only=only, in_target=True))
+
+
+def test_without_a_method_the_source_config_of_the_target_names_its_test_set(root: Path) -> None:
+    only = (('a', 'b'),)
+    jobs = by_name(spec_of(root, ('a', 'b'), only=only, methods={}))
+    assert list(jobs) == ['source_a_seed0', 'source-only_a2b_seed0']
+    assert files_of_test(jobs['source-only_a2b_seed0'].config) == [f'{root}/b_test.json']
+    jobs = by_name(spec_of(root, ('a', 'b'), only=only, methods={}, in_target=True))
+    assert jobs['source_b_seed0'].trains
+
+
+def test_methods_of_a_target_without_a_config_test_on_the_same_data(root: Path) -> None:
+    template = f'{root}/{{source}}2{{target}}.py'
+    methods = {
+        'm': Template(template),
+        'n': Template(template, ('test_dataloader.dataset.indices=4',)),
+    }
+    with pytest.raises(ValueError, match=r'a2b.py .*a2b.py .*items 4'):
+        plan(spec_of(root, ('a', 'b'), only=(('a', 'b'),), methods=methods))
+
+
+def test_a_target_without_captions_has_no_place_in_a_matrix(root: Path) -> None:
+    with open(root / 'a2b.py', 'a') as file:
+        file.write("test_evaluator = dict(type='LabelFreeMetric')\n")
+    with pytest.raises(ValueError, match='a2b.py has no RecallAtK'):
+        plan(spec_of(root, ('a', 'b'), only=(('a', 'b'),)))
+
+
+def test_a_folder_is_called_by_its_last_part(root: Path) -> None:
+    (root / 'data/Porto').mkdir(parents=True)
+    folder = f'{root}/data/Porto'
+    method = Template(f'{root}/{{source}}2b.py', ('model.note={target}',))
+    spec = MatrixSpec(
+        ('a', folder), Template(f'{root}/{{source}}.py'), {'m': method}, only=(('a', folder),)
+    )
+    job = by_name(spec)['m_a2porto_seed0']
+    assert job.target == 'porto' and job.config['model']['note'] == folder
+
+
+def test_directions_as_a_user_writes_them() -> None:
+    assert parse_directions(['rsicd2ucm', 'ucm2rsicd', 'rsicd2ucm']) == (
+        ('rsicd', 'ucm'),
+        ('ucm', 'rsicd'),
+    )
+    assert parse_directions(['rsicd2data/porto']) == (('rsicd', 'data/porto'),)
+    assert parse_directions(['a2b2c'], ('a2b', 'c')) == (('a2b', 'c'),)
+    for word, domains, message in (
+        ('a2b2c', (), "'a2b2c'; it can be read in 2 ways"),
+        ('a2b', ('a', 'c'), "of the domains a, c, got 'a2b'"),
+        ('2b', (), "SOURCE2TARGET, got '2b'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parse_directions([word], domains)
 
 
 def test_two_jobs_never_share_a_folder(tmp_path: Path) -> None:

@@ -20,10 +20,12 @@ def results(tmp_path: Path) -> Results:
     return finished(tmp_path)
 
 
-def finished(root: Path, without: tuple[str, ...] = (), failed: tuple[str, ...] = ()) -> Results:
+def finished(
+    root: Path, without: tuple[str, ...] = (), failed: tuple[str, ...] = (), **settings: object
+) -> Results:
     """A matrix of two seeds, with holes where asked."""
     write_configs(root)
-    jobs = plan(spec_of(root, seeds=(0, 2)))
+    jobs = plan(spec_of(root, seeds=(0, 2), **settings))
     for job in jobs:
         if job.name in failed:
             JobFolder(root / 'out', job).fail('no luck')
@@ -48,7 +50,7 @@ def test_cells_of_a_finished_matrix(results: Results) -> None:
     in_target = results.cell('in-target', 'a', 'b')
     assert str(in_target) == str(results.cell('source-only', 'b', 'b')) == '51.00 ± 1.41'
     assert results.gain('plain', 'a', 'b') == pytest.approx(100 * 2 / 41)
-    assert results.average_gain('in-target') == pytest.approx(100 * 10 / 41)
+    assert results.gains('in-target')['source-only'] == pytest.approx(100 * 10 / 41)
     assert str(results.average('plain')) == '43.00 ± 1.41'
 
 
@@ -75,6 +77,49 @@ def test_the_summary(results: Results) -> None:
     assert len(lines) == 2 + 6 + 1
 
 
+def test_gains_over_the_source_model_and_over_the_control(tmp_path: Path) -> None:
+    results = finished(tmp_path, control=True)
+    lines = summary(results).splitlines()
+    assert lines[0] == '| source -> target | source-only | control | plain | in-target |'
+    assert lines[2] == (
+        '| a -> b | 41.00 ± 1.41 | 42.00 ± 1.41 (+2.4 %) '
+        '| 43.00 ± 1.41 (+4.9 %, +2.4 % over control) | 51.00 ± 1.41 (+24.4 %) |'
+    )
+    assert lines[-1] == lines[2].replace('a -> b', 'average')
+    assert results.gain('plain', 'a', 'b', 'control') == pytest.approx(100 / 42)
+    report = write_report(results, tmp_path / 'out', 'last', '', 0)[0].read_text()
+    assert '## control\n' in report and 'without anything that adapts' in report
+
+
+def test_label_free_scores_stand_beside_mr(tmp_path: Path) -> None:
+    results = finished(tmp_path, control=True, without=('plain_a2b_seed0', 'plain_a2b_seed2'))
+    files = write_report(results, tmp_path / 'out', 'last', '', 0)
+    table = files[0].read_text().partition('## Label-free scores\n\n')[2].splitlines()
+    assert table[0].startswith('| source -> target | method | mR | agreement | hubness_i2t |')
+    assert table[2:6] == [
+        '| a -> b | source-only | 41.00 ± 1.41 | 0.041 ± 0.001 | - | - | - | - |',
+        '| a -> b | control | 42.00 ± 1.41 | 0.042 ± 0.001 | - | - | - | - |',
+        '| a -> b | plain | not run | not run | not run | not run | not run | not run |',
+        '| a -> b | in-target | 51.00 ± 1.41 | 0.051 ± 0.001 | - | - | - | - |',
+    ]
+    runs = pd.read_csv(files[1]).set_index('job')
+    assert runs.agreement['source-only_a2b_seed0'] == 0.04
+    assert {'hubness_i2t', 'hubness_t2i', 'entropy_i2t', 'entropy_t2i'} <= set(runs.columns)
+
+
+def test_directions_that_were_named_and_what_is_skipped(tmp_path: Path) -> None:
+    results = finished(tmp_path, domains=('a', 'b'), only=(('a', 'b'),))
+    assert results.directions == [('a', 'b')] and results.domains == ['a', 'b']
+    lines = summary(results).splitlines()
+    assert lines[2:] == [
+        '| a -> b | 41.00 ± 1.41 | 43.00 ± 1.41 (+4.9 %) | - |',
+        '| average | 41.00 ± 1.41 | 43.00 ± 1.41 (+4.9 %) | - |',
+    ]
+    report = write_report(results, tmp_path / 'out', 'last', '', 0)[0].read_text()
+    assert '- directions: a2b\n' in report
+    assert '- skipped: in-target models of b, ' in report
+
+
 def test_holes_are_never_silent(tmp_path: Path) -> None:
     results = finished(
         tmp_path,
@@ -85,7 +130,7 @@ def test_holes_are_never_silent(tmp_path: Path) -> None:
     assert '| a -> b | 41.00 ± 1.41 | failed |' in text
     assert '| c -> a | 41.00 ± 1.41 | not run |' in text
     assert '| average | 41.00 ± 1.41 | failed |' in text
-    assert math.isnan(results.average_gain('plain'))
+    assert math.isnan(results.gains('plain')['source-only'])
     files = write_report(results, tmp_path / 'out', 'last', 'command', 0)
     report = files[0].read_text()
     assert '- plain_a2b_seed0: no luck' in report and '- jobs: 26 done, 2 failed' in report
@@ -112,7 +157,7 @@ def test_the_files(results: Results, tmp_path: Path) -> None:
         'without a pair of the target',
     ):
         assert part in report, part
-    assert '## Failed' not in report
+    assert '## Failed' not in report and 'skipped' not in report
     table = pd.read_csv(files[1])
     assert len(table) == 30 and table.mR.notna().all()
     assert table.checkpoint[0] == 'source_a_seed0.pth' and table.seconds[0] == 61

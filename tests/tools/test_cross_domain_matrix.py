@@ -71,6 +71,33 @@ def test_two_countries(
 
 
 @pytest.mark.slow
+def test_a_folder_as_target_with_its_control(
+    run: Callable[..., tuple[int, str]], in_sample_dir: Path, tmp_path: Path
+) -> None:
+    batch = ('batch_size=12', 'batch_sampler.source.spain=8', 'batch_sampler.target.mycountry=4')
+    code, text = run(
+        *('--directions', 'spain2data/mycountry', '--source', SOURCE, '--sample'),
+        *('--method', 'transport', '--out', tmp_path),
+        *('--source-options', *SMALL, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1'),
+        '--method-options',
+        *(f'{phase}_dataloader.num_workers=0' for phase in ('train', 'val', 'test')),
+        *(f'train_dataloader.{setting}' for setting in batch),
+        'train_dataloader.batch_sampler.min_steps=2',
+        'train_cfg.max_epochs=1',
+    )
+    assert code == 0, text
+    assert '| source -> target | source-only | control | transport | in-target |' in text
+    table = pd.read_csv(tmp_path / 'runs.csv').set_index('method')
+    assert table.target.tolist() == ['spain', 'mycountry', 'mycountry', 'mycountry']
+    assert list(table.index) == ['in-target', 'source-only', 'control', 'transport']
+    assert table.loc[['source-only', 'control', 'transport']].num_images.nunique() == 1
+    scores = table[['agreement', 'hubness_i2t', 'hubness_t2i', 'entropy_i2t', 'entropy_t2i']]
+    assert scores.notna().all().all()
+    assert scores.agreement['control'] != scores.agreement['source-only']
+    assert '- skipped: in-target models of mycountry' in (tmp_path / 'matrix.md').read_text()
+
+
+@pytest.mark.slow
 def test_a_failure_is_in_the_exit_code_and_in_the_report(
     run: Callable[..., tuple[int, str]], in_sample_dir: Path, tmp_path: Path
 ) -> None:
@@ -89,6 +116,8 @@ def test_a_failure_is_in_the_exit_code_and_in_the_report(
         (['--method-options', 'lr=1'], 'no method'),
         (['--source-checkpoint', 'nowhere/{source}'], 'nowhere/finland'),
         (['--domains', 'finland'], 'at least two'),
+        (['--directions', 'finland2germany'], "of the domains finland, spain, got 'finland2ger"),
+        (['--method', 'control=transport'], '--no-control'),
         (['--source-options', 'lr'], 'KEY=VALUE'),
         (['--jobs', '0'], 'at least 1'),
     ],

@@ -9,6 +9,12 @@ trains a model on every domain, tests each on every domain, adapts each to every
 every method, and writes matrix.md, runs.csv and matrix.png. Called again, it does what is missing.
 A method is a file of configs/_base_/methods/, or a config of your own:
 --method 'mine=configs/mine_{source}2{target}.py'.
+
+--directions rsicd2ucm rsicd2data/porto runs these alone. A target is a name in
+configs/_base_/domains.py or a folder, and needs no source config.
+
+Beside the methods runs a control: the same steps and batches without adaptation. Methods with
+another schedule get one of their own (control-METHOD).
 """
 
 from __future__ import annotations
@@ -31,7 +37,19 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('--domains', nargs='+', required=True, help='names for the templates')
+    add(
+        '--domains',
+        nargs='+',
+        default=[],
+        help='names, or folders of datasets, for the templates (default: those of --directions)',
+    )
+    add(
+        '--directions',
+        nargs='+',
+        default=[],
+        metavar='SOURCE2TARGET',
+        help='run these alone (default: every source with every other target)',
+    )
     add(
         '--source',
         required=True,
@@ -45,6 +63,12 @@ def parse_args() -> argparse.Namespace:
         metavar='METHOD|NAME=METHOD|NAME=TEMPLATE[;K=V;...]',
         help='method of configs/_base_/methods/, or config that adapts from {source} to '
         '{target}, with options of its own if need be; may stand several times',
+    )
+    add('--no-control', action='store_true', help='run no control beside the methods')
+    add(
+        '--in-target',
+        action='store_true',
+        help='train a model on every domain, also where no direction starts',
     )
     add('--seeds', nargs='+', type=int, default=[0], help='seeds of the trainings (default: 0)')
     add('--jobs', type=int, default=1, help='jobs at a time; several get one thread each')
@@ -79,17 +103,28 @@ def main() -> int:
     """
     args = parse_args()
     # --help and a wrong word answer before the libraries take seconds to load.
-    from urbancross_mm.experiments import MatrixSpec, Template, parse_methods, run_matrix
+    from urbancross_mm.experiments import (
+        MatrixSpec,
+        Template,
+        parse_directions,
+        parse_methods,
+        run_matrix,
+    )
     from urbancross_mm.experiments.report import summary
 
+    only = parse_directions(args.directions, args.domains)
+    domains = args.domains or dict.fromkeys(name for pair in only for name in pair)
     spec = MatrixSpec(
-        tuple(args.domains),
+        tuple(domains),
         Template(args.source, tuple(args.source_options)),
         parse_methods(args.method, args.method_options, args.source),
         tuple(args.seeds),
         args.sample,
         args.source_checkpoint,
         args.select,
+        only,
+        args.in_target,
+        not args.no_control,
     )
     results, files = run_matrix(
         spec, args.out, args.jobs, args.force, shlex.join(['python', *sys.argv])

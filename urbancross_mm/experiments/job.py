@@ -15,8 +15,9 @@ from mmengine.utils import import_modules_from_strings
 
 from urbancross_mm.apis.runs import build_runner, resolve_source_checkpoint, set_resume
 from urbancross_mm.engine import find_resumable
-from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import CONSOLE, JobFolder, slug
+from urbancross_mm.experiments.spec import Job
+from urbancross_mm.experiments.testing_data import add_label_free_scores
 from urbancross_mm.inference.checkpoints import for_checkpoint, resolve_checkpoint
 from urbancross_mm.utils.setup_env import reset_mmengine_state
 
@@ -84,6 +85,7 @@ def _test(folder: JobFolder, out: str) -> None:
     cfg.work_dir = str(folder.path / 'test')
     cfg.load_from, cfg.resume = checkpoint, False
     cfg.model = for_checkpoint(cfg.model.to_dict())
+    add_label_free_scores(cfg)
     metrics = build_runner(cfg).test()
     if 'retrieval/mR' not in metrics:
         raise ValueError(

@@ -10,10 +10,11 @@ from mmengine.config import Config
 
 from urbancross_mm.apis.runs import check_data
 from urbancross_mm.experiments.job import run_job
-from urbancross_mm.experiments.plan import Job, MatrixSpec, plan
+from urbancross_mm.experiments.plan import plan
 from urbancross_mm.experiments.pool import JobFunction, run_jobs
 from urbancross_mm.experiments.report import write_report
 from urbancross_mm.experiments.results import Results
+from urbancross_mm.experiments.spec import Job, MatrixSpec
 from urbancross_mm.toy import ensure_sample
 
 

@@ -3,133 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
+from urbancross_mm.experiments.controls import Jobs, add_controls
 from urbancross_mm.experiments.methods import Template, fill, parse_options
+from urbancross_mm.experiments.spec import (
+    IN_TARGET,
+    SOURCE_ONLY,
+    Direction,
+    Job,
+    MatrixSpec,
+    domain_name,
+)
 from urbancross_mm.experiments.testing_data import check_same_test_set, replace_test_set
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import load_config
-
-IN_TARGET, SOURCE_ONLY = 'in-target', 'source-only'
-_RESERVED = (IN_TARGET, SOURCE_ONLY, 'source')
-_DOMAIN = re.compile(r'[A-Za-z0-9][\w.-]*')
-_SELECT = re.compile(r'[A-Za-z][\w/.-]*')
-
-
-@dataclass(frozen=True)
-class MatrixSpec:
-    """What a user asks for.
-
-    Args:
-        domains (tuple[str, ...]): At least two.
-        source (Template): Trains and tests a model on ``{source}``.
-        methods (Mapping[str, Template]): Adapt it from ``{source}`` to ``{target}``.
-            Defaults to {}.
-        seeds (tuple[int, ...]): Defaults to (0,).
-        sample (bool): Lay the sample overlay over every template. Defaults to False.
-        source_checkpoint (str, optional): Template of the source models' files or work
-            directories, which then are not trained. Defaults to None.
-        select (str): Which adapted checkpoint is tested: ``'last'`` looks at no pair of the
-            target; ``'best'`` is the best mR on its validation pairs; anything else is the metric
-            key, or its beginning, of a ``best_<key>*.pth``. Defaults to 'last'.
-
-    Raises:
-        ValueError: If domains, seeds, names or templates make no matrix.
-    """
-
-    domains: tuple[str, ...]
-    source: Template
-    methods: Mapping[str, Template] = field(default_factory=dict)
-    seeds: tuple[int, ...] = (0,)
-    sample: bool = False
-    source_checkpoint: str | None = None
-    select: str = 'last'
-
-    def __post_init__(self) -> None:
-        """Check what can be checked without reading a config."""
-        bad = [name for name in self.domains if not _DOMAIN.fullmatch(name)]
-        if bad or len(self.domains) < 2 or len(set(self.domains)) < len(self.domains):
-            raise ValueError(
-                'domains must be at least two different names of letters, digits '
-                f'and . _ -, got {", ".join(self.domains)}'
-            )
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f'seeds must be different numbers, at least one, got {self.seeds}')
-        if not _SELECT.fullmatch(self.select):
-            raise ValueError(f"select must be 'last', 'best' or a metric key, got {self.select!r}")
-        for name, template in self.methods.items():
-            if name in _RESERVED:
-                raise ValueError(f'{name!r} is a name of the report; call the method otherwise')
-            for part in ('{source}', '{target}'):
-                if not any(part in text for text in (template.template, *template.options)):
-                    raise ValueError(
-                        f'method {name!r} needs {part} in the name of its config or in an option, '
-                        f'got {template.template!r}'
-                    )
-
-    @property
-    def directions(self) -> list[tuple[str, str]]:
-        """list[tuple[str, str]]: Every source with every other target."""
-        return [(a, b) for a in self.domains for b in self.domains if a != b]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One folder of the matrix: a training and its test, or a test alone.
-
-    Args:
-        method (str): ``in-target``, ``source-only``, or the name of a method.
-        source (str): Domain of the source model.
-        target (str): Domain of the test.
-        seed (int): Of the training.
-        config_path (str): Path of the config.
-        config (Mapping): All of it, options merged; work directory and source checkpoint
-            come later.
-        trains (bool): Whether a model is trained; else ``start`` is tested.
-        start (str, optional): The source model: a job's name, a file or a work directory.
-        needs (str, optional): Name of the job that makes ``start``.
-        start_id (str, optional): Tells two ``start`` of one name apart.
-    """
-
-    method: str
-    source: str
-    target: str
-    seed: int
-    config_path: str
-    config: Mapping[str, Any]
-    trains: bool = True
-    start: str | None = None
-    needs: str | None = None
-    start_id: str | None = None
-
-    @property
-    def adapts(self) -> bool:
-        """bool: Whether a method made the model that is tested."""
-        return self.method not in (IN_TARGET, SOURCE_ONLY)
-
-    @property
-    def name(self) -> str:
-        """str: Of the job and of its folder."""
-        if self.method == IN_TARGET:
-            return f'source_{self.source}_seed{self.seed}'
-        return f'{self.method}_{self.source}2{self.target}_seed{self.seed}'
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """dict: Everything that decides the result, as plain JSON."""
-        kept = dict(config=self.config, start=self.start_id, trains=self.trains)
-        return json.loads(json.dumps(kept, default=str, sort_keys=True))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """str: Hash of the settings."""
-        text = json.dumps(self.settings, sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def plan(spec: MatrixSpec) -> list[Job]:
@@ -165,24 +55,31 @@ class _Planner:
 
     def seed(self, seed: int) -> Iterator[Job]:
         """All jobs of a seed."""
-        sources = {domain: self._source(domain, seed) for domain in self.spec.domains}
+        spec = self.spec
+        sources = {domain: self._source(domain, seed) for domain in spec.sources}
         yield from sources.values()
-        for source, target in self.spec.directions:
-            yield self._transfer(sources[source], sources[target])
-        for method, template in self.spec.methods.items():
-            for source, target in self.spec.directions:
-                yield self._adapt(method, template, sources[source], sources[target])
+        methods = {
+            method: {
+                pair: self._adapt(method, template, sources[pair[0]], pair)
+                for pair in spec.directions
+            }
+            for method, template in spec.methods.items()
+        }
+        for pair in spec.directions:
+            yield self._transfer(pair, sources, methods)
+        for jobs in add_controls(methods, sources) if spec.control else methods.values():
+            yield from jobs.values()
 
     def _source(self, domain: str, seed: int) -> Job:
         path, config = self._config(self.spec.source, seed, source=domain)
-        given = self.spec.source_checkpoint
+        given, name = self.spec.source_checkpoint, domain_name(domain)
         if given is None:
-            return Job(IN_TARGET, domain, domain, seed, path, config)
+            return Job(IN_TARGET, name, name, seed, path, config)
         start = fill(given, source=domain, seed=seed)
         return Job(
             IN_TARGET,
-            domain,
-            domain,
+            name,
+            name,
             seed,
             path,
             config,
@@ -191,24 +88,36 @@ class _Planner:
             start_id=self._identify(resolve_checkpoint(start)),
         )
 
-    def _transfer(self, source: Job, target: Job) -> Job:
-        config = replace_test_set(source.config, target.config)
+    def _transfer(
+        self, pair: Direction, sources: Mapping[str, Job], methods: Mapping[str, Jobs]
+    ) -> Job:
+        """The source model on the test set of the target, and of all methods."""
+        source, target = sources[pair[0]], pair[1]
+        adapted = [jobs[pair] for jobs in methods.values()]
+        if target in sources:
+            path, tested = sources[target].config_path, sources[target].config
+        elif adapted:
+            # The target may have no config of its own.
+            path, tested = adapted[0].config_path, adapted[0].config
+        else:
+            path, tested = self._config(self.spec.source, source.seed, source=target)
+        for job in adapted:
+            check_same_test_set(job.config_path, job.config, path, tested)
         return Job(
             SOURCE_ONLY,
             source.source,
-            target.target,
+            domain_name(target),
             source.seed,
             source.config_path,
-            config,
+            replace_test_set(source.config, tested),
             trains=False,
             **_start_of(source),
         )
 
-    def _adapt(self, method: str, template: Template, source: Job, target: Job) -> Job:
-        names = (source.source, target.target)
-        path, config = self._config(template, source.seed, source=names[0], target=names[1])
-        check_same_test_set(path, config, target.config_path, target.config)
-        return Job(method, *names, source.seed, path, config, **_start_of(source))
+    def _adapt(self, method: str, template: Template, source: Job, pair: Direction) -> Job:
+        path, config = self._config(template, source.seed, source=pair[0], target=pair[1])
+        name, target = source.source, domain_name(pair[1])
+        return Job(method, name, target, source.seed, path, config, **_start_of(source))
 
     def _config(self, template: Template, seed: int, **names: str) -> tuple[str, dict[str, Any]]:
         path, options = template.at(**names, seed=seed)

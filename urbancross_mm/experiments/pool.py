@@ -17,8 +17,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from urbancross_mm.experiments.job import run_job
-from urbancross_mm.experiments.plan import Job
 from urbancross_mm.experiments.records import JobFolder
+from urbancross_mm.experiments.spec import Job
 from urbancross_mm.utils.files import file_lock
 
 JobFunction = Callable[[Job, str, str], 'str | None']

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.experiments.plan import Job
+from urbancross_mm.experiments.spec import Job
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.version import __version__
 

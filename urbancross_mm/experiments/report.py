@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.experiments.plan import IN_TARGET, SOURCE_ONLY
 from urbancross_mm.experiments.records import slug
-from urbancross_mm.experiments.results import METRIC, Cell, Results
+from urbancross_mm.experiments.results import LABEL_FREE, METRIC, Cell, Results
+from urbancross_mm.experiments.spec import IN_TARGET, SOURCE_ONLY
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.version import __version__
 from urbancross_mm.visualization import draw_domain_matrix
@@ -66,10 +67,12 @@ def to_markdown(results: Results, select: str, command: str, seconds: float) -> 
     parts = [
         f'# Cross-domain matrix\n\n{METRIC} on the test split of each domain, in percent: mean ± '
         f'sample standard deviation over {_count(len(results.seeds), "seed")}. Gains are relative '
-        'to the source model without adaptation. Of a source model the best by validation on its '
+        'to the source model without adaptation (source-only), and to the control: the same steps '
+        'and batches without anything that adapts. Of a source model the best by validation on its '
         f'own domain is tested; of an adapted one {chosen}.\n',
         '## Summary\n\n' + summary(results),
         *(f'## {name}\n\n' + matrix_table(results, name) for name in results.methods),
+        '## Label-free scores\n\n' + label_free_table(results),
     ]
     if len(results.failed):
         lines = [f'- {run.job}: {run.error}' for run in results.failed.itertuples()]
@@ -88,21 +91,37 @@ def summary(results: Results) -> str:
     """
     others = [*(name for name in results.methods if name != SOURCE_ONLY), IN_TARGET]
     lines = [_line('source -> target', SOURCE_ONLY, *others), '|---|' + '---|' * (len(others) + 1)]
-    for source, target in results.directions:
+    for pair in results.directions:
         cells = [
-            _with_gain(results.cell(name, source, target), results.gain(name, source, target))
-            for name in others
+            _with_gains(results.cell(name, *pair), results.gains(name, pair)) for name in others
         ]
-        lines.append(
-            _line(f'{source} -> {target}', results.cell(SOURCE_ONLY, source, target), *cells)
-        )
-    averages = [_with_gain(results.average(name), results.average_gain(name)) for name in others]
+        lines.append(_line(' -> '.join(pair), results.cell(SOURCE_ONLY, *pair), *cells))
+    averages = [_with_gains(results.average(name), results.gains(name)) for name in others]
     lines.append(_line('average', results.average(SOURCE_ONLY), *averages))
     return '\n'.join(lines) + '\n'
 
 
+def label_free_table(results: Results) -> str:
+    """Show what each model scores without a pair, beside its mR.
+
+    Args:
+        results (Results): The runs.
+
+    Returns:
+        str: A Markdown table, a row for each direction and method.
+    """
+    metrics = (METRIC, *LABEL_FREE)
+    lines = [_line('source -> target', 'method', *metrics), '|---|---|' + '---|' * len(metrics)]
+    lines += [
+        _line(' -> '.join(pair), name, *(results.cell(name, *pair, metric) for metric in metrics))
+        for pair in results.directions
+        for name in (*results.methods, IN_TARGET)
+    ]
+    return '\n'.join(lines) + '\n'
+
+
 def matrix_table(results: Results, method: str) -> str:
-    """Show one method, sources down, targets across.
+    """Show one method, trained models down, targets across.
 
     Args:
         results (Results): The runs.
@@ -114,7 +133,7 @@ def matrix_table(results: Results, method: str) -> str:
     lines = [_line('source \\ target', *results.domains), '|---|' + '---|' * len(results.domains)]
     lines += [
         _line(source, *(results.cell(method, source, target) for target in results.domains))
-        for source in results.domains
+        for source in results.trained
     ]
     return '\n'.join(lines) + '\n'
 
@@ -152,8 +171,14 @@ def to_png(results: Results) -> bytes:
     return file.getvalue()
 
 
-def _with_gain(cell: Cell, gain: float) -> str:
-    return str(cell) if math.isnan(gain) else f'{cell} ({gain:+.1f} %)'
+def _with_gains(cell: Cell, gains: Mapping[str, float]) -> str:
+    """A cell with its gain over the source model and, of a method, over its control."""
+    texts = [
+        f'{gain:+.1f} %' + (f' over {base}' if base != SOURCE_ONLY else '')
+        for base, gain in gains.items()
+        if not math.isnan(gain)
+    ]
+    return f'{cell} ({", ".join(texts)})' if texts else str(cell)
 
 
 def _line(*cells: object) -> str:
@@ -172,7 +197,9 @@ def _footer(results: Results, command: str, seconds: float) -> str:
     resumed = int(runs.resumed.sum())
     total, this_call = _duration(runs.seconds.sum()), _duration(seconds)
     again = f'; of {_count(resumed, "resumed job")} only the last part counts' if resumed else ''
+    skipped = [name for name in results.domains if name not in results.trained]
     lines = [
+        f'- directions: {" ".join(f"{source}2{target}" for source, target in results.directions)}',
         f'- seeds: {" ".join(map(str, results.seeds))}',
         f'- test sets: {sizes or "none yet"}',
         f'- jobs: {", ".join(f"{number} {status}" for status, number in counts.items())}',
@@ -180,6 +207,12 @@ def _footer(results: Results, command: str, seconds: float) -> str:
         f'- command: `{command}`',
         f'- urbancross_mm {__version__}, torch {torch.__version__}',
     ]
+    if skipped:
+        lines.insert(
+            1,
+            f'- skipped: in-target models of {" ".join(skipped)}, where no direction starts '
+            '(--in-target trains them)',
+        )
     return '\n'.join(lines) + '\n'
 
 

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from mmengine.config import Config
+
 from urbancross_mm.evaluation import RecallAtK
 from urbancross_mm.inference.config import nested_dicts
+from urbancross_mm.registry import MODELS
 
 
 def replace_test_set(source: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,6 +42,22 @@ def replace_test_set(source: Mapping[str, Any], target: Mapping[str, Any]) -> di
     return config
 
 
+def add_label_free_scores(cfg: Config) -> None:
+    """Let a test log what reads no pair, too, unless the model scores pairs.
+
+    It is no setting of a job: results of earlier versions stay valid without these scores.
+
+    Args:
+        cfg (Config): Its ``test_evaluator`` is changed in place.
+    """
+    evaluators = cfg.test_evaluator
+    if next(nested_dicts(evaluators, 'LabelFreeMetric'), None):
+        return
+    if getattr(MODELS.get(cfg.model.type), 'score_pairs', None) is None:
+        evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+        cfg.test_evaluator = [*evaluators, dict(type='LabelFreeMetric')]
+
+
 def check_same_test_set(
     path: str, config: Mapping[str, Any], target_path: str, target: Mapping[str, Any]
 ) -> None:
@@ -47,13 +66,17 @@ def check_same_test_set(
     Args:
         path (str): Adaptation config.
         config (Mapping): Its content.
-        target_path (str): Source config of its target domain.
+        target_path (str): Source config of its target domain, or the first adaptation config.
         target (Mapping): Its content.
 
     Raises:
-        ValueError: If they test on different files or items, or count hits differently. Other
-            metrics beside do not matter.
+        ValueError: If they test on different files or items, or count hits differently, or not at
+            all. Other metrics beside do not matter.
     """
+    if not _protocols(target):
+        raise ValueError(
+            f'the test of {target_path} has no RecallAtK: a matrix needs a target with captions'
+        )
     for what, adapted, trained in (
         ('data', files_of_test(config), files_of_test(target)),
         ('protocol', _protocols(config), _protocols(target)),
