@@ -1,4 +1,4 @@
-"""Entropic optimal transport and nearest-neighbor matching between two unpaired sets.
+"""Entropic optimal transport between two unpaired sets.
 
 Letters: N and M items of the two sets, e.g. images and texts.
 """
@@ -19,17 +19,35 @@ LARGEST_SPREAD = 300.0
 LARGEST_ERROR = 0.05
 
 
+class Potentials(NamedTuple):
+    """Logarithms of the scalings of a plan, ``P = r exp(S / eps + rows + columns) c``.
+
+    r and c are the masses; ``rows`` ``(N,)`` and ``columns`` ``(M,)`` in double precision.
+    ``spare_column`` and ``spare_row`` are numbers: the scalings of what takes the mass that a
+    partial plan leaves, minus infinity if it leaves none.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    spare_column: Tensor
+    spare_row: Tensor
+
+
 def sinkhorn(
     scores: Tensor,
     eps: float = 0.05,
     iterations: int = 50,
     rows: Tensor | None = None,
     columns: Tensor | None = None,
+    matched: float = 1.0,
 ) -> Tensor:
     r"""The entropic transport plan that maximizes the total score.
 
     .. math::
         \max_P \langle P, S \rangle + \epsilon H(P), \quad P 1 = r, \; P^T 1 = c
+
+    A partial plan moves the share ``matched`` of the mass only: a spare row and a spare column
+    take the rest, from the items that fit worst. No item gets more than its mass.
 
     Sinkhorn's iteration: on the logarithms of the scalings where eps is so small that they would
     overflow, else on the scalings in double precision, which is ten times as fast. The columns are
@@ -44,29 +62,31 @@ def sinkhorn(
         rows (Tensor | None): r, masses of the rows with sum 1. Defaults to None (equal).
         columns (Tensor | None): c, masses of the columns with sum 1: a caption that occurs
             often has more. Defaults to None (equal).
+        matched (float): Share of the mass that is moved. Defaults to 1.0.
 
     Shape:
         - scores, output: ``(N, M)``; rows: ``(N,)``; columns: ``(M,)``.
 
     Returns:
-        Tensor: The plan P with sum 1, without gradient.
+        Tensor: The plan P with sum ``matched``, without gradient.
 
     Raises:
         ValueError: If eps or the iterations are not positive, a set is empty, a score is not
-            finite, or the masses are no masses.
+            finite, the masses are no masses, or ``matched`` is not in (0, 1].
 
     Reference:
         Sinkhorn distances (https://arxiv.org/abs/1306.0895); logarithms as in Peyre and Cuturi,
-        Computational Optimal Transport (https://arxiv.org/abs/1803.00567), section 4.4.
+        Computational Optimal Transport (https://arxiv.org/abs/1803.00567), section 4.4; the spare
+        row and column as in Chapel et al. (https://arxiv.org/abs/2002.08276).
     """
-    if not eps > 0 or iterations < 1:
-        raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
-    logits = _logits(scores, eps)
-    log_rows, log_columns = _log_mass(rows, logits, 0), _log_mass(columns, logits, 1)
-    if logits.max() - logits.min() < LARGEST_SPREAD:
-        plan = _scale(logits, log_rows.double().exp(), log_columns.double().exp(), iterations)
-    else:
-        plan = _scale_logarithms(logits, log_rows, log_columns, iterations)
+    logits, log_rows, log_columns = _problem(scores, eps, iterations, rows, columns, matched)
+    found = _scalings(logits, log_rows, log_columns, iterations, matched)
+    row_scaling, column_scaling = found.rows + log_rows, found.columns + log_columns
+    if matched < 1:
+        return (logits + row_scaling[:, None] + column_scaling).exp().to(logits.dtype)
+    # The columns are scaled last, and exact even where a logit has no digits after the point.
+    plan = torch.softmax(logits + row_scaling[:, None], dim=0) * log_columns.exp()
+    plan = plan.to(logits.dtype)
     if (plan.sum(dim=1) - log_rows.exp()).abs().sum() > LARGEST_ERROR:
         # The text is the same every time, so that Python shows it once.
         warnings.warn(
@@ -75,6 +95,81 @@ def sinkhorn(
             stacklevel=2,
         )
     return plan
+
+
+def potentials(
+    scores: Tensor,
+    eps: float = 0.05,
+    iterations: int = 50,
+    rows: Tensor | None = None,
+    columns: Tensor | None = None,
+    matched: float = 1.0,
+) -> Potentials:
+    """The scalings of the plan of :func:`sinkhorn`, which extend it to items that come later.
+
+    Args:
+        scores (Tensor): S.
+        eps (float): Temperature. Defaults to 0.05.
+        iterations (int): Updates. Defaults to 50.
+        rows (Tensor | None): Masses. Defaults to None (equal).
+        columns (Tensor | None): Masses. Defaults to None (equal).
+        matched (float): Share of the mass that is moved. Defaults to 1.0.
+
+    Returns:
+        Potentials: See there; :func:`extend` gives those of other items.
+
+    Raises:
+        ValueError: As :func:`sinkhorn`.
+    """
+    logits, log_rows, log_columns = _problem(scores, eps, iterations, rows, columns, matched)
+    return _scalings(logits, log_rows, log_columns, iterations, matched)
+
+
+def extend(
+    scores: Tensor,
+    known: Tensor,
+    spare: Tensor,
+    eps: float = 0.05,
+    mass: Tensor | None = None,
+) -> Tensor:
+    """The potentials of new rows, by the known potentials of the columns.
+
+    It is the update of Sinkhorn's iteration, which needs a row's own scores only.
+
+    Args:
+        scores (Tensor): Of the new rows against the columns of the plan; transpose them for new
+            columns against its rows.
+        known (Tensor): Potentials of the plan's columns.
+        spare (Tensor): That of the spare column.
+        eps (float): Temperature. Defaults to 0.05.
+        mass (Tensor | None): Masses of the plan's columns. Defaults to None (equal).
+
+    Shape:
+        - scores: ``(K, M)``; known, mass: ``(M,)``; output: ``(K,)``, double.
+
+    Returns:
+        Tensor: The potentials.
+    """
+    logits = _logits(scores, eps).double()
+    log_mass = _log_mass(mass, logits, 1)
+    return -torch.logaddexp(torch.logsumexp(logits + (known.double() + log_mass), dim=1), spare)
+
+
+def _problem(
+    scores: Tensor,
+    eps: float,
+    iterations: int,
+    rows: Tensor | None,
+    columns: Tensor | None,
+    matched: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores by temperature, and the logarithms of the masses, in double precision."""
+    if not eps > 0 or iterations < 1:
+        raise ValueError(f'eps and iterations must be positive, got {eps} and {iterations}')
+    if not 0 < matched <= 1:
+        raise ValueError(f'matched must lie in (0, 1], got {matched}')
+    logits = _logits(scores, eps)
+    return logits, _log_mass(rows, logits, 0).double(), _log_mass(columns, logits, 1).double()
 
 
 def _logits(scores: Tensor, eps: float) -> Tensor:
@@ -90,77 +185,45 @@ def _logits(scores: Tensor, eps: float) -> Tensor:
     return logits
 
 
-def _scale(logits: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> Tensor:
-    kernel = (logits - logits.max()).double().exp()
-    column_scaling = torch.ones_like(columns)
+def _scalings(
+    logits: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: int, matched: float
+) -> Potentials:
+    """Sinkhorn's iteration."""
+    shift = logits.max().double()
+    if (logits - shift).abs().max() < LARGEST_SPREAD:
+        return _multiplied(logits, shift, log_rows.exp(), log_columns.exp(), iterations, matched)
+    left = torch.tensor(1 - matched, dtype=torch.float64, device=logits.device).log()
+    columns, spare_column = -log_columns, left.clone()
     for _ in range(iterations):
-        row_scaling = rows / (kernel @ column_scaling)
-        column_scaling = columns / (row_scaling @ kernel)
-    return (row_scaling[:, None] * kernel * column_scaling).to(logits.dtype)
+        rows = -torch.logaddexp(
+            torch.logsumexp(logits + (columns + log_columns), dim=1), spare_column
+        )
+        spare_row = left - torch.logsumexp(columns + log_columns, dim=0)
+        columns = -torch.logaddexp(
+            torch.logsumexp(logits + (rows + log_rows)[:, None], dim=0), spare_row
+        )
+        spare_column = left - torch.logsumexp(rows + log_rows, dim=0)
+    return Potentials(rows, columns, spare_column, spare_row)
 
 
-def _scale_logarithms(
-    logits: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: int
-) -> Tensor:
-    column_scaling = torch.zeros_like(log_columns)
+def _multiplied(
+    logits: Tensor, shift: Tensor, rows: Tensor, columns: Tensor, iterations: int, matched: float
+) -> Potentials:
+    """The iteration on the scalings themselves; a constant in the logits changes no plan."""
+    kernel = (logits - shift).double().exp()
+    column_scaling = 1 / columns
+    spare_column = column_scaling.new_tensor(1 - matched)
     for _ in range(iterations):
-        row_scaling = log_rows - torch.logsumexp(logits + column_scaling, dim=1)
-        column_scaling = log_columns - torch.logsumexp(logits + row_scaling[:, None], dim=0)
-    # The sum of all three, exponentiated; exact even where a logit has no digits after the point.
-    return torch.softmax(logits + row_scaling[:, None], dim=0) * log_columns.exp()
-
-
-def csls(scores: Tensor, neighbors: int = 10) -> Tensor:
-    """Scores made comparable between crowded and empty regions.
-
-    Args:
-        scores (Tensor): Cosines.
-        neighbors (int): How many nearest neighbors measure how crowded a region is; no more than
-            there are. Defaults to 10.
-
-    Shape:
-        - scores, output: ``(N, M)``.
-
-    Returns:
-        Tensor: ``2 s_ij - r_i - r_j``, r the mean cosine to the nearest neighbors on the other
-        side.
-
-    Reference:
-        Conneau et al., Word translation without parallel data (https://arxiv.org/abs/1710.04087).
-    """
-    by_row = scores.topk(min(neighbors, scores.shape[1]), dim=1).values.mean(dim=1)
-    by_column = scores.topk(min(neighbors, scores.shape[0]), dim=0).values.mean(dim=0)
-    return 2 * scores - by_row[:, None] - by_column
-
-
-class MutualPairs(NamedTuple):
-    """Pairs that chose each other: ``rows`` and ``columns`` (P,) long, ``scores`` (P,)."""
-
-    rows: Tensor
-    columns: Tensor
-    scores: Tensor
-
-
-@torch.no_grad()
-def mutual_nearest(scores: Tensor) -> MutualPairs:
-    """Find rows and columns that are each other's best, the most confident first.
-
-    Args:
-        scores (Tensor): Similarities, e.g. of :func:`csls`.
-
-    Shape:
-        - scores: ``(N, M)``; see :class:`MutualPairs`.
-
-    Returns:
-        MutualPairs: The pairs.
-    """
-    best_column, best_row = scores.argmax(dim=1), scores.argmax(dim=0)
-    rows = torch.arange(len(scores), device=scores.device)
-    rows = rows[best_row[best_column] == rows]
-    columns = best_column[rows]
-    values = scores[rows, columns]
-    order = values.argsort(descending=True, stable=True)
-    return MutualPairs(rows[order], columns[order], values[order])
+        row_scaling = 1 / (kernel @ (columns * column_scaling) + spare_column)
+        spare_row = (1 - matched) / (columns @ column_scaling)
+        column_scaling = 1 / ((rows * row_scaling) @ kernel + spare_row)
+        spare_column = (1 - matched) / (rows @ row_scaling)
+    return Potentials(
+        row_scaling.log(),
+        column_scaling.log() - shift,
+        spare_column.log(),
+        spare_row.log() + shift,
+    )
 
 
 def _log_mass(mass: Tensor | None, logits: Tensor, dim: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.models.helpers import domain_batch
 from urbancross_mm.functional import transport
+from urbancross_mm.functional.neighbors import csls, mutual_nearest
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import OptimalTransportPairingLoss, PseudoPairLoss
 from urbancross_mm.models.adaptation.losses.pairing_loss import BasePairingLoss, soft_cross_entropy
@@ -202,8 +203,8 @@ def test_the_plan_is_sinkhorns_with_the_options_given() -> None:
 @pytest.mark.parametrize('neighbors', [0, 2])
 def test_pseudo_pairs_are_the_most_confident_mutual_ones(neighbors: int) -> None:
     scores = torch.rand(9, 7)
-    compared = transport.csls(scores, neighbors) if neighbors else scores
-    result = transport.mutual_nearest(compared)
+    compared = csls(scores, neighbors) if neighbors else scores
+    result = mutual_nearest(compared)
     loss = build(PseudoPairLoss, neighbors=neighbors)
     for share in (0.01, 0.5, 1.0):
         loss.set_stage(CurriculumStage(stage=0, ratio=share, margin=0.5))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from urbancross_mm.functional import transport
+from urbancross_mm.functional.neighbors import csls, mutual_nearest
 from urbancross_mm.functional.similarity import inner_product
 from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
 from urbancross_mm.registry import MODELS
@@ -175,8 +176,8 @@ class PseudoPairLoss(BasePairingLoss):
     def pairing(self, scores: Tensor) -> Tensor:
         """1 where image and text chose each other and are confident, else 0."""
         if self.neighbors:
-            scores = transport.csls(scores, self.neighbors)
-        matches = transport.mutual_nearest(scores)
+            scores = csls(scores, self.neighbors)
+        matches = mutual_nearest(scores)
         kept = max(1, round(self.share * len(matches.rows)))
         pairs = torch.zeros_like(scores)
         pairs[matches.rows[:kept], matches.columns[:kept]] = 1
