@@ -25,6 +25,7 @@ ALLOWED_IN_FUNCTIONAL = {
     'typing',
     'collections',
     'math',
+    're',
     '__future__',
     'dataclasses',
     'functools',

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
@@ -14,6 +13,7 @@ from torch.nn.functional import normalize, one_hot
 from urbancross_mm.functional import transport
 
 ROUNDS = 5
+ROUNDS_OF_MEANS = 20
 # A pair of groups that the plan leaves out is unlikely, not impossible.
 FLOOR = 0.01
 
@@ -101,7 +101,7 @@ def group_factors(
 
 
 def cluster(units: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Directions of the centers of k-means.
+    """Directions of the centers of spherical k-means, with the first ones far apart (k-means++).
 
     Args:
         units (Tensor): Unit vectors.
@@ -114,11 +114,17 @@ def cluster(units: Tensor, count: int, seed: int = 0) -> Tensor:
     Returns:
         Tensor: Unit vectors.
     """
-    cv2.setRNGSeed(seed)
-    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 50, 1e-4)
-    rows = units.float().cpu().numpy()
-    _, _, centers = cv2.kmeans(rows, min(count, len(rows)), None, stop, 3, cv2.KMEANS_PP_CENTERS)
-    return normalize(torch.from_numpy(centers).to(units), dim=1)
+    generator = torch.Generator().manual_seed(seed)
+    rows = units.cpu()
+    centers = rows[torch.randint(len(rows), (1,), generator=generator)]
+    for _ in range(min(count, len(rows)) - 1):
+        far = (1 - (rows @ centers.t()).amax(dim=1)).clamp(min=1e-9)
+        centers = torch.cat([centers, rows[torch.multinomial(far, 1, generator=generator)]])
+    for _ in range(ROUNDS_OF_MEANS):
+        members = one_hot((rows @ centers.t()).argmax(dim=1), len(centers)).to(rows)
+        sums = members.t() @ rows
+        centers = torch.where(sums.norm(dim=1, keepdim=True) > 0, normalize(sums, dim=1), centers)
+    return centers.to(units)
 
 
 def named_groups(texts: Sequence[str], words: Sequence[str]) -> Tensor:
