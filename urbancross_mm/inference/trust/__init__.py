@@ -1,0 +1,1 @@
+"""Did an adaptation help? Measures without pairs, an estimate of the gain, and a verdict."""
