@@ -24,8 +24,12 @@ from linear_heads import Domain, adapt, load, mean_recall, train_source
 
 from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.inference.trust import measures
+from urbancross_mm.inference.trust.calibration import CALIBRATION
+from urbancross_mm.inference.trust.estimate import calibrate, inputs, predictions_left_out
+from urbancross_mm.inference.trust.target_view import view
 
-MOST_TEXTS, MOST_HELD_OUT = 2000, 1000
+MOST_TEXTS, MOST_HELD_OUT = 1200, 1000
+TEXTS = ('pair', 'run')
 
 
 class Run(NamedTuple):
@@ -34,14 +38,14 @@ class Run(NamedTuple):
     case: str
     method: str = 'plan'
     steps: int = 240
-    items: int = 1000
+    items: int = 800
     rate: float = 3e-4
     seed: int = 0
 
 
 RUNS = [
     *(Run('good', method) for method in ('plan', 'live', 'pseudo')),
-    *(Run('good', items=items) for items in (506, 200, 100)),
+    *(Run('good', items=items) for items in (400, 200, 100)),
     *(Run('good', steps=steps) for steps in (20, 80)),
     *(Run('good', method, rate=5e-3) for method in ('plan', 'live')),
     *(Run('shifted', method) for method in ('plan', 'live')),
@@ -153,7 +157,7 @@ def one_run(
     key = run.case, run.items
     if key not in views:
         items, classes = target_of(target['train'], other['train'], run)
-        found = measures.view(encoded(model, items))
+        found = view(encoded(model, items))
         views[key] = found, measures.of_target(found), classes
     found, numbers, classes = views[key]
     adapted = adapt(model, source['train'], found, run.method, run.steps, run.rate, run.seed)
@@ -181,14 +185,45 @@ def write(out: Path, line: dict[str, Any]) -> None:
     )
 
 
+def fit(args: argparse.Namespace) -> None:
+    """Print the calibration, and how well runs of each left-out pair are predicted."""
+    lines = [
+        line for path in args.runs for line in csv.DictReader(Path(path).read_text().splitlines())
+    ]
+    pairs = [line['pair'] for line in lines]
+    runs = [{k: float(v) for k, v in line.items() if k not in TEXTS} for line in lines]
+    calibration = calibrate(runs, pairs, args.inputs)
+    values = torch.tensor([[inputs(run)[name] for name in args.inputs] for run in runs]).double()
+    gains = (
+        torch.tensor([run['recall_after'] / run['recall_before'] for run in runs]).double().log()
+    )
+    predicted = predictions_left_out(values, gains, pairs)
+    for pair in sorted(set(pairs)):
+        own = torch.tensor([name == pair for name in pairs])
+        error = float((predicted - gains)[own].square().mean().sqrt())
+        print(f'{pair}: {int(own.sum())} runs, error {error:.3f}')
+    alone = float(gains.std())
+    right = float((predicted.sign() == gains.sign()).double().mean())
+    print(f'error {calibration.error:.3f}, of the mean alone {alone:.3f}, right sign {right:.2f}')
+    print(calibration)
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--data', type=Path, default=Path('data'))
-    parser.add_argument('--out', default='work_dirs/trust/runs.csv')
-    parser.add_argument('--pairs', nargs='*')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0])
-    measure(parser.parse_args())
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser('runs', help='adapt and measure')
+    command.add_argument('--data', type=Path, default=Path('data'))
+    command.add_argument('--out', default='work_dirs/trust/runs.csv')
+    command.add_argument('--pairs', nargs='*', help='domain pairs (default: all)')
+    command.add_argument('--seeds', nargs='+', type=int, default=[0])
+    command.set_defaults(main=measure)
+    command = commands.add_parser('fit', help='print the calibration')
+    command.add_argument('runs', nargs='+', help='tables of runs')
+    command.add_argument('--inputs', nargs='+', default=list(CALIBRATION.names))
+    command.set_defaults(main=fit)
+    args = parser.parse_args()
+    args.main(args)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ from urbancross_mm.functional.contrastive import info_nce
 from urbancross_mm.functional.ranking import bidirectional_ranks, recall_at_k
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.functional.transport import sinkhorn
-from urbancross_mm.inference.trust.measures import TargetView
+from urbancross_mm.inference.trust.target_view import TargetView
 
 BATCH = 128
 # Principal components of the features that the heads see: as good, and five times as fast.

@@ -38,6 +38,11 @@ def parse_args() -> argparse.Namespace:
         '--auto-scale-lr', action='store_true', help='scale the learning rate by batch size x ranks'
     )
     parser.add_argument('--no-validate', action='store_true', help='train without validation')
+    parser.add_argument(
+        '--no-report',
+        action='store_true',
+        help='of an adaptation: do not end with the report (docs/how-to/adapt.md)',
+    )
     return parser.parse_args()
 
 
@@ -71,7 +76,12 @@ def main() -> None:
     """Train."""
     args = parse_args()
     # After the arguments, so that --help does not wait for the libraries.
-    from urbancross_mm.apis import build_runner, claim_work_dir, discard_failed_start
+    from urbancross_mm.apis import (
+        build_runner,
+        claim_work_dir,
+        discard_failed_start,
+        report_after_training,
+    )
 
     cfg = prepare(args)
     outdated = claim_work_dir(cfg, args.overwrite)
@@ -80,6 +90,8 @@ def main() -> None:
         for path in outdated:
             path.unlink(missing_ok=True)  # each rank tries
         runner.train()
+    if not args.no_report:
+        report_after_training(cfg)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """What a program calls: runs and the inferencer."""
 
+from urbancross_mm.apis.adaptation_report import report_adaptation, report_after_training
 from urbancross_mm.apis.retrieval_inferencer import RetrievalInferencer
 from urbancross_mm.apis.runs import (
     build_runner,
@@ -18,6 +19,8 @@ __all__ = [
     'config_of',
     'discard_failed_start',
     'load_config',
+    'report_adaptation',
+    'report_after_training',
     'resolve_source_checkpoint',
     'set_resume',
     'use_bfloat16',

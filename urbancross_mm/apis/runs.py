@@ -170,7 +170,7 @@ def resolve_source_checkpoint(cfg: Config) -> None:
         cfg.resume = cfg.load_from is not None
     if cfg.get('resume'):
         # The work directory of the source may have another best checkpoint by now.
-        recorded = _recorded_source(read_checkpoint(cfg.load_from))
+        recorded = recorded_source(read_checkpoint(cfg.load_from))
         adaptation['source_checkpoint'] = (
             recorded if os.path.isfile(recorded) else _find_source(source)
         )
@@ -178,8 +178,15 @@ def resolve_source_checkpoint(cfg: Config) -> None:
         adaptation['source_checkpoint'] = cfg.load_from = _find_source(source)
 
 
-def _recorded_source(checkpoint: Mapping[str, Any]) -> str:
-    """The source checkpoint of a checkpoint's config, which is read and never run; '' if none."""
+def recorded_source(checkpoint: Mapping[str, Any]) -> str:
+    """Where an adaptation started, by the config in its checkpoint, which is read and never run.
+
+    Args:
+        checkpoint (Mapping[str, Any]): Content of the checkpoint.
+
+    Returns:
+        str: Its ``model.adaptation.source_checkpoint``, or ''.
+    """
     meta = checkpoint.get('meta')
     try:
         body = ast.parse(str(meta.get('cfg', '')) if isinstance(meta, dict) else '').body

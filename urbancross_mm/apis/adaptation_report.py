@@ -1,0 +1,96 @@
+"""Did an adaptation help? From a config and checkpoints to the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import init_default_scope
+
+from urbancross_mm.apis.runs import recorded_source
+from urbancross_mm.engine import find_resumable
+from urbancross_mm.inference.checkpoints import build_model, resolve_checkpoint
+from urbancross_mm.inference.config import model_of, nested_dicts, test_pipeline_of
+from urbancross_mm.inference.trust.report import Report, make_report, write_report
+from urbancross_mm.models.adaptation.target_items import TargetItems, encode_target
+from urbancross_mm.registry import DATASETS, SCOPE
+from urbancross_mm.utils.checkpoints import read_checkpoint
+from urbancross_mm.utils.devices import usable_device
+from urbancross_mm.utils.error_sentence import sentence_of
+
+
+def report_adaptation(
+    cfg: Config,
+    adapted: str,
+    source: str | None = None,
+    out: str | Path | None = None,
+    device: str | None = None,
+) -> Report:
+    """Measure an adaptation without pairs, and write what was found.
+
+    Args:
+        cfg (Config): Of the adaptation: its model, and the target among its training data.
+        adapted (str): Checkpoint file, or work directory.
+        source (str, optional): Where it started. Defaults to what the checkpoint, or else the
+            config, says.
+        out (str | Path, optional): Folder. Defaults to ``report`` beside the checkpoint.
+        device (str, optional): Defaults to the GPU if there is one.
+
+    Returns:
+        Report: With the verdict.
+
+    Raises:
+        FileNotFoundError: If a checkpoint or the data are missing.
+        ValueError: If the config is no adaptation, the source is unknown, or the target too small.
+    """
+    adaptation = model_of(cfg).get('adaptation')
+    targets = [dataset for dataset in nested_dicts(cfg.get('train_dataloader'), 'UnpairedDataset')]
+    if not adaptation or len(targets) != 1:
+        raise ValueError(
+            f'{cfg.filename or "the config"} is no adaptation to one target: a report needs '
+            f'model.adaptation, and one UnpairedDataset to train on; it has {len(targets)}'
+        )
+    adapted = resolve_checkpoint(adapted)
+    content = read_checkpoint(adapted)
+    source = source or recorded_source(content) or adaptation.get('source_checkpoint')
+    if not source:
+        raise ValueError(
+            f'{adapted} does not say what it started from: name the checkpoint with --source'
+        )
+    source = resolve_checkpoint(source)
+    meta = content.get('meta')
+    steps = int(meta.get('iter', 0)) if isinstance(meta, dict) else 0
+    init_default_scope(cfg.get('default_scope', SCOPE))
+    dataset = DATASETS.build(targets[0])
+    before, after = (_encode(cfg, dataset, path, device) for path in (source, adapted))
+    report = make_report(before, after.target.image_embeds, after.target.text_embeds, steps)
+    folder = Path(out) if out else Path(adapted).parent / 'report'
+    write_report(report, folder, dict(adapted=adapted, source=source))
+    print(f'{report.verdict.name}: {report.verdict.reason} ({folder / "report.md"})')
+    return report
+
+
+def report_after_training(cfg: Config) -> None:
+    """End the training of an adaptation with its report; a failure is printed, and no more.
+
+    Args:
+        cfg (Config): Of the run. Without an adaptation nothing happens.
+    """
+    if not cfg.model.get('adaptation') or not is_main_process():
+        return
+    try:
+        last = find_resumable(cfg.work_dir)
+        if last is None:
+            raise FileNotFoundError(f'no checkpoint in {cfg.work_dir}')
+        report_adaptation(cfg, last, cfg.model.adaptation.get('source_checkpoint'))
+    except Exception as error:  # the training is done, and its checkpoints are written
+        print(f'no report of the adaptation: {sentence_of(error)}')
+
+
+def _encode(cfg: Config, dataset: object, checkpoint: str, device: str | None) -> TargetItems:
+    """The target by the weights of a checkpoint; of the adaptation itself nothing is needed."""
+    model = {key: part for key, part in model_of(cfg).items() if key != 'adaptation'}
+    retriever = build_model(model, checkpoint).to(torch.device(usable_device(device))).eval()
+    return encode_target(retriever, dataset, test_pipeline_of(cfg))
