@@ -29,9 +29,9 @@ class CrossDomainSampler(Sampler[list[int]]):
     One epoch is one pass over the target (several with ``min_steps``). In a pass every target item
     comes exactly once, at any world size. The items are spread evenly over the batches: if they do
     not fill all of them, each batch holds a few less than ``target`` (all of a small target), and
-    no rank ends before the others. The sources are shuffled, and each item is used before any comes again. The order
-    depends only on seed and epoch. Each rank takes its part, so two ranks with half the batch see
-    together what one rank sees.
+    no rank ends before the others. The sources are shuffled, and each item is used before any
+    comes again. The order depends only on seed and epoch. Each rank takes its part, so two ranks
+    with half the batch see together what one rank sees.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives dataset, seed and epoch.
