@@ -1,9 +1,10 @@
 """Scores of a retrieval model that need no pairs: which image a text belongs to is never asked.
 
-They are for choosing a checkpoint, and for looking at one, where the target domain has images
-and texts but nobody knows which belong together. Letters: N images, M texts, Q queries, G gallery
-items, D embedding width. Rows need not have unit length: every score is taken from cosines, in
-float64, because the cosines of a nearly collapsed model differ in their last digits only.
+They say how embeddings lie, not whether they are right: harmful and helpful adaptations alike had
+better ones than the model before. They are for looking at a checkpoint, where the target domain has
+images and texts but nobody knows which belong together. Letters: N images, M texts, Q queries, G
+gallery items, D embedding width. Rows need not have unit length: every score is taken from cosines,
+in float64, because the cosines of a nearly collapsed model differ in their last digits only.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ def retrieval_entropy(query_embeds: Tensor, gallery_embeds: Tensor, scale: float
 def hubness(query_embeds: Tensor, gallery_embeds: Tensor, k: int = 10) -> float:
     """Skewness of how often each gallery item is among the first k of a query.
 
-    A few hubs that everybody finds make it large. Items that tie for the last ranks share them, so
-    the order of the gallery does not matter.
+    A few hubs that everybody finds make it large. It says how embeddings lie: neither its fall nor
+    its rise proves anything. Items that tie for the last ranks share them, so the order of the
+    gallery does not matter.
 
     Args:
         query_embeds (Tensor): Embeddings of the queries.

@@ -68,7 +68,9 @@ def embed_test_set(
 
 
 def compare_domains(source: DomainEmbeds, target: DomainEmbeds) -> dict[str, float]:
-    """Measure how far apart two domains are, and how well the target is searched, without pairs.
+    """Measure how far apart two domains are, and how the target's embeddings lie, without pairs.
+
+    Neither a fall nor a rise of a score proves anything: harmful adaptations had both.
 
     Args:
         source (DomainEmbeds): One domain.

@@ -1,4 +1,4 @@
-"""Scores of a retrieval model that need no pairs, for choosing a checkpoint."""
+"""Scores of a retrieval model that need no pairs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LabelFreeMetric(EmbeddingMetric):
     - ``agreement``, up to 1: are similar images given similar texts?
     - ``entropy_i2t, entropy_t2i`` (lower is surer): how undecided is the model?
     - ``hubness_i2t, hubness_t2i``: does everything find the same few items? 0 if all are found
-      about equally often.
+      about equally often. Neither its fall nor its rise proves anything.
     - ``a_distance_image, a_distance_text`` (0 to 2): how well can a classifier separate the
       domains? Only with ``target`` and samples of other domains.
 
