@@ -14,19 +14,29 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import timing  # noqa: F401  first: one thread per pool, and the repository on the path
+import timing  # first: one thread per pool, and the repository on the path
 import torch
-from linear_heads import Domain, adapt, load, mean_recall, train_source
+from linear_heads import (
+    Domain,
+    adapt,
+    domain_pairs,
+    load,
+    mean_recall,
+    pick,
+    train_source,
+)
 
 from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.inference.trust import measures
 from urbancross_mm.inference.trust.calibration import CALIBRATION
-from urbancross_mm.inference.trust.estimate import calibrate, inputs, predictions_left_out
+from urbancross_mm.inference.trust.estimate import Calibration, calibrate, estimate
 from urbancross_mm.inference.trust.target_view import view
+from urbancross_mm.inference.trust.verdict import judge
 
 MOST_TEXTS, MOST_HELD_OUT = 1200, 1000
 TEXTS = ('pair', 'run')
@@ -81,37 +91,6 @@ def target_of(target: Domain, other: Domain, run: Run) -> tuple[Target, set[str]
     text_mass = torch.tensor(counts[kept], dtype=torch.float32)
     text_feats = told.texts[rows[kept]]
     return Target(feats, text_feats, feats, text_feats, text_mass), sides[0]
-
-
-def pick(domain: Domain, count: int, draw: np.random.Generator) -> Domain:
-    """Some images at random."""
-    return domain.take(draw.permutation(len(domain.images))[:count])
-
-
-def domain_pairs(rsicd: dict, ucm: dict) -> dict[str, tuple[dict, dict, dict]]:
-    """Source, target, and another place by name: both datasets and halves of their classes."""
-
-    def half(dataset: dict, number: int) -> dict:
-        classes = set(sorted(set(dataset['train'].labels))[number::2])
-        return {split: domain.of(classes) for split, domain in dataset.items()}
-
-    r, u = [half(rsicd, number) for number in (0, 1)], [half(ucm, number) for number in (0, 1)]
-    return {
-        'rsicd-ucm': (rsicd, ucm, r[0]),
-        'ucm-rsicd': (ucm, rsicd, u[0]),
-        'rsicd0-ucm': (r[0], ucm, r[1]),
-        'rsicd1-ucm': (r[1], ucm, r[0]),
-        'rsicd-ucm0': (rsicd, u[0], u[1]),
-        'rsicd-ucm1': (rsicd, u[1], u[0]),
-        'ucm-rsicd0': (ucm, r[0], r[1]),
-        'ucm-rsicd1': (ucm, r[1], r[0]),
-        'ucm0-rsicd': (u[0], rsicd, u[1]),
-        'ucm1-rsicd': (u[1], rsicd, u[0]),
-        'rsicd0-rsicd1': (r[0], r[1], u[0]),
-        'rsicd1-rsicd0': (r[1], r[0], u[1]),
-        'ucm0-ucm1': (u[0], u[1], r[0]),
-        'ucm1-ucm0': (u[1], u[0], r[1]),
-    }
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -186,26 +165,52 @@ def write(out: Path, line: dict[str, Any]) -> None:
 
 
 def fit(args: argparse.Namespace) -> None:
-    """Print the calibration, and how well runs of each left-out pair are predicted."""
-    lines = [
-        line for path in args.runs for line in csv.DictReader(Path(path).read_text().splitlines())
+    """Print the calibration, and what it says of the runs of each pair that it has not seen."""
+    runs = [
+        {key: text if key in TEXTS else float(text) for key, text in line.items()}
+        for path in args.runs
+        for line in csv.DictReader(Path(path).read_text().splitlines())
     ]
-    pairs = [line['pair'] for line in lines]
-    runs = [{k: float(v) for k, v in line.items() if k not in TEXTS} for line in lines]
-    calibration = calibrate(runs, pairs, args.inputs)
-    values = torch.tensor([[inputs(run)[name] for name in args.inputs] for run in runs]).double()
-    gains = (
-        torch.tensor([run['recall_after'] / run['recall_before'] for run in runs]).double().log()
-    )
-    predicted = predictions_left_out(values, gains, pairs)
-    for pair in sorted(set(pairs)):
-        own = torch.tensor([name == pair for name in pairs])
-        error = float((predicted - gains)[own].square().mean().sqrt())
-        print(f'{pair}: {int(own.sum())} runs, error {error:.3f}')
-    alone = float(gains.std())
-    right = float((predicted.sign() == gains.sign()).double().mean())
-    print(f'error {calibration.error:.3f}, of the mean alone {alone:.3f}, right sign {right:.2f}')
-    print(calibration)
+    said = []
+    for pair in sorted({run['pair'] for run in runs}):
+        known = learn([run for run in runs if run['pair'] != pair], args.inputs)
+        own = [run for run in runs if run['pair'] == pair]
+        said += [(run, *conclude(run, known)) for run in own]
+    rows = [
+        (verdict, run['run'].split(',')[0], 100 * (run['recall_after'] / run['recall_before'] - 1))
+        for run, verdict, _ in said
+    ]
+    for column in (0, 1):
+        print(timing.markdown(*summary(rows, column)), '\n')
+    pairs = [(guess, 100 * (r['recall_after'] / r['recall_before'] - 1)) for r, _, guess in said]
+    correlation = torch.corrcoef(torch.tensor(pairs).t())[0, 1]
+    print(f'correlation of estimated and true gain {float(correlation):.2f}')
+    print(learn(runs, args.inputs))
+
+
+def learn(runs: list[dict], names: list[str]) -> Calibration:
+    """A calibration of runs."""
+    matching = [run['run'].startswith('good') for run in runs]
+    return calibrate(runs, [run['pair'] for run in runs], names, matching)
+
+
+def conclude(run: dict, known: Calibration) -> tuple[str, float]:
+    """Verdict and estimate."""
+    gain = estimate(run, known)
+    return judge(run, gain, known.least_within).name, gain.gain
+
+
+def summary(rows: list[tuple], column: int) -> tuple[list[str], list[list[str]]]:
+    """Runs by a column: how many, their true gain, how many lost, and what was said of them."""
+    lines = []
+    for name in sorted({row[column] for row in rows}):
+        gains = [row[2] for row in rows if row[column] == name]
+        others = Counter(row[1 - column] for row in rows if row[column] == name)
+        lost = sum(gain < 0 for gain in gains)
+        named = ', '.join(f'{count} {other}' for other, count in others.most_common())
+        mean = f'{sum(gains) / len(gains):+.1f} %'
+        lines.append([name, str(len(gains)), mean, str(lost), named])
+    return ['', 'runs', 'mean gain', 'lost', 'of them'], lines
 
 
 def main() -> None:

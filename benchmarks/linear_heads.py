@@ -42,6 +42,37 @@ class Domain(NamedTuple):
         return self.take(np.flatnonzero([label in classes for label in self.labels]))
 
 
+def pick(domain: Domain, count: int, draw: np.random.Generator) -> Domain:
+    """Some images at random."""
+    return domain.take(draw.permutation(len(domain.images))[:count])
+
+
+def domain_pairs(rsicd: dict, ucm: dict) -> dict[str, tuple[dict, dict, dict]]:
+    """Source, target, and another place by name: both datasets and halves of their classes."""
+
+    def half(dataset: dict, number: int) -> dict:
+        classes = set(sorted(set(dataset['train'].labels))[number::2])
+        return {split: domain.of(classes) for split, domain in dataset.items()}
+
+    r, u = [half(rsicd, number) for number in (0, 1)], [half(ucm, number) for number in (0, 1)]
+    return {
+        'rsicd-ucm': (rsicd, ucm, r[0]),
+        'ucm-rsicd': (ucm, rsicd, u[0]),
+        'rsicd0-ucm': (r[0], ucm, r[1]),
+        'rsicd1-ucm': (r[1], ucm, r[0]),
+        'rsicd-ucm0': (rsicd, u[0], u[1]),
+        'rsicd-ucm1': (rsicd, u[1], u[0]),
+        'ucm-rsicd0': (ucm, r[0], r[1]),
+        'ucm-rsicd1': (ucm, r[1], r[0]),
+        'ucm0-rsicd': (u[0], rsicd, u[1]),
+        'ucm1-rsicd': (u[1], rsicd, u[0]),
+        'rsicd0-rsicd1': (r[0], r[1], u[0]),
+        'rsicd1-rsicd0': (r[1], r[0], u[1]),
+        'ucm0-ucm1': (u[0], u[1], r[0]),
+        'ucm1-ucm0': (u[1], u[0], r[1]),
+    }
+
+
 class Heads(nn.Module):
     """One linear map per modality."""
 

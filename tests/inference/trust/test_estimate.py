@@ -21,9 +21,10 @@ NAMES = ('stability', 'hubness_rise')
 
 
 def run(stability: float, rise: float, gain: float = 0.0) -> dict[str, float]:
-    numbers = dict(images=100.0, texts=50.0, steps=480.0, stability=stability)
+    numbers = dict(images=200.0, texts=50.0, steps=480.0, stability=stability)
     for name in ('agreement', 'hubness', 'followed', 'score'):
         numbers.update({f'{name}_before': 1.0, f'{name}_after': 1.0 + rise})
+    numbers['text_within'] = stability
     return dict(numbers, recall_before=10.0, recall_after=10 * math.exp(gain))
 
 
@@ -36,17 +37,19 @@ def test_inputs() -> None:
 
 def test_the_estimate_by_hand() -> None:
     known = Calibration(
-        NAMES, (0.5, 0.0), (0.1, 1.0), (0.2, -0.1), (0, -1), (1, 1), 0.05, 0.1, 9, 3
+        NAMES, (0.5, 0.0), (0.1, 1.0), (0.2, -0.1), (0, -1), (1, 1), 0.05, 0.1, 0.2, 9, 3
     )
     result = estimate(run(0.6, 0.5), known)
     total = 0.05 + 0.2 * 1 - 0.1 * 0.5
     assert result.gain == pytest.approx(100 * (math.exp(total) - 1))
-    assert result.low == pytest.approx(100 * (math.exp(total - 0.1645) - 1))
-    assert result.high == pytest.approx(100 * (math.exp(total + 0.1645) - 1))
+    assert result.low == pytest.approx(100 * (math.exp(total - 0.1) - 1))
+    assert result.high == pytest.approx(100 * (math.exp(total + 0.1) - 1))
     assert result.outside == []
-    beyond = estimate(run(0.6, 3.0), known)
-    assert beyond.outside == ['hubness_rise']
-    assert beyond.gain == pytest.approx(estimate(run(0.6, 1.0), known).gain)
+    assert estimate(run(1.4, -3.0), known).outside == ['stability', 'hubness_rise']
+    # What lies beyond raises it no further, and may lower it.
+    assert estimate(run(0.6, -3.0), known).gain == estimate(run(0.6, -1.0), known).gain
+    assert estimate(run(1.4, 0.5), known).gain == estimate(run(1.0, 0.5), known).gain
+    assert estimate(run(0.6, 3.0), known).gain < estimate(run(0.6, 1.0), known).gain
 
 
 def test_calibration_finds_what_made_the_gains() -> None:
@@ -54,7 +57,9 @@ def test_calibration_finds_what_made_the_gains() -> None:
     values = torch.rand(60, 2, generator=generator).tolist()
     runs = [run(a, b, 0.5 * a - 0.2 * b) for a, b in values]
     pairs = [f'pair{number % 5}' for number in range(60)]
-    found = calibrate(runs, pairs, NAMES)
+    matching = [a > 0.3 for a, _ in values]
+    found = calibrate(runs, pairs, NAMES, matching)
+    assert found.least_within == min(a for a, _ in values if a > 0.3)
     assert (found.runs, found.pairs) == (60, 5) and found.error < 0.05
     assert estimate(run(0.9, 0.1), found).gain > 30 > 10 > estimate(run(0.2, 0.1), found).gain
     assert found.lows[0] == pytest.approx(min(a for a, _ in values), abs=1e-4)

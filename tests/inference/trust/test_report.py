@@ -44,7 +44,7 @@ def test_twenty_steps_are_not_enough() -> None:
 
 def test_never_adapted_where_a_loss_is_possible(good: Report) -> None:
     for low, high, name in ((-1, 30, 'uncertain'), (-30, -1, 'do not use'), (1, 30, 'adapted')):
-        verdict = judge(good.measured, Estimate((low + high) / 2, low, high, []))
+        verdict = judge(good.measured, Estimate((low + high) / 2, low, high, []), 0.1)
         assert verdict.name == name and f'{low:+d} to {high:+d} %' in verdict.reason
         assert verdict.name in VERDICTS
 

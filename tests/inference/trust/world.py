@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.models.adaptation.target_items import TargetItems
 
-WIDTH, CLASSES = 32, 16
+WIDTH, CLASSES = 256, 16
 
 
 def items(

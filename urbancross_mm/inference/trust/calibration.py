@@ -11,6 +11,7 @@ CALIBRATION = Calibration(
     highs=(1.0,),
     intercept=0.1,
     error=0.1,
+    least_within=0.17,
     runs=1,
     pairs=1,
 )

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 RIDGE = 0.1
+# Runs on fewer items say little of what matching contents look like.
+LEAST_IMAGES = 200
 
 
 class Calibration(NamedTuple):
@@ -19,6 +21,7 @@ class Calibration(NamedTuple):
     - ``lows``, ``highs``: of each, between which runs were seen.
     - ``intercept``: the mean.
     - ``error``: root mean square of the predictions for domain pairs that were left out.
+    - ``least_within``: the lowest ``text_within`` of a run whose contents match.
     - ``runs``, ``pairs``: how many.
     """
 
@@ -30,6 +33,7 @@ class Calibration(NamedTuple):
     highs: Sequence[float]
     intercept: float
     error: float
+    least_within: float
     runs: int
     pairs: int
 
@@ -37,7 +41,7 @@ class Calibration(NamedTuple):
 class Estimate(NamedTuple):
     """Gain in mR over the source model, in percent.
 
-    - ``gain``; ``low`` and ``high``: 9 in 10 gains should lie between them.
+    - ``gain``; ``low`` and ``high``: an error less and more.
     - ``outside``: inputs beyond those of the calibration.
     """
 
@@ -72,21 +76,26 @@ def estimate(measured: Mapping[str, float], calibration: Calibration) -> Estimat
         calibration (Calibration): The regression.
 
     Returns:
-        Estimate: Inputs outside of the calibration count as its limits.
+        Estimate: An input beyond the calibration may lower it, and raises it no further than the
+        runs that were seen.
     """
     values = inputs(measured)
     total, outside = calibration.intercept, []
     for name, center, scale, weight, low, high in zip(*calibration[:6]):
         if not low <= values[name] <= high:
             outside.append(name)
-        total += weight * (min(max(values[name], low), high) - center) / scale
-    spread = 1.645 * calibration.error
-    gain, least, most = (100 * (math.exp(total + off) - 1) for off in (0.0, -spread, spread))
+        terms = [weight * (value - center) / scale for value in (values[name], low, high)]
+        total += min(terms[0], max(terms[1:]))
+    error = calibration.error
+    gain, least, most = (100 * (math.exp(total + off) - 1) for off in (0.0, -error, error))
     return Estimate(gain, least, most, outside)
 
 
 def calibrate(
-    runs: Sequence[Mapping[str, float]], pairs: Sequence[str], names: Sequence[str]
+    runs: Sequence[Mapping[str, float]],
+    pairs: Sequence[str],
+    names: Sequence[str],
+    matching: Sequence[bool],
 ) -> Calibration:
     """Fit the regression, and its error on domain pairs that it was not fitted on.
 
@@ -95,6 +104,7 @@ def calibrate(
             ``recall_after``.
         pairs (Sequence[str]): Domain pair of each run.
         names (Sequence[str]): Inputs to use.
+        matching (Sequence[bool]): Whether images and texts of each run are of the same content.
 
     Returns:
         Calibration: Of all runs.
@@ -116,8 +126,26 @@ def calibrate(
         highs,
         round(float(intercept), 5),
         round(float((left_out - gains).square().mean().sqrt()), 5),
+        least_within(runs, matching),
         len(runs),
         len(set(pairs)),
+    )
+
+
+def least_within(runs: Sequence[Mapping[str, float]], matching: Sequence[bool]) -> float:
+    """The lowest ``text_within`` of runs whose contents match.
+
+    Args:
+        runs (Sequence[Mapping[str, float]]): Measures of each run.
+        matching (Sequence[bool]): Of each run.
+
+    Returns:
+        float: Over runs of 200 images and more.
+    """
+    return min(
+        run['text_within']
+        for run, matches in zip(runs, matching)
+        if matches and run['images'] >= LEAST_IMAGES
     )
 
 

@@ -75,7 +75,14 @@ def make_report(
     )
     gain = estimate(measured, CALIBRATION)
     left = found.partial.image_mass, found.partial.text_mass
-    return Report(items, measured, coverage(found), left, gain, judge(measured, gain))
+    return Report(
+        items,
+        measured,
+        coverage(found),
+        left,
+        gain,
+        judge(measured, gain, CALIBRATION.least_within),
+    )
 
 
 def write_report(report: Report, out: Path, about: Mapping[str, Any]) -> list[Path]:
@@ -150,6 +157,8 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
     facts = '\n'.join(
         f'| {name} | {numbers[key]:.2f} | {words} |'
         for name, key, words in (
+            ('text within', 'text_within', 'what sets texts apart sets images apart too'),
+            ('image within', 'image_within', 'what sets images apart sets texts apart too'),
             ('image coverage', 'image_coverage', 'share of images in groups that texts take'),
             ('text coverage', 'text_coverage', 'share of texts in groups that images take'),
             ('stability', 'stability', 'agreement of plans on halves of the target'),
@@ -165,7 +174,7 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
 
 | estimated gain in mR over the source model | {gain.gain:+.0f} % |
 |---|---|
-| 9 in 10 times between | {gain.low:+.0f} % and {gain.high:+.0f} % |
+| with its error | {gain.low:+.0f} % to {gain.high:+.0f} % |
 | steps | {numbers['steps']:.0f}, of at least {STEPS} |
 | measured on | {numbers['images']:.0f} images, {numbers['texts']:.0f} distinct texts |
 {''.join(f'| {name} | {value} |{chr(10)}' for name, value in about.items())}{outside}
