@@ -99,3 +99,58 @@ def test_config_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     rows = [line for line in text.splitlines() if line.startswith('| MCRN')]
     assert [row.split(' | ')[1:3] for row in rows] == [['fp32', '2'], ['bf16', '2']]
     assert all(int(row.split(' | ')[3]) > 0 for row in rows)
+
+
+def test_adaptation_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gains that follow one measure are found, and runs of other content are named."""
+    names = [f'{name}_{when}' for name in ('agreement', 'hubness', 'followed', 'score')
+             for when in ('before', 'after')]  # fmt: skip
+    lines = [['pair', 'run', *names, 'images', 'texts', 'steps', 'stability', 'text_within',
+              'recall_before', 'recall_after']]  # fmt: skip
+    for number in range(24):
+        stable, matches = number % 6 / 5, number % 6 > 1
+        case = 'good' if matches else 'other classes'
+        lines.append([f'pair{number % 4}', f'"{case}, plan"', *[1] * 8, 300, 300, 240, stable,
+                      0.3 if matches else 0.1, 10, 10 + 4 * stable])  # fmt: skip
+    table = tmp_path / 'runs.csv'
+    table.write_text('\n'.join(','.join(map(str, line)) for line in lines))
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, 'argv', ['_', 'fit', str(table), '--inputs', 'stability'])
+    runpy.run_path(str(FOLDER / 'adaptation_trust.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    assert '| other classes | 8 |' in text and '8 content does not match' in text
+    assert 'least_within=0.3, runs=24, pairs=4' in text
+    assert float(text.partition('true gain ')[2].split()[0]) > 0.9
+
+
+def test_linear_heads_adapt(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+    import torch
+
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import linear_heads
+
+    from urbancross_mm.functional.pairing_plan import Target
+    from urbancross_mm.inference.trust.target_view import view
+
+    generator = torch.Generator().manual_seed(0)
+    ways = [torch.randn(6, size, generator=generator) for size in (20, 16)]
+    of = torch.arange(6).repeat(20)
+    images, texts = (
+        way[of] + 0.3 * torch.randn(120, way.shape[1], generator=generator) for way in ways
+    )
+    domain = linear_heads.Domain(
+        images, [[n] for n in range(120)], np.array([str(c) for c in of.tolist()]), texts
+    )
+    assert len(domain.of({'0', '1'}).images) == 40
+    start = linear_heads.train_source(domain, 0, epochs=1)
+    with torch.no_grad():
+        embeds = start(images, texts)
+    found = view(Target(*embeds, images, texts, torch.ones(120)))
+    trained = linear_heads.train_source(domain, 0)
+    for method in ('plan', 'live', 'pseudo'):
+        adapted = linear_heads.adapt(start, domain, found, method, 40, 3e-3, 0)
+        assert linear_heads.mean_recall(adapted, domain) > linear_heads.mean_recall(start, domain)
+    assert linear_heads.mean_recall(trained, domain) > 2 * 100 * 16 / 6 / 120
