@@ -10,7 +10,7 @@ import torch
 from tests.inference.trust.world import items
 from urbancross_mm.functional import label_free
 from urbancross_mm.inference.trust import measures, stability
-from urbancross_mm.inference.trust.coverage import coverage
+from urbancross_mm.inference.trust.coverage import coverage, left
 from urbancross_mm.inference.trust.target_view import (
     LEAST_ITEMS,
     TargetView,
@@ -123,11 +123,12 @@ def test_of_models_naively(found: TargetView) -> None:
 def test_coverage_names_what_has_no_partner() -> None:
     known, *_ = items(told=range(6), seen=range(8))
     found = view(known.target)
-    result = coverage(found)
-    foreign = [row >= 6 * 25 for row in result.images_left]
+    result, images_left = coverage(found), left(known.target)[0]
+    foreign = [row >= 6 * 25 for row in images_left.rows]
     assert len(foreign) > 10 and sum(foreign) > 0.7 * len(foreign)
     mass = found.partial.image_mass
-    assert mass[result.images_left].tolist() == sorted(mass[mass < measures.TAKEN].tolist())
+    assert images_left.mass == sorted(mass[mass < measures.TAKEN].tolist())
+    assert mass[images_left.rows].tolist() == images_left.mass
     for number, group in enumerate(result.images):
         members = (found.image_groups == number).nonzero()[:, 0]
         assert group.size == len(members) and set(group.examples) <= set(members.tolist())

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.inference.trust.world import items
 from urbancross_mm.inference.trust.calibration import CALIBRATION
 from urbancross_mm.inference.trust.estimate import Estimate, estimate
-from urbancross_mm.inference.trust.report import MOST_ITEMS, Report, make_report, write_report
+from urbancross_mm.inference.trust.report import Report, make_report, write_report
 from urbancross_mm.inference.trust.verdict import VERDICTS, judge
 
 
@@ -40,6 +40,14 @@ def test_other_content_does_not_match() -> None:
 def test_twenty_steps_are_not_enough() -> None:
     verdict = report_of(20).verdict
     assert verdict.name == 'not enough steps' and '20' in verdict.reason and '240' in verdict.reason
+
+
+def test_a_model_that_lost_the_plan_is_not_used() -> None:
+    known, images, texts = items()
+    generator = torch.Generator().manual_seed(1)
+    lost = [torch.randn(rows.shape, generator=generator) for rows in (images, texts)]
+    verdict = make_report(known, *lost, 240).verdict
+    assert verdict.name == 'do not use' and 'plan' in verdict.reason
 
 
 def test_never_adapted_where_a_loss_is_possible(good: Report) -> None:
@@ -72,9 +80,7 @@ def test_the_files_name_the_values(good: Report, tmp_path: Path) -> None:
         assert words in page
     with (out / 'images_left.csv').open() as file:
         left = list(csv.DictReader(file))
-    assert [line['img_id'] for line in left] == [
-        known.img_ids[row] for row in report.coverage.images_left
-    ]
+    assert [line['img_id'] for line in left] == [known.img_ids[row] for row in report.left[0].rows]
     assert Path(left[0]['img_path']).is_file() and float(left[0]['mass']) < 0.5
     with (out / 'texts_left.csv').open() as file:
         assert all(line['text'] in known.texts for line in csv.DictReader(file))
@@ -87,14 +93,15 @@ def test_without_image_files_there_are_no_sheets(good: Report, tmp_path: Path) -
 
 
 def test_a_large_target_is_measured_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('urbancross_mm.inference.trust.report.MOST_ITEMS', 60)
+    for name, most in (('MOST_IMAGES', 60), ('MOST_TEXTS', 70)):
+        monkeypatch.setattr(f'urbancross_mm.inference.trust.report.{name}', most)
     known, images, texts = items()
     report = make_report(known, images, texts, 240)
-    assert report.measured['images'] == report.measured['texts'] == 60 < MOST_ITEMS
+    assert (report.measured['images'], report.measured['texts']) == (60, 70)
     rows = torch.tensor([known.img_ids.index(name) for name in report.items.img_ids])
     assert torch.equal(report.items.target.image_feats, known.target.image_feats[rows])
-    again = make_report(known, images, texts, 240)
-    assert again.measured == report.measured
+    assert max(report.left[0].rows) >= 60  # of all images
+    assert make_report(known, images, texts, 240).measured == report.measured
 
 
 def test_three_images_are_too_few() -> None:

@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from urbancross_mm.functional.pairing_plan import PlanOptions, Target, make_plan
 from urbancross_mm.inference.trust.measures import TAKEN, group_table
-from urbancross_mm.inference.trust.target_view import TargetView, sides, units
+from urbancross_mm.inference.trust.target_view import MATCHED, TargetView, sides, units
 
+# Items that a plan of a large target is solved on.
+SOLVED = 2000
 # Examples of a group.
 EXAMPLES = 3
 
@@ -30,22 +33,27 @@ class Group(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Groups of both sides, and rows of the items that the partial plan leaves, worst first."""
+    """Groups of both sides."""
 
     images: list[Group]
     texts: list[Group]
-    images_left: list[int]
-    texts_left: list[int]
+
+
+class Left(NamedTuple):
+    """What a partial plan leaves: rows, worst first, and what it gives each by its share."""
+
+    rows: list[int]
+    mass: list[float]
 
 
 def coverage(found: TargetView) -> Coverage:
-    """Look up what a partial plan leaves.
+    """Look up which groups a partial plan leaves.
 
     Args:
         found (TargetView): Plans and groups.
 
     Returns:
-        Coverage: By group and by item.
+        Coverage: By group.
     """
     table = group_table(found)
     partial = found.partial
@@ -53,15 +61,25 @@ def coverage(found: TargetView) -> Coverage:
     return Coverage(
         _groups(images, found.image_groups, partial.image_mass, table),
         _groups(texts, found.text_groups, partial.text_mass, table.t()),
-        _left(partial.image_mass),
-        _left(partial.text_mass),
     )
 
 
-def _left(mass: Tensor) -> list[int]:
-    """Rows below the limit, the least first."""
-    order = mass.argsort(stable=True)
-    return order[mass[order] < TAKEN].tolist()
+def left(target: Target) -> tuple[Left, Left]:
+    """Look up which items a partial plan leaves.
+
+    Args:
+        target (Target): All items, by the source model.
+
+    Returns:
+        tuple[Left, Left]: Of the images and of the texts.
+    """
+    plan = make_plan(target, PlanOptions(matched=MATCHED, max_items=SOLVED))
+    found = []
+    for mass in (plan.image_mass, plan.text_mass):
+        order = mass.argsort(stable=True)
+        rows = order[mass[order] < TAKEN]
+        found.append(Left(rows.tolist(), mass[rows].tolist()))
+    return found[0], found[1]
 
 
 def _groups(rows: Tensor, groups: Tensor, mass: Tensor, table: Tensor) -> list[Group]:

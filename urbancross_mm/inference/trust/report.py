@@ -15,7 +15,7 @@ from torch import Tensor
 
 from urbancross_mm.inference.trust import measures
 from urbancross_mm.inference.trust.calibration import CALIBRATION
-from urbancross_mm.inference.trust.coverage import Coverage, Group, coverage
+from urbancross_mm.inference.trust.coverage import Coverage, Group, Left, coverage, left
 from urbancross_mm.inference.trust.estimate import Estimate, estimate
 from urbancross_mm.inference.trust.target_view import part_of, view
 from urbancross_mm.inference.trust.verdict import STEPS, Verdict, judge
@@ -24,18 +24,19 @@ from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.visualization.picture_grid import draw_picture_grid
 
-# Images, and texts, that the measures are taken on.
-MOST_ITEMS = 2000
+# Images and texts that the measures are taken on, as many as in the runs of the calibration.
+MOST_IMAGES, MOST_TEXTS = 800, 1200
 ON_A_SHEET = 24
 
 
 class Report(NamedTuple):
-    """What is known of an adaptation; ``items`` are those that were measured."""
+    """What is known of an adaptation; ``items`` are those that were measured, of ``everything``."""
 
+    everything: TargetItems
     items: TargetItems
     measured: dict[str, float]
     coverage: Coverage
-    left: tuple[Tensor, Tensor]
+    left: tuple[Left, Left]
     gain: Estimate
     verdict: Verdict
 
@@ -56,15 +57,15 @@ def make_report(
         ``(N, D)`` and ``(M, D)``, in the order of ``before``.
 
     Returns:
-        Report: On at most 2,000 images and 2,000 texts, chosen at random.
+        Report: On at most 800 images and 1,200 texts, chosen at random; what is left, of all.
 
     Raises:
         ValueError: If there are fewer than twenty images or distinct texts.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = [
-        torch.randperm(len(side), generator=generator)[:MOST_ITEMS].sort().values
-        for side in (image_embeds, text_embeds)
+        torch.randperm(len(side), generator=generator)[:most].sort().values
+        for side, most in ((image_embeds, MOST_IMAGES), (text_embeds, MOST_TEXTS))
     ]
     items = _chosen(before, *rows)
     found = view(items.target, seed)
@@ -74,15 +75,8 @@ def make_report(
         **measures.of_models(found, image_embeds[rows[0]], text_embeds[rows[1]]),
     )
     gain = estimate(measured, CALIBRATION)
-    left = found.partial.image_mass, found.partial.text_mass
-    return Report(
-        items,
-        measured,
-        coverage(found),
-        left,
-        gain,
-        judge(measured, gain, CALIBRATION.least_within),
-    )
+    verdict = judge(measured, gain, CALIBRATION.least_within)
+    return Report(before, items, measured, coverage(found), left(before.target), gain, verdict)
 
 
 def write_report(report: Report, out: Path, about: Mapping[str, Any]) -> list[Path]:
@@ -106,26 +100,26 @@ def write_report(report: Report, out: Path, about: Mapping[str, Any]) -> list[Pa
         image_groups=[group._asdict() for group in report.coverage.images],
         text_groups=[group._asdict() for group in report.coverage.texts],
     )
-    items = report.items
+    every = report.everything
     files: dict[str | Path, bytes | str] = {
         out / 'report.json': json.dumps(content, indent=2) + '\n',
         out / 'report.md': markdown(report, about),
         out / 'images_left.csv': _table(
             ('img_id', 'img_path', 'mass'),
             (
-                (items.img_ids[i], items.img_paths[i], f'{report.left[0][i]:.3f}')
-                for i in report.coverage.images_left
+                (every.img_ids[i], every.img_paths[i], f'{mass:.3f}')
+                for i, mass in zip(*report.left[0])
             ),
         ),
         out / 'texts_left.csv': _table(
             ('text', 'mass'),
-            ((items.texts[t], f'{report.left[1][t]:.3f}') for t in report.coverage.texts_left),
+            ((every.texts[t], f'{mass:.3f}') for t, mass in zip(*report.left[1])),
         ),
     }
     groups = sorted(report.coverage.images, key=lambda group: group.mass)
-    for name, rows in (
-        ('images_left', report.coverage.images_left[:ON_A_SHEET]),
-        ('image_groups', [row for group in groups for row in group.examples]),
+    for name, items, rows in (
+        ('images_left', every, report.left[0].rows[:ON_A_SHEET]),
+        ('image_groups', report.items, [row for group in groups for row in group.examples]),
     ):
         sheet = _sheet(items, rows)
         if sheet:
@@ -199,8 +193,8 @@ Neither a rise nor a fall of these proves anything.
 
 {_groups(report.coverage.texts, report.coverage.images, report.items.texts, report.items.img_ids)}
 
-{len(report.coverage.images_left)} images that no text takes: images_left.csv and images_left.png.
-{len(report.coverage.texts_left)} texts that no image takes: texts_left.csv.
+{len(report.left[0].rows)} images that no text takes: images_left.csv and images_left.png.
+{len(report.left[1].rows)} texts that no image takes: texts_left.csv.
 """
 
 

@@ -43,6 +43,14 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
             f'{within:.2f} of what sets the captions apart sets images apart too, and where '
             f'contents matched it was at least {least_within:.2f}',
         )
+    before, after = measured['score_before'], measured['score_after']
+    if after < before:
+        return Verdict(
+            'do not use',
+            f'the adapted model scores the pairs of the plan at {after:.2f}, the source model at '
+            f'{before:.2f}: most runs that lost the plan were harmful, often by a learning rate '
+            'that is too high',
+        )
     if gain.high < 0:
         return Verdict('do not use', f'{said}: the source model is probably better')
     if steps < STEPS:
