@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.transport import LARGEST_SPREAD, sinkhorn
+from urbancross_mm.functional.scalings import LARGEST_SPREAD
+from urbancross_mm.functional.transport import sinkhorn
 
 # Few iterations and tiny temperatures are what some tests are about.
 pytestmark = pytest.mark.filterwarnings('ignore:sinkhorn has not converged')

@@ -18,6 +18,9 @@ from urbancross_mm.functional.groups import Pair, Reference, group_factors, name
 
 # Rows whose scores are computed together.
 CHUNK = 2048
+# Sharp plans take hundreds of updates, others tens: as many as it takes.
+ITERATIONS = 1000
+TOLERANCE = 1e-3
 
 
 class Target(NamedTuple):
@@ -249,7 +252,13 @@ def _solve(factors: Sequence[Pair], reference: Reference, options: PlanOptions) 
     texts = torch.cat([pair.texts for pair in factors], dim=1)
     known_images, known_texts = images[reference.images], texts[reference.texts]
     found = transport.potentials(
-        known_images @ known_texts.t(), 1.0, 50, None, reference.text_mass, options.matched
+        known_images @ known_texts.t(),
+        1.0,
+        ITERATIONS,
+        None,
+        reference.text_mass,
+        options.matched,
+        TOLERANCE,
     )
     side = (
         (images, known_texts, found.columns, found.spare_column, reference.text_mass),
