@@ -5,38 +5,26 @@ Letters: N images and M distinct texts; D the width of an embedding, C of a feat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from urbancross_mm.functional import transport
 from urbancross_mm.functional.groups import Pair, Reference, group_factors, named_groups
+from urbancross_mm.functional.pairing_factors import (
+    CHUNK,
+    Target,
+    directions,
+    draw_reference,
+    smoothed_embeds,
+    standardized,
+)
 
-# Rows whose scores are computed together.
-CHUNK = 2048
 # Sharp plans take hundreds of updates, others tens: as many as it takes.
 ITERATIONS = 1000
 TOLERANCE = 1e-3
-
-
-class Target(NamedTuple):
-    """What is known of a target: embeddings of the source model, and features of each modality.
-
-    - ``image_embeds`` ``(N, D)``, ``text_embeds`` ``(M, D)``: unit vectors of one space.
-    - ``image_feats`` ``(N, C)``, ``text_feats`` ``(M, C')``: before the projection; they say what
-      is alike within a modality.
-    - ``text_mass`` ``(M,)``: how often each text occurs.
-    """
-
-    image_embeds: Tensor
-    text_embeds: Tensor
-    image_feats: Tensor
-    text_feats: Tensor
-    text_mass: Tensor
 
 
 class PairingPlan(NamedTuple):
@@ -128,106 +116,43 @@ def make_plan(
     Args:
         target (Target): The items.
         options (PlanOptions, optional): How. Defaults to those that carried over between datasets.
-        anchors (Anchors, optional): Known pairs. Defaults to None.
+        anchors (Anchors, optional): Known pairs. They count as a part of P', so with
+            ``structure`` and ``rounds`` only. Defaults to None.
         texts (Sequence[str]): The texts themselves, for ``words``. Defaults to ().
         seed (int): Of the choice of ``max_items`` and of the groups. Defaults to 0.
 
     Returns:
         PairingPlan: Of all items.
 
+    Raises:
+        ValueError: If a modality is empty, eps or ``max_items`` is not positive, ``matched`` is
+            not in (0, 1], or no text holds one of the words.
+
     Reference:
         Vayer et al., Fused Gromov-Wasserstein (https://arxiv.org/abs/1805.09114), entropic, with
         the inner-product loss.
     """
     options = options or PlanOptions()
-    reference = _reference(target, options.max_items, seed)
-    units = _units(target, reference)
-    factors = [_standardized(_smoothed(target, units, reference, options.neighbors), reference)]
+    if not options.eps > 0:
+        raise ValueError(f'eps must be positive, got {options.eps}')
+    reference = draw_reference(target, options.max_items, seed)
+    units = directions(target, reference)
+    scores = smoothed_embeds(target, units, reference, options.neighbors)
+    factors = [standardized(scores, reference)]
     count = options.groups or 2 * len(options.words)
     if count:
         names = named_groups(texts, options.words) if options.words else None
         groups = group_factors(
             factors[0], units, reference, count, names, options.eps, options.structure, seed
         )
-        factors.append(_standardized(groups, reference))
+        factors.append(standardized(groups, reference))
     plan = _solve(factors, reference, options)
     for _ in range(options.rounds if options.structure else 0):
         matched = _matched(units, plan, reference, anchors)
-        structure = _standardized(Pair(units.images @ matched, units.texts), reference)
+        structure = standardized(Pair(units.images @ matched, units.texts), reference)
         structure = Pair(options.structure * structure.images, structure.texts)
         plan = _solve([*factors, structure], reference, options)
     return plan
-
-
-def _reference(target: Target, limit: int, seed: int) -> Reference:
-    """All items, or a random part."""
-    generator = torch.Generator().manual_seed(seed)
-    images, texts = (
-        torch.randperm(len(rows), generator=generator)[:limit].sort().values
-        for rows in (target.image_embeds, target.text_embeds)
-    )
-    mass = target.text_mass[texts].double()
-    return Reference(
-        images, texts, torch.full((len(images),), 1 / len(images)).double(), mass / mass.sum()
-    )
-
-
-def _units(target: Target, reference: Reference) -> Pair:
-    """Directions of the features from their mean, ``(N, C)`` and ``(M, C')``."""
-    return Pair(
-        *(
-            normalize(feats - mass.to(feats) @ feats[rows], dim=1)
-            for feats, rows, mass in (
-                (target.image_feats, reference.images, reference.image_mass),
-                (target.text_feats, reference.texts, reference.text_mass),
-            )
-        )
-    )
-
-
-def _smoothed(target: Target, units: Pair, reference: Reference, neighbors: int | None) -> Pair:
-    """Embeddings averaged over the nearest items of the same modality."""
-    smooth = []
-    for embeds, unit, rows in (
-        (target.image_embeds, units[0], reference.images),
-        (target.text_embeds, units[1], reference.texts),
-    ):
-        count = round(math.sqrt(len(rows)) / 5) if neighbors is None else neighbors
-        smooth.append(
-            torch.cat(
-                [
-                    _mean_of_nearest(part, unit[rows], embeds[rows], count)
-                    for part in unit.split(CHUNK)
-                ]
-            )
-            if count > 1
-            else embeds
-        )
-    return Pair(*smooth)
-
-
-def _mean_of_nearest(queries: Tensor, keys: Tensor, values: Tensor, count: int) -> Tensor:
-    """Mean of the values of the nearest keys, weighted by their cosines from 0."""
-    cosines, rows = (queries @ keys.t()).topk(min(count, len(keys)), dim=1)
-    weights = cosines.clamp(min=1e-6)
-    return torch.einsum('nk,nkd->nd', weights / weights.sum(dim=1, keepdim=True), values[rows])
-
-
-def _standardized(factors: Pair, reference: Reference) -> Pair:
-    """Factors whose products have mean 0 in each row and column, and a standard deviation of 1."""
-    images, texts = factors
-    images = images - reference.image_mass.to(images) @ images[reference.images]
-    texts = texts - reference.text_mass.to(texts) @ texts[reference.texts]
-    # The mean square of all products, by the second moments of both sides.
-    moments = [
-        (rows * mass.to(rows)[:, None]).t() @ rows
-        for rows, mass in (
-            (images[reference.images], reference.image_mass),
-            (texts[reference.texts], reference.text_mass),
-        )
-    ]
-    spread = (moments[0] * moments[1]).sum().clamp(min=1e-30).sqrt()
-    return Pair(images / spread, texts)
 
 
 def _matched(
