@@ -56,13 +56,13 @@ def draw_reference(target: Target, limit: int, seed: int) -> Reference:
             f'{sizes[0]} images, {sizes[1]} texts and max_items={limit}'
         )
     generator = torch.Generator().manual_seed(seed)
+    device = target.image_embeds.device
     images, texts = (
-        torch.randperm(size, generator=generator)[:limit].sort().values for size in sizes
+        torch.randperm(size, generator=generator)[:limit].sort().values.to(device) for size in sizes
     )
-    mass = target.text_mass[texts].double()
-    return Reference(
-        images, texts, torch.full((len(images),), 1 / len(images)).double(), mass / mass.sum()
-    )
+    image_mass = torch.full((len(images),), 1 / len(images), dtype=torch.double, device=device)
+    text_mass = target.text_mass.to(device)[texts].double()
+    return Reference(images, texts, image_mass, text_mass / text_mass.sum())
 
 
 def directions(target: Target, reference: Reference) -> Pair:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 # exp(-300) and its inverse are far inside the range of double precision.
 LARGEST_SPREAD = 300.0
-# Halvings of an interval as wide as the scores: ten digits remain.
-HALVINGS = 45
+# Newton's steps; one or two are enough from the value of the update before.
+STEPS = 50
+ENOUGH = 1e-13
 # Iterations between two looks at the error, which a GPU would have to wait for.
 CHECK_EVERY = 10
 
@@ -75,11 +76,12 @@ def scale(
         return torch.logsumexp(kernel + (rows + log_rows)[:, None], dim=0)
 
     sums = row_sums(-log_columns)
+    spare_column = spare_row = sums.mean()
     for done in range(1, iterations + 1):
-        spare_column = _spare(sums, log_rows, matched)
+        spare_column = _spare(sums, log_rows, matched, spare_column)
         rows = -torch.logaddexp(sums, spare_column)
         sums = column_sums(rows)
-        spare_row = _spare(sums, log_columns, matched)
+        spare_row = _spare(sums, log_columns, matched, spare_row)
         columns = -torch.logaddexp(sums, spare_row)
         if done == iterations:
             break
@@ -92,15 +94,20 @@ def scale(
     return Potentials(rows, columns - moved, spare_column, spare_row + moved)
 
 
-def _spare(sums: Tensor, log_mass: Tensor, matched: float) -> Tensor:
-    """Potential a of what takes ``1 - matched`` of the items: sum of ``mass sigmoid(a - sums)``."""
+def _spare(sums: Tensor, log_mass: Tensor, matched: float, start: Tensor) -> Tensor:
+    """Potential a of what takes ``1 - matched``, the sum of ``mass sigmoid(a - sums)``.
+
+    That is concave in exp(a), and the rest concave in exp(-a): Newton's steps in the one from
+    below, and in the other from above, never go too far.
+    """
     if matched == 1:
-        return sums.new_tensor(-torch.inf)
-    left = torch.tensor(1 - matched, dtype=sums.dtype, device=sums.device)
-    low, high = left.logit() + sums.min(), left.logit() + sums.max()
+        return torch.full_like(start, -torch.inf)
     mass = log_mass.exp()
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        below = mass @ torch.sigmoid(middle - sums) < left
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return (low + high) / 2
+    for _ in range(STEPS):
+        share = torch.sigmoid(start - sums)
+        missing = 1 - matched - mass @ share
+        if missing.abs() < ENOUGH:
+            break
+        slope = mass @ (share * torch.sigmoid(sums - start))
+        start = start + missing.sign() * torch.log1p(missing.abs() / slope)
+    return start
