@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
 
 # exp(-300) and its inverse are far inside the range of double precision.
 LARGEST_SPREAD = 300.0
@@ -104,10 +105,11 @@ def _spare(sums: Tensor, log_mass: Tensor, matched: float, start: Tensor) -> Ten
         return torch.full_like(start, -torch.inf)
     mass = log_mass.exp()
     for _ in range(STEPS):
-        share = torch.sigmoid(start - sums)
-        missing = 1 - matched - mass @ share
+        missing = 1 - matched - mass @ torch.sigmoid(start - sums)
         if missing.abs() < ENOUGH:
             break
-        slope = mass @ (share * torch.sigmoid(sums - start))
-        start = start + missing.sign() * torch.log1p(missing.abs() / slope)
+        # Its logarithm: between two far values, the slope itself underflows.
+        slopes = log_mass + logsigmoid(start - sums) + logsigmoid(sums - start)
+        ratio = missing.abs().log() - torch.logsumexp(slopes, dim=0)
+        start = start + missing.sign() * softplus(ratio)
     return start
