@@ -144,6 +144,7 @@ def naive(target: Target, options: PlanOptions, anchors: Anchors | None = None) 
 def converged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pairing_plan, 'ITERATIONS', 3000)
     monkeypatch.setattr(pairing_plan, 'TOLERANCE', 1e-7)
+    monkeypatch.setattr(pairing_plan, 'TOLERANCE_BETWEEN', 1e-7)
     yield
 
 

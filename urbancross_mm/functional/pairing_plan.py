@@ -21,10 +21,13 @@ from urbancross_mm.functional.pairing_factors import (
     smoothed_embeds,
     standardized,
 )
+from urbancross_mm.functional.scalings import Potentials
 
 # Sharp plans take hundreds of updates, others tens: as many as it takes.
 ITERATIONS = 1000
 TOLERANCE = 1e-3
+# Of a plan that the structure is compared by.
+TOLERANCE_BETWEEN = 1e-2
 
 
 class PairingPlan(NamedTuple):
@@ -146,67 +149,84 @@ def make_plan(
             factors[0], units, reference, count, names, options.eps, options.structure, seed
         )
         factors.append(standardized(groups, reference))
-    plan = _solve(factors, reference, options)
+    parts = factors
     for _ in range(options.rounds if options.structure else 0):
+        scores, found = _solve(parts, reference, options, TOLERANCE_BETWEEN)
+        plan = _known(scores, found, reference)
         matched = _matched(units, plan, reference, anchors)
         structure = standardized(Pair(units.images @ matched, units.texts), reference)
-        structure = Pair(options.structure * structure.images, structure.texts)
-        plan = _solve([*factors, structure], reference, options)
-    return plan
+        parts = [*factors, Pair(options.structure * structure.images, structure.texts)]
+    scores, found = _solve(parts, reference, options, TOLERANCE)
+    return _extended(scores, found, reference)
 
 
 def _matched(
     units: Pair, plan: PairingPlan, reference: Reference, anchors: Anchors | None
 ) -> Tensor:
-    """``F_x^T P F_y``, (C, C'): what in the images goes with what in the texts."""
+    """``F_x^T P F_y``, (C, C'), by the plan of the reference: what goes with what."""
     images, texts = units
     total = images.new_zeros(images.shape[1], texts.shape[1])
     mass = reference.text_mass.to(texts)
     share = 1 / len(reference.images)
-    for rows in reference.images.split(CHUNK):
-        pairs = plan.density(rows, reference.texts) * mass * share
-        total += images[rows].t() @ (pairs.to(images) @ texts[reference.texts])
+    known_images, known_texts = images[reference.images], texts[reference.texts]
+    columns = torch.arange(len(known_texts), device=texts.device)
+    for rows in torch.arange(len(known_images), device=images.device).split(CHUNK):
+        pairs = plan.density(rows, columns) * mass * share
+        total += known_images[rows].t() @ (pairs.to(images) @ known_texts)
     if anchors is not None and len(anchors.images):
         total += images[anchors.images].t() @ texts[anchors.texts] / len(anchors.images)
     return total
 
 
-def _solve(factors: Sequence[Pair], reference: Reference, options: PlanOptions) -> PairingPlan:
-    """Transport on the reference, extended to all items."""
+def _solve(
+    factors: Sequence[Pair], reference: Reference, options: PlanOptions, tolerance: float
+) -> tuple[Pair, Potentials]:
+    """Factors of all scores by temperature, and the potentials of the reference."""
     images = torch.cat([pair.images for pair in factors], dim=1) / options.eps
     texts = torch.cat([pair.texts for pair in factors], dim=1)
-    known_images, known_texts = images[reference.images], texts[reference.texts]
     found = transport.potentials(
-        known_images @ known_texts.t(),
+        images[reference.images] @ texts[reference.texts].t(),
         1.0,
         ITERATIONS,
         None,
         reference.text_mass,
         options.matched,
-        TOLERANCE,
+        tolerance,
     )
-    side = (
-        (images, known_texts, found.columns, found.spare_column, reference.text_mass),
-        (texts, known_images, found.rows, found.spare_row, reference.image_mass),
+    return Pair(images, texts), found
+
+
+def _known(scores: Pair, found: Potentials, reference: Reference) -> PairingPlan:
+    """The plan of the reference alone."""
+    known = Pair(scores.images[reference.images], scores.texts[reference.texts])
+    return _plan(known, found)
+
+
+def _extended(scores: Pair, found: Potentials, reference: Reference) -> PairingPlan:
+    """The plan of all items."""
+    known_images, known_texts = scores.images[reference.images], scores.texts[reference.texts]
+    images, texts = (
+        torch.cat(
+            [
+                transport.extend(part @ others.t(), known, spare, 1.0, mass)
+                for part in items.split(CHUNK)
+            ]
+        )
+        for items, others, known, spare, mass in (
+            (scores.images, known_texts, found.columns, found.spare_column, reference.text_mass),
+            (scores.texts, known_images, found.rows, found.spare_row, reference.image_mass),
+        )
     )
-    parts = [_extended(*arguments) for arguments in side]
-    (image_potentials, image_mass), (text_potentials, text_mass) = parts
+    return _plan(scores, found._replace(rows=images, columns=texts))
+
+
+def _plan(scores: Pair, found: Potentials) -> PairingPlan:
+    """What the spare row and column leave is what an item gets."""
     return PairingPlan(
-        images,
-        texts,
-        image_potentials.to(images),
-        text_potentials.to(images),
-        image_mass.to(images),
-        text_mass.to(images),
+        scores.images,
+        scores.texts,
+        found.rows.to(scores.images),
+        found.columns.to(scores.texts),
+        -(found.rows + found.spare_column).expm1().to(scores.images),
+        -(found.columns + found.spare_row).expm1().to(scores.texts),
     )
-
-
-def _extended(
-    rows: Tensor, columns: Tensor, known: Tensor, spare: Tensor, mass: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Potentials of all rows, and the share of its mass that each gets."""
-    found = []
-    for part in rows.split(CHUNK):
-        found.append(transport.extend(part @ columns.t(), known, spare, 1.0, mass))
-    potentials = torch.cat(found)
-    return potentials, 1 - (potentials + spare).exp()
