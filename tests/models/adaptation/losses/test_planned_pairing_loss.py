@@ -5,6 +5,7 @@ import torch
 
 from tests.models.helpers import EMBED_DIM, domain_batch, sample, target_items
 from urbancross_mm.functional.pairing_plan import PlanOptions, make_plan
+from urbancross_mm.functional.transport import sinkhorn
 from urbancross_mm.models import PlannedPairingLoss
 from urbancross_mm.models.adaptation.losses.pairing_loss import Items
 from urbancross_mm.models.adaptation.target_items import TargetItems
@@ -92,6 +93,19 @@ def test_a_training_towards_the_plan_agrees_with_it() -> None:
     assert torch.equal(scores.argmax(1)[sharp], wanted.argmax(1)[sharp])
 
 
+def test_klot_is_zero_where_the_cosines_give_the_plan_and_else_above() -> None:
+    loss = build(objective='klot')
+    logits = torch.randn(5, 7)
+    pairs = sinkhorn(logits, 1.0, 500)
+    assert loss.distance(logits, pairs).item() == pytest.approx(0, abs=1e-5)
+    assert loss.distance(logits, torch.rand(5, 7)) > 0.1
+    target = items()
+    loss.set_target(target)
+    batch = batch_of(target, [0, 1, 2, 3], [4, 5, 6, 7])
+    loss(batch)['loss_pairing'].backward()
+    assert batch.target_image.grad.abs().sum() > 0
+
+
 def test_the_plan_is_not_in_a_checkpoint() -> None:
     loss = build()
     before = set(loss.state_dict())
@@ -125,3 +139,8 @@ def test_an_item_that_is_not_of_the_target_is_named() -> None:
 def test_mistakes(options: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         PlannedPairingLoss(plan=options)
+
+
+def test_an_unknown_objective() -> None:
+    with pytest.raises(ValueError, match="'kl'"):
+        PlannedPairingLoss(objective='kl')
