@@ -13,7 +13,8 @@ from urbancross_mm.apis.runs import recorded_source
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.inference.checkpoints import build_model, resolve_checkpoint
 from urbancross_mm.inference.config import model_of, nested_dicts, test_pipeline_of
-from urbancross_mm.inference.trust.report import Report, make_report, write_report
+from urbancross_mm.inference.trust.files import write_report
+from urbancross_mm.inference.trust.report import Report, make_report
 from urbancross_mm.models.adaptation.target_items import TargetItems, encode_target
 from urbancross_mm.registry import DATASETS, SCOPE
 from urbancross_mm.utils.checkpoints import read_checkpoint

@@ -13,7 +13,8 @@ from PIL import Image
 from tests.inference.trust.world import items
 from urbancross_mm.inference.trust.calibration import CALIBRATION
 from urbancross_mm.inference.trust.estimate import Estimate, estimate
-from urbancross_mm.inference.trust.report import Report, make_report, write_report
+from urbancross_mm.inference.trust.files import write_report
+from urbancross_mm.inference.trust.report import Report, make_report
 from urbancross_mm.inference.trust.verdict import VERDICTS, judge
 
 

@@ -41,7 +41,7 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         return Verdict(
             'content does not match',
             f'{within:.2f} of what sets the captions apart sets images apart too, and where '
-            f'contents matched it was at least {least_within:.2f}',
+            f'contents matched it was at least {least_within:.2f}, in 19 of 20 runs',
         )
     before, after = measured['score_before'], measured['score_after']
     if after < before:
