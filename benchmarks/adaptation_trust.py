@@ -96,7 +96,7 @@ def target_of(target: Domain, other: Domain, run: Run) -> tuple[Target, set[str]
 def measure(args: argparse.Namespace) -> None:
     """Adapt and measure; each run is a line of the output."""
     torch.set_num_threads(1)
-    datasets = load(args.data, 'rsicd', 'ucm')
+    datasets = load(args.data, 'rsicd', 'ucm', components=args.components)
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     done = set()
@@ -222,6 +222,9 @@ def main() -> None:
     command.add_argument('--out', default='work_dirs/trust/runs.csv')
     command.add_argument('--pairs', nargs='*', help='domain pairs (default: all)')
     command.add_argument('--seeds', nargs='+', type=int, default=[0])
+    command.add_argument(
+        '--components', type=int, default=256, help='principal components of the features'
+    )
     command.set_defaults(main=measure)
     command = commands.add_parser('fit', help='print the calibration')
     command.add_argument('runs', nargs='+', help='tables of runs')

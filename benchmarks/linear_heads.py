@@ -20,8 +20,6 @@ from urbancross_mm.functional.transport import sinkhorn
 from urbancross_mm.inference.trust.target_view import TargetView
 
 BATCH = 128
-# Principal components of the features that the heads see: as good, and five times as fast.
-COMPONENTS = 256
 
 
 class Domain(NamedTuple):
@@ -87,20 +85,21 @@ class Heads(nn.Module):
         return normalize(self.image(self.drop(images))), normalize(self.text(self.drop(texts)))
 
 
-def load(root: Path, *names: str) -> list[dict[str, Domain]]:
+def load(root: Path, *names: str, components: int = 256) -> list[dict[str, Domain]]:
     """Training and held-out images of datasets, in the principal components of the first."""
     files = [FeatureFile(str(root / name / 'features.npz')) for name in names]
     bases = [
-        principal(torch.tensor(feats)) for feats in (files[0].image_feats, files[0].text_feats)
+        principal(torch.tensor(feats), components)
+        for feats in (files[0].image_feats, files[0].text_feats)
     ]
     return [_load(root / name, file, *bases) for name, file in zip(names, files)]
 
 
-def principal(feats: Tensor) -> tuple[Tensor, Tensor]:
+def principal(feats: Tensor, components: int) -> tuple[Tensor, Tensor]:
     """Mean and principal directions of features."""
     mean = feats.mean(dim=0)
     covariance = (feats - mean).t() @ (feats - mean)
-    return mean, torch.linalg.eigh(covariance)[1][:, -COMPONENTS:]
+    return mean, torch.linalg.eigh(covariance)[1][:, -components:]
 
 
 def _load(

@@ -35,6 +35,7 @@ COMMANDS = {
     'features': 'misc/extract_features.py',
     'matrix': 'analysis_tools/cross_domain_matrix.py',
     'map': 'analysis_tools/embedding_map.py',
+    'report': 'analysis_tools/adaptation_report.py',
     'errors': 'analysis_tools/retrieval_errors.py',
     'pick': 'analysis_tools/pick_checkpoint.py',
     'average': 'analysis_tools/average_folds.py',

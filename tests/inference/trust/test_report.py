@@ -56,6 +56,8 @@ def test_never_adapted_where_a_loss_is_possible(good: Report) -> None:
         verdict = judge(good.measured, Estimate((low + high) / 2, low, high, []), 0.1)
         assert verdict.name == name and f'{low:+d} to {high:+d} %' in verdict.reason
         assert verdict.name in VERDICTS
+    beyond = judge(good.measured, Estimate(20, 5, 40, ['fit']), 0.1)
+    assert beyond.name == 'uncertain' and 'values of fit' in beyond.reason
 
 
 def test_the_files_name_the_values(good: Report, tmp_path: Path) -> None:

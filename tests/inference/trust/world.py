@@ -18,7 +18,7 @@ def items(
     told: range = range(8),
     seen: range = range(8),
     each: int = 25,
-    noise: float = 0.5,
+    gap: float = 1.0,
     folder: Path | None = None,
 ) -> tuple[TargetItems, torch.Tensor, torch.Tensor]:
     """Images of the classes ``seen`` and texts of ``told``, and what a good adaptation makes."""
@@ -34,10 +34,10 @@ def items(
     of_texts = torch.tensor([c for c in told for _ in range(each)])
     own = [draw(len(rows), WIDTH) for rows in (of_images, of_texts)]
     target = Target(
-        normalize(classes[of_images] + noise * 4 * own[0], dim=1),
-        normalize(classes[of_texts] + noise * 4 * own[1], dim=1),
-        image_ways[of_images] + noise * draw(len(of_images), 40),
-        text_ways[of_texts] + noise * draw(len(of_texts), 24),
+        normalize((classes + gap * draw(CLASSES, WIDTH))[of_images] + 2 * own[0], dim=1),
+        normalize((classes + gap * draw(CLASSES, WIDTH))[of_texts] + 2 * own[1], dim=1),
+        image_ways[of_images] + 1.4 * draw(len(of_images), 40),
+        text_ways[of_texts] + 1.4 * draw(len(of_texts), 24),
         torch.ones(len(of_texts)),
     )
     paths = [''] * len(of_images)
@@ -46,7 +46,7 @@ def items(
         for path in paths:
             Image.new('RGB', (8, 8)).save(path)
     after = [
-        normalize(classes[rows] + 0.3 * noise, dim=1) + 0.05 * part
+        normalize(classes[rows], dim=1) + 0.05 * part
         for rows, part in zip((of_images, of_texts), own)
     ]
     after = [normalize(rows, dim=1) for rows in after]

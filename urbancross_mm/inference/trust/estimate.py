@@ -13,7 +13,7 @@ RIDGE = 0.1
 # Runs on fewer items say little of what matching contents look like.
 LEAST_IMAGES = 200
 # Share of the runs whose contents match that are taken for others.
-MISSED = 0.05
+MISSED = 0.1
 
 
 class Calibration(NamedTuple):
@@ -23,7 +23,7 @@ class Calibration(NamedTuple):
     - ``lows``, ``highs``: of each, between which runs were seen.
     - ``intercept``: the mean.
     - ``error``: root mean square of the predictions for domain pairs that were left out.
-    - ``least_within``: one in twenty runs whose contents match has a lower ``text_within``.
+    - ``least_within``: one in ten runs whose contents match has a lower ``text_within``.
     - ``runs``, ``pairs``: how many.
     """
 
@@ -135,7 +135,7 @@ def calibrate(
 
 
 def least_within(runs: Sequence[Mapping[str, float]], matching: Sequence[bool]) -> float:
-    """What one in twenty runs whose contents match falls below in ``text_within``.
+    """What one in ten runs whose contents match falls below in ``text_within``.
 
     Args:
         runs (Sequence[Mapping[str, float]]): Measures of each run.

@@ -33,7 +33,8 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         least_within (float): Least ``text_within`` of contents that match.
 
     Returns:
-        Verdict: 'adapted' only if the estimate lies above 0 with its error.
+        Verdict: 'adapted' only if the estimate lies above 0 with its error, and among the runs that
+        it was learned from.
     """
     within, steps = measured['text_within'], measured['steps']
     said = f'the estimated gain is {gain.gain:+.0f} % ({gain.low:+.0f} to {gain.high:+.0f} %)'
@@ -41,14 +42,14 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         return Verdict(
             'content does not match',
             f'{within:.2f} of what sets the captions apart sets images apart too, and where '
-            f'contents matched it was at least {least_within:.2f}, in 19 of 20 runs',
+            f'contents matched it was at least {least_within:.2f}, in 9 of 10 runs',
         )
     before, after = measured['score_before'], measured['score_after']
     if after < before:
         return Verdict(
             'do not use',
             f'the adapted model scores the pairs of the plan at {after:.2f}, the source model at '
-            f'{before:.2f}: most runs that lost the plan were harmful, often by a learning rate '
+            f'{before:.2f}: half of the runs that lost it were harmful, all by a learning rate '
             'that is too high',
         )
     if gain.high < 0:
@@ -57,6 +58,12 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         return Verdict(
             'not enough steps',
             f'the run took {steps:.0f} steps, and an adaptation needs {STEPS} to be relied on',
+        )
+    if gain.outside:
+        return Verdict(
+            'uncertain',
+            f'{said}, but no run that it was learned from had such values of '
+            f'{" and ".join(gain.outside)}: caption fifty tiles and test',
         )
     if gain.low <= 0:
         return Verdict('uncertain', f'{said}, which includes a loss: caption fifty tiles and test')
