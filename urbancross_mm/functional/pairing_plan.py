@@ -97,10 +97,15 @@ class PlanOptions(NamedTuple):
 
 
 class Anchors(NamedTuple):
-    """Known pairs: rows of images and of texts, both ``(A,)`` long; an image may have several."""
+    """Known pairs.
+
+    - ``images`` ``(A,)``, ``texts`` ``(A,)``: rows of both; an image may have several.
+    - ``weights`` ``(A,)``: of each pair; None for equal ones.
+    """
 
     images: Tensor
     texts: Tensor
+    weights: Tensor | None = None
 
 
 @torch.no_grad()
