@@ -1,7 +1,6 @@
 """Transport plans against the plain iteration and the assignment problem; pairs against loops."""
 
 import itertools
-import math
 import warnings
 
 import numpy as np

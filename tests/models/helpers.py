@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import CrossModalRetriever, UrbanCross
+from urbancross_mm.models.adaptation.target_items import TargetItems
 from urbancross_mm.structures import DomainBatch, RetrievalDataSample
 from urbancross_mm.utils.ids import stable_id
 
@@ -94,3 +96,25 @@ def total(losses: dict[str, Tensor]) -> Tensor:
 def has_grad(module: nn.Module) -> bool:
     """Whether any parameter got a gradient other than zero."""
     return any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
+
+
+def target_items(samples: list[RetrievalDataSample], dim: int = EMBED_DIM) -> TargetItems:
+    """Random embeddings and features for the images and the texts of samples."""
+    text_ids = list(dict.fromkeys(i for item in samples for i in item.text_ids))
+    count = len(samples)
+    target = Target(
+        normalize(torch.randn(count, dim)),
+        normalize(torch.randn(len(text_ids), dim)),
+        torch.randn(count, 2 * dim),
+        torch.randn(len(text_ids), 3 * dim),
+        torch.ones(len(text_ids)),
+    )
+    img_ids = [item.img_id for item in samples]
+    return TargetItems(
+        target,
+        torch.tensor([stable_id(img_id) for img_id in img_ids]),
+        torch.tensor(text_ids),
+        img_ids,
+        [f'{img_id}.jpg' for img_id in img_ids],
+        [f'text {i}' for i in text_ids],
+    )

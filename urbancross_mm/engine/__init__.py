@@ -13,6 +13,7 @@ from urbancross_mm.engine.hooks.min_steps_hook import MinStepsHook
 from urbancross_mm.engine.hooks.retrieval_visualization_hook import RetrievalVisualizationHook
 from urbancross_mm.engine.hooks.source_curriculum_hook import SourceCurriculumHook
 from urbancross_mm.engine.hooks.target_batch_norm_hook import TargetBatchNormHook
+from urbancross_mm.engine.hooks.target_plan_hook import TargetPlanHook
 from urbancross_mm.engine.hooks.training_guard_hook import TrainingGuardHook
 from urbancross_mm.engine.optimizers import (
     AdversarialOptimWrapperConstructor,
@@ -31,6 +32,7 @@ __all__ = [
     'RetrievalVisualizationHook',
     'SourceCurriculumHook',
     'TargetBatchNormHook',
+    'TargetPlanHook',
     'TrainingGuardHook',
     'find_resumable',
     'remove_leftovers',

@@ -6,8 +6,8 @@ Letters: N images and M distinct texts; D the width of an embedding, C of a feat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -94,6 +94,42 @@ class PlanOptions(NamedTuple):
     groups: int = 0
     words: Sequence[str] = ()
     max_items: int = 4096
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> PlanOptions:
+        """Read them from a config.
+
+        Args:
+            options (Mapping): Some of the options.
+
+        Returns:
+            PlanOptions: These, and the defaults of the others.
+
+        Raises:
+            ValueError: If one is unknown or out of range.
+        """
+        unknown = sorted(options.keys() - set(cls._fields))
+        if unknown:
+            raise ValueError(
+                f'a plan has no option {", ".join(unknown)}; there are {", ".join(cls._fields)}'
+            )
+        chosen = cls(**options)
+        wrong = [
+            f'{name}={getattr(chosen, name)!r}'
+            for name, fits in (
+                ('eps', chosen.eps > 0),
+                ('neighbors', chosen.neighbors is None or chosen.neighbors >= 0),
+                ('structure', chosen.structure >= 0),
+                ('rounds', chosen.rounds >= 0),
+                ('matched', 0 < chosen.matched <= 1),
+                ('groups', chosen.groups >= 0),
+                ('max_items', chosen.max_items >= 2),
+            )
+            if not fits
+        ]
+        if wrong:
+            raise ValueError(f'options of a plan out of range: {", ".join(wrong)}')
+        return chosen
 
 
 class Anchors(NamedTuple):

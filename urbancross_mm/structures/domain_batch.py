@@ -27,6 +27,7 @@ class DomainBatch(NamedTuple):
     - ``source_positives``: ``(k, k)`` bool, which source texts are positives of which images.
     - ``target_text_positives``: ``(k, T)`` bool, which target texts are also captions of a source
       image, so that they are no negatives of it; None if nobody looked.
+    - ``target_image_ids``, ``target_text_ids``: ``(T,)`` long; None if nobody looked.
     - ``w_source`` ``(k,)``, ``w_target`` ``(T,)``: positive, sum 1, without gradient.
     """
 
@@ -38,3 +39,5 @@ class DomainBatch(NamedTuple):
     w_source: Tensor
     w_target: Tensor
     target_text_positives: Tensor | None = None
+    target_image_ids: Tensor | None = None
+    target_text_ids: Tensor | None = None

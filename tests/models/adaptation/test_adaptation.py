@@ -18,6 +18,7 @@ from tests.models.helpers import (
     TEXT_ENCODER,
     batch,
     cross_modal,
+    target_items,
     total,
     urbancross,
 )
@@ -251,6 +252,9 @@ def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
             part.update(min_items=6, memory_size=12)
     info_nce = dict(HEAD, loss=dict(type='InfoNCELoss'))
     model = build(dict(PLAIN, head=info_nce), **cfg).train()
+    for part in model.adaptation:
+        if part.wants_target:
+            part.set_target(target_items([s for s in domains()[1] if s.domain == 'spain']))
     for _ in range(4):  # a memory fills and then counts
         model.zero_grad()
         total(loss(model, *domains())).backward()

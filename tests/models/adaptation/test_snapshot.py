@@ -141,7 +141,7 @@ class Counted:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         self.rows: list[int] = []
-        encoder = getattr(snapshot._built(model), f'encode_{modality}')
+        encoder = getattr(snapshot.retriever(model), f'encode_{modality}')
         monkeypatch.setattr(
             snapshot._model,
             f'encode_{modality}',

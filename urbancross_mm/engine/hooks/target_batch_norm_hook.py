@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import ConcatDataset, DataLoader
 
+from urbancross_mm.engine.hooks.target_plan_hook import target_members
 from urbancross_mm.registry import HOOKS
+from urbancross_mm.utils.batch_norm import batch_norms, statistics_replaced
 from urbancross_mm.utils.progress import track
 
 IMAGES_PER_BATCH = 64
@@ -55,41 +55,18 @@ class TargetBatchNormHook(Hook):
     @torch.no_grad()
     def _adapt(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        layers = _batch_norms(model)
+        layers = batch_norms(model.image_encoder)
         if not layers:
             raise ValueError('TargetBatchNormHook: the image encoder has no BatchNorm to adapt')
-        before = [(layer.training, layer.momentum) for layer in layers]
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.train()
-            layer.momentum = None  # torch: the mean over all batches
         target = self.target or model.adaptation.target
-        images = _images_of(runner, target)
+        images: ConcatDataset = ConcatDataset(target_members(runner, target))
         # All batches count the same in the mean, so they should be of one size.
         size = math.ceil(len(images) / math.ceil(len(images) / IMAGES_PER_BATCH))
         loader = DataLoader(images, size, collate_fn=pseudo_collate)
-        for batch in track(loader, 'statistics of the target', unit='batch'):
-            model.encode_image(model.data_preprocessor(batch, True)['inputs']['image'])
-        for layer, (training, momentum) in zip(layers, before):
-            layer.train(training)
-            layer.momentum = momentum
+        with statistics_replaced(layers):
+            for batch in track(loader, 'statistics of the target', unit='batch'):
+                model.encode_image(model.data_preprocessor(batch, True)['inputs']['image'])
         runner.logger.info(
             f'BatchNorm of {len(layers)} layers takes the statistics of '
             f'{len(images)} images of {target}'
         )
-
-
-def _images_of(runner: Runner, target: str) -> ConcatDataset:
-    """All images of the target; on every rank the same, so that the statistics agree."""
-    members = [
-        member
-        for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
-        if member.metainfo.get('domain') == target
-    ]
-    if not members:
-        raise ValueError(f'the training loader has no image of the target {target!r}')
-    return ConcatDataset(members)
-
-
-def _batch_norms(model: Any) -> list[_BatchNorm]:
-    return [layer for layer in model.image_encoder.modules() if isinstance(layer, _BatchNorm)]

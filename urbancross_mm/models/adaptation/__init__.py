@@ -7,6 +7,7 @@ from urbancross_mm.models.adaptation.losses import (
     CrossDomainTripletLoss,
     DomainDistanceLoss,
     OptimalTransportPairingLoss,
+    PlannedPairingLoss,
     PseudoPairLoss,
     WeightedDomainAdversarialLoss,
 )
@@ -21,6 +22,7 @@ __all__ = [
     'DomainDistanceLoss',
     'FrozenSnapshot',
     'OptimalTransportPairingLoss',
+    'PlannedPairingLoss',
     'PseudoPairLoss',
     'SimilarSourceSelector',
     'WeightedDomainAdversarialLoss',

@@ -22,6 +22,7 @@ from urbancross_mm.models.adaptation.embed import (
     statistics_kept,
 )
 from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
+from urbancross_mm.models.adaptation.prepare import prepare_losses
 from urbancross_mm.models.adaptation.snapshot import FrozenSnapshot
 from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
@@ -108,6 +109,19 @@ class DomainAdaptation(nn.ModuleList):
         for part in (self.selector, *self):
             if part is not None:
                 part.set_stage(stage)
+
+    def prepare(self, retriever: Adaptable, *arguments: Any) -> str:
+        """Let the losses see the whole target before training.
+
+        Args:
+            retriever (BaseRetriever): The retriever that is trained.
+            *arguments: Dataset, pipeline, batch size, workers and seed, as
+                :func:`urbancross_mm.models.adaptation.prepare.prepare_losses` takes them.
+
+        Returns:
+            str: What was done, for the log.
+        """
+        return prepare_losses(self, retriever, self._snapshot.retriever(retriever), *arguments)
 
     def loss(
         self,

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from urbancross_mm.structures import DomainBatch
 from urbancross_mm.structures.batch_ids import BatchIds, positives, select_ids
+from urbancross_mm.utils.batch_norm import HasModules, batch_norms
 
 
 class Adaptable(Protocol):
@@ -95,7 +95,7 @@ def domain_batch(
 ) -> DomainBatch:
     """What the losses see: the chosen rows of the source and those of the target."""
     equal_captions = getattr(head, 'equal_captions', True)
-    source_ids = select_ids(ids, chosen)
+    source_ids, target_ids = select_ids(ids, chosen), select_ids(ids, target)
     return DomainBatch(
         embeds['image_embeds'][chosen],
         embeds['text_embeds'][chosen],
@@ -103,24 +103,14 @@ def domain_batch(
         embeds['text_embeds'][target],
         positives(source_ids, equal_captions),
         *weights,
-        positives(source_ids, equal_captions, select_ids(ids, target)),
+        positives(source_ids, equal_captions, target_ids),
+        target_ids.image_keys,
+        target_ids.text_ids,
     )
 
 
-def batch_norms(module: nn.Module | Adaptable) -> list[_BatchNorm]:
-    """The BatchNorm layers of a module.
-
-    Args:
-        module (nn.Module): Any.
-
-    Returns:
-        list[nn.Module]: The layers.
-    """
-    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-
-
 @contextmanager
-def statistics_kept(module: nn.Module | Adaptable) -> Iterator[None]:
+def statistics_kept(module: HasModules) -> Iterator[None]:
     """Let BatchNorm use the statistics of the batch without remembering them.
 
     Args:

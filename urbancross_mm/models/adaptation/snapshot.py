@@ -61,7 +61,7 @@ class FrozenSnapshot:
         Raises:
             ValueError: If a cached image comes back changed.
         """
-        encode = self._built(model).encode_image
+        encode = self.retriever(model).encode_image
         if not self.cache_images:
             return encode(image)
         for img_id, checksum in zip(img_ids, _checksums(image)):
@@ -88,7 +88,7 @@ class FrozenSnapshot:
         Returns:
             Tensor: Unit vectors without gradient.
         """
-        return _encode_new(self._texts, text, text_ids, self._built(model).encode_text)
+        return _encode_new(self._texts, text, text_ids, self.retriever(model).encode_text)
 
     def forget(self) -> None:
         """Empty the caches, at the beginning of an epoch.
@@ -99,7 +99,15 @@ class FrozenSnapshot:
         self._texts.clear()
         self._images.clear()
 
-    def _built(self, model: Any) -> Any:
+    def retriever(self, model: Any) -> Any:
+        """The model before adaptation.
+
+        Args:
+            model (BaseRetriever): The retriever that is being trained; copied at the first use.
+
+        Returns:
+            BaseRetriever: The copy, in ``eval`` mode and without gradient.
+        """
         if self._model is None:
             snapshot = deepcopy(model)
             # Embedding needs neither, and the source may have had another head.

@@ -7,6 +7,7 @@ from urbancross_mm.models.adaptation.losses.pairing_loss import (
     OptimalTransportPairingLoss,
     PseudoPairLoss,
 )
+from urbancross_mm.models.adaptation.losses.planned_pairing_loss import PlannedPairingLoss
 from urbancross_mm.models.adaptation.losses.weighted_domain_adversarial_loss import (
     WeightedDomainAdversarialLoss,
 )
@@ -16,6 +17,7 @@ __all__ = [
     'CrossDomainTripletLoss',
     'DomainDistanceLoss',
     'OptimalTransportPairingLoss',
+    'PlannedPairingLoss',
     'PseudoPairLoss',
     'WeightedDomainAdversarialLoss',
 ]

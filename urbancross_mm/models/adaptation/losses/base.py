@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -24,6 +25,12 @@ class BaseAdaptationLoss(BaseModule):
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
+
+    # Whether it has to see the whole target before training, in ``set_target``.
+    wants_target = False
+
+    def set_target(self, items: Any, seed: int = 0) -> Any:
+        """See all items of the target, encoded by the model before training."""
 
     def set_embed_dim(self, embed_dim: int) -> None:
         """Build what depends on the width of the embeddings; called once by the retriever."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -20,6 +20,13 @@ from urbancross_mm.structures import CurriculumStage, DomainBatch
 
 # Steps without the loss that nobody needs to hear of: two at the usual 64 items per step.
 PATIENCE = 4
+
+
+class Items(NamedTuple):
+    """Target items of one modality: ``embeds`` (N, D), and ``ids`` (N,), 0 where nobody looked."""
+
+    embeds: Tensor
+    ids: Tensor
 
 
 class BasePairingLoss(BaseAdaptationLoss):
@@ -41,6 +48,8 @@ class BasePairingLoss(BaseAdaptationLoss):
 
     images: Tensor
     texts: Tensor
+    image_ids: Tensor
+    text_ids: Tensor
     filled: Tensor
 
     def __init__(
@@ -65,32 +74,35 @@ class BasePairingLoss(BaseAdaptationLoss):
         """Make room for the memory."""
         for name in ('images', 'texts'):
             self.register_buffer(name, torch.zeros(self.memory_size, embed_dim))
+        for name in ('image_ids', 'text_ids'):
+            self.register_buffer(name, torch.zeros(self.memory_size, dtype=torch.long))
 
     @abstractmethod
-    def pairing(self, scores: Tensor) -> Tensor:
-        """How much each text belongs to each image: (N, M) cosines -> (N, M), from 0."""
+    def pairing(self, images: Items, texts: Items) -> Tensor:
+        """How much each text belongs to each image: N and M items -> (N, M), from 0."""
 
     def compute(self, batch: DomainBatch) -> dict[str, Tensor]:
         """``loss_pairing`` and ``pairing_confidence``, the mean share of a best text."""
-        images, texts = batch.target_image, batch.target_text
+        images = Items(batch.target_image, _known(batch.target_image_ids, batch.target_image))
+        texts = Items(batch.target_text, _known(batch.target_text_ids, batch.target_text))
         known = int(self.filled)
-        all_images = torch.cat([images, self.images[:known]])  # (N, D)
-        all_texts = torch.cat([texts, self.texts[:known]])  # (M, D)
-        by_image = inner_product(images, all_texts)  # (T, M)
-        by_text = inner_product(texts, all_images)  # (T, N)
+        all_images = _joined(images, self.images[:known], self.image_ids[:known])
+        all_texts = _joined(texts, self.texts[:known], self.text_ids[:known])
+        by_image = inner_product(images.embeds, all_texts.embeds)  # (T, M)
+        by_text = inner_product(texts.embeds, all_images.embeds)  # (T, N)
         if not known:
-            self._warn_of_the_wait(len(images))
-        self._remember(images.detach(), texts.detach())
+            self._warn_of_the_wait(len(images.ids))
+        self._remember(images, texts)
         if known < self.min_items:
             return {'loss_pairing': 0 * (by_image.sum() + by_text.sum())}
         with torch.no_grad():
-            pairs = self.pairing(inner_product(all_images, all_texts))  # (N, M)
-        count = len(images)
+            pairs = self.pairing(all_images, all_texts)  # (N, M)
+        rows, columns = pairs[: len(images.ids)], pairs[:, : len(texts.ids)].t()
         loss = (
-            soft_cross_entropy(self.scale * by_image, pairs[:count])
-            + soft_cross_entropy(self.scale * by_text, pairs[:, : len(texts)].t())
+            soft_cross_entropy(self.scale * by_image, rows)
+            + soft_cross_entropy(self.scale * by_text, columns)
         ) / 2
-        mass = pairs[:count] / pairs[:count].sum(dim=1, keepdim=True).clamp(min=1e-30)
+        mass = rows / rows.sum(dim=1, keepdim=True).clamp(min=1e-30)
         return {'loss_pairing': loss, 'pairing_confidence': mass.amax(dim=1).mean()}
 
     def _warn_of_the_wait(self, count: int) -> None:
@@ -104,11 +116,16 @@ class BasePairingLoss(BaseAdaptationLoss):
                 logging.WARNING,
             )
 
-    def _remember(self, images: Tensor, texts: Tensor) -> None:
+    def _remember(self, images: Items, texts: Items) -> None:
         """Newest first; a view never changes under a graph, since the memory has none."""
-        for memory, new in ((self.images, images), (self.texts, texts)):
-            memory.copy_(torch.cat([new.to(memory), memory])[: self.memory_size])
-        self.filled.fill_(min(int(self.filled) + len(images), self.memory_size))
+        for memory, new in (
+            (self.images, images.embeds),
+            (self.texts, texts.embeds),
+            (self.image_ids, images.ids),
+            (self.text_ids, texts.ids),
+        ):
+            memory.copy_(torch.cat([new.detach().to(memory), memory])[: self.memory_size])
+        self.filled.fill_(min(int(self.filled) + len(images.ids), self.memory_size))
 
 
 @MODELS.register_module()
@@ -138,8 +155,9 @@ class OptimalTransportPairingLoss(BasePairingLoss):
         self.eps = eps
         self.iterations = iterations
 
-    def pairing(self, scores: Tensor) -> Tensor:
+    def pairing(self, images: Items, texts: Items) -> Tensor:
         """The transport plan."""
+        scores = inner_product(images.embeds, texts.embeds)
         return transport.sinkhorn(scores, self.eps, self.iterations)
 
 
@@ -173,8 +191,9 @@ class PseudoPairLoss(BasePairingLoss):
         """Take the ratio of the curriculum as the share."""
         self.share = stage.ratio
 
-    def pairing(self, scores: Tensor) -> Tensor:
+    def pairing(self, images: Items, texts: Items) -> Tensor:
         """1 where image and text chose each other and are confident, else 0."""
+        scores = inner_product(images.embeds, texts.embeds)
         if self.neighbors:
             scores = csls(scores, self.neighbors)
         matches = mutual_nearest(scores)
@@ -182,6 +201,15 @@ class PseudoPairLoss(BasePairingLoss):
         pairs = torch.zeros_like(scores)
         pairs[matches.rows[:kept], matches.columns[:kept]] = 1
         return pairs
+
+
+def _known(ids: Tensor | None, embeds: Tensor) -> Tensor:
+    return torch.zeros(len(embeds), dtype=torch.long, device=embeds.device) if ids is None else ids
+
+
+def _joined(new: Items, embeds: Tensor, ids: Tensor) -> Items:
+    """The batch, and what is remembered."""
+    return Items(torch.cat([new.embeds, embeds]), torch.cat([new.ids, ids]))
 
 
 def soft_cross_entropy(logits: Tensor, mass: Tensor) -> Tensor:

@@ -1,0 +1,83 @@
+"""What an adaptation settles before it begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from urbancross_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TargetPlanHook(Hook):
+    """Let the losses of an adaptation see the whole target before training.
+
+    The model that training starts from encodes the images and texts of the target once, with the
+    pipeline of the test set. :class:`PlannedPairingLoss` makes its plan of them. Each rank does
+    the same, so that the plans are equal. A resumed run does it again.
+
+    Args:
+        batch_size (int): Images, and texts, per forward pass. Defaults to 64.
+
+    Raises:
+        ValueError: If the training set has no member of the target, or several.
+    """
+
+    def __init__(self, batch_size: int = 64) -> None:
+        self.batch_size = batch_size
+
+    def before_train(self, runner: Runner) -> None:
+        """Encode the target and hand it to the losses.
+
+        Args:
+            runner (Runner): Has the model, the training set and the log.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        members = target_members(runner, model.adaptation.target)
+        if len(members) > 1:
+            raise ValueError(
+                f'the training set has {len(members)} members of the target '
+                f'{model.adaptation.target!r}: join them in one UnpairedDataset'
+            )
+        summary = model.adaptation.prepare(
+            model,
+            members[0],
+            _test_pipeline(runner),
+            self.batch_size,
+            runner.cfg.train_dataloader.get('num_workers', 0),
+            runner.seed or 0,
+        )
+        runner.logger.info(summary)
+
+
+def target_members(runner: Runner, target: str) -> list[BaseDataset]:
+    """The datasets of the target in the training set; on every rank the same.
+
+    Args:
+        runner (Runner): Has the loader.
+        target (str): The domain.
+
+    Returns:
+        list[BaseDataset]: One at least.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    members = [
+        member
+        for member in getattr(runner.train_dataloader.dataset, 'datasets', ())
+        if member.metainfo.get('domain') == target
+    ]
+    if not members:
+        raise ValueError(f'the training loader has no image of the target {target!r}')
+    return members
+
+
+def _test_pipeline(runner: Runner) -> list[dict[str, Any]] | None:
+    """The pipeline that does not augment, if the config has one."""
+    loader = runner.cfg.get('test_dataloader') or runner.cfg.get('val_dataloader')
+    return loader.dataset.get('pipeline') if loader else None

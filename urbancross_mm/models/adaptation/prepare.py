@@ -1,0 +1,61 @@
+"""What the losses learn of a target before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from urbancross_mm.models.adaptation.target_items import encode_target, target_loader
+from urbancross_mm.utils.batch_norm import batch_norms, statistics_replaced
+from urbancross_mm.utils.progress import track
+
+
+def prepare_losses(
+    losses: Iterable[Any],
+    retriever: Any,
+    start: Any,
+    dataset: Any,
+    pipeline: list[dict[str, Any]] | None,
+    batch_size: int,
+    num_workers: int,
+    seed: int,
+) -> str:
+    """Encode the target by the starting model, and hand it to the losses that want it.
+
+    BatchNorm that trains takes the statistics of the target first, as it will in training.
+
+    Args:
+        losses (Iterable[BaseAdaptationLoss]): Of the adaptation.
+        retriever (BaseRetriever): That is trained.
+        start (BaseRetriever): Its copy before training, in ``eval`` mode.
+        dataset (UnpairedDataset): The target.
+        pipeline (list[dict], optional): One that does not augment.
+        batch_size (int): Images, and texts, per forward pass.
+        num_workers (int): Processes that read images.
+        seed (int): Of the plans.
+
+    Returns:
+        str: What was done, for the log.
+    """
+    wanting = [loss for loss in losses if loss.wants_target]
+    if not wanting:
+        return 'no loss of the adaptation looks at the target before training'
+    began = perf_counter()
+    retriever.train()
+    if any(layer.training for layer in batch_norms(retriever.image_encoder)):
+        start = deepcopy(start)
+        with statistics_replaced(batch_norms(start.image_encoder)), torch.no_grad():
+            loader = target_loader(dataset, pipeline, batch_size, num_workers)
+            for batch in track(loader, 'statistics of the target', unit='batch'):
+                start.encode_image(start.data_preprocessor(batch, False)['inputs']['image'])
+    items = encode_target(start, dataset, pipeline, batch_size, num_workers)
+    for loss in wanting:
+        loss.set_target(items, seed)
+    return (
+        f'plan of {len(items.img_ids)} images and {len(items.texts)} distinct texts of the target '
+        f'in {perf_counter() - began:.1f} s'
+    )

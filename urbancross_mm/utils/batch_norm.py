@@ -1,0 +1,53 @@
+"""Running statistics of BatchNorm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class HasModules(Protocol):
+    """A module, or what has modules."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """All layers."""
+
+
+def batch_norms(module: HasModules) -> list[_BatchNorm]:
+    """The BatchNorm layers of a module.
+
+    Args:
+        module (nn.Module): Any.
+
+    Returns:
+        list[nn.Module]: The layers.
+    """
+    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+
+
+@contextmanager
+def statistics_replaced(layers: Sequence[_BatchNorm]) -> Iterator[None]:
+    """Replace the running statistics by the mean over the batches that pass inside.
+
+    Args:
+        layers (Sequence[nn.Module]): BatchNorm layers. All batches count the same, so they should
+            be of one size.
+
+    Reference:
+        AdaBN (https://arxiv.org/abs/1603.04779).
+    """
+    before = [(layer.training, layer.momentum) for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.train()
+        layer.momentum = None  # torch: the mean over all batches
+    try:
+        yield
+    finally:
+        for layer, (training, momentum) in zip(layers, before):
+            layer.train(training)
+            layer.momentum = momentum
