@@ -9,7 +9,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from urbancross_mm.datasets import anchors
-from urbancross_mm.datasets.anchors import held_out_images, plan_anchors, read_anchors
+from urbancross_mm.datasets.anchors import held_out_images, read_anchors
 
 IMAGES = {'tiny/a': 'north/a.png', 'tiny/b': 'north/b.png', 'tiny/c': 'south/b.png'}
 TEXTS = ['A tennis court', 'two Tennis courts by trees', 'trees', 'trees', 'streets']
@@ -99,12 +99,3 @@ def test_an_image_of_the_test_is_refused(table, tmp_path: Path, name: str) -> No
 
 def test_no_other_split_is_looked_for_beside_another_name(tmp_path: Path) -> None:
     assert held_out_images(tmp_path / 'tiny.json') == {}
-
-
-def test_every_image_of_the_plan_has_the_same_weight() -> None:
-    labels = {'b': ['x', 'y', 'not there'], 'a': ['y'], 'elsewhere': ['x'], 'c': ['not there']}
-    found = plan_anchors(labels, ['a', 'b', 'c'], ['x', 'y'])
-    assert found.images.tolist() == [1, 1, 0] and found.texts.tolist() == [0, 1, 1]
-    assert found.weights.tolist() == [0.5, 0.5, 1.0]
-    assert plan_anchors({'elsewhere': ['x']}, ['a'], ['x']) is None
-    assert plan_anchors({}, ['a'], ['x']) is None

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from mmengine.logging import print_log
 
 from urbancross_mm.functional.groups import named_groups
-from urbancross_mm.functional.pairing_plan import Anchors
 from urbancross_mm.structures.annotations import read_annotations
 from urbancross_mm.utils.text_files import read_text
 
@@ -93,30 +91,6 @@ def held_out_images(ann_file: str | Path) -> dict[str, str]:
             names = _names({item['img_id']: item['img_path'] for item in items})
             held.update(dict.fromkeys(names, str(path)))
     return held
-
-
-def plan_anchors(labels: Labels, img_ids: Sequence[str], texts: Sequence[str]) -> Anchors | None:
-    """Labels as pairs of rows; each image has the same weight.
-
-    Args:
-        labels (dict[str, list[str]]): Of :func:`read_anchors`.
-        img_ids (Sequence[str]): Ids of the images of the plan.
-        texts (Sequence[str]): Distinct texts of the plan.
-
-    Returns:
-        Anchors | None: None without a pair of these images and texts.
-    """
-    image_rows = {img_id: row for row, img_id in enumerate(img_ids)}
-    text_rows = {text: row for row, text in enumerate(texts)}
-    pairs: list[tuple[int, int, float]] = []
-    for img_id, captions in labels.items():
-        rows = [text_rows[caption] for caption in captions if caption in text_rows]
-        if img_id in image_rows:
-            pairs += [(image_rows[img_id], row, 1 / len(rows)) for row in rows]
-    if not pairs:
-        return None
-    images, columns, weights = zip(*pairs)
-    return Anchors(torch.tensor(images), torch.tensor(columns), torch.tensor(weights))
 
 
 def _table(path: str | Path) -> pd.DataFrame:

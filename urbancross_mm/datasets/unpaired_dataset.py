@@ -76,7 +76,7 @@ class UnpairedDataset(ImageTextDataset):
                 'target, one per line'
             )
         if self.anchors_file:
-            self.labels = self._read_labels(items)
+            self.labels = self._read_labels(self.anchors_file, items)
             known = set(self.pool)
             added = {caption for captions in self.labels.values() for caption in captions} - known
             self.pool = sorted([*self.pool, *added])
@@ -107,13 +107,13 @@ class UnpairedDataset(ImageTextDataset):
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
         return self.pool
 
-    def _read_labels(self, items: list[dict[str, Any]]) -> Labels:
+    def _read_labels(self, path: str, items: list[dict[str, Any]]) -> Labels:
         folder = self.data_prefix['img_path']
         paths = {
             item['img_id']: Path(os.path.relpath(item['img_path'], folder)).as_posix()
             for item in items
         }
-        return read_anchors(self.anchors_file, paths, self.pool, held_out_images(self.ann_file))
+        return read_anchors(path, paths, self.pool, held_out_images(self.ann_file))
 
     def _read_text_files(self) -> list[str]:
         captions = []

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from urbancross_mm.functional import transport
+from urbancross_mm.functional.anchors import Anchors, anchor_factors
 from urbancross_mm.functional.groups import Pair, Reference, group_factors, named_groups
 
 # Rows whose scores are computed together.
@@ -132,18 +133,6 @@ class PlanOptions(NamedTuple):
         return chosen
 
 
-class Anchors(NamedTuple):
-    """Known pairs.
-
-    - ``images`` ``(A,)``, ``texts`` ``(A,)``: rows of both; an image may have several.
-    - ``weights`` ``(A,)``: of each pair; None for equal ones.
-    """
-
-    images: Tensor
-    texts: Tensor
-    weights: Tensor | None = None
-
-
 @torch.no_grad()
 def make_plan(
     target: Target,
@@ -188,9 +177,11 @@ def make_plan(
             factors[0], units, reference, count, names, options.eps, options.structure, seed
         )
         factors.append(_standardized(groups, reference))
+    if anchors is not None:
+        factors.append(anchor_factors(units, reference, anchors))
     plan = _solve(factors, reference, options)
     for _ in range(options.rounds if options.structure else 0):
-        matched = _matched(units, plan, reference, anchors)
+        matched = _matched(units, plan, reference)
         structure = _standardized(Pair(units.images @ matched, units.texts), reference)
         structure = Pair(options.structure * structure.images, structure.texts)
         plan = _solve([*factors, structure], reference, options)
@@ -268,9 +259,7 @@ def _standardized(factors: Pair, reference: Reference) -> Pair:
     return Pair(images / spread, texts)
 
 
-def _matched(
-    units: Pair, plan: PairingPlan, reference: Reference, anchors: Anchors | None
-) -> Tensor:
+def _matched(units: Pair, plan: PairingPlan, reference: Reference) -> Tensor:
     """``F_x^T P F_y``, (C, C'): what in the images goes with what in the texts."""
     images, texts = units
     total = images.new_zeros(images.shape[1], texts.shape[1])
@@ -279,8 +268,6 @@ def _matched(
     for rows in reference.images.split(CHUNK):
         pairs = plan.density(rows, reference.texts) * mass * share
         total += images[rows].t() @ (pairs.to(images) @ texts[reference.texts])
-    if anchors is not None and len(anchors.images):
-        total += images[anchors.images].t() @ texts[anchors.texts] / len(anchors.images)
     return total
 
 
