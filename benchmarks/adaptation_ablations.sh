@@ -23,12 +23,12 @@ exec python tools/analysis_tools/cross_domain_matrix.py --domains rsicd ucm \
     --method "infonce-coefficient1=$N;custom_hooks.5.maximum=1.0" \
     --method "infonce-sign-flipped=$N;custom_hooks.5.maximum=-0.1" \
     --method coral \
-    --method transport \
-    --method "transport-eps0.02=transport;model.adaptation.losses.0.eps=0.02" \
-    --method "transport-eps0.1=transport;model.adaptation.losses.0.eps=0.1" \
-    --method "transport-weight1=transport;model.adaptation.losses.0.loss_weight=1.0" \
-    --method "transport-weight10=transport;model.adaptation.losses.0.loss_weight=10.0" \
-    --method "transport-memory1024=transport;model.adaptation.losses.0.memory_size=1024" \
+    --method transport-live \
+    --method "live-eps0.02=transport-live;model.adaptation.losses.0.eps=0.02" \
+    --method "live-eps0.1=transport-live;model.adaptation.losses.0.eps=0.1" \
+    --method "live-weight1=transport-live;model.adaptation.losses.0.loss_weight=1.0" \
+    --method "live-weight10=transport-live;model.adaptation.losses.0.loss_weight=10.0" \
+    --method "live-memory1024=transport-live;model.adaptation.losses.0.memory_size=1024" \
     --method transport-curriculum \
     --method-options train_cfg.val_interval=5 \
     --seeds ${@:-0 1 2} --jobs "$jobs" --out work_dirs/ablations

@@ -86,9 +86,9 @@ train_dataloader = dict(
             *labeled,
             unpaired,
         ]))
-# One epoch is one pass over the target, or as many as make 24 steps: ten epochs then have the 240
-# steps that an adaptation needs.
-train_dataloader['batch_sampler'].update(type='CrossDomainSampler', min_steps=24)
+# One epoch is one pass over the target, or as many as make 48 steps: ten epochs then have 480, and
+# an adaptation needs 240 (docs/results/index.md#adaptation).
+train_dataloader['batch_sampler'].update(type='CrossDomainSampler', min_steps=48)
 if 'batch_sampler' in _base_.train_dataloader:  # that of a stream of class maps
     train_dataloader['batch_sampler']['_delete_'] = True
 val_dataloader = dict(dataset=dict(test_set, ann_file=f'annotations/{target}_val.json'))

@@ -276,12 +276,6 @@ WORDS = 'name one target domain and at least one other source domain'
             r"'france'.*\['finland', 'spain'\]",
         ),
         (dict(finland=6), dict(france=4), 10, "'france'"),
-        (
-            dict(finland=6),
-            dict(spain=21),
-            27,
-            "'spain' has 20 .*21",
-        ),
         (dict(finland=21), dict(spain=2), 23, "'finland' has 20 .*21"),
         (dict(finland=6), dict(spain=4), 12, r'finland.: 6.*spain.: 4.*add up to batch_size=12'),
         (dict(finland=10), dict(spain=0), 10, 'must be positive'),
@@ -298,20 +292,33 @@ def test_mistakes(source: dict, target: dict, batch_size: int, words: str) -> No
 
 
 def test_a_domain_has_to_feed_all_ranks() -> None:
-    with pytest.raises(ValueError, match="'spain' has 20 .*24") as caught:
-        ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=8))
+    with pytest.raises(ValueError, match="'finland' has 20 .*24") as caught:
+        ranks(3, *PAIR, source=dict(finland=8), target=dict(spain=4))
     advice = str(caught.value).split()
-    assert 'train_dataloader.batch_sampler.target.spain=6' in advice
+    assert 'train_dataloader.batch_sampler.source.finland=6' in advice
     assert 'train_dataloader.batch_size=10' in advice
-    ranks(3, *PAIR, source=dict(finland=4), target=dict(spain=6))
+    ranks(3, *PAIR, source=dict(finland=6), target=dict(spain=4))
+
+
+def test_a_target_smaller_than_its_share_is_in_every_batch() -> None:
+    sampler = build(*PAIR, source=dict(finland=6), target=dict(spain=64), min_steps=5)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 5
+    assert all(sorted(batch[6:]) == list(range(20, 40)) for batch in batches)
+    assert batches[0][6:] != batches[1][6:]
+
+
+def test_a_target_of_three_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="'spain' has 3 images.* 4 at the very least"):
+        build(Items('finland', 9), Items('spain', 3), source=dict(finland=4), target=dict(spain=2))
 
 
 def test_an_image_of_both_sides_is_refused() -> None:
     """It would hand its caption to the target."""
-    with pytest.raises(ValueError, match="'spain' share 3 .*a/0"):
+    with pytest.raises(ValueError, match="'spain' share 4 .*a/0"):
         build(
             Items('finland', 9, 'a'),
-            Items('spain', 3, 'a'),
+            Items('spain', 4, 'a'),
             source=dict(finland=4),
             target=dict(spain=2),
         )
@@ -397,7 +404,7 @@ def test_one_id_of_two_images_is_refused(joined: ConcatDataset) -> None:
 @pytest.mark.parametrize('count', [1, 2, 3])
 def test_the_first_rank_never_lacks_a_target_item(world: int, count: int) -> None:
     """It writes the checkpoints, with its statistics of BatchNorm."""
-    for size in range(count * world, 4 * count * world):
+    for size in range(max(4, count * world), 4 * count * world):
         samplers = ranks(
             world,
             Items('finland', 20),

@@ -18,6 +18,9 @@ from urbancross_mm.datasets.unpaired_dataset import AnchorDataset
 from urbancross_mm.registry import DATA_SAMPLERS
 from urbancross_mm.utils.ids import check_image_ids
 
+# With fewer target images there is nothing to learn from.
+FEWEST = 4
+
 
 @DATA_SAMPLERS.register_module()
 class CrossDomainSampler(Sampler[list[int]]):
@@ -26,9 +29,9 @@ class CrossDomainSampler(Sampler[list[int]]):
     A batch sampler over a ``ConcatDataset`` whose members have a ``domain`` in their metainfo.
     One epoch is one pass over the target (several with ``min_steps``). In a pass every target item
     comes exactly once, at any world size. The items are spread evenly over the batches: if they do
-    not fill all of them, each batch holds a few less than ``target``, and no rank ends before the
-    others. The sources are shuffled, and each item is used before any comes again. The order
-    depends only on seed and epoch. Each rank takes its part, so two ranks with half the batch see
+    not fill all of them, each batch holds a few less than ``target`` (all of a small target), and
+    no rank ends before the others. The sources are shuffled, and each item is used before any
+    comes again. The order depends only on seed and epoch. Each rank takes its part, so two ranks with half the batch see
     together what one rank sees.
 
     An :class:`AnchorDataset` is a source too. It may hold images of the target, and a single item:
@@ -43,9 +46,9 @@ class CrossDomainSampler(Sampler[list[int]]):
             another order. Defaults to 1, one pass.
 
     Raises:
-        ValueError: If a domain is unknown, named twice or has too few items for a batch, a count
-            is not positive, the counts do not add up to the batch, source and target share
-            images, or two images have one id.
+        ValueError: If a domain is unknown or named twice, a source has too few items for a batch,
+            the target has fewer than four, a count is not positive, the counts do not add up to
+            the batch, source and target share images, or two images have one id.
 
     Examples:
         >>> train_dataloader = dict(
@@ -75,19 +78,21 @@ class CrossDomainSampler(Sampler[list[int]]):
             for member in sampler.dataset.datasets
             if isinstance(member, AnchorDataset)
         }
-        for role, counts in (('source', source), ('target', target)):
-            for domain, count in counts.items():
-                if domain in repeated:
-                    continue
-                fewer = _fits(domain, count * self.world_size, indices) // self.world_size
-                if fewer < count:
-                    raise ValueError(
-                        f'the domain {domain!r} has {len(indices[domain])} items, fewer than the '
-                        f'{count * self.world_size} of one batch: --cfg-options '
-                        f'train_dataloader.batch_sampler.{role}.{domain}={fewer} '
-                        f'train_dataloader.batch_size={batch_size - count + fewer}'
-                    )
+        for domain, count in source.items():
+            fewer = _fits(domain, count * self.world_size, indices) // self.world_size
+            if fewer < count and domain not in repeated:
+                raise ValueError(
+                    f'the domain {domain!r} has {len(indices[domain])} items, fewer than the '
+                    f'{count * self.world_size} of one batch: --cfg-options '
+                    f'train_dataloader.batch_sampler.source.{domain}={fewer} '
+                    f'train_dataloader.batch_size={batch_size - count + fewer}'
+                )
         ((target_domain, self.target_count),) = target.items()
+        if _fits(target_domain, FEWEST, indices) < FEWEST:
+            raise ValueError(
+                f'the target {target_domain!r} has {len(indices[target_domain])} images: an '
+                f'adaptation needs {FEWEST} at the very least, and a few hundred to be of use'
+            )
         _check_disjoint(sampler.dataset, target_domain)
         self.target_indices = indices[target_domain]
         self.sources = [(indices[domain], count) for domain, count in source.items()]
