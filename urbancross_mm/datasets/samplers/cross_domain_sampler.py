@@ -31,8 +31,8 @@ class CrossDomainSampler(Sampler[list[int]]):
     comes exactly once, at any world size. The items are spread evenly over the batches: if they do
     not fill all of them, each batch holds a few less than ``target`` (all of a small target), and
     no rank ends before the others. The sources are shuffled, and each item is used before any
-    comes again. The order depends only on seed and epoch. Each rank takes its part, so two ranks with half the batch see
-    together what one rank sees.
+    comes again. The order depends only on seed and epoch. Each rank takes its part, so two ranks
+    with half the batch see together what one rank sees.
 
     An :class:`AnchorDataset` is a source too. It may hold images of the target, and a single item:
     its items are repeated until they fill a batch.
