@@ -17,15 +17,13 @@ WIDTH = 0.2
 
 
 class Anchors(NamedTuple):
-    """Known pairs.
+    """Known pairs: rows of images and of texts, both ``(A,)``.
 
-    - ``images`` ``(A,)``, ``texts`` ``(A,)``: rows of both; an image may have several.
-    - ``weights`` ``(A,)``: of each pair among those of its image; None for equal ones.
+    An image may have several texts; together they count as one.
     """
 
     images: Tensor
     texts: Tensor
-    weights: Tensor | None = None
 
 
 def find_anchors(
@@ -59,7 +57,7 @@ def anchor_factors(units: Pair, reference: Reference, anchors: Anchors) -> Pair:
     r"""Factors of scores that are high where image and text are like a known pair.
 
     .. math::
-        S_{ij} = s \sum_a k(x_i, x_a) \sum_{b \in a} w_{ab} k(y_j, y_b), \quad
+        S_{ij} = s \sum_a k(x_i, x_a) \operatorname{mean}_b k(y_j, y_{ab}), \quad
         k(u, v) = \exp((u^T v - 1) / \tau)
 
     with both kernels centered. So a text that is like that of a known pair is unlikely for an
@@ -78,16 +76,14 @@ def anchor_factors(units: Pair, reference: Reference, anchors: Anchors) -> Pair:
         Pair: ``(N, L)`` and ``(M, L)`` for L labeled images.
     """
     labeled, owners = anchors.images.unique(return_inverse=True)
-    weights = torch.ones(len(owners)) if anchors.weights is None else anchors.weights
     near_images = _kernel(units.images, units.images[labeled])
     # One image at a time: a class has hundreds of texts.
-    near_texts = []
-    for number in range(len(labeled)):
-        own = owners == number
-        share = (weights[own] / weights[own].sum()).to(units.texts)
-        near_texts.append(_kernel(units.texts, units.texts[anchors.texts[own]]) @ share)
-    images, texts = near_images, torch.stack(near_texts, dim=1)
-    images = images - reference.image_mass.to(images) @ images[reference.images]
+    near_texts = [
+        _kernel(units.texts, units.texts[anchors.texts[owners == number]]).mean(dim=1)
+        for number in range(len(labeled))
+    ]
+    texts = torch.stack(near_texts, dim=1)
+    images = near_images - reference.image_mass.to(near_images) @ near_images[reference.images]
     texts = texts - reference.text_mass.to(texts) @ texts[reference.texts]
     return Pair(STRENGTH * images, texts)
 
