@@ -46,11 +46,11 @@ def steps_of(pipeline, file=None):
 
 
 def batch_of(pairs, items):
-    """So many source pairs, of each source its share, eight labeled ones, and target items."""
+    """So many source pairs, of each source its share, sixteen labeled ones, and target items."""
     share, rest = divmod(pairs, len(sources))
     counts = {source: share + (i < rest) for i, source in enumerate(sources)}
     if anchors != 'none':
-        counts['anchors'] = 8
+        counts['anchors'] = 16
     return dict(
         batch_size=sum(counts.values()) + items,
         batch_sampler=dict(source=counts, target={target: items}))
