@@ -97,6 +97,7 @@ if __name__ == '__main__':
                 'osmium>=4.0',
                 'soundfile>=0.12',
                 'scipy>=1.11',
+                'POT>=0.9.5',
             ],
             'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
         },

@@ -151,7 +151,7 @@ def check_schedule(cfg: Config, method: str) -> None:
         assert {key.lr_mult for key in cfg.optim_wrapper.paramwise_cfg.custom_keys.values()} >= {0}
         return
     assert [hook.min_steps for hook in cfg.custom_hooks if hook.type == 'MinStepsHook'] == [240]
-    assert cfg.train_cfg.max_epochs * cfg.train_dataloader.batch_sampler.min_steps == 240
+    assert cfg.train_cfg.max_epochs * cfg.train_dataloader.batch_sampler.min_steps == 480
     assert ('SourceCurriculumHook' in hooks) == ('curriculum' in method or method == 'pseudo-pairs')
     assert ('GradientReversalHook' in hooks) == (method in ('curriculum', 'plain', 'dann'))
 

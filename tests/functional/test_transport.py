@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from urbancross_mm.functional.transport import LARGEST_SPREAD, sinkhorn
+from urbancross_mm.functional.scalings import LARGEST_SPREAD
+from urbancross_mm.functional.transport import extend, potentials, sinkhorn
 
 # Few iterations and tiny temperatures are what some tests are about.
 pytestmark = pytest.mark.filterwarnings('ignore:sinkhorn has not converged')
@@ -157,3 +158,175 @@ def test_what_would_give_a_plan_of_no_numbers_is_refused() -> None:
         sinkhorn(torch.rand(2, 2), eps=float('nan'))
     with pytest.raises(ValueError, match='eps=0.0001'):
         sinkhorn(torch.rand(2, 2) * 1e38, eps=1e-4)
+
+
+# --- partial plans --------------------------------------------------------------------------------
+
+
+def naive_partial(
+    scores: Tensor, eps: float, rows: Tensor, columns: Tensor, matched: float
+) -> np.ndarray:
+    """Plain iteration on the scores with a spare row and a spare column, which do not meet."""
+    kernel = np.ones((len(rows) + 1, len(columns) + 1))
+    kernel[:-1, :-1] = np.exp(scores.double().numpy() / eps)
+    kernel[-1, -1] = 0
+    r, c = np.append(rows, 1 - matched), np.append(columns, 1 - matched)
+    v = np.ones(len(c))
+    for _ in range(20000):
+        u = r / (kernel @ v)
+        v = c / (kernel.T @ u)
+    return (u[:, None] * kernel * v)[:-1, :-1]
+
+
+@pytest.mark.parametrize('shift', [0.0, 400.0])
+@pytest.mark.parametrize('matched', [0.9, 0.5, 0.1])
+@pytest.mark.parametrize('uneven', [False, True])
+def test_a_partial_plan_against_a_spare_row_and_column(
+    matched: float, uneven: bool, shift: float
+) -> None:
+    eps, scores = 0.1, torch.rand(5, 7, dtype=torch.float64)
+    rows = masses(5) if uneven else torch.full((5,), 0.2).double()
+    columns = masses(7) if uneven else torch.full((7,), 1 / 7).double()
+    expected = naive_partial(scores, eps, rows, columns, matched)
+    if shift:  # one pair that no plan can hold: too wide a spread for scalings without logarithms
+        scores = torch.cat([scores, torch.full((1, 7), -shift * eps).double()])
+        rows = torch.cat([rows, torch.zeros(1).double()])
+        expected = np.vstack([expected, np.zeros((1, 7))])
+    assert (float(scores.max() - scores.min()) / eps < LARGEST_SPREAD) == (not shift)
+    plan = sinkhorn(scores, eps, 2000, rows, columns, matched)
+    np.testing.assert_allclose(plan.numpy(), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize('iterations', [1, 2, 50])
+@pytest.mark.parametrize('eps', [0.3, 0.01, 1e-3])
+@pytest.mark.parametrize('matched', [0.7, 0.25])
+def test_a_partial_plan_moves_its_share_after_any_number_of_updates(
+    matched: float, eps: float, iterations: int
+) -> None:
+    """Of sharp and of wide scores: the spare mass does not creep to its place."""
+    columns = masses(9)
+    plan = sinkhorn(torch.rand(6, 9, dtype=torch.float64), eps, iterations, None, columns, matched)
+    torch.testing.assert_close(float(plan.sum()), matched, rtol=1e-9, atol=0)
+    assert (plan >= 0).all() and (plan.sum(0) <= columns * (1 + 1e-9)).all()
+    if iterations == 50 and eps == 0.3:
+        assert (plan.sum(1) <= 1 / 6 + 1e-6).all()
+
+
+def test_a_partial_plan_without_rest_is_the_full_plan() -> None:
+    scores = torch.rand(5, 6, dtype=torch.float64)
+    full = sinkhorn(scores, 0.1, 500)
+    almost = sinkhorn(scores, 0.1, 500, matched=1 - 1e-9)
+    torch.testing.assert_close(almost, full, rtol=1e-5, atol=1e-9)
+
+
+def test_a_partial_plan_leaves_what_fits_worst() -> None:
+    scores = torch.eye(4).double()
+    scores[3, 3] = 0.1
+    plan = sinkhorn(scores, 0.02, 500, matched=0.75)
+    expected = torch.diag(torch.tensor([0.25, 0.25, 0.25, 0.0])).double()
+    torch.testing.assert_close(plan, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('eps', [0.2, 0.002])
+@pytest.mark.parametrize('matched', [1.0, 0.6])
+def test_potentials_rebuild_the_plan(eps: float, matched: float) -> None:
+    scores, rows, columns = torch.rand(5, 7, dtype=torch.float64), masses(5), masses(7)
+    plan = sinkhorn(scores, eps, 30, rows, columns, matched)
+    found = potentials(scores, eps, 30, rows, columns, matched)
+    rebuilt = rows[:, None] * (scores / eps + found.rows[:, None] + found.columns).exp() * columns
+    torch.testing.assert_close(rebuilt, plan, rtol=1e-8, atol=1e-15)
+    left = columns * (found.columns + found.spare_row).exp()
+    torch.testing.assert_close(plan.sum(0) + left, columns)
+    torch.testing.assert_close(float(left.sum()), 1 - matched)
+
+
+@pytest.mark.parametrize('eps', [0.2, 0.01])
+@pytest.mark.parametrize('matched', [1.0, 0.6])
+def test_known_items_extend_to_their_own_potentials(eps: float, matched: float) -> None:
+    scores, rows, columns = torch.rand(5, 7, dtype=torch.float64), masses(5), masses(7)
+    found = potentials(scores, eps, 20000, rows, columns, matched, tolerance=1e-12)
+    again = extend(scores, found.columns, found.spare_column, eps, columns)
+    torch.testing.assert_close(again, found.rows, rtol=1e-6, atol=1e-6)
+    again = extend(scores.t(), found.rows, found.spare_row, eps, rows)
+    torch.testing.assert_close(again, found.columns, rtol=1e-6, atol=1e-6)
+
+
+def test_a_new_row_like_a_known_one_gets_its_potential() -> None:
+    scores = torch.rand(5, 7, dtype=torch.float64)
+    found = potentials(scores, 0.2, 500)
+    new = extend(torch.cat([scores[2:3], scores[2:3] + 1]), found.columns, found.spare_column, 0.2)
+    torch.testing.assert_close(new, torch.stack([found.rows[2], found.rows[2] - 1 / 0.2]))
+
+
+def test_a_tolerance_stops_early_and_no_later_than_needed() -> None:
+    scores = torch.rand(20, 30, dtype=torch.float64)
+
+    def error(tolerance: float, iterations: int = 5000) -> float:
+        found = potentials(scores, 0.02, iterations, tolerance=tolerance)
+        plan = (scores / 0.02 + found.rows[:, None] + found.columns).exp() / 600
+        return float((plan.sum(1) - 1 / 20).abs().sum())
+
+    assert error(0) < 1e-6 < 1e-5 < error(1e-3) < 1e-3 < error(1e-3, 3)
+
+
+@pytest.mark.parametrize('matched', [0.0, -0.1, 1.1, float('nan')])
+def test_no_share_of_the_mass(matched: float) -> None:
+    with pytest.raises(ValueError, match=f'got {matched}'):
+        sinkhorn(torch.rand(2, 2), matched=matched)
+
+
+# --- against POT ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('eps', [0.2, 0.05])
+def test_against_pot(eps: float) -> None:
+    ot = pytest.importorskip('ot')
+    scores, rows, columns = torch.rand(8, 11, dtype=torch.float64), masses(8), masses(11)
+    expected = ot.sinkhorn(
+        rows.numpy(), columns.numpy(), -scores.numpy(), eps, numItermax=2000, stopThr=1e-12
+    )
+    plan = sinkhorn(scores, eps, 3000, rows, columns)
+    np.testing.assert_allclose(plan.numpy(), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize('matched', [0.8, 0.3])
+def test_a_partial_plan_against_pot(matched: float) -> None:
+    """With the spare row and column as items. POT's own entropic partial plan has none.
+
+    Its items get their whole mass or not, while here the share of an item is soft, as its pairs
+    are: the spare mass has entropy, too. Without entropy both are one, the next test.
+    """
+    ot = pytest.importorskip('ot')
+    scores, rows, columns = torch.rand(8, 11, dtype=torch.float64), masses(8), masses(11)
+    costs = np.zeros((9, 12))
+    costs[:-1, :-1] = -scores.numpy()
+    costs[-1, -1] = 1e3
+    expected = ot.sinkhorn(
+        np.append(rows, 1 - matched),
+        np.append(columns, 1 - matched),
+        costs,
+        0.1,
+        method='sinkhorn_log',
+        numItermax=20000,
+        stopThr=1e-13,
+    )
+    plan = sinkhorn(scores, 0.1, 3000, rows, columns, matched)
+    np.testing.assert_allclose(plan.numpy(), expected[:-1, :-1], rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize('matched', [0.8, 0.3])
+def test_a_sharp_partial_plan_scores_what_the_best_one_does(matched: float) -> None:
+    ot = pytest.importorskip('ot')
+    scores, rows, columns = torch.rand(6, 8, dtype=torch.float64), masses(6), masses(8)
+    best = ot.partial.partial_wasserstein(
+        rows.numpy(), columns.numpy(), 1 - scores.numpy(), m=matched
+    )
+    soft = ot.partial.entropic_partial_wasserstein(
+        rows.numpy(), columns.numpy(), 1 - scores.numpy(), 5e-3, m=matched, numItermax=3000
+    )
+    plan = sinkhorn(scores, 2e-3, 5000, rows, columns, matched)
+    assert (plan.sum(1) <= rows + 1e-4).all()
+    total = float((plan * scores).sum())
+    np.testing.assert_allclose(total, (best * scores.numpy()).sum(), atol=5e-3)
+    np.testing.assert_allclose(total, (soft * scores.numpy()).sum(), atol=5e-3)
+    np.testing.assert_allclose(plan.numpy(), best, atol=0.02)

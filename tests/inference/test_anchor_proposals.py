@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from urbancross_mm.functional.pairing_plan import PairingPlan, Target
+from urbancross_mm.functional.pairing_factors import Target
+from urbancross_mm.functional.pairing_plan import PairingPlan
 from urbancross_mm.inference import anchor_proposals
 from urbancross_mm.inference.anchor_proposals import choose_images
 

@@ -14,6 +14,8 @@ from urbancross_mm.functional import transport
 
 ROUNDS = 5
 ROUNDS_OF_MEANS = 20
+# Of each new center, the best is taken: one alone often falls into a group that has one.
+CANDIDATES = 8
 # A pair of groups that the plan leaves out is unlikely, not impossible.
 FLOOR = 0.01
 
@@ -69,7 +71,7 @@ def group_factors(
         centers = cluster(units.texts[reference.texts], count, seed)
         names = (units.texts @ centers.t()).argmax(dim=1)
     # A text without a name is in a group of its own that is dropped again.
-    of_texts = one_hot(names + 1, int(names.max()) + 2)[:, 1:].double()
+    of_texts = one_hot(names + 1, int(names.max()) + 2)[:, 1:].to(of_images)
     sums, masses = [], []
     for members, rows, mass in (
         (of_images, reference.images, reference.image_mass),
@@ -101,7 +103,7 @@ def group_factors(
 
 
 def cluster(units: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Directions of the centers of spherical k-means, with the first ones far apart (k-means++).
+    """Directions of the centers of spherical k-means, with the first ones far apart.
 
     Args:
         units (Tensor): Unit vectors.
@@ -113,13 +115,21 @@ def cluster(units: Tensor, count: int, seed: int = 0) -> Tensor:
 
     Returns:
         Tensor: Unit vectors.
+
+    Reference:
+        Arthur and Vassilvitskii, k-means++, with several candidates for each center.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = units.cpu()
-    centers = rows[torch.randint(len(rows), (1,), generator=generator)]
+    chosen = [rows[int(torch.randint(len(rows), (1,), generator=generator))]]
+    far = (1 - rows @ chosen[0]).clamp(min=1e-9)
     for _ in range(min(count, len(rows)) - 1):
-        far = (1 - (rows @ centers.t()).amax(dim=1)).clamp(min=1e-9)
-        centers = torch.cat([centers, rows[torch.multinomial(far, 1, generator=generator)]])
+        tried = rows[torch.multinomial(far, CANDIDATES, replacement=True, generator=generator)]
+        remaining = torch.minimum(far[:, None], 1 - rows @ tried.t()).clamp(min=1e-9)
+        best = int(remaining.sum(dim=0).argmin())
+        chosen.append(tried[best])
+        far = remaining[:, best]
+    centers = torch.stack(chosen)
     for _ in range(ROUNDS_OF_MEANS):
         members = one_hot((rows @ centers.t()).argmax(dim=1), len(centers)).to(rows)
         sums = members.t() @ rows
@@ -141,17 +151,17 @@ def named_groups(texts: Sequence[str], words: Sequence[str]) -> Tensor:
         ValueError: If no text holds some of the names.
     """
     patterns = [re.compile(rf'\b{re.escape(word.lower())}(s|es)?\b') for word in words]
-    found = [
-        next((g for g, pattern in enumerate(patterns) if pattern.search(text.lower())), -1)
-        for text in texts
+    held = [
+        [g for g, pattern in enumerate(patterns) if pattern.search(text.lower())] for text in texts
     ]
-    missing = [word for g, word in enumerate(words) if g not in found]
+    said = {g for groups in held for g in groups}
+    missing = [word for g, word in enumerate(words) if g not in said]
     if missing:
         raise ValueError(
             f'no text of the target says {", ".join(map(repr, missing[:5]))}: leave such names '
             'out, or write them as the texts do'
         )
-    return torch.tensor(found, dtype=torch.long)
+    return torch.tensor([min(groups, default=-1) for groups in held], dtype=torch.long)
 
 
 def match_groups(

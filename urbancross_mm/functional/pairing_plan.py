@@ -5,36 +5,30 @@ Letters: N images and M distinct texts; D the width of an embedding, C of a feat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from urbancross_mm.functional import transport
 from urbancross_mm.functional.anchors import Anchors, anchor_factors
 from urbancross_mm.functional.groups import Pair, Reference, group_factors, named_groups
+from urbancross_mm.functional.pairing_factors import (
+    CHUNK,
+    Target,
+    directions,
+    draw_reference,
+    smoothed_embeds,
+    standardized,
+)
+from urbancross_mm.functional.scalings import Potentials
 
-# Rows whose scores are computed together.
-CHUNK = 2048
-
-
-class Target(NamedTuple):
-    """What is known of a target: embeddings of the source model, and features of each modality.
-
-    - ``image_embeds`` ``(N, D)``, ``text_embeds`` ``(M, D)``: unit vectors of one space.
-    - ``image_feats`` ``(N, C)``, ``text_feats`` ``(M, C')``: before the projection; they say what
-      is alike within a modality.
-    - ``text_mass`` ``(M,)``: how often each text occurs.
-    """
-
-    image_embeds: Tensor
-    text_embeds: Tensor
-    image_feats: Tensor
-    text_feats: Tensor
-    text_mass: Tensor
+# Sharp plans take hundreds of updates, others tens: as many as it takes.
+ITERATIONS = 1000
+TOLERANCE = 1e-3
+# Of a plan that the structure is compared by.
+TOLERANCE_BETWEEN = 1e-2
 
 
 class PairingPlan(NamedTuple):
@@ -155,152 +149,112 @@ def make_plan(
     Args:
         target (Target): The items.
         options (PlanOptions, optional): How. Defaults to those that carried over between datasets.
-        anchors (Anchors, optional): Known pairs. Defaults to None.
+        anchors (Anchors, optional): Known pairs. They raise S for pairs like them
+            (:func:`urbancross_mm.functional.anchors.anchor_factors`). Defaults to None.
         texts (Sequence[str]): The texts themselves, for ``words``. Defaults to ().
         seed (int): Of the choice of ``max_items`` and of the groups. Defaults to 0.
 
     Returns:
         PairingPlan: Of all items.
 
+    Raises:
+        ValueError: If a modality is empty, eps or ``max_items`` is not positive, ``matched`` is
+            not in (0, 1], or no text holds one of the words.
+
     Reference:
         Vayer et al., Fused Gromov-Wasserstein (https://arxiv.org/abs/1805.09114), entropic, with
         the inner-product loss.
     """
     options = options or PlanOptions()
-    reference = _reference(target, options.max_items, seed)
-    units = _units(target, reference)
-    factors = [_standardized(_smoothed(target, units, reference, options.neighbors), reference)]
+    if not options.eps > 0:
+        raise ValueError(f'eps must be positive, got {options.eps}')
+    reference = draw_reference(target, options.max_items, seed)
+    units = directions(target, reference)
+    scores = smoothed_embeds(target, units, reference, options.neighbors)
+    factors = [standardized(scores, reference)]
     count = options.groups or 2 * len(options.words)
     if count:
         names = named_groups(texts, options.words) if options.words else None
         groups = group_factors(
             factors[0], units, reference, count, names, options.eps, options.structure, seed
         )
-        factors.append(_standardized(groups, reference))
-    if anchors is not None:
+        factors.append(standardized(groups, reference))
+    if anchors is not None and len(anchors.images):
         factors.append(anchor_factors(units, reference, anchors))
-    plan = _solve(factors, reference, options)
+    parts = factors
     for _ in range(options.rounds if options.structure else 0):
+        scores, found = _solve(parts, reference, options, TOLERANCE_BETWEEN)
+        plan = _known(scores, found, reference)
         matched = _matched(units, plan, reference)
-        structure = _standardized(Pair(units.images @ matched, units.texts), reference)
-        structure = Pair(options.structure * structure.images, structure.texts)
-        plan = _solve([*factors, structure], reference, options)
-    return plan
-
-
-def _reference(target: Target, limit: int, seed: int) -> Reference:
-    """All items, or a random part."""
-    generator = torch.Generator().manual_seed(seed)
-    images, texts = (
-        torch.randperm(len(rows), generator=generator)[:limit].sort().values
-        for rows in (target.image_embeds, target.text_embeds)
-    )
-    mass = target.text_mass[texts].double()
-    return Reference(
-        images, texts, torch.full((len(images),), 1 / len(images)).double(), mass / mass.sum()
-    )
-
-
-def _units(target: Target, reference: Reference) -> Pair:
-    """Directions of the features from their mean, ``(N, C)`` and ``(M, C')``."""
-    return Pair(
-        *(
-            normalize(feats - mass.to(feats) @ feats[rows], dim=1)
-            for feats, rows, mass in (
-                (target.image_feats, reference.images, reference.image_mass),
-                (target.text_feats, reference.texts, reference.text_mass),
-            )
-        )
-    )
-
-
-def _smoothed(target: Target, units: Pair, reference: Reference, neighbors: int | None) -> Pair:
-    """Embeddings averaged over the nearest items of the same modality."""
-    smooth = []
-    for embeds, unit, rows in (
-        (target.image_embeds, units[0], reference.images),
-        (target.text_embeds, units[1], reference.texts),
-    ):
-        count = round(math.sqrt(len(rows)) / 5) if neighbors is None else neighbors
-        smooth.append(
-            torch.cat(
-                [
-                    _mean_of_nearest(part, unit[rows], embeds[rows], count)
-                    for part in unit.split(CHUNK)
-                ]
-            )
-            if count > 1
-            else embeds
-        )
-    return Pair(*smooth)
-
-
-def _mean_of_nearest(queries: Tensor, keys: Tensor, values: Tensor, count: int) -> Tensor:
-    """Mean of the values of the nearest keys, weighted by their cosines from 0."""
-    cosines, rows = (queries @ keys.t()).topk(min(count, len(keys)), dim=1)
-    weights = cosines.clamp(min=1e-6)
-    return torch.einsum('nk,nkd->nd', weights / weights.sum(dim=1, keepdim=True), values[rows])
-
-
-def _standardized(factors: Pair, reference: Reference) -> Pair:
-    """Factors whose products have mean 0 in each row and column, and a standard deviation of 1."""
-    images, texts = factors
-    images = images - reference.image_mass.to(images) @ images[reference.images]
-    texts = texts - reference.text_mass.to(texts) @ texts[reference.texts]
-    # The mean square of all products, by the second moments of both sides.
-    moments = [
-        (rows * mass.to(rows)[:, None]).t() @ rows
-        for rows, mass in (
-            (images[reference.images], reference.image_mass),
-            (texts[reference.texts], reference.text_mass),
-        )
-    ]
-    spread = (moments[0] * moments[1]).sum().clamp(min=1e-30).sqrt()
-    return Pair(images / spread, texts)
+        structure = standardized(Pair(units.images @ matched, units.texts), reference)
+        parts = [*factors, Pair(options.structure * structure.images, structure.texts)]
+    scores, found = _solve(parts, reference, options, TOLERANCE)
+    return _extended(scores, found, reference)
 
 
 def _matched(units: Pair, plan: PairingPlan, reference: Reference) -> Tensor:
-    """``F_x^T P F_y``, (C, C'): what in the images goes with what in the texts."""
+    """``F_x^T P F_y``, (C, C'), by the plan of the reference: what goes with what."""
     images, texts = units
     total = images.new_zeros(images.shape[1], texts.shape[1])
     mass = reference.text_mass.to(texts)
     share = 1 / len(reference.images)
-    for rows in reference.images.split(CHUNK):
-        pairs = plan.density(rows, reference.texts) * mass * share
-        total += images[rows].t() @ (pairs.to(images) @ texts[reference.texts])
+    known_images, known_texts = images[reference.images], texts[reference.texts]
+    columns = torch.arange(len(known_texts), device=texts.device)
+    for rows in torch.arange(len(known_images), device=images.device).split(CHUNK):
+        pairs = plan.density(rows, columns) * mass * share
+        total += known_images[rows].t() @ (pairs.to(images) @ known_texts)
     return total
 
 
-def _solve(factors: Sequence[Pair], reference: Reference, options: PlanOptions) -> PairingPlan:
-    """Transport on the reference, extended to all items."""
+def _solve(
+    factors: Sequence[Pair], reference: Reference, options: PlanOptions, tolerance: float
+) -> tuple[Pair, Potentials]:
+    """Factors of all scores by temperature, and the potentials of the reference."""
     images = torch.cat([pair.images for pair in factors], dim=1) / options.eps
     texts = torch.cat([pair.texts for pair in factors], dim=1)
-    known_images, known_texts = images[reference.images], texts[reference.texts]
     found = transport.potentials(
-        known_images @ known_texts.t(), 1.0, 50, None, reference.text_mass, options.matched
+        images[reference.images] @ texts[reference.texts].t(),
+        1.0,
+        ITERATIONS,
+        None,
+        reference.text_mass,
+        options.matched,
+        tolerance,
     )
-    side = (
-        (images, known_texts, found.columns, found.spare_column, reference.text_mass),
-        (texts, known_images, found.rows, found.spare_row, reference.image_mass),
+    return Pair(images, texts), found
+
+
+def _known(scores: Pair, found: Potentials, reference: Reference) -> PairingPlan:
+    """The plan of the reference alone."""
+    known = Pair(scores.images[reference.images], scores.texts[reference.texts])
+    return _plan(known, found)
+
+
+def _extended(scores: Pair, found: Potentials, reference: Reference) -> PairingPlan:
+    """The plan of all items."""
+    known_images, known_texts = scores.images[reference.images], scores.texts[reference.texts]
+    images, texts = (
+        torch.cat(
+            [
+                transport.extend(part @ others.t(), known, spare, 1.0, mass)
+                for part in items.split(CHUNK)
+            ]
+        )
+        for items, others, known, spare, mass in (
+            (scores.images, known_texts, found.columns, found.spare_column, reference.text_mass),
+            (scores.texts, known_images, found.rows, found.spare_row, reference.image_mass),
+        )
     )
-    parts = [_extended(*arguments) for arguments in side]
-    (image_potentials, image_mass), (text_potentials, text_mass) = parts
+    return _plan(scores, found._replace(rows=images, columns=texts))
+
+
+def _plan(scores: Pair, found: Potentials) -> PairingPlan:
+    """What the spare row and column leave is what an item gets."""
     return PairingPlan(
-        images,
-        texts,
-        image_potentials.to(images),
-        text_potentials.to(images),
-        image_mass.to(images),
-        text_mass.to(images),
+        scores.images,
+        scores.texts,
+        found.rows.to(scores.images),
+        found.columns.to(scores.texts),
+        -(found.rows + found.spare_column).expm1().to(scores.images),
+        -(found.columns + found.spare_row).expm1().to(scores.texts),
     )
-
-
-def _extended(
-    rows: Tensor, columns: Tensor, known: Tensor, spare: Tensor, mass: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Potentials of all rows, and the share of its mass that each gets."""
-    found = []
-    for part in rows.split(CHUNK):
-        found.append(transport.extend(part @ columns.t(), known, spare, 1.0, mass))
-    potentials = torch.cat(found)
-    return potentials, 1 - (potentials + spare).exp()

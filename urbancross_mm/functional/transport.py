@@ -6,31 +6,15 @@ Letters: N and M items of the two sets, e.g. images and texts.
 from __future__ import annotations
 
 import warnings
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from urbancross_mm.functional.scalings import Potentials, scale
 from urbancross_mm.functional.similarity import as_float
 
-# exp(-300) and its inverse are far inside the range of double precision.
-LARGEST_SPREAD = 300.0
 # Sum over the rows of what their masses are off by; beyond it the plan has not converged.
 LARGEST_ERROR = 0.05
-
-
-class Potentials(NamedTuple):
-    """Logarithms of the scalings of a plan, ``P = r exp(S / eps + rows + columns) c``.
-
-    r and c are the masses; ``rows`` ``(N,)`` and ``columns`` ``(M,)`` in double precision.
-    ``spare_column`` and ``spare_row`` are numbers: the scalings of what takes the mass that a
-    partial plan leaves, minus infinity if it leaves none.
-    """
-
-    rows: Tensor
-    columns: Tensor
-    spare_column: Tensor
-    spare_row: Tensor
 
 
 def sinkhorn(
@@ -47,7 +31,8 @@ def sinkhorn(
         \max_P \langle P, S \rangle + \epsilon H(P), \quad P 1 = r, \; P^T 1 = c
 
     A partial plan moves the share ``matched`` of the mass only: a spare row and a spare column
-    take the rest, from the items that fit worst. No item gets more than its mass.
+    take the rest, from the items that fit worst. No item gets more than its mass, and the sum is
+    exact.
 
     Sinkhorn's iteration: on the logarithms of the scalings where eps is so small that they would
     overflow, else on the scalings in double precision, which is ten times as fast. The columns are
@@ -80,14 +65,13 @@ def sinkhorn(
         row and column as in Chapel et al. (https://arxiv.org/abs/2002.08276).
     """
     logits, log_rows, log_columns = _problem(scores, eps, iterations, rows, columns, matched)
-    found = _scalings(logits, log_rows, log_columns, iterations, matched)
-    row_scaling, column_scaling = found.rows + log_rows, found.columns + log_columns
-    if matched < 1:
-        return (logits + row_scaling[:, None] + column_scaling).exp().to(logits.dtype)
+    found = scale(logits, log_rows, log_columns, iterations, matched)
+    row_scaling = found.rows + log_rows
     # The columns are scaled last, and exact even where a logit has no digits after the point.
-    plan = torch.softmax(logits + row_scaling[:, None], dim=0) * log_columns.exp()
-    plan = plan.to(logits.dtype)
-    if (plan.sum(dim=1) - log_rows.exp()).abs().sum() > LARGEST_ERROR:
+    column_mass = -log_columns.exp() * (found.columns + found.spare_row).expm1()
+    plan = (torch.softmax(logits + row_scaling[:, None], dim=0) * column_mass).to(logits.dtype)
+    spare = (row_scaling + found.spare_column).exp()
+    if (plan.sum(dim=1) + spare - log_rows.exp()).abs().sum() > LARGEST_ERROR:
         # The text is the same every time, so that Python shows it once.
         warnings.warn(
             f'sinkhorn has not converged after iterations={iterations} at eps={eps}: raise either',
@@ -104,16 +88,19 @@ def potentials(
     rows: Tensor | None = None,
     columns: Tensor | None = None,
     matched: float = 1.0,
+    tolerance: float = 0.0,
 ) -> Potentials:
     """The scalings of the plan of :func:`sinkhorn`, which extend it to items that come later.
 
     Args:
         scores (Tensor): S.
         eps (float): Temperature. Defaults to 0.05.
-        iterations (int): Updates. Defaults to 50.
+        iterations (int): Updates, at most. Defaults to 50.
         rows (Tensor | None): Masses. Defaults to None (equal).
         columns (Tensor | None): Masses. Defaults to None (equal).
         matched (float): Share of the mass that is moved. Defaults to 1.0.
+        tolerance (float): Enough if the masses of the rows are off by less, in sum. Defaults to
+            0.0, which takes all updates.
 
     Returns:
         Potentials: See there; :func:`extend` gives those of other items.
@@ -122,7 +109,7 @@ def potentials(
         ValueError: As :func:`sinkhorn`.
     """
     logits, log_rows, log_columns = _problem(scores, eps, iterations, rows, columns, matched)
-    return _scalings(logits, log_rows, log_columns, iterations, matched)
+    return scale(logits, log_rows, log_columns, iterations, matched, tolerance)
 
 
 def extend(
@@ -183,47 +170,6 @@ def _logits(scores: Tensor, eps: float) -> Tensor:
             f'the scores, up to {float(scores.abs().max()):g}, are too large for eps={eps}'
         )
     return logits
-
-
-def _scalings(
-    logits: Tensor, log_rows: Tensor, log_columns: Tensor, iterations: int, matched: float
-) -> Potentials:
-    """Sinkhorn's iteration."""
-    shift = logits.max().double()
-    if (logits - shift).abs().max() < LARGEST_SPREAD:
-        return _multiplied(logits, shift, log_rows.exp(), log_columns.exp(), iterations, matched)
-    left = torch.tensor(1 - matched, dtype=torch.float64, device=logits.device).log()
-    columns, spare_column = -log_columns, left.clone()
-    for _ in range(iterations):
-        rows = -torch.logaddexp(
-            torch.logsumexp(logits + (columns + log_columns), dim=1), spare_column
-        )
-        spare_row = left - torch.logsumexp(columns + log_columns, dim=0)
-        columns = -torch.logaddexp(
-            torch.logsumexp(logits + (rows + log_rows)[:, None], dim=0), spare_row
-        )
-        spare_column = left - torch.logsumexp(rows + log_rows, dim=0)
-    return Potentials(rows, columns, spare_column, spare_row)
-
-
-def _multiplied(
-    logits: Tensor, shift: Tensor, rows: Tensor, columns: Tensor, iterations: int, matched: float
-) -> Potentials:
-    """The iteration on the scalings themselves; a constant in the logits changes no plan."""
-    kernel = (logits - shift).double().exp()
-    column_scaling = 1 / columns
-    spare_column = column_scaling.new_tensor(1 - matched)
-    for _ in range(iterations):
-        row_scaling = 1 / (kernel @ (columns * column_scaling) + spare_column)
-        spare_row = (1 - matched) / (columns @ column_scaling)
-        column_scaling = 1 / ((rows * row_scaling) @ kernel + spare_row)
-        spare_column = (1 - matched) / (rows @ row_scaling)
-    return Potentials(
-        row_scaling.log(),
-        column_scaling.log() - shift,
-        spare_column.log(),
-        spare_row.log() + shift,
-    )
 
 
 def _log_mass(mass: Tensor | None, logits: Tensor, dim: int) -> Tensor:

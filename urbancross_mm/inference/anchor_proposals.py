@@ -11,7 +11,8 @@ from torch.nn.functional import normalize, one_hot
 
 from urbancross_mm.functional.anchors import find_anchors
 from urbancross_mm.functional.groups import cluster
-from urbancross_mm.functional.pairing_plan import CHUNK, PairingPlan, PlanOptions, Target, make_plan
+from urbancross_mm.functional.pairing_factors import CHUNK, Target
+from urbancross_mm.functional.pairing_plan import PairingPlan, PlanOptions, make_plan
 from urbancross_mm.inference.config import nested_dicts
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.models.adaptation.target_items import encode_target

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.dataset import BaseDataset
@@ -11,6 +14,9 @@ from mmengine.runner import Runner
 
 from urbancross_mm.registry import HOOKS
 
+# UCM and RSICD share eight to nine words in ten; two languages share next to none.
+FEW_WORDS = 0.5
+
 
 @HOOKS.register_module()
 class TargetPlanHook(Hook):
@@ -18,7 +24,8 @@ class TargetPlanHook(Hook):
 
     The model that training starts from encodes the images and texts of the target once, with the
     pipeline of the test set. :class:`PlannedPairingLoss` makes its plan of them. Each rank does
-    the same, so that the plans are equal. A resumed run does it again.
+    the same, so that the plans are equal. A resumed run does it again. Texts in other words than
+    those of the source, as of another language, are warned of.
 
     Args:
         batch_size (int): Images, and texts, per forward pass. Defaults to 64.
@@ -43,6 +50,7 @@ class TargetPlanHook(Hook):
                 f'the training set has {len(members)} members of the target '
                 f'{model.adaptation.target!r}: join them in one UnpairedDataset'
             )
+        _warn_of_other_words(runner, members[0])
         summary = model.adaptation.prepare(
             model,
             members[0],
@@ -75,6 +83,43 @@ def target_members(runner: Runner, target: str) -> list[BaseDataset]:
     if not members:
         raise ValueError(f'the training loader has no image of the target {target!r}')
     return members
+
+
+def known_words(texts: Iterable[str], others: Iterable[str]) -> float:
+    """Share of the words of texts, counted as often as they occur, that other texts use.
+
+    Args:
+        texts (Iterable[str]): Such as those of the target.
+        others (Iterable[str]): Such as those of the source.
+
+    Returns:
+        float: 0 to 1; 1 if there is no word.
+    """
+    known = {word for text in others for word in _words(text)}
+    words = [word for text in texts for word in _words(text)]
+    return sum(word in known for word in words) / len(words) if words else 1.0
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r'\w+', text.lower())
+
+
+def _warn_of_other_words(runner: Runner, target: Any) -> None:
+    captions = [
+        caption
+        for member in runner.train_dataloader.dataset.datasets
+        if member is not target
+        for index in range(len(member))
+        for caption in BaseDataset.get_data_info(member, index)['captions']
+    ]
+    share = known_words(target.pool, captions)
+    if share < FEW_WORDS:
+        runner.logger.log(
+            logging.WARNING,
+            f'only {share:.0%} of the words of the target occur in captions of the source, such '
+            f'as not in {target.pool[0]!r}: if they are of another language, the model does not '
+            'know it, and the adaptation will harm',
+        )
 
 
 def _test_pipeline(runner: Runner) -> list[dict[str, Any]] | None:

@@ -99,11 +99,15 @@ class BasePairingLoss(BaseAdaptationLoss):
             pairs = self.pairing(all_images, all_texts)  # (N, M)
         rows, columns = pairs[: len(images.ids)], pairs[:, : len(texts.ids)].t()
         loss = (
-            soft_cross_entropy(self.scale * by_image, rows)
-            + soft_cross_entropy(self.scale * by_text, columns)
+            self.distance(self.scale * by_image, rows)
+            + self.distance(self.scale * by_text, columns)
         ) / 2
         mass = rows / rows.sum(dim=1, keepdim=True).clamp(min=1e-30)
         return {'loss_pairing': loss, 'pairing_confidence': mass.amax(dim=1).mean()}
+
+    def distance(self, logits: Tensor, pairs: Tensor) -> Tensor:
+        """How far scaled cosines are from pairs: (T, M) each -> a scalar."""
+        return soft_cross_entropy(logits, pairs)
 
     def _warn_of_the_wait(self, count: int) -> None:
         steps = -(-self.min_items // count)

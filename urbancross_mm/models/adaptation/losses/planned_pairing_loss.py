@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from urbancross_mm.functional.klot import klot
 from urbancross_mm.functional.pairing_plan import PairingPlan, PlanOptions, make_plan
 from urbancross_mm.models.adaptation.losses.pairing_loss import BasePairingLoss, Items
 from urbancross_mm.models.adaptation.target_items import TargetItems
 from urbancross_mm.registry import MODELS
+
+OBJECTIVES = ('cross-entropy', 'klot')
 
 
 @MODELS.register_module()
@@ -30,19 +33,31 @@ class PlannedPairingLoss(BasePairingLoss):
         plan (Mapping, optional): Options of
             :class:`urbancross_mm.functional.pairing_plan.PlanOptions`, such as
             ``dict(matched=0.9)``. Defaults to None.
+        objective (str): 'cross-entropy' of each item's texts; 'klot', the divergence from the
+            plan that the cosines of the batch and the memory give. Defaults to 'cross-entropy'.
         min_items (int): As of :class:`BasePairingLoss`. Defaults to 0: nothing has to wait.
         **kwargs: Of :class:`BasePairingLoss`.
 
     Raises:
-        ValueError: If an option of the plan is unknown or out of range.
+        ValueError: If the objective or an option of the plan is unknown or out of range.
+
+    Reference:
+        KLOT: SOTAlign (https://arxiv.org/abs/2602.23353).
     """
 
     wants_target = True
 
     def __init__(
-        self, plan: Mapping[str, Any] | None = None, min_items: int = 0, **kwargs: Any
+        self,
+        plan: Mapping[str, Any] | None = None,
+        objective: str = 'cross-entropy',
+        min_items: int = 0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(min_items=min_items, **kwargs)
+        if objective not in OBJECTIVES:
+            raise ValueError(f'objective must be one of {OBJECTIVES}, got {objective!r}')
+        self.objective = objective
         self.options = PlanOptions.of(plan or {})
         self._plan: _Lookup | None = None
 
@@ -59,6 +74,12 @@ class PlannedPairingLoss(BasePairingLoss):
         plan = make_plan(items.target, self.options, None, items.texts, seed)
         self._plan = _Lookup(plan, items.image_keys, items.text_ids)
         return plan
+
+    def distance(self, logits: Tensor, pairs: Tensor) -> Tensor:
+        """By the objective."""
+        if self.objective == 'klot':
+            return klot(logits, pairs, eps=1.0)
+        return super().distance(logits, pairs)
 
     def pairing(self, images: Items, texts: Items) -> Tensor:
         """The part of the plan that these items have."""
