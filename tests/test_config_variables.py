@@ -166,6 +166,27 @@ def test_the_batch_of_a_method(method: str) -> None:
         assert (sampler.source.rsicd, sampler.target.ucm) == sizes
 
 
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('target', ['ucm', 'mycity'])
+def test_labels_are_pairs_more_in_each_batch(method: str, target: str) -> None:
+    chosen = dict(CONFIG='urbancross_rsicd.py', TARGET=target, METHOD=method)
+    plain = load_config(CONFIGS / 'adapt.py', chosen)
+    cfg = load_config(CONFIGS / 'adapt.py', dict(chosen, ANCHORS='my/anchors.csv'))
+    sampler = cfg.train_dataloader.batch_sampler
+    assert sampler.source.pop('anchors') == 16
+    assert sampler == plain.train_dataloader.batch_sampler
+    assert cfg.train_dataloader.batch_size == plain.train_dataloader.batch_size + 16
+    source, labeled, unpaired = cfg.train_dataloader.dataset.datasets
+    assert (labeled.pop('type'), unpaired.pop('type')) == ('AnchorDataset', 'UnpairedDataset')
+    assert labeled == unpaired and unpaired.pop('anchors_file') == 'my/anchors.csv'
+    assert [
+        source,
+        dict(unpaired, type='UnpairedDataset'),
+    ] == plain.train_dataloader.dataset.datasets
+    for loader in ('val_dataloader', 'test_dataloader'):
+        assert cfg[loader] == plain[loader]
+
+
 @pytest.mark.parametrize(
     ('name', 'method'),
     [('finland2spain', 'curriculum'), ('finland2spain_transport', 'transport')],

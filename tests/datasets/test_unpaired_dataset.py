@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.datasets.tiny import item, write
-from urbancross_mm.datasets import UnpairedDataset
+from urbancross_mm.datasets import AnchorDataset, UnpairedDataset
 from urbancross_mm.utils.ids import stable_id
 
 ITEMS = [
@@ -165,3 +165,41 @@ def test_lines_end_at_line_feeds_alone(tiny, tmp_path) -> None:
     (tmp_path / 'words.txt').write_bytes(b'one\ntw\xff\n')
     with pytest.raises(ValueError, match=r'words\.txt, line 2: not UTF-8'):
         UnpairedDataset(**tiny, text_file='words.txt')
+
+
+@pytest.fixture
+def labeled(tiny, tmp_path: Path) -> dict[str, str]:
+    path = tmp_path / 'anchors.csv'
+    path.write_text('image,caption,class\na.png,my own words,\ntiny/c,,road\ntiny/c,,roof\n')
+    return dict(tiny, anchors_file=str(path))
+
+
+def test_labels_join_the_pool_and_leave_the_items_unpaired(tiny, labeled) -> None:
+    dataset = UnpairedDataset(**labeled)
+    assert dataset.pool == sorted([*POOL, 'my own words'])
+    assert dataset.labels == {'tiny/a': ['my own words'], 'tiny/c': ['a road', 'red roof']}
+    for info in epoch(dataset):
+        assert info['captions'] == info['caption_ids'] == info['caption_text_ids'] == []
+    assert UnpairedDataset(**tiny).labels == {}
+
+
+@pytest.mark.parametrize('captions', PERMUTATIONS)
+def test_anchors_are_the_labels_and_nothing_of_the_annotations(tiny, labeled, captions) -> None:
+    change(tiny, captions)
+    dataset = AnchorDataset(**labeled)
+    assert len(dataset) == 2 and dataset.metainfo['domain'] == 'anchors'
+    first, second = epoch(dataset)
+    assert (first['img_id'], first['domain']) == ('tiny/a', 'anchors')
+    assert first['captions'] == first['texts'] == ['my own words']
+    assert second['captions'] == ['a road', 'red roof']
+    assert second['caption_text_ids'] == [stable_id('a road'), stable_id('red roof')]
+    drawn = {epoch(dataset, seed)[1]['texts'][0] for seed in range(20)}
+    assert drawn == {'a road', 'red roof'}
+
+
+def test_a_label_of_a_test_image_is_refused(tiny, labeled) -> None:
+    folder = Path(tiny['data_root'], 'annotations')
+    (folder / 'tiny.json').rename(folder / 'tiny_train.json')
+    (folder / 'tiny_val.json').write_text((folder / 'tiny_train.json').read_text())
+    with pytest.raises(ValueError, match='tiny_val.json tests on'):
+        AnchorDataset(**dict(labeled, ann_file='annotations/tiny_train.json'))

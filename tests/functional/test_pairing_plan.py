@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from urbancross_mm.functional import pairing_plan
+from urbancross_mm.functional.anchors import STRENGTH, WIDTH
 from urbancross_mm.functional.pairing_factors import draw_reference
 from urbancross_mm.functional.pairing_plan import (
     Anchors,
@@ -129,12 +130,16 @@ def naive(target: Target, options: PlanOptions, anchors: Anchors | None = None) 
         naive_smoothed(image_embeds, x, counts[0]) @ naive_smoothed(text_embeds, y, counts[1]).T
     )
     scores = naive_standardized(scores, rows, columns)
+    for image in {int(i) for i in anchors.images} if anchors else ():
+        own = y[anchors.texts[anchors.images == image].numpy()]
+        near_image = np.exp((x @ x[image] - 1) / WIDTH)
+        near_text = np.exp((y @ own.T - 1) / WIDTH).mean(1)
+        scores = scores + STRENGTH * np.outer(
+            near_image - rows @ near_image, near_text - columns @ near_text
+        )
     plan = naive_plan(scores / options.eps, rows, columns, options.matched)
     for _ in range(options.rounds):
-        matched = plan.copy()
-        for i, j in zip(*anchors, strict=True) if anchors else ():
-            matched[i, j] += 1 / len(anchors.images)
-        structure = naive_standardized((x @ x.T) @ matched @ (y @ y.T), rows, columns)
+        structure = naive_standardized((x @ x.T) @ plan @ (y @ y.T), rows, columns)
         logits = (scores + options.structure * structure) / options.eps
         plan = naive_plan(logits, rows, columns, options.matched)
     return plan

@@ -104,6 +104,22 @@ def test_texts_of_an_unlabeled_target_are_among_them(cfg: Config) -> None:
     }
 
 
+def test_labels_of_a_target_are_among_them(cfg: Config, tmp_path: Path) -> None:
+    train = items('train')
+    (tmp_path / 'anchors.csv').write_text(f'image,caption\n{train[0]["img_id"]},my words\n')
+    part = dict(
+        data_root=str(ROOT),
+        ann_file='annotations/ucm_train.json',
+        anchors_file=str(tmp_path / 'anchors.csv'),
+    )
+    members = [dict(part, type=name) for name in ('AnchorDataset', 'UnpairedDataset')]
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=members)
+    cfg.val_dataloader = cfg.test_dataloader = None
+    images, captions = config_items(cfg)
+    assert sorted(images) == sorted(item['img_id'] for item in train)
+    assert 'my words' in captions
+
+
 def test_one_id_for_two_images_is_refused(cfg: Config, tmp_path: Path) -> None:
     cfg.test_dataloader.dataset.data_prefix = dict(img_path='seg_maps')
     cfg.test_dataloader.dataset.ann_file = cfg.val_dataloader.dataset.ann_file = (

@@ -29,9 +29,10 @@ from urbancross_mm.datasets.transforms import (
     TokenizeText,
 )
 from urbancross_mm.datasets.unlabeled_dataset import UnlabeledDataset
-from urbancross_mm.datasets.unpaired_dataset import UnpairedDataset
+from urbancross_mm.datasets.unpaired_dataset import AnchorDataset, UnpairedDataset
 
 __all__ = [
+    'AnchorDataset',
     'ConcatDataset',
     'CrossDomainSampler',
     'FeatureTokenizer',

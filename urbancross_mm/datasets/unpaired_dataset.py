@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from urbancross_mm.datasets.anchors import Labels, held_out_images, read_anchors
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.ids import stable_id
@@ -29,11 +31,14 @@ class UnpairedDataset(ImageTextDataset):
         ann_file (str): Annotation file; its images need no captions if there is a text file.
         text_file (str | Sequence[str] | None): Text files with one caption per line, relative to
             ``data_root``, instead of the captions of the annotation file. Defaults to None.
+        anchors_file (str | None): Labels of a few images (see :func:`read_anchors`), relative to
+            the working directory. Their captions join the pool, and ``labels`` has them; the items
+            stay as they are. Defaults to None.
         **kwargs: Of :class:`ImageTextDataset`, but for ``captions``.
 
     Raises:
         FileNotFoundError: If a file or the folder of images is missing.
-        ValueError: If there is no caption at all, or the annotation file is wrong.
+        ValueError: If there is no caption at all, or a file is wrong.
     """
 
     captions_required = False
@@ -43,10 +48,15 @@ class UnpairedDataset(ImageTextDataset):
         ann_file: str,
         data_root: str = '',
         text_file: str | Sequence[str] | None = None,
+        anchors_file: str | None = None,
         **kwargs: Any,
     ) -> None:
         if kwargs.pop('captions', 'unpaired') != 'unpaired':
-            raise ValueError("UnpairedDataset draws captions at random: it takes no 'captions'")
+            raise ValueError(
+                f"{type(self).__name__} draws captions at random: it takes no 'captions'"
+            )
+        self.anchors_file = anchors_file
+        self.labels: Labels = {}
         self.text_files = [text_file] if isinstance(text_file, str) else list(text_file or ())
         self.pool: list[str] = []
         super().__init__(ann_file, data_root, captions='sample', **kwargs)
@@ -65,6 +75,11 @@ class UnpairedDataset(ImageTextDataset):
                 f'{self.ann_file} has no caption: give text_file, a file of captions of the '
                 'target, one per line'
             )
+        if self.anchors_file:
+            self.labels = self._read_labels(self.anchors_file, items)
+            known = set(self.pool)
+            added = {caption for captions in self.labels.values() for caption in captions} - known
+            self.pool = sorted([*self.pool, *added])
         return items
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -92,6 +107,14 @@ class UnpairedDataset(ImageTextDataset):
     def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
         return self.pool
 
+    def _read_labels(self, path: str, items: list[dict[str, Any]]) -> Labels:
+        folder = self.data_prefix['img_path']
+        paths = {
+            item['img_id']: Path(os.path.relpath(item['img_path'], folder)).as_posix()
+            for item in items
+        }
+        return read_anchors(path, paths, self.pool, held_out_images(self.ann_file))
+
     def _read_text_files(self) -> list[str]:
         captions = []
         for name in self.text_files:
@@ -102,3 +125,42 @@ class UnpairedDataset(ImageTextDataset):
                 )
             captions += read_captions(path)
         return captions
+
+
+@DATASETS.register_module()
+class AnchorDataset(UnpairedDataset):
+    """The labeled images of a target, as pairs: the few that somebody made by hand.
+
+    An item is an image with one of its captions, or of those that say its class, drawn at every
+    load. It stands beside the :class:`UnpairedDataset` of the same files, and
+    :class:`CrossDomainSampler` repeats it as often as it takes.
+
+    Args:
+        ann_file (str): As the unpaired dataset.
+        anchors_file (str): The labels, see :func:`read_anchors`.
+        domain (str): Of the items; not that of the target, whose pairs are unknown. Defaults to
+            'anchors'.
+        **kwargs: As the unpaired dataset.
+    """
+
+    def __init__(
+        self, ann_file: str, *, anchors_file: str, domain: str = 'anchors', **kwargs: Any
+    ) -> None:
+        super().__init__(ann_file, anchors_file=anchors_file, domain=domain, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the labeled images."""
+        items = []
+        for item in super().load_data_list():
+            captions = self.labels.get(item['img_id'], [])
+            ids = [f'{item["img_id"]}#anchor{k}' for k in range(len(captions))]
+            if captions:
+                items.append(dict(item, captions=captions, caption_ids=ids))
+        return items
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """As :meth:`ImageTextDataset.get_data_info`."""
+        return ImageTextDataset.get_data_info(self, idx)
+
+    def _captions_of(self, items: list[dict[str, Any]]) -> list[str]:
+        return ImageTextDataset._captions_of(self, items)

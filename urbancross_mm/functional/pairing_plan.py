@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from urbancross_mm.functional import transport
+from urbancross_mm.functional.anchors import Anchors, anchor_factors
 from urbancross_mm.functional.groups import Pair, Reference, group_factors, named_groups
 from urbancross_mm.functional.pairing_factors import (
     CHUNK,
@@ -126,13 +127,6 @@ class PlanOptions(NamedTuple):
         return chosen
 
 
-class Anchors(NamedTuple):
-    """Known pairs: rows of images and of texts, both ``(A,)`` long; an image may have several."""
-
-    images: Tensor
-    texts: Tensor
-
-
 @torch.no_grad()
 def make_plan(
     target: Target,
@@ -155,8 +149,8 @@ def make_plan(
     Args:
         target (Target): The items.
         options (PlanOptions, optional): How. Defaults to those that carried over between datasets.
-        anchors (Anchors, optional): Known pairs. They count as a part of P', so with
-            ``structure`` and ``rounds`` only. Defaults to None.
+        anchors (Anchors, optional): Known pairs. They raise S for pairs like them
+            (:func:`urbancross_mm.functional.anchors.anchor_factors`). Defaults to None.
         texts (Sequence[str]): The texts themselves, for ``words``. Defaults to ().
         seed (int): Of the choice of ``max_items`` and of the groups. Defaults to 0.
 
@@ -185,20 +179,20 @@ def make_plan(
             factors[0], units, reference, count, names, options.eps, options.structure, seed
         )
         factors.append(standardized(groups, reference))
+    if anchors is not None and len(anchors.images):
+        factors.append(anchor_factors(units, reference, anchors))
     parts = factors
     for _ in range(options.rounds if options.structure else 0):
         scores, found = _solve(parts, reference, options, TOLERANCE_BETWEEN)
         plan = _known(scores, found, reference)
-        matched = _matched(units, plan, reference, anchors)
+        matched = _matched(units, plan, reference)
         structure = standardized(Pair(units.images @ matched, units.texts), reference)
         parts = [*factors, Pair(options.structure * structure.images, structure.texts)]
     scores, found = _solve(parts, reference, options, TOLERANCE)
     return _extended(scores, found, reference)
 
 
-def _matched(
-    units: Pair, plan: PairingPlan, reference: Reference, anchors: Anchors | None
-) -> Tensor:
+def _matched(units: Pair, plan: PairingPlan, reference: Reference) -> Tensor:
     """``F_x^T P F_y``, (C, C'), by the plan of the reference: what goes with what."""
     images, texts = units
     total = images.new_zeros(images.shape[1], texts.shape[1])
@@ -209,8 +203,6 @@ def _matched(
     for rows in torch.arange(len(known_images), device=images.device).split(CHUNK):
         pairs = plan.density(rows, columns) * mass * share
         total += known_images[rows].t() @ (pairs.to(images) @ known_texts)
-    if anchors is not None and len(anchors.images):
-        total += images[anchors.images].t() @ texts[anchors.texts] / len(anchors.images)
     return total
 
 

@@ -115,7 +115,9 @@ def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
     """Settings of the datasets that read an annotation file, each file once."""
     seen = set()
     for node in nested_dicts([cfg.get(loader) for loader in LOADERS]):
-        key = (node.get('data_root', ''), node.get('ann_file'), str(node.get('text_file')))
+        names = ('data_root', 'ann_file', 'text_file')
+        # A dataset of anchors has a part of the images.
+        key = (*(str(node.get(name, '')) for name in names), node.get('type') == 'AnchorDataset')
         if 'ann_file' in node and key not in seen:
             seen.add(key)
             # Whole files: neither a part of one, nor a fold.

@@ -39,6 +39,7 @@ COMMANDS = {
     'errors': 'analysis_tools/retrieval_errors.py',
     'pick': 'analysis_tools/pick_checkpoint.py',
     'average': 'analysis_tools/average_folds.py',
+    'propose': 'analysis_tools/propose_anchors.py',
 }
 HELP = ('-h', '--help')
 

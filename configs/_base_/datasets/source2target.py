@@ -1,11 +1,13 @@
 # Pairs of a source, and images and captions of a target, which are not paired. The source is what
 # the trained config CONFIG trains on; TARGET is a name in domains.py, or a folder. A folder with
-# annotations/<name>_texts.txt has no captions of its own.
+# annotations/<name>_texts.txt has no captions of its own. ANCHORS is a table of labels of a few
+# images of the target (docs/how-to/adapt.md), or none.
 import difflib
 import os
 
 _base_ = '../../{{$CONFIG:urbancross_finland.py}}'
 config, target = '{{$CONFIG:urbancross_finland.py}}', '{{$TARGET:spain}}'
+anchors = '{{$ANCHORS:none}}'
 # What the trained config wants of its adaptation: the learning rate, as many target items as source
 # pairs with every method (balanced), frozen encoders, another draw of the source's captions.
 adapt = dict(dict(lr=1e-5, balanced=False, frozen=False, captions=None), **_base_.get('adapt', {}))
@@ -44,11 +46,14 @@ def steps_of(pipeline, file=None):
 
 
 def batch_of(pairs, items):
-    """So many source pairs, of each source its share, and so many target items."""
+    """So many source pairs, of each source its share, sixteen labeled ones, and target items."""
     share, rest = divmod(pairs, len(sources))
     counts = {source: share + (i < rest) for i, source in enumerate(sources)}
+    if anchors != 'none':
+        counts['anchors'] = 16
     return dict(
-        batch_size=pairs + items, batch_sampler=dict(source=counts, target={target: items}))
+        batch_size=sum(counts.values()) + items,
+        batch_sampler=dict(source=counts, target={target: items}))
 
 
 features = f'{folder}/features.npz'
@@ -60,6 +65,12 @@ if not has_captions:
     test_set = dict(unpaired, test_mode=True)
 test_set.update(
     pipeline=steps_of(tested.get('datasets', [tested])[0].pipeline, features), _delete_=True)
+unpaired.update(
+    ann_file=f'annotations/{target}_train.json', pipeline=steps_of(train_steps, features))
+labeled = []
+if anchors != 'none':
+    unpaired['anchors_file'] = anchors
+    labeled = [dict(unpaired, type='AnchorDataset')]
 balanced_batch = batch_of(64, 64)
 published_batch = balanced_batch if adapt['balanced'] else batch_of(80, 16)
 train_dataloader = dict(
@@ -72,9 +83,8 @@ train_dataloader = dict(
             *(dict(
                 part, pipeline=steps_of(part.pipeline),
                 captions=adapt['captions'] or part.captions) for part in parts),
-            dict(
-                unpaired, ann_file=f'annotations/{target}_train.json',
-                pipeline=steps_of(train_steps, features))
+            *labeled,
+            unpaired,
         ]))
 # One epoch is one pass over the target, or as many as make 48 steps: ten epochs then have 480, and
 # an adaptation needs 240 (docs/results/index.md#adaptation).
@@ -90,3 +100,4 @@ if has_captions:
     val_evaluator.insert(0, dict(type='RecallAtK'))
 test_evaluator = val_evaluator
 del folder, known, trained, parts, sources, features, train_steps, tested, unpaired, test_set
+del anchors, labeled

@@ -11,7 +11,12 @@ from mmengine.dataset import ConcatDataset, DefaultSampler
 from PIL import Image
 
 from tests.datasets.tiny import item, write
-from urbancross_mm.datasets import CrossDomainSampler, ImageTextDataset
+from urbancross_mm.datasets import (
+    AnchorDataset,
+    CrossDomainSampler,
+    ImageTextDataset,
+    UnpairedDataset,
+)
 from urbancross_mm.datasets.samplers import cross_domain_sampler
 
 
@@ -410,3 +415,36 @@ def test_the_first_rank_never_lacks_a_target_item(world: int, count: int) -> Non
         for rank, sampler in enumerate(samplers):
             if rank == 0 or count > 1:
                 assert all(in_domain([batch], 20, 20 + size) for batch in sampler)
+
+
+@pytest.mark.parametrize('world', [1, 2])
+def test_labels_of_the_target_are_repeated_until_they_fill_a_batch(
+    joined: ConcatDataset, tmp_path: Path, world: int
+) -> None:
+    table = tmp_path / 'anchors.csv'
+    table.write_text('image,caption\nspain2.png,my words\n')
+    paths = dict(ann_file=joined.datasets[1].ann_file, anchors_file=str(table))
+    folder = dict(data_prefix=joined.datasets[1].data_prefix)
+    members = [
+        joined.datasets[0],
+        AnchorDataset(**paths, **folder),
+        UnpairedDataset(**paths, **folder, domain='spain'),
+    ]
+    dataset = ConcatDataset(members, ignore_keys=['dataset', 'domain', 'split'])
+    sampler = DefaultSampler(dataset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_domain_sampler, 'get_dist_info', lambda: (world - 1, world))
+        built = CrossDomainSampler(sampler, 6, dict(finland=1, anchors=4), dict(spain=1))
+    for batch in built:
+        assert batch.count(len(members[0])) == 4 and len(batch) <= 6
+    # A pair of the target that is no label is refused as before.
+    dataset = ConcatDataset(
+        [
+            joined.datasets[0],
+            ImageTextDataset(ann_file=paths['ann_file'], domain='b', **folder),
+            members[2],
+        ],
+        ignore_keys=['dataset', 'domain', 'split'],
+    )
+    with pytest.raises(ValueError, match='share'):
+        CrossDomainSampler(DefaultSampler(dataset), 4, dict(finland=1, b=2), dict(spain=1))

@@ -14,6 +14,7 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
 from urbancross_mm.datasets.samplers.member_streams import indices_by, shuffled, stream
+from urbancross_mm.datasets.unpaired_dataset import AnchorDataset
 from urbancross_mm.registry import DATA_SAMPLERS
 from urbancross_mm.utils.ids import check_image_ids
 
@@ -32,6 +33,9 @@ class CrossDomainSampler(Sampler[list[int]]):
     no rank ends before the others. The sources are shuffled, and each item is used before any
     comes again. The order depends only on seed and epoch. Each rank takes its part, so two ranks
     with half the batch see together what one rank sees.
+
+    An :class:`AnchorDataset` is a source too. It may hold images of the target, and a single item:
+    its items are repeated until they fill a batch.
 
     Args:
         sampler (DefaultSampler): The loader's ``sampler``: gives dataset, seed and epoch.
@@ -69,9 +73,14 @@ class CrossDomainSampler(Sampler[list[int]]):
         self.rank, self.world_size = get_dist_info()
         _check_counts(source, target, batch_size)
         indices = indices_by('domain', sampler.dataset, type(self).__name__)
+        repeated = {
+            member.metainfo['domain']
+            for member in sampler.dataset.datasets
+            if isinstance(member, AnchorDataset)
+        }
         for domain, count in source.items():
             fewer = _fits(domain, count * self.world_size, indices) // self.world_size
-            if fewer < count:
+            if fewer < count and domain not in repeated:
                 raise ValueError(
                     f'the domain {domain!r} has {len(indices[domain])} items, fewer than the '
                     f'{count * self.world_size} of one batch: --cfg-options '
@@ -157,6 +166,8 @@ def _check_disjoint(dataset: Any, target: str) -> None:
     for member in dataset.datasets:
         infos = [BaseDataset.get_data_info(member, index) for index in range(len(member))]
         images.update((info.get('img_id', info['img_path']), info['img_path']) for info in infos)
+        if isinstance(member, AnchorDataset):
+            continue  # what its owner labeled in the target
         sides[member.metainfo.get('domain', '') == target].update(
             info['img_path'] for info in infos
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from copy import copy
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +27,7 @@ class TargetItems(NamedTuple):
     - ``target``: embeddings, features and how often each text occurs, on the CPU.
     - ``image_keys`` ``(N,)``, ``text_ids`` ``(M,)``: the ids by which a batch names them.
     - ``img_ids``, ``img_paths`` (N), ``texts`` (M).
+    - ``labels``: captions of the few images that have a label, by id.
     """
 
     target: Target
@@ -33,6 +36,7 @@ class TargetItems(NamedTuple):
     img_ids: list[str]
     img_paths: list[str]
     texts: list[str]
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @torch.no_grad()
@@ -99,6 +103,7 @@ def encode_target(
         [sample.img_id for sample in samples],
         [sample.get('img_path', '') for sample in samples],
         names,
+        dataset.labels,
     )
 
 

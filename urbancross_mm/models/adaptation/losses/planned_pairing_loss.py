@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from urbancross_mm.functional.anchors import find_anchors
 from urbancross_mm.functional.klot import klot
 from urbancross_mm.functional.pairing_plan import PairingPlan, PlanOptions, make_plan
 from urbancross_mm.models.adaptation.losses.pairing_loss import BasePairingLoss, Items
@@ -71,7 +72,8 @@ class PlannedPairingLoss(BasePairingLoss):
         Returns:
             PairingPlan: The plan.
         """
-        plan = make_plan(items.target, self.options, None, items.texts, seed)
+        anchors = find_anchors(items.labels, items.img_ids, items.texts)
+        plan = make_plan(items.target, self.options, anchors, items.texts, seed)
         self._plan = _Lookup(plan, items.image_keys, items.text_ids)
         return plan
 
