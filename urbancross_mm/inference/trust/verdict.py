@@ -49,8 +49,7 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         return Verdict(
             'do not use',
             f'the adapted model scores the pairs of the plan at {after:.2f}, the source model at '
-            f'{before:.2f}: half of the runs that lost it were harmful, all by a learning rate '
-            'that is too high',
+            f'{before:.2f}: half of such runs were harmful, mostly by a learning rate too high',
         )
     if gain.high < 0:
         return Verdict('do not use', f'{said}: the source model is probably better')
