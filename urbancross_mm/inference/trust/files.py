@@ -95,6 +95,7 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
     facts = '\n'.join(
         f'| {name} | {numbers[key]:.2f} | {words} |'
         for name, key, words in (
+            ('shared', 'shared', 'images and texts vary in the same directions'),
             ('text within', 'text_within', 'what sets texts apart sets images apart too'),
             ('image within', 'image_within', 'what sets images apart sets texts apart too'),
             ('image coverage', 'image_coverage', 'share of images in groups that texts take'),
@@ -119,7 +120,7 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
 The estimate was learned from {CALIBRATION.runs} runs on {CALIBRATION.pairs} domain pairs of RSICD
 and UC Merced with linear heads. Captions of fifty tiles say more.
 
-| measure | value | 0 to 1 |
+| measure, up to 1 | value | what it says |
 |---|---|---|
 {facts}
 
@@ -127,7 +128,7 @@ and UC Merced with linear heads. Captions of fifty tiles say more.
 |---|---|---|
 {changes}
 
-Neither a rise nor a fall of these proves anything.
+Neither a rise nor a fall of agreement or hubness proves anything.
 
 ## Images by group
 
