@@ -96,7 +96,7 @@ def resumed_adaptation(path: Path) -> None:
 
 
 def snapshot(path: Path) -> None:
-    FrozenSnapshot(path)._built(torch.nn.Linear(2, 2))
+    FrozenSnapshot(path).retriever(torch.nn.Linear(2, 2))
 
 
 def init_cfg(path: Path) -> None:
