@@ -325,6 +325,50 @@ def test_a_plan_of_a_part_extends_to_all_items() -> None:
     assert (density(part).mean(1) - 1).abs().mean() < 0.3
 
 
+def labeled_world(size: int = 60) -> tuple[Target, Anchors]:
+    """Single precision, as in training: two images of a rare class, and captions of them."""
+    generator = torch.Generator().manual_seed(0)
+    feats = [numbers(generator, size, 12) for _ in range(2)]
+    for part in feats:
+        part[:, 0] = 0
+        part[:2] = 0
+        part[:2, 0] = 9
+    embeds = [normalize(numbers(generator, size, 8)) for _ in range(2)]
+    mass = torch.ones(size)
+    mass[1] = 5
+    target = Target(*(part.float() for part in (*embeds, *feats)), mass)
+    return target, Anchors(torch.tensor([0]), torch.tensor([0]))
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_items_outside_the_part_get_no_more_than_their_mass(seed: int) -> None:
+    """Two labels' likes outside of what was solved had a density of infinity."""
+    target, anchors = labeled_world()
+    plan = make_plan(target, PlanOptions(max_items=12, neighbors=0), anchors, seed=seed)
+    found = density(plan)
+    most = 1 / (target.text_mass / target.text_mass.sum()).clamp(min=1 / 60)
+    assert (found <= most * (1 + 1e-5)).all()
+    # What lies below is the plan's own.
+    raw = plan.images @ plan.texts.t() + plan.image_potentials[:, None] + plan.text_potentials
+    below = raw.exp() <= most
+    assert torch.equal(found[below], raw.exp()[below])
+
+
+@pytest.mark.parametrize('labels', [1, 9])
+def test_known_pairs_are_in_the_part(labels: int) -> None:
+    target = random_target()
+    rows = torch.arange(labels)
+    anchors = Anchors(39 - rows, 49 - 2 * rows)
+    for seed in range(3):
+        part = draw_reference(target, 6, seed, anchors)
+        assert len(part.images) == len(part.texts) == max(6, labels)
+        assert set(anchors.images.tolist()) <= set(part.images.tolist())
+        assert set(anchors.texts.tolist()) <= set(part.texts.tolist())
+        assert part.images.tolist() == sorted(set(part.images.tolist()))
+    plan = make_plan(target, PlanOptions(max_items=6), anchors)
+    assert plan.density(anchors.images, anchors.texts).isfinite().all()
+
+
 def test_max_items_of_all_items_changes_nothing() -> None:
     target = random_target()
     plans = [density(make_plan(target, PlanOptions(max_items=n))) for n in (50, 4096)]

@@ -30,7 +30,7 @@ def world(unsure: int) -> tuple[Target, PairingPlan]:
     scores = torch.where(group[:, None] == group, math.log(GROUPS), -30.0)
     scores[group == unsure] = 0.0
     ones = torch.ones(count)
-    return target, PairingPlan(scores, torch.eye(count), 0 * ones, 0 * ones, ones, ones)
+    return target, PairingPlan(scores, torch.eye(count), 0 * ones, 0 * ones, ones, ones, 99 * ones)
 
 
 @pytest.fixture(autouse=True)

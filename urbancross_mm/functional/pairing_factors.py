@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from urbancross_mm.functional.anchors import Anchors
 from urbancross_mm.functional.groups import Pair, Reference
 
 # Rows whose scores are computed together.
@@ -35,13 +36,19 @@ class Target(NamedTuple):
     text_mass: Tensor
 
 
-def draw_reference(target: Target, limit: int, seed: int) -> Reference:
+def draw_reference(
+    target: Target, limit: int, seed: int, anchors: Anchors | None = None
+) -> Reference:
     """The items that a plan is solved on: all, or a random part.
+
+    Known pairs are always in the part: their scores are so high that only the masses of a solved
+    plan keep them in bounds.
 
     Args:
         target (Target): The items.
-        limit (int): Images, and texts, at most.
+        limit (int): Images, and texts, at most, unless there are more in known pairs.
         seed (int): Of the choice.
+        anchors (Anchors, optional): Known pairs. Defaults to None.
 
     Returns:
         Reference: Sorted rows; the images have equal masses.
@@ -58,11 +65,21 @@ def draw_reference(target: Target, limit: int, seed: int) -> Reference:
     generator = torch.Generator().manual_seed(seed)
     device = target.image_embeds.device
     images, texts = (
-        torch.randperm(size, generator=generator)[:limit].sort().values.to(device) for size in sizes
+        _draw(torch.randperm(size, generator=generator), known, limit).to(device)
+        for size, known in zip(sizes, anchors or (None, None))
     )
     image_mass = torch.full((len(images),), 1 / len(images), dtype=torch.double, device=device)
     text_mass = target.text_mass.to(device)[texts].double()
     return Reference(images, texts, image_mass, text_mass / text_mass.sum())
+
+
+def _draw(order: Tensor, known: Tensor | None, limit: int) -> Tensor:
+    """The known rows, and the first of the others."""
+    if known is not None:
+        first = known.cpu().unique()
+        order = torch.cat([first, order[~torch.isin(order, first)]])
+        limit = max(limit, len(first))
+    return order[:limit].sort().values
 
 
 def directions(target: Target, reference: Reference) -> Pair:

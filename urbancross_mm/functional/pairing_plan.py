@@ -39,6 +39,9 @@ class PairingPlan(NamedTuple):
     - ``image_potentials`` ``(N,)``, ``text_potentials`` ``(M,)``.
     - ``image_mass`` ``(N,)``, ``text_mass`` ``(M,)``: what the plan gives to each item by its
       share: 1 if it meets it, less if little fits.
+    - ``text_limits`` ``(M,)``: logarithm of the highest density of a text with any image. A pair
+      has no more than all the mass of either, and images have equal masses. Nothing else bounds
+      the density of items that the plan was not solved on.
     """
 
     images: Tensor
@@ -47,6 +50,7 @@ class PairingPlan(NamedTuple):
     text_potentials: Tensor
     image_mass: Tensor
     text_mass: Tensor
+    text_limits: Tensor
 
     def density(self, images: Tensor, texts: Tensor) -> Tensor:
         """How much more than by chance texts belong to images.
@@ -59,11 +63,11 @@ class PairingPlan(NamedTuple):
             images ``(n,)``, texts ``(m,)`` long -> ``(n, m)``.
 
         Returns:
-            Tensor: From 0; 1 is chance.
+            Tensor: From 0; 1 is chance. At most the inverse of the larger mass of both.
         """
         logits = self.images[images] @ self.texts[texts].t()
         logits = logits + self.image_potentials[images][:, None] + self.text_potentials[texts]
-        return logits.exp()
+        return torch.minimum(logits, self.text_limits[texts]).exp()
 
 
 class PlanOptions(NamedTuple):
@@ -78,7 +82,8 @@ class PlanOptions(NamedTuple):
     - ``matched``: share of the mass that is moved; the rest of the items fits nothing.
     - ``groups``: so many groups of images and of texts are matched before the items; 0 for none.
     - ``words``: names of groups instead: a text belongs to the first that it contains.
-    - ``max_items``: images, and texts, that the plan is solved on; it extends to the others.
+    - ``max_items``: images, and texts, that the plan is solved on; it extends to the others. Known
+      pairs are always among them, even if they are more.
     """
 
     eps: float = 0.15
@@ -168,7 +173,7 @@ def make_plan(
     options = options or PlanOptions()
     if not options.eps > 0:
         raise ValueError(f'eps must be positive, got {options.eps}')
-    reference = draw_reference(target, options.max_items, seed)
+    reference = draw_reference(target, options.max_items, seed, anchors)
     units = directions(target, reference)
     scores = smoothed_embeds(target, units, reference, options.neighbors)
     factors = [standardized(scores, reference)]
@@ -189,7 +194,7 @@ def make_plan(
         structure = standardized(Pair(units.images @ matched, units.texts), reference)
         parts = [*factors, Pair(options.structure * structure.images, structure.texts)]
     scores, found = _solve(parts, reference, options, TOLERANCE)
-    return _extended(scores, found, reference)
+    return _extended(scores, found, reference, target.text_mass)
 
 
 def _matched(units: Pair, plan: PairingPlan, reference: Reference) -> Tensor:
@@ -227,10 +232,12 @@ def _solve(
 def _known(scores: Pair, found: Potentials, reference: Reference) -> PairingPlan:
     """The plan of the reference alone."""
     known = Pair(scores.images[reference.images], scores.texts[reference.texts])
-    return _plan(known, found)
+    return _plan(known, found, reference.text_mass)
 
 
-def _extended(scores: Pair, found: Potentials, reference: Reference) -> PairingPlan:
+def _extended(
+    scores: Pair, found: Potentials, reference: Reference, text_mass: Tensor
+) -> PairingPlan:
     """The plan of all items."""
     known_images, known_texts = scores.images[reference.images], scores.texts[reference.texts]
     images, texts = (
@@ -245,11 +252,12 @@ def _extended(scores: Pair, found: Potentials, reference: Reference) -> PairingP
             (scores.texts, known_images, found.rows, found.spare_row, reference.image_mass),
         )
     )
-    return _plan(scores, found._replace(rows=images, columns=texts))
+    return _plan(scores, found._replace(rows=images, columns=texts), text_mass)
 
 
-def _plan(scores: Pair, found: Potentials) -> PairingPlan:
+def _plan(scores: Pair, found: Potentials, text_mass: Tensor) -> PairingPlan:
     """What the spare row and column leave is what an item gets."""
+    shares = text_mass.double() / text_mass.double().sum()
     return PairingPlan(
         scores.images,
         scores.texts,
@@ -257,4 +265,5 @@ def _plan(scores: Pair, found: Potentials) -> PairingPlan:
         found.columns.to(scores.texts),
         -(found.rows + found.spare_column).expm1().to(scores.images),
         -(found.columns + found.spare_row).expm1().to(scores.texts),
+        -shares.clamp(min=1 / len(scores.images)).log().to(scores.texts),
     )

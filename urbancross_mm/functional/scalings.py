@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-# exp(-300) and its inverse are far inside the range of double precision.
-LARGEST_SPREAD = 300.0
+# Of the logits and the logarithms of both masses together, which bounds the logarithms of all
+# factors. Double precision has normal numbers from exp(-708) to exp(709).
+LARGEST_SPREAD = 690.0
 # Newton's steps; one or two are enough from the value of the update before.
 STEPS = 50
 ENOUGH = 1e-13
@@ -62,7 +63,8 @@ def scale(
         Potentials: Double. The columns are scaled last.
     """
     shift = logits.max().double()
-    multiplied = bool((logits - shift).abs().max() < LARGEST_SPREAD)
+    spread = (logits - shift).abs().max() - log_rows.min() - log_columns.min()
+    multiplied = bool(spread < LARGEST_SPREAD)
     # A constant in the logits changes no plan.
     kernel = (logits - shift).double().exp() if multiplied else logits
 
