@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -29,13 +31,28 @@ def batch_norms(module: HasModules) -> list[_BatchNorm]:
     return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
 
 
+def equal_batches(count: int, most: int) -> list[list[int]]:
+    """Split items into batches that count the same in the mean of their statistics.
+
+    Args:
+        count (int): Items.
+        most (int): Items of a batch. One more where a batch of one item would be left, which has
+            no variance.
+
+    Returns:
+        list[list[int]]: Positions in order; the sizes differ by one at most.
+    """
+    parts = max(1, min(math.ceil(count / most), count // 2))
+    return [part.tolist() for part in torch.arange(count).tensor_split(parts)]
+
+
 @contextmanager
 def statistics_replaced(layers: Sequence[_BatchNorm]) -> Iterator[None]:
     """Replace the running statistics by the mean over the batches that pass inside.
 
     Args:
         layers (Sequence[nn.Module]): BatchNorm layers. All batches count the same, so they should
-            be of one size.
+            be of one size (:func:`equal_batches`).
 
     Reference:
         AdaBN (https://arxiv.org/abs/1603.04779).

@@ -242,6 +242,12 @@ def test_a_target_text_that_is_a_caption_of_the_image_is_no_negative() -> None:
     assert seen[0].target_text_positives.nonzero().tolist() == [[2, 1], [4, 1]]
 
 
+def test_the_copy_of_the_model_is_made_only_if_a_loss_wants_it() -> None:
+    model = build(losses=[ADVERSARIAL])
+    model.adaptation._snapshot.retriever = lambda _: pytest.fail('a copy for nobody')
+    assert 'no loss' in model.adaptation.prepare(model, None, None, 8, 0, 0)
+
+
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_gives_every_weight_a_gradient(method: str) -> None:
     """A weight without one stops distributed training at the second step."""

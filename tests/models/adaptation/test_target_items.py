@@ -15,6 +15,7 @@ from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models import PlannedPairingLoss, PseudoPairLoss
 from urbancross_mm.models.adaptation.prepare import prepare_losses
 from urbancross_mm.models.adaptation.target_items import encode_target
+from urbancross_mm.utils.batch_norm import equal_batches
 from urbancross_mm.utils.ids import stable_id
 
 TEXTS = ['red roof', 'a road', 'trees', 'water', 'a field']
@@ -124,7 +125,7 @@ def test_batch_norm_that_trains_takes_the_statistics_of_the_target_first(dataset
     seen = []
     loss = PlannedPairingLoss()
     loss.set_target = lambda items, seed: seen.append(items)
-    prepare_losses([loss], retriever, start, dataset, None, 11, 0, 0)
+    prepare_losses([loss], retriever, lambda _: start, dataset, None, 11, 0, 0)
     pixels = torch.stack([dataset[i]['inputs']['image'] for i in range(11)]).float().flatten(1)
     spread = pixels.var(dim=0).clamp(min=0) + 1e-5
     expected = (pixels - pixels.mean(dim=0)) / spread.sqrt()
@@ -134,9 +135,49 @@ def test_batch_norm_that_trains_takes_the_statistics_of_the_target_first(dataset
         assert model.image_encoder.norm.running_mean.abs().sum() == 0
 
 
+@pytest.mark.parametrize('size', [10, 5, 1])
+def test_every_image_weighs_as_much_in_the_statistics(dataset, size) -> None:
+    """11 images: the last batch is none of a single image, which BatchNorm1d refuses."""
+    retriever, start = Retriever(norm=True), Retriever(norm=True).eval()
+    seen = []
+    loss = PlannedPairingLoss()
+    loss.set_target = lambda items, seed: seen.append(items)
+    norm = start.image_encoder.norm
+    prepare_losses([loss], retriever, lambda _: start, dataset, None, size, 0, 0)
+    pixels = torch.stack([dataset[i]['inputs']['image'] for i in range(11)]).float().flatten(1)
+    batches = [pixels[rows] for rows in equal_batches(11, size)]
+    mean = torch.stack([batch.mean(dim=0) for batch in batches]).mean(dim=0)
+    spread = torch.stack([batch.var(dim=0) for batch in batches]).mean(dim=0) + norm.eps
+    expected = (pixels - mean) / spread.sqrt()
+    torch.testing.assert_close(seen[0].target.image_feats, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('size', [1, 3])
+def test_texts_pass_in_batches_of_the_size(tmp_path, size) -> None:
+    items = [item(str(i), TEXTS) for i in range(4)]
+    retriever, sizes = Retriever(), []
+    retriever.text_encoder.norm.register_forward_pre_hook(
+        lambda _, args: sizes.append(len(args[0]))
+    )
+    texts = encode_target(retriever, unpaired(tmp_path, items), batch_size=size).texts
+    assert sorted(texts) == sorted(TEXTS)
+    assert max(sizes) <= size and sum(sizes) == 2 * len(TEXTS)
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_an_interrupted_pass_leaves_the_mode_as_it_was(dataset, training) -> None:
+    retriever = Retriever().train(training)
+    retriever.encode = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        encode_target(retriever, dataset)
+    assert retriever.training == training
+
+
 def test_a_loss_that_does_not_look_costs_nothing(dataset) -> None:
-    summary = prepare_losses([PseudoPairLoss()], None, None, dataset, None, 1, 0, 0)
-    assert 'no loss' in summary
+    """Not even the copy of the model."""
+    copies = []
+    summary = prepare_losses([PseudoPairLoss()], None, copies.append, dataset, None, 1, 0, 0)
+    assert 'no loss' in summary and not copies
 
 
 def test_a_target_of_three_images(tmp_path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
@@ -13,7 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 
 from urbancross_mm.engine.hooks.target_plan_hook import target_members
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.batch_norm import batch_norms, statistics_replaced
+from urbancross_mm.utils.batch_norm import batch_norms, equal_batches, statistics_replaced
 from urbancross_mm.utils.progress import track
 
 IMAGES_PER_BATCH = 64
@@ -60,9 +58,8 @@ class TargetBatchNormHook(Hook):
             raise ValueError('TargetBatchNormHook: the image encoder has no BatchNorm to adapt')
         target = self.target or model.adaptation.target
         images: ConcatDataset = ConcatDataset(target_members(runner, target))
-        # All batches count the same in the mean, so they should be of one size.
-        size = math.ceil(len(images) / math.ceil(len(images) / IMAGES_PER_BATCH))
-        loader = DataLoader(images, size, collate_fn=pseudo_collate)
+        batches = equal_batches(len(images), IMAGES_PER_BATCH)
+        loader = DataLoader(images, batch_sampler=batches, collate_fn=pseudo_collate)
         with statistics_replaced(layers):
             for batch in track(loader, 'statistics of the target', unit='batch'):
                 model.encode_image(model.data_preprocessor(batch, True)['inputs']['image'])

@@ -121,7 +121,7 @@ class DomainAdaptation(nn.ModuleList):
         Returns:
             str: What was done, for the log.
         """
-        return prepare_losses(self, retriever, self._snapshot.retriever(retriever), *arguments)
+        return prepare_losses(self, retriever, self._snapshot.retriever, *arguments)
 
     def loss(
         self,

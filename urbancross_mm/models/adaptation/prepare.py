@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from time import perf_counter
 from typing import Any
@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from urbancross_mm.models.adaptation.target_items import encode_target, target_loader
-from urbancross_mm.utils.batch_norm import batch_norms, statistics_replaced
+from urbancross_mm.utils.batch_norm import batch_norms, equal_batches, statistics_replaced
 from urbancross_mm.utils.progress import track
 
 
 def prepare_losses(
     losses: Iterable[Any],
     retriever: Any,
-    start: Any,
+    starting: Callable[[Any], Any],
     dataset: Any,
     pipeline: list[dict[str, Any]] | None,
     batch_size: int,
@@ -31,7 +31,8 @@ def prepare_losses(
     Args:
         losses (Iterable[BaseAdaptationLoss]): Of the adaptation.
         retriever (BaseRetriever): That is trained.
-        start (BaseRetriever): Its copy before training, in ``eval`` mode.
+        starting (Callable): Gives its copy before training, in ``eval`` mode. It is called only
+            if a loss wants the target.
         dataset (UnpairedDataset): The target.
         pipeline (list[dict], optional): One that does not augment.
         batch_size (int): Images, and texts, per forward pass.
@@ -45,11 +46,13 @@ def prepare_losses(
     if not wanting:
         return 'no loss of the adaptation looks at the target before training'
     began = perf_counter()
+    start = starting(retriever)
     retriever.train()
     if any(layer.training for layer in batch_norms(retriever.image_encoder)):
         start = deepcopy(start)
         with statistics_replaced(batch_norms(start.image_encoder)), torch.no_grad():
-            loader = target_loader(dataset, pipeline, batch_size, num_workers)
+            batches = equal_batches(len(dataset), batch_size)
+            loader = target_loader(dataset, pipeline, batches, num_workers)
             for batch in track(loader, 'statistics of the target', unit='batch'):
                 start.encode_image(start.data_preprocessor(batch, False)['inputs']['image'])
     items = encode_target(start, dataset, pipeline, batch_size, num_workers)

@@ -19,6 +19,8 @@ from urbancross_mm.utils.progress import track
 
 # Below it there is nothing to learn from.
 FEWEST_IMAGES = 4
+# Embeddings, and features.
+Encoded = tuple[Tensor, Tensor]
 
 
 class TargetItems(NamedTuple):
@@ -70,23 +72,14 @@ def encode_target(
             f'adaptation needs {FEWEST_IMAGES} images and 2 texts at the very least, and a few '
             'hundred to be of use'
         )
-    items = target_loader(dataset, pipeline, batch_size, num_workers)
+    batches = [rows.tolist() for rows in torch.arange(len(dataset)).split(batch_size)]
+    loader = target_loader(dataset, pipeline, batches, num_workers)
     training = retriever.training
     retriever.eval()
-    images: list[tuple[Tensor, Tensor]] = []
-    texts: dict[int, tuple[Tensor, Tensor]] = {}
-    samples: list[Any] = []
-    for batch in track(items, 'encode the target', unit='batch'):
-        data = retriever.data_preprocessor(batch, False)
-        inputs, ids = data['inputs'], [i for s in data['data_samples'] for i in s.text_ids]
-        samples += data['data_samples']
-        images.append(_on_cpu(retriever, 'image', inputs['image']))
-        new = {text_id: row for row, text_id in enumerate(ids) if text_id not in texts}
-        if new:
-            rows = inputs['text'][list(new.values())]
-            encoded = _on_cpu(retriever, 'text', rows)
-            texts.update(zip(new, zip(*encoded)))
-    retriever.train(training)
+    try:
+        images, texts, samples = _encode(retriever, loader, batch_size)
+    finally:
+        retriever.train(training)
     by_id = {stable_id(text): text for text in counts}
     names = [by_id[text_id] for text_id in texts]
     target = Target(
@@ -108,14 +101,17 @@ def encode_target(
 
 
 def target_loader(
-    dataset: Any, pipeline: list[dict[str, Any]] | None, batch_size: int, num_workers: int
+    dataset: Any,
+    pipeline: list[dict[str, Any]] | None,
+    batches: Sequence[Sequence[int]],
+    num_workers: int,
 ) -> DataLoader:
     """Every image and every text of a target once, in order.
 
     Args:
         dataset (UnpairedDataset): The target.
         pipeline (list[dict], optional): Instead of that of the dataset.
-        batch_size (int): Images of a batch.
+        batches (Sequence[Sequence[int]]): Images of each batch.
         num_workers (int): Processes that read images.
 
     Returns:
@@ -125,10 +121,34 @@ def target_loader(
     everything.test_mode = True
     if pipeline is not None:
         everything.pipeline = Compose(pipeline)
-    return DataLoader(everything, batch_size, num_workers=num_workers, collate_fn=pseudo_collate)
+    return DataLoader(
+        everything, batch_sampler=batches, num_workers=num_workers, collate_fn=pseudo_collate
+    )
 
 
-def _on_cpu(retriever: Any, modality: str, inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _encode(
+    retriever: Any, loader: DataLoader, batch_size: int
+) -> tuple[list[Encoded], dict[int, Encoded], list[Any]]:
+    """Images by batch, each text once by its id, and the samples."""
+    images: list[Encoded] = []
+    texts: dict[int, Encoded] = {}
+    samples: list[Any] = []
+    for batch in track(loader, 'encode the target', unit='batch'):
+        data = retriever.data_preprocessor(batch, False)
+        inputs, ids = data['inputs'], [i for s in data['data_samples'] for i in s.text_ids]
+        samples += data['data_samples']
+        images.append(_on_cpu(retriever, 'image', inputs['image']))
+        new = {text_id: row for row, text_id in enumerate(ids) if text_id not in texts}
+        # A target may have many more texts than images.
+        names, rows = list(new), list(new.values())
+        for first in range(0, len(new), batch_size):
+            part = slice(first, first + batch_size)
+            encoded = _on_cpu(retriever, 'text', inputs['text'][rows[part]])
+            texts.update(zip(names[part], zip(*encoded)))
+    return images, texts, samples
+
+
+def _on_cpu(retriever: Any, modality: str, inputs: Tensor) -> Encoded:
     """Embeddings, and the features before the projection where an encoder has them."""
     embeds = retriever.encode(modality, inputs).float().cpu()
     pooled = getattr(getattr(retriever, f'{modality}_encoder', None), 'pooled', None)
