@@ -30,7 +30,7 @@ from mmengine.structures import PixelData  # noqa: E402
 
 import urbancross_mm.engine  # noqa: E402, F401  registers optimizer wrappers
 from urbancross_mm.apis import load_config  # noqa: E402
-from urbancross_mm.inference.config import nested_dicts  # noqa: E402
+from urbancross_mm.utils.config import nested_dicts  # noqa: E402
 from urbancross_mm.registry import MODELS  # noqa: E402
 from urbancross_mm.structures import RetrievalDataSample  # noqa: E402
 

@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
 def prepare(args: argparse.Namespace) -> Config:
     """Merge the command line into the config."""
     from urbancross_mm.apis import config_of, resolve_source_checkpoint, set_resume, use_bfloat16
-    from urbancross_mm.inference.config import nested_dicts
+    from urbancross_mm.utils.config import nested_dicts
 
     cfg = config_of(args)
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper'):

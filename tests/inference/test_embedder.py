@@ -13,11 +13,11 @@ from tests.runs import CONFIGS, ROOT, reset_mmengine_state
 from urbancross_mm.apis import RetrievalInferencer, load_config
 from urbancross_mm.curation import RetrieverScorer
 from urbancross_mm.datasets.feature_file import open_features
-from urbancross_mm.inference.config import test_pipeline_of as pipeline_of
 from urbancross_mm.inference.domain_embeds import embed_test_set
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.feature_extraction import extract_features
 from urbancross_mm.registry import DATASETS
+from urbancross_mm.utils.config import test_pipeline_of as pipeline_of
 from urbancross_mm.utils.images import read_image
 
 CONFIG = CONFIGS / 'urbancross_finland.py'

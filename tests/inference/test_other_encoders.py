@@ -11,8 +11,8 @@ import torch
 from tests.models.encoders.tiny_transformers import FAMILIES
 from tests.runs import run, small_config, weights
 from urbancross_mm.inference.checkpoints import for_checkpoint
-from urbancross_mm.inference.config import nested_dicts
 from urbancross_mm.registry import MODELS
+from urbancross_mm.utils.config import nested_dicts
 
 UNET = dict(
     type='BackboneEncoder',

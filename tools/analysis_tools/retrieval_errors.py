@@ -67,8 +67,8 @@ def parse_args() -> argparse.Namespace:
 
 def metric_of(cfg: Config) -> RecallAtK:
     """The config's RecallAtK for tests, or one with default settings; of image and text alone."""
-    from urbancross_mm.inference.config import nested_dicts
     from urbancross_mm.registry import METRICS
+    from urbancross_mm.utils.config import nested_dicts
 
     settings = next(nested_dicts(cfg.get('test_evaluator'), 'RecallAtK'), dict(type='RecallAtK'))
     return METRICS.build(dict(settings, pairs=(), rerank=None))
@@ -77,10 +77,10 @@ def metric_of(cfg: Config) -> RecallAtK:
 def find_errors(args: argparse.Namespace) -> RetrievalErrors:
     """Encode the test set and search it."""
     from urbancross_mm.apis import load_config
-    from urbancross_mm.inference.config import nested_dicts
     from urbancross_mm.inference.embedder import Embedder
     from urbancross_mm.inference.retrieval_errors import RetrievalErrors
     from urbancross_mm.registry import DATASETS
+    from urbancross_mm.utils.config import nested_dicts
 
     cfg = load_config(args.config, args.cfg_options, args.sample)
     for node in nested_dicts(cfg.get('test_dataloader')):

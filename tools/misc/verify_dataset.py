@@ -99,7 +99,8 @@ def annotations_of(name: str, images: str) -> list[tuple[str, str]]:
     """
     if not name.endswith('.py'):
         return [(name, str(Path(name).resolve().parent.parent / images))]
-    from urbancross_mm.inference.config import LOADERS, load_config, nested_dicts
+    from urbancross_mm.inference.config import LOADERS, load_config
+    from urbancross_mm.utils.config import nested_dicts
 
     cfg = load_config(name)
     files = {}

@@ -12,12 +12,13 @@ from mmengine.registry import init_default_scope
 from urbancross_mm.apis.runs import recorded_source
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.inference.checkpoints import build_model, resolve_checkpoint
-from urbancross_mm.inference.config import model_of, nested_dicts, test_pipeline_of
+from urbancross_mm.inference.config import model_of
 from urbancross_mm.inference.trust.files import write_report
 from urbancross_mm.inference.trust.report import Report, make_report
 from urbancross_mm.models.adaptation.target_items import TargetItems, encode_target
 from urbancross_mm.registry import DATASETS, SCOPE
 from urbancross_mm.utils.checkpoints import read_checkpoint
+from urbancross_mm.utils.config import nested_dicts, test_pipeline_of
 from urbancross_mm.utils.devices import usable_device
 from urbancross_mm.utils.error_sentence import sentence_of
 

@@ -19,10 +19,11 @@ from urbancross_mm.apis.short_log_runner import ShortLogRunner
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
 from urbancross_mm.engine.hooks.training_guard_hook import check_batches
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
-from urbancross_mm.inference.config import LOADERS, load_config, model_of, nested_dicts
+from urbancross_mm.inference.config import LOADERS, load_config, model_of
 from urbancross_mm.structures.annotations import missing_data_message
 from urbancross_mm.toy import ensure_sample
 from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint
+from urbancross_mm.utils.config import nested_dicts
 from urbancross_mm.utils.setup_env import init_cpu_distributed, warn_about_mainline
 
 

@@ -11,8 +11,9 @@ from mmengine.config import Config
 
 from urbancross_mm.curation import BaseStage, ScoreStage, SegmentStage, TileStage
 from urbancross_mm.inference.checkpoints import for_checkpoint
-from urbancross_mm.inference.config import load_config, nested_dicts
+from urbancross_mm.inference.config import load_config
 from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.config import nested_dicts
 
 # Old names of options; they work until the next minor version.
 RENAMED = dict(block_metres='block_meters', margin_metres='margin_meters')

@@ -12,8 +12,8 @@ from typing import Any
 from mmengine.config import Config
 
 from urbancross_mm.evaluation import RecallAtK
-from urbancross_mm.inference.config import nested_dicts
 from urbancross_mm.registry import MODELS
+from urbancross_mm.utils.config import nested_dicts
 
 
 def replace_test_set(source: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:

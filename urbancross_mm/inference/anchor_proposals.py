@@ -13,10 +13,10 @@ from urbancross_mm.functional.anchors import find_anchors
 from urbancross_mm.functional.groups import cluster
 from urbancross_mm.functional.pairing_factors import CHUNK, Target
 from urbancross_mm.functional.pairing_plan import PairingPlan, PlanOptions, make_plan
-from urbancross_mm.inference.config import nested_dicts
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.models.adaptation.target_items import encode_target
 from urbancross_mm.registry import DATASETS
+from urbancross_mm.utils.config import nested_dicts
 
 FEWEST_GROUPS = 30
 

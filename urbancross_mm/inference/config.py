@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,26 +100,6 @@ def load_config(
     return cfg
 
 
-def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, Any]]:
-    """Every dict of a part of a config: datasets in datasets, transforms in pipelines.
-
-    Args:
-        node (Any): Nested dicts and lists, or nothing.
-        type_name (str, optional): Only components of this type, with or without a scope.
-            Defaults to None.
-
-    Yields:
-        dict: Outer ones first, otherwise in the order of the config.
-    """
-    if isinstance(node, dict):
-        if type_name is None or str(node.get('type', '')).rpartition('.')[2] == type_name:
-            yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for child in node:
-            yield from nested_dicts(child, type_name)
-
-
 def model_of(cfg: Config) -> dict[str, Any]:
     """The model of a config.
 
@@ -135,29 +115,6 @@ def model_of(cfg: Config) -> dict[str, Any]:
     if not isinstance(cfg.get('model'), dict):
         raise ValueError(f'{cfg.filename or "the config"} has no model: it is no config of a run')
     return cfg.model.to_dict()
-
-
-def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
-    """Find the test pipeline of a config, also inside wrapped or concatenated datasets.
-
-    Args:
-        cfg (Config): A config.
-
-    Returns:
-        list[dict]: The transforms.
-
-    Raises:
-        ValueError: If the config has no test dataset, or its pipeline is no list.
-    """
-    for node in nested_dicts(cfg.get('test_dataloader')):
-        if 'pipeline' in node:
-            if not isinstance(node['pipeline'], list | tuple):
-                raise ValueError(
-                    f'the pipeline of test_dataloader must be a list of dicts, got '
-                    f'{node["pipeline"]!r}'
-                )
-            return [dict(step) for step in node['pipeline']]
-    raise ValueError('the config has no test_dataloader with a pipeline')
 
 
 def _find_overlay(path: Path) -> Path:

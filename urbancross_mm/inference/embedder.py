@@ -24,7 +24,7 @@ from urbancross_mm.inference.checkpoints import (
     hash_weights,
     resolve_checkpoint,
 )
-from urbancross_mm.inference.config import load_config, model_of, test_pipeline_of
+from urbancross_mm.inference.config import load_config, model_of
 from urbancross_mm.inference.image_files import (
     EncodedFiles,
     ImageFiles,
@@ -35,6 +35,7 @@ from urbancross_mm.inference.recordings import load_recordings, recording_steps
 from urbancross_mm.inference.segmentation import class_maps, decode_head_of
 from urbancross_mm.registry import SCOPE, TRANSFORMS
 from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.config import test_pipeline_of
 from urbancross_mm.utils.devices import usable_device
 from urbancross_mm.utils.hashing import FileStamp, name_files
 from urbancross_mm.utils.progress import track

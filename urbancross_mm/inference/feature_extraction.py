@@ -10,9 +10,10 @@ from mmengine.config import Config
 from torch import nn
 
 from urbancross_mm.inference.checkpoints import hash_weights
-from urbancross_mm.inference.config import LOADERS, nested_dicts
+from urbancross_mm.inference.config import LOADERS
 from urbancross_mm.inference.embedder import Embedder, Tower
 from urbancross_mm.registry import DATASETS
+from urbancross_mm.utils.config import nested_dicts
 from urbancross_mm.utils.hashing import same_image
 from urbancross_mm.version import __version__
 

@@ -11,11 +11,12 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from urbancross_mm.inference.config import LOADERS, nested_dicts
+from urbancross_mm.inference.config import LOADERS
 from urbancross_mm.models.heads.decode_head import rows_of
 from urbancross_mm.structures.annotations import read_annotations
 from urbancross_mm.structures.class_maps import CLASS_KEYS, IGNORE_INDEX
 from urbancross_mm.utils.checkpoints import read_checkpoint
+from urbancross_mm.utils.config import nested_dicts
 
 
 class Legend(NamedTuple):

@@ -77,6 +77,69 @@ def variables_of(cfg: Config) -> list[str]:
     return sorted(set(_VARIABLE.findall(cfg.text)))
 
 
+def nested_dicts(node: Any, type_name: str | None = None) -> Iterator[dict[str, Any]]:
+    """Every dict of a part of a config: datasets in datasets, transforms in pipelines.
+
+    Args:
+        node (Any): Nested dicts and lists, or nothing.
+        type_name (str, optional): Only components of this type, with or without a scope.
+            Defaults to None.
+
+    Yields:
+        dict: Outer ones first, otherwise in the order of the config.
+    """
+    if isinstance(node, dict):
+        if type_name is None or str(node.get('type', '')).rpartition('.')[2] == type_name:
+            yield node
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from nested_dicts(child, type_name)
+
+
+def find_pipeline(cfg: Config, *loaders: str) -> list[dict[str, Any]] | None:
+    """Find the pipeline of a dataset, also inside wrapped or concatenated ones.
+
+    Args:
+        cfg (Config): A config.
+        *loaders (str): Names of loaders; the first that has a pipeline counts.
+
+    Returns:
+        list[dict] | None: The transforms; None if no loader has some.
+
+    Raises:
+        ValueError: If the pipeline is no list.
+    """
+    for loader in loaders:
+        for node in nested_dicts(cfg.get(loader)):
+            if 'pipeline' in node:
+                if not isinstance(node['pipeline'], list | tuple):
+                    raise ValueError(
+                        f'the pipeline of {loader} must be a list of dicts, got '
+                        f'{node["pipeline"]!r}'
+                    )
+                return [dict(step) for step in node['pipeline']]
+    return None
+
+
+def test_pipeline_of(cfg: Config) -> list[dict[str, Any]]:
+    """Find the test pipeline of a config.
+
+    Args:
+        cfg (Config): A config.
+
+    Returns:
+        list[dict]: The transforms.
+
+    Raises:
+        ValueError: If the config has no test dataset, or its pipeline is no list.
+    """
+    pipeline = find_pipeline(cfg, 'test_dataloader')
+    if pipeline is None:
+        raise ValueError('the config has no test_dataloader with a pipeline')
+    return pipeline
+
+
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, Any]) -> Iterator[None]:
     """mmengine takes variables from the environment, and logs each use to stdout."""

@@ -242,6 +242,15 @@ def test_a_target_text_that_is_a_caption_of_the_image_is_no_negative() -> None:
     assert seen[0].target_text_positives.nonzero().tolist() == [[2, 1], [4, 1]]
 
 
+def test_a_checkpoint_from_before_plans_were_recorded_is_whole() -> None:
+    model = build(losses=[dict(type='PlannedPairingLoss', memory_size=6)])
+    state = model.state_dict()
+    del state['adaptation.0.plan_digest']
+    assert check_state_dict(model, state, 'x.pth') == []
+    load_state_dict(model, state, strict=False)
+    assert not model.adaptation[0].plan_digest.any()
+
+
 def test_the_copy_of_the_model_is_made_only_if_a_loss_wants_it() -> None:
     model = build(losses=[ADVERSARIAL])
     model.adaptation._snapshot.retriever = lambda _: pytest.fail('a copy for nobody')

@@ -10,9 +10,10 @@ import numpy as np
 
 from urbancross_mm.curation.segments.segmenters import BaseSegmenter
 from urbancross_mm.inference.checkpoints import resolve_checkpoint
-from urbancross_mm.inference.config import load_config, model_of, test_pipeline_of
+from urbancross_mm.inference.config import load_config, model_of
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.registry import CURATION
+from urbancross_mm.utils.config import test_pipeline_of
 from urbancross_mm.utils.hashing import file_digest, name_files
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
+from urbancross_mm.functional.plan_digest import changes
 from urbancross_mm.registry import HOOKS
+from urbancross_mm.utils.config import find_pipeline
+from urbancross_mm.utils.dist import copy_from_first
 
 # UCM and RSICD share eight to nine words in ten; two languages share next to none.
 FEW_WORDS = 0.5
@@ -24,8 +29,9 @@ class TargetPlanHook(Hook):
 
     The model that training starts from encodes the images and texts of the target once, with the
     pipeline of the test set. :class:`PlannedPairingLoss` makes its plan of them. Each rank does
-    the same, so that the plans are equal. A resumed run does it again. Texts in other words than
-    those of the source, as of another language, are warned of.
+    the same with the seed of the first, so that the plans are equal. A resumed run does it again,
+    and warns if its plan is of other items, labels or weights than that of its checkpoint. Texts
+    in other words than those of the source, as of another language, are warned of.
 
     Args:
         batch_size (int): Images, and texts, per forward pass. Defaults to 64.
@@ -51,15 +57,18 @@ class TargetPlanHook(Hook):
                 f'{model.adaptation.target!r}: join them in one UnpairedDataset'
             )
         _warn_of_other_words(runner, members[0])
+        before = _digests(model.adaptation)
         summary = model.adaptation.prepare(
             model,
             members[0],
-            _test_pipeline(runner),
+            _plain_pipeline(runner),
             self.batch_size,
             runner.cfg.train_dataloader.get('num_workers', 0),
-            runner.seed or 0,
+            _common_seed(runner),
         )
         runner.logger.info(summary)
+        if runner.iter:
+            _warn_of_another_plan(runner, before, _digests(model.adaptation))
 
 
 def target_members(runner: Runner, target: str) -> list[BaseDataset]:
@@ -108,12 +117,13 @@ def _warn_of_other_words(runner: Runner, target: Any) -> None:
     captions = [
         caption
         for member in runner.train_dataloader.dataset.datasets
-        if member is not target
+        # Labels are in the words of the target.
+        if member is not target and not getattr(member, 'anchors_file', None)
         for index in range(len(member))
         for caption in BaseDataset.get_data_info(member, index)['captions']
     ]
     share = known_words(target.pool, captions)
-    if share < FEW_WORDS:
+    if captions and share < FEW_WORDS:
         runner.logger.log(
             logging.WARNING,
             f'only {share:.0%} of the words of the target occur in captions of the source, such '
@@ -122,7 +132,39 @@ def _warn_of_other_words(runner: Runner, target: Any) -> None:
         )
 
 
-def _test_pipeline(runner: Runner) -> list[dict[str, Any]] | None:
+def _plain_pipeline(runner: Runner) -> list[dict[str, Any]] | None:
     """The pipeline that does not augment, if the config has one."""
-    loader = runner.cfg.get('test_dataloader') or runner.cfg.get('val_dataloader')
-    return loader.dataset.get('pipeline') if loader else None
+    pipeline = find_pipeline(runner.cfg, 'test_dataloader', 'val_dataloader')
+    if pipeline is None:
+        runner.logger.warning(
+            'neither test_dataloader nor val_dataloader has a pipeline: the plan is made of images '
+            'as the training pipeline augments them'
+        )
+    return pipeline
+
+
+def _common_seed(runner: Runner) -> int:
+    """That of the first rank; ``randomness.diff_rank_seed`` gives each its own."""
+    seed = torch.tensor(runner.seed or 0)
+    copy_from_first([seed])
+    return int(seed)
+
+
+def _digests(adaptation: nn.Module) -> dict[str, torch.Tensor]:
+    """What the plans of the losses were made of."""
+    return {
+        name: buffer.cpu().clone()
+        for name, buffer in adaptation.named_buffers()
+        if name.endswith('plan_digest')
+    }
+
+
+def _warn_of_another_plan(
+    runner: Runner, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]
+) -> None:
+    changed = sorted({word for name in after for word in changes(before[name], after[name])})
+    if changed:
+        runner.logger.warning(
+            f'the resumed run goes on with another plan than it began with: '
+            f'{" and ".join(changed)} changed since. Restore them, or begin a new run'
+        )

@@ -103,7 +103,7 @@ def encode_target(
 def target_loader(
     dataset: Any,
     pipeline: list[dict[str, Any]] | None,
-    batches: Sequence[Sequence[int]],
+    batches: list[list[int]],
     num_workers: int,
 ) -> DataLoader:
     """Every image and every text of a target once, in order.
@@ -111,7 +111,7 @@ def target_loader(
     Args:
         dataset (UnpairedDataset): The target.
         pipeline (list[dict], optional): Instead of that of the dataset.
-        batches (Sequence[Sequence[int]]): Images of each batch.
+        batches (list[list[int]]): Images of each batch.
         num_workers (int): Processes that read images.
 
     Returns:

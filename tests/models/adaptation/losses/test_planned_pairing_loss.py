@@ -5,6 +5,7 @@ import torch
 
 from tests.models.helpers import EMBED_DIM, domain_batch, sample, target_items
 from urbancross_mm.functional.pairing_plan import PlanOptions, make_plan
+from urbancross_mm.functional.plan_digest import plan_digest
 from urbancross_mm.functional.transport import sinkhorn
 from urbancross_mm.models import PlannedPairingLoss
 from urbancross_mm.models.adaptation.losses.pairing_loss import Items
@@ -111,6 +112,18 @@ def test_the_plan_is_not_in_a_checkpoint() -> None:
     before = set(loss.state_dict())
     loss.set_target(items())
     assert set(loss.state_dict()) == before
+
+
+def test_a_checkpoint_says_what_the_plan_was_made_of() -> None:
+    target, loss = items(), build()
+    assert not loss.plan_digest.any()
+    loss.set_target(target)
+    found = loss.state_dict()['plan_digest'].clone()
+    assert torch.equal(
+        found, plan_digest(target.target, target.image_keys, target.text_ids, target.labels)
+    )
+    loss.set_target(items(13))
+    assert not torch.equal(found, loss.state_dict()['plan_digest'])
 
 
 def test_without_a_plan_the_hook_is_named() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from urbancross_mm.functional.anchors import find_anchors
 from urbancross_mm.functional.klot import klot
 from urbancross_mm.functional.pairing_plan import PairingPlan, PlanOptions, make_plan
+from urbancross_mm.functional.plan_digest import SIZE, plan_digest
 from urbancross_mm.models.adaptation.losses.pairing_loss import BasePairingLoss, Items
 from urbancross_mm.models.adaptation.target_items import TargetItems
 from urbancross_mm.registry import MODELS
@@ -28,7 +29,8 @@ class PlannedPairingLoss(BasePairingLoss):
     :class:`OptimalTransportPairingLoss` does, it names groups of images wrongly more often.
 
     ``TargetPlanHook`` makes the plan before training. It is not in the checkpoints: a resumed run
-    makes the same one again, from the same starting checkpoint.
+    makes the same one again, from the same starting checkpoint. ``plan_digest`` is there, by which
+    the hook sees whether it is the same.
 
     Args:
         plan (Mapping, optional): Options of
@@ -61,6 +63,7 @@ class PlannedPairingLoss(BasePairingLoss):
         self.objective = objective
         self.options = PlanOptions.of(plan or {})
         self._plan: _Lookup | None = None
+        self.register_buffer('plan_digest', torch.zeros(SIZE, dtype=torch.int64))
 
     def set_target(self, items: TargetItems, seed: int = 0) -> PairingPlan:
         """Make the plan.
@@ -75,6 +78,9 @@ class PlannedPairingLoss(BasePairingLoss):
         anchors = find_anchors(items.labels, items.img_ids, items.texts)
         plan = make_plan(items.target, self.options, anchors, items.texts, seed)
         self._plan = _Lookup(plan, items.image_keys, items.text_ids)
+        self.plan_digest.copy_(
+            plan_digest(items.target, items.image_keys, items.text_ids, items.labels)
+        )
         return plan
 
     def distance(self, logits: Tensor, pairs: Tensor) -> Tensor:
