@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -10,11 +12,13 @@ from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 
 from urbancross_mm.apis.runs import recorded_source
+from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.engine import find_resumable
+from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.inference.checkpoints import build_model, resolve_checkpoint
 from urbancross_mm.inference.config import model_of
 from urbancross_mm.inference.trust.files import write_report
-from urbancross_mm.inference.trust.report import Report, make_report
+from urbancross_mm.inference.trust.report import MOST_IMAGES, MOST_TEXTS, Report, make_report
 from urbancross_mm.models.adaptation.target_items import TargetItems, encode_target
 from urbancross_mm.registry import DATASETS, SCOPE
 from urbancross_mm.utils.checkpoints import read_checkpoint
@@ -67,7 +71,8 @@ def report_adaptation(
     init_default_scope(cfg.get('default_scope', SCOPE))
     dataset = DATASETS.build(targets[0])
     before, after = (_encode(cfg, dataset, path, device) for path in (source, adapted))
-    report = make_report(before, after.target.image_embeds, after.target.text_embeds, steps)
+    said = _encode_source(cfg, source, device)
+    report = make_report(before, after.target.image_embeds, after.target.text_embeds, said, steps)
     folder = Path(out) if out else Path(adapted).parent / 'report'
     write_report(report, folder, dict(adapted=adapted, source=source))
     print(f'{report.verdict.name}: {report.verdict.reason} ({folder / "report.md"})')
@@ -92,7 +97,35 @@ def report_after_training(cfg: Config) -> None:
 
 
 def _encode(cfg: Config, dataset: object, checkpoint: str, device: str | None) -> TargetItems:
-    """The target by the weights of a checkpoint; of the adaptation itself nothing is needed."""
+    """The target by the weights of a checkpoint."""
+    return encode_target(_retriever(cfg, checkpoint, device), dataset, test_pipeline_of(cfg))
+
+
+def _retriever(cfg: Config, checkpoint: str, device: str | None) -> Any:
+    """Of the adaptation itself nothing is needed."""
     model = {key: part for key, part in model_of(cfg).items() if key != 'adaptation'}
-    retriever = build_model(model, checkpoint).to(torch.device(usable_device(device))).eval()
-    return encode_target(retriever, dataset, test_pipeline_of(cfg))
+    return build_model(model, checkpoint).to(torch.device(usable_device(device))).eval()
+
+
+def _encode_source(cfg: Config, checkpoint: str, device: str | None) -> Target:
+    """Some images and texts of the sources."""
+    parts = [
+        part
+        for part in nested_dicts(cfg.get('train_dataloader'), 'ImageTextDataset')
+        if part.get('captions') != 'none'
+    ]
+    retriever = _retriever(cfg, checkpoint, device)
+    targets = []
+    for part in parts:
+        kept = {key: value for key, value in part.items() if key not in ('captions', 'type')}
+        dataset = UnpairedDataset(**kept)
+        draw = random.Random(0)
+        count = min(len(dataset), MOST_IMAGES // len(parts))
+        dataset = dataset.get_subset(sorted(draw.sample(range(len(dataset)), count)))
+        pool = sorted(set(dataset.pool))
+        dataset.pool = sorted(draw.sample(pool, min(len(pool), MOST_TEXTS // len(parts))))
+        # Features come from a file of each dataset; images go through what the test does.
+        loads_images = part['pipeline'][0]['type'].rpartition('.')[2] != 'LoadFeatures'
+        pipeline = test_pipeline_of(cfg) if loads_images else None
+        targets.append(encode_target(retriever, dataset, pipeline).target)
+    return targets[0] if len(targets) == 1 else Target(*map(torch.cat, zip(*targets)))

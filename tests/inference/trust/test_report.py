@@ -17,9 +17,12 @@ from urbancross_mm.inference.trust.files import write_report
 from urbancross_mm.inference.trust.report import Report, make_report
 from urbancross_mm.inference.trust.verdict import VERDICTS, judge
 
+# A source that speaks of what the good target shows.
+SOURCE = items()[0].target
+
 
 def report_of(steps: int = 240, **options) -> Report:
-    return make_report(*items(**options), steps)
+    return make_report(*items(**options), SOURCE, steps)
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +38,25 @@ def test_a_good_case_is_adapted(good: Report) -> None:
 
 def test_other_content_does_not_match() -> None:
     verdict = report_of(told=range(8, 16)).verdict
-    assert verdict.name == 'content does not match' and 'captions' in verdict.reason
+    assert verdict.name == 'content does not match' and 'better texts' in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ('missing', 'name'),
+    [
+        ((0.05, 0.05), 'adapted'),
+        ((0.15, 0.0), 'uncertain'),
+        ((0.02, 0.3), 'content does not match'),
+    ],
+)
+def test_content_that_the_source_has_and_the_target_lacks(
+    good: Report, missing: tuple[float, float], name: str
+) -> None:
+    measured = dict(good.measured, missing_texts=missing[0], missing_images=missing[1])
+    verdict = judge(measured, Estimate(30, 5, 50, []), 0.1)
+    assert verdict.name == name
+    if name != 'adapted':
+        assert f'{missing[0]:.0%} of the images' in verdict.reason
 
 
 def test_twenty_steps_are_not_enough() -> None:
@@ -47,7 +68,7 @@ def test_a_model_that_lost_the_plan_is_not_used() -> None:
     known, images, texts = items()
     generator = torch.Generator().manual_seed(1)
     lost = [torch.randn(rows.shape, generator=generator) for rows in (images, texts)]
-    verdict = make_report(known, *lost, 240).verdict
+    verdict = make_report(known, *lost, SOURCE, 240).verdict
     assert verdict.name == 'do not use' and 'plan' in verdict.reason
 
 
@@ -62,7 +83,7 @@ def test_never_adapted_where_a_loss_is_possible(good: Report) -> None:
 
 def test_the_files_name_the_values(good: Report, tmp_path: Path) -> None:
     known, images, texts = items(told=range(6), folder=tmp_path)
-    report = make_report(known, images, texts, 240)
+    report = make_report(known, images, texts, SOURCE, 240)
     out = tmp_path / 'new' / 'report'
     files = write_report(report, out, dict(adapted='a.pth', source='b.pth'))
     assert sorted(out.iterdir()) == sorted(files)
@@ -99,12 +120,12 @@ def test_a_large_target_is_measured_in_part(monkeypatch: pytest.MonkeyPatch) -> 
     for name, most in (('MOST_IMAGES', 60), ('MOST_TEXTS', 70)):
         monkeypatch.setattr(f'urbancross_mm.inference.trust.report.{name}', most)
     known, images, texts = items()
-    report = make_report(known, images, texts, 240)
+    report = make_report(known, images, texts, SOURCE, 240)
     assert (report.measured['images'], report.measured['texts']) == (60, 70)
     rows = torch.tensor([known.img_ids.index(name) for name in report.items.img_ids])
     assert torch.equal(report.items.target.image_feats, known.target.image_feats[rows])
     assert max(report.left[0].rows) >= 60  # of all images
-    assert make_report(known, images, texts, 240).measured == report.measured
+    assert make_report(known, images, texts, SOURCE, 240).measured == report.measured
 
 
 def test_three_images_are_too_few() -> None:

@@ -95,6 +95,8 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
     facts = '\n'.join(
         f'| {name} | {numbers[key]:.2f} | {words} |'
         for name, key, words in (
+            ('missing texts', 'missing_texts', 'images with clearly better texts in the source'),
+            ('missing images', 'missing_images', 'texts with clearly better images in the source'),
             ('shared', 'shared', 'images and texts vary in the same directions'),
             ('text within', 'text_within', 'what sets texts apart sets images apart too'),
             ('image within', 'image_within', 'what sets images apart sets texts apart too'),

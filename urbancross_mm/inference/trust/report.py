@@ -7,8 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.inference.trust import measures
 from urbancross_mm.inference.trust.calibration import CALIBRATION
+from urbancross_mm.inference.trust.content import missing_content
 from urbancross_mm.inference.trust.coverage import Coverage, Left, coverage, left
 from urbancross_mm.inference.trust.estimate import Estimate, estimate
 from urbancross_mm.inference.trust.target_view import part_of, view
@@ -32,7 +34,12 @@ class Report(NamedTuple):
 
 
 def make_report(
-    before: TargetItems, image_embeds: Tensor, text_embeds: Tensor, steps: int, seed: int = 0
+    before: TargetItems,
+    image_embeds: Tensor,
+    text_embeds: Tensor,
+    source: Target,
+    steps: int,
+    seed: int = 0,
 ) -> Report:
     """Measure and judge an adaptation.
 
@@ -40,6 +47,7 @@ def make_report(
         before (TargetItems): The target, encoded by the source model.
         image_embeds (Tensor): Of the adapted model.
         text_embeds (Tensor): Of the adapted model.
+        source (Target): Images and texts of the source, encoded by the source model.
         steps (int): That the adaptation took.
         seed (int): Of the measured items. Defaults to 0.
 
@@ -61,6 +69,7 @@ def make_report(
     found = view(items.target, seed)
     measured = dict(
         steps=float(steps),
+        **missing_content(items.target, source, seed),
         **measures.of_target(found, seed),
         **measures.of_models(found, image_embeds[rows[0]], text_embeds[rows[1]]),
     )

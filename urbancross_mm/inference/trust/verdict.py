@@ -11,6 +11,11 @@ from urbancross_mm.inference.trust.estimate import Estimate
 STEPS = 240
 
 
+# Share of the items with clearly better partners in the source: above the first a loss is likely,
+# above the second contents differ (docs/results/index.md#does-the-report-tell).
+DOUBTFUL, MISSING = 0.12, 0.25
+
+
 class Verdict(NamedTuple):
     """``name``: of VERDICTS; ``reason``: a sentence."""
 
@@ -22,13 +27,14 @@ VERDICTS = ('adapted', 'uncertain', 'not enough steps', 'content does not match'
 
 
 def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) -> Verdict:
-    """Decide by content, then by steps, then by the estimate.
+    """Decide by content, then by steps, then by content again and by the estimate.
 
     Coverage and stability are not asked: over runs whose pairs were known, they did not tell
     contents that match from others.
 
     Args:
-        measured (Mapping[str, float]): The measures, with ``steps``.
+        measured (Mapping[str, float]): The measures, with ``steps``, ``missing_texts`` and
+            ``missing_images``.
         gain (Estimate): Of the gain.
         least_within (float): Least ``text_within`` of contents that match.
 
@@ -38,6 +44,13 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
     """
     within, steps = measured['text_within'], measured['steps']
     said = f'the estimated gain is {gain.gain:+.0f} % ({gain.low:+.0f} to {gain.high:+.0f} %)'
+    missing = measured['missing_texts'] + measured['missing_images']
+    if missing > MISSING:
+        return Verdict(
+            'content does not match',
+            f'{measured["missing_texts"]:.0%} of the images have clearly better texts in the '
+            f'source, and {measured["missing_images"]:.0%} of the texts clearly better images',
+        )
     if within < least_within:
         return Verdict(
             'content does not match',
@@ -57,6 +70,13 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         return Verdict(
             'not enough steps',
             f'the run took {steps:.0f} steps, and an adaptation needs {STEPS} to be relied on',
+        )
+    if missing > DOUBTFUL:
+        return Verdict(
+            'uncertain',
+            f'{measured["missing_texts"]:.0%} of the images have clearly better texts in the '
+            f'source, and {measured["missing_images"]:.0%} of the texts clearly better images: '
+            'look at the sheets, caption fifty tiles and test',
         )
     if gain.outside:
         return Verdict(
