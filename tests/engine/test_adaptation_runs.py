@@ -205,6 +205,23 @@ def test_no_pair_of_the_target_is_learned_from(own_sample: Path, start: str, nam
     assert changed(before, trained(config(own_sample / 'source', start, name)))
 
 
+@pytest.mark.parametrize('other', [False, True])
+def test_a_resumed_run_says_that_the_texts_changed(
+    own_sample: Path, start: str, other: bool
+) -> None:
+    work = own_sample / 'work'
+    assert trained(config(work, start, TRANSPORT))['adaptation.0.plan_digest'].any()
+    if other:
+        path = SPAIN / 'spain_train.json'
+        content = json.loads(path.read_text())
+        content['data_list'][0]['captions'][0] = 'words of nobody'
+        path.write_text(json.dumps(content))
+    run(config(work, start, TRANSPORT, resume=True, epochs=2))
+    logged = ''.join(path.read_text() for path in work.glob('*/*.log'))
+    assert ('images, texts or labels of the target changed' in logged) == other
+    assert 'plan of' in logged and 'starting checkpoint changed' not in logged
+
+
 def test_the_test_split_of_the_target_is_not_read(own_sample: Path, start: str) -> None:
     (SPAIN / 'spain_test.json').write_text('poison')
     cfg = config(own_sample / 'work', start)

@@ -40,7 +40,7 @@ def plan_digest(
     return torch.tensor([items, *(_mean(part) for part in target[:4])], dtype=torch.int64)
 
 
-def changes(before: Tensor, after: Tensor) -> list[str]:
+def change(before: Tensor, after: Tensor) -> str:
     """What differs between two digests, in words.
 
     Args:
@@ -48,18 +48,16 @@ def changes(before: Tensor, after: Tensor) -> list[str]:
         after (Tensor): A later one.
 
     Returns:
-        list[str]: Empty if nothing differs, or either is missing.
+        str: Empty if nothing differs, or either is missing. Of other items, the embeddings say
+        nothing.
     """
     if not before.any() or not after.any():
-        return []
+        return ''
     differs = (before - after).abs()
-    found = []
     if differs[0]:
-        found.append('images, texts or labels of the target')
+        return 'images, texts or labels of the target'
     # Rounding may fall to either side.
-    if (differs[1:] > 1).any():
-        found.append('the embeddings by the starting checkpoint')
-    return found
+    return 'the embeddings by the starting checkpoint' if (differs[1:] > 1).any() else ''
 
 
 def _mean(vectors: Tensor) -> int:

@@ -14,7 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from urbancross_mm.functional.plan_digest import changes
+from urbancross_mm.functional.plan_digest import change
 from urbancross_mm.registry import HOOKS
 from urbancross_mm.utils.config import find_pipeline
 from urbancross_mm.utils.dist import copy_from_first
@@ -162,9 +162,8 @@ def _digests(adaptation: nn.Module) -> dict[str, torch.Tensor]:
 def _warn_of_another_plan(
     runner: Runner, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]
 ) -> None:
-    changed = sorted({word for name in after for word in changes(before[name], after[name])})
-    if changed:
+    for what in sorted({change(before[name], after[name]) for name in after} - {''}):
         runner.logger.warning(
-            f'the resumed run goes on with another plan than it began with: '
-            f'{" and ".join(changed)} changed since. Restore them, or begin a new run'
+            f'the resumed run goes on with another plan than it began with, because {what} changed '
+            'since: restore them, or begin a new run'
         )
