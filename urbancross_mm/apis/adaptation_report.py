@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from urbancross_mm.apis.runs import recorded_source
@@ -75,7 +76,7 @@ def report_adaptation(
     report = make_report(before, after.target.image_embeds, after.target.text_embeds, said, steps)
     folder = Path(out) if out else Path(adapted).parent / 'report'
     write_report(report, folder, dict(adapted=adapted, source=source))
-    print(f'{report.verdict.name}: {report.verdict.reason} ({folder / "report.md"})')
+    print_log(f'{report.verdict.name}: {report.verdict.reason} ({folder / "report.md"})', 'current')
     return report
 
 
@@ -83,9 +84,10 @@ def report_after_training(cfg: Config) -> None:
     """End the training of an adaptation with its report; a failure is printed, and no more.
 
     Args:
-        cfg (Config): Of the run. Without an adaptation nothing happens.
+        cfg (Config): Of the run. Without an adaptation, or with one that has no loss, such as a
+            control, nothing happens.
     """
-    if not cfg.model.get('adaptation') or not is_main_process():
+    if not cfg.model.get('adaptation', {}).get('losses') or not is_main_process():
         return
     try:
         last = find_resumable(cfg.work_dir)

@@ -50,6 +50,8 @@ class PlanOptions(NamedTuple):
                 f'a plan has no option {", ".join(unknown)}; there are {", ".join(cls._fields)}'
             )
         chosen = cls(**options)
+        if isinstance(chosen.words, str):
+            raise ValueError(f'words is a list of names, such as [{chosen.words}], got a string')
         wrong = [
             f'{name}={getattr(chosen, name)!r}'
             for name, fits in (

@@ -120,7 +120,8 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
 | measured on | {numbers['images']:.0f} images, {numbers['texts']:.0f} distinct texts |
 {''.join(f'| {name} | {value} |{chr(10)}' for name, value in about.items())}{outside}
 The estimate was learned from {CALIBRATION.runs} runs on {CALIBRATION.pairs} domain pairs of RSICD
-and UC Merced with linear heads. Captions of fifty tiles say more.
+and UC Merced with linear heads. On runs that came later it was too high: take the verdict, not the
+number. Captions of fifty tiles say more than both.
 
 | measure, up to 1 | value | what it says |
 |---|---|---|

@@ -27,7 +27,7 @@ VERDICTS = ('adapted', 'uncertain', 'not enough steps', 'content does not match'
 
 
 def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) -> Verdict:
-    """Decide by content, then by steps, then by content again and by the estimate.
+    """Decide by content, then by steps, then by what became of the plan, and by the estimate.
 
     Coverage and stability are not asked: over runs whose pairs were known, they did not tell
     contents that match from others.
@@ -57,6 +57,11 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
             f'{within:.2f} of what sets the captions apart sets images apart too, and where '
             f'contents matched it was at least {least_within:.2f}, in 9 of 10 runs',
         )
+    if steps < STEPS:
+        return Verdict(
+            'not enough steps',
+            f'the run took {steps:.0f} steps, and an adaptation needs {STEPS} to be relied on',
+        )
     before, after = measured['score_before'], measured['score_after']
     if after < before:
         return Verdict(
@@ -66,11 +71,6 @@ def judge(measured: Mapping[str, float], gain: Estimate, least_within: float) ->
         )
     if gain.high < 0:
         return Verdict('do not use', f'{said}: the source model is probably better')
-    if steps < STEPS:
-        return Verdict(
-            'not enough steps',
-            f'the run took {steps:.0f} steps, and an adaptation needs {STEPS} to be relied on',
-        )
     if missing > DOUBTFUL:
         return Verdict(
             'uncertain',
