@@ -71,7 +71,8 @@ def test_a_training_ends_with_the_report_and_the_tool_makes_it_again(
     same = [TOOL, CONFIG, source, '--sample', '--source', source, '--out', out]
     assert call(*same)[0] == 0
     numbers = json.loads((out / 'report.json').read_text())['measures']
-    assert numbers['kept'] == pytest.approx(1, abs=1e-4)
+    # What stands before is the source model with the target's statistics in BatchNorm.
+    assert 0 < numbers['kept'] < 0.99
 
 
 def test_a_failed_report_fails_no_training(

@@ -16,15 +16,16 @@ from urbancross_mm.apis.runs import recorded_source
 from urbancross_mm.datasets import UnpairedDataset
 from urbancross_mm.engine import find_resumable
 from urbancross_mm.functional.pairing_plan import Target
-from urbancross_mm.inference.checkpoints import build_model, resolve_checkpoint
+from urbancross_mm.inference.checkpoints import resolve_checkpoint
 from urbancross_mm.inference.config import model_of
+from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.trust.files import write_report
 from urbancross_mm.inference.trust.report import MOST_IMAGES, MOST_TEXTS, Report, make_report
-from urbancross_mm.models.adaptation.target_items import TargetItems, encode_target
+from urbancross_mm.models.adaptation.prepare import with_target_statistics
+from urbancross_mm.models.adaptation.target_items import encode_target
 from urbancross_mm.registry import DATASETS, SCOPE
 from urbancross_mm.utils.checkpoints import read_checkpoint
 from urbancross_mm.utils.config import nested_dicts, test_pipeline_of
-from urbancross_mm.utils.devices import usable_device
 from urbancross_mm.utils.error_sentence import sentence_of
 
 
@@ -71,8 +72,17 @@ def report_adaptation(
     steps = int(meta.get('iter', 0)) if isinstance(meta, dict) else 0
     init_default_scope(cfg.get('default_scope', SCOPE))
     dataset = DATASETS.build(targets[0])
-    before, after = (_encode(cfg, dataset, path, device) for path in (source, adapted))
-    said = _encode_source(cfg, source, device)
+    pipeline, workers = test_pipeline_of(cfg), cfg.train_dataloader.get('num_workers', 0)
+    # The plan is made with the target's statistics in BatchNorm, as it was for training.
+    plain = Config(dict(cfg.to_dict(), model=dict(model_of(cfg), adaptation=None)))
+    start, model = (
+        Embedder.from_config(plain, path, device=device).model for path in (source, adapted)
+    )
+    start = with_target_statistics(start, dataset, pipeline, num_workers=workers)
+    before, after = (
+        encode_target(part, dataset, pipeline, num_workers=workers) for part in (start, model)
+    )
+    said = _encode_source(cfg, start, workers)
     report = make_report(before, after.target.image_embeds, after.target.text_embeds, said, steps)
     folder = Path(out) if out else Path(adapted).parent / 'report'
     write_report(report, folder, dict(adapted=adapted, source=source))
@@ -98,25 +108,13 @@ def report_after_training(cfg: Config) -> None:
         print(f'no report of the adaptation: {sentence_of(error)}')
 
 
-def _encode(cfg: Config, dataset: object, checkpoint: str, device: str | None) -> TargetItems:
-    """The target by the weights of a checkpoint."""
-    return encode_target(_retriever(cfg, checkpoint, device), dataset, test_pipeline_of(cfg))
-
-
-def _retriever(cfg: Config, checkpoint: str, device: str | None) -> Any:
-    """Of the adaptation itself nothing is needed."""
-    model = {key: part for key, part in model_of(cfg).items() if key != 'adaptation'}
-    return build_model(model, checkpoint).to(torch.device(usable_device(device))).eval()
-
-
-def _encode_source(cfg: Config, checkpoint: str, device: str | None) -> Target:
+def _encode_source(cfg: Config, retriever: Any, workers: int) -> Target:
     """Some images and texts of the sources."""
     parts = [
         part
         for part in nested_dicts(cfg.get('train_dataloader'), 'ImageTextDataset')
         if part.get('captions') != 'none'
     ]
-    retriever = _retriever(cfg, checkpoint, device)
     targets = []
     for part in parts:
         kept = {key: value for key, value in part.items() if key not in ('captions', 'type')}
@@ -129,5 +127,5 @@ def _encode_source(cfg: Config, checkpoint: str, device: str | None) -> Target:
         # Features come from a file of each dataset; images go through what the test does.
         loads_images = part['pipeline'][0]['type'].rpartition('.')[2] != 'LoadFeatures'
         pipeline = test_pipeline_of(cfg) if loads_images else None
-        targets.append(encode_target(retriever, dataset, pipeline).target)
+        targets.append(encode_target(retriever, dataset, pipeline, num_workers=workers).target)
     return targets[0] if len(targets) == 1 else Target(*map(torch.cat, zip(*targets)))

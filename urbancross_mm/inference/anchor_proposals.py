@@ -14,6 +14,7 @@ from urbancross_mm.functional.groups import cluster
 from urbancross_mm.functional.pairing_factors import CHUNK, Target
 from urbancross_mm.functional.pairing_plan import PairingPlan, PlanOptions, make_plan
 from urbancross_mm.inference.embedder import Embedder
+from urbancross_mm.models.adaptation.prepare import with_target_statistics
 from urbancross_mm.models.adaptation.target_items import encode_target
 from urbancross_mm.registry import DATASETS
 from urbancross_mm.utils.config import nested_dicts
@@ -56,7 +57,9 @@ def propose_anchors(
     dataset = DATASETS.build(settings)
     plain = Config(dict(cfg.to_dict(), model=dict(cfg.model.to_dict(), adaptation=None)))
     embedder = Embedder.from_config(plain, checkpoint, device=device)
-    items = encode_target(embedder.model, dataset, list(embedder.pipeline.transforms))
+    pipeline = list(embedder.pipeline.transforms)
+    start = with_target_statistics(embedder.model, dataset, pipeline)
+    items = encode_target(start, dataset, pipeline)
     anchors = find_anchors(dataset.labels, items.img_ids, items.texts)
     options = PlanOptions.of(loss.get('plan') or {})
     plan = make_plan(items.target, options, anchors, items.texts, seed)

@@ -46,15 +46,7 @@ def prepare_losses(
     if not wanting:
         return 'no loss of the adaptation looks at the target before training'
     began = perf_counter()
-    start = starting(retriever)
-    retriever.train()
-    if any(layer.training for layer in batch_norms(retriever.image_encoder)):
-        start = deepcopy(start)
-        with statistics_replaced(batch_norms(start.image_encoder)), torch.no_grad():
-            batches = equal_batches(len(dataset), batch_size)
-            loader = target_loader(dataset, pipeline, batches, num_workers)
-            for batch in track(loader, 'statistics of the target', unit='batch'):
-                start.encode_image(start.data_preprocessor(batch, False)['inputs']['image'])
+    start = with_target_statistics(starting(retriever), dataset, pipeline, batch_size, num_workers)
     items = encode_target(start, dataset, pipeline, batch_size, num_workers)
     for loss in wanting:
         loss.set_target(items, seed)
@@ -62,3 +54,38 @@ def prepare_losses(
         f'plan of {len(items.img_ids)} images and {len(items.texts)} distinct texts of the target '
         f'in {perf_counter() - began:.1f} s'
     )
+
+
+@torch.no_grad()
+def with_target_statistics(
+    start: Any,
+    dataset: Any,
+    pipeline: list[dict[str, Any]] | None = None,
+    batch_size: int = 64,
+    num_workers: int = 0,
+) -> Any:
+    """A model with the statistics that its BatchNorm will have in an adaptation.
+
+    Args:
+        start (BaseRetriever): Before training, in ``eval`` mode.
+        dataset (UnpairedDataset): The target.
+        pipeline (list[dict], optional): One that does not augment. Defaults to None.
+        batch_size (int): Images per forward pass. Defaults to 64.
+        num_workers (int): Processes that read images. Defaults to 0.
+
+    Returns:
+        BaseRetriever: A copy, or the model itself if none of its BatchNorm trains.
+    """
+    encoder = getattr(start, 'image_encoder', start)
+    start.train()
+    trains = any(layer.training for layer in batch_norms(encoder))
+    start.eval()
+    if not trains:
+        return start
+    start = deepcopy(start)
+    batches = equal_batches(len(dataset), batch_size)
+    loader = target_loader(dataset, pipeline, batches, num_workers)
+    with statistics_replaced(batch_norms(getattr(start, 'image_encoder', start))):
+        for batch in track(loader, 'statistics of the target', unit='batch'):
+            start.encode_image(start.data_preprocessor(batch, False)['inputs']['image'])
+    return start
