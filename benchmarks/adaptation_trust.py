@@ -34,6 +34,7 @@ from linear_heads import (
 from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.inference.trust import measures
 from urbancross_mm.inference.trust.calibration import CALIBRATION
+from urbancross_mm.inference.trust.content import missing_content
 from urbancross_mm.inference.trust.estimate import Calibration, calibrate, estimate
 from urbancross_mm.inference.trust.target_view import view
 from urbancross_mm.inference.trust.verdict import judge
@@ -110,9 +111,10 @@ def measure(args: argparse.Namespace) -> None:
             if not runs or (args.pairs and name not in args.pairs):
                 continue
             model = train_source(source['train'], seed)
+            known = encoded(model, target_of(source['train'], other['train'], Run('good'))[0])
             views: dict[Any, Any] = {}
             for run in runs:
-                line = one_run(model, (source, target, other), run, views)
+                line = one_run(model, known, (source, target, other), run, views)
                 write(out, dict(pair=name, seed=seed, run=name_of(run), **line))
 
 
@@ -129,7 +131,11 @@ def encoded(model: torch.nn.Module, target: Target) -> Target:
 
 
 def one_run(
-    model: torch.nn.Module, domains: tuple[dict, dict, dict], run: Run, views: dict[Any, Any]
+    model: torch.nn.Module,
+    known: Target,
+    domains: tuple[dict, dict, dict],
+    run: Run,
+    views: dict[Any, Any],
 ) -> dict[str, float]:
     """Measures of a run, and mR before and after."""
     source, target, other = domains
@@ -137,7 +143,8 @@ def one_run(
     if key not in views:
         items, classes = target_of(target['train'], other['train'], run)
         found = view(encoded(model, items))
-        views[key] = found, measures.of_target(found), classes
+        numbers = dict(measures.of_target(found), **missing_content(found.target, known))
+        views[key] = found, numbers, classes
     found, numbers, classes = views[key]
     adapted = adapt(model, source['train'], found, run.method, run.steps, run.rate, run.seed)
     after = encoded(adapted, found.target)
@@ -197,6 +204,8 @@ def learn(runs: list[dict], names: list[str]) -> Calibration:
 def conclude(run: dict, known: Calibration) -> tuple[str, float]:
     """Verdict and estimate."""
     gain = estimate(run, known)
+    # Tables made before these were measured.
+    run = dict(dict(missing_texts=0.0, missing_images=0.0), **run)
     return judge(run, gain, known.least_within).name, gain.gain
 
 

@@ -39,7 +39,7 @@ ADAPTATIONS = [
     ('baselines/mobilenet-v2_minilm_rsicd.py', 'ucm', 'transport-curriculum'),
     ('baselines/resnet-18_gru_rsicd.py', 'ucm', 'batch-norm'),
     ('baselines/resnet-18_gru_ucm_segments.py', 'rsicd', 'mk-mmd'),
-    ('sirs/sirs.py', 'ucm', 'transport'),
+    ('sirs/sirs.py', 'ucm', 'transport-live'),
     ('sirs/sirs_mask-stream.py', 'ucm', 'coral'),
 ]
 

@@ -75,7 +75,9 @@ class BasePairingLoss(BaseAdaptationLoss):
         for name in ('images', 'texts'):
             self.register_buffer(name, torch.zeros(self.memory_size, embed_dim))
         for name in ('image_ids', 'text_ids'):
-            self.register_buffer(name, torch.zeros(self.memory_size, dtype=torch.long))
+            # Only a plan is looked up by ids.
+            ids = torch.zeros(self.memory_size, dtype=torch.long)
+            self.register_buffer(name, ids, persistent=self.wants_target)
 
     @abstractmethod
     def pairing(self, images: Items, texts: Items) -> Tensor:
