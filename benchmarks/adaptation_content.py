@@ -26,16 +26,16 @@ SIZES = (800, 506, 200, 100)
 
 
 @torch.no_grad()
-def encoded(model: Heads, images: Domain, told: Domain, draw: np.random.Generator) -> Target:
+def encoded(model: Heads, images: Domain, captioned: Domain, draw: np.random.Generator) -> Target:
     """Images of one domain and texts of another, as the source model sees them."""
-    pool = np.unique([row for own in told.captions for row in own])
-    texts = told.texts[draw.permutation(pool)[:1200]]
+    pool = np.unique([row for own in captioned.captions for row in own])
+    texts = captioned.texts[draw.permutation(pool)[:1200]]
     image_embeds, text_embeds = model(images.images, texts)
     return Target(image_embeds, text_embeds, images.images, texts, torch.ones(len(texts)))
 
 
 def cases(target: Domain, foreign: Domain, size: int, draw: np.random.Generator) -> dict:
-    """Images, and what is told, by name."""
+    """Images, and images whose captions are the texts, by name of the case."""
     classes = list(draw.permutation(sorted(set(target.labels))))
     half, quarter = len(classes) // 2, len(classes) // 4
     seen = target.of(set(classes[:half]))
@@ -72,8 +72,8 @@ def main() -> None:
             for number in range(args.draws):
                 size = SIZES[number % len(SIZES)]
                 made = cases(target['train'], source['held_out'], size, draw)
-                for case, (images, told) in made.items():
-                    shares = missing_content(encoded(model, images, told, draw), known, seed)
+                for case, (images, captioned) in made.items():
+                    shares = missing_content(encoded(model, images, captioned, draw), known, seed)
                     found.setdefault(case, []).append(sum(shares.values()))
         rows = [[case, *_row(np.array(values))] for case, values in found.items()]
         head = ['missing, sum', 'targets', 'median', 'below', 'doubtful', 'does not match']

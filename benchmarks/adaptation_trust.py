@@ -79,18 +79,18 @@ def target_of(target: Domain, other: Domain, run: Run) -> tuple[Target, set[str]
         sides = [set(classes[: 2 * third]), set(classes[third:])]
     if run.case == 'other classes':
         sides = [set(classes[::2]), set(classes[1::2])]
-    images, told = (target.of(side) for side in sides)
-    images, told = (pick(domain, run.items, draw) for domain in (images, told))
+    images, captioned = (target.of(side) for side in sides)
+    images, captioned = (pick(domain, run.items, draw) for domain in (images, captioned))
     feats = images.images
     if run.case == 'foreign images':
         feats = torch.cat([feats, pick(other, len(feats) * 3 // 7, draw).images])
     if run.case == 'other captions':
-        told = pick(other, run.items, draw)
-    pool = np.array([row for own in told.captions for row in own])
+        captioned = pick(other, run.items, draw)
+    pool = np.array([row for own in captioned.captions for row in own])
     rows, counts = np.unique(pool, return_counts=True)
     kept = np.sort(draw.permutation(len(rows))[:MOST_TEXTS])
     text_mass = torch.tensor(counts[kept], dtype=torch.float32)
-    text_feats = told.texts[rows[kept]]
+    text_feats = captioned.texts[rows[kept]]
     return Target(feats, text_feats, feats, text_feats, text_mass), sides[0]
 
 

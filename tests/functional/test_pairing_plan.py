@@ -42,6 +42,17 @@ def random_target(images: int = 40, texts: int = 50, seed: int = 0) -> Target:
     return Target(embeds[0], embeds[1], feats[0], feats[1], mass)
 
 
+def rearranged(target: Target, rows: Tensor, columns: Tensor) -> Target:
+    """Images and texts in another order."""
+    return Target(
+        target.image_embeds[rows],
+        target.text_embeds[columns],
+        target.image_feats[rows],
+        target.text_feats[columns],
+        target.text_mass[columns],
+    )
+
+
 def misnamed_target(seed: int, wrong: int = 5) -> tuple[Target, Tensor, Tensor]:
     """Ten classes; the source calls some by the name of another, with less confidence."""
     generator = torch.Generator().manual_seed(seed)
@@ -231,13 +242,7 @@ def test_what_fits_nothing_gets_less() -> None:
 def test_the_order_of_items_does_not_matter(options: PlanOptions) -> None:
     target = random_target()
     rows, columns = torch.randperm(40), torch.randperm(50)
-    shuffled = Target(
-        target.image_embeds[rows],
-        target.text_embeds[columns],
-        target.image_feats[rows],
-        target.text_feats[columns],
-        target.text_mass[columns],
-    )
+    shuffled = rearranged(target, rows, columns)
     torch.testing.assert_close(
         density(make_plan(shuffled, options)),
         density(make_plan(target, options))[rows][:, columns],

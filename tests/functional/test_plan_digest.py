@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tests.functional.test_pairing_plan import random_target
+from tests.functional.test_pairing_plan import random_target, rearranged
 from urbancross_mm.functional.pairing_plan import Target
 from urbancross_mm.functional.plan_digest import change, plan_digest
 
@@ -25,13 +25,7 @@ def digest(
 def test_the_same_things_in_another_order_are_the_same() -> None:
     target = random_target()
     rows, columns = torch.randperm(40), torch.randperm(50)
-    shuffled = Target(
-        target.image_embeds[rows],
-        target.text_embeds[columns],
-        target.image_feats[rows],
-        target.text_feats[columns],
-        target.text_mass[columns],
-    )
+    shuffled = rearranged(target, rows, columns)
     assert digest().any() and digest().dtype == torch.int64
     labels = {'b': ['y'], 'a': ['y', 'x']}
     other = digest(shuffled, KEYS[rows], IDS[columns], labels)

@@ -23,14 +23,14 @@ def label_sheet(images: Sequence[tuple[str, str, str]], title: str) -> str:
 
     Args:
         images (Sequence[tuple[str, str, str]]): Name, path and guess of each. A missing file has
-            no picture.
+            no image.
         title (str): Of the page.
 
     Returns:
         str: HTML that needs no other file.
     """
     figures = [
-        f'<figure>{_picture(path)}<figcaption><b>{number}</b> {html.escape(name)}<br>'
+        f'<figure>{_embedded_image(path)}<figcaption><b>{number}</b> {html.escape(name)}<br>'
         f'<i>{html.escape(guess)}</i></figcaption></figure>'
         for number, (name, path, guess) in enumerate(images, 1)
     ]
@@ -41,7 +41,7 @@ def label_sheet(images: Sequence[tuple[str, str, str]], title: str) -> str:
     )
 
 
-def _picture(path: str) -> str:
+def _embedded_image(path: str) -> str:
     try:
         pixels, _ = read_image(path)
     except FileNotFoundError:  # features of the images were read

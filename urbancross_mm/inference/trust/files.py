@@ -18,7 +18,7 @@ from urbancross_mm.inference.trust.verdict import STEPS
 from urbancross_mm.models.adaptation.target_items import TargetItems
 from urbancross_mm.utils.files import write_all
 from urbancross_mm.utils.images import read_image
-from urbancross_mm.visualization.picture_grid import draw_picture_grid
+from urbancross_mm.visualization.image_grid import draw_image_grid
 
 ON_A_SHEET = 24
 
@@ -177,12 +177,12 @@ def _table(header: Sequence[str], rows: Any) -> str:
 
 
 def _sheet(items: TargetItems, rows: Sequence[int]) -> bytes | None:
-    """Pictures of images; None if their files are not there, as with features alone."""
+    """A grid of images; None if their files are not there, as with features alone."""
     there = [row for row in rows if Path(items.img_paths[row]).is_file()]
     if not there:
         return None
-    pictures = [read_image(items.img_paths[row])[0] for row in there]
-    sheet = draw_picture_grid(pictures, [items.img_ids[row] for row in there])
+    images = [read_image(items.img_paths[row])[0] for row in there]
+    sheet = draw_image_grid(images, [items.img_ids[row] for row in there])
     png = io.BytesIO()
     Image.fromarray(sheet).save(png, 'png')
     return png.getvalue()
