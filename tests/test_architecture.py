@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'urbancross_mm'
 LAYERS = [  # from the bottom up; a part imports itself and what stands below its layer
     {'registry', 'utils', 'version'},
-    {'functional', 'structures'},
+    {'functional', 'geo', 'structures'},
     {'engine', 'datasets', 'models', 'evaluation', 'visualization'},
     {'inference', 'toy'},
     {'apis', 'curation', 'serving'},

@@ -7,10 +7,10 @@ from PIL import Image
 
 from tests.datasets import tiny
 from urbancross_mm.curation import ImageRecord, ImageStage, Outcome, Workspace, run_stage
-from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.stages.export_stage import ExportStage
 from urbancross_mm.curation.stages.segment_stage import SegmentStage
 from urbancross_mm.curation.stages.split_stage import SplitStage
+from urbancross_mm.geo.positions import METERS_A_DEGREE, describe_bounds
 
 CAPTIONS = (
     'A school beside a road.',

@@ -25,7 +25,6 @@ from tests.fuzz.mutate import mutate
 from urbancross_mm.apis import load_config
 from urbancross_mm.curation.core.records import Manifest, Record
 from urbancross_mm.curation.geo.map_files import MapFeatures, read_map_file
-from urbancross_mm.curation.geo.rasters import Raster
 from urbancross_mm.datasets import ImageTextDataset, LoadAudio, VocabTokenizer
 from urbancross_mm.datasets.converters import (
     image_folder,
@@ -36,6 +35,7 @@ from urbancross_mm.datasets.converters import (
 )
 from urbancross_mm.datasets.feature_file import open_features
 from urbancross_mm.datasets.verification.verify import verify
+from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.structures import Gallery
 from urbancross_mm.structures.segment_masks import decode_masks, read_sidecar
 from urbancross_mm.utils.checkpoints import read_checkpoint

@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.geo.splits import (
     Tile,
     assign_splits,
@@ -17,6 +16,7 @@ from urbancross_mm.curation.geo.splits import (
     tile_of,
     too_close,
 )
+from urbancross_mm.geo.positions import METERS_A_DEGREE, describe_bounds
 
 SHARES = dict(test=0.2, val=0.1, train=0.7)
 METER = 1 / METERS_A_DEGREE  # degrees, at the equator

@@ -10,9 +10,9 @@ import pytest
 
 from urbancross_mm.curation import DROPPED, ImageRecord, Manifest, Outcome, Workspace, run_stage
 from urbancross_mm.curation.core.records import Record
-from urbancross_mm.curation.geo.positions import METERS_A_DEGREE, describe_bounds
 from urbancross_mm.curation.geo.splits import distances, tile_of
 from urbancross_mm.curation.stages.split_stage import SplitStage
+from urbancross_mm.geo.positions import METERS_A_DEGREE, describe_bounds
 
 WORKSPACE = Workspace(Path('in'), Path('out'))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.curation.geo.georeference import WGS84, rasterio
+from urbancross_mm.geo.georeference import WGS84, rasterio
 from urbancross_mm.utils.optional import import_optional
 
 Box = Sequence[float]

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from urbancross_mm.curation.geo.georeference import WGS84, check_crs
 from urbancross_mm.curation.geo.map_features import Feature, import_shapely, in_degrees
 from urbancross_mm.curation.geo.map_overpass import overpass_features
+from urbancross_mm.geo.georeference import WGS84, check_crs
 from urbancross_mm.utils.text_files import parse_json, read_text
 
 # Begins each feature of a GeoJSON text sequence (RFC 8142).

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.curation.geo.georeference import WGS84, rasterio
 from urbancross_mm.curation.geo.map_features import Box, Feature, import_shapely, in_degrees
+from urbancross_mm.geo.georeference import WGS84, rasterio
 from urbancross_mm.utils.optional import import_optional
 
 _HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from urbancross_mm.curation.geo.positions import METERS_A_DEGREE
+from urbancross_mm.geo.positions import METERS_A_DEGREE
 
 # Number of random orders to try; fewer for many groups.
 TRIES, MOST_ASSIGNED = 64, 20_000

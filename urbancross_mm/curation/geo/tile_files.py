@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from urbancross_mm.curation.core.records import ImageRecord
-from urbancross_mm.curation.geo.positions import world_file_of
+from urbancross_mm.geo.positions import world_file_of
 from urbancross_mm.utils.hashing import quick_stamp
 from urbancross_mm.utils.image_files import UNWRITABLE, is_writable, list_image_files
 from urbancross_mm.utils.images import read_image

@@ -13,14 +13,6 @@ from PIL import Image
 
 from urbancross_mm.curation.core.records import DROPPED, ImageRecord, Outcome
 from urbancross_mm.curation.core.stage import ImageStage, Workspace
-from urbancross_mm.curation.geo.georeference import (
-    WGS84,
-    check_crs,
-    position_beside,
-    rasterio,
-)
-from urbancross_mm.curation.geo.raster_files import LeadsElsewhereError, is_geotiff
-from urbancross_mm.curation.geo.rasters import Raster, share_not_covered, tile_windows
 from urbancross_mm.curation.geo.tile_files import (
     content_hash,
     decode,
@@ -34,6 +26,14 @@ from urbancross_mm.curation.geo.tile_files import (
     stem_of,
     tile_names,
 )
+from urbancross_mm.geo.georeference import (
+    WGS84,
+    check_crs,
+    position_beside,
+    rasterio,
+)
+from urbancross_mm.geo.raster_files import LeadsElsewhereError, is_geotiff
+from urbancross_mm.geo.rasters import Raster, share_not_covered, tile_windows
 from urbancross_mm.registry import CURATION
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.image_files import IMAGE_SUFFIXES

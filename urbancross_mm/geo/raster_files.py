@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from urbancross_mm.curation.geo.georeference import rasterio
+from urbancross_mm.geo.georeference import rasterio
 
 TIFF_SUFFIXES = ('.tif', '.tiff')
 # Pixel scale, transformation, key directory: a file with one of them says where it lies.

@@ -14,10 +14,10 @@ from tests.curation.stages.test_tile_stage import (
     write_raster,
 )
 from urbancross_mm.curation import Outcome, Workspace, run_stage
-from urbancross_mm.curation.geo.georeference import check_crs, position_on_globe
-from urbancross_mm.curation.geo.positions import describe_points, meters_of_a_degree
-from urbancross_mm.curation.geo.rasters import covered_pixels, tile_windows
 from urbancross_mm.curation.stages.tile_stage import TileStage
+from urbancross_mm.geo.georeference import check_crs, position_on_globe
+from urbancross_mm.geo.positions import describe_points, meters_of_a_degree
+from urbancross_mm.geo.rasters import covered_pixels, tile_windows
 
 rasterio = pytest.importorskip('rasterio')
 __all__ = ['workspace']  # a fixture

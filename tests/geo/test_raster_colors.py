@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.curation.stages.test_tile_stage import noise, outcomes, workspace, write_raster
 from urbancross_mm.curation import Workspace
-from urbancross_mm.curation.geo.rasters import Raster
+from urbancross_mm.geo.rasters import Raster
 
 rasterio = pytest.importorskip('rasterio')
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from urbancross_mm.curation.geo.positions import (
+from urbancross_mm.geo.positions import (
     Bounds,
     bounds_of_world_file,
     describe_degrees,

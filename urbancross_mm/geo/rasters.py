@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from urbancross_mm.curation.geo.georeference import position_on_globe, rasterio
-from urbancross_mm.curation.geo.positions import has_north_up
-from urbancross_mm.curation.geo.raster_files import opened, refuse_references
+from urbancross_mm.geo.georeference import position_on_globe, rasterio
+from urbancross_mm.geo.positions import has_north_up
+from urbancross_mm.geo.raster_files import opened, refuse_references
 
 OVERVIEW_SIDE = 1024
 Window = tuple[int, int, int, int]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from urbancross_mm.curation.geo.positions import bounds_of_world_file, world_file_of
+from urbancross_mm.geo.positions import bounds_of_world_file, world_file_of
 
 TEXT = '0.5\n0\n0\n-0.25\n10.25\n49.875\n'
 

@@ -15,8 +15,8 @@ from tests.curation.stages.test_tile_stage import (
     write_raster,
 )
 from urbancross_mm.curation import Workspace, run_stage
-from urbancross_mm.curation.geo.raster_files import is_geotiff
 from urbancross_mm.curation.stages.tile_stage import TileStage
+from urbancross_mm.geo.raster_files import is_geotiff
 
 __all__ = ['workspace']  # a fixture
 

@@ -1,0 +1,1 @@
+"""Georeferenced rasters, and positions on the globe."""
