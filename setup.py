@@ -53,7 +53,15 @@ if __name__ == '__main__':
         python_requires='>=3.11,<3.13',
         packages=find_packages(include=['urbancross_mm', 'urbancross_mm.*']),
         include_package_data=True,
-        package_data={'urbancross_mm': ['.mim/**/*', '.mim/*', 'curation/card/*.j2', 'serving/static/**/*']},
+        package_data={
+            'urbancross_mm': [
+                '.mim/**/*',
+                '.mim/*',
+                'curation/card/*.j2',
+                'serving/static/*',
+                'serving/static/*/*',
+            ]
+        },
         # The onedl-* packages are the maintained forks of mmengine, mmcv, mmpretrain and
         # mmsegmentation (same import names). Naming the mainline ones would overwrite their files.
         install_requires=[
