@@ -46,9 +46,24 @@ def encode_query(
         return rows if embedder.model.score_pairs is None else similarity.normalize(rows)
     if audio is not None:
         return embedder.encode_audio([audio])
+    return embedder.encode_texts([check_text(embedder.tokenizer, text)])
+
+
+def check_text(tokenizer: Any, text: Any) -> str:
+    """Refuse an empty text; warn of one that is cut or has unknown words.
+
+    Args:
+        tokenizer (Any): Of the model.
+        text (Any): The query.
+
+    Returns:
+        str: The text.
+
+    Raises:
+        ValueError: If it is no text, or has no words.
+    """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f'a text query needs words, got {text!r}')
-    tokenizer = embedder.tokenizer
     if hasattr(tokenizer, 'is_cut') and tokenizer.is_cut(text):
         print_log(
             f'the query is longer than the {tokenizer.context_length} tokens that the model '
@@ -64,7 +79,7 @@ def encode_query(
             'current',
             logging.WARNING,
         )
-    return embedder.encode_texts([text])
+    return text
 
 
 def read_queries(bank: str | Path | Sequence[str]) -> list[str]:
