@@ -40,3 +40,19 @@ def read_hit_image(hit: Mapping[str, Any]) -> np.ndarray:
     window = tuple(hit.get('window') or (0, 0, raster.width, raster.height))
     bands = raster.color_bands
     return raster.read(window, bands, raster.value_range(bands))[0]
+
+
+def hit_image(hit: Mapping[str, Any]) -> str | np.ndarray:
+    """What a model takes of a hit: the path of an image, or the pixels of a window.
+
+    Args:
+        hit (Mapping): See :func:`read_hit_image`.
+
+    Returns:
+        str | np.ndarray: The path, or uint8 RGB ``(H, W, 3)``.
+
+    Raises:
+        FileNotFoundError: If a raster is gone.
+        ValueError: If a window cannot be read.
+    """
+    return read_hit_image(hit) if hit.get('window') else str(hit['img_path'])
