@@ -276,9 +276,9 @@ def single_query(text: str | None, image: ImageQuery | None, audio: str | Path |
             'give exactly one of a text, an image and a recording; '
             f'got {text!r}, {image!r:.80} and {audio!r}'
         )
-    if text is not None:
-        return Query(texts=[text])
-    return Query(recordings=[audio]) if audio is not None else Query(images=[image])
+    if image is not None:
+        return Query(images=[image])
+    return Query(recordings=[audio]) if audio is not None else Query(texts=[text or ''])
 
 
 def filter_of(where: Any) -> Filter | None:
