@@ -29,7 +29,8 @@ class SmallEmbedder(Embedder):
         self._fingerprint = 'f' * 32
 
     def encode_texts(self, texts: list[str], *args: Any, **kwargs: Any) -> torch.Tensor:
-        rows = [sum(np.array(c) for name, c in COLORS.items() if name in text) for text in texts]
+        named = [[np.array(c) for name, c in COLORS.items() if name in text] for text in texts]
+        rows = [sum(colors, np.zeros(3)) for colors in named]
         return torch.stack([unit(np.append(row, 50)) for row in rows])
 
     def _encode_batch(self, batch: dict, tower: object = None) -> torch.Tensor:
