@@ -15,6 +15,8 @@ COMMANDS = {
     'train': 'train.py',
     'test': 'test.py',
     'search': 'search.py',
+    'index': 'build_index.py',
+    'classify': 'classify.py',
     'curate': 'curate.py',
     'sample': 'misc/make_sample.py',
     'convert urbancross': 'dataset_converters/urbancross.py',
