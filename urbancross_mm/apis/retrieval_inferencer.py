@@ -21,14 +21,13 @@ from urbancross_mm.inference.gallery_search import GallerySearch
 from urbancross_mm.inference.hit_images import hit_image
 from urbancross_mm.inference.image_files import find_images
 from urbancross_mm.inference.pair_scores import check_comparable
-from urbancross_mm.inference.queries import read_queries
+from urbancross_mm.inference.queries import check_templates, read_queries
 from urbancross_mm.inference.query_bank import QueryBank
 from urbancross_mm.inference.segmentation import Legend, class_shares, decode_head_of, read_legend
 from urbancross_mm.inference.store_search import (
     Query,
     StoreSearch,
     Where,
-    check_templates,
     single_query,
 )
 from urbancross_mm.inference.stores import BaseStore, open_store

@@ -56,8 +56,8 @@ def to_csv(hits: Sequence[Hit]) -> str:
         str: CSV as RFC 4180 has it, with a header.
     """
     rows = [_plain(hit) for hit in hits]
-    names = {name for row in rows for name in row}
-    columns = [name for name in FIRST if name in names or name in ('rank', 'score', 'id')]
+    names = {name for row in rows for name in row} or {'rank', 'score', 'id'}
+    columns = [name for name in FIRST if name in names]
     columns += sorted(names - set(columns))
     file = io.StringIO()
     writer = csv.writer(file)

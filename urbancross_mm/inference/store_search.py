@@ -12,7 +12,7 @@ import numpy as np
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.pair_scores import check_comparable
-from urbancross_mm.inference.queries import check_text
+from urbancross_mm.inference.queries import check_templates, encode_prompts
 from urbancross_mm.inference.stores import BaseStore, StoreHit
 from urbancross_mm.structures.filters import Filter
 
@@ -209,13 +209,7 @@ class StoreSearch:
         Raises:
             ValueError: If one is empty.
         """
-        vectors = []
-        for text in texts:
-            check_text(self.embedder.tokenizer, text)
-            prompts = [template.replace('{}', text) for template in self.templates]
-            rows = normalize(self.embedder.encode_texts(prompts))
-            vectors.append(_unit(rows.mean(dim=0).numpy()))
-        return vectors
+        return [encode_prompts(self.embedder, text, self.templates).numpy() for text in texts]
 
     def _encode_images(self, images: Sequence[ImageQuery]) -> list[np.ndarray]:
         if not images:
@@ -318,29 +312,6 @@ def check_same_model(fingerprint: str, expected: str) -> None:
             'stale index: another model, checkpoint or pipeline made it '
             f'({fingerprint[:8]}, now {expected[:8]}): name another one, or build it again'
         )
-
-
-def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """Check prompt templates.
-
-    Args:
-        templates (Sequence[str]): Each with ``{}`` for the text.
-
-    Returns:
-        tuple[str, ...]: The same.
-
-    Raises:
-        ValueError: If there is none, or one lacks ``{}``.
-    """
-    if isinstance(templates, str) or not templates:
-        raise ValueError(f'templates must be a list of at least one, got {templates!r}')
-    for template in templates:
-        if '{}' not in template:
-            raise ValueError(
-                f'the template {template!r} lacks {{}}, which stands for the text, as in '
-                "'an aerial image of {}'"
-            )
-    return tuple(templates)
 
 
 def _record(hit: StoreHit, rank: int) -> dict[str, Any]:
