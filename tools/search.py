@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 # A clone works without being installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,17 +20,10 @@ from urbancross_mm.utils.files import atomic_write, check_outputs  # noqa: E402
 
 if TYPE_CHECKING:
     from urbancross_mm.apis import RetrievalInferencer
-    from urbancross_mm.inference.store_search import Query
+    from urbancross_mm.inference.typed_queries import TypedQuery
     from urbancross_mm.structures import Gallery
 
 TEXT_FORMATS = ('json', 'csv', 'geojson')
-
-
-class Asked(NamedTuple):
-    """A query, and what it is called."""
-
-    shown: str | Path
-    query: Query
 
 
 def parse_args() -> argparse.Namespace:
@@ -152,48 +145,6 @@ def format_of(path: str) -> str | None:
     return suffix if suffix in TEXT_FORMATS else None
 
 
-def read_asked(args: argparse.Namespace) -> list[Asked]:
-    """The queries of the command line; each gets the marks and the minus terms."""
-    from urbancross_mm.inference.image_files import read_query
-    from urbancross_mm.inference.store_search import Query
-
-    if args.audio:
-        queries: list[str | Path] = [Path(query) for query in args.query]
-        for query in queries:
-            if not Path(query).is_file():
-                raise FileNotFoundError(f'--audio takes recordings, and there is no file {query}')
-    else:
-        queries = [read_query(query) for query in args.query]
-    minus = [read_query(term) for term in args.minus]
-    pictures = [term for term in args.like if Path(term).is_file()]
-    shared = dict(
-        likes=[term for term in args.like if term not in pictures] + args.right,
-        dislikes=args.wrong,
-        minus_texts=[term for term in minus if not isinstance(term, Path)],
-        minus_images=[term for term in minus if isinstance(term, Path)],
-    )
-    groups = [queries] if args.average or not queries else [[query] for query in queries]
-    asked = []
-    for group in groups:
-        terms: dict[str, list[Any]] = dict(texts=[], images=[*pictures], recordings=[])
-        for query in group:
-            terms['recordings' if args.audio else kind_of(query)].append(query)
-        shown = group[0] if len(group) == 1 else ' + '.join(map(str, group or args.like))
-        # A recording has no image to draw: its name.
-        is_sound = args.audio and isinstance(shown, Path)
-        asked.append(Asked(shown.name if is_sound else shown, Query(**terms, **shared)))
-    return asked
-
-
-def kind_of(query: str | Path) -> str:
-    """The part of a query that a term belongs to."""
-    from urbancross_mm.utils.image_files import SOUND
-
-    if not isinstance(query, Path):
-        return 'texts'
-    return 'recordings' if SOUND.fits(query) else 'images'
-
-
 def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     """Load the model, and open the index or encode the images that a gallery does not hold."""
     from urbancross_mm.apis import RetrievalInferencer, load_config
@@ -240,7 +191,9 @@ def save_gallery(gallery: Gallery, path: str, replaces: bool) -> None:
         print(f'warning: {path} is not updated: {error}', file=sys.stderr)
 
 
-def answer(args: argparse.Namespace, asked: list[Asked]) -> list[tuple[str | Path, list[dict]]]:
+def answer(
+    args: argparse.Namespace, asked: list[TypedQuery]
+) -> list[tuple[str | Path, list[dict]]]:
     """Search; a table is printed as it comes."""
     from urbancross_mm.inference.hit_formats import format_table
 
@@ -260,31 +213,25 @@ def answer(args: argparse.Namespace, asked: list[Asked]) -> list[tuple[str | Pat
     return answers
 
 
-def write(answers: list[tuple[str | Path, list[dict]]], kind: str) -> str:
-    """All hits in one text; of several queries each names its own."""
-    from urbancross_mm.inference import hit_formats
-
-    several = len(answers) > 1
-    hits = [
-        dict(hit, query=str(shown)) if several else hit for shown, hits in answers for hit in hits
-    ]
-    return getattr(hit_formats, f'to_{kind}')(hits)
-
-
 def main() -> None:
     """Search, print, write."""
     args = parse_args()
-    asked = read_asked(args)
+    from urbancross_mm.inference.hit_formats import to_text
+    from urbancross_mm.inference.typed_queries import read_typed
+
+    asked = read_typed(
+        args.query, args.audio, args.average, args.like, args.minus, args.right, args.wrong
+    )
     check_files(args)
     # What is printed on the way must not stand in a file of results.
     quiet = args.format != 'table'
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
         answers = answer(args, asked)
     if quiet:
-        sys.stdout.write(write(answers, args.format))
+        sys.stdout.write(to_text(answers, args.format))
     kind = format_of(args.out) if args.out else None
     if kind:
-        atomic_write(args.out, write(answers, kind))
+        atomic_write(args.out, to_text(answers, kind))
     elif args.out:
         from urbancross_mm.inference.hit_images import draw_answers
 

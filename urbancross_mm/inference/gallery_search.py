@@ -14,7 +14,8 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.pair_scores import PairIndex
 from urbancross_mm.inference.queries import encode_query
 from urbancross_mm.inference.query_bank import QueryBank
-from urbancross_mm.inference.store_search import Query, StoreSearch, Where, filter_of
+from urbancross_mm.inference.search_query import Query
+from urbancross_mm.inference.store_search import StoreSearch, Where, filter_of
 from urbancross_mm.inference.stores import StoreItem, TorchStore
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.structures import Gallery
