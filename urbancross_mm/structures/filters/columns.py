@@ -25,14 +25,19 @@ class Column:
     def __init__(self, values: Sequence[Any] | np.ndarray) -> None:
         if isinstance(values, np.ndarray):
             values = values.tolist()
-        kinds = [type(value) for value in values]
+        flags = [isinstance(v, bool) for v in values]
+        texts = [isinstance(v, str) for v in values]
+        self.flags = np.array([v if flag else -1 for v, flag in zip(values, flags)], np.int8)
         self.numbers = np.array(
-            [v if k is float or k is int else np.nan for v, k in zip(values, kinds)], np.float64
+            [
+                v if isinstance(v, float | int) and not flag else np.nan
+                for v, flag in zip(values, flags)
+            ],
+            np.float64,
         )
-        self.flags = np.array([v if k is bool else -1 for v, k in zip(values, kinds)], np.int8)
         self.numbers[np.isinf(self.numbers)] = np.nan
-        self._text_rows = np.flatnonzero([k is str for k in kinds])
-        self._texts = _Texts([v for v, k in zip(values, kinds) if k is str])
+        self._text_rows = np.flatnonzero(texts)
+        self._texts = _Texts([v for v, text in zip(values, texts) if text])
         lists = [(row, v) for row, v in enumerate(values) if isinstance(v, list | tuple)]
         pairs = [(row, tag) for row, tags in lists for tag in tags if isinstance(tag, str)]
         self._tags = _Texts([tag for _, tag in pairs])
