@@ -56,10 +56,11 @@ class Rows:
     def column(self, name: str) -> Column:
         """An attribute for filters, coded when it is first asked for."""
         if name not in self._columns:
-            texts = self.attributes[name].to_pylist() if name in self.attributes else []
-            texts = texts or [None] * len(self)
-            values = json.loads(f'[{",".join("null" if t is None else t for t in texts)}]')
-            self._columns[name] = Column(values)
+            texts = self.attributes.get(name, pa.nulls(len(self), pa.large_string()))
+            coded = texts.dictionary_encode()
+            values = [*json.loads(f'[{",".join(coded.dictionary.to_pylist())}]'), None]
+            codes = coded.indices.fill_null(len(values) - 1).to_numpy()
+            self._columns[name] = Column(values, codes)
         return self._columns[name]
 
     def records(self, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:

@@ -196,7 +196,11 @@ class TorchStore(BaseStore):
 
     def _commit(self, parts: Sequence[Part]) -> None:
         after = Snapshot(self._snapshot.fingerprint, self._snapshot.dtype, tuple(parts))
-        self._parts.commit(after, self._snapshot)
+        try:
+            self._parts.commit(after, self._snapshot)
+        except BaseException:
+            self.refresh()  # whether it was before or after the write happened
+            raise
         self._snapshot = after
 
     def _appended(
