@@ -38,7 +38,7 @@ SMALL_ROWS, MOST_SMALL = 4096, 16
 
 
 class TorchStore(BaseStore):
-    """Exact search; every store is tested against this one's order.
+    """Exact search, for up to a few million items.
 
     A write adds a part or marks rows as deleted; :meth:`compact` merges the parts. One process
     may write, from its first write until it closes the store. Others see what was there when they
