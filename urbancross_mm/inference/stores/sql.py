@@ -1,0 +1,184 @@
+"""Filters as SQL conditions, for every store that speaks SQL.
+
+A condition keeps exactly the items that :meth:`Filter.matches` keeps, with one exception: of a
+circle or polygon SQL sees the box around it. What is left is checked on the candidates' centers.
+
+An attribute may be text in one item and a number in another. So each kind of value has a column of
+its own, which is NULL for values of the other kinds, and a condition looks at all that it can match.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from urbancross_mm.structures.filters import AnyOf, Box, Compare, Condition, Filter, Tags
+
+Kind = Literal['text', 'number', 'flag', 'words']
+# Attributes with a column of their own in every store, and what they are by their meaning.
+COLUMNS: dict[str, Kind] = dict(
+    lon='number', lat='number', country='text', date='text', tags='words'
+)
+FLAGS = dict(true=True, false=False)
+NEVER = 'FALSE'
+
+
+class Dialect(ABC):
+    """How a store spells columns and values."""
+
+    @abstractmethod
+    def column(self, name: str, kind: Kind) -> str | None:
+        """The values of an attribute that are of a kind, NULL for others; None if there is none."""
+
+    @abstractmethod
+    def literal(self, value: str | float | bool) -> str:
+        """A value, safely."""
+
+    @abstractmethod
+    def has(self, column: str, values: Sequence[str], every: bool) -> str:
+        """Whether a list holds any, or all, of these."""
+
+    def guard(self, name: str, kind: Kind, sql: str) -> str:
+        """A condition on a column, perhaps with another that lets an index help."""
+        return sql
+
+
+def compile_filter(where: Filter | None, dialect: Dialect) -> tuple[str, Filter]:
+    """Compile a filter.
+
+    Args:
+        where (Filter | None): The filter.
+        dialect (Dialect): Of the store.
+
+    Returns:
+        tuple[str, Filter]: The condition, and the circles and polygons that are left to check.
+    """
+    plain, places = (where or Filter(())).split()
+    return _all(_condition(part, dialect) for part in plain.conditions), places
+
+
+def typed_values(attributes: Mapping[str, Any]) -> dict[tuple[str, Kind], Any]:
+    """The values that a filter can look at, by name and kind.
+
+    Args:
+        attributes (Mapping): Of an item.
+
+    Returns:
+        dict: Text, numbers as floats, bools, and the strings of each list.
+
+    Raises:
+        ValueError: If a number is beyond those of a float.
+    """
+    values: dict[tuple[str, Kind], Any] = {}
+    for name, value in attributes.items():
+        if isinstance(value, bool):
+            values[name, 'flag'] = value
+        elif isinstance(value, str):
+            values[name, 'text'] = value
+        elif isinstance(value, (list, tuple)):
+            values[name, 'words'] = [word for word in value if isinstance(word, str)]
+        elif isinstance(value, (int, float)):
+            try:
+                values[name, 'number'] = float(value)
+            except OverflowError:
+                raise ValueError(f'the attribute {name!r} is too large for a number') from None
+    return values
+
+
+def _condition(part: Condition, dialect: Dialect) -> str:
+    if isinstance(part, Compare):
+        return _compare(part, dialect)
+    if isinstance(part, AnyOf):
+        return _any_of(part, dialect)
+    if isinstance(part, Tags):
+        column = dialect.column(part.name, 'words')
+        return dialect.has(column, part.values, part.all) if column else NEVER
+    if isinstance(part, Box):
+        return _box(part, dialect)
+    raise TypeError(f'SQL has no condition for {part!r}')
+
+
+def _compare(part: Compare, dialect: Dialect) -> str:
+    operator = '<>' if part.op == '!=' else part.op
+    choices = [_ranges(part.name, part.text_ranges, dialect)]
+    if part.number is not None:
+        number = f'{operator} {dialect.literal(part.number)}'
+        choices.append(_test(part.name, 'number', [number], dialect))
+    elif part.op == '!=':
+        choices.append(_test(part.name, 'number', ['IS NOT NULL'], dialect))
+    if part.op in ('=', '!=') and part.value in FLAGS:
+        flag = f'{operator} {dialect.literal(FLAGS[part.value])}'
+        choices.append(_test(part.name, 'flag', [flag], dialect))
+    elif part.op == '!=':
+        choices.append(_test(part.name, 'flag', ['IS NOT NULL'], dialect))
+    return _any(choices)
+
+
+def _any_of(part: AnyOf, dialect: Dialect) -> str:
+    flags = [FLAGS[value] for value in part.values if value in FLAGS]
+    choices = [
+        _one_of(part.name, 'number', part.numbers, dialect),
+        _one_of(part.name, 'flag', flags, dialect),
+    ]
+    if part.date_ranges is None:
+        choices.append(_one_of(part.name, 'text', part.values, dialect))
+    else:
+        choices.append(_ranges(part.name, part.date_ranges, dialect))
+    return _any(choices)
+
+
+def _one_of(name: str, kind: Kind, values: Sequence[str | float | bool], dialect: Dialect) -> str:
+    if not values:
+        return NEVER
+    return _test(name, kind, [f'IN ({", ".join(map(dialect.literal, values))})'], dialect)
+
+
+def _ranges(
+    name: str, ranges: Sequence[tuple[str | None, str | None]], dialect: Dialect
+) -> str:
+    """Text in one of the ranges; texts are compared by their bytes."""
+    return _any(_test(name, 'text', _range(*ends, dialect), dialect) for ends in ranges)
+
+
+def _range(start: str | None, end: str | None, dialect: Dialect) -> list[str]:
+    """From start to before end. ``x`` + NUL is the text that follows x: PostgreSQL has no NUL."""
+    if start is not None and end == start + '\0':
+        return [f'= {dialect.literal(start)}']
+    tests = []
+    if start is not None:
+        after = start.endswith('\0')
+        tests.append(f'{">" if after else ">="} {dialect.literal(start[:-1] if after else start)}')
+    if end is not None:
+        with_it = end.endswith('\0')
+        tests.append(f'{"<=" if with_it else "<"} {dialect.literal(end[:-1] if with_it else end)}')
+    return tests
+
+
+def _box(part: Box, dialect: Dialect) -> str:
+    def between(name: str, low: float, high: float) -> str:
+        ends = [f'>= {dialect.literal(low)}', f'<= {dialect.literal(high)}']
+        return _test(name, 'number', ends, dialect)
+
+    lons = _any(between('lon', west, east) for west, east in part.lon_ranges)
+    return _all([lons, between('lat', part.south, part.north)])
+
+
+def _test(name: str, kind: Kind, tests: Iterable[str], dialect: Dialect) -> str:
+    """All tests of one column."""
+    column = dialect.column(name, kind)
+    if column is None:
+        return NEVER
+    return dialect.guard(name, kind, _all(f'{column} {test}' for test in tests))
+
+
+def _any(parts: Iterable[str]) -> str:
+    possible = [part for part in dict.fromkeys(parts) if part != NEVER]
+    return f'({" OR ".join(possible)})' if len(possible) > 1 else ''.join(possible) or NEVER
+
+
+def _all(parts: Iterable[str]) -> str:
+    parts = list(parts)
+    if NEVER in parts:
+        return NEVER
+    return f'({" AND ".join(parts)})' if len(parts) > 1 else ''.join(parts) or 'TRUE'
