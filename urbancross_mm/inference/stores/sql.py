@@ -3,12 +3,13 @@
 A condition keeps exactly the items that :meth:`Filter.matches` keeps, with one exception: of a
 circle or polygon SQL sees the box around it. What is left is checked on the candidates' centers.
 
-An attribute may be text in one item and a number in another. So each kind of value has a column of
-its own, which is NULL for values of the other kinds, and a condition looks at all that it can match.
+An attribute may be text in one item and a number in another. So each kind of value has a column
+of its own, NULL for values of the other kinds, and a condition looks at all that it can match.
 """
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -86,6 +87,27 @@ def typed_values(attributes: Mapping[str, Any]) -> dict[tuple[str, Kind], Any]:
     return values
 
 
+def attributes_text(item_id: str, attributes: Mapping[str, Any]) -> str:
+    """Attributes as JSON.
+
+    Args:
+        item_id (str): Whose attributes.
+        attributes (Mapping): The attributes.
+
+    Returns:
+        str: The text.
+
+    Raises:
+        ValueError: If JSON cannot hold them.
+    """
+    try:
+        return json.dumps(dict(attributes), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'attributes must be plain JSON values, those of {item_id!r} are not: {error}'
+        ) from error
+
+
 def _condition(part: Condition, dialect: Dialect) -> str:
     if isinstance(part, Compare):
         return _compare(part, dialect)
@@ -134,9 +156,7 @@ def _one_of(name: str, kind: Kind, values: Sequence[str | float | bool], dialect
     return _test(name, kind, [f'IN ({", ".join(map(dialect.literal, values))})'], dialect)
 
 
-def _ranges(
-    name: str, ranges: Sequence[tuple[str | None, str | None]], dialect: Dialect
-) -> str:
+def _ranges(name: str, ranges: Sequence[tuple[str | None, str | None]], dialect: Dialect) -> str:
     """Text in one of the ranges; texts are compared by their bytes."""
     return _any(_test(name, 'text', _range(*ends, dialect), dialect) for ends in ranges)
 
