@@ -30,15 +30,16 @@ def check_ids(ids: Sequence[str], known: Collection[str] = ()) -> None:
         raise ValueError(f'the store has the id {min(known)!r} already: update it, or delete it')
 
 
-def check_embeds(items: Sequence[StoreItem], width: int) -> np.ndarray:
+def check_embeds(items: Sequence[StoreItem], width: int, dtype: str = 'float32') -> np.ndarray:
     """Check the vectors of items and stack them.
 
     Args:
         items (Sequence[StoreItem]): At least one, each with a vector.
         width (int): D of the store; 0 while it is empty.
+        dtype (str): What to store them as. Defaults to 'float32'.
 
     Shape:
-        - output: ``(N, D)`` float32.
+        - output: ``(N, D)``.
 
     Returns:
         np.ndarray: The vectors.
@@ -48,7 +49,7 @@ def check_embeds(items: Sequence[StoreItem], width: int) -> np.ndarray:
     """
     rows = []
     for item in items:
-        row = np.asarray([] if item.embed is None else item.embed, dtype=np.float32)
+        row = np.asarray([] if item.embed is None else item.embed)
         width = width or row.size
         if row.shape != (width,) or not width:
             raise ValueError(
@@ -56,7 +57,8 @@ def check_embeds(items: Sequence[StoreItem], width: int) -> np.ndarray:
                 f'got {None if item.embed is None else row.shape}'
             )
         rows.append(row)
-    embeds = np.stack(rows)
+    with np.errstate(over='ignore'):  # what becomes infinite is refused
+        embeds = np.stack(rows).astype(dtype)
     bad = np.flatnonzero(~np.isfinite(embeds).all(axis=1))
     if len(bad):
         raise ValueError(f'the vector of {items[bad[0]].id!r} is not finite')
