@@ -37,11 +37,13 @@ FILTERS = [
     ['near=179.9,0,2000000'],
     ['near=0,89.9,3000000'],
     ['polygon=POLYGON((0 0, 60 0, 60 60, 0 60, 0 0), (10 10, 40 10, 40 40, 10 40, 10 10))'],
-    ['polygon=MULTIPOLYGON(((170 -20, 180 -20, 180 20, 170 20, 170 -20)), '
-     '((-180 -20, -170 -20, -170 20, -180 20, -180 -20)))'],
+    [
+        'polygon=MULTIPOLYGON(((170 -20, 180 -20, 180 20, 170 20, 170 -20)), '
+        '((-180 -20, -170 -20, -170 20, -180 20, -180 -20)))'
+    ],
     ['country=spain', 'tags=harbor', 'near=0,0,5000000'],
-    ['nothing=1'],
-    ['nothing!=1'],
+    ['stamp=1'],
+    ['stamp!=1'],
     ['"we\'ird.na`me"="it\'s"'],
     ['rare=1'],
 ]
@@ -74,8 +76,9 @@ def _attributes(number: int, draw: np.random.Generator) -> dict[str, object]:
         classes=['a', 'b', 1, None][: draw.integers(5)],
         bounds=[1.5, 2.5, 3.5, 4.5],
         window=[0, 0, 8, 8],
+        stamp=dict(size=5, hash='x'),
     )
-    everything['we\'ird.na`me'] = str(draw.choice(["it's", '"', '%s', '\\']))
+    everything["we'ird.na`me"] = str(draw.choice(["it's", '"', '%s', '\\']))
     if number % 1000 == 7:
         everything['rare'] = 1
     return {name: value for name, value in everything.items() if draw.random() > 0.15}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +62,11 @@ def column_of(name: str, kind: Kind) -> str:
     return f'{kind}:{quote(name, safe="").replace(".", "%2E")}'
 
 
+def name_of(column: str) -> str:
+    """The attribute whose values a column holds."""
+    return unquote(column.partition(':')[2]) or column
+
+
 def make_schema(fingerprint: str, width: int = 0) -> pa.Schema:
     """Schema of a store.
 
@@ -70,12 +75,10 @@ def make_schema(fingerprint: str, width: int = 0) -> pa.Schema:
         width (int): D; 0 while no vector is known. Defaults to 0.
 
     Returns:
-        pa.Schema: Columns of every store; those of further attributes are added as they come.
+        pa.Schema: Without columns of attributes; those are added as they come.
     """
-    fields = [pa.field('id', pa.string(), nullable=False)]
+    fields = [pa.field('id', pa.string(), nullable=False), pa.field('attributes', pa.string())]
     fields += [pa.field('embed', pa.list_(pa.float32(), width))] if width else []
-    fields += [pa.field(name, TYPES[kind]) for name, kind in COLUMNS.items()]
-    fields.append(pa.field('attributes', pa.string()))
     meta = json.dumps(dict(version=VERSION, fingerprint=fingerprint))
     return pa.schema(fields, metadata={METADATA: meta.encode()})
 
@@ -100,8 +103,7 @@ def read_schema(schema: pa.Schema, name: str) -> tuple[str, int]:
         raise ValueError(f'{name} is a table of LanceDB, but no store of this program') from None
     if version != VERSION:
         raise ValueError(
-            f'{name} is of schema version {version}, this program knows {VERSION}: copy it with '
-            'the program that made it, or build it again'
+            f'{name} is of schema version {version}, this version reads {VERSION}: build it again'
         )
     embed = schema.get_field_index('embed')
     return fingerprint, schema.field(embed).type.list_size if embed >= 0 else 0
@@ -115,11 +117,17 @@ def new_fields(items: Iterable[StoreItem], columns: Collection[str]) -> list[pa.
         columns (Collection[str]): Those that it has.
 
     Returns:
-        list[pa.Field]: The others.
+        list[pa.Field]: The others. Every attribute has one, even if no filter can look at it, for
+        columns tell which attributes there are.
     """
-    keys = {key: None for item in items for key in typed_values(item.attributes)}
-    names = {column_of(*key): TYPES[key[1]] for key in keys}
-    return [pa.field(name, kind) for name, kind in names.items() if name not in columns]
+    keys: dict[tuple[str, Kind], None] = {}
+    for item in items:
+        values = typed_values(item.attributes)
+        keys.update(dict.fromkeys(values))
+        plain = {name for name, _ in values}
+        keys.update({(name, 'text'): None for name in item.attributes if name not in plain})
+    fields = {column_of(*key): TYPES[key[1]] for key in keys}
+    return [pa.field(name, kind) for name, kind in fields.items() if name not in columns]
 
 
 def table_of(items: Sequence[StoreItem], embeds: np.ndarray, schema: pa.Schema) -> pa.Table:

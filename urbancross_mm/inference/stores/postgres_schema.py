@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from urbancross_mm.inference.stores.base_store import StoreItem
 from urbancross_mm.inference.stores.postgres_server import psycopg
@@ -66,13 +66,24 @@ def make_tables(connection: Any, table: str, fingerprint: str) -> None:
         fingerprint (str): What the store will carry.
     """
     connection.execute(
-        f'CREATE TABLE "{table}_meta" (version integer, fingerprint text, width integer)'
+        f'CREATE TABLE "{table}_meta" '
+        '(version integer, fingerprint text, width integer, names text[])'
     )
-    connection.execute(f'INSERT INTO "{table}_meta" VALUES (%s, %s, 0)', [VERSION, fingerprint])
+    connection.execute(
+        f'INSERT INTO "{table}_meta" VALUES (%s, %s, 0, ARRAY[]::text[])', [VERSION, fingerprint]
+    )
 
 
-def read_meta(connection: Any, table: str, name: str) -> tuple[str, int]:
-    """Fingerprint and width of a store.
+class Meta(NamedTuple):
+    """What describes a store: ``names`` are the attributes that an item has had."""
+
+    fingerprint: str
+    width: int
+    names: frozenset[str]
+
+
+def read_meta(connection: Any, table: str, name: str) -> Meta:
+    """Read what describes a store.
 
     Args:
         connection (Any): In a transaction.
@@ -80,7 +91,7 @@ def read_meta(connection: Any, table: str, name: str) -> tuple[str, int]:
         name (str): The store in messages.
 
     Returns:
-        tuple[str, int]: Both.
+        Meta: All of it.
 
     Raises:
         ValueError: If there is no such store, or it is of another version.
@@ -89,18 +100,32 @@ def read_meta(connection: Any, table: str, name: str) -> tuple[str, int]:
         raise ValueError(f'there is no store in {name}')
     try:
         row = connection.execute(
-            f'SELECT version, fingerprint, width FROM "{table}_meta"'
+            f'SELECT version, fingerprint, width, names FROM "{table}_meta"'
         ).fetchone()
     except psycopg().ProgrammingError:
         row = None
     if row is None:
-        raise ValueError(f'{name} is damaged: {table}_meta does not describe it')
+        raise ValueError(f'{name} is damaged, or is no store: see {table}_meta')
     if row[0] != VERSION:
         raise ValueError(
-            f'{name} is of schema version {row[0]}, this program knows {VERSION}: copy it with '
-            'the program that made it, or build it again'
+            f'{name} is of schema version {row[0]}, this version reads {VERSION}: build it again'
         )
-    return row[1], row[2]
+    return Meta(row[1], row[2], frozenset(row[3]))
+
+
+def add_names(connection: Any, table: str, names: Collection[str]) -> None:
+    """Note attributes that are new.
+
+    Args:
+        connection (Any): In a transaction.
+        table (str): Name of the store.
+        names (Collection[str]): The attributes.
+    """
+    connection.execute(
+        f'UPDATE "{table}_meta" SET names = '
+        'ARRAY(SELECT DISTINCT n FROM unnest(names || %s::text[]) AS n)',
+        [sorted(names)],
+    )
 
 
 def exists(connection: Any, table: str) -> bool:

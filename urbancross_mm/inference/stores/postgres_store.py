@@ -12,6 +12,7 @@ from urbancross_mm.inference.stores.base_store import StoreItem
 from urbancross_mm.inference.stores.item_checks import check_embeds, check_fingerprint, check_ids
 from urbancross_mm.inference.stores.postgres_schema import (
     PostgresDialect,
+    add_names,
     exists,
     make_items,
     make_tables,
@@ -25,7 +26,7 @@ from urbancross_mm.inference.stores.postgres_server import (
     split_location,
 )
 from urbancross_mm.inference.stores.sql import COLUMNS, compile_filter
-from urbancross_mm.inference.stores.sql_store import Condition, Positions, Row, SqlStore
+from urbancross_mm.inference.stores.sql_store import Condition, Positions, Row, SqlStore, in_order
 from urbancross_mm.structures.filters import Filter
 
 PAGE = 1000
@@ -65,16 +66,26 @@ class PostgresStore(SqlStore):
         read_only: bool = False,
     ) -> None:
         params, table = split_location(location)
-        self._server = PostgresServer(params, read_only)
+        self._server, self._read_only = PostgresServer(params, read_only), read_only
         self._store, self._table = table, f'"{table}"'
         self.name = f'the table {table} of PostgreSQL at {self._server.name}'
         self._indexed = False
-        if create:
+        if create and not read_only:
             self._create(fingerprint or '')
         with self._server.transaction() as connection:
-            self.fingerprint, self.width = read_meta(connection, table, self.name)
+            self._meta = read_meta(connection, table, self.name)
         if fingerprint is not None:
             check_fingerprint(self.fingerprint, fingerprint, self.name)
+
+    @property
+    def fingerprint(self) -> str:  # type: ignore[override]
+        """str: Names the weights and the pipeline that made the vectors."""
+        return self._meta.fingerprint
+
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """int: D of the vectors; 0 before the first item."""
+        return self._meta.width
 
     def add(self, items: Sequence[StoreItem]) -> None:
         """Add items in one transaction; see :meth:`BaseStore.add`.
@@ -92,7 +103,7 @@ class PostgresStore(SqlStore):
         embeds = check_embeds(items, self._refreshed_width())
         rows = [row_of(item) for item in items]
         try:
-            with self._server.transaction() as connection:
+            with self._writing(items) as connection:
                 if not exists(connection, self._store):
                     make_items(connection, self._store, embeds.shape[1])
                 self._copy(connection, ids, embeds, rows)
@@ -115,12 +126,12 @@ class PostgresStore(SqlStore):
         ids = [item.id for item in items]
         check_ids(ids)
         if not self._refreshed_width():
-            raise KeyError(ids[0])
+            raise KeyError(f'the store has no item {ids[0]!r}')
         moved = [item for item in items if item.embed is not None]
         embeds = iter(check_embeds(moved, self.width) if moved else ())
         vector = import_pgvector().Vector
         names = ', '.join(f'{name} = %s' for name in (*COLUMNS, 'attributes'))
-        with self._server.transaction() as connection:
+        with self._writing(items) as connection:
             for item in items:
                 sets, values = names, list(row_of(item))
                 if item.embed is not None:
@@ -129,7 +140,7 @@ class PostgresStore(SqlStore):
                     f'UPDATE {self._table} SET {sets} WHERE id = %s', [*values, item.id]
                 )
                 if not done.rowcount:
-                    raise KeyError(item.id)
+                    raise KeyError(f'the store has no item {item.id!r}')
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete items; see :meth:`BaseStore.delete`.
@@ -142,7 +153,7 @@ class PostgresStore(SqlStore):
         """
         if not self._refreshed_width():
             return 0
-        with self._server.transaction() as connection:
+        with self._writing() as connection:
             statement = f'DELETE FROM {self._table} WHERE id = ANY(%s)'
             return int(connection.execute(statement, [list(ids)]).rowcount)
 
@@ -162,7 +173,7 @@ class PostgresStore(SqlStore):
         if self._refreshed_width():
             among = self._among(list(dict.fromkeys(ids)))
             found = {item.id: item for item in self._read_items(among, len(ids), embeds=True)}
-        return [found[item_id] for item_id in ids]
+        return in_order(ids, found)
 
     def items(self, where: Filter | None = None, embeds: bool = False) -> Iterator[StoreItem]:
         """All items by ascending id; see :meth:`BaseStore.items`.
@@ -190,12 +201,14 @@ class PostgresStore(SqlStore):
 
     def compact(self) -> None:
         """Reclaim space, and build the approximate index if there are many rows."""
+        if self._read_only:
+            raise ValueError('the store was opened for reading only')
         if not self._refreshed_width():
             return
         rows = self._count(Condition('TRUE'), None)
         if rows > self.few_rows and self.width <= WIDEST and not self._has_index():
             memory = min(rows * (2 * self.width + 500), MOST_BUILD_MEMORY) >> 10
-            with self._server.transaction() as connection:
+            with self._writing() as connection:
                 connection.execute(f"SET LOCAL maintenance_work_mem = '{max(memory, 65536)}kB'")
                 connection.execute(
                     f'CREATE INDEX IF NOT EXISTS "{self._store}_embed" ON {self._table} USING hnsw '
@@ -207,6 +220,17 @@ class PostgresStore(SqlStore):
     def close(self) -> None:
         """Close the connections."""
         self._server.close()
+
+    @contextlib.contextmanager
+    def _writing(self, items: Sequence[StoreItem] = ()) -> Iterator[Any]:
+        """A transaction that also notes the attributes of some items."""
+        if self._read_only:
+            raise ValueError('the store was opened for reading only')
+        with self._server.transaction() as connection:
+            names = {name for item in items for name in item.attributes}
+            if not names <= self._meta.names:
+                add_names(connection, self._store, names)
+            yield connection
 
     def _create(self, fingerprint: str) -> None:
         """Make the store, unless somebody else just does."""
@@ -248,13 +272,19 @@ class PostgresStore(SqlStore):
         with self._server.connection() as connection:
             return list(connection.execute(statement, values).fetchall())
 
+    def _refresh(self) -> None:
+        with self._server.transaction() as connection:
+            self._meta = read_meta(connection, self._store, self.name)
+
     def _refreshed_width(self) -> int:
         if not self.width:
-            with self._server.transaction() as connection:
-                self.width = read_meta(connection, self._store, self.name)[1]
+            self._refresh()
         return self.width
 
     def _condition(self, where: Filter | None) -> Condition:
+        if where is not None and not self._meta.names.issuperset(where.names):
+            self._refresh()
+            where.check_names(self._meta.names)
         dialect = PostgresDialect()
         sql, places = compile_filter(where, dialect)
         return Condition(sql, places, dialect.values)

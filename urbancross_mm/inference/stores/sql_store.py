@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit
+from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit, StoreItem
 from urbancross_mm.inference.stores.item_checks import check_query
 from urbancross_mm.structures.filters import Filter
 
@@ -187,3 +187,22 @@ class SqlStore(BaseStore):
         self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
     ) -> list[Row]:
         """The rows of the largest products; those of the last score in any choice."""
+
+
+def in_order(ids: Sequence[str], found: Mapping[str, StoreItem]) -> list[StoreItem]:
+    """Items in the order of their ids.
+
+    Args:
+        ids (Sequence[str]): The ids.
+        found (Mapping): Items by id.
+
+    Returns:
+        list[StoreItem]: One for each id.
+
+    Raises:
+        KeyError: If one is missing.
+    """
+    for item_id in ids:
+        if item_id not in found:
+            raise KeyError(f'the store has no item {item_id!r}')
+    return [found[item_id] for item_id in ids]
