@@ -231,6 +231,7 @@ class PostgresStore(SqlStore):
             if not names <= self._meta.names:
                 add_names(connection, self._store, names)
             yield connection
+        self._meta = self._meta._replace(names=self._meta.names | names)
 
     def _create(self, fingerprint: str) -> None:
         """Make the store, unless somebody else just does."""
