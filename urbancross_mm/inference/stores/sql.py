@@ -100,12 +100,15 @@ def attributes_text(item_id: str, attributes: Mapping[str, Any]) -> str:
     Raises:
         ValueError: If JSON cannot hold them.
     """
-    try:
-        return json.dumps(dict(attributes), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f'attributes must be plain JSON values, those of {item_id!r} are not: {error}'
-        ) from error
+    texts = []
+    for name, value in attributes.items():
+        try:
+            texts.append(f'{json.dumps(name)}: {json.dumps(value, allow_nan=False)}')
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f'attributes must be plain JSON values, {name!r} of {item_id!r} is not: {error}'
+            ) from error
+    return f'{{{", ".join(texts)}}}'
 
 
 def _condition(part: Condition, dialect: Dialect) -> str:
