@@ -15,6 +15,7 @@ from urbancross_mm.inference.stores.sql import (
     COLUMNS,
     Dialect,
     Kind,
+    Value,
     attributes_text,
     typed_values,
 )
@@ -41,7 +42,7 @@ class LanceDialect(Dialect):
         column = column_of(name, kind)
         return f'`{column}`' if column in self._columns else None
 
-    def literal(self, value: str | float | bool) -> str:
+    def literal(self, value: Value) -> str:
         """A literal; a backslash is a character like others there."""
         if isinstance(value, bool):
             return str(value).upper()

@@ -37,7 +37,7 @@ from urbancross_mm.utils.optional import import_optional
 SUFFIX = '.lance'
 PAGE = 1000
 # Partitions of the index that are looked into, and rows compared exactly for each one asked for.
-PROBES, REFINE = 32, 4
+PROBES, REFINE = 32, 10
 BITS_SUFFICE = 256  # of a vector, for the index to tell it from others by one bit a value
 ITERATIONS, SAMPLES = 10, 64  # of its training; more give no better recall and take minutes
 # A reader may still use the files of versions that are younger.

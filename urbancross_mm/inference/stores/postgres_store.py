@@ -317,10 +317,11 @@ class PostgresStore(SqlStore):
     ) -> list[Row]:
         # The index is on another type, so only the first of these can use it.
         half = f'halfvec({self.width})'
-        order = 'embed <#> %(q)s, id' if exact else f'embed::{half} <#> %(q)s::vector::{half}'
+        order = 'distance, id' if exact else f'embed::{half} <#> %(q)s::vector::{half}'
         rows = self._fetch(
-            f'SELECT id, -(embed <#> %(q)s), lon, lat, attributes::text FROM {self._table} '
-            f'WHERE {condition.sql} ORDER BY {order} LIMIT {limit}',
+            f'SELECT id, -distance, lon, lat, attributes::text FROM ('
+            f'SELECT id, embed <#> %(q)s AS distance, lon, lat, attributes FROM {self._table} '
+            f'WHERE {condition.sql} ORDER BY {order} LIMIT {limit}) AS best',
             {**condition.values, 'q': import_pgvector().Vector(vector)},
         )
         return [Row(*row) for row in rows]

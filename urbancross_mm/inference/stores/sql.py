@@ -21,6 +21,10 @@ Kind = Literal['text', 'number', 'flag', 'words']
 COLUMNS: dict[str, Kind] = dict(
     lon='number', lat='number', country='text', date='text', tags='words'
 )
+Value = str | float | bool
+# An operator and what follows it: nothing after IS NOT NULL, perhaps several values after IN.
+Test = tuple[str, Sequence[Value]]
+KNOWN: Test = ('IS NOT NULL', ())
 FLAGS = dict(true=True, false=False)
 NEVER = 'FALSE'
 
@@ -33,16 +37,26 @@ class Dialect(ABC):
         """The values of an attribute that are of a kind, NULL for others; None if there is none."""
 
     @abstractmethod
-    def literal(self, value: str | float | bool) -> str:
+    def literal(self, value: Value) -> str:
         """A value, safely."""
 
     @abstractmethod
     def has(self, column: str, values: Sequence[str], every: bool) -> str:
         """Whether a list holds any, or all, of these."""
 
-    def guard(self, name: str, kind: Kind, sql: str) -> str:
-        """A condition on a column, perhaps with another that lets an index help."""
-        return sql
+    def test(self, name: str, kind: Kind, tests: Sequence[Test]) -> str:
+        """Whether the value of an attribute is of a kind and passes all tests."""
+        column = self.column(name, kind)
+        if column is None:
+            return NEVER
+        return all_of(
+            f'{column} {operator} {self.right(operator, right)}' for operator, right in tests
+        )
+
+    def right(self, operator: str, values: Sequence[Value]) -> str:
+        """What follows an operator."""
+        literals = ', '.join(map(self.literal, values))
+        return f'({literals})' if operator == 'IN' else literals
 
 
 def compile_filter(where: Filter | None, dialect: Dialect) -> tuple[str, Filter]:
@@ -56,7 +70,7 @@ def compile_filter(where: Filter | None, dialect: Dialect) -> tuple[str, Filter]
         tuple[str, Filter]: The condition, and the circles and polygons that are left to check.
     """
     plain, places = (where or Filter(())).split()
-    return _all(_condition(part, dialect) for part in plain.conditions), places
+    return all_of(_condition(part, dialect) for part in plain.conditions), places
 
 
 def typed_values(attributes: Mapping[str, Any]) -> dict[tuple[str, Kind], Any]:
@@ -128,79 +142,64 @@ def _compare(part: Compare, dialect: Dialect) -> str:
     operator = '<>' if part.op == '!=' else part.op
     choices = [_ranges(part.name, part.text_ranges, dialect)]
     if part.number is not None:
-        number = f'{operator} {dialect.literal(part.number)}'
-        choices.append(_test(part.name, 'number', [number], dialect))
+        choices.append(dialect.test(part.name, 'number', [(operator, [part.number])]))
     elif part.op == '!=':
-        choices.append(_test(part.name, 'number', ['IS NOT NULL'], dialect))
+        choices.append(dialect.test(part.name, 'number', [KNOWN]))
     if part.op in ('=', '!=') and part.value in FLAGS:
-        flag = f'{operator} {dialect.literal(FLAGS[part.value])}'
-        choices.append(_test(part.name, 'flag', [flag], dialect))
+        choices.append(dialect.test(part.name, 'flag', [(operator, [FLAGS[part.value]])]))
     elif part.op == '!=':
-        choices.append(_test(part.name, 'flag', ['IS NOT NULL'], dialect))
-    return _any(choices)
+        choices.append(dialect.test(part.name, 'flag', [KNOWN]))
+    return any_of(choices)
 
 
 def _any_of(part: AnyOf, dialect: Dialect) -> str:
     flags = [FLAGS[value] for value in part.values if value in FLAGS]
-    choices = [
-        _one_of(part.name, 'number', part.numbers, dialect),
-        _one_of(part.name, 'flag', flags, dialect),
-    ]
+    choices = []
+    if part.numbers:
+        choices.append(dialect.test(part.name, 'number', [('IN', part.numbers)]))
+    if flags:
+        choices.append(dialect.test(part.name, 'flag', [('IN', flags)]))
     if part.date_ranges is None:
-        choices.append(_one_of(part.name, 'text', part.values, dialect))
+        choices.append(dialect.test(part.name, 'text', [('IN', part.values)]))
     else:
         choices.append(_ranges(part.name, part.date_ranges, dialect))
-    return _any(choices)
-
-
-def _one_of(name: str, kind: Kind, values: Sequence[str | float | bool], dialect: Dialect) -> str:
-    if not values:
-        return NEVER
-    return _test(name, kind, [f'IN ({", ".join(map(dialect.literal, values))})'], dialect)
+    return any_of(choices)
 
 
 def _ranges(name: str, ranges: Sequence[tuple[str | None, str | None]], dialect: Dialect) -> str:
     """Text in one of the ranges; texts are compared by their bytes."""
-    return _any(_test(name, 'text', _range(*ends, dialect), dialect) for ends in ranges)
+    return any_of(dialect.test(name, 'text', _range(*ends)) for ends in ranges)
 
 
-def _range(start: str | None, end: str | None, dialect: Dialect) -> list[str]:
+def _range(start: str | None, end: str | None) -> list[Test]:
     """From start to before end. ``x`` + NUL is the text that follows x: PostgreSQL has no NUL."""
     if start is not None and end == start + '\0':
-        return [f'= {dialect.literal(start)}']
-    tests = []
+        return [('=', [start])]
+    tests: list[Test] = []
     if start is not None:
-        after = start.endswith('\0')
-        tests.append(f'{">" if after else ">="} {dialect.literal(start[:-1] if after else start)}')
+        tests.append(('>', [start[:-1]]) if start.endswith('\0') else ('>=', [start]))
     if end is not None:
-        with_it = end.endswith('\0')
-        tests.append(f'{"<=" if with_it else "<"} {dialect.literal(end[:-1] if with_it else end)}')
+        tests.append(('<=', [end[:-1]]) if end.endswith('\0') else ('<', [end]))
     return tests
 
 
 def _box(part: Box, dialect: Dialect) -> str:
-    def between(name: str, low: float, high: float) -> str:
-        ends = [f'>= {dialect.literal(low)}', f'<= {dialect.literal(high)}']
-        return _test(name, 'number', ends, dialect)
-
-    lons = _any(between('lon', west, east) for west, east in part.lon_ranges)
-    return _all([lons, between('lat', part.south, part.north)])
-
-
-def _test(name: str, kind: Kind, tests: Iterable[str], dialect: Dialect) -> str:
-    """All tests of one column."""
-    column = dialect.column(name, kind)
-    if column is None:
-        return NEVER
-    return dialect.guard(name, kind, _all(f'{column} {test}' for test in tests))
+    lons = [
+        dialect.test('lon', 'number', [('>=', [west]), ('<=', [east])])
+        for west, east in part.lon_ranges
+    ]
+    lat = dialect.test('lat', 'number', [('>=', [part.south]), ('<=', [part.north])])
+    return all_of([any_of(lons), lat])
 
 
-def _any(parts: Iterable[str]) -> str:
+def any_of(parts: Iterable[str]) -> str:
+    """Conditions joined by OR."""
     possible = [part for part in dict.fromkeys(parts) if part != NEVER]
     return f'({" OR ".join(possible)})' if len(possible) > 1 else ''.join(possible) or NEVER
 
 
-def _all(parts: Iterable[str]) -> str:
+def all_of(parts: Iterable[str]) -> str:
+    """Conditions joined by AND."""
     parts = list(parts)
     if NEVER in parts:
         return NEVER
