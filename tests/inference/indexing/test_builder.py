@@ -16,12 +16,14 @@ from urbancross_mm.inference.stores import open_store
 from urbancross_mm.structures.filters import Filter
 
 
-def build(index: Path, *sources: object, embedder=None, table=None, **options) -> IndexSummary:
+def build(
+    index: Path | str, *sources: object, embedder=None, table=None, **options
+) -> IndexSummary:
     builder = IndexBuilder(embedder or SmallEmbedder(), str(index), progress=False, **options)
     return builder.build(open_sources([str(source) for source in sources]), table)
 
 
-def content(index: Path) -> dict[str, tuple[list[float], dict]]:
+def content(index: Path | str) -> dict[str, tuple[list[float], dict]]:
     with open_store(str(index), read_only=True) as store:
         return {
             item.id: (item.embed.round(5).tolist(), dict(item.attributes))

@@ -33,7 +33,7 @@ def build_and_die(tiles: str, index: str, limit: int) -> None:
 def build_on_rank(rank: int, tiles: str, index: str, limits: list[int]) -> tuple:
     embedder = Suicidal(2)
     embedder.limit = limits[rank]
-    summary = build(Path(index), tiles, embedder=embedder, batch=2, duplicates_above=0.9999)
+    summary = build(index, tiles, embedder=embedder, batch=2, duplicates_above=0.9999)
     return numbers(summary), embedder.encoded
 
 
