@@ -13,7 +13,7 @@ from urbancross_mm.geo.raster_files import is_geotiff
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.image_files import EncodedFiles, ImageFiles, find_images, load_image
-from urbancross_mm.inference.indexing.base_source import BaseSource, plain
+from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
 from urbancross_mm.structures.annotation_schema import FOLDERS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
 from urbancross_mm.utils.hashing import FileStamp
@@ -21,7 +21,7 @@ from urbancross_mm.utils.images import open_image
 from urbancross_mm.utils.paths import safe_join
 
 # Fields of an annotation that name files, repeat others, or have another name in an index.
-NOT_KEPT = (*FOLDERS, 'caption_ids', 'domain', 'geo_tags', 'score')
+NOT_KEPT = (*FOLDERS, *RESERVED, 'caption_ids', 'domain', 'geo_tags')
 
 
 class TileFiles(ImageFiles):
