@@ -137,7 +137,7 @@ class HeatMap:
         Raises:
             ValueError: If ``n`` or the distance is not positive, or the CRS leads nowhere.
         """
-        distance = self.levels[0].lattice.side if min_distance is None else min_distance
+        distance = self.cell * 8 if min_distance is None else min_distance
         if n < 1 or not distance > 0:
             raise ValueError(f'n and min_distance must be positive, got {n} and {min_distance}')
         return peak_features(self.values, self.place, n, distance / self.cell)
@@ -182,6 +182,25 @@ class HeatMap:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         extent = (self.view.raster.height / self.cell, self.view.raster.width / self.cell)
         Image.fromarray(draw_heat_map(image, self.values, extent)).save(path)
+
+    def to_pixels(self) -> np.ndarray:
+        """The map at the size of the raster, in 8 bits from its smallest score to its largest.
+
+        Shape:
+            - output: ``(height, width)``, uint8; 0 without data.
+
+        Returns:
+            np.ndarray: As :class:`SemanticLocalizationMetric` reads it.
+        """
+        import cv2
+
+        from urbancross_mm.visualization.heat_map import scale_values
+
+        raster = self.view.raster
+        scaled = np.nan_to_num(255 * scale_values(self.values))
+        size = (self.shape[1] * self.cell, self.shape[0] * self.cell)
+        large = cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR)
+        return large[: raster.height, : raster.width].round().astype(np.uint8)
 
     def _write_tiles(self, path: Path) -> None:
         side = min(BLOCK, -(-max(self.shape) // 16) * 16)
