@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ class Piece(NamedTuple):
         first: Number of the first position of its lattice.
         row: First row of positions that it gives.
         column: First column.
+        core: Positions a side that it gives.
         pitch: Pixels of the raster between two positions.
         lattice: Of the positions.
     """
@@ -36,6 +38,7 @@ class Piece(NamedTuple):
     first: int
     row: int
     column: int
+    core: int
     pitch: int
     lattice: Lattice
 
@@ -55,8 +58,7 @@ class DenseScan(WindowScan):
         self.pitches = pitches
         margin = features.across // 4 if features.fixed else features.box // 2 + _CONTEXT
         self.margin = margin
-        longest = -(-max(raster.width, raster.height) // pitches[0])
-        self.core = features.across - 2 * margin if features.fixed else min(_CORE, longest)
+        self.core = features.across - 2 * margin if features.fixed else _CORE
         return tuple(
             Lattice(
                 side=features.box * pitch,
@@ -90,26 +92,22 @@ class DenseScan(WindowScan):
         ]
         windows = (self._window(piece)[0] for piece in pieces)
         images = read_windows(self.view.raster, windows, self.view.bands, self.view.value_range)
-        batch = max(1, self.embedder.batch_size * self.features.across**2 // self.positions**2)
         hidden = not (self.progress and pieces)
         with tqdm(total=len(pieces), desc='encode raster', unit='piece', disable=hidden) as bar:
-            for start in range(0, len(pieces), batch):
-                some = pieces[start : start + batch]
-                self._encode_pieces(some, [next(images) for _ in some], store)
-                bar.update(len(some))
-
-    @property
-    def positions(self) -> int:
-        """int: Along the side of a piece, with its margins."""
-        return self.core + 2 * self.margin
+            for side, some in groupby(pieces, key=self._positions):
+                # As many pixels as a batch of windows has.
+                size = self.embedder.batch_size * self.features.across**2 // side**2
+                for batch in _batches(list(some), max(1, size)):
+                    self._encode_pieces(batch, [next(images) for _ in batch], store)
+                    bar.update(len(batch))
 
     @torch.no_grad()
     def _encode_pieces(
         self, pieces: list[Piece], read: list[tuple[np.ndarray, np.ndarray]], store: WindowStore
     ) -> None:
-        features = self.features
+        features, core, margin = self.features, pieces[0].core, self.margin
         padded = [self._pad(piece, *one) for piece, one in zip(pieces, read)]
-        side = self.positions * features.stride
+        side = self._positions(pieces[0]) * features.stride
         images = [
             torch.from_numpy(
                 resize_image(image, (side, side), features.resize.interpolation).transpose(2, 0, 1)
@@ -121,28 +119,34 @@ class DenseScan(WindowScan):
         maps = features.encode(inputs['image']).float()
         for piece, (_, seen), values in zip(pieces, padded, maps):
             known = torch.from_numpy(seen).to(values)
-            rows = features.finish(self._means(values, known)).float().cpu().numpy()
+            rows = features.finish(self._means(values, known, core)).float().cpu().numpy()
             numbers = self._numbers(piece)
             inside = self._inside(piece)
-            data = seen[self.margin :, self.margin :][: self.core, : self.core][inside]
-            store.write(numbers, rows.reshape(self.core, self.core, -1)[inside], data)
+            data = seen[margin:, margin:][:core, :core][inside]
+            rows = rows.reshape(core, core, -1)[inside].reshape(len(numbers), -1)
+            store.write(numbers, rows, data.ravel())
             self.encoded += len(numbers)
 
-    def _means(self, values: Tensor, known: Tensor) -> Tensor:
+    def _means(self, values: Tensor, known: Tensor, core: int) -> Tensor:
         """Means of the known positions in the box around each one of the core, ``(core², C)``."""
         box, first = self.features.box, self.margin - self.features.box // 2
-        last = first + self.core + box - 1
+        last = first + core + box - 1
         weights = avg_pool2d(known[None, None, first:last, first:last], box, 1)
         sums = avg_pool2d((values * known)[None, :, first:last, first:last], box, 1)
         return (sums / weights.clamp(min=1e-9))[0].flatten(1).T
 
     def _pieces(self) -> list[Piece]:
         return [
-            Piece(int(first), row, column, pitch, lattice)
+            Piece(int(first), row, column, core, pitch, lattice)
             for first, lattice, pitch in zip(self.firsts, self.lattices, self.pitches)
-            for row in range(0, lattice.shape[0], self.core)
-            for column in range(0, lattice.shape[1], self.core)
+            for core in [self.core if self.features.fixed else min(_CORE, max(lattice.shape))]
+            for row in range(0, lattice.shape[0], core)
+            for column in range(0, lattice.shape[1], core)
         ]
+
+    def _positions(self, piece: Piece) -> int:
+        """Along the side of a piece, with its margins."""
+        return piece.core + 2 * self.margin
 
     def _inside(self, piece: Piece) -> tuple[slice, slice]:
         """The part of the core that lies in the raster."""
@@ -151,13 +155,13 @@ class DenseScan(WindowScan):
 
     def _numbers(self, piece: Piece) -> np.ndarray:
         height, width = piece.lattice.shape
-        rows = np.arange(piece.row, min(piece.row + self.core, height))
-        columns = np.arange(piece.column, min(piece.column + self.core, width))
+        rows = np.arange(piece.row, min(piece.row + piece.core, height))
+        columns = np.arange(piece.column, min(piece.column + piece.core, width))
         return (piece.first + rows[:, None] * width + columns).ravel()
 
     def _window(self, piece: Piece) -> tuple[Window, tuple[int, int, int, int]]:
         """What to read of the raster, and what lacks at its top, bottom, left and right."""
-        length = self.positions * piece.pitch
+        length = self._positions(piece) * piece.pitch
         left, top = ((start - self.margin) * piece.pitch for start in (piece.column, piece.row))
         right = min(left + length, self.view.raster.width)
         bottom = min(top + length, self.view.raster.height)
@@ -172,6 +176,9 @@ class DenseScan(WindowScan):
         top, bottom, left, right = self._window(piece)[1]
         around = ((top, bottom), (left, right))
         image = np.pad(image, (*around, (0, 0)), mode='symmetric')
-        shape = (self.positions, piece.pitch, self.positions, piece.pitch)
-        seen: np.ndarray = np.pad(known, around).reshape(shape).any(axis=(1, 3))
-        return image, seen
+        shape = (self._positions(piece), piece.pitch) * 2
+        return image, np.pad(known, around).reshape(shape).max(axis=(1, 3))
+
+
+def _batches(pieces: list[Piece], size: int) -> list[list[Piece]]:
+    return [pieces[start : start + size] for start in range(0, len(pieces), size)]
