@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from tests.curation.stages.test_tile_stage import write_raster
 from urbancross_mm.datasets.transforms import PackRetrievalInputs, ResizeImage
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.models import CrossModalRetriever
+from urbancross_mm.registry import SCOPE
 
 COLORS = dict(red=(1.0, 0, 0), green=(0, 1.0, 0), blue=(0, 0, 1.0))
 
@@ -62,11 +64,10 @@ class SmallEmbedder(Embedder):
     """A real retriever, without texts."""
 
     def __init__(self, side: int, image_encoder: dict[str, Any], batch_size: int = 4) -> None:
-        self.model = CrossModalRetriever(
-            dict(embed_dim=5, **image_encoder),
-            Words(),
-            data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
-        ).eval()
+        preprocessor = dict(type='RetrievalDataPreprocessor', stats='imagenet')
+        with DefaultScope.overwrite_default_scope(SCOPE):
+            model = CrossModalRetriever(image_encoder, Words(), data_preprocessor=preprocessor)
+        self.model = model.eval()
         self.pipeline = Compose([ResizeImage(side), PackRetrievalInputs()])
         self.batch_size = batch_size
         self._fingerprint = 'small'
