@@ -7,6 +7,7 @@ import pytest
 
 from urbancross_mm.functional.localization import (
     Disc,
+    area_under_roc,
     attention_shift,
     discrete_attention,
     mean_indicator,
@@ -72,3 +73,16 @@ def test_sliding_max_is_the_largest_of_every_square(size: int) -> None:
         for y in range(13)
     ]
     assert np.array_equal(sliding_max(values, size), expected)
+
+
+def test_the_area_under_the_curve_counts_pairs() -> None:
+    rng = np.random.default_rng(0)
+    scores, inside = rng.integers(0, 6, (7, 8)).astype(float), rng.random((7, 8)) < 0.4
+    scores[0, :3] = np.nan
+    right, wrong = scores[inside], scores[~inside]
+    pairs = [
+        (a > b) + 0.5 * (a == b) for a in right[~np.isnan(right)] for b in wrong[~np.isnan(wrong)]
+    ]
+    assert area_under_roc(scores, inside) == pytest.approx(np.mean(pairs))
+    assert area_under_roc(inside.astype(float), inside) == 1
+    assert math.isnan(area_under_roc(scores, np.zeros_like(inside)))

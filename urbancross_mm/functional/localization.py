@@ -122,6 +122,28 @@ def mean_indicator(rsu: float, ras: float, rda: float) -> float:
     return _WEIGHTS['Rsu'] * rsu + _WEIGHTS['Ras'] * (1 - ras) + _WEIGHTS['Rda'] * rda
 
 
+def area_under_roc(scores: np.ndarray, inside: np.ndarray) -> float:
+    """How often a pixel of the regions scores higher than one beside them; 0.5 by chance.
+
+    Args:
+        scores (np.ndarray): Of the pixels; ties count half, NaN is left out.
+        inside (np.ndarray): Which pixels belong to the regions, bool.
+
+    Shape:
+        - scores, inside: the same.
+
+    Returns:
+        float: From 0 to 1; NaN if all pixels with a score, or none, are in the regions.
+    """
+    known = ~np.isnan(scores)
+    order, places, counts = np.unique(scores[known], return_inverse=True, return_counts=True)
+    right = np.bincount(places, weights=inside[known].ravel(), minlength=len(order))
+    wrong = counts - right
+    below = np.cumsum(wrong) - wrong / 2
+    total = right.sum() * wrong.sum()
+    return float((right * below).sum() / total) if total else math.nan
+
+
 def sliding_max(values: np.ndarray, size: int) -> np.ndarray:
     """Largest value in the square around each pixel, in time that does not depend on its size.
 
