@@ -168,8 +168,11 @@ def test_the_pixels_of_the_map(heat: HeatMap) -> None:
     assert pixels[:, 200:232].max() > 240 > 100 > pixels[230:, 230:].max()
 
 
-def test_the_overlay_shows_the_place(heat: HeatMap, tmp_path: Path) -> None:
-    heat.overlay(tmp_path / 'new' / 'map.png', side=150)
+def test_the_overlay_shows_the_place(
+    heat: HeatMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('urbancross_mm.inference.localization.window_scan._OVERVIEW', 150)
+    heat.overlay(tmp_path / 'new' / 'map.png')
     image = np.asarray(Image.open(tmp_path / 'new' / 'map.png')).astype(int)
     assert image.shape == (125, 150, 3)
     # Far from the red squares the gray of the ground shows through, near them the map is bright.

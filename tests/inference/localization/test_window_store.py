@@ -69,3 +69,19 @@ def test_every_setting_has_its_own_folder(tmp_path: Path) -> None:
     one, other = (folder_of(raster, dict(model=name), None) for name in 'ab')
     assert one != other and one.parent == tmp_path and one.name.startswith('city.tif.')
     assert folder_of(raster, dict(model='a'), tmp_path / 'kept').parent == tmp_path / 'kept'
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = store(tmp_path)
+    first.write(np.arange(4), ROWS[:4], YES[:4])
+
+    def full(_: int) -> None:
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('os.fsync', full)
+        with pytest.raises(OSError, match='No space'):
+            first.write(np.arange(4, 10), ROWS[4:], YES[4:])
+    for kept in (first, store(tmp_path)):
+        assert kept.states.tolist() == [1] * 4 + [0] * 6
+        assert np.array_equal(kept.rows()[:4], ROWS[:4].astype('f2'))

@@ -13,7 +13,6 @@ import numpy as np
 from affine import Affine
 
 from urbancross_mm.geo.georeference import rasterio
-from urbancross_mm.geo.raster_reading import read_overview
 from urbancross_mm.inference.localization.map_features import (
     MapPlace,
     peak_features,
@@ -23,7 +22,6 @@ from urbancross_mm.inference.localization.window_scan import Level, View
 from urbancross_mm.utils.files import check_outputs
 
 BLOCK = 512  # cells a side of what is computed, and of a tile of the file
-_MIDDLE = 1024  # pixels a side of the overlay
 
 
 class HeatMap:
@@ -163,12 +161,11 @@ class HeatMap:
             )
         return region_features(self.values, self.place, threshold)
 
-    def overlay(self, path: str | Path, side: int = _MIDDLE) -> None:
-        """Draw the map over the raster.
+    def overlay(self, path: str | Path) -> None:
+        """Draw the map over the raster, of at most 1,024 pixels a side.
 
         Args:
             path (str | Path): An image file, ``.png``.
-            side (int): Pixels of the longer side. Defaults to 1024.
 
         Raises:
             OSError: If it cannot be written.
@@ -178,10 +175,9 @@ class HeatMap:
         from urbancross_mm.visualization import draw_heat_map
 
         check_outputs([path])
-        image = read_overview(*self.view, side)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         extent = (self.view.raster.height / self.cell, self.view.raster.width / self.cell)
-        Image.fromarray(draw_heat_map(image, self.values, extent)).save(path)
+        Image.fromarray(draw_heat_map(self.view.overview, self.values, extent)).save(path)
 
     def to_pixels(self) -> np.ndarray:
         """The map at the size of the raster, in 8 bits from its smallest score to its largest.

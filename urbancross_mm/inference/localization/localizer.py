@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
+from urbancross_mm.geo.georeference import rasterio
 from urbancross_mm.geo.raster_reading import cells_with_data
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.inference.embedder import Embedder
@@ -25,6 +26,7 @@ from urbancross_mm.utils.hashing import FileStamp, quick_stamp
 SIDES = (256, 512, 768)
 MODES = {'windows': WindowScan, 'coarse-to-fine': CoarseToFineScan, 'dense': DenseScan}
 CELLS = 8  # of the map, along the smallest window
+_CACHE = 256  # MB
 
 
 class SemanticLocalizer:
@@ -123,16 +125,17 @@ class SemanticLocalizer:
             fingerprint=self.embedder.fingerprint, bands=list(view.bands), **scan.settings
         )
         folder = folder_of(path, settings, cache)
-        with file_lock(folder):
+        # Decoded blocks of the raster; by default GDAL keeps a twentieth of all memory.
+        with file_lock(folder), rasterio().Env(GDAL_CACHEMAX=_CACHE):
             store = WindowStore(folder, settings, FileStamp.of(path), scan.count)
             if store.dropped:
                 print_log(f'{path} has changed: it is encoded again', 'current', logging.WARNING)
             scan.prepare(store)
-        self.cell = max(1, scan.smallest // CELLS)
-        self.data = cells_with_data(*view, self.cell)
+            cell = max(1, scan.smallest // CELLS)
+            data = cells_with_data(view.raster, view.bands, view.value_range, cell)
         if quick_stamp(path) != before:
             raise ValueError('the raster changed while it was read: try again')
-        self.scan, self.store = scan, store
+        self.scan, self.store, self.cell, self.data = scan, store, cell, data
 
     def locate(
         self,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from urbancross_mm.geo.raster_reading import Bands, Range, read_windows
+from urbancross_mm.geo.raster_reading import Bands, Range, read_overview, read_windows
 from urbancross_mm.geo.rasters import Raster, Window
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.localization.lattice import Lattice, lattices_of
@@ -16,6 +19,7 @@ from urbancross_mm.inference.localization.window_store import ENCODED, NOT_ENCOD
 
 SHARE = 0.15  # of the coarse windows, which are looked at closer
 _ROWS = 8192  # scored at once
+_OVERVIEW = 1024  # pixels a side
 
 
 class Level(NamedTuple):
@@ -26,12 +30,24 @@ class Level(NamedTuple):
     known: np.ndarray
 
 
-class View(NamedTuple):
-    """A raster as a model sees it: its color bands, and the values of black and white."""
+@dataclass(frozen=True)
+class View:
+    """A raster as a model sees it.
+
+    Attributes:
+        raster (Raster): The file.
+        bands (tuple[int, ...]): Shown as red, green and blue.
+        value_range (tuple[float, float]): The values of black and white.
+    """
 
     raster: Raster
     bands: Bands
     value_range: Range
+
+    @cached_property
+    def overview(self) -> np.ndarray:
+        """The whole raster in little, uint8, ``(H, W, 3)``; read once, for that may take long."""
+        return read_overview(self.raster, self.bands, self.value_range, _OVERVIEW)
 
 
 class WindowScan:
@@ -139,12 +155,20 @@ class CoarseToFineScan(WindowScan):
     15 % of these, plus one. What one query encoded serves the next.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lock = Lock()
+
     def prepare(self, store: WindowStore) -> None:
         """Encode the large windows; see :class:`WindowScan`."""
         self.encode(self._coarse()[0], store)
 
     def levels(self, vector: np.ndarray, store: WindowStore) -> list[Level]:
         """Score the large windows, and encode and score what lies in the best of them."""
+        with self._lock:  # a server asks from several threads
+            return self._levels(vector, store)
+
+    def _levels(self, vector: np.ndarray, store: WindowStore) -> list[Level]:
         numbers, coarse = self._coarse()
         scores = scores_of(store, numbers, vector)
         known = store.states[numbers] == ENCODED
