@@ -131,6 +131,10 @@ def test_numbers_and_bools_are_kept_as_text() -> None:
         ('polygon=' + 'GEOMETRYCOLLECTION(' * 99999, 'brackets'),
         ('polygon={"type":"GeometryCollection","geometries":[' * 99999, 'brackets'),
         ('"' + 'a' * 99999, 'NAME=VALUE'),
+        (' ' * 99999, 'NAME=VALUE'),  # these four took hours with a careless pattern
+        ('a' + ' ' * 99999, 'NAME=VALUE'),
+        ('a<"' + ' ' * 99999 + '"b', 'quote'),
+        ('date=' + '1' * 99999 + '..x', 'a date is'),
     ],
 )
 def test_says_what_is_wrong(text: str, named: str) -> None:
