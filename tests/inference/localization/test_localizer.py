@@ -190,6 +190,7 @@ def test_a_large_raster_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
         (dict(mode='deep'), 'deep'),
         (dict(scales=(4,)), '4'),
         (dict(scales=()), r'\[\]'),
+        (dict(mode='coarse-to-fine', scales=(32, 32)), r'\[32, 32\]'),
         (dict(bands=(1, 2)), r'\[1, 2\]'),
         (dict(bands=(0, 1, 2)), r'\[0, 1, 2\]'),
     ],
