@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -35,6 +36,7 @@ from urbancross_mm.utils.files import file_lock
 from urbancross_mm.utils.optional import import_optional
 
 SUFFIX = '.lance'
+_NAME = re.compile(r'[\w.-]+\.lance', re.ASCII)
 PAGE = 1000
 # Partitions of the index that are looked into, and rows compared exactly for each one asked for.
 PROBES, REFINE = 32, 10
@@ -42,7 +44,6 @@ BITS_SUFFICE = 256  # of a vector, for the index to tell it from others by one b
 ITERATIONS, SAMPLES = 10, 64  # of its training; more give no better recall and take minutes
 # A reader may still use the files of versions that are younger.
 KEPT = timedelta(hours=1)
-INDEXED = {'lon', 'lat', 'country', 'date'}
 ITEM = ('id', 'embed', 'attributes')
 
 
@@ -75,8 +76,11 @@ class LanceStore(SqlStore):
         parent, _, file_name = str(location).rstrip('/').rpartition('/')
         self._remote = '://' in parent
         self._table_name = file_name.removesuffix(SUFFIX)
-        if not file_name.endswith(SUFFIX) or not self._table_name:
-            raise ValueError(f'a store in LanceDB is named NAME.lance, got {location!r}')
+        if not _NAME.fullmatch(file_name):
+            raise ValueError(
+                f'a store in LanceDB is named NAME.lance, the name of letters, digits, -, _ and ., '
+                f'got {location!r}'
+            )
         self._folder = os.path.join(parent, file_name)
         self._process, self._mutex = os.getpid(), threading.RLock()
         self._lock = contextlib.ExitStack()
@@ -259,12 +263,14 @@ class LanceStore(SqlStore):
         return [name for name in ('lon', 'lat') if name in self._table.schema.names]
 
     def _build_indexes(self, table: Any) -> None:
-        """One over the vectors, anew if there are twice as many, and those that filters use."""
+        """Those of all columns, and of the vectors anew if there are twice as many."""
         index = import_optional('lancedb.index', 'A store in LanceDB', 'urbancross-mm[lance]')
         indexed = {config.columns[0]: config for config in table.list_indices()}
-        for name in ('id', *INDEXED & set(table.schema.names)):
-            if name not in indexed:
-                table.create_index(name, config=index.BTree())
+        for field in table.schema:
+            if field.name not in indexed and field.name not in ('embed', 'attributes'):
+                lists = pa.types.is_list(field.type)
+                kind = index.LabelList if lists else index.BTree
+                table.create_index(field.name, config=kind())
         config = indexed.get('embed')
         if config is None or config.num_unindexed_rows > config.num_indexed_rows:
             settings = dict(distance_type='dot', max_iterations=ITERATIONS, sample_rate=SAMPLES)

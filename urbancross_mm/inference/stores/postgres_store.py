@@ -14,6 +14,7 @@ from urbancross_mm.inference.stores.postgres_schema import (
     PostgresDialect,
     add_names,
     exists,
+    index_attributes,
     make_items,
     make_tables,
     read_meta,
@@ -206,14 +207,16 @@ class PostgresStore(SqlStore):
         if not self._refreshed_width():
             return
         rows = self._count(Condition('TRUE'), None)
-        if rows > self.few_rows and self.width <= WIDEST and not self._has_index():
+        if rows > self.few_rows:
             memory = min(rows * (2 * self.width + 500), MOST_BUILD_MEMORY) >> 10
             with self._writing() as connection:
                 connection.execute(f"SET LOCAL maintenance_work_mem = '{max(memory, 65536)}kB'")
-                connection.execute(
-                    f'CREATE INDEX IF NOT EXISTS "{self._store}_embed" ON {self._table} USING hnsw '
-                    f'((embed::halfvec({self.width})) halfvec_ip_ops)'
-                )
+                index_attributes(connection, self._store)
+                if self.width <= WIDEST:
+                    connection.execute(
+                        f'CREATE INDEX IF NOT EXISTS "{self._store}_embed" ON {self._table} '
+                        f'USING hnsw ((embed::halfvec({self.width})) halfvec_ip_ops)'
+                    )
         with self._server.connection() as connection:
             connection.execute(f'VACUUM (ANALYZE) {self._table}')
 
