@@ -1,6 +1,6 @@
 """Copies hold what their sources hold, also after a stop."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -82,19 +82,3 @@ def test_another_model_is_refused(source: BaseStore) -> None:
         with pytest.raises(ValueError, match="'model'.*'other'"):
             copy_store(source, target)
         assert len(target) == 0
-
-
-def test_the_tool(
-    call_tool: Callable[..., tuple[int, str]], tmp_path: Path, postgres_table: str
-) -> None:
-    with open_store(str(tmp_path / 'a'), 'model', create=True) as store:
-        store.add(ITEMS[:50])
-    chain = [str(tmp_path / 'a'), str(tmp_path / 'b.lance'), postgres_table, str(tmp_path / 'c')]
-    for source, target in zip(chain, chain[1:]):
-        code, printed = call_tool('misc/copy_index', source, target)
-        assert code == 0 and '50 items added, 0 updated, 50 in the target' in printed
-    with open_store(chain[0]) as first, open_store(chain[-1]) as last:
-        assert same_items(first.items(embeds=True), last.items(embeds=True))
-        assert last.fingerprint == 'model'
-    code, printed = call_tool('misc/copy_index', str(tmp_path / 'nothing'), chain[1])
-    assert code == 2 and 'nothing' in printed

@@ -213,18 +213,22 @@ def index_attributes(connection: Any, table: str) -> None:
         table (str): Name of the store.
     """
     names = connection.execute(
-        f'SELECT key FROM (SELECT attributes FROM "{table}" LIMIT 1000) AS sample, '
-        "jsonb_each(attributes) WHERE jsonb_typeof(value) IN ('number', 'string', 'boolean') "
-        'AND key <> ALL(%s) GROUP BY key ORDER BY count(*) DESC, key LIMIT %s',
+        "SELECT key, bool_or(jsonb_typeof(value) = 'number') "
+        f'FROM (SELECT attributes FROM "{table}" LIMIT 1000) AS sample, jsonb_each(attributes) '
+        "WHERE jsonb_typeof(value) IN ('number', 'string', 'boolean') AND key <> ALL(%s) "
+        'GROUP BY key ORDER BY count(*) DESC, key LIMIT %s',
         [[*COLUMNS, 'img_path'], MOST_INDEXES],
     ).fetchall()
-    for (name,) in names:
+    for name, has_numbers in names:
         literal = psycopg('psycopg.sql').Literal(name).as_string(connection)
-        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         key = f'(attributes->{literal}::text)'
-        connection.execute(
-            f'CREATE INDEX IF NOT EXISTS "{table}_{digest}" ON "{table}" ({key}) WHERE {short(key)}'
-        )
+        index = f'{table}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
+        make = 'CREATE INDEX IF NOT EXISTS'
+        connection.execute(f'{make} "{index}" ON "{table}" ({key}) WHERE {short(key)}')
+        if has_numbers:
+            # A range of numbers is one of texts, too: this finds fast that there are no texts.
+            texts = f"jsonb_typeof{key} = 'string'"
+            connection.execute(f'{make} "{index}t" ON "{table}" (lon) WHERE {texts}')
 
 
 def row_of(item: StoreItem) -> list[Any]:
