@@ -96,5 +96,5 @@ def test_wide_vectors_are_indexed_by_bits(tmp_path: Path, monkeypatch: pytest.Mo
         store.add([StoreItem(f'{i:03}', row) for i, row in enumerate(rows)])
         store.compact()
         assert [store.search(rows[i], 1)[0].id for i in (0, 599)] == ['000', '599']
-        kinds = {i.columns[0]: i.index_type for i in store._table.list_indices()}
+        kinds = {i.columns[0]: i.index_type for i in store._table.handle.list_indices()}
         assert kinds['embed'] == 'IvfRq'

@@ -89,14 +89,7 @@ class PostgresStore(SqlStore):
         return self._meta.width
 
     def add(self, items: Sequence[StoreItem]) -> None:
-        """Add items in one transaction; see :meth:`BaseStore.add`.
-
-        Args:
-            items (Sequence[StoreItem]): The items.
-
-        Raises:
-            ValueError: If an id exists or a vector does not fit.
-        """
+        """Add items in one transaction; see :meth:`BaseStore.add`."""
         if not items:
             return
         ids = [item.id for item in items]
@@ -113,15 +106,7 @@ class PostgresStore(SqlStore):
             raise
 
     def update(self, items: Sequence[StoreItem]) -> None:
-        """Replace items in one transaction; see :meth:`BaseStore.update`.
-
-        Args:
-            items (Sequence[StoreItem]): The items; those without a vector keep theirs.
-
-        Raises:
-            KeyError: If an id is unknown.
-            ValueError: If a vector does not fit.
-        """
+        """Replace items in one transaction; see :meth:`BaseStore.update`."""
         if not items:
             return
         ids = [item.id for item in items]
@@ -144,14 +129,7 @@ class PostgresStore(SqlStore):
                     raise KeyError(f'the store has no item {item.id!r}')
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete items; see :meth:`BaseStore.delete`.
-
-        Args:
-            ids (Sequence[str]): Their ids.
-
-        Returns:
-            int: How many there were.
-        """
+        """Delete items; see :meth:`BaseStore.delete`."""
         if not self._refreshed_width():
             return 0
         with self._writing() as connection:
@@ -159,17 +137,7 @@ class PostgresStore(SqlStore):
             return int(connection.execute(statement, [list(ids)]).rowcount)
 
     def get(self, ids: Sequence[str]) -> list[StoreItem]:
-        """Items by id; see :meth:`BaseStore.get`.
-
-        Args:
-            ids (Sequence[str]): Their ids.
-
-        Returns:
-            list[StoreItem]: In the order of ``ids``.
-
-        Raises:
-            KeyError: If one is unknown.
-        """
+        """Items by id; see :meth:`BaseStore.get`."""
         found = {}
         if self._refreshed_width():
             among = self._among(list(dict.fromkeys(ids)))
@@ -177,15 +145,7 @@ class PostgresStore(SqlStore):
         return in_order(ids, found)
 
     def items(self, where: Filter | None = None, embeds: bool = False) -> Iterator[StoreItem]:
-        """All items by ascending id; see :meth:`BaseStore.items`.
-
-        Args:
-            where (Filter | None): Which. Defaults to None: all.
-            embeds (bool): Whether with their vectors. Defaults to False.
-
-        Yields:
-            StoreItem: One item.
-        """
+        """All items by ascending id; see :meth:`BaseStore.items`."""
         if not self._refreshed_width():
             return
         condition, last = self._condition(where), ''
