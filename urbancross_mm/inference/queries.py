@@ -46,9 +46,24 @@ def encode_query(
         return rows if embedder.model.score_pairs is None else similarity.normalize(rows)
     if audio is not None:
         return embedder.encode_audio([audio])
+    return embedder.encode_texts([check_text(embedder.tokenizer, text)])
+
+
+def check_text(tokenizer: Any, text: Any) -> str:
+    """Refuse an empty text; warn of one that is cut or has unknown words.
+
+    Args:
+        tokenizer (Any): Of the model.
+        text (Any): The query.
+
+    Returns:
+        str: The text.
+
+    Raises:
+        ValueError: If it is no text, or has no words.
+    """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f'a text query needs words, got {text!r}')
-    tokenizer = embedder.tokenizer
     if hasattr(tokenizer, 'is_cut') and tokenizer.is_cut(text):
         print_log(
             f'the query is longer than the {tokenizer.context_length} tokens that the model '
@@ -64,7 +79,53 @@ def encode_query(
             'current',
             logging.WARNING,
         )
-    return embedder.encode_texts([text])
+    return text
+
+
+def encode_prompts(embedder: Embedder, text: str, templates: Sequence[str]) -> Tensor:
+    """Encode one text as the mean of prompts.
+
+    Args:
+        embedder (Embedder): The model.
+        text (str): The text.
+        templates (Sequence[str]): Each with ``{}`` for the text.
+
+    Shape:
+        - output: ``(D,)``, unit length.
+
+    Returns:
+        Tensor: Its embedding.
+
+    Raises:
+        ValueError: If the text is empty.
+    """
+    check_text(embedder.tokenizer, text)
+    prompts = [template.replace('{}', text) for template in templates]
+    rows = similarity.normalize(embedder.encode_texts(prompts))
+    return similarity.normalize(rows.mean(dim=0))
+
+
+def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
+    """Check prompt templates.
+
+    Args:
+        templates (Sequence[str]): Each with ``{}`` for the text.
+
+    Returns:
+        tuple[str, ...]: The same.
+
+    Raises:
+        ValueError: If there is none, or one lacks ``{}``.
+    """
+    if isinstance(templates, str) or not templates:
+        raise ValueError(f'templates must be a list of at least one, got {templates!r}')
+    for template in templates:
+        if '{}' not in template:
+            raise ValueError(
+                f'the template {template!r} lacks {{}}, which stands for the text, as in '
+                "'an aerial image of {}'"
+            )
+    return tuple(templates)
 
 
 def read_queries(bank: str | Path | Sequence[str]) -> list[str]:
