@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from urbancross_mm.functional.similarity import as_float
 from urbancross_mm.inference.index.scan import CHUNK_SIZE, BestRows
 from urbancross_mm.inference.stores.base_store import StoreHit, StoreItem
 from urbancross_mm.inference.stores.parts import Part
@@ -71,7 +69,9 @@ class Snapshot:
         start = 0
         for part in self.parts:
             for rows, embeds in _chunks(part, where):
-                best.offer(embeds @ torch.from_numpy(query), embeds, rows + start)
+                # numpy: its product with one vector takes half the time of torch's.
+                scores = torch.from_numpy(embeds @ query)
+                best.offer(scores, torch.from_numpy(embeds), torch.from_numpy(rows + start))
             start += len(part.rows)
         starts = np.cumsum([0] + [len(part.rows) for part in self.parts])
         numbers = np.searchsorted(starts, best.numbers.numpy(), side='right') - 1
@@ -102,7 +102,7 @@ class Snapshot:
                 yield StoreItem(part.rows.ids[row], embed, attributes)
 
 
-def _chunks(part: Part, where: Filter | None) -> Iterator[tuple[Tensor, Tensor]]:
+def _chunks(part: Part, where: Filter | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Numbers and float vectors of the rows that pass, a chunk at a time."""
     passing, vectors = part.passing(where), part.rows.embeds
     for start in range(0, len(passing), CHUNK_SIZE):
@@ -110,4 +110,4 @@ def _chunks(part: Part, where: Filter | None) -> Iterator[tuple[Tensor, Tensor]]
         if len(rows):
             whole = rows[-1] - rows[0] == len(rows) - 1  # without gaps nothing need be copied
             embeds = vectors[rows[0] : rows[-1] + 1] if whole else vectors[rows]
-            yield torch.from_numpy(rows), as_float(torch.from_numpy(embeds))
+            yield rows, embeds.astype(np.float32, copy=False)

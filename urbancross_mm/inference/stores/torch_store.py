@@ -31,7 +31,6 @@ from urbancross_mm.inference.stores.parts import (
 )
 from urbancross_mm.inference.stores.snapshot import Place, Snapshot
 from urbancross_mm.structures.filters import Filter
-from urbancross_mm.utils.devices import full_precision
 
 # Parts of fewer rows are merged when so many of them are the last ones.
 SMALL_ROWS, MOST_SMALL = 4096, 16
@@ -148,8 +147,7 @@ class TorchStore(BaseStore):
         now = self._snapshot
         query = check_query(vector, now.width, topk, offset)
         now.check(where)
-        with full_precision():
-            return now.search(query, topk, where, offset)
+        return now.search(query, topk, where, offset)
 
     def get(self, ids: Sequence[str]) -> list[StoreItem]:
         """Items by id; see :meth:`BaseStore.get`."""
