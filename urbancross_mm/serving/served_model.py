@@ -1,0 +1,101 @@
+"""A model with its index, as the routes ask it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from urbancross_mm.inference.store_search import Query, StoreSearch
+from urbancross_mm.inference.stores import StoreItem
+from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.serving.overview import Overview
+from urbancross_mm.serving.schemas import SearchRequest
+from urbancross_mm.serving.worker_pool import Stop
+from urbancross_mm.structures.filters import Filter
+from urbancross_mm.utils.error_sentence import sentence_of
+
+
+@dataclass
+class ServedModel:
+    """A model and the index that it is searched in.
+
+    Attributes:
+        name (str): What clients call it.
+        search (StoreSearch): Encodes and searches.
+    """
+
+    name: str
+    search: StoreSearch
+    _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """Overview: A summary of the index, made once."""
+        return Overview.of(self.search.store)
+
+    def find(
+        self,
+        request: SearchRequest,
+        image_of: Callable[[str], np.ndarray],
+        stop: Stop,
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Answer a request.
+
+        Args:
+            request (SearchRequest): What to search for, and where.
+            image_of (Callable): An upload by id.
+            stop (Stop): Checked between the steps.
+
+        Returns:
+            tuple[list[dict], bool]: Hits as of :class:`StoreSearch`, and whether there are more.
+
+        Raises:
+            RefusedError: If the request cannot be answered (400, 404 or 503).
+            StoppedError: If nobody waits any more.
+        """
+        images = [image_of(name) for name in request.uploads]
+        try:
+            where = Filter.parse(request.where) if request.where else None
+            query = Query(
+                texts=request.texts,
+                images=images,
+                likes=request.likes,
+                minus_texts=request.minus,
+                dislikes=request.dislikes,
+            )
+            # A tokenizer serves one thread at a time.
+            with self._encoding:
+                stop.check()
+                vector = self.search.vector(query)
+            stop.check()
+            hits = self.search.search_vector(
+                vector, request.topk + 1, where, request.offset, request.hide_duplicates
+            )
+        except ValueError as error:
+            raise RefusedError(400, sentence_of(error)) from error
+        except ConnectionError as error:
+            raise RefusedError(503, sentence_of(error)) from error
+        stop.check()
+        return hits[: request.topk], len(hits) > request.topk
+
+    def item(self, item_id: str) -> StoreItem:
+        """An item by id.
+
+        Args:
+            item_id (str): Its id.
+
+        Returns:
+            StoreItem: The item.
+
+        Raises:
+            RefusedError: If the index has no such item (404).
+        """
+        try:
+            return self.search.store.get([item_id])[0]
+        except KeyError:
+            raise RefusedError(404, f'the index has no item {item_id[:100]!r}') from None
