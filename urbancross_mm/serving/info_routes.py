@@ -48,4 +48,5 @@ def _model_info(model: ServedModel) -> ModelInfo:
             for name, kind, values in overview.attributes
         ],
         bounds=None if overview.bounds is None else list(overview.bounds),
+        examples=overview.examples,
     )

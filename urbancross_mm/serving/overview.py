@@ -11,7 +11,7 @@ from typing import Any
 from urbancross_mm.inference.stores import BaseStore
 
 MOST_ITEMS = 100_000  # a large index is judged by these
-MOST_PHRASES, MOST_VALUES, SHOWN_VALUES = 50_000, 1000, 40
+MOST_PHRASES, MOST_VALUES, SHOWN_VALUES, EXAMPLES = 50_000, 1000, 40, 5
 # Attributes whose words a person may search for.
 SPOKEN = ('class', 'tags', 'scene', 'caption', 'captions')
 # Attributes that name one item each, or are no plain value to filter by.
@@ -58,6 +58,12 @@ class Overview:
                         counted.update(texts_of(value))
         attributes = [(name, kind, _frequent(values[name])) for name, kind in sorted(kinds.items())]
         return cls(box.bounds, attributes, [phrase for phrase, _ in spoken.most_common()])
+
+    @property
+    def examples(self) -> list[str]:
+        """list[str]: Some captions, common and rarer ones, or else other phrases."""
+        sentences = [phrase for phrase in self.phrases if ' ' in phrase] or self.phrases
+        return sentences[:: max(1, len(sentences) // EXAMPLES)][:EXAMPLES]
 
     def suggest(self, typed: str, most: int = 8) -> list[str]:
         """Phrases that begin with what was typed, then those with a word that does.

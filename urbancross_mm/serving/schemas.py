@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-MOST_HITS, MOST_OFFSET = 200, 10_000
+MOST_HITS, MOST_OFFSET = 1000, 10_000
 
 
 def _without_nul(text: str) -> str:
@@ -95,6 +95,7 @@ class ModelInfo(BaseModel):
     fingerprint: str
     attributes: list[AttributeInfo]
     bounds: list[float] | None = Field(description='West, south, east, north of the items.')
+    examples: list[str] = Field(description='Phrases to begin with.')
 
 
 class RasterInfo(BaseModel):
