@@ -70,7 +70,7 @@ def test_rows_without_a_label_are_counted(table, caplog: pytest.LogCaptureFixtur
         ('image,guess\ntiny/a,x\n', 'caption or class'),
         ('image,caption\ntiny/a,x\ntiny/a,x,y,z\n', 'quotes'),
         ('image,caption\ntiny/aa,x\n', "'tiny/aa'; did you mean 'tiny/a'"),
-        ('image,caption\nzzzz,x\n', "'zzzz'$"),
+        ('image,caption\ntiny/a,x\n\ntiny/b,\nzzzz,x\n', "row 3 of .*'zzzz'$"),
         ('image,caption\nb.png,x\n', "'b.png' is the name of 2 images, tiny/b, tiny/c"),
         ('image,class\ntiny/a,harbor\n', "class 'harbor'"),
     ],

@@ -56,13 +56,14 @@ def read_anchors(
     of_class: dict[str, list[str]] = {}
     labels: Labels = {}
     empty = 0
-    for image, caption, word in table.itertuples(index=False):
+    for number, (image, caption, word) in enumerate(table.itertuples(index=False), 1):
         if not caption and not word:
             empty += 1
             continue
-        img_id = _find(image, names, held_out or {}, path)
+        row = f'row {number} of {path}'
+        img_id = _find(image, names, held_out or {}, row)
         if not caption and word not in of_class:
-            of_class[word] = _captions_of_class(word, pool, path)
+            of_class[word] = _captions_of_class(word, pool, row)
         known = labels.setdefault(img_id, [])
         found = [caption] if caption else of_class[word]
         known += [one for one in found if one not in known]
@@ -126,36 +127,34 @@ def _names(images: Mapping[str, str]) -> dict[str, set[str]]:
     return names | {img_id: {img_id} for img_id in images}
 
 
-def _find(
-    image: str, names: Mapping[str, set[str]], held_out: Mapping[str, str], path: str | Path
-) -> str:
+def _find(image: str, names: Mapping[str, set[str]], held_out: Mapping[str, str], row: str) -> str:
     """The id of an image of the training split."""
     found = names.get(image, set())
     if len(found) > 1:
         raise ValueError(
-            f'{path}: {image!r} is the name of {len(found)} images, {", ".join(sorted(found))}: '
+            f'{row}: {image!r} is the name of {len(found)} images, {", ".join(sorted(found))}: '
             'name the id or the path'
         )
     tested = held_out.get(next(iter(found), image))
     if tested:
         raise ValueError(
-            f'{path} labels {image!r}, which {tested} tests on: label images of the training split'
+            f'{row} labels {image!r}, which {tested} tests on: label images of the training split'
         )
     if not found:
         close = difflib.get_close_matches(image, names, n=1)
         hint = f'; did you mean {close[0]!r}' if close else ''
-        raise ValueError(f'{path}: no training image of the target is called {image!r}{hint}')
+        raise ValueError(f'{row}: no training image of the target is called {image!r}{hint}')
     return next(iter(found))
 
 
-def _captions_of_class(word: str, pool: Sequence[str], path: str | Path) -> list[str]:
+def _captions_of_class(word: str, pool: Sequence[str], row: str) -> list[str]:
     """Captions that say a class, evenly spread if there are many."""
     try:
         found = named_groups(pool, [word])
     except ValueError:
         raise ValueError(
-            f'{path}: no caption of the target says the class {word!r}: write it as the captions do'
+            f'{row}: no caption of the target says the class {word!r}: write it as the captions do'
         ) from None
     rows = (found == 0).nonzero()[:, 0]
     step = -(-len(rows) // MOST_CAPTIONS)
-    return [pool[row] for row in rows[::step].tolist()]
+    return [pool[index] for index in rows[::step].tolist()]

@@ -21,6 +21,21 @@ from urbancross_mm.utils.images import read_image
 from urbancross_mm.visualization.image_grid import draw_image_grid
 
 ON_A_SHEET = 24
+# Heading, name in the numbers, and meaning of each measure of the page.
+FACTS = (
+    ('missing texts', 'missing_texts', 'images with clearly better texts in the source'),
+    ('missing images', 'missing_images', 'texts with clearly better images in the source'),
+    ('shared', 'shared', 'images and texts vary in the same directions'),
+    ('text within', 'text_within', 'what sets texts apart sets images apart too'),
+    ('image within', 'image_within', 'what sets images apart sets texts apart too'),
+    ('image coverage', 'image_coverage', 'share of images in groups that texts take'),
+    ('text coverage', 'text_coverage', 'share of texts in groups that images take'),
+    ('stability', 'stability', 'agreement of plans on halves of the target'),
+    ('support', 'support', 'the structure of one half predicts scores of the other'),
+    ('sharpness', 'sharpness', 'how far groups of images have texts of their own'),
+    ('fit', 'fit', 'similar images are given similar texts'),
+    ('kept', 'kept', 'correlation of the scores of both models'),
+)
 
 
 def write_report(report: Report, out: Path, about: Mapping[str, Any]) -> list[Path]:
@@ -92,23 +107,6 @@ def markdown(report: Report, about: Mapping[str, Any]) -> str:
         f'| {name} | {numbers[f"{name}_before"]:.3f} | {numbers[f"{name}_after"]:.3f} |'
         for name in ('agreement', 'hubness', 'followed', 'score')
     )
-    facts = '\n'.join(
-        f'| {name} | {numbers[key]:.2f} | {words} |'
-        for name, key, words in (
-            ('missing texts', 'missing_texts', 'images with clearly better texts in the source'),
-            ('missing images', 'missing_images', 'texts with clearly better images in the source'),
-            ('shared', 'shared', 'images and texts vary in the same directions'),
-            ('text within', 'text_within', 'what sets texts apart sets images apart too'),
-            ('image within', 'image_within', 'what sets images apart sets texts apart too'),
-            ('image coverage', 'image_coverage', 'share of images in groups that texts take'),
-            ('text coverage', 'text_coverage', 'share of texts in groups that images take'),
-            ('stability', 'stability', 'agreement of plans on halves of the target'),
-            ('support', 'support', 'the structure of one half predicts scores of the other'),
-            ('sharpness', 'sharpness', 'how far groups of images have texts of their own'),
-            ('fit', 'fit', 'similar images are given similar texts'),
-            ('kept', 'kept', 'correlation of the scores of both models'),
-        )
-    )
     return f"""# {report.verdict.name}
 
 {report.verdict.reason[0].upper()}{report.verdict.reason[1:]}.
@@ -125,7 +123,7 @@ number. Captions of fifty tiles say more than both.
 
 | measure, up to 1 | value | what it says |
 |---|---|---|
-{facts}
+{_facts(numbers)}
 
 | score | before | after |
 |---|---|---|
@@ -144,6 +142,10 @@ Neither a rise nor a fall of agreement or hubness proves anything.
 {len(report.left[0].rows)} images that no text takes: images_left.csv and images_left.png.
 {len(report.left[1].rows)} texts that no image takes: texts_left.csv.
 """
+
+
+def _facts(numbers: Mapping[str, float]) -> str:
+    return '\n'.join(f'| {name} | {numbers[key]:.2f} | {words} |' for name, key, words in FACTS)
 
 
 def _groups(
