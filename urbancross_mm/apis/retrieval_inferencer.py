@@ -6,21 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
-from urbancross_mm.functional import similarity
 from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.embedder import Embedder
-from urbancross_mm.inference.gallery_builder import GalleryBuilder, join_metadata
+from urbancross_mm.inference.gallery_builder import (
+    GalleryBuilder,
+    join_metadata,
+    remark_on_left_out,
+)
+from urbancross_mm.inference.gallery_search import GallerySearch
+from urbancross_mm.inference.hit_images import hit_image
 from urbancross_mm.inference.image_files import find_images
-from urbancross_mm.inference.pair_scores import PairIndex, check_comparable
-from urbancross_mm.inference.queries import encode_query, read_queries
+from urbancross_mm.inference.pair_scores import check_comparable
+from urbancross_mm.inference.queries import read_queries
 from urbancross_mm.inference.query_bank import QueryBank
 from urbancross_mm.inference.segmentation import Legend, class_shares, decode_head_of, read_legend
-from urbancross_mm.registry import INDEXES
+from urbancross_mm.inference.store_search import (
+    Query,
+    StoreSearch,
+    Where,
+    check_templates,
+    single_query,
+)
+from urbancross_mm.inference.stores import BaseStore, open_store
 from urbancross_mm.structures import Gallery
 
 
@@ -45,6 +56,8 @@ class RetrievalInferencer:
         query_bank (str | Path | Sequence[str], optional): What ``rerank`` compares a query with:
             texts, a file of them, or an annotation file, such as that of the training. Encoded
             once. Defaults to None.
+        templates (Sequence[str]): Prompts with ``{}`` for the text, such as ``'an aerial image of
+            {}'``; a text is the mean of them. Defaults to the text alone.
 
     Examples:
         >>> inferencer = RetrievalInferencer('configs/urbancross_finland.py', 'best.pth')
@@ -54,7 +67,7 @@ class RetrievalInferencer:
     Raises:
         FileNotFoundError: If the config or the weights do not exist.
         ValueError: If the weights belong to another model, or one of ``rerank`` and ``query_bank``
-            is missing.
+            is missing, or a template lacks ``{}``.
     """
 
     def __init__(
@@ -67,6 +80,7 @@ class RetrievalInferencer:
         index: Mapping[str, Any] | None = None,
         rerank: Mapping[str, Any] | None = None,
         query_bank: str | Path | Sequence[str] | None = None,
+        templates: Sequence[str] = ('{}',),
     ) -> None:
         if (rerank is None) != (query_bank is None):
             raise ValueError(
@@ -80,9 +94,8 @@ class RetrievalInferencer:
             self._cfg, weights, device=device, batch_size=batch_size, num_workers=num_workers
         )
         self.index_cfg = dict(index or dict(type='TorchIndex'))
-        self.gallery: Gallery | None = None
-        self._index: Any = None
-        self._text_index: Any = None
+        self.templates = check_templates(templates)
+        self._search: GallerySearch | StoreSearch | None = None
         self._legend: Legend | None = None
         self._bank: QueryBank | None = None
         if rerank is not None:
@@ -141,13 +154,9 @@ class RetrievalInferencer:
         builder = GalleryBuilder(image_set, gallery)
         for remark in filter(None, (image_set.remark, builder.remark)):
             print(remark)
-        total, missing = len(image_set.paths), [image_set.paths[i] for i in builder.missing]
+        missing = [image_set.paths[i] for i in builder.missing]
         encoded = self.embedder.encode_files(missing, skip_bad=skip_bad, progress=progress)
-        left_out = len(missing) - len(encoded.positions)
-        if left_out == total:
-            raise ValueError(f'none of the {total} images could be read')
-        if left_out:
-            print(f'{left_out} of {total} images could not be read and were left out')
+        remark_on_left_out(len(image_set.paths), len(missing) - len(encoded.positions))
         return self._search_in(builder.build(encoded, records, self.fingerprint))
 
     def use_gallery(self, gallery: Gallery) -> None:
@@ -172,20 +181,37 @@ class RetrievalInferencer:
         self._search_in(gallery)
 
     def _search_in(self, gallery: Gallery) -> Gallery:
-        self.gallery = gallery
-        self._index = INDEXES.build(self.index_cfg)
-        score_pairs = self.embedder.model.score_pairs
-        if score_pairs is None:
-            self._text_index = self._index
-            self._index.add(gallery.embeds)
-        else:
-            self._text_index = PairIndex(lambda texts, images: score_pairs(images, texts).t())
-            self._text_index.add(gallery.embeds)
-            # An image is compared with images by the cosine all the same.
-            self._index.add(similarity.normalize(gallery.embeds))
-        if self._bank is not None:
-            self._bank.prepare(gallery.embeds)
+        self._search = GallerySearch(
+            self.embedder, gallery, self.index_cfg, self._bank, self.templates
+        )
         return gallery
+
+    def open_index(self, location: str) -> BaseStore:
+        """Search an index that ``tools/build_index.py`` has built, instead of a gallery.
+
+        Args:
+            location (str): A folder, a LanceDB folder or the URI of a database.
+
+        Returns:
+            BaseStore: The index, for reading.
+
+        Raises:
+            ValueError: If it is no index, another model or pipeline made it, or this inferencer
+                re-ranks.
+            ConnectionError: If a database does not answer.
+        """
+        if self._bank is not None:
+            raise ValueError(
+                f'the index {location} cannot be re-ranked: rerank looks at a whole gallery'
+            )
+        store = open_store(location, self.fingerprint, read_only=True)
+        self._search = StoreSearch(self.embedder, store, self.templates)
+        return store
+
+    @property
+    def gallery(self) -> Gallery | None:
+        """Gallery | None: What is searched, unless it is an index."""
+        return self._search.gallery if isinstance(self._search, GallerySearch) else None
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Encode texts.
@@ -225,25 +251,33 @@ class RetrievalInferencer:
 
     def search(
         self,
-        text: str | None = None,
+        text: str | Query | None = None,
         image: str | Path | None = None,
         audio: str | Path | None = None,
         topk: int = 10,
-        where: Callable[[Mapping[str, Any]], bool] | None = None,
+        where: Where | Callable[[Mapping[str, Any]], bool] = None,
         with_masks: bool = False,
+        offset: int = 0,
+        hide_duplicates: bool = False,
     ) -> list[dict[str, Any]]:
         """Find the images closest to a query.
 
         Args:
-            text (str, optional): A text query. Defaults to None.
+            text (str | Query, optional): A text query, or a
+                :class:`~urbancross_mm.inference.store_search.Query` of several texts, images,
+                marks and minus terms. Defaults to None.
             image (str | Path, optional): An image query. Defaults to None.
             audio (str | Path, optional): A spoken query, a WAV, FLAC or OGG file; the model needs
                 an audio encoder. Give exactly one of the three. Defaults to None.
             topk (int): Number of results at most. Defaults to 10.
-            where (Callable, optional): Keeps an image by its metadata, for example
-                ``lambda record: record['domain'] == 'spain'``. Defaults to None.
+            where (Filter | str | Sequence[str] | Callable, optional): Which images may come back:
+                conditions such as ``'country=spain'``, or, of a gallery only, a function of the
+                metadata. Defaults to None: all.
             with_masks (bool): Segment the images that are found, with the decode head of the
                 model. Defaults to False.
+            offset (int): Results to skip. Defaults to 0.
+            hide_duplicates (bool): Show one of each group of near-duplicates, as far as the index
+                marks them. Defaults to False.
 
         Returns:
             list[dict]: Best first: ``rank`` (from 1), ``score``, ``img_path`` and the metadata of
@@ -253,31 +287,17 @@ class RetrievalInferencer:
 
         Raises:
             FileNotFoundError: If an image that is to be segmented is gone.
-            ValueError: If not exactly one query is given, the text is empty, there is no gallery
-                yet, or the model has no decode head for masks.
+            ValueError: If not exactly one query is given, the text is empty, there is nothing to
+                search yet, a condition is wrong, or the model has no decode head for masks.
         """
-        if self.gallery is None:
-            raise ValueError('nothing to search: call build_index or use_gallery first')
+        if self._search is None:
+            raise ValueError('nothing to search: call build_index, use_gallery or open_index first')
         if with_masks:
             decode_head_of(self.embedder.model)
-        query = encode_query(self.embedder, text, image, audio)
-        records = self.gallery.metadata
-        mask = None if where is None else torch.tensor([bool(where(r)) for r in records])
-        more: list[dict[str, float]] = []
-        if self._bank is not None and text is not None:
-            scores, corrected, rows = self._bank.search(query, topk, mask)
-            more = [dict(rerank_score=value) for value in corrected.tolist()]
-        else:
-            index = self._index if text is None else self._text_index
-            scores, rows = (part[0] for part in index.search(query, topk, mask))
-        hits = [
-            dict(records[row], rank=rank, score=score)
-            for rank, (score, row) in enumerate(zip(scores.tolist(), rows.tolist()), 1)
-        ]
-        for hit, values in zip(hits, more):
-            hit.update(values)
+        query = text if isinstance(text, Query) else single_query(text, image, audio)
+        hits = self._search.search(query, topk, where, offset, hide_duplicates)  # type: ignore[arg-type]
         if with_masks:
-            maps = self.embedder.segment([hit['img_path'] for hit in hits])
+            maps = self.embedder.segment([hit_image(hit) for hit in hits])
             for hit, class_map in zip(hits, maps):
                 hit.update(class_map=class_map, classes=class_shares(class_map, self.legend.names))
         return hits

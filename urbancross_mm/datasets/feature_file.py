@@ -53,6 +53,11 @@ class FeatureFile:
         self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
         self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
 
+    @property
+    def image_ids(self) -> list[str]:
+        """list[str]: Of the rows of ``image_feats``."""
+        return list(self._image_rows)
+
     def has_image(self, img_id: str) -> bool:
         """Whether it holds an image."""
         return img_id in self._image_rows

@@ -28,6 +28,7 @@ from urbancross_mm.inference.config import load_config, model_of
 from urbancross_mm.inference.image_files import (
     EncodedFiles,
     ImageFiles,
+    ImageItem,
     collate_images,
     load_image,
 )
@@ -179,25 +180,44 @@ class Embedder:
             ValueError: If an image cannot be read and ``skip_bad`` is off, or it changes while
                 it is read.
         """
-        loader = DataLoader(
-            ImageFiles(list(paths), self.pipeline, skip_bad),
-            self.batch_size,
-            num_workers=self.num_workers,
-            collate_fn=collate_images,
-        )
+        files = ImageFiles(list(paths), self.pipeline, skip_bad)
         positions: list[int] = []
         stamps: list[FileStamp] = []
         rows = []
         hidden = not progress or not paths
         # The bar is closed before an error is printed.
         with tqdm(total=len(paths), desc='encode images', unit='image', disable=hidden) as bar:
-            for kept, kept_stamps, batch in loader:
-                if kept:
-                    rows.append(self._encode_batch(batch, tower))
-                    positions += kept
-                    stamps += kept_stamps
+            for part in self.stream(files, tower):
+                if part.positions:
+                    rows.append(part.embeds)
+                    positions += part.positions
+                    stamps += part.stamps
                 bar.update(min(self.batch_size, len(paths) - bar.n))
         return EncodedFiles(positions, torch.cat(rows) if rows else torch.empty(0, 0), stamps)
+
+    @torch.no_grad()
+    def stream(
+        self, images: Dataset[ImageItem], tower: Tower | None = None
+    ) -> Iterator[EncodedFiles]:
+        """Encode a dataset of images batch by batch, in bounded memory.
+
+        Args:
+            images (Dataset): Gives an :class:`~urbancross_mm.inference.image_files.ImageItem` by
+                position; the workers read them.
+            tower (Callable, optional): As in :meth:`encode_images`. Defaults to None.
+
+        Yields:
+            EncodedFiles: One for each batch of ``batch_size``, in order.
+
+        Raises:
+            ValueError: If an image cannot be read and the dataset does not skip it.
+        """
+        loader = DataLoader(
+            images, self.batch_size, num_workers=self.num_workers, collate_fn=collate_images
+        )
+        for kept, stamps, batch, empty in loader:
+            embeds = self._encode_batch(batch, tower) if kept else torch.empty(0, 0)
+            yield EncodedFiles(kept, embeds, stamps, empty)
 
     @torch.no_grad()
     def encode_texts(

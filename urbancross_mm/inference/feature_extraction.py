@@ -55,7 +55,7 @@ def extract_features(
     embedder = Embedder.from_config(
         cfg, weights, device=device, batch_size=batch_size, num_workers=num_workers
     )
-    image_encoder, text_encoder = _encoders(embedder.model)
+    image_encoder, text_encoder = encoders_of(embedder.model)
     images, captions = config_items(cfg)
     if remark := remark_on_cut(captions, embedder.tokenizer, 'captions'):
         print(remark)
@@ -66,7 +66,7 @@ def extract_features(
     ).numpy()
     metadata = dict(
         config=Path(cfg.filename or '').name,
-        weights=_hash(image_encoder, text_encoder),
+        weights=weights_of(image_encoder, text_encoder),
         checkpoint=Path(embedder.checkpoint).name if embedder.checkpoint else None,
         version=__version__,
         pipeline=embedder.pipeline_cfg,
@@ -125,7 +125,18 @@ def _annotated(cfg: Config) -> Iterator[dict[str, Any]]:
             yield {name: value for name, value in node.items() if name != 'indices'}
 
 
-def _encoders(model: nn.Module) -> tuple[nn.Module, nn.Module]:
+def encoders_of(model: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """The image encoder and the text encoder of a model.
+
+    Args:
+        model (nn.Module): A retriever.
+
+    Returns:
+        tuple[nn.Module, nn.Module]: Both.
+
+    Raises:
+        ValueError: If it lacks one.
+    """
     image_encoder = getattr(model, 'image_encoder', None)
     text_encoder = getattr(model, 'text_encoder', None)
     if image_encoder is None or text_encoder is None:
@@ -140,8 +151,15 @@ def _before_projection(encoder: nn.Module) -> Tower:
     return getattr(encoder, 'pooled', encoder)
 
 
-def _hash(*encoders: nn.Module) -> str:
-    """Hash of the weights that the features come from: not of the projections."""
+def weights_of(*encoders: nn.Module) -> str:
+    """Hash the weights that features come from.
+
+    Args:
+        *encoders (nn.Module): Their projections do not count.
+
+    Returns:
+        str: 32 hexadecimal digits.
+    """
     return hash_weights(
         *(
             {k: v for k, v in encoder.state_dict().items() if not k.startswith('projection.')}

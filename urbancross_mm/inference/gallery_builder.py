@@ -119,6 +119,22 @@ class GalleryBuilder:
         return self.gallery.metadata[self.rows[position]]
 
 
+def remark_on_left_out(total: int, left_out: int) -> None:
+    """Print how many images could not be read.
+
+    Args:
+        total (int): Images.
+        left_out (int): Of these.
+
+    Raises:
+        ValueError: If it was none of them.
+    """
+    if left_out == total:
+        raise ValueError(f'none of the {total} images could be read')
+    if left_out:
+        print(f'{left_out} of {total} images could not be read and were left out')
+
+
 def join_metadata(
     metadata: Mapping[str, Mapping[str, Any]], names: Sequence[str], folder: str = ''
 ) -> list[dict[str, Any]]:
@@ -143,7 +159,7 @@ def join_metadata(
         )
     if not names:
         return []
-    find = _Finder(names, folder)
+    find = NameFinder(names, folder)
     joined: dict[str, tuple[str, Mapping[str, Any]]] = {}
     unknown = [key for key in metadata if not find(key)]
     if unknown:
@@ -167,7 +183,7 @@ def join_metadata(
     return [dict(joined[name][1]) if name in joined else {} for name in names]
 
 
-class _Finder:
+class NameFinder:
     """Names that a key may mean: the path itself before a bare file name."""
 
     def __init__(self, names: Sequence[str], folder: str) -> None:

@@ -41,7 +41,9 @@ class ImageSet:
 
 
 class ImageItem(NamedTuple):
-    """An image after the pipeline; data and stamp are None if it is left out."""
+    """An image after the pipeline. Data is None if it is left out, and the stamp as well if it
+    cannot be read; with a stamp, the image has nothing to see.
+    """
 
     position: int
     data: dict[str, Any] | None
@@ -55,11 +57,13 @@ class EncodedFiles(NamedTuple):
         positions: Of the images, among the paths that were given.
         embeds: One row per image.
         stamps: What each file was when it was read.
+        empty: Positions of images in which there is nothing to see.
     """
 
     positions: list[int]
     embeds: Tensor
     stamps: list[FileStamp]
+    empty: Sequence[int] = ()
 
 
 class ImageFiles(Dataset):
@@ -77,7 +81,7 @@ class ImageFiles(Dataset):
         path = self.paths[position]
         try:
             before = os.stat(path) if os.path.isfile(path) else None
-            data = self.pipeline(image_record(path))
+            data = self.load(path)
             stamp = FileStamp.of(path)
         except (ValueError, OSError):
             if not self.skip_bad:
@@ -86,6 +90,10 @@ class ImageFiles(Dataset):
         if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
             raise ValueError(f'the image {path} changed while it was read: try again')
         return ImageItem(position, data, stamp)
+
+    def load(self, path: str) -> dict[str, Any]:
+        """Read one file and run the pipeline."""
+        return self.pipeline(image_record(path))
 
 
 def image_record(path: str) -> dict[str, Any]:
@@ -115,13 +123,16 @@ def load_image(image: str | Path | np.ndarray, pipeline: Compose) -> dict[str, A
     return item
 
 
-def collate_images(items: list[ImageItem]) -> tuple[list[int], list[FileStamp], Any]:
-    """Positions, stamps and batch of the items that are not left out."""
+def collate_images(
+    items: list[ImageItem],
+) -> tuple[list[int], list[FileStamp], Any, list[int]]:
+    """Positions, stamps and batch of the items that are not left out; positions of empty ones."""
     kept = [item for item in items if item.data is not None]
     return (
         [item.position for item in kept],
         [item.stamp for item in kept if item.stamp],
         pseudo_collate([item.data for item in kept]) if kept else {},
+        [item.position for item in items if item.data is None and item.stamp is not None],
     )
 
 

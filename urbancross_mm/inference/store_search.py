@@ -26,6 +26,7 @@ INTERNAL = frozenset(('stamp',))
 SPARE = 32
 
 ImageQuery = str | Path | np.ndarray
+Where = Filter | str | Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class StoreSearch:
         self,
         query: Query,
         topk: int = 10,
-        where: Filter | None = None,
+        where: Where = None,
         offset: int = 0,
         hide_duplicates: bool = False,
     ) -> list[dict[str, Any]]:
@@ -142,7 +143,8 @@ class StoreSearch:
         Args:
             query (Query): What is searched for.
             topk (int): Number of results at most. Defaults to 10.
-            where (Filter, optional): Which items may come back. Defaults to None: all.
+            where (Filter | str | Sequence[str], optional): Which items may come back, as conditions
+                such as ``'country=spain'``. Defaults to None: all.
             offset (int): Results to skip; a page never repeats one. Defaults to 0.
             hide_duplicates (bool): Of items that are near-duplicates of each other
                 (``duplicate_of``), show the best only. Pages stay full. Defaults to False.
@@ -160,7 +162,7 @@ class StoreSearch:
         self,
         vector: np.ndarray,
         topk: int = 10,
-        where: Filter | None = None,
+        where: Where = None,
         offset: int = 0,
         hide_duplicates: bool = False,
     ) -> list[dict[str, Any]]:
@@ -169,7 +171,8 @@ class StoreSearch:
         Args:
             vector (np.ndarray): Of :meth:`vector`.
             topk (int): Number of results at most. Defaults to 10.
-            where (Filter, optional): Which items may come back. Defaults to None: all.
+            where (Filter | str | Sequence[str], optional): Which items may come back, as conditions
+                such as ``'country=spain'``. Defaults to None: all.
             offset (int): Results to skip. Defaults to 0.
             hide_duplicates (bool): Show one of each group of duplicates. Defaults to False.
 
@@ -184,10 +187,11 @@ class StoreSearch:
         """
         _check_whole('topk', topk, 1)
         _check_whole('offset', offset, 0)
+        conditions = filter_of(where)
         if hide_duplicates:
-            hits = self._distinct(vector, topk, where, offset)
+            hits = self._distinct(vector, topk, conditions, offset)
         else:
-            hits = self.store.search(vector, topk, where, offset)
+            hits = self.store.search(vector, topk, conditions, offset)
         return [_record(hit, rank) for rank, hit in enumerate(hits, offset + 1)]
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -251,6 +255,52 @@ class StoreSearch:
                 break
             start += number
         return kept[offset : offset + topk]
+
+
+def single_query(text: str | None, image: ImageQuery | None, audio: str | Path | None) -> Query:
+    """The query of one text, one image or one recording.
+
+    Args:
+        text (str | None): A text.
+        image (str | Path | np.ndarray | None): An image.
+        audio (str | Path | None): A recording.
+
+    Returns:
+        Query: With this one term.
+
+    Raises:
+        ValueError: If not exactly one is given, or the text is empty.
+    """
+    if sum(term is not None for term in (text, image, audio)) != 1:
+        raise ValueError(
+            'give exactly one of a text, an image and a recording; '
+            f'got {text!r}, {image!r:.80} and {audio!r}'
+        )
+    if text is not None:
+        return Query(texts=[text])
+    return Query(recordings=[audio]) if audio is not None else Query(images=[image])
+
+
+def filter_of(where: Any) -> Filter | None:
+    """The filter that a user gives.
+
+    Args:
+        where (Filter | str | Sequence[str] | None): Conditions.
+
+    Returns:
+        Filter | None: None for no condition.
+
+    Raises:
+        ValueError: If a condition is wrong, or it is a function.
+    """
+    if where is None or isinstance(where, Filter):
+        return where
+    if callable(where):
+        raise ValueError(
+            "an index takes conditions such as 'country=spain', and no function; a function can "
+            'only choose among the images of a gallery, for one text or image'
+        )
+    return Filter.parse(where)
 
 
 def check_same_model(fingerprint: str, expected: str) -> None:

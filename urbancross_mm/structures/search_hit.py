@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,12 @@ class SearchHit:
         score (float): Similarity with the query (cosine unless the model fuses segments).
         relevant (bool | None): Whether the image answers the query. Defaults to None: unknown.
         caption (str): A line below the image. Defaults to ''.
+        pixels (np.ndarray | None): uint8 RGB, ``(H, W, 3)``, of what is a part of an image.
+            Defaults to None: those of the file.
     """
 
     img_path: str
     score: float
     relevant: bool | None = None
     caption: str = ''
+    pixels: np.ndarray | None = field(default=None, compare=False)

@@ -81,7 +81,7 @@ class RetrievalVisualizer(Visualizer):
         color = {True: _RELEVANT, False: _OTHER, None: _UNKNOWN}[cell.relevant]
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill=color)
         inner = size - 2 * _BORDER
-        pixels, _ = read_image(cell.img_path)
+        pixels = read_image(cell.img_path)[0] if cell.pixels is None else cell.pixels
         canvas.paste(
             Image.fromarray(pixels).resize((inner, inner)), (left + _BORDER, top + _BORDER)
         )

@@ -9,12 +9,10 @@ from torch import Tensor
 
 from urbancross_mm.functional.similarity import as_float, inner_product
 from urbancross_mm.inference.index.base_index import BaseIndex, SearchResult
+from urbancross_mm.inference.index.scan import CHUNK_SIZE, BestRows
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.utils.devices import full_precision
 
-# Rows scored at once, and those of them in double precision.
-CHUNK_SIZE = 65536
-EXACT_ROWS = 4096
 DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
 
@@ -22,9 +20,8 @@ DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 class TorchIndex(BaseIndex):
     """Exact inner-product search; among equal scores the row that was added first wins.
 
-    The result does not depend on what else is searched: a fast matrix product only proposes rows,
-    as many as its rounding leaves open. Their scores are then computed one by one in double
-    precision, so nearly equal rows come in their true order.
+    The result does not depend on what else is searched, and nearly equal rows come in their true
+    order: see :class:`~urbancross_mm.inference.index.scan.BestRows`.
 
     Args:
         dtype (str): How rows are stored, ``'float32'`` or ``'float16'`` (half the memory, rounding
@@ -78,18 +75,15 @@ class TorchIndex(BaseIndex):
         queries = queries.to(self._embeds.device).float()
         if rows is not None:
             rows = rows.to(self._embeds.device)
-        none = torch.empty(0, device=queries.device)
-        best = [(none.double(), none.long()) for _ in queries]
+        best = [BestRows(query, topk, self._longest) for query in queries]
         with full_precision():
             for embeds, numbers in self._chunks(rows):
                 scores = inner_product(queries, embeds)  # (Q, C)
-                best = [
-                    self._merge(known, query, row, embeds, numbers, topk)
-                    for known, query, row in zip(best, queries, scores)
-                ]
+                for known, row in zip(best, scores):
+                    known.offer(row, embeds, numbers)
         return SearchResult(
-            torch.stack([score for score, _ in best]).float(),
-            torch.stack([index for _, index in best]),
+            torch.stack([known.scores[:topk] for known in best]).float(),
+            torch.stack([known.numbers[:topk] for known in best]),
         )
 
     def _chunks(self, rows: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,30 +95,6 @@ class TorchIndex(BaseIndex):
         elif len(rows):
             for numbers in rows.split(CHUNK_SIZE):
                 yield as_float(self._embeds[numbers]), numbers
-
-    def _merge(
-        self,
-        known: tuple[Tensor, Tensor],
-        query: Tensor,
-        scores: Tensor,
-        embeds: Tensor,
-        numbers: Tensor,
-        topk: int,
-    ) -> tuple[Tensor, Tensor]:
-        """Merge the rows of one chunk into the best of one query."""
-        floor = scores.topk(min(topk, len(scores))).values[-1]
-        if len(known[0]) == topk:
-            floor = torch.maximum(floor, known[0][-1].to(floor))
-        # Two scores may each be off by the rounding of a product of this width.
-        rounding = (len(query) + 2) * torch.finfo(scores.dtype).eps * query.norm() * self._longest
-        near = (scores >= floor - rounding).nonzero().flatten()
-        exact = torch.cat(
-            [(query.double() * embeds[part].double()).sum(dim=1) for part in near.split(EXACT_ROWS)]
-        )
-        scores = torch.cat([known[0], exact])
-        # Stable, and lower rows come first: so they do among equals.
-        order = scores.argsort(descending=True, stable=True)[:topk]
-        return scores[order], torch.cat([known[1], numbers[near]])[order]
 
     def _check_width(self, name: str, embeds: Tensor) -> None:
         if embeds.shape[1] != self._embeds.shape[1]:

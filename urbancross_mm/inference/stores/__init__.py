@@ -1,5 +1,7 @@
 """Stores: vectors with attributes, searched under a filter, in memory, on disk or in a database."""
 
 from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit, StoreItem
+from urbancross_mm.inference.stores.open_store import open_store
+from urbancross_mm.inference.stores.torch_store import TorchStore
 
-__all__ = ['BaseStore', 'StoreHit', 'StoreItem']
+__all__ = ['BaseStore', 'StoreHit', 'StoreItem', 'TorchStore', 'open_store']

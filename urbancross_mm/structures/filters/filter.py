@@ -72,10 +72,9 @@ class Filter:
             try:
                 conditions += parse_condition(text, files)
             except ValueError as error:
-                short = str(text)
-                if len(short) > LONGEST_QUOTE:
-                    short = short[:LONGEST_QUOTE] + '...'
-                raise ValueError(f'cannot read the filter {short!r}: {error}') from error
+                raise ValueError(
+                    f'cannot read the filter {_short(str(text))!r}: {_short(str(error))}'
+                ) from error
         return cls(tuple(conditions))
 
     def __str__(self) -> str:
@@ -134,6 +133,10 @@ class Filter:
         for condition in self.conditions:
             mask &= _match(condition, coded)
         return mask
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + '...'
 
 
 def _column(values: Any, rows: int) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Any
 
 from urbancross_mm.structures.filters.conditions import (
@@ -25,6 +26,7 @@ _CONDITION = re.compile(
     rf'\s*(?:({QUOTED})|([^"=!<>~\[\]]+?))\s*(\[\])?\s*([=!<>~]+)\s*(.*)', re.DOTALL
 )
 LARGEST_FILE = 2**26
+DEEPEST = 32  # brackets in brackets; both parsers of shapely crash the process on many thousands
 
 
 def parse_condition(text: str, files: bool) -> list[Any]:
@@ -83,6 +85,9 @@ def _parse_place(kind: str, text: str, files: bool) -> Box | Near | Polygon:
 def _parse_polygon(text: str, files: bool) -> Polygon:
     if text.startswith('@'):
         text = _read(text[1:], files).strip()
+    turns = (1 if char in '([{' else -1 for char in text if char in '([{}])')
+    if max(accumulate(turns), default=0) > DEEPEST:
+        raise ValueError('the polygon has too many brackets within brackets')
     read = shapely().from_geojson if text.startswith('{') else shapely().from_wkt
     try:
         geometry = read(text)

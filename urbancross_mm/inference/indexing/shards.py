@@ -1,0 +1,101 @@
+"""Indexes that are filled by several processes: one part each, put together at the end."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+from collections.abc import Iterator
+
+from mmengine.dist import barrier, get_rank, get_world_size
+
+from urbancross_mm.inference.stores import BaseStore, StoreItem, open_store
+
+BATCH = 256
+
+
+def has_many_writers(location: str) -> bool:
+    """Whether several processes may write to a store at once."""
+    return location.startswith(('postgresql://', 'postgres://'))
+
+
+def shard_location(location: str, rank: int) -> str:
+    """Folder of the part of one rank, beside the index; for an object store in this folder."""
+    if '://' in location:
+        location = location.rstrip('/').rpartition('/')[2]
+    return f'{location.rstrip("/")}.shard-{rank}'
+
+
+def open_main(location: str, fingerprint: str) -> BaseStore:
+    """Open the index on every rank; the first one creates it and takes in what is left of a run.
+
+    Args:
+        location (str): Of the index.
+        fingerprint (str): Of the model.
+
+    Returns:
+        BaseStore: To be written by the first rank only, or by all of them in a database.
+
+    Raises:
+        ValueError: If another model filled it, or it is no index.
+    """
+    if get_rank() == 0:
+        store = open_store(location, fingerprint, create=True)
+        merge_shards(store, location, fingerprint)
+    barrier()
+    if get_rank() > 0:
+        store = open_store(location, fingerprint, read_only=not has_many_writers(location))
+    return store
+
+
+def merge_shards(store: BaseStore, location: str, fingerprint: str) -> None:
+    """Move the items of all parts into the index. Killed on the way, the next call goes on.
+
+    Args:
+        store (BaseStore): The index.
+        location (str): Where it lies.
+        fingerprint (str): Of the model.
+    """
+    for path in sorted(glob.glob(f'{glob.escape(shard_location(location, 0))[:-1]}*')):
+        with open_store(path, fingerprint, read_only=True) as shard:
+            known = _common_ids(store, shard)
+            for items in _batches(shard.items(embeds=True)):
+                new = [item for item in items if item.id not in known]
+                again = [item for item in items if item.id in known]
+                if new:
+                    store.add(new)
+                if again:
+                    store.update(again)
+        shutil.rmtree(path)
+
+
+def target_of(store: BaseStore, location: str, fingerprint: str) -> BaseStore:
+    """What this rank writes to: the index itself, or its own part."""
+    if get_world_size() == 1 or has_many_writers(location):
+        return store
+    path = shard_location(location, get_rank())
+    return open_store(path, fingerprint, create=not os.path.exists(path))
+
+
+def _batches(items: Iterator[StoreItem]) -> Iterator[list[StoreItem]]:
+    batch: list[StoreItem] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _common_ids(store: BaseStore, shard: BaseStore) -> set[str]:
+    """Ids that both have, which are few: both are gone through by ascending id."""
+    common: set[str] = set()
+    mine = (item.id for item in store.items())
+    current = next(mine, None)
+    for item in shard.items():
+        while current is not None and current < item.id:
+            current = next(mine, None)
+        if current == item.id:
+            common.add(item.id)
+    return common
