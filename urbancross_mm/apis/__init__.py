@@ -11,9 +11,12 @@ from urbancross_mm.apis.runs import (
 )
 from urbancross_mm.apis.work_dir import claim_work_dir, discard_failed_start
 from urbancross_mm.inference.config import load_config
+from urbancross_mm.inference.localization import HeatMap, SemanticLocalizer
 
 __all__ = [
+    'HeatMap',
     'RetrievalInferencer',
+    'SemanticLocalizer',
     'build_runner',
     'claim_work_dir',
     'config_of',

@@ -117,7 +117,8 @@ class Raster:
             [west, north + height * down, west + width * across, north], self.crs
         )
 
-    def _check_bands(self, bands: tuple[int, ...]) -> None:
+    def check_bands(self, bands: tuple[int, ...]) -> None:
+        """Refuse bands that are not there, or do not show colors."""
         if not bands or max(bands) > len(self.colors):
             raise ValueError(
                 f'the raster has no band {max(bands, default=1)}, the last one is '
@@ -137,7 +138,7 @@ class Raster:
 
     def value_range(self, bands: tuple[int, ...]) -> tuple[float, float]:
         """Values of black and white: the full range up to 8 bits, else the 2 and 98 % quantiles."""
-        self._check_bands(bands)
+        self.check_bands(bands)
         low, high = 0.0, float(2 ** (self.bits or 8) - 1)
         if self.dtype != 'uint8':
             low, high = self._quantiles(bands)
@@ -170,12 +171,28 @@ class Raster:
         Shape:
             - output: ``(H, W, 3)``.
         """
-        self._check_bands(bands)
+        self.check_bands(bands)
         with opened(self.path) as file:
             area = rasterio('rasterio.windows').Window(*window)
-            values = file.read(bands, window=area)
-            # Only the bands that are shown: another one may have data where these have none.
-            known = (file.read_masks(bands, window=area) > 0).any(axis=0)
+            values, masks = file.read(bands, window=area), file.read_masks(bands, window=area)
+        image, known = self.shown(values, masks, bands, value_range)
+        constant = bool((values[:, known] == values[:, known][:, :1]).all())
+        return image, float(known.mean()), constant
+
+    def shown(
+        self,
+        values: np.ndarray,
+        masks: np.ndarray,
+        bands: tuple[int, ...],
+        value_range: tuple[float, float],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """An 8-bit image of what was read, and which pixels have data.
+
+        Shape:
+            - values, masks: ``(bands, H, W)``; output: ``(H, W, 3)`` and ``(H, W)``.
+        """
+        # Only the bands that are shown: another one may have data where these have none.
+        known = (masks > 0).any(axis=0)
         known &= np.isfinite(values).all(axis=0)
         if self.palette is not None and all(self.colors[i - 1] == 'palette' for i in bands):
             colors = self.palette[np.minimum(values[0].astype(np.int64), len(self.palette) - 1)]
@@ -186,11 +203,7 @@ class Raster:
             with np.errstate(invalid='ignore', over='ignore'):
                 scaled = np.clip((values.astype(np.float64) - low) / (high - low) * 255, 0, 255)
         image = np.where(known, scaled, 0).round().astype(np.uint8).transpose(1, 2, 0)
-        return (
-            np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))),
-            float(known.mean()),
-            bool((values[:, known] == values[:, known][:, :1]).all()),
-        )
+        return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))), known
 
 
 def _palette_of(file: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ COMMANDS = {
     'train': 'train.py',
     'test': 'test.py',
     'search': 'search.py',
+    'locate': 'locate.py',
     'curate': 'curate.py',
     'sample': 'misc/make_sample.py',
     'convert urbancross': 'dataset_converters/urbancross.py',

@@ -4,6 +4,7 @@ from urbancross_mm.visualization.class_maps import color_classes, draw_class_map
 from urbancross_mm.visualization.dataset_figures import draw_histograms, draw_tile_map
 from urbancross_mm.visualization.domain_matrix import draw_domain_matrix
 from urbancross_mm.visualization.embedding_map import draw_embedding_map, project_2d
+from urbancross_mm.visualization.heat_map import draw_heat_map
 from urbancross_mm.visualization.label_sheet import label_sheet
 from urbancross_mm.visualization.retrieval_visualizer import RetrievalVisualizer
 from urbancross_mm.visualization.sample_sheet import (
@@ -19,6 +20,7 @@ __all__ = [
     'draw_class_map',
     'draw_domain_matrix',
     'draw_embedding_map',
+    'draw_heat_map',
     'draw_histograms',
     'draw_sample_sheet',
     'draw_tile_map',

@@ -1,0 +1,214 @@
+"""The answer to a query: a map of scores over a raster."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+
+from urbancross_mm.geo.georeference import rasterio
+from urbancross_mm.geo.raster_reading import read_overview
+from urbancross_mm.inference.localization.map_features import (
+    MapPlace,
+    peak_features,
+    region_features,
+)
+from urbancross_mm.inference.localization.window_scan import Level, View
+from urbancross_mm.utils.files import check_outputs
+
+BLOCK = 512  # cells a side of what is computed, and of a tile of the file
+_MIDDLE = 1024  # pixels a side of the overlay
+
+
+class HeatMap:
+    """Scores of the cells of a raster: the Hann-weighted mean of the windows that cover a cell.
+
+    Each scale counts the same where all its windows have data. The map is computed block by block,
+    so that it may be larger than memory. Cells without data, and those that no window of data
+    covers, are NaN.
+
+    Args:
+        view (View): The raster.
+        cell (int): Side of a cell, in pixels of the raster.
+        levels (Sequence[Level]): Scores of the windows, scale by scale.
+        data (np.ndarray): Which cells have data, bool.
+
+    Attributes:
+        shape (tuple[int, int]): Rows and columns of cells.
+        cell (int): Side of a cell, in pixels of the raster.
+        transform (Affine): From column and row of a cell to map coordinates.
+        crs (str | None): Of the raster.
+
+    Shape:
+        - data: ``(ceil(height / cell), ceil(width / cell))``.
+    """
+
+    def __init__(self, view: View, cell: int, levels: Sequence[Level], data: np.ndarray) -> None:
+        self.view, self.cell, self.levels, self.data = view, cell, list(levels), data
+        self.shape = data.shape
+        self.crs = view.raster.crs
+        self.transform = view.raster.transform * Affine.scale(cell)
+
+    def block(self, rows: slice, columns: slice) -> np.ndarray:
+        """Compute a part of the map.
+
+        Args:
+            rows (slice): Rows of cells.
+            columns (slice): Columns of cells.
+
+        Shape:
+            - output: ``(rows, columns)``, float32.
+
+        Returns:
+            np.ndarray: The scores.
+        """
+        raster = self.view.raster
+        down = _middles(rows, self.shape[0], self.cell, raster.height)
+        across = _middles(columns, self.shape[1], self.cell, raster.width)
+        total, shares = np.zeros((len(down), len(across))), np.zeros((len(down), len(across)))
+        for level in self.levels:
+            sums, weights = level.lattice.spread(level.scores, level.known, down, across)
+            total += sums
+            shares += weights
+        seen = (shares > 1e-9) & self.data[rows, columns]
+        return np.where(seen, total / np.where(seen, shares, 1), np.nan).astype(np.float32)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """np.ndarray: The whole map, float32, of ``shape``."""
+        values = np.empty(self.shape, dtype=np.float32)
+        for rows, columns in self._blocks():
+            values[rows, columns] = self.block(rows, columns)
+        return values
+
+    @cached_property
+    def place(self) -> MapPlace:
+        """MapPlace: Where the cells lie on the globe."""
+        return MapPlace.of(self.view.raster, self.cell)
+
+    def write(self, path: str | Path) -> None:
+        """Write the map as a cloud-optimized GeoTIFF, block by block; NaN means no data.
+
+        Args:
+            path (str | Path): The file, ``.tif``; replaced whole or not at all.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        path = Path(path)
+        check_outputs([path])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain, final = (
+            path.with_name(f'.{path.name}.{os.getpid()}{end}') for end in ('.plain.tmp', '.tmp')
+        )
+        try:
+            with warnings.catch_warnings(action='ignore'):  # a map without a position is fine
+                self._write_tiles(plain)
+                rasterio('rasterio.shutil').copy(
+                    plain, final, driver='COG', COMPRESS='DEFLATE', PREDICTOR='YES',
+                    BLOCKSIZE=BLOCK, OVERVIEW_RESAMPLING='AVERAGE',
+                )  # fmt: skip
+            os.replace(final, path)
+        except rasterio('rasterio.errors').RasterioError as error:
+            raise OSError(f'cannot write {path}: {error}') from error
+        finally:
+            for temporary in (plain, final):
+                temporary.unlink(missing_ok=True)
+
+    def peaks(self, n: int = 10, min_distance: float | None = None) -> dict[str, Any]:
+        """Find the best places.
+
+        Args:
+            n (int): At most so many. Defaults to 10.
+            min_distance (float, optional): Pixels of the raster between two of them. Defaults to
+                None: the side of the smallest window.
+
+        Returns:
+            dict: GeoJSON of points in WGS 84, best first, with ``rank``, ``score``, ``column`` and
+            ``row`` (pixels of the raster), and ``x`` and ``y`` (coordinates of its map). Without a
+            CRS the points are columns and rows.
+
+        Raises:
+            ValueError: If ``n`` or the distance is not positive, or the CRS leads nowhere.
+        """
+        distance = self.levels[0].lattice.side if min_distance is None else min_distance
+        if n < 1 or not distance > 0:
+            raise ValueError(f'n and min_distance must be positive, got {n} and {min_distance}')
+        return peak_features(self.values, self.place, n, distance / self.cell)
+
+    def regions(self, threshold: float = 0.8) -> dict[str, Any]:
+        """Outline where the scores are high.
+
+        Args:
+            threshold (float): Share of the range of the map, 0 for its smallest score and 1 for
+                its largest. Defaults to 0.8.
+
+        Returns:
+            dict: GeoJSON of polygons in WGS 84, the highest first, with ``rank``, ``score``
+            (mean), ``peak``, ``threshold`` (as a score), ``pixels`` (area), and ``x`` and ``y``
+            (map coordinates of the best cell). Without a CRS in columns and rows.
+
+        Raises:
+            ValueError: If the threshold is no share, or the CRS leads nowhere.
+        """
+        if not 0 <= threshold <= 1:
+            raise ValueError(
+                f'threshold must be from 0 to 1, a share of the range, got {threshold}'
+            )
+        return region_features(self.values, self.place, threshold)
+
+    def overlay(self, path: str | Path, side: int = _MIDDLE) -> None:
+        """Draw the map over the raster.
+
+        Args:
+            path (str | Path): An image file, ``.png``.
+            side (int): Pixels of the longer side. Defaults to 1024.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        from PIL import Image
+
+        from urbancross_mm.visualization import draw_heat_map
+
+        check_outputs([path])
+        image = read_overview(*self.view, side)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        extent = (self.view.raster.height / self.cell, self.view.raster.width / self.cell)
+        Image.fromarray(draw_heat_map(image, self.values, extent)).save(path)
+
+    def _write_tiles(self, path: Path) -> None:
+        side = min(BLOCK, -(-max(self.shape) // 16) * 16)
+        profile = dict(
+            driver='GTiff', dtype='float32', count=1, height=self.shape[0], width=self.shape[1],
+            crs=self.crs, transform=self.transform, nodata=np.nan, tiled=True, compress='DEFLATE',
+            blockxsize=side, blockysize=side, BIGTIFF='IF_SAFER',
+        )  # fmt: skip
+        window = rasterio('rasterio.windows').Window
+        with rasterio().open(path, 'w', **profile) as file:
+            file.set_band_description(1, 'score')
+            for rows, columns in self._blocks():
+                area = window.from_slices(rows, columns)
+                file.write(self.block(rows, columns), 1, window=area)
+
+    def _blocks(self) -> list[tuple[slice, slice]]:
+        return [
+            (
+                slice(row, min(row + BLOCK, self.shape[0])),
+                slice(col, min(col + BLOCK, self.shape[1])),
+            )
+            for row in range(0, self.shape[0], BLOCK)
+            for col in range(0, self.shape[1], BLOCK)
+        ]
+
+
+def _middles(cells: slice, count: int, cell: int, length: int) -> np.ndarray:
+    """Middles of cells in pixels; the last cell may be cut by the border."""
+    starts = np.arange(*cells.indices(count)) * cell
+    return (starts + np.minimum(starts + cell, length)) / 2
