@@ -8,12 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import rasterio
 import torch
 from PIL import Image
+from rasterio.transform import from_bounds
 
-from tests.inference.naive_store import NaiveStore
 from urbancross_mm.inference.store_search import StoreSearch
-from urbancross_mm.inference.stores import StoreItem
+from urbancross_mm.inference.stores import StoreItem, TorchStore
 from urbancross_mm.serving.served_model import ServedModel
 
 WORDS = ('harbor', 'river', 'forest', 'houses')
@@ -27,9 +28,10 @@ class FakeEmbedder:
     """One axis per word; an image lies on the axis of its nearest color."""
 
     fingerprint = 'f' * 64
+    batch_size = 8
 
     def __init__(self, seconds: float = 0.0) -> None:
-        self.model = SimpleNamespace(score_pairs=None)
+        self.model = SimpleNamespace(score_pairs=None, embed_dim=len(WORDS))
         self.tokenizer = lambda texts: torch.ones(len(texts), 3, dtype=torch.long)
         self.seconds = seconds
 
@@ -44,7 +46,8 @@ class FakeEmbedder:
     def encode_images(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         means = [np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images]
         rows = [[-np.linalg.norm(mean - COLORS[word]) / 50 for word in WORDS] for mean in means]
-        return torch.tensor(np.exp(rows), dtype=torch.float32)
+        found = torch.tensor(np.exp(rows), dtype=torch.float32)
+        return torch.nn.functional.normalize(found)
 
 
 def fake_items(folder: Path, number: int = 8) -> list[StoreItem]:
@@ -84,6 +87,20 @@ def fake_items(folder: Path, number: int = 8) -> list[StoreItem]:
 def fake_model(folder: Path, name: str = 'adapted', seconds: float = 0.0) -> ServedModel:
     """A model over :func:`fake_items`."""
     embedder = FakeEmbedder(seconds)
-    store = NaiveStore(embedder.fingerprint)
+    store = TorchStore(fingerprint=embedder.fingerprint)
     store.add(fake_items(folder))
     return ServedModel(name, StoreSearch(embedder, store))  # type: ignore[arg-type]
+
+
+def fake_raster(path: Path, word: str = 'river', **options: object) -> Path:
+    """Forest of 512 x 512 pixels near Kampala, with a square of another word's color inside."""
+    pixels = np.empty((3, 512, 512), np.uint8)
+    pixels[:] = np.array(COLORS['forest'], np.uint8)[:, None, None]
+    pixels[:, 256:384, 256:384] = np.array(COLORS[word], np.uint8)[:, None, None]
+    profile = dict(
+        driver='GTiff', width=512, height=512, count=3, dtype='uint8', crs='EPSG:4326',
+        transform=from_bounds(32.50, 0.30, 32.52, 0.32, 512, 512), photometric='RGB',
+    )  # fmt: skip
+    with rasterio.open(path, 'w', **{**profile, **options}) as file:
+        file.write(pixels)
+    return path

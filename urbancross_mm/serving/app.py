@@ -21,7 +21,7 @@ from urbancross_mm.serving.limits import RefusedError
 from urbancross_mm.serving.raster_routes import raster_routes
 from urbancross_mm.serving.schemas import ErrorReply
 from urbancross_mm.serving.search_routes import search_routes
-from urbancross_mm.serving.security import LOOPBACK, Guard
+from urbancross_mm.serving.security import HEADERS, LOOPBACK, Guard
 from urbancross_mm.serving.service import Service
 from urbancross_mm.serving.worker_pool import StoppedError
 from urbancross_mm.version import __version__
@@ -136,7 +136,9 @@ def _add_handlers(app: FastAPI) -> None:
     # The server, uvicorn, logs it.
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse(dict(detail='the server failed; its log says how'), 500)
+        # Outside of the guard, which adds them to all other replies.
+        headers = {name.decode(): value.decode() for name, value in HEADERS}
+        return JSONResponse(dict(detail='the server failed; its log says how'), 500, headers)
 
 
 def _sentence(error: RequestValidationError) -> str:

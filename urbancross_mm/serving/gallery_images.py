@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from urbancross_mm.geo.raster_files import is_geotiff
+from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.utils.images import open_image
 
 THUMBNAIL_SIDE, FULL_SIDE = 256, 2048
 MOST_PIXELS = 64_000_000  # of a window or a file that is shown
@@ -48,7 +51,8 @@ class GalleryImages:
             key = (path, tuple(window or ()), side, Path(path).stat().st_mtime_ns)
             found = self._find(key)
             if found is None:
-                pixels = self._window(path, window) if window else self._file(path, side)
+                is_raster = bool(window) or is_geotiff(Path(path))
+                pixels = self._window(path, window) if is_raster else self._file(path, side)
                 found = _jpeg(pixels, side)
                 self._keep(key, found)
         except FileNotFoundError:
@@ -60,8 +64,6 @@ class GalleryImages:
         return found
 
     def _file(self, path: str, side: int) -> np.ndarray:
-        from urbancross_mm.utils.images import open_image
-
         with open_image(path, path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ValueError(f'it has {image.width} x {image.height} pixels')
@@ -69,13 +71,11 @@ class GalleryImages:
             image.thumbnail((side, side))
             return np.array(image.convert('RGB'))
 
-    def _window(self, path: str, window: Any) -> np.ndarray:
-        from urbancross_mm.geo.rasters import Raster
-
-        column, row, width, height = map(int, window)
+    def _window(self, path: str, window: Sequence[int] | None) -> np.ndarray:
+        raster = Raster.open(Path(path))
+        column, row, width, height = map(int, window or (0, 0, raster.width, raster.height))
         if width * height > MOST_PIXELS:
             raise ValueError(f'its window has {width} x {height} pixels')
-        raster = Raster.open(Path(path))
         bands = raster.color_bands
         if path not in self._ranges:
             self._ranges[path] = raster.value_range(bands)

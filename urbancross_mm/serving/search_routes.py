@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
 
-from urbancross_mm.serving.replies import as_csv, as_geojson, hit_of
+from urbancross_mm.inference.hit_formats import to_csv, to_geojson
+from urbancross_mm.serving.replies import finite, hit_of
 from urbancross_mm.serving.schemas import SearchReply, SearchRequest
 from urbancross_mm.serving.service import Service
 
@@ -71,9 +72,9 @@ def search_routes(service: Service) -> APIRouter:
         async def results(request: Request, asked: Annotated[SearchRequest, Query()]) -> Response:
             records, _ = await find(request, asked)
             headers = {'Content-Disposition': f'attachment; filename="results.{kind}"'}
-            return Response(write(records), media_type=media, headers=headers)
+            return Response(write(finite(records)), media_type=media, headers=headers)
 
-    download('csv', 'text/csv', as_csv)
-    download('geojson', 'application/geo+json', as_geojson)
+    download('csv', 'text/csv', to_csv)
+    download('geojson', 'application/geo+json', to_geojson)
 
     return router

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -68,10 +68,7 @@ class ServedModel:
                 minus_texts=request.minus,
                 dislikes=request.dislikes,
             )
-            # A tokenizer serves one thread at a time.
-            with self._encoding:
-                stop.check()
-                vector = self.search.vector(query)
+            vector = self._vector(query, stop)
             stop.check()
             hits = self.search.search_vector(
                 vector, request.topk + 1, where, request.offset, request.hide_duplicates
@@ -82,6 +79,34 @@ class ServedModel:
             raise RefusedError(503, sentence_of(error)) from error
         stop.check()
         return hits[: request.topk], len(hits) > request.topk
+
+    def encode(self, texts: Sequence[str], images: Sequence[np.ndarray], stop: Stop) -> np.ndarray:
+        """Encode a query.
+
+        Args:
+            texts (Sequence[str]): Averaged with the images.
+            images (Sequence[np.ndarray]): uint8 RGB.
+            stop (Stop): Checked before the work begins.
+
+        Shape:
+            - output: ``(D,)``.
+
+        Returns:
+            np.ndarray: Unit vector.
+
+        Raises:
+            RefusedError: If it cannot be encoded (400).
+        """
+        try:
+            return self._vector(Query(texts=texts, images=images), stop)
+        except ValueError as error:
+            raise RefusedError(400, sentence_of(error)) from error
+
+    def _vector(self, query: Query, stop: Stop) -> np.ndarray:
+        # A tokenizer serves one thread at a time.
+        with self._encoding:
+            stop.check()
+            return self.search.vector(query)
 
     def item(self, item_id: str) -> StoreItem:
         """An item by id.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from urbancross_mm.serving.gallery_images import GalleryImages
+from urbancross_mm.serving.heat_maps import HeatMaps
 from urbancross_mm.serving.limits import Limits, RefusedError
 from urbancross_mm.serving.raster_tiles import RasterTiles
 from urbancross_mm.serving.served_model import ServedModel
@@ -23,7 +24,9 @@ class Service:
         limits (Limits): What a client may ask for.
         queries (WorkerPool): For work of the model.
         pictures (WorkerPool): For pictures, tiles and uploads, which must not wait for a query.
+        heat (WorkerPool): For heat maps, one at a time, as the first of a raster takes minutes.
         uploads (Uploads): Images of clients.
+        heat_maps (HeatMaps): Heat maps of rasters.
         images (GalleryImages): Pictures of items.
     """
 
@@ -32,15 +35,19 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     queries: WorkerPool = field(init=False)
     pictures: WorkerPool = field(init=False)
+    heat: WorkerPool = field(init=False)
     uploads: Uploads = field(init=False)
+    heat_maps: HeatMaps = field(init=False)
     images: GalleryImages = field(init=False)
 
     def __post_init__(self) -> None:
         self.queries = WorkerPool(self.limits.threads, self.limits.waiting)
         # A page asks for all of its pictures and tiles at once.
         self.pictures = WorkerPool(2, 2000)
+        self.heat = WorkerPool(1, 8)
         self.uploads = Uploads(self.limits)
         self.images = GalleryImages()
+        self.heat_maps = HeatMaps()
 
     def model(self, name: str | None) -> ServedModel:
         """A model by name, or the first one.
@@ -79,7 +86,8 @@ class Service:
 
     def close(self) -> None:
         """End the workers and close the files."""
-        self.queries.close()
-        self.pictures.close()
+        for pool in (self.queries, self.heat, self.pictures):
+            pool.close()
+        self.heat_maps.close()
         for raster in self.rasters:
-            raster.close()
+            raster.file.close()

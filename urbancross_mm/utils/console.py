@@ -17,6 +17,7 @@ COMMANDS = {
     'search': 'search.py',
     'locate': 'locate.py',
     'curate': 'curate.py',
+    'serve': 'serve.py',
     'sample': 'misc/make_sample.py',
     'convert urbancross': 'dataset_converters/urbancross.py',
     'convert precomp': 'dataset_converters/precomp.py',
