@@ -116,6 +116,9 @@ class BaseStore(ABC):
     def compact(self) -> None:
         """Reclaim the space of deleted items and build or refresh the approximate index."""
 
+    def refresh(self) -> None:  # noqa: B027  a store that always reads the newest has nothing to do
+        """See what other processes have written since the store was opened or refreshed."""
+
     @abstractmethod
     def close(self) -> None:
         """Release files and connections."""

@@ -120,8 +120,8 @@ class FolderParts:
         with self._explained():
             _sync_folder(self.folder)
             atomic_write(self.manifest, text)
-            self._text = text
-            _sync_folder(self.folder)
+        _sync_folder(self.folder)
+        self._text = text
         for name in _files(before) - _files(snapshot):
             (self.folder / name).unlink(missing_ok=True)
 
@@ -135,9 +135,9 @@ class FolderParts:
                 snapshot = self._snapshot(text, known)
             except FileNotFoundError as error:
                 if self._read_manifest() == text:
-                    raise self._damaged(f'{error.filename} is missing') from error
+                    raise self._damaged(f'a file is missing: {error}') from error
                 continue  # another process has replaced it meanwhile
-            except (OSError, ValueError, TypeError, KeyError, pa.ArrowInvalid) as error:
+            except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
                 raise self._damaged(str(error)) from error
             self._text = text
             return snapshot

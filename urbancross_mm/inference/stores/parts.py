@@ -56,10 +56,11 @@ class Rows:
     def column(self, name: str) -> Column:
         """An attribute for filters, coded when it is first asked for."""
         if name not in self._columns:
-            texts = self.attributes[name].to_pylist() if name in self.attributes else []
-            texts = texts or [None] * len(self)
-            values = json.loads(f'[{",".join("null" if t is None else t for t in texts)}]')
-            self._columns[name] = Column(values)
+            texts = self.attributes.get(name, pa.nulls(len(self), pa.large_string()))
+            coded = texts.dictionary_encode()
+            values = [*json.loads(f'[{",".join(coded.dictionary.to_pylist())}]'), None]
+            codes = coded.indices.fill_null(len(values) - 1).to_numpy()
+            self._columns[name] = Column(values, codes)
         return self._columns[name]
 
     def records(self, rows: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
@@ -123,11 +124,7 @@ def table_of(ids: Sequence[str], attributes: Sequence[Mapping[str, Any]]) -> pa.
             raise ValueError(
                 f'the attribute {name!r} must have a text as name and plain JSON values: {error}'
             ) from error
-    if columns:
-        merged = pa.StructArray.from_arrays(columns, names=names)
-    else:
-        merged = pa.array([{}] * len(ids), pa.struct([]))
-    return pa.table({'id': pa.array(ids, pa.large_string()), 'attributes': merged})
+    return _table(pa.array(ids, pa.large_string()), names, columns)
 
 
 def merged_order(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
@@ -154,11 +151,7 @@ def merged_table(parts: Sequence[Part], numbers: np.ndarray, rows: np.ndarray) -
         for name in names
     ]
     ids = pa.chunked_array([chunk for part in parts for chunk in part.rows.table['id'].chunks])
-    if columns:
-        merged = pa.StructArray.from_arrays([c.combine_chunks() for c in columns], names=names)
-    else:
-        merged = pa.array([{}] * len(rows), pa.struct([]))
-    return pa.table({'id': ids.take(take), 'attributes': merged})
+    return _table(ids.take(take), names, [column.combine_chunks() for column in columns])
 
 
 def merged_embeds(
@@ -171,3 +164,11 @@ def merged_embeds(
         for number in np.unique(part_of):
             chunk[part_of == number] = parts[number].rows.embeds[row[part_of == number]]
         yield chunk
+
+
+def _table(ids: pa.Array, names: list[str], columns: list[pa.Array]) -> pa.Table:
+    if columns:
+        merged = pa.StructArray.from_arrays(columns, names=names)
+    else:  # from no arrays it would have no rows
+        merged = pa.array([{}] * len(ids), pa.struct([]))
+    return pa.table({'id': ids, 'attributes': merged})

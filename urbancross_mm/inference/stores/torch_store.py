@@ -38,7 +38,7 @@ SMALL_ROWS, MOST_SMALL = 4096, 16
 
 
 class TorchStore(BaseStore):
-    """Exact search; every store is tested against this one's order.
+    """Exact search, for up to a few million items.
 
     A write adds a part or marks rows as deleted; :meth:`compact` merges the parts. One process
     may write, from its first write until it closes the store. Others see what was there when they
@@ -196,7 +196,11 @@ class TorchStore(BaseStore):
 
     def _commit(self, parts: Sequence[Part]) -> None:
         after = Snapshot(self._snapshot.fingerprint, self._snapshot.dtype, tuple(parts))
-        self._parts.commit(after, self._snapshot)
+        try:
+            self._parts.commit(after, self._snapshot)
+        except BaseException:
+            self.refresh()  # whether it was before or after the write happened
+            raise
         self._snapshot = after
 
     def _appended(

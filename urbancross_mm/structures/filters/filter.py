@@ -146,10 +146,11 @@ def _column(values: Any, rows: int) -> Column:
 
 
 def _match(condition: Condition, columns: Mapping[str, Column]) -> np.ndarray:
+    if isinstance(condition, Box | Near | Polygon):
+        return match_place(condition, columns)
+    column = columns[condition.name]
     if isinstance(condition, Compare):
-        return match_compare(condition, columns[condition.name])
+        return column.by_row(match_compare(condition, column))
     if isinstance(condition, AnyOf):
-        return match_any_of(condition, columns[condition.name])
-    if isinstance(condition, Tags):
-        return match_tags(condition, columns[condition.name])
-    return match_place(condition, columns)
+        return column.by_row(match_any_of(condition, column))
+    return column.by_row(match_tags(condition, column))

@@ -1,4 +1,4 @@
-"""Which rows a condition holds for, in numpy."""
+"""Which values, and of places which rows, a condition holds for, in numpy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPHERE = 0.01
 
 
 def match_compare(condition: Compare, column: Column) -> np.ndarray:
-    """Rows whose value compares so; of another type only ``!=`` holds."""
+    """Values that compare so; of another type only ``!=`` holds."""
     unequal = condition.op == '!='
     mask = column.text_in(condition.text_ranges)
     known = ~np.isnan(column.numbers)
@@ -41,7 +41,7 @@ def match_compare(condition: Compare, column: Column) -> np.ndarray:
 
 
 def match_any_of(condition: AnyOf, column: Column) -> np.ndarray:
-    """Rows whose value equals one of several."""
+    """Values that equal one of several."""
     return reduce(
         np.logical_or,
         (match_compare(Compare(condition.name, '=', value), column) for value in condition.values),
@@ -49,7 +49,7 @@ def match_any_of(condition: AnyOf, column: Column) -> np.ndarray:
 
 
 def match_tags(condition: Tags, column: Column) -> np.ndarray:
-    """Rows whose list holds any, or all, of the tags."""
+    """Lists that hold any, or all, of the tags."""
     combine = np.logical_and if condition.all else np.logical_or
     return reduce(combine, map(column.tagged, condition.values))
 
@@ -88,7 +88,7 @@ def match_polygon(polygon: Polygon, lons: np.ndarray, lats: np.ndarray) -> np.nd
 
 def match_place(condition: Box | Near | Polygon, columns: Mapping[str, Column]) -> np.ndarray:
     """Rows whose center lies there; a center that is not on the globe lies nowhere."""
-    lons, lats = columns['lon'].numbers, columns['lat'].numbers
+    lons, lats = (columns[name].by_row(columns[name].numbers) for name in ('lon', 'lat'))
     mask = (np.abs(lons) <= 180) & (np.abs(lats) <= 90)
     match = {Box: match_box, Near: match_near, Polygon: match_polygon}[type(condition)]
     mask[mask] = match(condition, lons[mask], lats[mask])  # type: ignore[operator]

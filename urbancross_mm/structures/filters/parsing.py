@@ -22,9 +22,7 @@ from urbancross_mm.structures.filters.values import (
     unquote,
 )
 
-_CONDITION = re.compile(
-    rf'\s*(?:({QUOTED})|([^"=!<>~\[\]]+?))\s*(\[\])?\s*([=!<>~]+)\s*(.*)', re.DOTALL
-)
+_CONDITION = re.compile(rf'(?:({QUOTED})\s*|([^"=!<>~\[\]]+))(\[\]\s*)?([=!<>~]+)(.*)', re.DOTALL)
 LARGEST_FILE = 2**26
 DEEPEST = 32  # brackets in brackets; both parsers of shapely crash the process on many thousands
 
@@ -33,12 +31,13 @@ def parse_condition(text: str, files: bool) -> list[Any]:
     """Read one condition string; a range, or none of several values, is several conditions."""
     if not isinstance(text, str):
         raise ValueError(f'a condition must be a string, got {type(text).__name__}')
-    match = _CONDITION.fullmatch(text)
-    if match is None:
+    match = _CONDITION.fullmatch(text.strip())
+    if match is None or not (match[1] or match[2].strip()):
         raise ValueError('a condition is written NAME=VALUE, as in country=spain')
     quoted, bare, brackets, op, value = match.groups()
     if op not in OPERATORS:
         raise ValueError(f'unknown operator {op!r}, use one of {" ".join(OPERATORS)}')
+    bare = (bare or '').strip()
     name = unquote(quoted) if quoted else bare
     if brackets or bare == TAGS_NAME:
         return [_parse_tags(name, op, value)]

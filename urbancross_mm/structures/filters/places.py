@@ -203,15 +203,14 @@ def _ring(points: Iterable[Iterable[float]]) -> Ring:
 def _cover(intervals: list[tuple[float, float]]) -> tuple[float, float]:
     """The shortest arc of longitudes that holds all of some."""
     starts = sorted((wrap(west), wrap(west) + east - west) for west, east in intervals)
-    west, last = starts[0][0], max(end for _, end in starts)
-    if last - west >= 360:
-        return -180.0, 180.0
-    reach, east, gap = max(starts[0][1], last - 360), last, west + 360 - last
+    last = max(end for _, end in starts)
+    west, east, gap = starts[0][0], last, starts[0][0] + 360 - last
+    reach = max(starts[0][1], last - 360)
     for start, end in starts[1:]:
         if start - reach > gap:  # the arc leaves out the largest gap
             west, east, gap = start, reach, start - reach
         reach = max(reach, end)
-    return west, _within(east)
+    return (west, _within(east)) if gap > 0 else (-180.0, 180.0)
 
 
 def _wkt(ring: Ring) -> str:

@@ -9,11 +9,12 @@ from datetime import datetime
 from numbers import Real
 from typing import Any
 
-NUMBER = r'[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?'
+# None of the patterns may try a text in more than one way: it can come over a network.
+NUMBER = r'[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?'
 TIME = r'T\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:\d\d)?'
 DATE = rf'\d{{4}}(?:-\d\d(?:-\d\d(?:{TIME})?)?)?'
 QUOTED = r'"(?:[^"\\]|\\.)*"'
-_RANGE = re.compile(rf'({DATE}|{NUMBER})?\s*\.\.\s*({DATE}|{NUMBER})?', re.ASCII)
+_RANGE_END = re.compile(rf'(?:{DATE}|{NUMBER})?', re.ASCII)
 _MUST_QUOTE = re.compile(r'^["=!<>~]|^\s|\s$|^$|[|+\x00-\x1f]|\.\.')
 _NAME_MUST_QUOTE = re.compile(r'["=!<>~\[\]\x00-\x1f]|^\s|\s$|^$')
 
@@ -50,10 +51,10 @@ def check_date(text: str) -> None:
 
 def split_range(text: str) -> tuple[str, str] | None:
     """Both ends of ``from..to``, '' for one that is left out; None if it is another value."""
-    match = _RANGE.fullmatch(text)
-    if match is None:
+    low, dots, high = text.partition('..')
+    low, high = low.strip(), high.strip()
+    if not dots or not all(map(_RANGE_END.fullmatch, (low, high))):
         return None
-    low, high = (end or '' for end in match.groups())
     if not low and not high:
         raise ValueError(f'a range has a start or an end, got {text!r}')
     numbers = number_of(low), number_of(high)
@@ -65,17 +66,18 @@ def split_range(text: str) -> tuple[str, str] | None:
 
 def split_values(text: str, separators: str) -> tuple[list[str], set[str]]:
     """Values between separators, without their quotes, and the separators that occur."""
-    pattern = re.compile(rf'\s*(?:({QUOTED})|([^{separators}]*?))\s*(?:([{separators}])|\Z)', re.S)
+    pattern = re.compile(rf'(?:\s*({QUOTED})\s*|([^{separators}]*))(?:([{separators}])|\Z)', re.S)
     values: list[str] = []
     used: set[str] = set()
     position = 0
     while True:
         match = pattern.match(text, position)
-        if match is None or (match[2] or '').startswith('"'):
+        bare = '' if match is None else (match[2] or '').strip()
+        if match is None or bare.startswith('"'):
             raise ValueError(f'a quote is not closed, or text follows it: {text[position:]}')
-        if match[1] is None and not match[2]:
+        if match[1] is None and not bare:
             raise ValueError('a value is missing; write "" for an empty string')
-        values.append(match[2] if match[1] is None else unquote(match[1]))
+        values.append(bare if match[1] is None else unquote(match[1]))
         if match[3] is None:
             return values, used
         used.add(match[3])
