@@ -29,6 +29,10 @@ API = {
         'urbancross_mm.apis.load_config',
         'urbancross_mm.apis.build_runner',
         'urbancross_mm.structures.Gallery',
+        'urbancross_mm.inference.indexing.IndexBuilder',
+        'urbancross_mm.inference.search_query.Query',
+        'urbancross_mm.inference.store_search.StoreSearch',
+        'urbancross_mm.inference.classification.SceneClassifier',
     ],
     'Base classes to derive from': [
         'urbancross_mm.models.encoders.BaseEncoder',

@@ -10,7 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import matplotlib
@@ -141,12 +141,16 @@ def test_commands_are_understood(
     page: Path, in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every option exists, and every config takes the settings that a page gives it."""
-    read_line = argparse.ArgumentParser.parse_args
 
-    def stop(parser: argparse.ArgumentParser, *args: list[str]) -> None:
-        raise Understood(read_line(parser, *args))
+    def stopping(read_line: Callable) -> Callable:
+        def stop(parser: argparse.ArgumentParser, *args: list[str]) -> None:
+            raise Understood(read_line(parser, *args))
 
-    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+        return stop
+
+    for name in ('parse_args', 'parse_intermixed_args'):
+        read_line = getattr(argparse.ArgumentParser, name)
+        monkeypatch.setattr(argparse.ArgumentParser, name, stopping(read_line))
     monkeypatch.setattr(sys, 'path', list(sys.path))
     for words in commands(read(page)):
         monkeypatch.setattr(sys, 'argv', words)

@@ -16,6 +16,7 @@ from urbancross_mm.inference.hit_formats import (
     to_csv,
     to_geojson,
     to_json,
+    to_text,
 )
 
 HITS = [
@@ -95,3 +96,10 @@ def test_json_holds_what_is_plain() -> None:
 def test_a_line_says_what_and_where(hit: dict, parts: list[str]) -> None:
     line = format_table([hit])
     assert all(part in line for part in parts)
+
+
+def test_hits_of_several_queries_name_them() -> None:
+    one = [('a road', HITS[:2])]
+    assert to_text(one, 'json') == to_json(HITS[:2]) and to_text(one, 'csv') == to_csv(HITS[:2])
+    content = json.loads(to_text([('a road', HITS[:1]), ('a lake', HITS[1:2])], 'geojson'))
+    assert [f['properties']['query'] for f in content['features']] == ['a road', 'a lake']

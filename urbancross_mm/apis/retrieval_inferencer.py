@@ -12,25 +12,15 @@ from torch import Tensor
 
 from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.embedder import Embedder
-from urbancross_mm.inference.gallery_builder import (
-    GalleryBuilder,
-    join_metadata,
-    remark_on_left_out,
-)
+from urbancross_mm.inference.gallery_builder import build_gallery
 from urbancross_mm.inference.gallery_search import GallerySearch
 from urbancross_mm.inference.hit_images import hit_image
-from urbancross_mm.inference.image_files import find_images
 from urbancross_mm.inference.pair_scores import check_comparable
-from urbancross_mm.inference.queries import read_queries
+from urbancross_mm.inference.queries import check_templates, read_queries
 from urbancross_mm.inference.query_bank import QueryBank
+from urbancross_mm.inference.search_query import Query, single_query
 from urbancross_mm.inference.segmentation import Legend, class_shares, decode_head_of, read_legend
-from urbancross_mm.inference.store_search import (
-    Query,
-    StoreSearch,
-    Where,
-    check_templates,
-    single_query,
-)
+from urbancross_mm.inference.store_search import StoreSearch, Where
 from urbancross_mm.inference.stores import BaseStore, open_store
 from urbancross_mm.structures import Gallery
 
@@ -145,19 +135,9 @@ class RetrievalInferencer:
                 fits no image or several, or the gallery was built with other weights or another
                 pipeline.
         """
-        image_set = find_images(images)
-        records = None
-        if metadata is not None:
-            records = join_metadata(metadata, image_set.names, image_set.folder)
-        if gallery is not None:
-            gallery.check_fingerprint(self.fingerprint)
-        builder = GalleryBuilder(image_set, gallery)
-        for remark in filter(None, (image_set.remark, builder.remark)):
-            print(remark)
-        missing = [image_set.paths[i] for i in builder.missing]
-        encoded = self.embedder.encode_files(missing, skip_bad=skip_bad, progress=progress)
-        remark_on_left_out(len(image_set.paths), len(missing) - len(encoded.positions))
-        return self._search_in(builder.build(encoded, records, self.fingerprint))
+        return self._search_in(
+            build_gallery(self.embedder, images, metadata, skip_bad, progress, gallery)
+        )
 
     def use_gallery(self, gallery: Gallery) -> None:
         """Search a gallery that was built earlier.
@@ -264,7 +244,7 @@ class RetrievalInferencer:
 
         Args:
             text (str | Query, optional): A text query, or a
-                :class:`~urbancross_mm.inference.store_search.Query` of several texts, images,
+                :class:`~urbancross_mm.inference.search_query.Query` of several texts, images,
                 marks and minus terms. Defaults to None.
             image (str | Path, optional): An image query. Defaults to None.
             audio (str | Path, optional): A spoken query, a WAV, FLAC or OGG file; the model needs

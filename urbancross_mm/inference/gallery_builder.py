@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from urbancross_mm.inference.image_files import EncodedFiles, ImageSet
+from urbancross_mm.inference.embedder import Embedder
+from urbancross_mm.inference.image_files import EncodedFiles, ImageSet, find_images
 from urbancross_mm.structures import Gallery
 from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.progress import map_threads
@@ -119,20 +120,49 @@ class GalleryBuilder:
         return self.gallery.metadata[self.rows[position]]
 
 
-def remark_on_left_out(total: int, left_out: int) -> None:
-    """Print how many images could not be read.
+def build_gallery(
+    embedder: Embedder,
+    images: str | Path | Sequence[str | Path],
+    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    skip_bad: bool = False,
+    progress: bool = True,
+    gallery: Gallery | None = None,
+) -> Gallery:
+    """Encode images, each once; see :meth:`RetrievalInferencer.build_index`.
 
     Args:
-        total (int): Images.
-        left_out (int): Of these.
+        embedder (Embedder): The model.
+        images (str | Path | Sequence): A folder, or paths.
+        metadata (Mapping, optional): What is known of images. Defaults to None.
+        skip_bad (bool): Leave out images that cannot be read. Defaults to False.
+        progress (bool): Show a progress bar. Defaults to True.
+        gallery (Gallery, optional): An earlier gallery of these images. Defaults to None.
+
+    Returns:
+        Gallery: In the order of the images.
 
     Raises:
-        ValueError: If it was none of them.
+        FileNotFoundError: If the folder does not exist or holds no image.
+        ValueError: If an image cannot be read and ``skip_bad`` is off, or metadata or gallery do
+            not fit.
     """
+    image_set = find_images(images)
+    records = None
+    if metadata is not None:
+        records = join_metadata(metadata, image_set.names, image_set.folder)
+    if gallery is not None:
+        gallery.check_fingerprint(embedder.fingerprint)
+    builder = GalleryBuilder(image_set, gallery)
+    for remark in filter(None, (image_set.remark, builder.remark)):
+        print(remark)
+    total, missing = len(image_set.paths), [image_set.paths[i] for i in builder.missing]
+    encoded = embedder.encode_files(missing, skip_bad=skip_bad, progress=progress)
+    left_out = len(missing) - len(encoded.positions)
     if left_out == total:
         raise ValueError(f'none of the {total} images could be read')
     if left_out:
         print(f'{left_out} of {total} images could not be read and were left out')
+    return builder.build(encoded, records, embedder.fingerprint)
 
 
 def join_metadata(

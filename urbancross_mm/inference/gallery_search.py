@@ -14,7 +14,8 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.pair_scores import PairIndex
 from urbancross_mm.inference.queries import encode_query
 from urbancross_mm.inference.query_bank import QueryBank
-from urbancross_mm.inference.store_search import Query, StoreSearch, Where
+from urbancross_mm.inference.search_query import Query
+from urbancross_mm.inference.store_search import StoreSearch, Where, filter_of
 from urbancross_mm.inference.stores import StoreItem, TorchStore
 from urbancross_mm.registry import INDEXES
 from urbancross_mm.structures import Gallery
@@ -94,7 +95,7 @@ class GallerySearch:
                 'scores are re-ranked for one text at a time: search without rerank to add terms, '
                 'conditions, an offset or templates'
             )
-        return self._store_search.search(query, topk, where, offset, hide_duplicates)
+        return self._store_search.search(query, topk, filter_of(where), offset, hide_duplicates)
 
     def _search_index(
         self,
@@ -139,6 +140,6 @@ def _single(query: Query) -> tuple[str | None, Any, str | Path | None] | None:
         return None
     if len(query.texts) + len(query.images) + len(query.recordings) > 1:
         return None
-    parts = (query.texts, query.images, query.recordings)
-    text, image, audio = (part[0] if part else None for part in parts)
-    return text, image, audio
+    text = query.texts[0] if query.texts else None
+    audio = query.recordings[0] if query.recordings else None
+    return text, query.images[0] if query.images else None, audio

@@ -31,6 +31,23 @@ def format_table(hits: Sequence[Hit]) -> str:
     return '\n'.join(_line(hit) for hit in hits)
 
 
+def to_text(answers: Sequence[tuple[object, Sequence[Hit]]], kind: str) -> str:
+    """All hits in one text.
+
+    Args:
+        answers (Sequence): Queries with their hits; of several, each hit names its ``query``.
+        kind (str): 'json', 'csv' or 'geojson'.
+
+    Returns:
+        str: The text.
+    """
+    several = len(answers) > 1
+    hits = [
+        dict(hit, query=str(query)) if several else hit for query, hits in answers for hit in hits
+    ]
+    return dict(json=to_json, csv=to_csv, geojson=to_geojson)[kind](hits)
+
+
 def to_json(hits: Sequence[Hit]) -> str:
     """A list of objects.
 
@@ -56,8 +73,8 @@ def to_csv(hits: Sequence[Hit]) -> str:
         str: CSV as RFC 4180 has it, with a header.
     """
     rows = [_plain(hit) for hit in hits]
-    names = {name for row in rows for name in row}
-    columns = [name for name in FIRST if name in names or name in ('rank', 'score', 'id')]
+    names = {name for row in rows for name in row} or {'rank', 'score', 'id'}
+    columns = [name for name in FIRST if name in names]
     columns += sorted(names - set(columns))
     file = io.StringIO()
     writer = csv.writer(file)

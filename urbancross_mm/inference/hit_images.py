@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from urbancross_mm.geo.raster_files import is_geotiff
 from urbancross_mm.geo.rasters import Raster
+from urbancross_mm.structures import SearchHit
 from urbancross_mm.utils.images import read_image
+from urbancross_mm.visualization import RetrievalVisualizer
 
 
 def read_hit_image(hit: Mapping[str, Any]) -> np.ndarray:
@@ -56,3 +59,39 @@ def hit_image(hit: Mapping[str, Any]) -> str | np.ndarray:
         ValueError: If a window cannot be read.
     """
     return read_hit_image(hit) if hit.get('window') else str(hit['img_path'])
+
+
+def draw_answers(
+    answers: Sequence[tuple[str | Path, Sequence[Mapping[str, Any]]]], out: str | Path
+) -> None:
+    """Draw a result grid, one row per query.
+
+    Args:
+        answers (Sequence): Queries, texts or paths of images, each with its hits.
+        out (str | Path): The image file; its folder is made.
+
+    Raises:
+        FileNotFoundError: If an image is gone.
+        ValueError: If a query has no hits, or an image cannot be read.
+    """
+    visualizer = RetrievalVisualizer()
+    rows = [
+        Image.fromarray(visualizer.draw_grid(query, [_cell(hit) for hit in hits]))
+        for query, hits in answers
+    ]
+    grid = Image.new('RGB', (max(r.width for r in rows), sum(r.height for r in rows)), 'white')
+    top = 0
+    for row in rows:
+        grid.paste(row, (0, top))
+        top += row.height
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    grid.save(out)
+
+
+def _cell(hit: Mapping[str, Any]) -> SearchHit:
+    caption = ''
+    if hit.get('window'):
+        caption = f'{Path(hit["img_path"]).stem} {",".join(map(str, hit["window"][:2]))}'
+    return SearchHit(
+        str(hit.get('img_path')), hit['score'], caption=caption, pixels=read_hit_image(hit)
+    )

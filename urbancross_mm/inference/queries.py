@@ -82,6 +82,52 @@ def check_text(tokenizer: Any, text: Any) -> str:
     return text
 
 
+def encode_prompts(embedder: Embedder, text: str, templates: Sequence[str]) -> Tensor:
+    """Encode one text as the mean of prompts.
+
+    Args:
+        embedder (Embedder): The model.
+        text (str): The text.
+        templates (Sequence[str]): Each with ``{}`` for the text.
+
+    Shape:
+        - output: ``(D,)``, unit length.
+
+    Returns:
+        Tensor: Its embedding.
+
+    Raises:
+        ValueError: If the text is empty.
+    """
+    check_text(embedder.tokenizer, text)
+    prompts = [template.replace('{}', text) for template in templates]
+    rows = similarity.normalize(embedder.encode_texts(prompts))
+    return similarity.normalize(rows.mean(dim=0))
+
+
+def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
+    """Check prompt templates.
+
+    Args:
+        templates (Sequence[str]): Each with ``{}`` for the text.
+
+    Returns:
+        tuple[str, ...]: The same.
+
+    Raises:
+        ValueError: If there is none, or one lacks ``{}``.
+    """
+    if isinstance(templates, str) or not templates:
+        raise ValueError(f'templates must be a list of at least one, got {templates!r}')
+    for template in templates:
+        if '{}' not in template:
+            raise ValueError(
+                f'the template {template!r} lacks {{}}, which stands for the text, as in '
+                "'an aerial image of {}'"
+            )
+    return tuple(templates)
+
+
 def read_queries(bank: str | Path | Sequence[str]) -> list[str]:
     """List the texts of a bank.
 

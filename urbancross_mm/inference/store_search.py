@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import numpy as np
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.pair_scores import check_comparable
-from urbancross_mm.inference.queries import check_text
+from urbancross_mm.inference.queries import check_templates, encode_prompts
+from urbancross_mm.inference.search_query import ImageQuery, Query
 from urbancross_mm.inference.stores import BaseStore, StoreHit
+from urbancross_mm.inference.stores.item_checks import check_fingerprint
 from urbancross_mm.structures.filters import Filter
 
 # Weights of Rocchio's feedback, those of the textbook (reference in :class:`StoreSearch`).
@@ -25,42 +26,9 @@ INTERNAL = frozenset(('stamp',))
 # Hits to fetch beyond a page where duplicates are hidden.
 SPARE = 32
 
-ImageQuery = str | Path | np.ndarray
 Where = Filter | str | Sequence[str] | None
 
-
-@dataclass(frozen=True)
-class Query:
-    """What is searched for. Terms of all kinds may stand together.
-
-    Attributes:
-        texts (Sequence[str]): Their embeddings are averaged.
-        images (Sequence): Paths, or uint8 RGB arrays ``(H, W, 3)``; averaged with the texts.
-        likes (Sequence[str]): Ids of items that were marked as right.
-        minus_texts (Sequence[str]): What the hits should show less of.
-        minus_images (Sequence): The same by images.
-        dislikes (Sequence[str]): Ids of items that were marked as wrong.
-        recordings (Sequence): Paths of spoken queries, for a model with an audio encoder.
-    """
-
-    texts: Sequence[str] = ()
-    images: Sequence[ImageQuery] = ()
-    likes: Sequence[str] = ()
-    minus_texts: Sequence[str] = ()
-    minus_images: Sequence[ImageQuery] = ()
-    dislikes: Sequence[str] = ()
-    recordings: Sequence[str | Path] = ()
-
-    def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            if isinstance(value, str | Path | np.ndarray):
-                raise ValueError(f'{name} of a query must be a list, got {value!r:.80}')
-        if not (self.texts or self.images or self.likes or self.recordings):
-            raise ValueError(
-                'the query is empty: it needs a text, an image or an item that is liked; what is '
-                'taken away from nothing finds nothing'
-            )
+__all__ = ['Query', 'StoreSearch', 'Where', 'filter_of']
 
 
 class StoreSearch:
@@ -97,7 +65,7 @@ class StoreSearch:
     ) -> None:
         check_comparable(embedder.model, 'searching a store')
         if len(store):
-            check_same_model(store.fingerprint, embedder.fingerprint)
+            check_fingerprint(store.fingerprint, embedder.fingerprint, type(store).__name__)
         self.embedder = embedder
         self.store = store
         self.templates = check_templates(templates)
@@ -209,13 +177,7 @@ class StoreSearch:
         Raises:
             ValueError: If one is empty.
         """
-        vectors = []
-        for text in texts:
-            check_text(self.embedder.tokenizer, text)
-            prompts = [template.replace('{}', text) for template in self.templates]
-            rows = normalize(self.embedder.encode_texts(prompts))
-            vectors.append(_unit(rows.mean(dim=0).numpy()))
-        return vectors
+        return [encode_prompts(self.embedder, text, self.templates).numpy() for text in texts]
 
     def _encode_images(self, images: Sequence[ImageQuery]) -> list[np.ndarray]:
         if not images:
@@ -257,30 +219,6 @@ class StoreSearch:
         return kept[offset : offset + topk]
 
 
-def single_query(text: str | None, image: ImageQuery | None, audio: str | Path | None) -> Query:
-    """The query of one text, one image or one recording.
-
-    Args:
-        text (str | None): A text.
-        image (str | Path | np.ndarray | None): An image.
-        audio (str | Path | None): A recording.
-
-    Returns:
-        Query: With this one term.
-
-    Raises:
-        ValueError: If not exactly one is given, or the text is empty.
-    """
-    if sum(term is not None for term in (text, image, audio)) != 1:
-        raise ValueError(
-            'give exactly one of a text, an image and a recording; '
-            f'got {text!r}, {image!r:.80} and {audio!r}'
-        )
-    if text is not None:
-        return Query(texts=[text])
-    return Query(recordings=[audio]) if audio is not None else Query(images=[image])
-
-
 def filter_of(where: Any) -> Filter | None:
     """The filter that a user gives.
 
@@ -301,46 +239,6 @@ def filter_of(where: Any) -> Filter | None:
             'only choose among the images of a gallery, for one text or image'
         )
     return Filter.parse(where)
-
-
-def check_same_model(fingerprint: str, expected: str) -> None:
-    """Refuse a store that another model or pipeline filled.
-
-    Args:
-        fingerprint (str): Of the store.
-        expected (str): Of the model that is about to search.
-
-    Raises:
-        ValueError: If they differ.
-    """
-    if fingerprint != expected:
-        raise ValueError(
-            'stale index: another model, checkpoint or pipeline made it '
-            f'({fingerprint[:8]}, now {expected[:8]}): name another one, or build it again'
-        )
-
-
-def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """Check prompt templates.
-
-    Args:
-        templates (Sequence[str]): Each with ``{}`` for the text.
-
-    Returns:
-        tuple[str, ...]: The same.
-
-    Raises:
-        ValueError: If there is none, or one lacks ``{}``.
-    """
-    if isinstance(templates, str) or not templates:
-        raise ValueError(f'templates must be a list of at least one, got {templates!r}')
-    for template in templates:
-        if '{}' not in template:
-            raise ValueError(
-                f'the template {template!r} lacks {{}}, which stands for the text, as in '
-                "'an aerial image of {}'"
-            )
-    return tuple(templates)
 
 
 def _record(hit: StoreHit, rank: int) -> dict[str, Any]:

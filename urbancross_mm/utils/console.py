@@ -16,6 +16,8 @@ COMMANDS = {
     'test': 'test.py',
     'search': 'search.py',
     'locate': 'locate.py',
+    'index': 'build_index.py',
+    'classify': 'classify.py',
     'curate': 'curate.py',
     'serve': 'serve.py',
     'sample': 'misc/make_sample.py',

@@ -125,6 +125,7 @@ class ParquetSource(_Vectors):
     def __init__(self, name: str, path: str) -> None:
         import pyarrow.parquet
 
+        self.path = path
         file = pyarrow.parquet.ParquetFile(path)
         columns = file.schema_arrow.names
         self._id = _column(path, columns, ID_COLUMNS)
@@ -178,11 +179,12 @@ class ParquetSource(_Vectors):
     def _batches(self, file: Any) -> Iterator[np.ndarray]:
         for batch in file.iter_batches(BATCH, columns=[self._vector]):
             values = batch.column(0).to_pylist()
-            if len({len(value or ()) for value in values}) > 1:
-                raise ValueError(f'the vectors in {file} are not of one width')
+            widths = {len(value or ()) for value in values} | {self.width or len(values[0] or ())}
+            if len(widths) > 1:
+                raise ValueError(f'{self.path} holds vectors of widths {sorted(widths)}')
             rows = np.asarray(values, dtype=np.float32)
             if rows.ndim != 2 or not np.isfinite(rows).all():
-                raise ValueError(f'the column {self._vector!r} must hold finite vectors')
+                raise ValueError(f'{self.path}: {self._vector!r} must hold finite vectors')
             yield rows
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from urbancross_mm.inference.stores.base_store import BaseStore
+from urbancross_mm.inference.stores.lance_store import SUFFIX, LanceStore
+from urbancross_mm.inference.stores.postgres_server import SCHEMES
+from urbancross_mm.inference.stores.postgres_store import PostgresStore
 from urbancross_mm.inference.stores.torch_store import TorchStore
 
 
@@ -32,6 +35,10 @@ def open_store(
     location = str(location)
     if not location:
         raise ValueError('the location of a store is a folder or a URI, got an empty string')
+    if location.startswith(SCHEMES):
+        return PostgresStore(location, fingerprint, create, read_only)
+    if location.rstrip('/').endswith(SUFFIX) or location.startswith('s3://'):
+        return LanceStore(location, fingerprint, create, read_only)
     scheme, found, _ = location.partition('://')
     if found:
         raise ValueError(

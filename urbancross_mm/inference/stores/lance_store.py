@@ -1,0 +1,335 @@
+"""A store in LanceDB: a folder, or a place in an object store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from urbancross_mm.inference.stores.base_store import StoreItem
+from urbancross_mm.inference.stores.item_checks import (
+    check_embeds,
+    check_fingerprint,
+    check_ids,
+)
+from urbancross_mm.inference.stores.lance_schema import (
+    LanceDialect,
+    item_of,
+    make_schema,
+    name_of,
+    new_fields,
+    read_schema,
+    table_of,
+)
+from urbancross_mm.inference.stores.sql import compile_filter
+from urbancross_mm.inference.stores.sql_store import Condition, Positions, Row, SqlStore, in_order
+from urbancross_mm.structures.filters import Filter
+from urbancross_mm.utils.files import file_lock
+from urbancross_mm.utils.optional import import_optional
+
+SUFFIX = '.lance'
+PAGE = 1000
+# Partitions of the index that are looked into, and rows compared exactly for each one asked for.
+PROBES, REFINE = 32, 10
+BITS_SUFFICE = 256  # of a vector, for the index to tell it from others by one bit a value
+ITERATIONS, SAMPLES = 10, 64  # of its training; more give no better recall and take minutes
+# A reader may still use the files of versions that are younger.
+KEPT = timedelta(hours=1)
+INDEXED = {'lon', 'lat', 'country', 'date'}
+ITEM = ('id', 'embed', 'attributes')
+
+
+class LanceStore(SqlStore):
+    """A table of LanceDB. One process may write, others see each write at their next call.
+
+    LanceDB works in threads, which a fork does not copy: a process opens the store itself, so
+    start workers by ``spawn``. In an object store nothing keeps a second writer out.
+
+    Args:
+        location (str): A folder ``NAME.lance``, or a URI such as ``s3://BUCKET/NAME.lance``.
+        fingerprint (str | None): What the store must carry, or will carry if it is new. Defaults
+            to None: anything.
+        create (bool): Whether to make the store if it is missing. Defaults to False.
+        read_only (bool): Whether writing is refused. Defaults to False.
+
+    Raises:
+        ConnectionError: If the object store cannot be reached.
+        ValueError: If there is no such store, it is damaged, or of another version or fingerprint.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        fingerprint: str | None = None,
+        create: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        self.name, self._read_only = f'the store {location!r}', read_only
+        parent, _, file_name = str(location).rstrip('/').rpartition('/')
+        self._remote = '://' in parent
+        self._table_name = file_name.removesuffix(SUFFIX)
+        if not file_name.endswith(SUFFIX) or not self._table_name:
+            raise ValueError(f'a store in LanceDB is named NAME.lance, got {location!r}')
+        self._folder = os.path.join(parent, file_name)
+        self._process, self._mutex = os.getpid(), threading.RLock()
+        self._lock = contextlib.ExitStack()
+        self._locked = self._remote
+        lancedb = import_optional('lancedb', 'A store in LanceDB', 'urbancross-mm[lance]')
+        # Zero: every call sees what was written before it.
+        uri = parent or ('/' if str(location).startswith('/') else '.')
+        self._database = lancedb.connect(uri, read_consistency_interval=timedelta(0))
+        if create and not read_only and not self._is_there():
+            self._database.create_table(self._table_name, schema=make_schema(fingerprint or ''))
+        self._handle = self._open()
+        self.fingerprint, self.width = read_schema(self._handle.schema, self.name)
+        if fingerprint is not None:
+            check_fingerprint(self.fingerprint, fingerprint, location)
+
+    def add(self, items: Sequence[StoreItem]) -> None:
+        """Add items in one commit; see :meth:`BaseStore.add`."""
+        if not items:
+            return
+        with self._writing() as table:
+            ids = [item.id for item in items]
+            check_ids(ids)
+            width = self._refreshed_width()
+            embeds = check_embeds(items, width)
+            if width:
+                check_ids(ids, self._read(self._among(ids).sql, ['id'])['id'].to_pylist())
+            new = new_fields(items, table.schema.names)
+            if not width:
+                schema = make_schema(self.fingerprint, embeds.shape[1])
+                rows = table_of(items, embeds, _with_fields(schema, new))
+                self._database.create_table(self._table_name, rows, mode='overwrite')
+                self._refreshed_width()
+                return
+            schema = _with_fields(table.schema, new)
+            rows = table_of(items, embeds, schema)
+            if new:
+                table.add_columns(pa.schema(new))
+            table.add(rows)
+
+    def update(self, items: Sequence[StoreItem]) -> None:
+        """Replace items in one commit; see :meth:`BaseStore.update`."""
+        if not items:
+            return
+        with self._writing() as table:
+            ids = [item.id for item in items]
+            check_ids(ids)
+            known = self.get(ids)
+            items = [
+                StoreItem(new.id, old.embed if new.embed is None else new.embed, new.attributes)
+                for new, old in zip(items, known)
+            ]
+            embeds = check_embeds(items, self.width)
+            new = new_fields(items, table.schema.names)
+            rows = table_of(items, embeds, _with_fields(table.schema, new))
+            if new:
+                table.add_columns(pa.schema(new))
+            table.merge_insert('id').when_matched_update_all().execute(rows)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete items in one commit; see :meth:`BaseStore.delete`."""
+        with self._writing() as table:
+            if not ids or not self._refreshed_width():
+                return 0
+            among = self._among(list(dict.fromkeys(ids))).sql
+            count = int(table.count_rows(among))
+            if count:
+                table.delete(among)
+            return count
+
+    def get(self, ids: Sequence[str]) -> list[StoreItem]:
+        """Items by id; see :meth:`BaseStore.get`."""
+        found: dict[str, StoreItem] = {}
+        if ids and self._refreshed_width():
+            rows = self._read(self._among(list(dict.fromkeys(ids))).sql, list(ITEM))
+            found = {row['id']: item_of(row) for row in rows.to_pylist()}
+        return in_order(ids, found)
+
+    def items(self, where: Filter | None = None, embeds: bool = False) -> Iterator[StoreItem]:
+        """All items by ascending id; see :meth:`BaseStore.items`.
+
+        Only ids and positions are in memory at once. What is written meanwhile is not seen.
+        """
+        if not self._refreshed_width():
+            return
+        condition = self._condition(where)
+        table = self._open()
+        table.checkout(table.version)
+        rows = self._positions_of(table, condition)
+        columns = [name for name in ITEM if embeds or name != 'embed']
+        for start in range(0, len(rows), PAGE):
+            numbers = rows[start : start + PAGE]
+            page = table.take_row_ids(numbers.tolist()).select(columns).to_arrow().to_pylist()
+            yield from sorted(map(item_of, page), key=lambda item: item.id)
+
+    def compact(self) -> None:
+        """Merge files, and build or refresh the indexes."""
+        with self._writing() as table:
+            if not self._refreshed_width():
+                return
+            table.optimize(cleanup_older_than=KEPT)
+            if table.count_rows() > self.few_rows:
+                self._build_indexes(table)
+
+    def close(self) -> None:
+        """Let another process write."""
+        self._lock.close()
+        self._locked = self._remote
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Any]:
+        """The table, with nobody else writing."""
+        if self._read_only:
+            raise ValueError('the store was opened for reading only')
+        with self._mutex:
+            table = self._table
+            if not self._locked:
+                try:
+                    self._lock.enter_context(file_lock(self._folder))
+                except ValueError as error:
+                    raise ValueError(
+                        f'another process is writing to {self.name}: wait for it'
+                    ) from error
+                self._locked = True
+            yield table
+
+    def _is_there(self) -> bool:
+        if not self._remote:
+            return os.path.isdir(os.path.join(self._folder, '_versions'))
+        try:
+            self._open()
+        except ValueError:
+            return False
+        return True
+
+    def _open(self) -> Any:
+        if not self._remote and not self._is_there():
+            raise ValueError(f'there is no store at {self._folder!r}')
+        try:
+            return self._database.open_table(self._table_name)
+        except Exception as error:  # of many kinds, by object store and by what is damaged
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        reason = str(error).partition('\n')[0][:300]
+        if not self._remote:
+            return ValueError(f'{self.name} is damaged, or is no table of LanceDB: {reason}')
+        if 'not found' in reason:
+            return ValueError(f'there is no store at {self._folder!r}: {reason}')
+        return ConnectionError(f'cannot reach {self.name}: {reason}')
+
+    @property
+    def _table(self) -> Any:
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                'a store in LanceDB does not survive a fork: open it in the new process, '
+                'or start workers by spawn'
+            )
+        return self._handle
+
+    def _read(self, sql: str, columns: list[str], table: Any = None) -> pa.Table:
+        """Columns of the rows that pass."""
+        query = (table or self._table).search().where(sql).select(columns)
+        return self._run(query.with_row_id('_rowid' in columns))
+
+    def _run(self, query: Any) -> pa.Table:
+        try:
+            return query.to_arrow()
+        except (RuntimeError, OSError) as error:
+            raise self._explained(error) from error
+
+    def _positions_of(self, table: Any, condition: Condition) -> np.ndarray:
+        """Row numbers of what passes, by ascending id."""
+        rows = self._read(condition.sql, ['id', *self._places(), '_rowid'], table)
+        if condition.places.conditions:
+            rows = rows.filter(pa.array(condition.within(*_centers(rows))))
+        return rows['_rowid'].take(pc.sort_indices(rows['id'])).to_numpy()
+
+    def _places(self) -> list[str]:
+        """Columns of the centers, as far as there are any."""
+        return [name for name in ('lon', 'lat') if name in self._table.schema.names]
+
+    def _build_indexes(self, table: Any) -> None:
+        """One over the vectors, anew if there are twice as many, and those that filters use."""
+        index = import_optional('lancedb.index', 'A store in LanceDB', 'urbancross-mm[lance]')
+        indexed = {config.columns[0]: config for config in table.list_indices()}
+        for name in ('id', *INDEXED & set(table.schema.names)):
+            if name not in indexed:
+                table.create_index(name, config=index.BTree())
+        config = indexed.get('embed')
+        if config is None or config.num_unindexed_rows > config.num_indexed_rows:
+            settings = dict(distance_type='dot', max_iterations=ITERATIONS, sample_rate=SAMPLES)
+            kind = index.IvfSq if self.width < BITS_SUFFICE or self.width % 8 else index.IvfRq
+            table.create_index('embed', config=kind(**settings), replace=True)
+
+    def _refreshed_width(self) -> int:
+        if not self.width:
+            self.width = read_schema(self._table.schema, self.name)[1]
+        return self.width
+
+    def _condition(self, where: Filter | None) -> Condition:
+        columns = self._table.schema.names
+        if where is not None:
+            where.check_names({name_of(name) for name in columns if name not in ITEM})
+        return Condition(*compile_filter(where, LanceDialect(columns)))
+
+    def _among(self, ids: list[str]) -> Condition:
+        literal = LanceDialect(()).literal
+        return Condition(f'id IN ({", ".join(map(literal, ids))})' if ids else 'FALSE')
+
+    def _has_index(self) -> bool:
+        return any(config.columns == ['embed'] for config in self._table.list_indices())
+
+    def _count(self, condition: Condition, most: int | None) -> int:
+        return int(self._table.count_rows(condition.sql))
+
+    def _positions(self, condition: Condition) -> Positions:
+        rows = self._read(condition.sql, ['id', *self._places()])
+        return Positions(np.array(rows['id'].to_pylist(), object), *_centers(rows))
+
+    def _nearest(
+        self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
+    ) -> list[Row]:
+        query = self._table.search(vector, vector_column_name='embed').distance_type('dot')
+        if exact:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(PROBES).refine_factor(REFINE)
+        query = query.where(condition.sql, prefilter=True).limit(limit)
+        rows = self._run(query.select(['id', *self._places(), 'attributes', '_distance']))
+        scores = (1 - rows['_distance'].to_numpy()).tolist()
+        lons, lats = _centers(rows)
+        return [
+            Row(*row)
+            for row in zip(
+                rows['id'].to_pylist(),
+                scores,
+                lons.tolist(),
+                lats.tolist(),
+                rows['attributes'].to_pylist(),
+            )
+        ]
+
+
+def _with_fields(schema: pa.Schema, fields: Sequence[pa.Field]) -> pa.Schema:
+    return pa.schema([*schema, *fields], metadata=schema.metadata)
+
+
+def _centers(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes and latitudes, NaN where there is none."""
+    lon, lat = (
+        rows[name].to_numpy().astype(np.float64)
+        if name in rows.column_names
+        else np.full(len(rows), np.nan)
+        for name in ('lon', 'lat')
+    )
+    return lon, lat

@@ -1,0 +1,203 @@
+"""Tables, columns and SQL of a store in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from urbancross_mm.inference.stores.base_store import StoreItem
+from urbancross_mm.inference.stores.postgres_server import psycopg
+from urbancross_mm.inference.stores.sql import (
+    COLUMNS,
+    Dialect,
+    Kind,
+    Test,
+    Value,
+    all_of,
+    attributes_text,
+    typed_values,
+)
+
+VERSION = 1
+TYPES: dict[Kind, str] = dict(number='double precision', text='text COLLATE "C"', words='text[]')
+JSON_KINDS: dict[Kind, str] = dict(number='number', text='string', flag='boolean')
+
+
+class PostgresDialect(Dialect):
+    """SQL with named placeholders.
+
+    Attributes:
+        values (dict): What stands for the placeholders.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def column(self, name: str, kind: Kind) -> str:
+        """A column, or else the value in the JSON, of whatever kind it is."""
+        if COLUMNS.get(name) == kind:
+            return name
+        return f'(attributes->{self.literal(name)}::text)'
+
+    def literal(self, value: Value) -> str:
+        """A placeholder."""
+        return self._placeholder(value)
+
+    def test(self, name: str, kind: Kind, tests: Sequence[Test]) -> str:
+        """Tests of a column or of the JSON."""
+        if COLUMNS.get(name) == kind:
+            return super().test(name, kind, tests)
+        key = self.column(name, kind)
+        sql = all_of(self._json_test(key, kind, *test) for test in tests)
+        # Items whose value has its common kind need no look into the JSON.
+        return f'({name} IS NULL AND {sql})' if name in COLUMNS else sql
+
+    def _json_test(self, key: str, kind: Kind, operator: str, values: Sequence[Value]) -> str:
+        """A test of a value in the JSON.
+
+        JSON values are ordered by kind, then by value: text, numbers, booleans. Comparing them as
+        they are is faster than as SQL values, and an index on the key helps.
+        """
+        of_kind = f"jsonb_typeof{key} = '{JSON_KINDS[kind]}'"
+        if not values:
+            return of_kind
+        json = ', '.join(map(self._json, values))
+        if operator in ('=', 'IN'):
+            return f'{key} IN ({json})'
+        if operator == '<>':
+            return f'({of_kind} AND {key} <> {json})'
+        if kind == 'number':
+            of_kind = f"{key} > '-1e400'" if operator[0] == '<' else f"{key} < '1e400'"
+            return f'({key} {operator} {json} AND {of_kind})'
+        # JSON compares text by the rules of a language.
+        text = f'({key} #>> \'{{}}\') COLLATE "C"'
+        return f'({of_kind} AND {text} {operator} {self.right(operator, values)})'
+
+    def _json(self, value: Value) -> str:
+        return self._placeholder(psycopg('psycopg.types.json').Jsonb(value))
+
+    def _placeholder(self, value: Any) -> str:
+        name = f'v{len(self.values)}'
+        self.values[name] = value
+        return f'%({name})s'
+
+    def has(self, column: str, values: Sequence[str], every: bool) -> str:
+        """Operators of arrays and JSON."""
+        words = self._placeholder(list(values))
+        if column in COLUMNS:
+            return f'{column} {"@>" if every else "&&"} {words}::text[]'
+        is_list = f"jsonb_typeof({column}) = 'array'"
+        return f'({is_list} AND {column} {"?&" if every else "?|"} {words}::text[])'
+
+
+def make_tables(connection: Any, table: str, fingerprint: str) -> None:
+    """Make the table that describes a store; that of the items follows with the first of them.
+
+    Args:
+        connection (Any): In a transaction.
+        table (str): Name of the store.
+        fingerprint (str): What the store will carry.
+    """
+    connection.execute(
+        f'CREATE TABLE "{table}_meta" '
+        '(version integer, fingerprint text, width integer, names text[])'
+    )
+    connection.execute(
+        f'INSERT INTO "{table}_meta" VALUES (%s, %s, 0, ARRAY[]::text[])', [VERSION, fingerprint]
+    )
+
+
+class Meta(NamedTuple):
+    """What describes a store: ``names`` are the attributes that an item has had."""
+
+    fingerprint: str
+    width: int
+    names: frozenset[str]
+
+
+def read_meta(connection: Any, table: str, name: str) -> Meta:
+    """Read what describes a store.
+
+    Args:
+        connection (Any): In a transaction.
+        table (str): Name of the store.
+        name (str): The store in messages.
+
+    Returns:
+        Meta: All of it.
+
+    Raises:
+        ValueError: If there is no such store, or it is of another version.
+    """
+    if not exists(connection, f'{table}_meta'):
+        raise ValueError(f'there is no store in {name}')
+    try:
+        row = connection.execute(
+            f'SELECT version, fingerprint, width, names FROM "{table}_meta"'
+        ).fetchone()
+    except psycopg().ProgrammingError:
+        row = None
+    if row is None:
+        raise ValueError(f'{name} is damaged, or is no store: see {table}_meta')
+    if row[0] != VERSION:
+        raise ValueError(
+            f'{name} is of schema version {row[0]}, this version reads {VERSION}: build it again'
+        )
+    return Meta(row[1], row[2], frozenset(row[3]))
+
+
+def add_names(connection: Any, table: str, names: Collection[str]) -> None:
+    """Note attributes that are new.
+
+    Args:
+        connection (Any): In a transaction.
+        table (str): Name of the store.
+        names (Collection[str]): The attributes.
+    """
+    connection.execute(
+        f'UPDATE "{table}_meta" SET names = '
+        'ARRAY(SELECT DISTINCT n FROM unnest(names || %s::text[]) AS n)',
+        [sorted(names)],
+    )
+
+
+def exists(connection: Any, table: str) -> bool:
+    """Whether a table is there."""
+    found = connection.execute('SELECT to_regclass(%s)', [f'"{table}"']).fetchone()
+    return found[0] is not None
+
+
+def make_items(connection: Any, table: str, width: int) -> None:
+    """Make the table of the items.
+
+    Args:
+        connection (Any): In a transaction.
+        table (str): Name of the store.
+        width (int): D.
+    """
+    columns = ', '.join(f'{name} {TYPES[kind]}' for name, kind in COLUMNS.items())
+    connection.execute(
+        f'CREATE TABLE "{table}" (id text COLLATE "C" PRIMARY KEY, embed vector({width}) '
+        f'NOT NULL, {columns}, attributes jsonb NOT NULL)'
+    )
+    for name, kind in COLUMNS.items():
+        method = 'gin' if kind == 'words' else 'btree'
+        connection.execute(f'CREATE INDEX "{table}_{name}" ON "{table}" USING {method} ({name})')
+    connection.execute(f'UPDATE "{table}_meta" SET width = %s', [width])
+
+
+def row_of(item: StoreItem) -> list[Any]:
+    """Values of the columns of an item, without its vector.
+
+    Args:
+        item (StoreItem): The item.
+
+    Returns:
+        list: The columns of :data:`COLUMNS`, and the attributes.
+
+    Raises:
+        ValueError: If JSON cannot hold the attributes.
+    """
+    json = psycopg('psycopg.types.json').Jsonb(attributes_text(item.id, item.attributes), dumps=str)
+    values = typed_values(item.attributes)
+    return [*(values.get((name, kind)) for name, kind in COLUMNS.items()), json]
