@@ -26,6 +26,8 @@ TABLE = '<!-- table of components -->'
 API = {
     'Runs and search': [
         'urbancross_mm.apis.RetrievalInferencer',
+        'urbancross_mm.apis.SemanticLocalizer',
+        'urbancross_mm.apis.HeatMap',
         'urbancross_mm.apis.load_config',
         'urbancross_mm.apis.build_runner',
         'urbancross_mm.structures.Gallery',

@@ -154,3 +154,55 @@ def test_linear_heads_adapt(monkeypatch: pytest.MonkeyPatch) -> None:
         adapted = linear_heads.adapt(start, domain, found, method, 40, 3e-3, 0)
         assert linear_heads.mean_recall(adapted, domain) > linear_heads.mean_recall(start, domain)
     assert linear_heads.mean_recall(trained, domain) > 2 * 100 * 16 / 6 / 120
+
+
+def test_localization(
+    in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(FOLDER.parent / 'configs/urbancross_finland_no-segments.py')
+    sizes = ['--sample', '--scenes', '3', '--pixels', '64', '--scales', '32', '64']
+    text = run('localization.py', [config, 'none', *sizes, '--device', 'cpu'], monkeypatch, capsys)
+    rows = {
+        cells[0].strip('| '): cells[1:]
+        for cells in (line.split(' | ') for line in text.splitlines() if line.startswith('| '))
+    }
+    assert all(0 < float(rows[mode][0]) < 1 for mode in ('windows', 'coarse-to-fine', 'dense'))
+    once, later = (int(rows['windows'][column]) for column in (5, 6))
+    assert once == 11**2 + 5**2 and later == 0
+    assert int(rows['coarse-to-fine'][5]) == 9 and int(rows['coarse-to-fine'][6]) > 0
+
+
+def test_mosaic_localization(
+    in_sample_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Tiles of one color each, and a model that sees colors: every first tile is a right one."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    from PIL import Image
+
+    from tests.inference.localization.fakes import COLORS, ColorEmbedder
+    from urbancross_mm.inference import embedder
+
+    for name, color in dict(COLORS, gray=(0.5, 0.5, 0.5)).items():
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        for number in range(2):
+            pixels = np.full((20, 20, 3), 255 * np.array(color), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / 'images' / name / f'{number}.png')
+    fake = SimpleNamespace(from_config=lambda *args, **kwargs: ColorEmbedder())
+    monkeypatch.setattr(embedder, 'Embedder', fake)
+    monkeypatch.setattr('urbancross_mm.apis.load_config', lambda *args, **kwargs: None)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    sizes = ['--side', '256', '--tile', '32', '--scales', '32', '--rare', '1', '--rounds', '1']
+    options = ['--template', '{}', '--seed', '3', '--modes', 'windows', 'coarse-to-fine']
+    argv = ['_', 'config', 'none', str(tmp_path / 'images'), *sizes, *options]
+    monkeypatch.setattr(sys, 'argv', argv)
+    runpy.run_path(str(FOLDER / 'mosaic_localization.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    assert '64 tiles of 32 pixels, 1 classes of 2 tiles each' in text and '(chance 22)' in text
+    for mode in ('windows', 'coarse-to-fine'):
+        rank, area = text.split(f'| {mode} | ')[1].split(' | ')[:2]
+        assert float(rank) == 1 and float(area) > 0.9

@@ -6,6 +6,7 @@ from urbancross_mm.evaluation.metrics import (
     ModalGapMetric,
     RecallAtK,
     SegmentationMetric,
+    SemanticLocalizationMetric,
 )
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     'ModalGapMetric',
     'RecallAtK',
     'SegmentationMetric',
+    'SemanticLocalizationMetric',
 ]

@@ -13,7 +13,7 @@ from urbancross_mm.geo.rasters import Raster, Window
 
 Bands = tuple[int, ...]
 Range = tuple[float, float]
-_BLOCK = 2048  # pixels, about, of what is read at once to find the cells without data
+_BLOCK = 1024  # pixels, about, of what is read at once to find the cells without data
 
 
 def read_windows(

@@ -198,6 +198,8 @@ class Raster:
             colors = self.palette[np.minimum(values[0].astype(np.int64), len(self.palette) - 1)]
             known &= colors[..., 3] > 0
             scaled = colors[..., :3].transpose(2, 0, 1)
+        elif values.dtype == np.uint8 and value_range == (0, 255):
+            scaled = values
         else:
             low, high = value_range
             with np.errstate(invalid='ignore', over='ignore'):

@@ -234,6 +234,8 @@ def run_tool(main: Callable[[], int | None]) -> None:
     if not sys.warnoptions:  # python -W default shows them
         # What the parts of these packages say of their own settings; a user cannot change them.
         warnings.filterwarnings('ignore', category=UserWarning, module=r'(mmcv|mmpretrain|mmseg)\.')
+        # The tools that read rasters say it in a sentence of their own.
+        warnings.filterwarnings('ignore', message='Dataset has no geotransform')
     try:
         code = main()
     except KeyboardInterrupt:

@@ -41,6 +41,7 @@ COMMANDS = {
     'map': 'analysis_tools/embedding_map.py',
     'report': 'analysis_tools/adaptation_report.py',
     'errors': 'analysis_tools/retrieval_errors.py',
+    'localization': 'analysis_tools/evaluate_localization.py',
     'pick': 'analysis_tools/pick_checkpoint.py',
     'average': 'analysis_tools/average_folds.py',
     'propose': 'analysis_tools/propose_anchors.py',

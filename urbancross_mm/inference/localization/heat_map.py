@@ -13,7 +13,6 @@ import numpy as np
 from affine import Affine
 
 from urbancross_mm.geo.georeference import rasterio
-from urbancross_mm.geo.raster_reading import read_overview
 from urbancross_mm.inference.localization.map_features import (
     MapPlace,
     peak_features,
@@ -23,7 +22,6 @@ from urbancross_mm.inference.localization.window_scan import Level, View
 from urbancross_mm.utils.files import check_outputs
 
 BLOCK = 512  # cells a side of what is computed, and of a tile of the file
-_MIDDLE = 1024  # pixels a side of the overlay
 
 
 class HeatMap:
@@ -137,7 +135,7 @@ class HeatMap:
         Raises:
             ValueError: If ``n`` or the distance is not positive, or the CRS leads nowhere.
         """
-        distance = self.levels[0].lattice.side if min_distance is None else min_distance
+        distance = self.cell * 8 if min_distance is None else min_distance
         if n < 1 or not distance > 0:
             raise ValueError(f'n and min_distance must be positive, got {n} and {min_distance}')
         return peak_features(self.values, self.place, n, distance / self.cell)
@@ -163,12 +161,11 @@ class HeatMap:
             )
         return region_features(self.values, self.place, threshold)
 
-    def overlay(self, path: str | Path, side: int = _MIDDLE) -> None:
-        """Draw the map over the raster.
+    def overlay(self, path: str | Path) -> None:
+        """Draw the map over the raster, of at most 1,024 pixels a side.
 
         Args:
             path (str | Path): An image file, ``.png``.
-            side (int): Pixels of the longer side. Defaults to 1024.
 
         Raises:
             OSError: If it cannot be written.
@@ -178,10 +175,28 @@ class HeatMap:
         from urbancross_mm.visualization import draw_heat_map
 
         check_outputs([path])
-        image = read_overview(*self.view, side)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         extent = (self.view.raster.height / self.cell, self.view.raster.width / self.cell)
-        Image.fromarray(draw_heat_map(image, self.values, extent)).save(path)
+        Image.fromarray(draw_heat_map(self.view.overview, self.values, extent)).save(path)
+
+    def to_pixels(self) -> np.ndarray:
+        """The map at the size of the raster, in 8 bits from its smallest score to its largest.
+
+        Shape:
+            - output: ``(height, width)``, uint8; 0 without data.
+
+        Returns:
+            np.ndarray: As :class:`SemanticLocalizationMetric` reads it.
+        """
+        import cv2
+
+        from urbancross_mm.visualization.heat_map import scale_values
+
+        raster = self.view.raster
+        scaled = np.nan_to_num(255 * scale_values(self.values))
+        size = (self.shape[1] * self.cell, self.shape[0] * self.cell)
+        large = cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR)
+        return large[: raster.height, : raster.width].round().astype(np.uint8)
 
     def _write_tiles(self, path: Path) -> None:
         side = min(BLOCK, -(-max(self.shape) // 16) * 16)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
+from urbancross_mm.geo.georeference import rasterio
 from urbancross_mm.geo.raster_reading import cells_with_data
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.inference.embedder import Embedder
+from urbancross_mm.inference.localization.dense_scan import DenseScan
 from urbancross_mm.inference.localization.heat_map import HeatMap
 from urbancross_mm.inference.localization.map_features import MapPlace
 from urbancross_mm.inference.localization.window_scan import CoarseToFineScan, View, WindowScan
@@ -22,8 +24,9 @@ from urbancross_mm.utils.files import file_lock
 from urbancross_mm.utils.hashing import FileStamp, quick_stamp
 
 SIDES = (256, 512, 768)
-MODES = {'windows': WindowScan, 'coarse-to-fine': CoarseToFineScan}
+MODES = {'windows': WindowScan, 'coarse-to-fine': CoarseToFineScan, 'dense': DenseScan}
 CELLS = 8  # of the map, along the smallest window
+_CACHE = 256  # MB
 
 
 class SemanticLocalizer:
@@ -31,6 +34,7 @@ class SemanticLocalizer:
 
     Args:
         embedder (Embedder): The model.
+        progress (bool): Show a progress bar while windows are encoded. Defaults to True.
 
     Examples:
         >>> localizer = SemanticLocalizer(Embedder.from_config('config.py', 'best.pth'))
@@ -43,9 +47,10 @@ class SemanticLocalizer:
         ValueError: If the vectors of the model cannot be compared.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, progress: bool = True) -> None:
         check_comparable(embedder.model, 'localization')
         self.embedder = embedder
+        self.progress = progress
         self.scan: WindowScan | None = None
 
     def set_image(
@@ -115,21 +120,22 @@ class SemanticLocalizer:
     ) -> None:
         before = quick_stamp(path)
         view = _view_of(path, scales, bands)
-        scan = MODES[mode](self.embedder, view, tuple(scales))
+        scan = MODES[mode](self.embedder, view, tuple(scales), self.progress)
         settings = dict(
             fingerprint=self.embedder.fingerprint, bands=list(view.bands), **scan.settings
         )
         folder = folder_of(path, settings, cache)
-        with file_lock(folder):
+        # Decoded blocks of the raster; by default GDAL keeps a twentieth of all memory.
+        with file_lock(folder), rasterio().Env(GDAL_CACHEMAX=_CACHE):
             store = WindowStore(folder, settings, FileStamp.of(path), scan.count)
             if store.dropped:
                 print_log(f'{path} has changed: it is encoded again', 'current', logging.WARNING)
             scan.prepare(store)
-        self.cell = max(1, int(scan.lattices[0].side) // CELLS)
-        self.data = cells_with_data(*view, self.cell)
+            cell = max(1, scan.smallest // CELLS)
+            data = cells_with_data(view.raster, view.bands, view.value_range, cell)
         if quick_stamp(path) != before:
             raise ValueError('the raster changed while it was read: try again')
-        self.scan, self.store = scan, store
+        self.scan, self.store, self.cell, self.data = scan, store, cell, data
 
     def locate(
         self,

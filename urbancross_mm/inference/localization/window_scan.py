@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from urbancross_mm.geo.raster_reading import Bands, Range, read_windows
-from urbancross_mm.geo.rasters import Raster
+from urbancross_mm.geo.raster_reading import Bands, Range, read_overview, read_windows
+from urbancross_mm.geo.rasters import Raster, Window
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.localization.lattice import Lattice, lattices_of
 from urbancross_mm.inference.localization.window_store import ENCODED, NOT_ENCODED, WindowStore
 
 SHARE = 0.15  # of the coarse windows, which are looked at closer
 _ROWS = 8192  # scored at once
+_OVERVIEW = 1024  # pixels a side
 
 
 class Level(NamedTuple):
@@ -26,12 +30,24 @@ class Level(NamedTuple):
     known: np.ndarray
 
 
-class View(NamedTuple):
-    """A raster as a model sees it: its color bands, and the values of black and white."""
+@dataclass(frozen=True)
+class View:
+    """A raster as a model sees it.
+
+    Attributes:
+        raster (Raster): The file.
+        bands (tuple[int, ...]): Shown as red, green and blue.
+        value_range (tuple[float, float]): The values of black and white.
+    """
 
     raster: Raster
     bands: Bands
     value_range: Range
+
+    @cached_property
+    def overview(self) -> np.ndarray:
+        """The whole raster in little, uint8, ``(H, W, 3)``; read once, for that may take long."""
+        return read_overview(self.raster, self.bands, self.value_range, _OVERVIEW)
 
 
 class WindowScan:
@@ -41,12 +57,16 @@ class WindowScan:
         embedder (Embedder): The model.
         view (View): The raster.
         sides (tuple[int, ...]): Of the windows, in pixels.
+        progress (bool): Show a progress bar. Defaults to True.
     """
 
-    def __init__(self, embedder: Embedder, view: View, sides: tuple[int, ...]) -> None:
+    def __init__(
+        self, embedder: Embedder, view: View, sides: tuple[int, ...], progress: bool = True
+    ) -> None:
         self.embedder = embedder
         self.view = view
-        self.lattices = lattices_of(view.raster.width, view.raster.height, sides)
+        self.progress = progress
+        self.lattices = self._make_lattices(sides)
         self.firsts = np.cumsum([0, *map(len, self.lattices)])
         self.count = int(self.firsts[-1])
         self.encoded = 0  # by this object
@@ -55,6 +75,11 @@ class WindowScan:
     def settings(self) -> dict[str, Any]:
         """dict: What, beside the raster and the model, makes the rows."""
         return dict(kind='windows', sides=[lattice.side for lattice in self.lattices])
+
+    @property
+    def smallest(self) -> int:
+        """int: Side of the smallest window, in pixels."""
+        return int(self.lattices[0].side)
 
     def prepare(self, store: WindowStore) -> None:
         """Encode what every query needs.
@@ -92,10 +117,10 @@ class WindowScan:
             store (WindowStore): Keeps every batch at once.
         """
         todo = numbers[store.states[numbers] == NOT_ENCODED]
-        windows = (self._lattice_of(number).window(self._inside(number)) for number in todo)
+        windows = (self._window_of(int(number)) for number in todo)
         images = read_windows(self.view.raster, windows, self.view.bands, self.view.value_range)
         size = self.embedder.batch_size
-        hidden = not len(todo)
+        hidden = not (self.progress and len(todo))
         # The bar is closed before an error is printed.
         with tqdm(total=len(todo), desc='encode windows', unit='window', disable=hidden) as bar:
             for start in range(0, len(todo), size):
@@ -103,6 +128,9 @@ class WindowScan:
                 self._encode_batch(some, [next(images) for _ in some], store)
                 bar.update(len(some))
         self.encoded += len(todo)
+
+    def _make_lattices(self, sides: tuple[int, ...]) -> tuple[Lattice, ...]:
+        return lattices_of(self.view.raster.width, self.view.raster.height, sides)
 
     def _encode_batch(
         self, numbers: np.ndarray, read: list[tuple[np.ndarray, np.ndarray]], store: WindowStore
@@ -114,11 +142,9 @@ class WindowScan:
             rows[known] = self.embedder.encode_images(images).numpy()
         store.write(numbers, rows, known)
 
-    def _lattice_of(self, number: int) -> Lattice:
-        return self.lattices[int(np.searchsorted(self.firsts, number, side='right')) - 1]
-
-    def _inside(self, number: int) -> int:
-        return int(number - self.firsts[np.searchsorted(self.firsts, number, side='right') - 1])
+    def _window_of(self, number: int) -> Window:
+        which = int(np.searchsorted(self.firsts, number, side='right')) - 1
+        return self.lattices[which].window(number - int(self.firsts[which]))
 
 
 class CoarseToFineScan(WindowScan):
@@ -129,12 +155,20 @@ class CoarseToFineScan(WindowScan):
     15 % of these, plus one. What one query encoded serves the next.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lock = Lock()
+
     def prepare(self, store: WindowStore) -> None:
         """Encode the large windows; see :class:`WindowScan`."""
         self.encode(self._coarse()[0], store)
 
     def levels(self, vector: np.ndarray, store: WindowStore) -> list[Level]:
         """Score the large windows, and encode and score what lies in the best of them."""
+        with self._lock:  # a server asks from several threads
+            return self._levels(vector, store)
+
+    def _levels(self, vector: np.ndarray, store: WindowStore) -> list[Level]:
         numbers, coarse = self._coarse()
         scores = scores_of(store, numbers, vector)
         known = store.states[numbers] == ENCODED
