@@ -50,7 +50,7 @@ class Overview:
             box.add(item.attributes)
             for name, value in item.attributes.items():
                 if name in SPOKEN and len(spoken) < MOST_PHRASES:
-                    spoken.update(filter(None, map(str.strip, texts_of(value))))
+                    spoken.update(filter(None, map(_first_sentence, texts_of(value))))
                 if name not in NOT_FILTERED and value is not None:
                     kinds.setdefault(name, _kind(value))
                     counted = values.setdefault(name, Counter())
@@ -112,6 +112,11 @@ def texts_of(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         return [value]
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _first_sentence(text: str) -> str:
+    """As much of a caption as a person would type."""
+    return text.strip().partition('. ')[0].rstrip('.')
 
 
 def _kind(value: Any) -> str:
