@@ -170,7 +170,15 @@ def main() -> None:
     if args.open:
         entry = f'{address}?token={args.token}' if args.token else address
         threading.Timer(1.0, webbrowser.open, [entry]).start()
-    uvicorn.run(app, host=args.host, port=args.port, log_level='warning', server_header=False)
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        log_level='warning',
+        server_header=False,
+        # The longest address: a filter may be a polygon of many corners.
+        h11_max_incomplete_event_size=1 << 18,
+    )
 
 
 if __name__ == '__main__':

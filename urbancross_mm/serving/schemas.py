@@ -23,15 +23,24 @@ def _without_file(condition: str) -> str:
     return condition
 
 
+# So that the description says it, too; a pattern alone would give a sentence for programmers.
+WITHOUT_NUL = Field(json_schema_extra={'pattern': r'^[^\x00]*$'})
 Words = Annotated[
     str,
     StringConstraints(min_length=1, max_length=1000, strip_whitespace=True),
+    WITHOUT_NUL,
     AfterValidator(_without_nul),
 ]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_without_nul)]
+Id = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1000),
+    WITHOUT_NUL,
+    AfterValidator(_without_nul),
+]
 Condition = Annotated[
     str,
     StringConstraints(min_length=1, max_length=100_000),
+    WITHOUT_NUL,
     AfterValidator(_without_nul),
     AfterValidator(_without_file),
 ]

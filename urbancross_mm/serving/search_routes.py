@@ -61,12 +61,16 @@ def search_routes(service: Service) -> APIRouter:
         values['uploads'] = [*values['uploads'], upload]
         return await reply(request, SearchRequest(**values), upload)
 
-    def download(kind: str, media: str, write: Callable[[list[dict[str, Any]]], str]) -> None:
+    def download(
+        kind: str, media: str, what: str, write: Callable[[list[dict[str, Any]]], str]
+    ) -> None:
         @router.get(
             f'/results.{kind}',
             summary=f'Hits as a file ({kind})',
             response_class=Response,
-            responses={200: {'content': {media: {'schema': {'type': 'string'}}}}},
+            responses={
+                200: {'description': 'The file', 'content': {media: {'schema': {'type': what}}}}
+            },
             name=f'results_{kind}',
         )
         async def results(request: Request, asked: Annotated[SearchRequest, Query()]) -> Response:
@@ -74,7 +78,7 @@ def search_routes(service: Service) -> APIRouter:
             headers = {'Content-Disposition': f'attachment; filename="results.{kind}"'}
             return Response(write(finite(records)), media_type=media, headers=headers)
 
-    download('csv', 'text/csv', to_csv)
-    download('geojson', 'application/geo+json', to_geojson)
+    download('csv', 'text/csv', 'string', to_csv)
+    download('geojson', 'application/geo+json', 'object', to_geojson)
 
     return router
