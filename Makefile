@@ -48,7 +48,8 @@ serve: setup $(SERVE_DIR)/adapted.indexed $(SERVE_DIR)/source.indexed
 	$(BIN)/python tools/serve.py $(SERVE_DIR)/adapted/adapt.py $(SERVE_DIR)/adapted \
 		--index $(SERVE_DIR)/adapted.index --name "adapted to Spain" \
 		--compare $(SERVE_DIR)/source/urbancross_finland.py $(SERVE_DIR)/source \
-		--compare-index $(SERVE_DIR)/source.index --compare-name "source only" --open
+		--compare-index $(SERVE_DIR)/source.index --compare-name "source only" \
+		--open "?q=dense+forest+with+a+clearing&compare=yes&where=country%3Dspain"
 
 $(SERVE_DIR)/source.trained: | setup
 	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample \

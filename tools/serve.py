@@ -75,7 +75,13 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-token', action='store_true', help='let everybody who reaches --host search'
     )
-    parser.add_argument('--open', action='store_true', help='open the page in the browser')
+    parser.add_argument(
+        '--open',
+        nargs='?',
+        const='',
+        metavar='STATE',
+        help='open the page in the browser, for example with "?q=a+harbor"',
+    )
 
 
 def check_reach(args: argparse.Namespace) -> None:
@@ -146,6 +152,12 @@ def open_rasters(paths: Sequence[str]) -> list[RasterTiles]:
     return rasters
 
 
+def entry_of(address: str, state: str, token: str | None) -> str:
+    """The address that shows a state of the page and lets its visitor in."""
+    state = state.removeprefix('?')
+    return address + '?' + '&'.join(filter(None, [f'token={token}' if token else '', state]))
+
+
 def main() -> None:
     """Serve."""
     args = parse_args()
@@ -167,9 +179,8 @@ def main() -> None:
     app = create_app(service, args.token, any_host=not is_loopback(args.host))
     address = f'http://{args.host}:{args.port}/'
     print(f'the page is at {address}{" (with ?token=...)" if args.token else ""}; Ctrl+C ends it')
-    if args.open:
-        entry = f'{address}?token={args.token}' if args.token else address
-        threading.Timer(1.0, webbrowser.open, [entry]).start()
+    if args.open is not None:
+        threading.Timer(1.0, webbrowser.open, [entry_of(address, args.open, args.token)]).start()
     uvicorn.run(
         app,
         host=args.host,

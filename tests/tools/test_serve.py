@@ -81,14 +81,14 @@ def test_a_token_is_asked_for(
     monkeypatch.setenv('URBANCROSS_TOKEN', 'correct-horse-battery')
     torch.manual_seed(0)
     code, printed = call_tool(
-        'serve', CONFIG, 'none', '--sample', '--index', index, '--host', '0.0.0.0', '--open'
+        'serve', CONFIG, 'none', '--sample', '--index', index, '--host', '0.0.0.0', '--open', '?q=x'
     )
     assert code == 0 and 'correct-horse' not in printed
     with TestClient(served[0][0], base_url='http://maps.example') as client:
         assert client.get('/api/info').status_code == 401
         headers = {'Authorization': 'Bearer correct-horse-battery'}
         assert client.get('/api/info', headers=headers).status_code == 200
-    assert opened == ['http://0.0.0.0:8000/?token=correct-horse-battery']
+    assert opened == ['http://0.0.0.0:8000/?token=correct-horse-battery&q=x']
 
 
 class Now:

@@ -20,7 +20,7 @@ from urbancross_mm.serving.served_model import ServedModel
 from urbancross_mm.serving.worker_pool import Stop
 from urbancross_mm.utils.error_sentence import sentence_of
 
-MOST_MAPS, PEAKS = 32, 10
+MOST_MAPS, PEAKS = 32, 5
 # What is below the middle of all scores is not worth a color.
 LOW_QUANTILE = 0.5
 # From violet by orange to light yellow; lightness grows with the score, as does the opacity.

@@ -128,5 +128,8 @@ def _kind(value: Any) -> str:
 
 
 def _frequent(counted: Counter[str]) -> list[str]:
-    """None where nearly every item has a value of its own, such as a date."""
-    return [] if len(counted) >= MOST_VALUES else [v for v, _ in counted.most_common(SHOWN_VALUES)]
+    """None where nearly every item has a value of its own, such as a name or a date."""
+    distinct = len(counted)
+    if distinct >= MOST_VALUES or (distinct > 1 and 2 * distinct > counted.total()):
+        return []
+    return [value for value, _ in counted.most_common(SHOWN_VALUES)]

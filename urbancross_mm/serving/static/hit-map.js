@@ -7,6 +7,7 @@ import { baseStyle, darkness, footprints, nothing, outline } from './map-style.j
 import { placeOf } from './results.js';
 
 const FIT = { padding: 56, maxZoom: 17 };
+const BESIDE_PANEL = 364; // pixels; the panel of rasters covers so much at the left
 
 export class HitMap {
   constructor(container, { onLight, onPick }) {
@@ -97,6 +98,12 @@ export class HitMap {
     const around = new LngLatBounds();
     for (const [west, south, east, north] of boxes) around.extend([west, south]).extend([east, north]);
     if (!around.isEmpty()) this.gl.fitBounds(around, { ...options, animate: !calm(), duration: 700 });
+  }
+
+  /** Show a raster, beside the panel where there is room for both. */
+  fitRaster(bounds) {
+    const wide = this.gl.getContainer().clientWidth > 2 * BESIDE_PANEL;
+    this.fit([bounds], { padding: { top: 40, bottom: 40, right: 60, left: wide ? BESIDE_PANEL : 60 }, maxZoom: 21 });
   }
 
   boxes() {

@@ -46,7 +46,7 @@ export class Layers {
     const input = make('input', { type: 'checkbox', checked: !state.hide.includes(name) });
     input.addEventListener('change', () => {
       const others = state.hide.filter((other) => other !== name);
-      if (input.checked) this.map.fit([bounds]);
+      if (input.checked) this.map.fitRaster(bounds);
       this.onChange({ hide: input.checked ? others : [...others, name] });
     });
     return make('label', { class: 'check' }, input, make('span', {}, name));
@@ -78,7 +78,7 @@ export class Layers {
       const found = await api.locate(raster, body, signal);
       this.map.tiles('heat', { info: found, opacity: byId('opacity').value / 100, above: true });
       this.map.showPeaks(found.peaks);
-      this.map.fit([found.bounds]);
+      this.map.fitRaster(found.bounds);
       byId('heat-status').textContent = `${found.peaks.length} places stand out.`;
     } catch (error) {
       if (error.name === 'AbortError') return;

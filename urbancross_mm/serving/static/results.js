@@ -4,12 +4,14 @@ import { byId, calm, icon, make } from './dom.js';
 
 const SPOKEN = ['caption', 'captions', 'class', 'tags'];
 
-/** What is said of a hit: its first caption, its tags, or its name. */
+const sentence = (text) => text.trim().split('. ')[0].replace(/\.$/, '');
+
+/** What is said of a hit: the first sentence of its caption, its tags, or its name. */
 export function describe(hit) {
   for (const name of SPOKEN) {
     const value = hit.attributes[name];
-    if (typeof value === 'string' && value) return value;
-    if (Array.isArray(value) && value.length) return name === 'tags' ? value.join(', ') : String(value[0]);
+    if (typeof value === 'string' && value) return sentence(value);
+    if (Array.isArray(value) && value.length) return name === 'tags' ? value.join(', ') : sentence(String(value[0]));
   }
   return hit.id;
 }
