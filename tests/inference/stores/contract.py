@@ -10,6 +10,7 @@ number of hits and the filter are exact for them too.
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -73,8 +74,9 @@ class StoreContract:
     @pytest.fixture(scope='class')
     def full(self, new_location: Callable[[], str], world: list[StoreItem]) -> BaseStore:
         with open_store(new_location(), fingerprint=FINGERPRINT, create=True) as store:
+            mixed = random.Random(0).sample(world, len(world))
             for start in range(0, len(world), 700):
-                store.add(world[start : start + 700])
+                store.add(mixed[start : start + 700])
             store.compact()
             yield store
 

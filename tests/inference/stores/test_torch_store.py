@@ -15,6 +15,7 @@ import pytest
 from tests.inference.stores.contract import FINGERPRINT, StoreContract, items_of
 from tests.inference.stores.place_world import make_items
 from urbancross_mm.inference.stores import StoreItem, TorchStore, open_store
+from urbancross_mm.inference.stores.part_files import FolderParts
 from urbancross_mm.structures.filters import Filter
 
 
@@ -38,8 +39,8 @@ class TestTorchStoreInMemory(StoreContract):
     @pytest.fixture(scope='class')
     def full(self, world: list[StoreItem]) -> TorchStore:
         store = TorchStore()
-        for start in range(0, len(world), 300):  # several parts, each with holes
-            batch = world[start : start + 300]
+        for start in range(7):  # several parts, each with holes
+            batch = world[start::7]
             gone = [replace(item, id=f'{item.id}-gone') for item in batch[::3]]
             store.add([*gone, *batch])
             store.delete([item.id for item in gone])
@@ -139,6 +140,24 @@ def test_a_reader_keeps_its_view_until_it_refreshes(store: TorchStore, folder: P
     shutil.rmtree(folder)
     with pytest.raises(ValueError, match=str(folder)):
         reader.refresh()
+
+
+def test_a_reader_opens_while_files_are_replaced(
+    store: TorchStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(items_of('a', 'b'))
+    store.add(items_of('c'))
+    read, compactions = FolderParts._read_manifest, [store.compact]
+
+    def slow(self: FolderParts) -> str:
+        text = read(self)
+        if compactions:
+            compactions.pop()()
+        return text
+
+    monkeypatch.setattr(FolderParts, '_read_manifest', slow)
+    assert ids_of(TorchStore(folder)) == ['a', 'b', 'c']
+    assert not compactions
 
 
 def test_a_reader_leaves_no_trace(store: TorchStore, folder: Path) -> None:

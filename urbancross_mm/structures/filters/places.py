@@ -103,11 +103,9 @@ class Near:
         reach = math.degrees(self.meters / SMALLEST_RADIUS) + ROUNDING
         south, north = max(self.lat - reach, -90.0), min(self.lat + reach, 90.0)
         # No geodesic of this length leaves the band of latitudes, nor crosses meridians faster
-        # than along its narrowest parallel.
+        # than along its narrowest parallel, which at a pole is nearly a point.
         narrowest = RADIUS * math.cos(math.radians(max(abs(south), abs(north))))
-        turn = (
-            math.degrees(self.meters / narrowest) + ROUNDING if max(-south, north) < 90 else 180.0
-        )
+        turn = math.degrees(self.meters / narrowest) + ROUNDING
         if turn >= 180:
             return Box(-180.0, south, 180.0, north)
         return Box(self.lon - turn, south, self.lon + turn, north)
