@@ -206,3 +206,37 @@ def test_mosaic_localization(
     for mode in ('windows', 'coarse-to-fine'):
         rank, area = text.split(f'| {mode} | ')[1].split(' | ')[:2]
         assert float(rank) == 1 and float(area) > 0.9
+
+
+def test_outline_localization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red squares with outlines around them, and a model that sees colors."""
+    import json
+    from types import SimpleNamespace
+
+    from rasterio.warp import transform_geom
+
+    from tests.curation.stages.test_tile_stage import ORIGIN, UTM
+    from tests.inference.localization.fakes import ColorEmbedder, raster, spots
+    from urbancross_mm.inference import embedder
+
+    tif = raster(tmp_path / 'a.tif', spots(250, 300, (40, 200, 'red'), (180, 60, 'red')))
+    features = []
+    for row, column in ((40, 200), (180, 60)):
+        west, north = ORIGIN[0] + column / 2, ORIGIN[1] - row / 2
+        ring = [(west + x, north - y) for x, y in ((0, 0), (16, 0), (16, 16), (0, 16), (0, 0))]
+        outline = transform_geom(UTM, 'EPSG:4326', dict(type='Polygon', coordinates=[ring]))
+        features.append(dict(type='Feature', geometry=dict(outline)))
+    features.append(dict(type='Feature', geometry=dict(type='Point', coordinates=(0, 0))))
+    (tmp_path / 'outlines.geojson').write_text(json.dumps(dict(features=features)))
+    fake = SimpleNamespace(from_config=lambda *args, **kwargs: ColorEmbedder())
+    monkeypatch.setattr(embedder, 'Embedder', fake)
+    monkeypatch.setattr('urbancross_mm.apis.load_config', lambda *args, **kwargs: None)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    options = ['--outlines', str(tmp_path / 'outlines.geojson'), '--query', 'red']
+    argv = ['_', 'config', 'none', str(tif), *options, '--scales', '32', '--modes', 'windows']
+    monkeypatch.setattr(sys, 'argv', argv)
+    runpy.run_path(str(FOLDER / 'outline_localization.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    assert float(text.split('| windows | ')[1].split(' | ')[0]) > 0.97

@@ -190,6 +190,7 @@ def test_a_large_raster_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
         (dict(mode='deep'), 'deep'),
         (dict(scales=(4,)), '4'),
         (dict(scales=()), r'\[\]'),
+        (dict(mode='coarse-to-fine', scales=(32, 32)), r'\[32, 32\]'),
         (dict(bands=(1, 2)), r'\[1, 2\]'),
         (dict(bands=(0, 1, 2)), r'\[0, 1, 2\]'),
     ],
@@ -204,6 +205,9 @@ def test_files_that_are_no_raster_are_named(tmp_path: Path) -> None:
     (tmp_path / 'a.tif').write_bytes(b'II*\0nothing')
     with pytest.raises(ValueError, match=r'a\.tif.*cannot be read'):
         localizer(tmp_path / 'a.tif')
+    (tmp_path / 'c.jpg').write_bytes(b'\xff\xd8')
+    with pytest.raises(ValueError, match=r'c\.jpg.*no TIFF'):
+        localizer(tmp_path / 'c.jpg')
     with pytest.raises(FileNotFoundError, match=r'no\.tif'):
         localizer(tmp_path / 'no.tif')
     torn = raster(tmp_path / 'b.tif', spots(250, 300, RED))

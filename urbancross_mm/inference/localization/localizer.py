@@ -27,6 +27,7 @@ SIDES = (256, 512, 768)
 MODES = {'windows': WindowScan, 'coarse-to-fine': CoarseToFineScan, 'dense': DenseScan}
 CELLS = 8  # of the map, along the smallest window
 _CACHE = 256  # MB
+_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')  # how a TIFF, or a BigTIFF, begins
 
 
 class SemanticLocalizer:
@@ -190,6 +191,9 @@ class SemanticLocalizer:
 
 def _view_of(path: Path, scales: Sequence[int], bands: Sequence[int] | None) -> View:
     """Check a raster and how it is to be seen."""
+    with open(path, 'rb') as file:
+        if file.read(4) not in _TIFF:
+            raise ValueError('it is no TIFF: convert it, for instance by gdal_translate')
     raster = Raster.open(path)
     # Of the smallest windows, which are the most.
     side = min([*scales, raster.width, raster.height])

@@ -185,6 +185,13 @@ class CoarseToFineScan(WindowScan):
             levels.append(Level(lattice, found.reshape(lattice.shape), seen.reshape(lattice.shape)))
         return levels
 
+    def _make_lattices(self, sides: tuple[int, ...]) -> tuple[Lattice, ...]:
+        if len(set(sides)) < 2:
+            raise ValueError(
+                f'coarse-to-fine needs windows of two sides at least, got {list(sides)}'
+            )
+        return super()._make_lattices(sides)
+
     def _coarse(self) -> tuple[np.ndarray, Lattice]:
         numbers, lattice = self.lattices[-1].apart()
         return numbers + self.firsts[-2], lattice
