@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         '--duplicates-above',
         type=float,
         metavar='COSINE',
-        help='mark near-duplicates, e.g. above 0.98; slow for a million items (default: off)',
+        help='mark near-duplicates, e.g. above 0.999; slow for a million items (default: off)',
     )
     parser.add_argument(
         '--batch-size', type=int, default=32, help='images per forward pass (%(default)s)'

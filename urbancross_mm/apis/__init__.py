@@ -12,9 +12,11 @@ from urbancross_mm.apis.runs import (
 from urbancross_mm.apis.work_dir import claim_work_dir, discard_failed_start
 from urbancross_mm.inference.config import load_config
 from urbancross_mm.inference.localization import HeatMap, SemanticLocalizer
+from urbancross_mm.inference.search_query import Query
 
 __all__ = [
     'HeatMap',
+    'Query',
     'RetrievalInferencer',
     'SemanticLocalizer',
     'build_runner',

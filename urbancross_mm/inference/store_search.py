@@ -64,7 +64,7 @@ class StoreSearch:
         self, embedder: Embedder, store: BaseStore, templates: Sequence[str] = ('{}',)
     ) -> None:
         check_comparable(embedder.model, 'searching a store')
-        if len(store):
+        if store.width:  # an empty one belongs to no model
             check_fingerprint(store.fingerprint, embedder.fingerprint, type(store).__name__)
         self.embedder = embedder
         self.store = store

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from urbancross_mm.inference.store_search import Query, StoreSearch
+from urbancross_mm.inference.search_query import Query
+from urbancross_mm.inference.store_search import StoreSearch
 from urbancross_mm.inference.stores import StoreItem
 from urbancross_mm.serving.limits import RefusedError
 from urbancross_mm.serving.overview import Overview

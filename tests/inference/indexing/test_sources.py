@@ -348,3 +348,10 @@ def test_attributes_are_json(tmp_path: Path, index: Path) -> None:
     path = annotations(tmp_path, '.parquet')
     build(index, path)
     json.dumps([attributes for _, attributes in content(index).values()], allow_nan=False)
+
+
+def test_a_folder_of_large_rasters_gets_a_remark(tmp_path: Path) -> None:
+    (tmp_path / 'x').mkdir()
+    write_raster(tmp_path / 'x/a.tif', mosaic())
+    assert open_one(tmp_path / 'x', tile_size=40).remark == ''
+    assert 'a.tif has 80 x 80 pixels' in open_one(tmp_path / 'x', tile_size=32).remark

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.inference.gallery_builder import NameFinder
-from urbancross_mm.inference.indexing.base_source import BaseSource, plain
+from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
 from urbancross_mm.utils.text_files import read_text
 
 NAME_COLUMNS = ('img_path', 'image', 'file', 'filename', 'name', 'img_id')
 # What an index itself says of an item.
-OWN = ('id', 'rank', 'score', 'stamp', 'source', 'duplicate_of', 'window')
+OWN = (*RESERVED, 'window')
 LIST_COLUMNS = ('tags', 'geo_tags', 'captions')
 
 Table = Mapping[str, Mapping[str, Any]]

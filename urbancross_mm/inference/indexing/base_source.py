@@ -10,6 +10,9 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.image_files import EncodedFiles
 from urbancross_mm.utils.hashing import FileStamp
 
+# Attributes that the index or a search sets, so that no source can.
+RESERVED = ('id', 'rank', 'score', 'stamp', 'source', 'duplicate_of')
+
 
 class BaseSource(ABC):
     """Items in a fixed order, known by their ids wherever the files lie.

@@ -14,7 +14,7 @@ from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.feature_extraction import encoders_of, weights_of
 from urbancross_mm.inference.image_files import EncodedFiles
-from urbancross_mm.inference.indexing.base_source import BaseSource, plain
+from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
 from urbancross_mm.models.encoders.feature import FeatureEncoder
 from urbancross_mm.utils.hashing import FileStamp
 
@@ -147,7 +147,7 @@ class ParquetSource(_Vectors):
     def attributes(self, position: int) -> dict[str, Any]:
         """All columns but the vector."""
         row = self.table.slice(position, 1).to_pylist()[0]
-        return plain(row, ('id', 'score', 'rank'))
+        return plain(row, RESERVED)
 
     def check_model(self, embedder: Embedder) -> None:
         """Refuse vectors of another model."""

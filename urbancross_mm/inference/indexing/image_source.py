@@ -9,11 +9,11 @@ from typing import Any
 
 from urbancross_mm.geo.georeference import position_beside
 from urbancross_mm.geo.positions import world_file_of
-from urbancross_mm.geo.raster_files import is_geotiff
+from urbancross_mm.geo.raster_files import TIFF_SUFFIXES, is_geotiff
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.image_files import EncodedFiles, ImageFiles, find_images, load_image
-from urbancross_mm.inference.indexing.base_source import BaseSource, plain
+from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
 from urbancross_mm.structures.annotation_schema import FOLDERS
 from urbancross_mm.structures.annotations import load_annotations, missing_data_message
 from urbancross_mm.utils.hashing import FileStamp
@@ -21,7 +21,10 @@ from urbancross_mm.utils.images import open_image
 from urbancross_mm.utils.paths import safe_join
 
 # Fields of an annotation that name files, repeat others, or have another name in an index.
-NOT_KEPT = (*FOLDERS, 'caption_ids', 'domain', 'geo_tags', 'score')
+NOT_KEPT = (*FOLDERS, *RESERVED, 'caption_ids', 'domain', 'geo_tags')
+
+# TIFFs of a folder whose headers are read for a remark.
+LOOKED_AT = 8
 
 
 class TileFiles(ImageFiles):
@@ -69,10 +72,11 @@ class ImageSource(BaseSource):
         self.remark = remark
 
     @classmethod
-    def of_folder(cls, name: str, path: str, crs: str) -> ImageSource:
-        """All images below a folder."""
+    def of_folder(cls, name: str, path: str, crs: str, tile_size: int) -> ImageSource:
+        """All images below a folder; a remark names large GeoTIFFs, which are not cut."""
         images = find_images(path)
-        return cls(name, path, path, images.names, crs=crs, remark=images.remark)
+        remarks = [images.remark, _remark_on_large(images.paths, tile_size)]
+        return cls(name, path, path, images.names, crs=crs, remark='; '.join(filter(None, remarks)))
 
     @classmethod
     def of_annotations(cls, name: str, path: str, crs: str) -> ImageSource:
@@ -131,6 +135,22 @@ def _record(item: Mapping[str, Any], domain: str | None) -> dict[str, Any]:
     if item.get('geo_tags'):
         record['tags'] = list(item['geo_tags'])
     return record
+
+
+def _remark_on_large(paths: Sequence[str], tile_size: int) -> str:
+    """Whether a folder holds rasters instead of tiles, by the first TIFFs of it."""
+    tiffs = [path for path in paths if Path(path).suffix.lower() in TIFF_SUFFIXES][:LOOKED_AT]
+    for path in tiffs:
+        try:
+            raster = Raster.open(Path(path)) if is_geotiff(Path(path)) else None
+        except (OSError, ValueError, ImportError):
+            continue  # whoever reads the image says what is wrong with it
+        if raster is not None and max(raster.width, raster.height) > 2 * tile_size:
+            return (
+                f'{path} has {raster.width} x {raster.height} pixels and becomes one item: name '
+                'the file itself as a source to cut it into windows'
+            )
+    return ''
 
 
 def _position(path: str, crs: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def make_plan(
 def items_of(store: BaseStore, source: str) -> Iterator[StoreItem]:
     """What a store holds of a source, by ascending id."""
     last = ''
-    for item in store.items(Filter((Compare('source', '=', source),))) if len(store) else ():
+    for item in store.items(Filter((Compare('source', '=', source),))) if store.width else ():
         if item.id <= last:
             raise RuntimeError(f'the store gives {item.id!r} after {last!r}')
         last = item.id

@@ -74,7 +74,9 @@ def _open(text: str, options: SourceOptions) -> BaseSource:
     name, path = _split(text)
     suffix = Path(path).suffix.lower()
     if os.path.isdir(path):
-        return ImageSource.of_folder(name or _folder_name(path), path, options.crs)
+        return ImageSource.of_folder(
+            name or _folder_name(path), path, options.crs, options.tile_size
+        )
     if not os.path.exists(path):
         raise FileNotFoundError(f'no folder of images, annotation file or GeoTIFF at {path!r}')
     name = name or Path(path).stem
