@@ -29,6 +29,7 @@ from urbancross_mm.structures.filters import Filter
 
 BATCH, TOPK = 10_000, 10
 SHARES = (0.001, 0.01, 0.1)
+STORES = ['faiss', 'TorchStore', 'LanceStore', 'PostgresStore']
 Search = Callable[[np.ndarray, Filter | None], list[str]]
 
 
@@ -204,7 +205,7 @@ def locations(folder: Path, url: str | None) -> Iterator[dict[str, str]]:
         yield found
 
 
-def measure(world: World, clients: int, url: str | None) -> None:
+def measure(world: World, clients: int, url: str | None, stores: list[str]) -> None:
     """Print both tables."""
     cases = make_cases(world)
     truth = [best_rows(world, case) for case in cases]
@@ -217,12 +218,14 @@ def measure(world: World, clients: int, url: str | None) -> None:
         searched.append([name, *cells, *['-'] * (1 + 2 * len(SHARES) - len(cells))])
         built.append([name, *build, measure_clients(search, world.queries, clients)])
 
-    if found := faiss_search(world):
+    if 'faiss' in stores and (found := faiss_search(world)):
         search, seconds = found
         add_rows('faiss flat', search, [f'{seconds:.1f}', '-', '-', '-'], cases[:1])
         del search, found
     with tempfile.TemporaryDirectory() as folder, locations(Path(folder), url) as places:
         for name, location in places.items():
+            if name not in stores:
+                continue
             with open_store(location, create=True) as store:
                 adding, compacting = build_store(store, world)
                 rate = len(world.embeds) / adding
@@ -241,10 +244,13 @@ def main() -> None:
     parser.add_argument('--width', type=int, default=512)
     parser.add_argument('--queries', type=int, default=20)
     parser.add_argument('--clients', type=int, default=16)
+    parser.add_argument('--stores', nargs='+', choices=STORES, default=STORES, metavar='NAME')
     parser.add_argument('--postgres', help='URL of a server, instead of one of its own')
     args = parser.parse_args()
     print(timing.settings(rows=args.rows, width=args.width, queries=args.queries), end='\n\n')
-    measure(make_world(args.rows, args.width, args.queries), args.clients, args.postgres)
+    measure(
+        make_world(args.rows, args.width, args.queries), args.clients, args.postgres, args.stores
+    )
 
 
 if __name__ == '__main__':

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import why_no_postgres
+
 FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
 
 
@@ -51,6 +53,19 @@ def test_sirs_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     for row in rows:
         built, trained = (cell.strip(' |') for cell in row[-2:])
         assert built == trained and built.endswith('M')
+
+
+def test_stores(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    sizes = ['--rows', '400', '--width', '16', '--queries', '3', '--clients', '2']
+    monkeypatch.setattr(sys, 'argv', ['stores.py', *sizes])
+    runpy.run_path(str(FOLDER / 'stores.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    names = ['TorchStore', 'LanceStore'] + ['PostgresStore'] * (not why_no_postgres())
+    for name in names:
+        built, searched = [line for line in text.splitlines() if line.startswith(f'| {name} |')]
+        assert searched.count('(1.000)') == 7  # below the index all are exact
+        assert ' a second, p95 ' in built
 
 
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:

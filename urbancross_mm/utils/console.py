@@ -37,6 +37,7 @@ COMMANDS = {
     'overlay': 'visualization/segmentation_overlay.py',
     'config': 'misc/print_config.py',
     'features': 'misc/extract_features.py',
+    'copy-index': 'misc/copy_index.py',
     'matrix': 'analysis_tools/cross_domain_matrix.py',
     'map': 'analysis_tools/embedding_map.py',
     'report': 'analysis_tools/adaptation_report.py',

@@ -1,6 +1,7 @@
 """Stores: vectors with attributes, searched under a filter, in memory, on disk or in a database."""
 
 from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit, StoreItem
+from urbancross_mm.inference.stores.copy_store import copy_store
 from urbancross_mm.inference.stores.lance_store import LanceStore
 from urbancross_mm.inference.stores.open_store import open_store
 from urbancross_mm.inference.stores.postgres_store import PostgresStore
@@ -13,5 +14,6 @@ __all__ = [
     'StoreHit',
     'StoreItem',
     'TorchStore',
+    'copy_store',
     'open_store',
 ]

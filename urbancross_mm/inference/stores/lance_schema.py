@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -56,6 +57,7 @@ class LanceDialect(Dialect):
         return f'array_has_{"all" if every else "any"}({column}, [{words}])'
 
 
+@functools.lru_cache(4096)
 def column_of(name: str, kind: Kind) -> str:
     """Column of the values of an attribute that are of one kind: ``gsd`` is in ``number:gsd``."""
     if COLUMNS.get(name) == kind:
@@ -155,7 +157,10 @@ def table_of(items: Sequence[StoreItem], embeds: np.ndarray, schema: pa.Schema) 
     }
     for row, item in enumerate(items):
         for key, value in typed_values(item.attributes).items():
-            columns.setdefault(column_of(*key), [None] * len(items))[row] = value
+            name = column_of(*key)
+            if name not in columns:
+                columns[name] = [None] * len(items)
+            columns[name][row] = value
     empty = [None] * len(items)
     arrays = [pa.array(columns.get(field.name, empty), field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -28,13 +26,11 @@ from urbancross_mm.inference.stores.lance_schema import (
     read_schema,
     table_of,
 )
+from urbancross_mm.inference.stores.lance_table import LanceTable, lancedb
 from urbancross_mm.inference.stores.sql import compile_filter
 from urbancross_mm.inference.stores.sql_store import Condition, Positions, Row, SqlStore, in_order
 from urbancross_mm.structures.filters import Filter
-from urbancross_mm.utils.files import file_lock
-from urbancross_mm.utils.optional import import_optional
 
-SUFFIX = '.lance'
 PAGE = 1000
 # Partitions of the index that are looked into, and rows compared exactly for each one asked for.
 PROBES, REFINE = 32, 10
@@ -42,7 +38,6 @@ BITS_SUFFICE = 256  # of a vector, for the index to tell it from others by one b
 ITERATIONS, SAMPLES = 10, 64  # of its training; more give no better recall and take minutes
 # A reader may still use the files of versions that are younger.
 KEPT = timedelta(hours=1)
-INDEXED = {'lon', 'lat', 'country', 'date'}
 ITEM = ('id', 'embed', 'attributes')
 
 
@@ -71,24 +66,10 @@ class LanceStore(SqlStore):
         create: bool = False,
         read_only: bool = False,
     ) -> None:
-        self.name, self._read_only = f'the store {location!r}', read_only
-        parent, _, file_name = str(location).rstrip('/').rpartition('/')
-        self._remote = '://' in parent
-        self._table_name = file_name.removesuffix(SUFFIX)
-        if not file_name.endswith(SUFFIX) or not self._table_name:
-            raise ValueError(f'a store in LanceDB is named NAME.lance, got {location!r}')
-        self._folder = os.path.join(parent, file_name)
-        self._process, self._mutex = os.getpid(), threading.RLock()
-        self._lock = contextlib.ExitStack()
-        self._locked = self._remote
-        lancedb = import_optional('lancedb', 'A store in LanceDB', 'urbancross-mm[lance]')
-        # Zero: every call sees what was written before it.
-        uri = parent or ('/' if str(location).startswith('/') else '.')
-        self._database = lancedb.connect(uri, read_consistency_interval=timedelta(0))
-        if create and not read_only and not self._is_there():
-            self._database.create_table(self._table_name, schema=make_schema(fingerprint or ''))
-        self._handle = self._open()
-        self.fingerprint, self.width = read_schema(self._handle.schema, self.name)
+        self._read_only, self._table = read_only, LanceTable(str(location))
+        if create and not read_only and not self._table.exists():
+            self._table.create(make_schema(fingerprint or ''))
+        self.fingerprint, self.width = read_schema(self._schema, self._table.name)
         if fingerprint is not None:
             check_fingerprint(self.fingerprint, fingerprint, location)
 
@@ -102,12 +83,12 @@ class LanceStore(SqlStore):
             width = self._refreshed_width()
             embeds = check_embeds(items, width)
             if width:
-                check_ids(ids, self._read(self._among(ids).sql, ['id'])['id'].to_pylist())
+                check_ids(ids, self._table.read(self._among(ids).sql, ['id'])['id'].to_pylist())
             new = new_fields(items, table.schema.names)
             if not width:
                 schema = make_schema(self.fingerprint, embeds.shape[1])
                 rows = table_of(items, embeds, _with_fields(schema, new))
-                self._database.create_table(self._table_name, rows, mode='overwrite')
+                self._table.replace(rows)
                 self._refreshed_width()
                 return
             schema = _with_fields(table.schema, new)
@@ -150,7 +131,7 @@ class LanceStore(SqlStore):
         """Items by id; see :meth:`BaseStore.get`."""
         found: dict[str, StoreItem] = {}
         if ids and self._refreshed_width():
-            rows = self._read(self._among(list(dict.fromkeys(ids))).sql, list(ITEM))
+            rows = self._table.read(self._among(list(dict.fromkeys(ids))).sql, list(ITEM))
             found = {row['id']: item_of(row) for row in rows.to_pylist()}
         return in_order(ids, found)
 
@@ -162,7 +143,7 @@ class LanceStore(SqlStore):
         if not self._refreshed_width():
             return
         condition = self._condition(where)
-        table = self._open()
+        table = self._table.open()
         table.checkout(table.version)
         rows = self._positions_of(table, condition)
         columns = [name for name in ITEM if embeds or name != 'embed']
@@ -182,89 +163,39 @@ class LanceStore(SqlStore):
 
     def close(self) -> None:
         """Let another process write."""
-        self._lock.close()
-        self._locked = self._remote
+        self._table.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Any]:
-        """The table, with nobody else writing."""
         if self._read_only:
             raise ValueError('the store was opened for reading only')
-        with self._mutex:
-            table = self._table
-            if not self._locked:
-                try:
-                    self._lock.enter_context(file_lock(self._folder))
-                except ValueError as error:
-                    raise ValueError(
-                        f'another process is writing to {self.name}: wait for it'
-                    ) from error
-                self._locked = True
+        with self._table.writing() as table:
             yield table
 
-    def _is_there(self) -> bool:
-        if not self._remote:
-            return os.path.isdir(os.path.join(self._folder, '_versions'))
-        try:
-            self._open()
-        except ValueError:
-            return False
-        return True
-
-    def _open(self) -> Any:
-        if not self._remote and not self._is_there():
-            raise ValueError(f'there is no store at {self._folder!r}')
-        try:
-            return self._database.open_table(self._table_name)
-        except Exception as error:  # of many kinds, by object store and by what is damaged
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> Exception:
-        reason = str(error).partition('\n')[0][:300]
-        if not self._remote:
-            return ValueError(f'{self.name} is damaged, or is no table of LanceDB: {reason}')
-        if 'not found' in reason:
-            return ValueError(f'there is no store at {self._folder!r}: {reason}')
-        return ConnectionError(f'cannot reach {self.name}: {reason}')
-
     @property
-    def _table(self) -> Any:
-        if os.getpid() != self._process:
-            raise RuntimeError(
-                'a store in LanceDB does not survive a fork: open it in the new process, '
-                'or start workers by spawn'
-            )
-        return self._handle
-
-    def _read(self, sql: str, columns: list[str], table: Any = None) -> pa.Table:
-        """Columns of the rows that pass."""
-        query = (table or self._table).search().where(sql).select(columns)
-        return self._run(query.with_row_id('_rowid' in columns))
-
-    def _run(self, query: Any) -> pa.Table:
-        try:
-            return query.to_arrow()
-        except (RuntimeError, OSError) as error:
-            raise self._explained(error) from error
+    def _schema(self) -> pa.Schema:
+        return self._table.handle.schema
 
     def _positions_of(self, table: Any, condition: Condition) -> np.ndarray:
         """Row numbers of what passes, by ascending id."""
-        rows = self._read(condition.sql, ['id', *self._places(), '_rowid'], table)
+        rows = self._table.read(condition.sql, ['id', *self._places(), '_rowid'], table)
         if condition.places.conditions:
             rows = rows.filter(pa.array(condition.within(*_centers(rows))))
         return rows['_rowid'].take(pc.sort_indices(rows['id'])).to_numpy()
 
     def _places(self) -> list[str]:
         """Columns of the centers, as far as there are any."""
-        return [name for name in ('lon', 'lat') if name in self._table.schema.names]
+        return [name for name in ('lon', 'lat') if name in self._schema.names]
 
     def _build_indexes(self, table: Any) -> None:
-        """One over the vectors, anew if there are twice as many, and those that filters use."""
-        index = import_optional('lancedb.index', 'A store in LanceDB', 'urbancross-mm[lance]')
+        """Those of all columns, and of the vectors anew if there are twice as many."""
+        index = lancedb('lancedb.index')
         indexed = {config.columns[0]: config for config in table.list_indices()}
-        for name in ('id', *INDEXED & set(table.schema.names)):
-            if name not in indexed:
-                table.create_index(name, config=index.BTree())
+        for field in table.schema:
+            if field.name not in indexed and field.name not in ('embed', 'attributes'):
+                lists = pa.types.is_list(field.type)
+                kind = index.LabelList if lists else index.BTree
+                table.create_index(field.name, config=kind())
         config = indexed.get('embed')
         if config is None or config.num_unindexed_rows > config.num_indexed_rows:
             settings = dict(distance_type='dot', max_iterations=ITERATIONS, sample_rate=SAMPLES)
@@ -273,11 +204,11 @@ class LanceStore(SqlStore):
 
     def _refreshed_width(self) -> int:
         if not self.width:
-            self.width = read_schema(self._table.schema, self.name)[1]
+            self.width = read_schema(self._schema, self._table.name)[1]
         return self.width
 
     def _condition(self, where: Filter | None) -> Condition:
-        columns = self._table.schema.names
+        columns = self._schema.names
         if where is not None:
             where.check_names({name_of(name) for name in columns if name not in ITEM})
         return Condition(*compile_filter(where, LanceDialect(columns)))
@@ -287,25 +218,25 @@ class LanceStore(SqlStore):
         return Condition(f'id IN ({", ".join(map(literal, ids))})' if ids else 'FALSE')
 
     def _has_index(self) -> bool:
-        return any(config.columns == ['embed'] for config in self._table.list_indices())
+        return any(config.columns == ['embed'] for config in self._table.handle.list_indices())
 
     def _count(self, condition: Condition, most: int | None) -> int:
-        return int(self._table.count_rows(condition.sql))
+        return int(self._table.handle.count_rows(condition.sql))
 
     def _positions(self, condition: Condition) -> Positions:
-        rows = self._read(condition.sql, ['id', *self._places()])
+        rows = self._table.read(condition.sql, ['id', *self._places()])
         return Positions(np.array(rows['id'].to_pylist(), object), *_centers(rows))
 
     def _nearest(
         self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
     ) -> list[Row]:
-        query = self._table.search(vector, vector_column_name='embed').distance_type('dot')
+        query = self._table.handle.search(vector, vector_column_name='embed').distance_type('dot')
         if exact:
             query = query.bypass_vector_index()
         else:
             query = query.nprobes(PROBES).refine_factor(REFINE)
         query = query.where(condition.sql, prefilter=True).limit(limit)
-        rows = self._run(query.select(['id', *self._places(), 'attributes', '_distance']))
+        rows = self._table.run(query.select(['id', *self._places(), 'attributes', '_distance']))
         scores = (1 - rows['_distance'].to_numpy()).tolist()
         lons, lats = _centers(rows)
         return [

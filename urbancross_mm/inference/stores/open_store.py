@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from urbancross_mm.inference.stores.base_store import BaseStore
-from urbancross_mm.inference.stores.lance_store import SUFFIX, LanceStore
+from urbancross_mm.inference.stores.lance_store import LanceStore
+from urbancross_mm.inference.stores.lance_table import SUFFIX
 from urbancross_mm.inference.stores.postgres_server import SCHEMES
 from urbancross_mm.inference.stores.postgres_store import PostgresStore
 from urbancross_mm.inference.stores.torch_store import TorchStore

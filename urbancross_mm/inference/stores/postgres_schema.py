@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +22,10 @@ from urbancross_mm.inference.stores.sql import (
 
 VERSION = 1
 TYPES: dict[Kind, str] = dict(number='double precision', text='text COLLATE "C"', words='text[]')
+SHORT = 400  # characters; numbers have up to 340
+MOST_INDEXES = 16
+# Of a row; larger values are stored elsewhere, which makes comparing them five times as slow.
+MOST_INLINE = 8160
 JSON_KINDS: dict[Kind, str] = dict(number='number', text='string', flag='boolean')
 
 
@@ -56,19 +62,20 @@ class PostgresDialect(Dialect):
         """A test of a value in the JSON.
 
         JSON values are ordered by kind, then by value: text, numbers, booleans. Comparing them as
-        they are is faster than as SQL values, and an index on the key helps.
+        they are is faster than as SQL values, and the indexes of :func:`index_attributes` help.
         """
         of_kind = f"jsonb_typeof{key} = '{JSON_KINDS[kind]}'"
         if not values:
             return of_kind
         json = ', '.join(map(self._json, values))
+        if operator in ('=', 'IN') and all(len(str(value)) < SHORT // 2 for value in values):
+            return f'({key} IN ({json}) AND {short(key)})'
         if operator in ('=', 'IN'):
             return f'{key} IN ({json})'
         if operator == '<>':
             return f'({of_kind} AND {key} <> {json})'
         if kind == 'number':
-            of_kind = f"{key} > '-1e400'" if operator[0] == '<' else f"{key} < '1e400'"
-            return f'({key} {operator} {json} AND {of_kind})'
+            return f'({key} {operator} {json} AND {of_kind} AND {short(key)})'
         # JSON compares text by the rules of a language.
         text = f'({key} #>> \'{{}}\') COLLATE "C"'
         return f'({of_kind} AND {text} {operator} {self.right(operator, values)})'
@@ -88,6 +95,11 @@ class PostgresDialect(Dialect):
             return f'{column} {"@>" if every else "&&"} {words}::text[]'
         is_list = f"jsonb_typeof({column}) = 'array'"
         return f'({is_list} AND {column} {"?&" if every else "?|"} {words}::text[])'
+
+
+def short(key: str) -> str:
+    """Whether a value in the JSON is short enough for an index; all numbers are."""
+    return f'length({key}::text) <= {SHORT}'
 
 
 def make_tables(connection: Any, table: str, fingerprint: str) -> None:
@@ -180,10 +192,43 @@ def make_items(connection: Any, table: str, width: int) -> None:
         f'CREATE TABLE "{table}" (id text COLLATE "C" PRIMARY KEY, embed vector({width}) '
         f'NOT NULL, {columns}, attributes jsonb NOT NULL)'
     )
+    if 4 * width < MOST_INLINE - 1000:
+        # A database that does not know these settings needs none of them.
+        refused = psycopg('psycopg.errors')
+        unknown = (refused.FeatureNotSupported, refused.InvalidParameterValue)
+        with contextlib.suppress(*unknown), connection.transaction():
+            connection.execute(f'ALTER TABLE "{table}" ALTER embed SET STORAGE PLAIN')
+            connection.execute(f'ALTER TABLE "{table}" SET (toast_tuple_target = {MOST_INLINE})')
     for name, kind in COLUMNS.items():
         method = 'gin' if kind == 'words' else 'btree'
         connection.execute(f'CREATE INDEX "{table}_{name}" ON "{table}" USING {method} ({name})')
     connection.execute(f'UPDATE "{table}_meta" SET width = %s', [width])
+
+
+def index_attributes(connection: Any, table: str) -> None:
+    """Index the attributes that many items have and that a filter may compare.
+
+    Args:
+        connection (Any): In a transaction.
+        table (str): Name of the store.
+    """
+    names = connection.execute(
+        "SELECT key, bool_or(jsonb_typeof(value) = 'number') "
+        f'FROM (SELECT attributes FROM "{table}" LIMIT 1000) AS sample, jsonb_each(attributes) '
+        "WHERE jsonb_typeof(value) IN ('number', 'string', 'boolean') AND key <> ALL(%s) "
+        'GROUP BY key ORDER BY count(*) DESC, key LIMIT %s',
+        [[*COLUMNS, 'img_path'], MOST_INDEXES],
+    ).fetchall()
+    for name, has_numbers in names:
+        literal = psycopg('psycopg.sql').Literal(name).as_string(connection)
+        key = f'(attributes->{literal}::text)'
+        index = f'{table}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
+        make = 'CREATE INDEX IF NOT EXISTS'
+        connection.execute(f'{make} "{index}" ON "{table}" ({key}) WHERE {short(key)}')
+        if has_numbers:
+            # A range of numbers is one of texts, too: this finds fast that there are no texts.
+            texts = f"jsonb_typeof{key} = 'string'"
+            connection.execute(f'{make} "{index}t" ON "{table}" (lon) WHERE {texts}')
 
 
 def row_of(item: StoreItem) -> list[Any]:

@@ -17,7 +17,7 @@ SECONDS_TO_CONNECT = 10
 SETTINGS = (
     # A scan of the index goes on until enough rows pass the filter.
     'hnsw.iterative_scan = relaxed_order',
-    'hnsw.ef_search = 200',
+    'hnsw.ef_search = 400',
     # Compiling a query takes longer than running it.
     'jit = off',
 )
@@ -51,7 +51,8 @@ def split_location(location: str) -> tuple[dict[str, Any], str]:
         params = psycopg('psycopg.conninfo').conninfo_to_dict(url)
     except (ValueError, psycopg().Error):
         raise ValueError(_NO_URL) from None  # the cause may repeat the password
-    if '@' in str(params.get('host', '')):
+    ports = str(params.get('port', '')).replace(',', '')
+    if '@' in str(params.get('host', '')) or not (ports.isdecimal() or not ports):
         raise ValueError(_NO_URL)
     if len(tables) > 1 or not _TABLE.fullmatch(tables[0]):
         raise ValueError(

@@ -14,6 +14,7 @@ from urbancross_mm.inference.stores.postgres_schema import (
     PostgresDialect,
     add_names,
     exists,
+    index_attributes,
     make_items,
     make_tables,
     read_meta,
@@ -88,14 +89,7 @@ class PostgresStore(SqlStore):
         return self._meta.width
 
     def add(self, items: Sequence[StoreItem]) -> None:
-        """Add items in one transaction; see :meth:`BaseStore.add`.
-
-        Args:
-            items (Sequence[StoreItem]): The items.
-
-        Raises:
-            ValueError: If an id exists or a vector does not fit.
-        """
+        """Add items in one transaction; see :meth:`BaseStore.add`."""
         if not items:
             return
         ids = [item.id for item in items]
@@ -112,15 +106,7 @@ class PostgresStore(SqlStore):
             raise
 
     def update(self, items: Sequence[StoreItem]) -> None:
-        """Replace items in one transaction; see :meth:`BaseStore.update`.
-
-        Args:
-            items (Sequence[StoreItem]): The items; those without a vector keep theirs.
-
-        Raises:
-            KeyError: If an id is unknown.
-            ValueError: If a vector does not fit.
-        """
+        """Replace items in one transaction; see :meth:`BaseStore.update`."""
         if not items:
             return
         ids = [item.id for item in items]
@@ -143,14 +129,7 @@ class PostgresStore(SqlStore):
                     raise KeyError(f'the store has no item {item.id!r}')
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete items; see :meth:`BaseStore.delete`.
-
-        Args:
-            ids (Sequence[str]): Their ids.
-
-        Returns:
-            int: How many there were.
-        """
+        """Delete items; see :meth:`BaseStore.delete`."""
         if not self._refreshed_width():
             return 0
         with self._writing() as connection:
@@ -158,17 +137,7 @@ class PostgresStore(SqlStore):
             return int(connection.execute(statement, [list(ids)]).rowcount)
 
     def get(self, ids: Sequence[str]) -> list[StoreItem]:
-        """Items by id; see :meth:`BaseStore.get`.
-
-        Args:
-            ids (Sequence[str]): Their ids.
-
-        Returns:
-            list[StoreItem]: In the order of ``ids``.
-
-        Raises:
-            KeyError: If one is unknown.
-        """
+        """Items by id; see :meth:`BaseStore.get`."""
         found = {}
         if self._refreshed_width():
             among = self._among(list(dict.fromkeys(ids)))
@@ -176,15 +145,7 @@ class PostgresStore(SqlStore):
         return in_order(ids, found)
 
     def items(self, where: Filter | None = None, embeds: bool = False) -> Iterator[StoreItem]:
-        """All items by ascending id; see :meth:`BaseStore.items`.
-
-        Args:
-            where (Filter | None): Which. Defaults to None: all.
-            embeds (bool): Whether with their vectors. Defaults to False.
-
-        Yields:
-            StoreItem: One item.
-        """
+        """All items by ascending id; see :meth:`BaseStore.items`."""
         if not self._refreshed_width():
             return
         condition, last = self._condition(where), ''
@@ -206,14 +167,16 @@ class PostgresStore(SqlStore):
         if not self._refreshed_width():
             return
         rows = self._count(Condition('TRUE'), None)
-        if rows > self.few_rows and self.width <= WIDEST and not self._has_index():
+        if rows > self.few_rows:
             memory = min(rows * (2 * self.width + 500), MOST_BUILD_MEMORY) >> 10
             with self._writing() as connection:
                 connection.execute(f"SET LOCAL maintenance_work_mem = '{max(memory, 65536)}kB'")
-                connection.execute(
-                    f'CREATE INDEX IF NOT EXISTS "{self._store}_embed" ON {self._table} USING hnsw '
-                    f'((embed::halfvec({self.width})) halfvec_ip_ops)'
-                )
+                index_attributes(connection, self._store)
+                if self.width <= WIDEST:
+                    connection.execute(
+                        f'CREATE INDEX IF NOT EXISTS "{self._store}_embed" ON {self._table} '
+                        f'USING hnsw ((embed::halfvec({self.width})) halfvec_ip_ops)'
+                    )
         with self._server.connection() as connection:
             connection.execute(f'VACUUM (ANALYZE) {self._table}')
 

@@ -27,6 +27,7 @@ Test = tuple[str, Sequence[Value]]
 KNOWN: Test = ('IS NOT NULL', ())
 FLAGS = dict(true=True, false=False)
 NEVER = 'FALSE'
+_ENCODE = json.JSONEncoder(allow_nan=False).encode
 
 
 class Dialect(ABC):
@@ -114,15 +115,17 @@ def attributes_text(item_id: str, attributes: Mapping[str, Any]) -> str:
     Raises:
         ValueError: If JSON cannot hold them.
     """
-    texts = []
-    for name, value in attributes.items():
-        try:
-            texts.append(f'{json.dumps(name)}: {json.dumps(value, allow_nan=False)}')
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f'attributes must be plain JSON values, {name!r} of {item_id!r} is not: {error}'
-            ) from error
-    return f'{{{", ".join(texts)}}}'
+    try:
+        return _ENCODE(dict(attributes))
+    except (TypeError, ValueError):
+        for name, value in attributes.items():
+            try:
+                _ENCODE({name: value})
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f'attributes must be plain JSON values, {name!r} of {item_id!r} is not: {error}'
+                ) from error
+        raise
 
 
 def _condition(part: Condition, dialect: Dialect) -> str:

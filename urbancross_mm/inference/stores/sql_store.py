@@ -77,20 +77,7 @@ class SqlStore(BaseStore):
         where: Filter | None = None,
         offset: int = 0,
     ) -> list[StoreHit]:
-        """Find the best items; see :meth:`BaseStore.search`.
-
-        Args:
-            vector (np.ndarray): The query, ``(D,)``.
-            topk (int): Number of hits. Defaults to 10.
-            where (Filter | None): What may be found. Defaults to None: everything.
-            offset (int): Hits to skip. Defaults to 0.
-
-        Returns:
-            list[StoreHit]: Best first.
-
-        Raises:
-            ValueError: If the vector does not fit.
-        """
+        """Find the best items; see :meth:`BaseStore.search`."""
         vector = check_query(vector, self._refreshed_width(), topk, offset)
         if not self.width:
             return []
@@ -110,14 +97,7 @@ class SqlStore(BaseStore):
         ]
 
     def count(self, where: Filter | None = None) -> int:
-        """Number of items; see :meth:`BaseStore.count`.
-
-        Args:
-            where (Filter | None): What to count. Defaults to None: everything.
-
-        Returns:
-            int: The number.
-        """
+        """Number of items; see :meth:`BaseStore.count`."""
         if not self._refreshed_width():
             return 0
         condition = self._condition(where)
