@@ -211,7 +211,19 @@ def test_mosaic_localization(
     monkeypatch.setattr(embedder, 'Embedder', fake)
     monkeypatch.setattr('urbancross_mm.apis.load_config', lambda *args, **kwargs: None)
     monkeypatch.syspath_prepend(str(FOLDER))
-    sizes = ['--side', '256', '--tile', '32', '--scales', '32', '--rare', '1', '--rounds', '1']
+    sizes = [
+        '--side',
+        '256',
+        '--tile',
+        '32',
+        '--scales',
+        '32',
+        '64',
+        '--rare',
+        '1',
+        '--rounds',
+        '1',
+    ]
     options = ['--template', '{}', '--seed', '3', '--modes', 'windows', 'coarse-to-fine']
     argv = ['_', 'config', 'none', str(tmp_path / 'images'), *sizes, *options]
     monkeypatch.setattr(sys, 'argv', argv)

@@ -117,7 +117,7 @@ def file_lock(out: str | Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ValueError(
-                f'another process is working in {out}: wait for it, or choose another --out'
+                f'another process is working in {out}: wait for it, or take another folder'
             ) from error
         yield
 
