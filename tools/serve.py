@@ -177,7 +177,8 @@ def main() -> None:
     service = Service(open_models(args), rasters)
     # Of a name in /etc/hosts the guard knows nothing.
     app = create_app(service, args.token, any_host=not is_loopback(args.host))
-    address = f'http://{args.host}:{args.port}/'
+    host = f'[{args.host}]' if ':' in args.host else args.host
+    address = f'http://{host}:{args.port}/'
     print(f'the page is at {address}{" (with ?token=...)" if args.token else ""}; Ctrl+C ends it')
     if args.open is not None:
         threading.Timer(1.0, webbrowser.open, [entry_of(address, args.open, args.token)]).start()

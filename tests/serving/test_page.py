@@ -20,7 +20,10 @@ playwright = pytest.importorskip(
     'playwright.sync_api', reason='the page is driven by playwright, which is not installed'
 )
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='the page needs a Chromium to be tested')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason='the page needs a Chromium to be tested'),
+]
 
 ARGUMENTS = [
     '--no-sandbox',
