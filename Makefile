@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORK_DIR ?= work_dirs/demo
+SERVE_DIR ?= work_dirs/serve
 QUERY ?= planes on an apron beside a runway
 
-.PHONY: help setup demo plan test coverage check docs bench clean
+.PHONY: help setup demo serve plan test coverage check docs bench clean
 
 help:
 	@echo "make setup   virtual environment in $(VENV) with everything installed"
 	@echo "make demo    sample data, train, test and one query drawn to $(WORK_DIR)/query.png"
+	@echo "make serve   a page that searches three countries, adapted and source-only side by side"
 	@echo "make test    the test suite"
 	@echo "make coverage  the test suite, and which lines it runs"
 	@echo "make check   ruff, mypy, docstring coverage, docs"
@@ -39,6 +41,36 @@ demo: plan setup
 		--work-dir $(WORK_DIR) --show-dir $(WORK_DIR)/grids
 	$(BIN)/python tools/search.py configs/urbancross_finland.py $(WORK_DIR) --sample \
 		--images data/sample/urbancross/Finland/images "$(QUERY)" --out $(WORK_DIR)/query.png
+
+# What is trained and indexed already is not done again: remove $(SERVE_DIR) for that.
+serve: export OMP_NUM_THREADS = 1
+serve: setup $(SERVE_DIR)/adapted.indexed $(SERVE_DIR)/source.indexed
+	$(BIN)/python tools/serve.py $(SERVE_DIR)/adapted/adapt.py $(SERVE_DIR)/adapted \
+		--index $(SERVE_DIR)/adapted.index --name "adapted to Spain" \
+		--compare $(SERVE_DIR)/source/urbancross_finland.py $(SERVE_DIR)/source \
+		--compare-index $(SERVE_DIR)/source.index --compare-name "source only" \
+		--open "?q=dense+forest+with+a+clearing&compare=yes&where=country%3Dspain"
+
+$(SERVE_DIR)/source.trained: | setup
+	$(BIN)/python tools/train.py configs/urbancross_finland.py --sample \
+		--work-dir $(SERVE_DIR)/source --overwrite
+	touch $@
+
+$(SERVE_DIR)/adapted.trained: $(SERVE_DIR)/source.trained
+	$(BIN)/python tools/train.py configs/adapt.py --sample --work-dir $(SERVE_DIR)/adapted \
+		--overwrite --cfg-options CONFIG=urbancross_finland.py TARGET=spain METHOD=transport \
+		model.adaptation.source_checkpoint=$(SERVE_DIR)/source
+	touch $@
+
+# The work directory holds the whole config of its run.
+$(SERVE_DIR)/%.indexed: $(SERVE_DIR)/%.trained
+	$(BIN)/python tools/build_index.py $(SERVE_DIR)/$*/*.py $(SERVE_DIR)/$* \
+		--index $(SERVE_DIR)/$*.index --duplicates-above 0.995 \
+		--images data/sample/urbancross/*/annotations/*_test.json
+	touch $@
+
+# Make would delete them as intermediate files.
+.SECONDARY: $(SERVE_DIR)/source.trained $(SERVE_DIR)/adapted.trained
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal

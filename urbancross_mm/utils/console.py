@@ -19,6 +19,7 @@ COMMANDS = {
     'index': 'build_index.py',
     'classify': 'classify.py',
     'curate': 'curate.py',
+    'serve': 'serve.py',
     'sample': 'misc/make_sample.py',
     'convert urbancross': 'dataset_converters/urbancross.py',
     'convert precomp': 'dataset_converters/precomp.py',

@@ -1,0 +1,55 @@
+"""The page is whole and its own: no file comes from elsewhere, none is missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from urbancross_mm.serving.app import STATIC
+
+OWN = sorted(path for path in STATIC.iterdir() if path.is_file())
+# Names of XML vocabularies, which nobody fetches.
+NAMES = 'http://www.w3.org/'
+
+
+@pytest.mark.parametrize('path', OWN, ids=lambda path: path.name)
+def test_no_file_refers_elsewhere(path: Path) -> None:
+    text = path.read_text('utf-8').replace(NAMES, '')
+    assert not re.search(r'https?:|//[a-z0-9-]+\.[a-z]{2,}|@import', text)
+    assert len(text.splitlines()) <= 350
+
+
+def test_the_page_runs_no_script_of_its_own_text() -> None:
+    page = (STATIC / 'index.html').read_text('utf-8')
+    assert not re.search(r'<script(?![^>]*\bsrc=)|\son[a-z]+=|javascript:|<style|\sstyle=', page)
+
+
+def test_every_file_that_is_named_is_there(client: TestClient) -> None:
+    page = client.get('/')
+    assert page.headers['content-type'].startswith('text/html')
+    named = set(re.findall(r'(?:href|src)="(static/[^"]+)"', page.text))
+    for path in OWN:
+        for other in re.findall(r"from '\./([^']+)'|'(vendor/[^']+)'", path.read_text('utf-8')):
+            named.add('static/' + ''.join(other))
+    assert {'static/app.js', 'static/vendor/maplibre-gl.mjs', 'static/vendor/land.json'} <= named
+    for address in named:
+        assert client.get(f'/{address}').status_code == 200, address
+    script = client.get('/static/vendor/maplibre-gl.mjs')
+    assert script.headers['content-type'].startswith('text/javascript')
+
+
+def test_every_element_that_a_script_wants_is_in_the_page() -> None:
+    page = (STATIC / 'index.html').read_text('utf-8')
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    for path in OWN:
+        for wanted in re.findall(r"byId\('([^']+)'\)", path.read_text('utf-8')):
+            assert wanted in ids, (path.name, wanted)
+
+
+def test_the_licenses_come_along() -> None:
+    assert 'BSD' in (STATIC / 'vendor' / 'README.md').read_text()
+    assert 'MapLibre contributors' in (STATIC / 'vendor' / 'LICENSE.txt').read_text()

@@ -1,0 +1,98 @@
+"""Routes of rasters, their tiles, and heat maps in them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from urbancross_mm.serving.heat_maps import ShownMap
+from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.serving.raster_tiles import RasterTiles
+from urbancross_mm.serving.schemas import HeatMapReply, LocateRequest, Peak, RasterInfo
+from urbancross_mm.serving.service import Service
+from urbancross_mm.serving.worker_pool import Stop
+
+PNG: dict[int | str, dict[str, Any]] = {
+    200: {'content': {'image/png': {}}, 'description': 'A tile of 256 pixels a side'}
+}
+KEPT = {'Cache-Control': 'private, max-age=3600'}
+
+
+def raster_routes(service: Service) -> APIRouter:
+    """Routes of rasters.
+
+    Args:
+        service (Service): What is served.
+
+    Returns:
+        APIRouter: The routes.
+    """
+    router = APIRouter(tags=['rasters'])
+
+    @router.get('/rasters', summary='Rasters that are shown on the map')
+    async def rasters() -> list[RasterInfo]:
+        return [raster_info(raster) for raster in service.rasters]
+
+    @router.post('/rasters/{name}/locate', summary='Where in a raster a text or an image is')
+    async def locate(request: Request, name: str, asked: LocateRequest) -> HeatMapReply:
+        if (asked.text is None) == (asked.upload is None):
+            raise RefusedError(400, 'give either a text or an upload')
+        model, raster = service.model(asked.model), service.raster(name)
+
+        def work(stop: Stop) -> tuple[str, ShownMap]:
+            images = [] if asked.upload is None else [service.uploads.get(asked.upload)]
+            vector = model.encode([asked.text] if asked.text else [], images, stop)
+            return service.heat_maps.make(model, raster, vector, stop)
+
+        heat_id, shown = await service.heat.run(request, work)
+        return _reply(heat_id, shown, raster.name, model.name)
+
+    def tiles(kind: str, summary: str) -> None:
+        @router.get(
+            f'/{kind}/{{name}}/tiles/{{z}}/{{x}}/{{y}}.png',
+            summary=summary,
+            response_class=Response,
+            responses=PNG,
+            name=f'{kind}_tile',
+        )
+        async def tile(request: Request, name: str, z: int, x: int, y: int) -> Response:
+            shown = service.raster(name) if kind == 'rasters' else service.heat_maps.get(name)
+            picture = await service.pictures.run(request, lambda _: shown.tile(z, x, y))
+            return Response(picture, media_type='image/png', headers=KEPT)
+
+    tiles('rasters', 'Tile of a raster')
+    tiles('heatmaps', 'Tile of a heat map')
+    return router
+
+
+def _reply(heat_id: str, shown: ShownMap, raster: str, model: str) -> HeatMapReply:
+    return HeatMapReply(
+        id=heat_id,
+        raster=raster,
+        model=model,
+        bounds=list(shown.file.bounds),
+        tiles=f'api/heatmaps/{heat_id}/tiles/{{z}}/{{x}}/{{y}}.png',
+        # Between its cells it is smooth, and the map makes it larger from here on.
+        max_zoom=shown.file.max_zoom + 1,
+        peaks=[Peak(lon=lon, lat=lat, score=score) for lon, lat, score in shown.peaks],
+    )
+
+
+def raster_info(raster: RasterTiles) -> RasterInfo:
+    """A raster as the API shows it.
+
+    Args:
+        raster (RasterTiles): The raster.
+
+    Returns:
+        RasterInfo: Its place and the address of its tiles.
+    """
+    return RasterInfo(
+        name=raster.name,
+        bounds=list(raster.file.bounds),
+        min_zoom=raster.min_zoom,
+        max_zoom=raster.file.max_zoom,
+        tiles=f'api/rasters/{quote(raster.name, safe="")}/tiles/{{z}}/{{x}}/{{y}}.png',
+    )

@@ -1,0 +1,127 @@
+"""A model with its index, as the routes ask it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from urbancross_mm.inference.search_query import Query
+from urbancross_mm.inference.store_search import StoreSearch
+from urbancross_mm.inference.stores import StoreItem
+from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.serving.overview import Overview
+from urbancross_mm.serving.schemas import SearchRequest
+from urbancross_mm.serving.worker_pool import Stop
+from urbancross_mm.structures.filters import Filter
+from urbancross_mm.utils.error_sentence import sentence_of
+
+
+@dataclass
+class ServedModel:
+    """A model and the index that it is searched in.
+
+    Attributes:
+        name (str): What clients call it.
+        search (StoreSearch): Encodes and searches.
+    """
+
+    name: str
+    search: StoreSearch
+    _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """Overview: A summary of the index, made once."""
+        return Overview.of(self.search.store)
+
+    def find(
+        self,
+        request: SearchRequest,
+        image_of: Callable[[str], np.ndarray],
+        stop: Stop,
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Answer a request.
+
+        Args:
+            request (SearchRequest): What to search for, and where.
+            image_of (Callable): An upload by id.
+            stop (Stop): Checked between the steps.
+
+        Returns:
+            tuple[list[dict], bool]: Hits as of :class:`StoreSearch`, and whether there are more.
+
+        Raises:
+            RefusedError: If the request cannot be answered (400, 404 or 503).
+            StoppedError: If nobody waits any more.
+        """
+        images = [image_of(name) for name in request.uploads]
+        try:
+            where = Filter.parse(request.where) if request.where else None
+            query = Query(
+                texts=request.texts,
+                images=images,
+                likes=request.likes,
+                minus_texts=request.minus,
+                dislikes=request.dislikes,
+            )
+            vector = self._vector(query, stop)
+            stop.check()
+            hits = self.search.search_vector(
+                vector, request.topk + 1, where, request.offset, request.hide_duplicates
+            )
+        except ValueError as error:
+            raise RefusedError(400, sentence_of(error)) from error
+        except ConnectionError as error:
+            raise RefusedError(503, sentence_of(error)) from error
+        stop.check()
+        return hits[: request.topk], len(hits) > request.topk
+
+    def encode(self, texts: Sequence[str], images: Sequence[np.ndarray], stop: Stop) -> np.ndarray:
+        """Encode a query.
+
+        Args:
+            texts (Sequence[str]): Averaged with the images.
+            images (Sequence[np.ndarray]): uint8 RGB.
+            stop (Stop): Checked before the work begins.
+
+        Shape:
+            - output: ``(D,)``.
+
+        Returns:
+            np.ndarray: Unit vector.
+
+        Raises:
+            RefusedError: If it cannot be encoded (400).
+        """
+        try:
+            return self._vector(Query(texts=texts, images=images), stop)
+        except ValueError as error:
+            raise RefusedError(400, sentence_of(error)) from error
+
+    def _vector(self, query: Query, stop: Stop) -> np.ndarray:
+        # A tokenizer serves one thread at a time.
+        with self._encoding:
+            stop.check()
+            return self.search.vector(query)
+
+    def item(self, item_id: str) -> StoreItem:
+        """An item by id.
+
+        Args:
+            item_id (str): Its id.
+
+        Returns:
+            StoreItem: The item.
+
+        Raises:
+            RefusedError: If the index has no such item (404).
+        """
+        try:
+            return self.search.store.get([item_id])[0]
+        except KeyError:
+            raise RefusedError(404, f'the index has no item {item_id[:100]!r}') from None
