@@ -107,6 +107,9 @@ def test_a_mistyped_path_empties_no_index(tiles: Path, index: Path, tmp_path: Pa
     build(index, tiles)
     write_image(tmp_path / 'other/city/x.png', 'red')
     before = content(index)
+    with pytest.raises(ValueError, match=f"'city'.*{tiles}, .*other=.*other/city"):
+        build(index, tmp_path / 'other/city')
+    shutil.move(tiles, tmp_path / 'away')
     with pytest.raises(ValueError, match=r"10 items .*'city'.*other/city"):
         build(index, tmp_path / 'other/city')
     with pytest.raises(FileNotFoundError, match='citty'):
@@ -116,6 +119,51 @@ def test_a_mistyped_path_empties_no_index(tiles: Path, index: Path, tmp_path: Pa
         build(index, f'city={tmp_path / "empty"}')
     assert content(index) == before
     assert numbers(build(index, f'other={tmp_path / "other/city"}')) == (1, 0, 0, 0, 0)
+
+
+def test_folders_of_one_name_do_not_replace_each_other(tmp_path: Path, index: Path) -> None:
+    old, new = (write_tiles(tmp_path / year / 'spain', 4) for year in ('y2020', 'y2021'))
+    build(index, old)
+    before = content(index)
+    with pytest.raises(ValueError, match=f"'spain'.*{old}, .*other={new}"):
+        build(index, new)
+    assert content(index) == before
+    # By a link it is the same folder.
+    (tmp_path / 'link').symlink_to(tmp_path / 'y2020')
+    assert numbers(build(index, tmp_path / 'link/spain'))[:3] == (0, 4, 0)
+
+
+def test_what_cannot_be_read_now_stays(tiles: Path, index: Path, tmp_path: Path) -> None:
+    """A folder that is not mounted, a link to nothing and a folder without permission."""
+    far = write_tiles(tmp_path / 'far', 2)
+    shutil.copy(tiles / 'sub_0/04.png', tmp_path / 'single.png')
+    (tiles / 'linked').symlink_to(far)
+    (tiles / 'one.png').symlink_to(tmp_path / 'single.png')
+    build(index, tiles)
+    before = content(index)
+    assert len(before) == 13
+    far.rename(tmp_path / 'unmounted')
+    (tmp_path / 'single.png').unlink()
+    (tiles / 'sub_0/00.png').unlink()
+    (source,) = open_sources([str(tiles)])
+    assert 'linked, one.png; what an index has of it stays' in source.remark
+    assert numbers(build(index, tiles)) == (0, 0, 1, 12, 0)
+    assert content(index) == {key: before[key] for key in before if key != 'city/sub_0/00.png'}
+    (tiles / 'linked').unlink()
+    assert numbers(build(index, tiles))[2] == 2
+
+
+def test_an_unreadable_subfolder(tiles: Path, index: Path, monkeypatch) -> None:
+    build(index, tiles)
+    scan = os.scandir
+
+    def refuse(path: str):
+        if str(path).endswith('sub_1'):
+            raise PermissionError(13, 'Permission denied')
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    assert numbers(build(index, tiles)) == (0, 0, 0, 10, 0)
 
 
 def test_two_sources_of_one_name(tiles: Path, index: Path, tmp_path: Path) -> None:

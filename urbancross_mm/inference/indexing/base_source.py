@@ -22,12 +22,17 @@ class BaseSource(ABC):
         path (str): What was given, for messages.
         files (list[str]): The files that items show, by their path below the source.
         remark (str): What a user should know of the source; '' if nothing.
+        origin (str): The folder or the raster that ``img_path`` comes from; '' if there is none.
+        missing (Sequence[str]): Folders and files below the source that cannot be read now. What
+            the index has of them stays.
     """
 
     name: str
     path: str
     files: Sequence[str]
     remark: str = ''
+    origin: str = ''
+    missing: Sequence[str] = ()
 
     @abstractmethod
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from array import array
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ class Plan:
         new (array): To encode and add.
         changed (array): To encode again.
         relabeled (array): Only attributes or times have changed.
-        vanished (list[str]): Ids that the source lacks.
+        vanished (list[str]): Ids that the source lacks, without those that cannot be read now.
         unchanged (int): How many items need nothing.
     """
 
@@ -63,16 +64,16 @@ def make_plan(
         Plan: What to do.
 
     Raises:
-        ValueError: If the index has items of a source of this name and none is in the source. A
-            mistyped path must not empty an index.
+        ValueError: If the index has items of a source of this name and none is in the source, or
+            they lie in another folder that is still there. A mistyped path must not empty an index.
     """
-    plan, stored = Plan(), items_of(store, source.name)
+    plan, stored = Plan(), _of_one_origin(items_of(store, source.name), source)
     item = next(stored, None)
     order = sorted(range(len(source)), key=source.id_of)
     for position in track(order, f'compare {source.name}') if progress else order:
         item_id = source.id_of(position)
         while item is not None and item.id < item_id:
-            plan.vanished.append(item.id)
+            _take_vanished(source, item.id, plan)
             item = next(stored, None)
         if item is None or item.id != item_id:
             plan.new.append(position)
@@ -80,7 +81,7 @@ def make_plan(
         _compare(source, position, item, extra, plan)
         item = next(stored, None)
     while item is not None:
-        plan.vanished.append(item.id)
+        _take_vanished(source, item.id, plan)
         item = next(stored, None)
     _refuse_other_source(source, plan)
     return plan
@@ -126,6 +127,37 @@ def _compare(
         plan.relabeled.append(position)
     else:
         plan.unchanged += 1
+
+
+def _take_vanished(source: BaseSource, item_id: str, plan: Plan) -> None:
+    name = item_id.removeprefix(f'{source.name}/')
+    if any(part in ('', name) or name.startswith(f'{part}/') for part in source.missing):
+        plan.unchanged += 1
+    else:
+        plan.vanished.append(item_id)
+
+
+def _of_one_origin(stored: Iterator[StoreItem], source: BaseSource) -> Iterator[StoreItem]:
+    """Refuse items of another folder of the same name; if that is gone, it has been moved."""
+    fine = {'', source.origin}
+    for item in stored:
+        origin = _origin_of(item, source.name) if source.origin else ''
+        if origin not in fine:
+            if os.path.exists(origin) and not os.path.samefile(origin, source.origin):
+                raise ValueError(
+                    f'the source {source.name!r} of the index comes from {origin}, which is still '
+                    f'there: give another name, as in other={source.path}, or remove the old one'
+                )
+            fine.add(origin)
+        yield item
+
+
+def _origin_of(item: StoreItem, source: str) -> str:
+    """The folder, or the raster, that an item came from; '' if its path does not say it."""
+    path, name = str(item.attributes.get('img_path', '')), item.id.removeprefix(f'{source}/')
+    if _WINDOW.search(name):
+        return path
+    return path.removesuffix(f'/{name}') if path.endswith(f'/{name}') else ''
 
 
 def _refuse_other_source(source: BaseSource, plan: Plan) -> None:

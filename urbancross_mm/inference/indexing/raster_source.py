@@ -80,6 +80,7 @@ class RasterSource(BaseSource):
                 raise ValueError(absurd)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
+        self.origin = str(self.raster.path)
         width, height = self.raster.width, self.raster.height
         self.across, self.down = min(tile_size, width), min(tile_size, height)
         self.columns = _starts(width, self.across, stride)
@@ -116,7 +117,7 @@ class RasterSource(BaseSource):
         """Path, window and position of a window."""
         window = self.window(position)
         found = {} if self.remark else plain(self.raster.position(window))
-        return dict(found, img_path=str(self.raster.path), window=list(window))
+        return dict(found, img_path=self.origin, window=list(window))
 
     def renewed(self, position: int, stamp: FileStamp) -> FileStamp | None:
         """The stamp of the raster, if its content is the same; windows share one."""
