@@ -15,7 +15,16 @@ MOST_PHRASES, MOST_VALUES, SHOWN_VALUES, EXAMPLES = 50_000, 1000, 40, 5
 # Attributes whose words a person may search for.
 SPOKEN = ('class', 'tags', 'scene', 'caption', 'captions')
 # Attributes that name one item each, or are no plain value to filter by.
-NOT_FILTERED = ('img_path', 'window', 'bounds', 'stamp', 'caption', 'captions', 'duplicate_of')
+NOT_FILTERED = (
+    'img_path',
+    'window',
+    'bounds',
+    'stamp',
+    'from_table',
+    'caption',
+    'captions',
+    'duplicate_of',
+)
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,27 @@ def test_attributes_join_by_name_and_stay(tiles: Path, index: Path, tmp_path: Pa
     assert known['gsd'] == 0.25 and 'tags' not in known
 
 
+def test_a_table_goes_before_the_source_and_nothing_else_stays(
+    tiles: Path, index: Path, tmp_path: Path
+) -> None:
+    """The position of a world file follows it; one of a table stays."""
+    for name in ('sub_1/03', 'sub_0/04'):
+        (tiles / f'{name}.pgw').write_text('0.001\n0\n0\n-0.001\n10.0\n50.0\n')
+    table = tmp_path / 'table.csv'
+    table.write_text('img_path,lon,lat\n03.png,20,60\n')
+    build(index, tiles, table=read_attributes(str(table)))
+    for _ in range(2):
+        assert numbers(build(index, tiles)) == (0, 0, 0, 10, 0)
+        known = content(index)['city/sub_1/03.png'][1]
+        assert (known['lon'], known['lat']) == (20, 60) and 'bounds' in known
+    assert content(index)['city/sub_0/04.png'][1]['lon'] == pytest.approx(10.0115)
+    for name in ('sub_1/03', 'sub_0/04'):
+        (tiles / f'{name}.pgw').unlink()
+    assert numbers(build(index, tiles)) == (0, 2, 0, 8, 0)
+    assert content(index)['city/sub_1/03.png'][1]['lon'] == 20
+    assert not {'lon', 'bounds'} & set(content(index)['city/sub_0/04.png'][1])
+
+
 def test_near_duplicates_are_marked(tiles: Path, index: Path) -> None:
     shutil.copy(tiles / 'sub_0/04.png', tiles / 'sub_1/copy.png')
     shutil.copy(tiles / 'sub_0/04.png', tiles / 'z.png')

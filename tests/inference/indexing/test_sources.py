@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -330,6 +332,55 @@ def test_values_of_a_table(tmp_path: Path) -> None:
     assert read_attributes(str(tmp_path / 't.parquet')) == {'1.png': dict(tags=['a', 'b'])}
     with pytest.raises(FileNotFoundError, match='none'):
         read_attributes(str(tmp_path / 'none.parquet'))
+
+
+def test_dates_and_countries_are_texts(tmp_path: Path) -> None:
+    (tmp_path / 't.csv').write_text('image,date,country,n\na,2021,007,1\nb,2021-06-30,12,\nc,,,\n')
+    assert read_attributes(str(tmp_path / 't.csv')) == {
+        'a': dict(date='2021', country='007', n=1),
+        'b': dict(date='2021-06-30', country='12'),
+        'c': {},
+    }
+    noon = datetime(2021, 6, 30, 18)
+    for values, text in (
+        ([noon], '2021-06-30T18:00:00'),
+        ([noon.replace(tzinfo=UTC)], '2021-06-30T18:00:00+00:00'),
+        ([noon.date()], '2021-06-30'),
+        ([2021], '2021'),
+    ):
+        table = pyarrow.table(dict(name=['a'], date=values, country=[7]))
+        pyarrow.parquet.write_table(table, tmp_path / 't.parquet')
+        assert read_attributes(str(tmp_path / 't.parquet')) == {'a': dict(date=text, country='7')}
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('date', '20210630'),
+        ('date', '30.06.2021'),
+        ('lat', 91.0),
+        ('lat', 'north'),
+        ('lon', -181.0),
+        ('lon', True),
+        ('bounds', [0.0, 1.0, 2.0]),
+        ('bounds', [0.0, 3.0, 2.0, 1.0]),
+        ('bounds', '0,1,2,3'),
+        ('window', [0, 0, 0, 5]),
+        ('window', '0,0,5,5'),
+    ],
+)
+def test_dates_and_places_that_are_none(
+    tmp_path: Path, index: Path, name: str, value: object
+) -> None:
+    rows = np.eye(2, 4)
+    path = write_vectors(tmp_path / 'v.parquet', rows, id=['a', 'b'], **{name: [None, value]})
+    with pytest.raises(ValueError, match=re.escape(f'v.parquet, row 2 (b): {name!r}')) as error:
+        build(index, path)
+    assert repr(value) in str(error.value)
+    if name != 'window' and not isinstance(value, list):
+        (tmp_path / 't.csv').write_text(f'image,{name}\na,\nb,"{value}"\n')
+        with pytest.raises(ValueError, match=re.escape(f't.csv, row 2 (b): {name!r}')):
+            read_attributes(str(tmp_path / 't.csv'))
 
 
 def test_a_row_that_fits_no_file_or_several(tmp_path: Path) -> None:

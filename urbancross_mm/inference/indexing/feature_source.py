@@ -15,6 +15,7 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.feature_extraction import encoders_of, weights_of
 from urbancross_mm.inference.image_files import EncodedFiles
 from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
+from urbancross_mm.inference.indexing.value_checks import check_values
 from urbancross_mm.models.encoders.feature import FeatureEncoder
 from urbancross_mm.utils.hashing import FileStamp
 
@@ -146,8 +147,9 @@ class ParquetSource(_Vectors):
 
     def attributes(self, position: int) -> dict[str, Any]:
         """All columns but the vector."""
-        row = self.table.slice(position, 1).to_pylist()[0]
-        return plain(row, RESERVED)
+        values = plain(self.table.slice(position, 1).to_pylist()[0], RESERVED)
+        check_values(values, f'{self.path}, row {position + 1} ({self.files[position]})')
+        return values
 
     def check_model(self, embedder: Embedder) -> None:
         """Refuse vectors of another model."""

@@ -17,6 +17,8 @@ from urbancross_mm.utils.progress import track
 
 # What the index adds to the attributes that a source knows.
 MARKS = ('stamp', 'duplicate_of')
+# The attribute that lists the names of those which came from a table.
+FROM_TABLE = 'from_table'
 _WINDOW = re.compile(r'#\d+,\d+,\d+,\d+$')
 
 FileAttributes = Mapping[str, Mapping[str, Any]]
@@ -56,8 +58,8 @@ def make_plan(
     Args:
         source (BaseSource): The source.
         store (BaseStore): The index.
-        extra (Mapping, optional): Attributes by file, over those of the source; None keeps what
-            the index has beyond the source.
+        extra (Mapping, optional): Attributes by file, over those of the source; None keeps those
+            of an earlier run.
         progress (bool): Show a progress bar. Defaults to True.
 
     Returns:
@@ -100,11 +102,17 @@ def items_of(store: BaseStore, source: str) -> Iterator[StoreItem]:
 def attributes_of(
     source: BaseSource, position: int, extra: FileAttributes | None, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Attributes of an item as they should be, without those of :data:`MARKS`."""
+    """Attributes of an item as they should be, without those of :data:`MARKS`.
+
+    What a table said, of this run or an earlier one, goes before what the source says.
+    """
     fresh = dict(source.attributes(position), source=source.name)
     if extra is None:
-        return {**{key: known[key] for key in known if key not in MARKS}, **fresh}
-    return {**fresh, **extra.get(source.file_of(position), {})}
+        names = known.get(FROM_TABLE, ())
+        joined = {name: known[name] for name in names if name in known}
+    else:
+        joined = dict(extra.get(source.file_of(position), {}))
+    return {**fresh, **joined, **({FROM_TABLE: sorted(joined)} if joined else {})}
 
 
 def stamp_of(item: StoreItem) -> FileStamp | None:
