@@ -103,6 +103,8 @@ class _Box:
         if lon is None or lat is None:
             return
         west, south, east, north = attributes.get('bounds') or (lon, lat, lon, lat)
+        if west > east:
+            west, east = -180.0, 180.0
         if self.bounds is not None:
             west, south = min(west, self.bounds[0]), min(south, self.bounds[1])
             east, north = max(east, self.bounds[2]), max(north, self.bounds[3])

@@ -96,10 +96,45 @@ def test_windows_reach_every_edge(
 def test_windows_without_data_are_left_out(tmp_path: Path, index: Path) -> None:
     pixels = mosaic()
     pixels[:, :40, :40] = 0
-    pixels[:, 40:, 40:] = 77  # one color only
-    write_raster(tmp_path / 'a.tif', pixels, nodata=0)
-    source = open_one(tmp_path / 'a.tif', tile_size=40)
-    assert sorted(items_of(index, source)) == ['a/a.tif#0,40,40,40', 'a/a.tif#40,0,40,40']
+    pixels[:, 40:, 40:] = np.array([77, 0, 255])[:, None, None]  # one color, which may be water
+    for name, nodata in (('a', 0), ('b', None)):
+        if nodata is None:
+            pixels[:, :40, 40:] = 255
+        write_raster(tmp_path / f'{name}.tif', pixels, nodata=nodata)
+        source = open_one(tmp_path / f'{name}.tif', tile_size=40)
+        kept = [f'{name}/{name}.tif#{place},40,40' for place in ('0,40', '40,0', '40,40')]
+        if nodata is None:
+            del kept[1]
+        assert sorted(items_of(tmp_path / f'{name}.index', source)) == kept
+
+
+def test_windows_across_180_degrees(tmp_path: Path, index: Path) -> None:
+    path = tmp_path / 'fiji.tif'
+    write_raster(
+        path,
+        mosaic(),
+        'EPSG:4326',
+        transform=rasterio.transform.from_origin(179.97, 60.0, 0.001, 0.001),
+    )
+    source = open_one(path, tile_size=40)
+    assert source.remark == ''
+    bounds = [attributes['bounds'] for _, attributes in items_of(index, source).values()]
+    lons = [attributes['lon'] for _, attributes in content(index).values()]
+    assert bounds[0] == pytest.approx([179.97, 59.96, -179.99, 60.0])
+    assert lons == pytest.approx([179.99, 179.99, -179.97, -179.97])
+
+
+def test_windows_beyond_the_globe_have_no_position(tmp_path: Path, index: Path) -> None:
+    write_raster(
+        tmp_path / 'pole.tif',
+        mosaic(),
+        'EPSG:4326',
+        transform=rasterio.transform.from_origin(20.0, 90.02, 0.001, 0.001),
+    )
+    source = open_one(tmp_path / 'pole.tif', tile_size=40)
+    assert 'pole.tif: 2 of 4 windows have no position' in source.remark
+    found = ['lon' in attributes for _, attributes in items_of(index, source).values()]
+    assert sorted(found) == [False, False, True, True]
 
 
 def test_a_raster_that_is_cut_another_way_or_changed(tmp_path: Path, index: Path) -> None:

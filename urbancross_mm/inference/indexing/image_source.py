@@ -173,7 +173,7 @@ def _position(path: str, crs: str) -> dict[str, Any]:
     try:
         if is_geotiff(Path(path)):
             raster = Raster.open(Path(path))
-            return raster.position((0, 0, raster.width, raster.height))
+            return raster.position((0, 0, raster.width, raster.height), crossing=True)
         if world_file_of(Path(path)) is not None:
             with open_image(path, path) as image:
                 return position_beside(Path(path), image.width, image.height, crs)[0]
