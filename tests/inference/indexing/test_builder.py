@@ -12,7 +12,7 @@ import pytest
 from tests.inference.small_embedder import SmallEmbedder, write_image, write_tiles
 from urbancross_mm.inference.indexing import IndexBuilder, IndexSummary, open_sources
 from urbancross_mm.inference.indexing.attributes import read_attributes
-from urbancross_mm.inference.stores import open_store
+from urbancross_mm.inference.stores import StoreItem, open_store
 from urbancross_mm.structures.filters import Filter
 
 
@@ -218,6 +218,23 @@ def test_the_index_of_another_model_is_refused(tiles: Path, index: Path) -> None
     other._fingerprint = 'e' * 32
     with pytest.raises(ValueError, match='ffffffff.*eeeeeeee'):
         build(index, tiles, embedder=other)
+
+
+def test_an_empty_index_of_another_model_is_made_anew(tiles: Path, index: Path) -> None:
+    for location in (index, index.with_name('city.lance')):
+        if location.suffix == '.lance':
+            pytest.importorskip('lancedb')
+        open_store(str(location), 'e' * 32, create=True).close()
+        assert numbers(build(location, tiles))[0] == 10
+        with open_store(str(location), 'f' * 32, read_only=True) as store:
+            assert len(store) == 10
+
+
+def test_an_index_that_was_filled_without_sources(tiles: Path, index: Path) -> None:
+    with open_store(str(index), 'f' * 32, create=True) as store:
+        store.add([StoreItem('mine', np.eye(4)[0], dict(note='own'))])
+    assert numbers(build(index, tiles)) == (10, 0, 0, 0, 0)
+    assert content(index)['mine'][1] == dict(note='own')
 
 
 def test_attributes_join_by_name_and_stay(tiles: Path, index: Path, tmp_path: Path) -> None:

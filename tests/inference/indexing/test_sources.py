@@ -265,6 +265,10 @@ def test_a_parquet_file_of_vectors(tmp_path: Path, index: Path) -> None:
         (np.ones((2, 4)), dict(id=['a', 'a']), 'twice'),
         (np.full((2, 4), np.nan), dict(id=['a', 'b']), 'finite'),
         (np.ones((2, 5)), dict(id=['a', 'b']), '5, the model 4'),
+        (np.ones(2), dict(id=['a', 'b']), 'list of numbers a row, it holds double'),
+        (np.array([['a'], ['b']]), dict(id=['a', 'b']), 'list of numbers a row, it holds list'),
+        (np.ones((2, 4)), dict(id=['a', None]), 'row 2 has no id'),
+        (np.array([[1, 0, 0, 0], [0, 0, 0, 0]]), dict(id=['a', 'b']), 'row 2: .*zero'),
     ],
 )
 def test_vectors_that_do_not_fit(
@@ -293,6 +297,11 @@ def test_a_file_of_features_is_projected(tmp_path: Path, index: Path) -> None:
     model.text_encoder = torch.nn.Module()
     embedder.model = model
     with pytest.raises(ValueError, match='width 6'):
+        build(index, tmp_path / 'f.npz', embedder=embedder)
+    model.image_encoder.projection = torch.nn.Linear(6, 4)
+    for parameter in model.image_encoder.projection.parameters():
+        torch.nn.init.zeros_(parameter)
+    with pytest.raises(ValueError, match="f.npz: the vector of 'a' is zero"):
         build(index, tmp_path / 'f.npz', embedder=embedder)
     model.image_encoder.projection = torch.nn.Linear(6, 4)
     build(index, tmp_path / 'f.npz', embedder=embedder)

@@ -11,7 +11,7 @@ from typing import Any
 
 from urbancross_mm.inference.indexing.base_source import BaseSource
 from urbancross_mm.inference.stores import BaseStore, StoreItem
-from urbancross_mm.structures.filters import Compare, Filter
+from urbancross_mm.structures.filters import Compare, Filter, UnknownAttributeError
 from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.progress import track
 
@@ -92,11 +92,14 @@ def make_plan(
 def items_of(store: BaseStore, source: str) -> Iterator[StoreItem]:
     """What a store holds of a source, by ascending id."""
     last = ''
-    for item in store.items(Filter((Compare('source', '=', source),))) if store.width else ():
-        if item.id <= last:
-            raise RuntimeError(f'the store gives {item.id!r} after {last!r}')
-        last = item.id
-        yield item
+    try:
+        for item in store.items(Filter((Compare('source', '=', source),))) if store.width else ():
+            if item.id <= last:
+                raise RuntimeError(f'the store gives {item.id!r} after {last!r}')
+            last = item.id
+            yield item
+    except UnknownAttributeError:
+        return  # filled from Python, without sources
 
 
 def attributes_of(

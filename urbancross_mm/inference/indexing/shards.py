@@ -47,7 +47,7 @@ def open_main(location: str, fingerprint: str) -> BaseStore:
         ValueError: If another model filled it, it is no index, or another run writes to it.
     """
     if get_rank() == 0:
-        store = open_store(location, fingerprint, create=True)
+        store = _open_or_renew(location, fingerprint)
         try:
             store.delete([])  # a write, though of nothing: from here on, this process is the writer
             merge_shards(store, location, fingerprint)
@@ -58,6 +58,25 @@ def open_main(location: str, fingerprint: str) -> BaseStore:
     if get_rank() > 0:
         store = open_store(location, fingerprint, read_only=not has_many_writers(location))
     return store
+
+
+def _open_or_renew(location: str, fingerprint: str) -> BaseStore:
+    """Open an index, or make it; an empty one of another model in a folder is made anew."""
+    try:
+        return open_store(location, fingerprint, create=True)
+    except ValueError:
+        if '://' in location:
+            raise
+        with open_store(location, read_only=True) as old:
+            if len(old) or old.fingerprint == fingerprint:
+                raise
+    with file_lock(location):
+        manifest = Path(location) / MANIFEST
+        if manifest.exists():  # other files in a folder are none of our business
+            manifest.unlink()
+        else:
+            shutil.rmtree(location)
+    return open_store(location, fingerprint, create=True)
 
 
 def merge_shards(store: BaseStore, location: str, fingerprint: str) -> None:
