@@ -138,7 +138,7 @@ class ParquetSource(_Vectors):
         _check_vector_type(path, file.schema_arrow.field(self._vector))
         self._fingerprint = (file.schema_arrow.metadata or {}).get(b'fingerprint', b'').decode()
         self.width = 0
-        digests = []
+        digests: list[str] = []
         for rows in self._batches(file):
             self.width = rows.shape[1]
             empty = np.flatnonzero(~rows.any(axis=1))
