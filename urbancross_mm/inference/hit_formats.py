@@ -145,7 +145,10 @@ def _line(hit: Hit) -> str:
     if _are_numbers(hit.get('window'), 4):
         path += f'  [{",".join(map(str, hit["window"]))}]'
     if _are_numbers([hit.get('lon'), hit.get('lat')], 2):
-        path += f'  {hit["lat"]:.5f}, {hit["lon"]:.5f}'
+        # In the order of the filters, near=lon,lat,meters.
+        path += f'  lon, lat {hit["lon"]:.5f},{hit["lat"]:.5f}'
+    if hit.get('id'):
+        path += f'  id {hit["id"]}'
     return f'{hit["rank"]:4d}  {hit["score"]:.4f}  {path}'
 
 
