@@ -90,6 +90,8 @@ class ImageFiles(Dataset):
                 raise
             return ImageItem(position, None, None)
         if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
+            if self.skip_bad:
+                return ImageItem(position, None, None)
             raise ValueError(f'the image {path} changed while it was read: try again')
         return ImageItem(position, data, stamp)
 

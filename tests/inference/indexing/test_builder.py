@@ -12,6 +12,7 @@ import pytest
 from tests.inference.small_embedder import SmallEmbedder, write_image, write_tiles
 from urbancross_mm.inference.indexing import IndexBuilder, IndexSummary, open_sources
 from urbancross_mm.inference.indexing.attributes import read_attributes
+from urbancross_mm.inference.indexing.image_source import TileFiles
 from urbancross_mm.inference.stores import StoreItem, open_store
 from urbancross_mm.structures.filters import Filter
 
@@ -186,6 +187,28 @@ def test_unreadable_images(tiles: Path, index: Path, capsys) -> None:
     assert content(index) == before
     write_image(tiles / 'sub_0/00.png', 'gray', seed=3)
     assert numbers(build(index, tiles, skip_bad=True)) == (0, 1, 0, 9, 1)
+
+
+def test_a_file_that_is_written_while_it_is_read(tiles: Path, index: Path, monkeypatch) -> None:
+    build(index, tiles)
+    before = content(index)
+    path = str(tiles / 'sub_0/00.png')
+    write_image(Path(path), 'gray', seed=50)
+    load = TileFiles.load
+
+    def load_and_write(self: TileFiles, name: str) -> dict:
+        if name == path:
+            write_image(Path(path), 'gray', seed=51)
+            os.utime(path, (1, 1))
+        return load(self, name)
+
+    monkeypatch.setattr(TileFiles, 'load', load_and_write)
+    os.utime(path, (2, 2))
+    with pytest.raises(ValueError, match=r'00\.png changed while'):
+        build(index, tiles)
+    os.utime(path, (2, 2))
+    assert numbers(build(index, tiles, skip_bad=True)) == (0, 0, 0, 9, 1)
+    assert content(index) == before
 
 
 class Killed(BaseException):
