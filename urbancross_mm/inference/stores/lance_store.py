@@ -203,8 +203,8 @@ class LanceStore(SqlStore):
             table.create_index('embed', config=kind(**settings), replace=True)
 
     def _refreshed_width(self) -> int:
-        if not self.width:
-            self.width = read_schema(self._schema, self._table.name)[1]
+        fingerprint, self.width = read_schema(self._schema, self._table.name)
+        check_fingerprint(fingerprint, self.fingerprint, self._table.path)
         return self.width
 
     def _condition(self, where: Filter | None) -> Condition:

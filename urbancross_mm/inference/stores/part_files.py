@@ -19,6 +19,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from urbancross_mm.inference.stores.item_checks import check_fingerprint
 from urbancross_mm.inference.stores.parts import DTYPES, Part, Rows
 from urbancross_mm.inference.stores.snapshot import Snapshot
 from urbancross_mm.utils.files import atomic_write, file_lock, remove_leftovers_below
@@ -126,7 +127,7 @@ class FolderParts:
             (self.folder / name).unlink(missing_ok=True)
 
     def load(self, known: Snapshot | None) -> Snapshot:
-        """Read the current snapshot; parts that are known are not read again."""
+        """Read the current snapshot, of the same model; parts that are known are not read again."""
         for _ in range(TRIES):
             text = self._read_manifest()
             if known is not None and text == self._text:
@@ -139,6 +140,8 @@ class FolderParts:
                 continue  # another process has replaced it meanwhile
             except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
                 raise self._damaged(str(error)) from error
+            if known is not None:
+                check_fingerprint(snapshot.fingerprint, known.fingerprint, str(self.folder))
             self._text = text
             return snapshot
         raise self._damaged('its files change all the time')

@@ -98,7 +98,7 @@ class TorchStore(BaseStore):
         """See what another process has written meanwhile.
 
         Raises:
-            ValueError: If the store is damaged or gone.
+            ValueError: If the store is damaged or gone, or another model has made it anew.
         """
         with self._mutex:
             self._snapshot = self._parts.load(self._snapshot)
@@ -188,8 +188,12 @@ class TorchStore(BaseStore):
             raise ValueError('the store was opened for reading only')
         with self._mutex:
             if self._parts.acquire():
-                self.refresh()
-                self._parts.sweep(self._snapshot)
+                try:
+                    self.refresh()
+                    self._parts.sweep(self._snapshot)
+                except BaseException:
+                    self._parts.close()  # the next write must look again
+                    raise
             yield self._snapshot
 
     def _commit(self, parts: Sequence[Part]) -> None:
