@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from urbancross_mm.inference.stores.base_store import StoreItem
 from urbancross_mm.inference.stores.item_checks import (
+    check_attributes,
     check_embeds,
     check_fingerprint,
     check_ids,
@@ -80,6 +81,7 @@ class LanceStore(SqlStore):
         with self._writing() as table:
             ids = [item.id for item in items]
             check_ids(ids)
+            check_attributes(items)
             width = self._refreshed_width()
             embeds = check_embeds(items, width)
             if width:
@@ -104,6 +106,7 @@ class LanceStore(SqlStore):
         with self._writing() as table:
             ids = [item.id for item in items]
             check_ids(ids)
+            check_attributes(items)
             known = self.get(ids)
             items = [
                 StoreItem(new.id, old.embed if new.embed is None else new.embed, new.attributes)
@@ -148,8 +151,9 @@ class LanceStore(SqlStore):
         rows = self._positions_of(table, condition)
         columns = [name for name in ITEM if embeds or name != 'embed']
         for start in range(0, len(rows), PAGE):
-            numbers = rows[start : start + PAGE]
-            page = table.take_row_ids(numbers.tolist()).select(columns).to_arrow().to_pylist()
+            numbers = rows[start : start + PAGE].tolist()
+            with self._table.reading():
+                page = table.take_row_ids(numbers).select(columns).to_arrow().to_pylist()
             yield from sorted(map(item_of, page), key=lambda item: item.id)
 
     def compact(self) -> None:
@@ -174,7 +178,8 @@ class LanceStore(SqlStore):
 
     @property
     def _schema(self) -> pa.Schema:
-        return self._table.handle.schema
+        with self._table.reading() as table:
+            return table.schema
 
     def _positions_of(self, table: Any, condition: Condition) -> np.ndarray:
         """Row numbers of what passes, by ascending id."""
@@ -218,10 +223,12 @@ class LanceStore(SqlStore):
         return Condition(f'id IN ({", ".join(map(literal, ids))})' if ids else 'FALSE')
 
     def _has_index(self) -> bool:
-        return any(config.columns == ['embed'] for config in self._table.handle.list_indices())
+        with self._table.reading() as table:
+            return any(config.columns == ['embed'] for config in table.list_indices())
 
     def _count(self, condition: Condition, most: int | None) -> int:
-        return int(self._table.handle.count_rows(condition.sql))
+        with self._table.reading() as table:
+            return int(table.count_rows(condition.sql))
 
     def _positions(self, condition: Condition) -> Positions:
         rows = self._table.read(condition.sql, ['id', *self._places()])
@@ -230,13 +237,15 @@ class LanceStore(SqlStore):
     def _nearest(
         self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
     ) -> list[Row]:
-        query = self._table.handle.search(vector, vector_column_name='embed').distance_type('dot')
-        if exact:
-            query = query.bypass_vector_index()
-        else:
-            query = query.nprobes(PROBES).refine_factor(REFINE)
-        query = query.where(condition.sql, prefilter=True).limit(limit)
-        rows = self._table.run(query.select(['id', *self._places(), 'attributes', '_distance']))
+        columns = ['id', *self._places(), 'attributes', '_distance']
+        with self._table.reading() as table:
+            query = table.search(vector, vector_column_name='embed').distance_type('dot')
+            if exact:
+                query = query.bypass_vector_index()
+            else:
+                query = query.nprobes(PROBES).refine_factor(REFINE)
+            query = query.where(condition.sql, prefilter=True).limit(limit)
+            rows = query.select(columns).to_arrow()
         scores = (1 - rows['_distance'].to_numpy()).tolist()
         lons, lats = _centers(rows)
         return [

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.inference.stores.base_store import StoreItem
-from urbancross_mm.inference.stores.item_checks import check_embeds, check_fingerprint, check_ids
+from urbancross_mm.inference.stores.item_checks import (
+    check_attributes,
+    check_embeds,
+    check_fingerprint,
+    check_ids,
+)
 from urbancross_mm.inference.stores.postgres_schema import (
     PostgresDialect,
     add_names,
@@ -96,6 +101,7 @@ class PostgresStore(SqlStore):
             return
         ids = [item.id for item in items]
         check_ids(ids)
+        check_attributes(items)
         embeds = check_embeds(items, self._refreshed_width())
         rows = [row_of(item) for item in items]
         with self._writing(items) as connection:
@@ -115,6 +121,7 @@ class PostgresStore(SqlStore):
             return
         ids = [item.id for item in items]
         check_ids(ids)
+        check_attributes(items)
         if not self._refreshed_width():
             raise KeyError(f'the store has no item {ids[0]!r}')
         moved = [item for item in items if item.embed is not None]

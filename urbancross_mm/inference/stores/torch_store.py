@@ -13,6 +13,7 @@ import numpy as np
 
 from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit, StoreItem
 from urbancross_mm.inference.stores.item_checks import (
+    check_attributes,
     check_embeds,
     check_fingerprint,
     check_ids,
@@ -111,6 +112,7 @@ class TorchStore(BaseStore):
             ids = [item.id for item in items]
             check_ids(ids)
             check_ids(ids, now.find(ids))
+            check_attributes(items)
             self._commit(self._appended(now.parts, items, now))
 
     def update(self, items: Sequence[StoreItem]) -> None:
@@ -120,6 +122,7 @@ class TorchStore(BaseStore):
         with self._writing() as now:
             ids = [item.id for item in items]
             check_ids(ids)
+            check_attributes(items)
             places = now.find_all(ids)
             whole = [
                 replace(item, embed=now.embed(place)) if item.embed is None else item
