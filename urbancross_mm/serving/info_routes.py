@@ -41,7 +41,7 @@ def _model_info(model: ServedModel) -> ModelInfo:
     overview = model.overview
     return ModelInfo(
         name=model.name,
-        items=model.search.store.count(),
+        items=model.count(),
         fingerprint=model.search.store.fingerprint,
         attributes=[
             AttributeInfo(name=name, kind=kind, values=values)
