@@ -59,7 +59,7 @@ def raster_routes(service: Service) -> APIRouter:
         )
         async def tile(request: Request, name: str, z: int, x: int, y: int) -> Response:
             shown = service.raster(name) if kind == 'rasters' else service.heat_maps.get(name)
-            picture = await service.pictures.run(request, lambda _: shown.tile(z, x, y))
+            picture = await service.tiles.run(request, lambda _: shown.tile(z, x, y))
             return Response(picture, media_type='image/png', headers=KEPT)
 
     tiles('rasters', 'Tile of a raster')

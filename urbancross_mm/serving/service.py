@@ -23,7 +23,9 @@ class Service:
         rasters (Sequence[RasterTiles]): Shown on the map. Defaults to none.
         limits (Limits): What a client may ask for.
         queries (WorkerPool): For work of the model.
-        pictures (WorkerPool): For pictures, tiles and uploads, which must not wait for a query.
+        pictures (WorkerPool): For pictures and words of the index, which wait for nothing else.
+        tiles (WorkerPool): For tiles, as one of a large raster takes long.
+        decoding (WorkerPool): For uploads, each of which may take all the time it is allowed.
         heat (WorkerPool): For heat maps, one at a time, as the first of a raster takes minutes.
         uploads (Uploads): Images of clients.
         heat_maps (HeatMaps): Heat maps of rasters.
@@ -35,6 +37,8 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     queries: WorkerPool = field(init=False)
     pictures: WorkerPool = field(init=False)
+    tiles: WorkerPool = field(init=False)
+    decoding: WorkerPool = field(init=False)
     heat: WorkerPool = field(init=False)
     uploads: Uploads = field(init=False)
     heat_maps: HeatMaps = field(init=False)
@@ -44,6 +48,8 @@ class Service:
         self.queries = WorkerPool(self.limits.threads, self.limits.waiting)
         # A page asks for all of its pictures and tiles at once.
         self.pictures = WorkerPool(2, 2000)
+        self.tiles = WorkerPool(2, 2000)
+        self.decoding = WorkerPool(2, self.limits.uploads)
         self.heat = WorkerPool(1, 8)
         self.uploads = Uploads(self.limits)
         self.images = GalleryImages()
@@ -86,7 +92,7 @@ class Service:
 
     def close(self) -> None:
         """End the workers and close the files."""
-        for pool in (self.queries, self.heat, self.pictures):
+        for pool in (self.queries, self.heat, self.pictures, self.tiles, self.decoding):
             pool.close()
         self.heat_maps.close()
         for raster in self.rasters:
