@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from urbancross_mm.serving.gallery_images import GalleryImages
 from urbancross_mm.serving.heat_maps import HeatMaps
@@ -22,6 +23,7 @@ class Service:
         models (Sequence[ServedModel]): The first one answers unless another is named.
         rasters (Sequence[RasterTiles]): Shown on the map. Defaults to none.
         limits (Limits): What a client may ask for.
+        locating (Mapping): Options of heat maps, see :class:`HeatMaps`. Defaults to none.
         queries (WorkerPool): For work of the model.
         pictures (WorkerPool): For pictures and words of the index, which wait for nothing else.
         tiles (WorkerPool): For tiles, as one of a large raster takes long.
@@ -35,6 +37,7 @@ class Service:
     models: Sequence[ServedModel]
     rasters: Sequence[RasterTiles] = ()
     limits: Limits = field(default_factory=Limits)
+    locating: Mapping[str, Any] = field(default_factory=dict)
     queries: WorkerPool = field(init=False)
     pictures: WorkerPool = field(init=False)
     tiles: WorkerPool = field(init=False)
@@ -53,7 +56,7 @@ class Service:
         self.heat = WorkerPool(1, 8)
         self.uploads = Uploads(self.limits)
         self.images = GalleryImages()
-        self.heat_maps = HeatMaps()
+        self.heat_maps = HeatMaps(self.locating)
 
     def model(self, name: str | None) -> ServedModel:
         """A model by name, or the first one.
@@ -96,4 +99,4 @@ class Service:
             pool.close()
         self.heat_maps.close()
         for raster in self.rasters:
-            raster.file.close()
+            raster.close()
