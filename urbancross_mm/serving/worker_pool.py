@@ -71,7 +71,7 @@ class WorkerPool:
 
         Raises:
             RefusedError: If too much work waits already (503).
-            StoppedError: If the client has gone.
+            StoppedError: If the client has gone, or the server ends.
         """
         stop = Stop()
         job = asyncio.wrap_future(self._submit(work, stop))
@@ -79,9 +79,11 @@ class WorkerPool:
             while not (await asyncio.wait([job], timeout=LOOK_SECONDS))[0]:
                 if await client.is_disconnected():
                     raise StoppedError
-        except BaseException:
+        except BaseException as error:
             stop.set()
             job.cancel()
+            if isinstance(error, asyncio.CancelledError):  # the server ends: no fault for its log
+                raise StoppedError from None
             raise
         return job.result()
 
