@@ -88,8 +88,11 @@ def test_json_holds_what_is_plain() -> None:
 @pytest.mark.parametrize(
     ('hit', 'parts'),
     [
-        (HITS[0], ['   1  0.3100  /d/city.tif', '[0,256,256,256]', '60.17000, 24.94000']),
-        (HITS[1], ['   2  -0.2000  /d/a, "b".jpg', '1.00000, -0.50000']),
+        (
+            HITS[0],
+            ['   1  0.3100  /d/city.tif', '[0,256,256,256]', 'lon, lat 24.94000,60.17000', 'id '],
+        ),
+        (HITS[1], ['   2  -0.2000  /d/a, "b".jpg', 'lon, lat -0.50000,1.00000  id d/a']),
         (dict(rank=3, score=0.0, id='x'), ['   3  0.0000  x']),
     ],
 )

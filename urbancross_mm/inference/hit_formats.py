@@ -135,7 +135,10 @@ def _line(hit: Hit) -> str:
     if hit.get('window'):
         path += f'  [{",".join(map(str, hit["window"]))}]'
     if hit.get('lon') is not None and hit.get('lat') is not None:
-        path += f'  {hit["lat"]:.5f}, {hit["lon"]:.5f}'
+        # In the order of the filters, near=lon,lat,meters.
+        path += f'  lon, lat {hit["lon"]:.5f},{hit["lat"]:.5f}'
+    if hit.get('id'):
+        path += f'  id {hit["id"]}'
     return f'{hit["rank"]:4d}  {hit["score"]:.4f}  {path}'
 
 
