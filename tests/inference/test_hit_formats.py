@@ -79,6 +79,21 @@ def test_bounds_across_180_degrees_are_cut() -> None:
     assert west.bounds == (179.5, -17, 180, -16) and east.bounds == (-180, -17, -179.5, -16)
 
 
+def test_a_place_that_is_none_is_ignored() -> None:
+    for place in (
+        dict(bounds='1,2,3,4'),
+        dict(bounds=[1, 2, None, 4]),
+        dict(bounds=7),
+        dict(lon='east', lat=1.0),
+        dict(lon=float('nan'), lat=1.0),
+        dict(window='a,b,c,d'),
+    ):
+        hit = dict(rank=1, score=0.5, img_path='a.png', **place)
+        assert geometry_of(hit) is None
+        assert format_table([hit]).endswith('a.png')
+    assert geometry_of(dict(bounds='x', lon=1, lat=2))['coordinates'] == [1.0, 2.0]
+
+
 def test_json_holds_what_is_plain() -> None:
     content = json.loads(to_json(HITS))
     assert content[0] == HITS[0] and 'class_map' not in content[2]
