@@ -15,7 +15,7 @@ from tests.curation.stages.test_tile_stage import (
 )
 from urbancross_mm.curation import Outcome, Workspace, run_stage
 from urbancross_mm.curation.stages.tile_stage import TileStage
-from urbancross_mm.geo.georeference import check_crs, position_on_globe
+from urbancross_mm.geo.georeference import check_crs, check_on_globe, position_on_globe
 from urbancross_mm.geo.positions import describe_points, meters_of_a_degree
 from urbancross_mm.geo.rasters import covered_pixels, tile_windows
 
@@ -200,3 +200,21 @@ def test_the_report_says_what_no_tile_covers(workspace: Workspace) -> None:
     )
     stage = TileStage(size=8)
     assert run_stage(stage, stage.discover(workspace), workspace)[1].remarks == ()
+
+
+@pytest.mark.parametrize(
+    ('crs', 'place'),
+    [
+        ('EPSG:25833', (4e9, 4e9)),
+        ('EPSG:3857', (4e9, 0)),  # the inverse goes around the globe a hundred times
+        ('EPSG:4326', (4e9, 0)),
+        ('EPSG:4258', (10, 99)),
+        (SITE, (0, 0)),
+    ],
+)
+def test_points_off_the_globe_are_refused(crs: str, place: tuple[float, float]) -> None:
+    x, y = place
+    with pytest.raises(ValueError, match='does not lead to a position'):
+        check_on_globe([(x, y), (x - 1, y - 1), (x + 1, y + 1)], crs)
+    check_on_globe([(13, 52), (12, 51), (373, 53)], 'EPSG:4326')
+    check_on_globe([(4e5, 5.8e6), (3e5, 5.7e6), (5e5, 5.9e6)], 'EPSG:25833')
