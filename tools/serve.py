@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import threading
 import webbrowser
@@ -99,6 +100,20 @@ def check_reach(args: argparse.Namespace) -> None:
     )
 
 
+def check_port(args: argparse.Namespace) -> None:
+    """Refuse a port that is taken, or may not be had, before a model is loaded."""
+    family = socket.AF_INET6 if ':' in args.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((args.host, args.port))
+        except OSError as error:
+            raise ValueError(
+                f'cannot listen on {args.host} port {args.port} ({error.strerror}): '
+                'choose another --port'
+            ) from error
+
+
 def open_model(
     args: argparse.Namespace, config: str, checkpoint: str, index: str, name: str | None
 ) -> ServedModel:
@@ -174,6 +189,7 @@ def main() -> None:
     from urbancross_mm.toy import ensure_sample
 
     check_reach(args)
+    check_port(args)
     if args.sample:
         ensure_sample()
     rasters = open_rasters(args.raster, args.bands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -33,6 +34,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict]]:
     runs: list[tuple[Any, dict]] = []
     monkeypatch.setattr(uvicorn, 'run', lambda app, **options: runs.append((app, options)))
     monkeypatch.delenv('URBANCROSS_TOKEN', raising=False)
+    # Whatever else runs on this machine.
+    monkeypatch.setattr('socket.socket.bind', lambda self, address: None)
     return runs
 
 
@@ -132,6 +135,18 @@ def test_what_is_refused_before_a_model_is_loaded(
     assert code == 2 and not served
     assert named in printed or (named == 'no store' and 'none.index' in printed)
     assert 'Traceback' not in printed
+
+
+def test_a_port_that_is_taken_is_refused_before_a_model_is_loaded(
+    call_tool: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('urbancross_mm.inference.embedder.Embedder', None)
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        port = other.getsockname()[1]
+        code, printed = call_tool(
+            'serve', CONFIG, 'none', '--index', tmp_path / 'x', '--port', port
+        )
+    assert code == 2 and f'port {port}' in printed and 'the page is at' not in printed
 
 
 def test_equal_names_are_refused(call_tool: Callable, index: Path, served: list) -> None:

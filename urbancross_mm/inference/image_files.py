@@ -85,10 +85,12 @@ class ImageFiles(Dataset):
             before = os.stat(path) if os.path.isfile(path) else None
             data = self.load(path)
             stamp = FileStamp.of(path)
-        except (ValueError, OSError):
-            if not self.skip_bad:
+        except (ValueError, OSError) as error:
+            if self.skip_bad:
+                return ImageItem(position, None, None)
+            if isinstance(error, OSError):
                 raise
-            return ImageItem(position, None, None)
+            raise ValueError(f'{error}; skip_bad (--skip-bad) leaves out such images') from error
         if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
             if self.skip_bad:
                 return ImageItem(position, None, None)

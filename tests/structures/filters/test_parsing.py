@@ -218,5 +218,7 @@ def test_names_that_no_item_has_are_refused() -> None:
     where.check_names(['country', 'lon', 'lat', 'more'])
     with pytest.raises(ValueError, match="'country'.*'contry'"):
         where.check_names(['contry', 'lon', 'lat'])
-    with pytest.raises(ValueError, match="'lat'.*country, lon"):
+    with pytest.raises(ValueError, match='no item has a place.*GeoTIFF'):
         where.check_names(['lon', 'country'])
+    with pytest.raises(ValueError, match="'lat'.*country, lon"):
+        Filter.parse('lat>60').check_names(['lon', 'country'])

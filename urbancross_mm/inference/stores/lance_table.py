@@ -89,7 +89,7 @@ class LanceTable:
             ConnectionError: If the object store cannot be reached.
         """
         if not self._remote and not os.path.isdir(os.path.join(self.path, '_versions')):
-            raise ValueError(f'there is no store at {self.path!r}')
+            raise ValueError(f'there is no store at {self.path!r} (tools/build_index.py makes one)')
         try:
             return self._database.open_table(self._table_name)
         except Exception as error:  # of many kinds, by object store and by what is damaged

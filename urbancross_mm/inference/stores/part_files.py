@@ -168,7 +168,8 @@ class FolderParts:
             return self.manifest.read_text(encoding='utf-8')
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ValueError(
-                f'there is no store at {str(self.folder)!r}: {MANIFEST} is missing'
+                f'there is no store at {str(self.folder)!r}: {MANIFEST} is missing '
+                '(tools/build_index.py makes one)'
             ) from error
         except UnicodeDecodeError as error:
             raise self._damaged(f'{MANIFEST} is no text') from error

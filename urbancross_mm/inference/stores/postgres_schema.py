@@ -162,7 +162,7 @@ def read_meta(connection: Any, table: str, name: str) -> Meta:
             f'SELECT version, fingerprint, width, names FROM "{table}{META}"'
         ).fetchone()
     except errors.UndefinedTable:
-        raise ValueError(f'there is no store in {name}') from None
+        raise ValueError(f'there is no store in {name} (tools/build_index.py makes one)') from None
     except errors.UndefinedColumn:
         row = None
     if row is None:

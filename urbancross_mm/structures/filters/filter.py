@@ -90,7 +90,7 @@ class Filter:
         """list[str]: The attributes that it looks at."""
         names: dict[str, None] = {}
         for condition in self.conditions:
-            place = isinstance(condition, Box | Near | Polygon)
+            place = _is_place(condition)
             names.update(dict.fromkeys(('lon', 'lat') if place else (condition.name,)))  # type: ignore[union-attr]
         return list(names)
 
@@ -106,6 +106,11 @@ class Filter:
         known = sorted(known)
         for name in self.names:
             if name not in known:
+                if name in ('lon', 'lat') and any(_is_place(c) for c in self.conditions):
+                    raise UnknownAttributeError(
+                        'no item has a place, which the filter asks for: places come from '
+                        'GeoTIFFs, world files, annotations or a table with lon and lat'
+                    )
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f'did you mean {near[0]!r}?' if near else f'they have {", ".join(known)}'
                 raise UnknownAttributeError(
@@ -143,6 +148,10 @@ class Filter:
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + '...'
+
+
+def _is_place(condition: Condition) -> bool:
+    return isinstance(condition, Box | Near | Polygon)
 
 
 def _column(values: Any, rows: int) -> Column:
