@@ -15,7 +15,7 @@ from tests.curation.stages.test_tile_stage import (
 )
 from urbancross_mm.curation import Outcome, Workspace, run_stage
 from urbancross_mm.curation.stages.tile_stage import TileStage
-from urbancross_mm.geo.georeference import check_crs, position_on_globe
+from urbancross_mm.geo.georeference import check_crs, check_on_globe, position_on_globe
 from urbancross_mm.geo.positions import describe_points, meters_of_a_degree
 from urbancross_mm.geo.rasters import covered_pixels, tile_windows
 
@@ -200,3 +200,33 @@ def test_the_report_says_what_no_tile_covers(workspace: Workspace) -> None:
     )
     stage = TileStage(size=8)
     assert run_stage(stage, stage.discover(workspace), workspace)[1].remarks == ()
+
+
+@pytest.mark.parametrize(
+    ('crs', 'point'),
+    [
+        ('EPSG:4326', (190, 90)),
+        ('EPSG:32633', (5e5, 58e5)),
+        ('EPSG:3857', (20100000, 0)),
+        ('EPSG:3413', (1, 1)),  # beside the pole
+    ],
+)
+def test_positions_on_the_globe(crs: str, point: tuple[float, float]) -> None:
+    check_on_globe(*([value] for value in point), crs)
+
+
+@pytest.mark.parametrize(
+    ('crs', 'point'),
+    [
+        ('EPSG:4326', (4e9, 0)),
+        ('EPSG:4326', (0, 91)),
+        ('EPSG:4326', (float('nan'), 0)),
+        ('EPSG:32633', (4e9, 4e9)),
+        ('EPSG:3857', (0, 4e9)),
+        ('EPSG:5703', (0, 0)),
+        ('LOCAL_CS["site",UNIT["metre",1]]', (0, 0)),
+    ],
+)
+def test_positions_that_are_nowhere(crs: str, point: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match='globe'):
+        check_on_globe([0, point[0]], [0, point[1]], crs)

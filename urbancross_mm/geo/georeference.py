@@ -51,7 +51,7 @@ def position_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
     x, y = (west + east) / 2, (south + north) / 2
     try:
         check_crs(crs)
-        return describe_points(*_degrees([x, west, east, x, x], [y, y, y, south, north], crs))
+        return describe_points(*degrees_of([x, west, east, x, x], [y, y, y, south, north], crs))
     except ImportError:
         raise
     except Exception as error:  # GDAL raises many kinds for a position that does not exist
@@ -70,7 +70,26 @@ def position_beside(path: Path, width: int, height: int, crs: str) -> tuple[dict
         return {}, f'no position: {error}'
 
 
-def _degrees(xs: Sequence[float], ys: Sequence[float], crs: str) -> tuple[list[float], list[float]]:
+def check_on_globe(xs: Sequence[float], ys: Sequence[float], crs: str) -> None:
+    """Check that positions lie on the globe; longitudes may run beyond 180 degrees."""
+    try:
+        check_crs(crs)
+        lons, lats = degrees_of(xs, ys, crs)
+        # A projection gives exactly the pole for what is infinitely far.
+        most = 90 - 1e-12 if rasterio('rasterio.crs').CRS.from_user_input(crs).is_projected else 90
+    except ImportError:
+        raise
+    except Exception as error:  # GDAL raises many kinds for a position that does not exist
+        raise ValueError('its CRS does not lead to a position on the globe') from error
+    # NaN is not within limits.
+    if not all(abs(lon) <= 540 and abs(lat) <= most for lon, lat in zip(lons, lats)):
+        raise ValueError('its coordinates are not on the globe')
+
+
+def degrees_of(
+    xs: Sequence[float], ys: Sequence[float], crs: str
+) -> tuple[list[float], list[float]]:
+    """Longitudes and latitudes of positions in a CRS."""
     with rasterio().Env():
         lons, lats = rasterio('rasterio.warp').transform(crs, WGS84, xs, ys)[:2]
     return lons, lats

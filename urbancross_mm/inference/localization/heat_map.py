@@ -15,6 +15,7 @@ from affine import Affine
 from urbancross_mm.geo.georeference import rasterio
 from urbancross_mm.inference.localization.map_features import (
     MapPlace,
+    middles,
     peak_features,
     region_features,
 )
@@ -41,7 +42,8 @@ class HeatMap:
         shape (tuple[int, int]): Rows and columns of cells.
         cell (int): Side of a cell, in pixels of the raster.
         transform (Affine): From column and row of a cell to map coordinates.
-        crs (str | None): Of the raster.
+        crs (str | None): Of the raster; None where it leads to no position on the globe.
+        place (MapPlace): Where the cells lie on the globe.
 
     Shape:
         - data: ``(ceil(height / cell), ceil(width / cell))``.
@@ -50,7 +52,8 @@ class HeatMap:
     def __init__(self, view: View, cell: int, levels: Sequence[Level], data: np.ndarray) -> None:
         self.view, self.cell, self.levels, self.data = view, cell, list(levels), data
         self.shape = data.shape
-        self.crs = view.raster.crs
+        self.place = MapPlace.of(view.raster, cell)
+        self.crs = self.place.crs
         self.transform = view.raster.transform * Affine.scale(cell)
 
     def block(self, rows: slice, columns: slice) -> np.ndarray:
@@ -67,8 +70,8 @@ class HeatMap:
             np.ndarray: The scores.
         """
         raster = self.view.raster
-        down = _middles(rows, self.shape[0], self.cell, raster.height)
-        across = _middles(columns, self.shape[1], self.cell, raster.width)
+        down = middles(rows, self.shape[0], self.cell, raster.height)
+        across = middles(columns, self.shape[1], self.cell, raster.width)
         total, shares = np.zeros((len(down), len(across))), np.zeros((len(down), len(across)))
         for level in self.levels:
             sums, weights = level.lattice.spread(level.scores, level.known, down, across)
@@ -84,11 +87,6 @@ class HeatMap:
         for rows, columns in self._blocks():
             values[rows, columns] = self.block(rows, columns)
         return values
-
-    @cached_property
-    def place(self) -> MapPlace:
-        """MapPlace: Where the cells lie on the globe."""
-        return MapPlace.of(self.view.raster, self.cell)
 
     def write(self, path: str | Path) -> None:
         """Write the map as a cloud-optimized GeoTIFF, block by block; NaN means no data.
@@ -133,7 +131,7 @@ class HeatMap:
             CRS the points are columns and rows.
 
         Raises:
-            ValueError: If ``n`` or the distance is not positive, or the CRS leads nowhere.
+            ValueError: If ``n`` or the distance is not positive, or a place is not on the globe.
         """
         distance = self.cell * 8 if min_distance is None else min_distance
         if n < 1 or not distance > 0:
@@ -153,7 +151,7 @@ class HeatMap:
             (map coordinates of the best cell). Without a CRS in columns and rows.
 
         Raises:
-            ValueError: If the threshold is no share, or the CRS leads nowhere.
+            ValueError: If the threshold is no share, or a place is not on the globe.
         """
         if not 0 <= threshold <= 1:
             raise ValueError(
@@ -221,9 +219,3 @@ class HeatMap:
             for row in range(0, self.shape[0], BLOCK)
             for col in range(0, self.shape[1], BLOCK)
         ]
-
-
-def _middles(cells: slice, count: int, cell: int, length: int) -> np.ndarray:
-    """Middles of cells in pixels; the last cell may be cut by the border."""
-    starts = np.arange(*cells.indices(count)) * cell
-    return (starts + np.minimum(starts + cell, length)) / 2
