@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,30 @@ def test_a_file_that_cannot_be_written_leaves_nothing(heat: HeatMap, tmp_path: P
     with pytest.raises(OSError, match='city'):
         heat.write(tmp_path / 'city.tif' / 'map.tif')
     assert not list(tmp_path.glob('.*'))
+
+
+@pytest.mark.parametrize('blocks', [16, 512])
+@pytest.mark.parametrize('method', ['write', 'overlay'])
+def test_a_full_disk_leaves_the_old_file(
+    heat: HeatMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, method: str
+) -> None:
+    monkeypatch.setattr('urbancross_mm.inference.localization.heat_map.BLOCK', blocks)
+    values = np.random.default_rng(0).normal(size=heat.shape).astype(np.float32)
+    monkeypatch.setattr(heat, 'block', lambda *block: values[block])
+    path = tmp_path / ('map.tif' if method == 'write' else 'map.png')
+    getattr(heat, method)(path)
+    old, size = path.read_bytes(), path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # What is written first and last is refused, and all between.
+    for most in (*range(100, size, size // 5), size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+        try:
+            with pytest.raises(OSError, match=path.name if method == 'write' else 'large'):
+                getattr(heat, method)(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_bytes() == old
+        assert not list(tmp_path.glob('.*'))
 
 
 @pytest.mark.parametrize(

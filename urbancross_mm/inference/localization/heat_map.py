@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from affine import Affine
 
-from urbancross_mm.geo.georeference import rasterio
 from urbancross_mm.inference.localization.map_features import (
     MapPlace,
     middles,
     peak_features,
     region_features,
 )
+from urbancross_mm.inference.localization.map_file import write_map
 from urbancross_mm.inference.localization.window_scan import Level, View
-from urbancross_mm.utils.files import check_outputs
+from urbancross_mm.utils.files import atomic_write, check_outputs
 
 BLOCK = 512  # cells a side of what is computed, and of a tile of the file
 
@@ -84,7 +83,7 @@ class HeatMap:
     def values(self) -> np.ndarray:
         """np.ndarray: The whole map, float32, of ``shape``."""
         values = np.empty(self.shape, dtype=np.float32)
-        for rows, columns in self._blocks():
+        for rows, columns in self.blocks():
             values[rows, columns] = self.block(rows, columns)
         return values
 
@@ -97,25 +96,7 @@ class HeatMap:
         Raises:
             OSError: If it cannot be written.
         """
-        path = Path(path)
-        check_outputs([path])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plain, final = (
-            path.with_name(f'.{path.name}.{os.getpid()}{end}') for end in ('.plain.tmp', '.tmp')
-        )
-        try:
-            with warnings.catch_warnings(action='ignore'):  # a map without a position is fine
-                self._write_tiles(plain)
-                rasterio('rasterio.shutil').copy(
-                    plain, final, driver='COG', COMPRESS='DEFLATE', PREDICTOR='YES',
-                    BLOCKSIZE=BLOCK, OVERVIEW_RESAMPLING='AVERAGE',
-                )  # fmt: skip
-            os.replace(final, path)
-        except rasterio('rasterio.errors').RasterioError as error:
-            raise OSError(f'cannot write {path}: {error}') from error
-        finally:
-            for temporary in (plain, final):
-                temporary.unlink(missing_ok=True)
+        write_map(path, self, BLOCK)
 
     def peaks(self, n: int = 10, min_distance: float | None = None) -> dict[str, Any]:
         """Find the best places.
@@ -163,7 +144,7 @@ class HeatMap:
         """Draw the map over the raster, of at most 1,024 pixels a side.
 
         Args:
-            path (str | Path): An image file, ``.png``.
+            path (str | Path): An image file, ``.png``; replaced whole or not at all.
 
         Raises:
             OSError: If it cannot be written.
@@ -172,10 +153,13 @@ class HeatMap:
 
         from urbancross_mm.visualization import draw_heat_map
 
+        path = Path(path)
         check_outputs([path])
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         extent = (self.view.raster.height / self.cell, self.view.raster.width / self.cell)
-        Image.fromarray(draw_heat_map(self.view.overview, self.values, extent)).save(path)
+        content = BytesIO()
+        content.name = path.name  # which says the format
+        Image.fromarray(draw_heat_map(self.view.overview, self.values, extent)).save(content)
+        atomic_write(path, content.getvalue())
 
     def to_pixels(self) -> np.ndarray:
         """The map at the size of the raster, in 8 bits from its smallest score to its largest.
@@ -196,21 +180,12 @@ class HeatMap:
         large = cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR)
         return large[: raster.height, : raster.width].round().astype(np.uint8)
 
-    def _write_tiles(self, path: Path) -> None:
-        side = min(BLOCK, -(-max(self.shape) // 16) * 16)
-        profile = dict(
-            driver='GTiff', dtype='float32', count=1, height=self.shape[0], width=self.shape[1],
-            crs=self.crs, transform=self.transform, nodata=np.nan, tiled=True, compress='DEFLATE',
-            blockxsize=side, blockysize=side, BIGTIFF='IF_SAFER',
-        )  # fmt: skip
-        window = rasterio('rasterio.windows').Window
-        with rasterio().open(path, 'w', **profile) as file:
-            file.set_band_description(1, 'score')
-            for rows, columns in self._blocks():
-                area = window.from_slices(rows, columns)
-                file.write(self.block(rows, columns), 1, window=area)
+    def blocks(self) -> list[tuple[slice, slice]]:
+        """Divide the map into what is computed at once.
 
-    def _blocks(self) -> list[tuple[slice, slice]]:
+        Returns:
+            list[tuple[slice, slice]]: Rows and columns of cells.
+        """
         return [
             (
                 slice(row, min(row + BLOCK, self.shape[0])),
