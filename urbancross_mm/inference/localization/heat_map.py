@@ -27,9 +27,9 @@ BLOCK = 512  # cells a side of what is computed, and of a tile of the file
 class HeatMap:
     """Scores of the cells of a raster: the Hann-weighted mean of the windows that cover a cell.
 
-    Each scale counts the same where all its windows have data. The map is computed block by block,
-    so that it may be larger than memory. Cells without data, and those that no window of data
-    covers, are NaN.
+    A window counts by the part of it that has data, so each scale counts the same where all have.
+    The map is computed block by block, so that it may be larger than memory. Cells without data,
+    and those that no window of data covers, are NaN.
 
     Args:
         view (View): The raster.
@@ -73,10 +73,10 @@ class HeatMap:
         across = middles(columns, self.shape[1], self.cell, raster.width)
         total, shares = np.zeros((len(down), len(across))), np.zeros((len(down), len(across)))
         for level in self.levels:
-            sums, weights = level.lattice.spread(level.scores, level.known, down, across)
+            sums, weights = level.lattice.spread(level.scores, level.counts, down, across)
             total += sums
             shares += weights
-        seen = (shares > 1e-9) & self.data[rows, columns]
+        seen = (shares > 1e-12) & self.data[rows, columns]
         return np.where(seen, total / np.where(seen, shares, 1), np.nan).astype(np.float32)
 
     @cached_property
