@@ -151,17 +151,19 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     from urbancross_mm.inference.checkpoints import resolve_checkpoint
     from urbancross_mm.inference.image_files import find_images
     from urbancross_mm.inference.queries import read_queries
+    from urbancross_mm.inference.stores import open_store
     from urbancross_mm.structures import Gallery
     from urbancross_mm.structures.filters import Filter
     from urbancross_mm.toy import ensure_sample
 
     if args.sample:
         ensure_sample()
-    # A wrong condition, a folder without images, or a bank without texts, is refused before a
-    # model is loaded.
+    # What is wrong with conditions, images, index or bank is said before a model is loaded.
     args.where = None if args.where is None else Filter.parse(args.where, files=True)
     if args.images:
         find_images(args.images)
+    else:
+        open_store(args.index, read_only=True).close()
     bank = None if args.query_bank is None else read_queries(args.query_bank)
     earlier = Gallery.load(args.gallery) if args.gallery and Path(args.gallery).exists() else None
     inferencer = RetrievalInferencer(
@@ -208,9 +210,18 @@ def answer(
             hide_duplicates=args.hide_duplicates,
         )
         if args.format == 'table':
-            print('\n'.join(filter(None, (str(shown), format_table(hits)))))
+            print(shown, format_table(hits) or why_nothing(args), sep='\n')
         answers.append((shown, hits))
     return answers
+
+
+def why_nothing(args: argparse.Namespace) -> str:
+    """Why there is no hit."""
+    if args.offset:
+        return f'no hits after the first {args.offset}'
+    if args.where:
+        return f'no item passes the filter {str(args.where)!r}: longitude comes before latitude'
+    return f'{args.index} holds no item: tools/build_index.py has not finished'
 
 
 def main() -> None:

@@ -103,6 +103,10 @@ def test_nothing_to_compare_with(tmp_path: Path) -> None:
     classifier = SceneClassifier(['red', 'blue'], text_vectors(embedder, ['red', 'blue'], ['{}']))
     rows, report = classify(classifier, items_of(embedder, str(tmp_path / 'x'), None))
     assert rows[0]['class'] == 'red' and 'label' not in rows[0] and 'none has a label' in report
+    # Folders above the source are not about its images.
+    write_image(tmp_path / 'blue/x/a.png', 'red')
+    rows, report = classify(classifier, items_of(embedder, str(tmp_path / 'blue/x'), None))
+    assert 'label' not in rows[0] and 'none has a label' in report
 
 
 def test_unreadable_images(tmp_path: Path, capsys) -> None:

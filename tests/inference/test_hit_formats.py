@@ -79,6 +79,21 @@ def test_bounds_across_180_degrees_are_cut() -> None:
     assert west.bounds == (179.5, -17, 180, -16) and east.bounds == (-180, -17, -179.5, -16)
 
 
+def test_a_place_that_is_none_is_ignored() -> None:
+    for place in (
+        dict(bounds='1,2,3,4'),
+        dict(bounds=[1, 2, None, 4]),
+        dict(bounds=7),
+        dict(lon='east', lat=1.0),
+        dict(lon=float('nan'), lat=1.0),
+        dict(window='a,b,c,d'),
+    ):
+        hit = dict(rank=1, score=0.5, img_path='a.png', **place)
+        assert geometry_of(hit) is None
+        assert format_table([hit]).endswith('a.png')
+    assert geometry_of(dict(bounds='x', lon=1, lat=2))['coordinates'] == [1.0, 2.0]
+
+
 def test_json_holds_what_is_plain() -> None:
     content = json.loads(to_json(HITS))
     assert content[0] == HITS[0] and 'class_map' not in content[2]
@@ -88,8 +103,11 @@ def test_json_holds_what_is_plain() -> None:
 @pytest.mark.parametrize(
     ('hit', 'parts'),
     [
-        (HITS[0], ['   1  0.3100  /d/city.tif', '[0,256,256,256]', '60.17000, 24.94000']),
-        (HITS[1], ['   2  -0.2000  /d/a, "b".jpg', '1.00000, -0.50000']),
+        (
+            HITS[0],
+            ['   1  0.3100  /d/city.tif', '[0,256,256,256]', 'lon, lat 24.94000,60.17000', 'id '],
+        ),
+        (HITS[1], ['   2  -0.2000  /d/a, "b".jpg', 'lon, lat -0.50000,1.00000  id d/a']),
         (dict(rank=3, score=0.0, id='x'), ['   3  0.0000  x']),
     ],
 )

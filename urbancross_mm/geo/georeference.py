@@ -38,20 +38,21 @@ def check_crs(crs: str) -> None:
             raise ValueError(f'CRS {crs!r} does not refer to the globe')
 
 
-def position_on_globe(bounds: Bounds, crs: str) -> dict[str, object]:
+def position_on_globe(bounds: Bounds, crs: str, crossing: bool = False) -> dict[str, object]:
     """Center and extent in degrees of bounds in any CRS.
 
     A projected grid is rotated against north away from its central meridian. The box around the
     rotated image would overlap its neighbors, so the extent is the true size on the ground around
-    the true center.
+    the true center. With ``crossing``, it may cross 180 degrees.
     """
     if crs == WGS84:
-        return describe_degrees(bounds)
+        return describe_degrees(bounds, crossing)
     west, south, east, north = bounds
     x, y = (west + east) / 2, (south + north) / 2
     try:
         check_crs(crs)
-        return describe_points(*degrees_of([x, west, east, x, x], [y, y, y, south, north], crs))
+        lons, lats = degrees_of([x, west, east, x, x], [y, y, y, south, north], crs)
+        return describe_points(lons, lats, crossing)
     except ImportError:
         raise
     except Exception as error:  # GDAL raises many kinds for a position that does not exist

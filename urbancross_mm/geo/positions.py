@@ -13,14 +13,17 @@ Bounds = list[float]
 
 
 def describe_bounds(
-    bounds: Sequence[float], meters: Sequence[float] | None = None
+    bounds: Sequence[float], meters: Sequence[float] | None = None, crossing: bool = False
 ) -> dict[str, object]:
     """Center and extent of a tile from its bounds in degrees, rounded to about a centimeter.
 
-    ``meters`` are width and height on the ground; by default they are those on a sphere.
+    ``meters`` are width and height on the ground; by default they are those on a sphere. With
+    ``crossing``, longitudes may go on beyond 180 degrees; the west of a tile that crosses these is
+    then larger than its east.
     """
     west, south, east, north = (round(side, 7) for side in bounds)
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+    most = 540 if crossing else 180
+    if not (-most <= west < east <= min(most, west + 360) and -90 <= south < north <= 90):
         raise ValueError('bounds must be west, south, east, north in degrees, on the globe')
     lon, lat = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     if meters is None:
@@ -29,11 +32,16 @@ def describe_bounds(
             (bounds[3] - bounds[1]) * METERS_A_DEGREE,
         )
     return dict(
-        bounds=[west, south, east, north],
-        lon=round(lon, 7),
+        bounds=[_on_globe(west), south, _on_globe(east), north],
+        lon=_on_globe(round(lon, 7)),
         lat=round(lat, 7),
         metres=[round(meters[0], 2), round(meters[1], 2)],  # spelled as in existing manifests
     )
+
+
+def _on_globe(lon: float) -> float:
+    """The same longitude from -180 to 180."""
+    return lon if -180 <= lon <= 180 else round((lon + 180) % 360 - 180, 7)
 
 
 def meters_of_a_degree(lat: float) -> tuple[float, float]:
@@ -45,18 +53,20 @@ def meters_of_a_degree(lat: float) -> tuple[float, float]:
     return math.radians(across), math.radians(radius * (1 - flatness) / root**3)
 
 
-def describe_degrees(bounds: Sequence[float]) -> dict[str, object]:
+def describe_degrees(bounds: Sequence[float], crossing: bool = False) -> dict[str, object]:
     """As :func:`describe_bounds`, on the ellipsoid. Longitudes may run from 0 to 360."""
     west, south, east, north = bounds
     if 180 <= west < east <= 360:
         west, east = west - 360, east - 360
     across, up = meters_of_a_degree((south + north) / 2)
     return describe_bounds(
-        [west, south, east, north], [(east - west) * across, (north - south) * up]
+        [west, south, east, north], [(east - west) * across, (north - south) * up], crossing
     )
 
 
-def describe_points(lons: Sequence[float], lats: Sequence[float]) -> dict[str, object]:
+def describe_points(
+    lons: Sequence[float], lats: Sequence[float], crossing: bool = False
+) -> dict[str, object]:
     """Center and extent of a tile that may be rotated: its true size around its center.
 
     The five points are the center and the middles of the west, east, south and north side.
@@ -81,6 +91,7 @@ def describe_points(lons: Sequence[float], lats: Sequence[float]) -> dict[str, o
             lat + height / up / 2,
         ],
         [width, height],
+        crossing,
     )
 
 

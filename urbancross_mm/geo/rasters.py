@@ -101,8 +101,8 @@ class Raster:
             return f'its header names {values} values, which cannot be in {length} bytes'
         return ''
 
-    def position(self, window: Window) -> dict[str, object]:
-        """Center and extent of a window in degrees."""
+    def position(self, window: Window, crossing: bool = False) -> dict[str, object]:
+        """Center and extent of a window in degrees; ``crossing`` 180 degrees if it may do so."""
         if self.crs is None:
             raise ValueError('the raster names no CRS')
         if self.transform == Affine.identity():
@@ -114,7 +114,7 @@ class Raster:
         across, down = self.transform.a, self.transform.e
         west, north = self.transform.c + column * across, self.transform.f + row * down
         return position_on_globe(
-            [west, north + height * down, west + width * across, north], self.crs
+            [west, north + height * down, west + width * across, north], self.crs, crossing
         )
 
     def check_bands(self, bands: tuple[int, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import torch
@@ -112,8 +112,8 @@ def classify(
 ) -> tuple[list[dict[str, Any]], ClassReport | str]:
     """Classify items, and compare with the labels that some have.
 
-    A label is the attribute ``label``, else a folder above the image. An image among the examples
-    does not count.
+    A label is the attribute ``label``, else a folder above the image and below the source. An image
+    among the examples does not count.
 
     Args:
         classifier (SceneClassifier): The classes.
@@ -133,7 +133,7 @@ def classify(
         for item_id, record, number, score in zip(batch.ids, batch.records, classes, scores):
             row = {name: record[name] for name in SHOWN if name in record}
             rows.append({'id': item_id, 'class': classifier.names[number], 'score': score, **row})
-            wanted = labeled_class(classifier, record)
+            wanted = labeled_class(classifier, item_id, record)
             if wanted is not None:
                 rows[-1]['label'] = classifier.names[wanted]
                 if os.path.realpath(str(record.get('img_path'))) not in known:
@@ -144,11 +144,14 @@ def classify(
     return rows, classifier.report(predicted, labels)
 
 
-def labeled_class(classifier: SceneClassifier, record: Mapping[str, Any]) -> int | None:
+def labeled_class(
+    classifier: SceneClassifier, item_id: str, record: Mapping[str, Any]
+) -> int | None:
     """The class of an item by its label, else by the nearest folder that is called like one.
 
     Args:
         classifier (SceneClassifier): The classes.
+        item_id (str): The name of the source, and the path below it.
         record (Mapping): Attributes of the item.
 
     Returns:
@@ -158,5 +161,6 @@ def labeled_class(classifier: SceneClassifier, record: Mapping[str, Any]) -> int
         return classifier.number_of(str(record['label']))
     if record.get('window') or not record.get('img_path'):
         return None
-    folders = (folder.name for folder in Path(record['img_path']).parents)
+    # Folders above the source, such as the home of a user, say nothing.
+    folders = (folder.name for folder in PurePosixPath(item_id.partition('/')[2]).parents)
     return next((n for n in map(classifier.number_of, folders) if n is not None), None)

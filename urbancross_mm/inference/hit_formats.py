@@ -6,7 +6,9 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import isfinite
+from numbers import Real
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -112,18 +114,26 @@ def geometry_of(hit: Hit) -> dict[str, Any] | None:
 
     Returns:
         dict | None: A GeoJSON polygon, counterclockwise, or point; bounds that cross 180 degrees
-        are cut there.
+        are cut there. What is no number is ignored.
     """
     bounds = hit.get('bounds')
-    if bounds is not None and len(bounds) == 4:
+    if _are_numbers(bounds, 4):
         west, south, east, north = map(float, bounds)
         if west <= east:
             return dict(type='Polygon', coordinates=[_ring(west, south, east, north)])
         parts = [[_ring(west, south, 180.0, north)], [_ring(-180.0, south, east, north)]]
         return dict(type='MultiPolygon', coordinates=parts)
-    if hit.get('lon') is not None and hit.get('lat') is not None:
+    if _are_numbers([hit.get('lon'), hit.get('lat')], 2):
         return dict(type='Point', coordinates=[float(hit['lon']), float(hit['lat'])])
     return None
+
+
+def _are_numbers(values: Any, count: int) -> TypeGuard[Sequence[float]]:
+    return (
+        isinstance(values, Sequence)
+        and len(values) == count
+        and all(isinstance(v, Real) and not isinstance(v, bool) and isfinite(v) for v in values)
+    )
 
 
 def _ring(west: float, south: float, east: float, north: float) -> list[list[float]]:
@@ -132,10 +142,13 @@ def _ring(west: float, south: float, east: float, north: float) -> list[list[flo
 
 def _line(hit: Hit) -> str:
     path = str(hit.get('img_path') or hit.get('id', ''))
-    if hit.get('window'):
+    if _are_numbers(hit.get('window'), 4):
         path += f'  [{",".join(map(str, hit["window"]))}]'
-    if hit.get('lon') is not None and hit.get('lat') is not None:
-        path += f'  {hit["lat"]:.5f}, {hit["lon"]:.5f}'
+    if _are_numbers([hit.get('lon'), hit.get('lat')], 2):
+        # In the order of the filters, near=lon,lat,meters.
+        path += f'  lon, lat {hit["lon"]:.5f},{hit["lat"]:.5f}'
+    if hit.get('id'):
+        path += f'  id {hit["id"]}'
     return f'{hit["rank"]:4d}  {hit["score"]:.4f}  {path}'
 
 

@@ -32,12 +32,14 @@ class ImageSet:
         paths (list[str]): Full paths.
         folder (str): As it was given; '' for a list of paths.
         remark (str): What was skipped in the folder. Defaults to ''.
+        missing (Sequence[str]): Parts of the folder that cannot be read now. Defaults to ().
     """
 
     names: list[str]
     paths: list[str]
     folder: str
     remark: str = ''
+    missing: Sequence[str] = ()
 
 
 class ImageItem(NamedTuple):
@@ -88,6 +90,8 @@ class ImageFiles(Dataset):
                 raise
             return ImageItem(position, None, None)
         if before is None or (before.st_size, before.st_mtime_ns) != stamp[:2]:
+            if self.skip_bad:
+                return ImageItem(position, None, None)
             raise ValueError(f'the image {path} changed while it was read: try again')
         return ImageItem(position, data, stamp)
 
@@ -155,7 +159,7 @@ def find_images(images: str | Path | Sequence[str | Path]) -> ImageSet:
     if not listing.names:
         remark = f' ({listing.remark})' if listing.remark else ''
         raise FileNotFoundError(f'no image ({" ".join(IMAGE_SUFFIXES)}) below {images}{remark}')
-    return ImageSet(listing.names, listing.paths, str(images), listing.remark)
+    return ImageSet(listing.names, listing.paths, str(images), listing.remark, listing.missing)
 
 
 def read_query(query: str) -> str | Path:

@@ -22,7 +22,7 @@ ALPHA, BETA, GAMMA = 1.0, 0.75, 0.15
 # A minus term counts half: at full weight the best hits are what is least like it.
 MINUS = 0.5
 # Attributes that serve the index and not its reader.
-INTERNAL = frozenset(('stamp',))
+INTERNAL = frozenset(('stamp', 'from_table'))
 # Hits to fetch beyond a page where duplicates are hidden.
 SPARE = 32
 

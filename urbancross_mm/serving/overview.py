@@ -15,7 +15,16 @@ MOST_PHRASES, MOST_VALUES, SHOWN_VALUES, EXAMPLES = 50_000, 1000, 40, 5
 # Attributes whose words a person may search for.
 SPOKEN = ('class', 'tags', 'scene', 'caption', 'captions')
 # Attributes that name one item each, or are no plain value to filter by.
-NOT_FILTERED = ('img_path', 'window', 'bounds', 'stamp', 'caption', 'captions', 'duplicate_of')
+NOT_FILTERED = (
+    'img_path',
+    'window',
+    'bounds',
+    'stamp',
+    'from_table',
+    'caption',
+    'captions',
+    'duplicate_of',
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,8 @@ class _Box:
         if lon is None or lat is None:
             return
         west, south, east, north = attributes.get('bounds') or (lon, lat, lon, lat)
+        if west > east:
+            west, east = -180.0, 180.0
         if self.bounds is not None:
             west, south = min(west, self.bounds[0]), min(south, self.bounds[1])
             east, north = max(east, self.bounds[2]), max(north, self.bounds[3])

@@ -61,6 +61,8 @@ class FileListing:
         unwritable (list[str]): Names that no annotation or list can hold: not UTF-8, or with
             control characters.
         linked (dict[str, str]): Where the files really lie whose names lead through a link.
+        missing (list[str]): Folders that cannot be read now, '' for the folder itself, and links
+            that lead nowhere. Nobody knows what is in them.
     """
 
     folder: Path
@@ -69,6 +71,7 @@ class FileListing:
     second_names: list[str] = field(default_factory=list)
     unwritable: list[str] = field(default_factory=list)
     linked: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
 
     @property
     def paths(self) -> list[str]:
@@ -126,7 +129,13 @@ def list_files(folder: str | Path, kind: FileKind) -> FileListing:
     walk.passed[UNWRITABLE] += len(unwritable)
     walk.passed['second names'] += len(walk.second_names)
     return FileListing(
-        folder, sorted(good), dict(+walk.passed), sorted(walk.second_names), unwritable, walk.linked
+        folder,
+        sorted(good),
+        dict(+walk.passed),
+        sorted(walk.second_names),
+        unwritable,
+        walk.linked,
+        sorted(walk.missing),
     )
 
 
@@ -177,6 +186,7 @@ class _Walk:
         self.names: list[str] = []
         self.second_names: list[str] = []
         self.linked: dict[str, str] = {}
+        self.missing: list[str] = []
         self.passed: Counter[str] = Counter()
         self._known: set[str] = set()  # real paths of files and folders
         # Ordered by folder, not by letters: 'a-b' comes after everything in 'a'.
@@ -193,7 +203,7 @@ class _Walk:
             if real in self._known:
                 continue
             self._known.add(real)
-            for entry in self._entries(real):
+            for entry in self._entries(real, parts):
                 name = (*parts, entry.name)
                 if is_hidden(entry.name):
                     self.passed['hidden'] += self._count_hidden(entry)
@@ -223,6 +233,7 @@ class _Walk:
         real = os.path.realpath(path)
         if not os.path.exists(real):
             self.passed['broken links'] += self.kind.fits(parts[-1])
+            self.missing.append('/'.join(parts))
         elif not os.path.isdir(real):
             self._take_file(real, parts, os.path.isfile(real))
         elif f'{path}/'.startswith(f'{real.rstrip("/")}/') or f'{self.root}/'.startswith(
@@ -234,12 +245,13 @@ class _Walk:
         else:
             self._take_folder(real, parts)
 
-    def _entries(self, real: str) -> list[os.DirEntry[str]]:
+    def _entries(self, real: str, parts: tuple[str, ...]) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(real) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError:
             self.passed['unreadable folders'] += 1
+            self.missing.append('/'.join(parts))
             return []
 
     def _count_hidden(self, entry: os.DirEntry[str]) -> int:

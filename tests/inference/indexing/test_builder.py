@@ -12,7 +12,8 @@ import pytest
 from tests.inference.small_embedder import SmallEmbedder, write_image, write_tiles
 from urbancross_mm.inference.indexing import IndexBuilder, IndexSummary, open_sources
 from urbancross_mm.inference.indexing.attributes import read_attributes
-from urbancross_mm.inference.stores import open_store
+from urbancross_mm.inference.indexing.image_source import TileFiles
+from urbancross_mm.inference.stores import StoreItem, open_store
 from urbancross_mm.structures.filters import Filter
 
 
@@ -107,6 +108,9 @@ def test_a_mistyped_path_empties_no_index(tiles: Path, index: Path, tmp_path: Pa
     build(index, tiles)
     write_image(tmp_path / 'other/city/x.png', 'red')
     before = content(index)
+    with pytest.raises(ValueError, match=f"'city'.*{tiles}, .*other=.*other/city"):
+        build(index, tmp_path / 'other/city')
+    shutil.move(tiles, tmp_path / 'away')
     with pytest.raises(ValueError, match=r"10 items .*'city'.*other/city"):
         build(index, tmp_path / 'other/city')
     with pytest.raises(FileNotFoundError, match='citty'):
@@ -116,6 +120,51 @@ def test_a_mistyped_path_empties_no_index(tiles: Path, index: Path, tmp_path: Pa
         build(index, f'city={tmp_path / "empty"}')
     assert content(index) == before
     assert numbers(build(index, f'other={tmp_path / "other/city"}')) == (1, 0, 0, 0, 0)
+
+
+def test_folders_of_one_name_do_not_replace_each_other(tmp_path: Path, index: Path) -> None:
+    old, new = (write_tiles(tmp_path / year / 'spain', 4) for year in ('y2020', 'y2021'))
+    build(index, old)
+    before = content(index)
+    with pytest.raises(ValueError, match=f"'spain'.*{old}, .*other={new}"):
+        build(index, new)
+    assert content(index) == before
+    # By a link it is the same folder.
+    (tmp_path / 'link').symlink_to(tmp_path / 'y2020')
+    assert numbers(build(index, tmp_path / 'link/spain'))[:3] == (0, 4, 0)
+
+
+def test_what_cannot_be_read_now_stays(tiles: Path, index: Path, tmp_path: Path) -> None:
+    """A folder that is not mounted, a link to nothing and a folder without permission."""
+    far = write_tiles(tmp_path / 'far', 2)
+    shutil.copy(tiles / 'sub_0/04.png', tmp_path / 'single.png')
+    (tiles / 'linked').symlink_to(far)
+    (tiles / 'one.png').symlink_to(tmp_path / 'single.png')
+    build(index, tiles)
+    before = content(index)
+    assert len(before) == 13
+    far.rename(tmp_path / 'unmounted')
+    (tmp_path / 'single.png').unlink()
+    (tiles / 'sub_0/00.png').unlink()
+    (source,) = open_sources([str(tiles)])
+    assert 'linked, one.png; what an index has of it stays' in source.remark
+    assert numbers(build(index, tiles)) == (0, 0, 1, 12, 0)
+    assert content(index) == {key: before[key] for key in before if key != 'city/sub_0/00.png'}
+    (tiles / 'linked').unlink()
+    assert numbers(build(index, tiles))[2] == 2
+
+
+def test_an_unreadable_subfolder(tiles: Path, index: Path, monkeypatch) -> None:
+    build(index, tiles)
+    scan = os.scandir
+
+    def refuse(path: str):
+        if str(path).endswith('sub_1'):
+            raise PermissionError(13, 'Permission denied')
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    assert numbers(build(index, tiles)) == (0, 0, 0, 10, 0)
 
 
 def test_two_sources_of_one_name(tiles: Path, index: Path, tmp_path: Path) -> None:
@@ -131,10 +180,35 @@ def test_unreadable_images(tiles: Path, index: Path, capsys) -> None:
         build(index, tiles)
     assert numbers(build(index, tiles, skip_bad=True))[4] == 1
     assert len(content(index)) == 10
-    # One that was readable once is no longer in the index.
+    # One that was readable once may be written just now: it stays as it was.
+    before = content(index)
     (tiles / 'sub_0/00.png').write_bytes(b'broken')
     assert numbers(build(index, tiles, skip_bad=True)) == (0, 0, 0, 9, 2)
-    assert 'city/sub_0/00.png' not in content(index)
+    assert content(index) == before
+    write_image(tiles / 'sub_0/00.png', 'gray', seed=3)
+    assert numbers(build(index, tiles, skip_bad=True)) == (0, 1, 0, 9, 1)
+
+
+def test_a_file_that_is_written_while_it_is_read(tiles: Path, index: Path, monkeypatch) -> None:
+    build(index, tiles)
+    before = content(index)
+    path = str(tiles / 'sub_0/00.png')
+    write_image(Path(path), 'gray', seed=50)
+    load = TileFiles.load
+
+    def load_and_write(self: TileFiles, name: str) -> dict:
+        if name == path:
+            write_image(Path(path), 'gray', seed=51)
+            os.utime(path, (1, 1))
+        return load(self, name)
+
+    monkeypatch.setattr(TileFiles, 'load', load_and_write)
+    os.utime(path, (2, 2))
+    with pytest.raises(ValueError, match=r'00\.png changed while'):
+        build(index, tiles)
+    os.utime(path, (2, 2))
+    assert numbers(build(index, tiles, skip_bad=True)) == (0, 0, 0, 9, 1)
+    assert content(index) == before
 
 
 class Killed(BaseException):
@@ -169,6 +243,23 @@ def test_the_index_of_another_model_is_refused(tiles: Path, index: Path) -> None
         build(index, tiles, embedder=other)
 
 
+def test_an_empty_index_of_another_model_is_made_anew(tiles: Path, index: Path) -> None:
+    for location in (index, index.with_name('city.lance')):
+        if location.suffix == '.lance':
+            pytest.importorskip('lancedb')
+        open_store(str(location), 'e' * 32, create=True).close()
+        assert numbers(build(location, tiles))[0] == 10
+        with open_store(str(location), 'f' * 32, read_only=True) as store:
+            assert len(store) == 10
+
+
+def test_an_index_that_was_filled_without_sources(tiles: Path, index: Path) -> None:
+    with open_store(str(index), 'f' * 32, create=True) as store:
+        store.add([StoreItem('mine', np.eye(4)[0], dict(note='own'))])
+    assert numbers(build(index, tiles)) == (10, 0, 0, 0, 0)
+    assert content(index)['mine'][1] == dict(note='own')
+
+
 def test_attributes_join_by_name_and_stay(tiles: Path, index: Path, tmp_path: Path) -> None:
     table = tmp_path / 'table.csv'
     table.write_text(
@@ -196,6 +287,27 @@ def test_attributes_join_by_name_and_stay(tiles: Path, index: Path, tmp_path: Pa
     assert known['gsd'] == 0.25 and 'tags' not in known
 
 
+def test_a_table_goes_before_the_source_and_nothing_else_stays(
+    tiles: Path, index: Path, tmp_path: Path
+) -> None:
+    """The position of a world file follows it; one of a table stays."""
+    for name in ('sub_1/03', 'sub_0/04'):
+        (tiles / f'{name}.pgw').write_text('0.001\n0\n0\n-0.001\n10.0\n50.0\n')
+    table = tmp_path / 'table.csv'
+    table.write_text('img_path,lon,lat\n03.png,20,60\n')
+    build(index, tiles, table=read_attributes(str(table)))
+    for _ in range(2):
+        assert numbers(build(index, tiles)) == (0, 0, 0, 10, 0)
+        known = content(index)['city/sub_1/03.png'][1]
+        assert (known['lon'], known['lat']) == (20, 60) and 'bounds' in known
+    assert content(index)['city/sub_0/04.png'][1]['lon'] == pytest.approx(10.0115)
+    for name in ('sub_1/03', 'sub_0/04'):
+        (tiles / f'{name}.pgw').unlink()
+    assert numbers(build(index, tiles)) == (0, 2, 0, 8, 0)
+    assert content(index)['city/sub_1/03.png'][1]['lon'] == 20
+    assert not {'lon', 'bounds'} & set(content(index)['city/sub_0/04.png'][1])
+
+
 def test_near_duplicates_are_marked(tiles: Path, index: Path) -> None:
     shutil.copy(tiles / 'sub_0/04.png', tiles / 'sub_1/copy.png')
     shutil.copy(tiles / 'sub_0/04.png', tiles / 'z.png')
@@ -206,13 +318,30 @@ def test_near_duplicates_are_marked(tiles: Path, index: Path) -> None:
     }
     first = 'city/sub_0/04.png'
     assert marks == {'city/sub_1/copy.png': first, 'city/z.png': first}
-    # The first one vanishes: the next one takes its place. Marks stay if nobody looks for them.
-    (tiles / 'sub_0/04.png').unlink()
+    # The first one vanishes: nothing points at it. Other marks stay if nobody looks for them.
     assert build(index, tiles).duplicates is None
     assert content(index)['city/z.png'][1]['duplicate_of'] == first
+    (tiles / 'sub_0/04.png').unlink()
+    assert build(index, tiles).duplicates is None
+    assert not any('duplicate_of' in attributes for _, attributes in content(index).values())
     assert build(index, tiles, duplicates_above=0.999999).duplicates == 1
     assert content(index)['city/z.png'][1]['duplicate_of'] == 'city/sub_1/copy.png'
     assert 'duplicate_of' not in content(index)['city/sub_1/copy.png'][1]
+
+
+def test_what_changes_has_no_duplicates(tiles: Path, index: Path, tmp_path: Path) -> None:
+    """Neither the first one of a group nor another one keeps a mark of its old content."""
+    for name in ('city/sub_1/b.png', 'city/z.png', 'other/x.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(tiles / 'sub_0/04.png', tmp_path / name)
+    build(index, tiles, tmp_path / 'other', duplicates_above=0.999999)
+    write_image(tiles / 'z.png', 'gray', seed=41)
+    build(index, tiles)
+    marks = [key for key, (_, a) in content(index).items() if 'duplicate_of' in a]
+    assert marks == ['city/sub_1/b.png', 'other/x.png']
+    write_image(tiles / 'sub_0/04.png', 'gray', seed=42)
+    build(index, tiles)
+    assert not any('duplicate_of' in attributes for _, attributes in content(index).values())
 
 
 @pytest.mark.parametrize(

@@ -51,5 +51,24 @@ def test_blocks_of_any_size(monkeypatch, outer: int, inner: int) -> None:
     assert [item.attributes['n'] for item in store.items()] == list(range(150))
 
 
+def test_items_come_and_go_meanwhile(monkeypatch) -> None:
+    """Another process may write to a database between two passes."""
+    monkeypatch.setattr(duplicates, 'OUTER', 2)
+    rows = np.array([[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]], dtype=np.float32)
+    store = store_of(rows)
+    read, passes = store.items, []
+
+    def items(*args, **kwargs):
+        passes.append(1)
+        if len(passes) == 3:
+            store.add([StoreItem('0000b', rows[1], {})])
+            store.delete(['0003'])
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(store, 'items', items)
+    mark_duplicates(store, 0.99, progress=False)
+    assert marks_of(store) == {'0002': '0000', '0004': '0000'}
+
+
 def test_an_empty_store() -> None:
     assert mark_duplicates(TorchStore(), 0.9, progress=False) == 0

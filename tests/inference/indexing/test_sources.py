@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -94,10 +96,45 @@ def test_windows_reach_every_edge(
 def test_windows_without_data_are_left_out(tmp_path: Path, index: Path) -> None:
     pixels = mosaic()
     pixels[:, :40, :40] = 0
-    pixels[:, 40:, 40:] = 77  # one color only
-    write_raster(tmp_path / 'a.tif', pixels, nodata=0)
-    source = open_one(tmp_path / 'a.tif', tile_size=40)
-    assert sorted(items_of(index, source)) == ['a/a.tif#0,40,40,40', 'a/a.tif#40,0,40,40']
+    pixels[:, 40:, 40:] = np.array([77, 0, 255])[:, None, None]  # one color, which may be water
+    for name, nodata in (('a', 0), ('b', None)):
+        if nodata is None:
+            pixels[:, :40, 40:] = 255
+        write_raster(tmp_path / f'{name}.tif', pixels, nodata=nodata)
+        source = open_one(tmp_path / f'{name}.tif', tile_size=40)
+        kept = [f'{name}/{name}.tif#{place},40,40' for place in ('0,40', '40,0', '40,40')]
+        if nodata is None:
+            del kept[1]
+        assert sorted(items_of(tmp_path / f'{name}.index', source)) == kept
+
+
+def test_windows_across_180_degrees(tmp_path: Path, index: Path) -> None:
+    path = tmp_path / 'fiji.tif'
+    write_raster(
+        path,
+        mosaic(),
+        'EPSG:4326',
+        transform=rasterio.transform.from_origin(179.97, 60.0, 0.001, 0.001),
+    )
+    source = open_one(path, tile_size=40)
+    assert source.remark == ''
+    bounds = [attributes['bounds'] for _, attributes in items_of(index, source).values()]
+    lons = [attributes['lon'] for _, attributes in content(index).values()]
+    assert bounds[0] == pytest.approx([179.97, 59.96, -179.99, 60.0])
+    assert lons == pytest.approx([179.99, 179.99, -179.97, -179.97])
+
+
+def test_windows_beyond_the_globe_have_no_position(tmp_path: Path, index: Path) -> None:
+    write_raster(
+        tmp_path / 'pole.tif',
+        mosaic(),
+        'EPSG:4326',
+        transform=rasterio.transform.from_origin(20.0, 90.02, 0.001, 0.001),
+    )
+    source = open_one(tmp_path / 'pole.tif', tile_size=40)
+    assert 'pole.tif: 2 of 4 windows have no position' in source.remark
+    found = ['lon' in attributes for _, attributes in items_of(index, source).values()]
+    assert sorted(found) == [False, False, True, True]
 
 
 def test_a_raster_that_is_cut_another_way_or_changed(tmp_path: Path, index: Path) -> None:
@@ -228,6 +265,10 @@ def test_a_parquet_file_of_vectors(tmp_path: Path, index: Path) -> None:
         (np.ones((2, 4)), dict(id=['a', 'a']), 'twice'),
         (np.full((2, 4), np.nan), dict(id=['a', 'b']), 'finite'),
         (np.ones((2, 5)), dict(id=['a', 'b']), '5, the model 4'),
+        (np.ones(2), dict(id=['a', 'b']), 'list of numbers a row, it holds double'),
+        (np.array([['a'], ['b']]), dict(id=['a', 'b']), 'list of numbers a row, it holds list'),
+        (np.ones((2, 4)), dict(id=['a', None]), 'row 2 has no id'),
+        (np.array([[1, 0, 0, 0], [0, 0, 0, 0]]), dict(id=['a', 'b']), 'row 2: .*zero'),
     ],
 )
 def test_vectors_that_do_not_fit(
@@ -256,6 +297,11 @@ def test_a_file_of_features_is_projected(tmp_path: Path, index: Path) -> None:
     model.text_encoder = torch.nn.Module()
     embedder.model = model
     with pytest.raises(ValueError, match='width 6'):
+        build(index, tmp_path / 'f.npz', embedder=embedder)
+    model.image_encoder.projection = torch.nn.Linear(6, 4)
+    for parameter in model.image_encoder.projection.parameters():
+        torch.nn.init.zeros_(parameter)
+    with pytest.raises(ValueError, match="f.npz: the vector of 'a' is zero"):
         build(index, tmp_path / 'f.npz', embedder=embedder)
     model.image_encoder.projection = torch.nn.Linear(6, 4)
     build(index, tmp_path / 'f.npz', embedder=embedder)
@@ -330,6 +376,55 @@ def test_values_of_a_table(tmp_path: Path) -> None:
     assert read_attributes(str(tmp_path / 't.parquet')) == {'1.png': dict(tags=['a', 'b'])}
     with pytest.raises(FileNotFoundError, match='none'):
         read_attributes(str(tmp_path / 'none.parquet'))
+
+
+def test_dates_and_countries_are_texts(tmp_path: Path) -> None:
+    (tmp_path / 't.csv').write_text('image,date,country,n\na,2021,007,1\nb,2021-06-30,12,\nc,,,\n')
+    assert read_attributes(str(tmp_path / 't.csv')) == {
+        'a': dict(date='2021', country='007', n=1),
+        'b': dict(date='2021-06-30', country='12'),
+        'c': {},
+    }
+    noon = datetime(2021, 6, 30, 18)
+    for values, text in (
+        ([noon], '2021-06-30T18:00:00'),
+        ([noon.replace(tzinfo=UTC)], '2021-06-30T18:00:00+00:00'),
+        ([noon.date()], '2021-06-30'),
+        ([2021], '2021'),
+    ):
+        table = pyarrow.table(dict(name=['a'], date=values, country=[7]))
+        pyarrow.parquet.write_table(table, tmp_path / 't.parquet')
+        assert read_attributes(str(tmp_path / 't.parquet')) == {'a': dict(date=text, country='7')}
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('date', '20210630'),
+        ('date', '30.06.2021'),
+        ('lat', 91.0),
+        ('lat', 'north'),
+        ('lon', -181.0),
+        ('lon', True),
+        ('bounds', [0.0, 1.0, 2.0]),
+        ('bounds', [0.0, 3.0, 2.0, 1.0]),
+        ('bounds', '0,1,2,3'),
+        ('window', [0, 0, 0, 5]),
+        ('window', '0,0,5,5'),
+    ],
+)
+def test_dates_and_places_that_are_none(
+    tmp_path: Path, index: Path, name: str, value: object
+) -> None:
+    rows = np.eye(2, 4)
+    path = write_vectors(tmp_path / 'v.parquet', rows, id=['a', 'b'], **{name: [None, value]})
+    with pytest.raises(ValueError, match=re.escape(f'v.parquet, row 2 (b): {name!r}')) as error:
+        build(index, path)
+    assert repr(value) in str(error.value)
+    if name != 'window' and not isinstance(value, list):
+        (tmp_path / 't.csv').write_text(f'image,{name}\na,\nb,"{value}"\n')
+        with pytest.raises(ValueError, match=re.escape(f't.csv, row 2 (b): {name!r}')):
+            read_attributes(str(tmp_path / 't.csv'))
 
 
 def test_a_row_that_fits_no_file_or_several(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ class ApproximateContract(StoreContract):
         calls: list[bool] = []
         nearest = type(full)._nearest
 
-        def spy(store: BaseStore, *args: object, exact: bool) -> object:
-            calls.append(exact)
-            return nearest(store, *args, exact=exact)
+        def spy(store: BaseStore, vector, condition, limit: int, passing: int | None) -> object:
+            calls.append(passing is None)
+            return nearest(store, vector, condition, limit, passing)
 
         monkeypatch.setattr(type(full), '_nearest', spy)
         return calls
@@ -77,9 +77,9 @@ class ApproximateContract(StoreContract):
     ) -> None:
         spied = type(full)._nearest
 
-        def few(store: BaseStore, *args: object, exact: bool) -> object:
-            rows = spied(store, *args, exact=exact)
-            return rows if exact else rows[:3]  # as an index does that gives up
+        def few(store: BaseStore, vector, condition, limit: int, passing: int | None) -> object:
+            rows = spied(store, vector, condition, limit, passing)
+            return rows if passing is None else rows[:3]  # as an index does that gives up
 
         monkeypatch.setattr(type(full), '_nearest', few)
         where = Filter.parse('rank<500')

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from urbancross_mm.inference.gallery_builder import NameFinder
-from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
+from urbancross_mm.inference.indexing.base_source import RESERVED, TEXTS, BaseSource, plain
+from urbancross_mm.inference.indexing.value_checks import check_values
 from urbancross_mm.utils.text_files import read_text
 
 NAME_COLUMNS = ('img_path', 'image', 'file', 'filename', 'name', 'img_id')
@@ -25,7 +26,8 @@ def read_attributes(path: str) -> dict[str, dict[str, Any]]:
 
     The first column of ``img_path``, ``image``, ``file``, ``filename``, ``name`` and ``img_id``
     that it has names the image: a path below the source, or a file name that only one has.
-    Numbers become numbers; ``tags`` of a CSV file are separated by ``|``.
+    Numbers become numbers, but for ``date`` and ``country``; ``tags`` of a CSV file are separated
+    by ``|``.
 
     Args:
         path (str): A ``.csv`` or ``.parquet`` file.
@@ -35,8 +37,8 @@ def read_attributes(path: str) -> dict[str, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If no column names images, a name stands twice, or a column has a name that
-            the index uses itself.
+        ValueError: If no column names images, a name stands twice, a column has a name that the
+            index uses itself, or a date or a place is none.
     """
     rows = _read_parquet(path) if path.endswith('.parquet') else _read_csv(path)
     columns = list(rows[0]) if rows else []
@@ -50,11 +52,12 @@ def read_attributes(path: str) -> dict[str, dict[str, Any]]:
     if own:
         raise ValueError(f'{path}: the index itself uses the name {own[0]!r}: rename the column')
     table: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         name = str(row[key])
         if name in table:
             raise ValueError(f'{path} has two rows for {name!r}')
         table[name] = plain(row, (key,))
+        check_values(table[name], f'{path}, row {number} ({name})')
     return table
 
 
@@ -104,6 +107,8 @@ def _value(name: str, text: str) -> Any:
         return text
     if name in LIST_COLUMNS:
         return [part.strip() for part in text.split('|') if part.strip()]
+    if name in TEXTS:
+        return text or None
     for kind in (int, float):
         try:
             value = kind(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
 from typing import Any
 
 from urbancross_mm.inference.embedder import Embedder
@@ -11,7 +12,9 @@ from urbancross_mm.inference.image_files import EncodedFiles
 from urbancross_mm.utils.hashing import FileStamp
 
 # Attributes that the index or a search sets, so that no source can.
-RESERVED = ('id', 'rank', 'score', 'stamp', 'source', 'duplicate_of')
+RESERVED = ('id', 'rank', 'score', 'stamp', 'source', 'duplicate_of', 'from_table')
+# Attributes that are texts even where they look like numbers: the year 2021, the country 007.
+TEXTS = ('date', 'country')
 
 
 class BaseSource(ABC):
@@ -22,12 +25,17 @@ class BaseSource(ABC):
         path (str): What was given, for messages.
         files (list[str]): The files that items show, by their path below the source.
         remark (str): What a user should know of the source; '' if nothing.
+        origin (str): The folder or the raster that ``img_path`` comes from; '' if there is none.
+        missing (Sequence[str]): Folders and files below the source that cannot be read now. What
+            the index has of them stays.
     """
 
     name: str
     path: str
     files: Sequence[str]
     remark: str = ''
+    origin: str = ''
+    missing: Sequence[str] = ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -74,7 +82,9 @@ def refuse_equal_names(sources: Sequence[BaseSource]) -> None:
 def plain(values: Mapping[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
     """Values that JSON can hold; what is missing is left out."""
     return {
-        str(key): _plain_value(value)
+        str(key): str(value)
+        if key in TEXTS and isinstance(value, int | float)
+        else _plain_value(value)
         for key, value in values.items()
         if key not in without and value is not None and value == value  # not NaN
     }
@@ -87,4 +97,6 @@ def _plain_value(value: Any) -> Any:
         return plain(value)
     if isinstance(value, Sequence):
         return [_plain_value(element) for element in value]
-    return str(value)  # a date, a decimal number
+    if isinstance(value, date | time):  # a date with a time is a date as well
+        return value.isoformat()
+    return str(value)  # a decimal number

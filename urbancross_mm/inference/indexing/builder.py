@@ -12,11 +12,12 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.image_files import EncodedFiles
 from urbancross_mm.inference.indexing.attributes import Table, join_attributes
 from urbancross_mm.inference.indexing.base_source import BaseSource
-from urbancross_mm.inference.indexing.duplicates import mark_duplicates
+from urbancross_mm.inference.indexing.duplicates import forget_duplicates_of, mark_duplicates
 from urbancross_mm.inference.indexing.item_writer import ItemWriter, Row
 from urbancross_mm.inference.indexing.plan import FileAttributes, Plan, make_plan
 from urbancross_mm.inference.indexing.shards import merge_shards, open_main, target_of
 from urbancross_mm.inference.pair_scores import check_comparable
+from urbancross_mm.inference.stores import BaseStore
 
 # Items that are written at once, and lost at most by a kill.
 BATCH = 256
@@ -31,7 +32,7 @@ class IndexSummary:
         updated (int): Their content or their attributes have changed.
         removed (int): Their files are gone.
         unchanged (int): Nothing had to be done.
-        unreadable (int): Left out because they cannot be read.
+        unreadable (int): Cannot be read; what the index has of them stays.
         empty (int): Windows of rasters without data.
         duplicates (int | None): Near-duplicates in the whole index; None if not looked for.
         total (int): In the whole index.
@@ -67,7 +68,8 @@ class IndexBuilder:
     Args:
         embedder (Embedder): The model.
         location (str): Of the store, see :func:`urbancross_mm.inference.stores.open_store`.
-        skip_bad (bool): Leave out images that cannot be read. Defaults to False.
+        skip_bad (bool): Leave out images that cannot be read, and keep what the index has of
+            them. Defaults to False.
         duplicates_above (float, optional): Mark items whose cosine with an earlier one is at least
             this. Defaults to None: no marks are made or removed.
         batch (int): Items that are written at once. Defaults to 256.
@@ -126,23 +128,34 @@ class IndexBuilder:
         for source in sources:
             source.check_model(self.embedder)
         total = IndexSummary()
-        for source, extra in zip(sources, joined):
-            self._take(source, extra, total)
-        self._finish(total)
+        # Open to the end, so that no other run writes between two sources.
+        with open_main(self.location, self.embedder.fingerprint) as store:
+            for source, extra in zip(sources, joined):
+                self._take(store, source, extra, total)
+            self._finish(store, total)
         return total
 
-    def _take(self, source: BaseSource, extra: FileAttributes | None, total: IndexSummary) -> None:
+    def _take(
+        self,
+        store: BaseStore,
+        source: BaseSource,
+        extra: FileAttributes | None,
+        total: IndexSummary,
+    ) -> None:
         """Bring one source up to date."""
-        with open_main(self.location, self.embedder.fingerprint) as store:
-            plan = make_plan(source, store, extra, self.progress)
-            barrier()  # nobody writes before everybody has compared
-            writer = ItemWriter(source, store, extra, set(plan.changed))
-            unreadable = _gathered(self._encode(source, plan, writer))
-            empty = _gathered(writer.empty)
-            if get_rank() == 0:
-                merge_shards(store, self.location, self.embedder.fingerprint)
-                self._settle(plan, writer, unreadable + empty)
-            barrier()
+        store.refresh()
+        plan = make_plan(source, store, extra, self.progress)
+        barrier()  # nobody writes before everybody has compared
+        if get_rank() == 0:  # first, so that a run that is killed leaves no wrong mark
+            forget_duplicates_of(store, [*map(source.id_of, plan.changed), *plan.vanished])
+        barrier()  # others may change the same items of a database
+        writer = ItemWriter(source, store, extra, set(plan.changed))
+        unreadable = _gathered(self._encode(source, plan, writer))
+        empty = _gathered(writer.empty)
+        if get_rank() == 0:
+            merge_shards(store, self.location, self.embedder.fingerprint)
+            self._settle(plan, writer, empty)
+        barrier()
         lost = {*unreadable, *empty}
         total.added += len(set(plan.new) - lost)
         total.updated += len(set(plan.changed) - lost) + len(plan.relabeled)
@@ -170,24 +183,26 @@ class IndexBuilder:
             target.close()
         return sorted(set(pending) - writer.written - set(writer.empty))
 
-    def _settle(self, plan: Plan, writer: ItemWriter, lost: Sequence[int]) -> None:
-        """What the first rank does alone: new attributes, and what is no longer there."""
+    def _settle(self, plan: Plan, writer: ItemWriter, empty: Sequence[int]) -> None:
+        """What the first rank does alone: new attributes, and what is no longer there.
+
+        What cannot be read stays as it was: a file may be written just now.
+        """
         relabeled = list(plan.relabeled)
         for start in range(0, len(relabeled), self.batch):
             writer.relabel(relabeled[start : start + self.batch])
-        gone = [*plan.vanished, *(writer.source.id_of(position) for position in lost)]
+        gone = [*plan.vanished, *(writer.source.id_of(position) for position in empty)]
         for start in range(0, len(gone), self.batch):
             writer.store.delete(gone[start : start + self.batch])
 
-    def _finish(self, total: IndexSummary) -> None:
+    def _finish(self, store: BaseStore, total: IndexSummary) -> None:
         """Near-duplicates, and a store that is quick to search."""
-        with open_main(self.location, self.embedder.fingerprint) as store:
-            if get_rank() == 0:
-                if self.duplicates_above is not None:
-                    total.duplicates = mark_duplicates(store, self.duplicates_above, self.progress)
-                store.compact()
-                total.total = len(store)
-            barrier()
+        if get_rank() == 0:
+            if self.duplicates_above is not None:
+                total.duplicates = mark_duplicates(store, self.duplicates_above, self.progress)
+            store.compact()
+            total.total = len(store)
+        barrier()
 
     def _tracked(
         self, parts: Iterator[EncodedFiles], pending: Sequence[int]

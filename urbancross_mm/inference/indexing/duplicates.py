@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from urbancross_mm.utils.progress import track
 
 # Rows that are compared with all earlier ones at once, and how many of these at a time.
 OUTER, INNER = 16384, 2048
+BATCH = 256  # items that are written at once
 
 
 def mark_duplicates(store: BaseStore, above: float, progress: bool = True) -> int:
@@ -28,17 +30,32 @@ def mark_duplicates(store: BaseStore, above: float, progress: bool = True) -> in
     Returns:
         int: Number of items that are marked.
     """
-    count = len(store)
-    leader = np.full(count, -1, dtype=np.int64)  # position of what an item repeats
-    starts = range(0, count, OUTER)
+    # Others may write to a database meanwhile. What comes is ignored, what goes repeats nothing.
+    ids = [item.id for item in store.items()]
+    places = {item_id: position for position, item_id in enumerate(ids)}
+    leader = np.full(len(ids), -1, dtype=np.int64)  # position of what an item repeats
+    starts = range(0, len(ids), OUTER)
     for start in track(starts, 'duplicates', unit='block') if progress else starts:
-        rows = _rows(store, start, OUTER)
-        for first, earlier in _blocks(store, start):
+        ((_, rows),) = _blocks(store, places, start, min(start + OUTER, len(ids)), OUTER)
+        for first, earlier in _blocks(store, places, 0, start, INNER):
             free = leader[first : first + len(earlier)] < 0
             _note(leader, start, rows, first, earlier, free, above)
         _mark_within(leader, start, rows, above)
-    _write(store, leader)
+    _write(store, {ids[row]: ids[leader[row]] for row in np.flatnonzero(leader >= 0)}, places)
     return int((leader >= 0).sum())
+
+
+def forget_duplicates_of(store: BaseStore, ids: Collection[str]) -> None:
+    """Remove the marks that point at items, before these change or go.
+
+    Args:
+        store (BaseStore): The index.
+        ids (Collection[str]): Of the items.
+    """
+    going = set(ids)
+    if going:
+        found = [i.id for i in store.items() if i.attributes.get('duplicate_of') in going]
+        _change(store, [(item_id, None) for item_id in found])
 
 
 def _note(
@@ -68,44 +85,46 @@ def _mark_within(leader: np.ndarray, start: int, rows: np.ndarray, above: float)
                 leader[later] = start + first + row
 
 
-def _rows(store: BaseStore, start: int, number: int) -> np.ndarray:
-    """Vectors of some items in the order of their ids."""
-    rows: list[np.ndarray] = []
-    for position, item in enumerate(store.items(embeds=True)):
-        if position >= start + number:
-            break
-        if position >= start:
-            rows.append(np.asarray(item.embed, dtype=np.float32))
-    return np.stack(rows)
+def _blocks(
+    store: BaseStore, places: Mapping[str, int], start: int, end: int, size: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Vectors from one position to another, a block at a time; zeros where an item has gone."""
+    stream = ((places[i.id], i.embed) for i in store.items(embeds=True) if i.id in places)
+    current = next(stream, None) if end > start else None
+    for first in range(start, end, size):
+        rows = np.zeros((min(size, end - first), store.width), dtype=np.float32)
+        while current is not None and current[0] < first + len(rows):
+            if current[0] >= first:
+                rows[current[0] - first] = current[1]
+            current = next(stream, None)
+        yield first, rows
 
 
-def _blocks(store: BaseStore, end: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Vectors of the items before a position, a block at a time."""
-    rows: list[np.ndarray] = []
-    for position, item in enumerate(store.items(embeds=True)):
-        if position == end:
-            break
-        rows.append(np.asarray(item.embed, dtype=np.float32))
-        if len(rows) == INNER or position == end - 1:
-            yield position + 1 - len(rows), np.stack(rows)
-            rows = []
-
-
-def _write(store: BaseStore, leader: np.ndarray, batch: int = 256) -> None:
+def _write(store: BaseStore, wanted: Mapping[str, str], places: Mapping[str, int]) -> None:
     """Write the marks that have changed."""
-    wanted = set(leader[leader >= 0].tolist())
-    names: dict[int, str] = {}
-    changes: list[tuple[str, str | None]] = []
-    for position, item in enumerate(store.items()):
-        if position in wanted:
-            names[position] = item.id
-        name = names.get(int(leader[position]))
-        if item.attributes.get('duplicate_of') != name:
-            changes.append((item.id, name))
-    for start in range(0, len(changes), batch):
-        some = changes[start : start + batch]
-        items = store.get([item_id for item_id, _ in some])
-        store.update([_marked(item, name) for item, (_, name) in zip(items, some)])
+    changes = []
+    for item in store.items():
+        mark = wanted.get(item.id)
+        if item.id in places and item.attributes.get('duplicate_of') != mark:
+            changes.append((item.id, mark))
+    _change(store, changes)
+
+
+def _change(store: BaseStore, marks: Sequence[tuple[str, str | None]]) -> None:
+    """Set marks of items, or take them away; an item that has gone is passed over."""
+    for start in range(0, len(marks), BATCH):
+        some = marks[start : start + BATCH]
+        try:
+            _change_batch(store, some)
+        except KeyError:
+            for one in some:
+                with contextlib.suppress(KeyError):
+                    _change_batch(store, [one])
+
+
+def _change_batch(store: BaseStore, marks: Sequence[tuple[str, str | None]]) -> None:
+    items = store.get([item_id for item_id, _ in marks])
+    store.update([_marked(item, name) for item, (_, name) in zip(items, marks)])
 
 
 def _marked(item: StoreItem, name: str | None) -> StoreItem:

@@ -15,6 +15,7 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.feature_extraction import encoders_of, weights_of
 from urbancross_mm.inference.image_files import EncodedFiles
 from urbancross_mm.inference.indexing.base_source import RESERVED, BaseSource, plain
+from urbancross_mm.inference.indexing.value_checks import check_values
 from urbancross_mm.models.encoders.feature import FeatureEncoder
 from urbancross_mm.utils.hashing import FileStamp
 
@@ -102,6 +103,9 @@ class FeatureSource(_Vectors):
             with torch.no_grad():
                 feats = torch.from_numpy(self.file.image_feats[list(some)]).to(device)
                 rows = normalize(projection(feats)).cpu()
+            if not rows.any(dim=1).all():
+                zero = self.files[some[int((~rows.any(dim=1)).nonzero()[0])]]
+                raise ValueError(f'{self.path}: the vector of {zero!r} is zero')
             part = self._encoded(some, rows)
             yield part._replace(positions=[start + row for row in part.positions])
 
@@ -119,7 +123,8 @@ class ParquetSource(_Vectors):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, an id stands twice or a vector is not finite.
+        ValueError: If a column is missing or of another type, an id is missing or stands twice,
+            or a vector is not finite or zero.
     """
 
     def __init__(self, name: str, path: str) -> None:
@@ -130,14 +135,22 @@ class ParquetSource(_Vectors):
         columns = file.schema_arrow.names
         self._id = _column(path, columns, ID_COLUMNS)
         self._vector = _column(path, columns, VECTOR_COLUMNS)
+        _check_vector_type(path, file.schema_arrow.field(self._vector))
         self._fingerprint = (file.schema_arrow.metadata or {}).get(b'fingerprint', b'').decode()
         self.width = 0
-        digests = []
+        digests: list[str] = []
         for rows in self._batches(file):
             self.width = rows.shape[1]
+            empty = np.flatnonzero(~rows.any(axis=1))
+            if empty.size:
+                row = len(digests) + int(empty[0]) + 1
+                raise ValueError(f'{path}, row {row}: the vector in {self._vector!r} is zero')
             digests += [_digest(row) for row in rows]
         self.table = file.read([name for name in columns if name != self._vector])
-        ids = [str(value) for value in self.table[self._id].to_pylist()]
+        ids = [
+            _id_of(path, value, row)
+            for row, value in enumerate(self.table[self._id].to_pylist(), 1)
+        ]
         if len(set(ids)) < len(ids):
             raise ValueError(f'{path} has {len(ids) - len(set(ids))} ids twice in {self._id!r}')
         super().__init__(name, path, ids, digests)
@@ -146,8 +159,9 @@ class ParquetSource(_Vectors):
 
     def attributes(self, position: int) -> dict[str, Any]:
         """All columns but the vector."""
-        row = self.table.slice(position, 1).to_pylist()[0]
-        return plain(row, RESERVED)
+        values = plain(self.table.slice(position, 1).to_pylist()[0], RESERVED)
+        check_values(values, f'{self.path}, row {position + 1} ({self.files[position]})')
+        return values
 
     def check_model(self, embedder: Embedder) -> None:
         """Refuse vectors of another model."""
@@ -205,6 +219,24 @@ def _column(path: str, names: Sequence[str], wanted: Sequence[str]) -> str:
         if name in names:
             return name
     raise ValueError(f'{path} needs a column {" or ".join(wanted)}, it has {", ".join(names)}')
+
+
+def _check_vector_type(path: str, field: Any) -> None:
+    import pyarrow
+
+    kinds = (pyarrow.ListType, pyarrow.LargeListType, pyarrow.FixedSizeListType)
+    inner = field.type.value_type if isinstance(field.type, kinds) else None
+    types = pyarrow.types
+    if inner is None or not (types.is_floating(inner) or types.is_integer(inner)):
+        raise ValueError(
+            f'{path}: {field.name!r} must hold a list of numbers a row, it holds {field.type}'
+        )
+
+
+def _id_of(path: str, value: Any, row: int) -> str:
+    if value is None or value == '':
+        raise ValueError(f'{path}, row {row} has no id')
+    return str(value)
 
 
 def _digest(row: np.ndarray) -> str:

@@ -54,6 +54,7 @@ class ImageSource(BaseSource):
         records (Sequence[Mapping], optional): What is known of each. Defaults to None: nothing.
         crs (str): CRS of world files. Defaults to 'EPSG:4326'.
         remark (str): Defaults to ''.
+        missing (Sequence[str]): What of the folder cannot be read now. Defaults to ().
     """
 
     def __init__(
@@ -65,18 +66,24 @@ class ImageSource(BaseSource):
         records: Sequence[Mapping[str, Any]] | None = None,
         crs: str = 'EPSG:4326',
         remark: str = '',
+        missing: Sequence[str] = (),
     ) -> None:
-        self.name, self.path, self.folder = name, path, os.path.abspath(folder)
+        self.name, self.path, self.origin = name, path, os.path.abspath(folder)
         self.files, self.records = files, records
         self.crs = crs
-        self.remark = remark
+        self.remark, self.missing = remark, missing
 
     @classmethod
     def of_folder(cls, name: str, path: str, crs: str, tile_size: int) -> ImageSource:
         """All images below a folder; a remark names large GeoTIFFs, which are not cut."""
         images = find_images(path)
-        remarks = [images.remark, _remark_on_large(images.paths, tile_size)]
-        return cls(name, path, path, images.names, crs=crs, remark='; '.join(filter(None, remarks)))
+        remarks = [
+            images.remark,
+            _remark_on_missing(images.missing),
+            _remark_on_large(images.paths, tile_size),
+        ]
+        remark = '; '.join(filter(None, remarks))
+        return cls(name, path, path, images.names, None, crs, remark, images.missing)
 
     @classmethod
     def of_annotations(cls, name: str, path: str, crs: str) -> ImageSource:
@@ -103,7 +110,7 @@ class ImageSource(BaseSource):
 
     def path_of(self, position: int) -> str:
         """Where the file lies."""
-        return safe_join(self.folder, self.files[position])
+        return safe_join(self.origin, self.files[position])
 
     def attributes(self, position: int) -> dict[str, Any]:
         """Path, position and record of an image."""
@@ -113,10 +120,10 @@ class ImageSource(BaseSource):
         return dict(plain(found), **record, img_path=path)
 
     def renewed(self, position: int, stamp: FileStamp) -> FileStamp | None:
-        """The stamp of the file, if its content is the same; a missing one counts as changed."""
+        """The stamp of the file; None if it has other content, or cannot be looked at."""
         try:
             return stamp.renewed(self.path_of(position))
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def encode(
@@ -135,6 +142,14 @@ def _record(item: Mapping[str, Any], domain: str | None) -> dict[str, Any]:
     if item.get('geo_tags'):
         record['tags'] = list(item['geo_tags'])
     return record
+
+
+def _remark_on_missing(missing: Sequence[str]) -> str:
+    if not missing:
+        return ''
+    more = f' and {len(missing) - 3} more' if len(missing) > 3 else ''
+    names = ', '.join(name or 'the folder' for name in missing[:3])
+    return f'cannot be read now: {names}{more}; what an index has of it stays'
 
 
 def _remark_on_large(paths: Sequence[str], tile_size: int) -> str:
@@ -158,7 +173,7 @@ def _position(path: str, crs: str) -> dict[str, Any]:
     try:
         if is_geotiff(Path(path)):
             raster = Raster.open(Path(path))
-            return raster.position((0, 0, raster.width, raster.height))
+            return raster.position((0, 0, raster.width, raster.height), crossing=True)
         if world_file_of(Path(path)) is not None:
             with open_image(path, path) as image:
                 return position_beside(Path(path), image.width, image.height, crs)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from array import array
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,14 @@ from typing import Any
 
 from urbancross_mm.inference.indexing.base_source import BaseSource
 from urbancross_mm.inference.stores import BaseStore, StoreItem
-from urbancross_mm.structures.filters import Compare, Filter
+from urbancross_mm.structures.filters import Compare, Filter, UnknownAttributeError
 from urbancross_mm.utils.hashing import FileStamp
 from urbancross_mm.utils.progress import track
 
 # What the index adds to the attributes that a source knows.
 MARKS = ('stamp', 'duplicate_of')
+# The attribute that lists the names of those which came from a table.
+FROM_TABLE = 'from_table'
 _WINDOW = re.compile(r'#\d+,\d+,\d+,\d+$')
 
 FileAttributes = Mapping[str, Mapping[str, Any]]
@@ -29,7 +32,7 @@ class Plan:
         new (array): To encode and add.
         changed (array): To encode again.
         relabeled (array): Only attributes or times have changed.
-        vanished (list[str]): Ids that the source lacks.
+        vanished (list[str]): Ids that the source lacks, without those that cannot be read now.
         unchanged (int): How many items need nothing.
     """
 
@@ -55,24 +58,24 @@ def make_plan(
     Args:
         source (BaseSource): The source.
         store (BaseStore): The index.
-        extra (Mapping, optional): Attributes by file, over those of the source; None keeps what
-            the index has beyond the source.
+        extra (Mapping, optional): Attributes by file, over those of the source; None keeps those
+            of an earlier run.
         progress (bool): Show a progress bar. Defaults to True.
 
     Returns:
         Plan: What to do.
 
     Raises:
-        ValueError: If the index has items of a source of this name and none is in the source. A
-            mistyped path must not empty an index.
+        ValueError: If the index has items of a source of this name and none is in the source, or
+            they lie in another folder that is still there. A mistyped path must not empty an index.
     """
-    plan, stored = Plan(), items_of(store, source.name)
+    plan, stored = Plan(), _of_one_origin(items_of(store, source.name), source)
     item = next(stored, None)
     order = sorted(range(len(source)), key=source.id_of)
     for position in track(order, f'compare {source.name}') if progress else order:
         item_id = source.id_of(position)
         while item is not None and item.id < item_id:
-            plan.vanished.append(item.id)
+            _take_vanished(source, item.id, plan)
             item = next(stored, None)
         if item is None or item.id != item_id:
             plan.new.append(position)
@@ -80,7 +83,7 @@ def make_plan(
         _compare(source, position, item, extra, plan)
         item = next(stored, None)
     while item is not None:
-        plan.vanished.append(item.id)
+        _take_vanished(source, item.id, plan)
         item = next(stored, None)
     _refuse_other_source(source, plan)
     return plan
@@ -89,21 +92,30 @@ def make_plan(
 def items_of(store: BaseStore, source: str) -> Iterator[StoreItem]:
     """What a store holds of a source, by ascending id."""
     last = ''
-    for item in store.items(Filter((Compare('source', '=', source),))) if store.width else ():
-        if item.id <= last:
-            raise RuntimeError(f'the store gives {item.id!r} after {last!r}')
-        last = item.id
-        yield item
+    try:
+        for item in store.items(Filter((Compare('source', '=', source),))) if store.width else ():
+            if item.id <= last:
+                raise RuntimeError(f'the store gives {item.id!r} after {last!r}')
+            last = item.id
+            yield item
+    except UnknownAttributeError:
+        return  # filled from Python, without sources
 
 
 def attributes_of(
     source: BaseSource, position: int, extra: FileAttributes | None, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Attributes of an item as they should be, without those of :data:`MARKS`."""
+    """Attributes of an item as they should be, without those of :data:`MARKS`.
+
+    What a table said, of this run or an earlier one, goes before what the source says.
+    """
     fresh = dict(source.attributes(position), source=source.name)
     if extra is None:
-        return {**{key: known[key] for key in known if key not in MARKS}, **fresh}
-    return {**fresh, **extra.get(source.file_of(position), {})}
+        names = known.get(FROM_TABLE, ())
+        joined = {name: known[name] for name in names if name in known}
+    else:
+        joined = dict(extra.get(source.file_of(position), {}))
+    return {**fresh, **joined, **({FROM_TABLE: sorted(joined)} if joined else {})}
 
 
 def stamp_of(item: StoreItem) -> FileStamp | None:
@@ -126,6 +138,37 @@ def _compare(
         plan.relabeled.append(position)
     else:
         plan.unchanged += 1
+
+
+def _take_vanished(source: BaseSource, item_id: str, plan: Plan) -> None:
+    name = item_id.removeprefix(f'{source.name}/')
+    if any(part in ('', name) or name.startswith(f'{part}/') for part in source.missing):
+        plan.unchanged += 1
+    else:
+        plan.vanished.append(item_id)
+
+
+def _of_one_origin(stored: Iterator[StoreItem], source: BaseSource) -> Iterator[StoreItem]:
+    """Refuse items of another folder of the same name; if that is gone, it has been moved."""
+    fine = {'', source.origin}
+    for item in stored:
+        origin = _origin_of(item, source.name) if source.origin else ''
+        if origin not in fine:
+            if os.path.exists(origin) and not os.path.samefile(origin, source.origin):
+                raise ValueError(
+                    f'the source {source.name!r} of the index comes from {origin}, which is still '
+                    f'there: give another name, as in other={source.path}, or remove the old one'
+                )
+            fine.add(origin)
+        yield item
+
+
+def _origin_of(item: StoreItem, source: str) -> str:
+    """The folder, or the raster, that an item came from; '' if its path does not say it."""
+    path, name = str(item.attributes.get('img_path', '')), item.id.removeprefix(f'{source}/')
+    if _WINDOW.search(name):
+        return path
+    return path.removesuffix(f'/{name}') if path.endswith(f'/{name}') else ''
 
 
 def _refuse_other_source(source: BaseSource, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +53,9 @@ class RasterWindows(Dataset):
         state = os.stat(self.raster.path)
         if (state.st_size, state.st_mtime_ns) != self.stamp[:2]:
             raise ValueError(f'{self.raster.path} changed while it was read: try again')
-        if known < LEAST_DATA or blank:
+        # One value is a fact, such as water; zeros or ones in all bits are what borders have.
+        border = blank and set(pixels.max((0, 1)).tolist()) in ({0}, {255})
+        if known < LEAST_DATA or border:
             return ImageItem(position, None, self.stamp)
         return ImageItem(position, load_image(pixels, self.pipeline), self.stamp)
 
@@ -80,16 +83,14 @@ class RasterSource(BaseSource):
                 raise ValueError(absurd)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
+        self.origin = str(self.raster.path)
         width, height = self.raster.width, self.raster.height
         self.across, self.down = min(tile_size, width), min(tile_size, height)
         self.columns = _starts(width, self.across, stride)
         self.rows = _starts(height, self.down, stride)
         self.files = [Path(path).name]
         self._renewed: dict[FileStamp, FileStamp | None] = {}
-        try:
-            self.raster.position(self.window(0))
-        except ValueError as error:
-            self.remark = f'{path}: windows have no position: {error}'
+        self.remark = self._remark_on_positions()
 
     @cached_property
     def stamp(self) -> FileStamp:
@@ -104,6 +105,25 @@ class RasterSource(BaseSource):
     def __len__(self) -> int:
         return len(self.columns) * len(self.rows)
 
+    def _remark_on_positions(self) -> str:
+        """How many windows have no position; all are counted if a corner or the middle has none."""
+        across, count = len(self.columns), len(self)
+        samples = {0, across - 1, count // 2, count - across, count - 1}
+        if not any(map(self._why_nowhere, samples)):
+            return ''
+        reasons = Counter(filter(None, map(self._why_nowhere, range(count))))
+        return (
+            f'{self.path}: {reasons.total()} of {count} windows have no position: '
+            f'{", ".join(reasons)}'
+        )
+
+    def _why_nowhere(self, position: int) -> str:
+        try:
+            self.raster.position(self.window(position), crossing=True)
+        except ValueError as error:
+            return str(error)
+        return ''
+
     def id_of(self, position: int) -> str:
         """The name of the source, of the file, and the window."""
         return f'{self.name}/{self.files[0]}#{",".join(map(str, self.window(position)))}'
@@ -115,8 +135,11 @@ class RasterSource(BaseSource):
     def attributes(self, position: int) -> dict[str, Any]:
         """Path, window and position of a window."""
         window = self.window(position)
-        found = {} if self.remark else plain(self.raster.position(window))
-        return dict(found, img_path=str(self.raster.path), window=list(window))
+        try:
+            found = plain(self.raster.position(window, crossing=True))
+        except ValueError:
+            found = {}
+        return dict(found, img_path=self.origin, window=list(window))
 
     def renewed(self, position: int, stamp: FileStamp) -> FileStamp | None:
         """The stamp of the raster, if its content is the same; windows share one."""

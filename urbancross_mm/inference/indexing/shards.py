@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
-import os
+import hashlib
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from mmengine.dist import barrier, get_rank, get_world_size
 
 from urbancross_mm.inference.stores import BaseStore, StoreItem, open_store
+from urbancross_mm.inference.stores.part_files import MANIFEST
+from urbancross_mm.utils.files import file_lock
 
 BATCH = 256
 
@@ -21,13 +24,17 @@ def has_many_writers(location: str) -> bool:
 
 def shard_location(location: str, rank: int) -> str:
     """Folder of the part of one rank, beside the index; for an object store in this folder."""
-    if '://' in location:
-        location = location.rstrip('/').rpartition('/')[2]
-    return f'{location.rstrip("/")}.shard-{rank}'
+    location = location.rstrip('/')
+    if '://' in location:  # stores of one name in other places have other parts
+        digest = hashlib.blake2b(location.encode(), digest_size=4).hexdigest()
+        location = f'{location.rpartition("/")[2]}-{digest}'
+    return f'{location}.shard-{rank}'
 
 
 def open_main(location: str, fingerprint: str) -> BaseStore:
     """Open the index on every rank; the first one creates it and takes in what is left of a run.
+
+    Until the first one closes it, no other run can write to it.
 
     Args:
         location (str): Of the index.
@@ -37,15 +44,39 @@ def open_main(location: str, fingerprint: str) -> BaseStore:
         BaseStore: To be written by the first rank only, or by all of them in a database.
 
     Raises:
-        ValueError: If another model filled it, or it is no index.
+        ValueError: If another model filled it, it is no index, or another run writes to it.
     """
     if get_rank() == 0:
-        store = open_store(location, fingerprint, create=True)
-        merge_shards(store, location, fingerprint)
+        store = _open_or_renew(location, fingerprint)
+        try:
+            store.delete([])  # a write, though of nothing: from here on, this process is the writer
+            merge_shards(store, location, fingerprint)
+        except BaseException:
+            store.close()
+            raise
     barrier()
     if get_rank() > 0:
         store = open_store(location, fingerprint, read_only=not has_many_writers(location))
     return store
+
+
+def _open_or_renew(location: str, fingerprint: str) -> BaseStore:
+    """Open an index, or make it; an empty one of another model in a folder is made anew."""
+    try:
+        return open_store(location, fingerprint, create=True)
+    except ValueError:
+        if '://' in location:
+            raise
+        with open_store(location, read_only=True) as old:
+            if len(old) or old.fingerprint == fingerprint:
+                raise
+    with file_lock(location):
+        manifest = Path(location) / MANIFEST
+        if manifest.exists():  # other files in a folder are none of our business
+            manifest.unlink()
+        else:
+            shutil.rmtree(location)
+    return open_store(location, fingerprint, create=True)
 
 
 def merge_shards(store: BaseStore, location: str, fingerprint: str) -> None:
@@ -55,26 +86,40 @@ def merge_shards(store: BaseStore, location: str, fingerprint: str) -> None:
         store (BaseStore): The index.
         location (str): Where it lies.
         fingerprint (str): Of the model.
+
+    Raises:
+        ValueError: If another process writes to a part, or another model made it.
     """
-    for path in sorted(glob.glob(f'{glob.escape(shard_location(location, 0))[:-1]}*')):
-        with open_store(path, fingerprint, read_only=True) as shard:
-            known = _common_ids(store, shard)
-            for items in _batches(shard.items(embeds=True)):
-                new = [item for item in items if item.id not in known]
-                again = [item for item in items if item.id in known]
-                if new:
-                    store.add(new)
-                if again:
-                    store.update(again)
-        shutil.rmtree(path)
+    if has_many_writers(location):
+        return
+    for path in sorted(glob.glob(f'{glob.escape(shard_location(location, 0)[:-1])}[0-9]*')):
+        with file_lock(path):
+            manifest = Path(path) / MANIFEST
+            # Without it, the part was not made to its end, or not deleted to its end.
+            if manifest.exists():
+                _move(path, store, fingerprint)
+                manifest.unlink()
+            shutil.rmtree(path)
+
+
+def _move(path: str, store: BaseStore, fingerprint: str) -> None:
+    """Add or update the items of one part."""
+    with open_store(path, fingerprint, read_only=True) as shard:
+        known = _common_ids(store, shard)
+        for items in _batches(shard.items(embeds=True)):
+            new = [item for item in items if item.id not in known]
+            again = [item for item in items if item.id in known]
+            if new:
+                store.add(new)
+            if again:
+                store.update(again)
 
 
 def target_of(store: BaseStore, location: str, fingerprint: str) -> BaseStore:
     """What this rank writes to: the index itself, or its own part."""
     if get_world_size() == 1 or has_many_writers(location):
         return store
-    path = shard_location(location, get_rank())
-    return open_store(path, fingerprint, create=not os.path.exists(path))
+    return open_store(shard_location(location, get_rank()), fingerprint, create=True)
 
 
 def _batches(items: Iterator[StoreItem]) -> Iterator[list[StoreItem]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -32,8 +33,9 @@ from urbancross_mm.inference.stores.sql_store import Condition, Positions, Row, 
 from urbancross_mm.structures.filters import Filter
 
 PAGE = 1000
-# Partitions of the index that are looked into, and rows compared exactly for each one asked for.
-PROBES, REFINE = 32, 10
+# Rows that pass whose codes are compared at least, so that a filter costs no recall; and rows
+# compared exactly for each one asked for.
+CODES, REFINE = 100_000, 10
 BITS_SUFFICE = 256  # of a vector, for the index to tell it from others by one bit a value
 ITERATIONS, SAMPLES = 10, 64  # of its training; more give no better recall and take minutes
 # A reader may still use the files of versions that are younger.
@@ -198,7 +200,12 @@ class LanceStore(SqlStore):
                 table.create_index(field.name, config=kind())
         config = indexed.get('embed')
         if config is None or config.num_unindexed_rows > config.num_indexed_rows:
-            settings = dict(distance_type='dot', max_iterations=ITERATIONS, sample_rate=SAMPLES)
+            settings = dict(
+                distance_type='dot',
+                num_partitions=_partitions(table.count_rows()),
+                max_iterations=ITERATIONS,
+                sample_rate=SAMPLES,
+            )
             kind = index.IvfSq if self.width < BITS_SUFFICE or self.width % 8 else index.IvfRq
             table.create_index('embed', config=kind(**settings), replace=True)
 
@@ -228,13 +235,15 @@ class LanceStore(SqlStore):
         return Positions(np.array(rows['id'].to_pylist(), object), *_centers(rows))
 
     def _nearest(
-        self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
+        self, vector: np.ndarray, condition: Condition, limit: int, passing: int | None
     ) -> list[Row]:
         query = self._table.handle.search(vector, vector_column_name='embed').distance_type('dot')
-        if exact:
+        if passing is None:
             query = query.bypass_vector_index()
         else:
-            query = query.nprobes(PROBES).refine_factor(REFINE)
+            partitions = _partitions(self._table.handle.count_rows())
+            probes = math.ceil(partitions * min(1.0, CODES / passing))
+            query = query.nprobes(probes).refine_factor(REFINE)
         query = query.where(condition.sql, prefilter=True).limit(limit)
         rows = self._table.run(query.select(['id', *self._places(), 'attributes', '_distance']))
         scores = (1 - rows['_distance'].to_numpy()).tolist()
@@ -249,6 +258,11 @@ class LanceStore(SqlStore):
                 rows['attributes'].to_pylist(),
             )
         ]
+
+
+def _partitions(rows: int) -> int:
+    """Of an index of so many rows; an index of fewer has fewer."""
+    return max(1, math.isqrt(rows))
 
 
 def _with_fields(schema: pa.Schema, fields: Sequence[pa.Field]) -> pa.Schema:

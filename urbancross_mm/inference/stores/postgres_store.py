@@ -276,11 +276,11 @@ class PostgresStore(SqlStore):
         return Positions(np.array(ids, object), np.array(lons, float), np.array(lats, float))
 
     def _nearest(
-        self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
+        self, vector: np.ndarray, condition: Condition, limit: int, passing: int | None
     ) -> list[Row]:
         # The index is on another type, so only the first of these can use it.
         half = f'halfvec({self.width})'
-        order = 'distance, id' if exact else f'embed::{half} <#> %(q)s::vector::{half}'
+        order = 'distance, id' if passing is None else f'embed::{half} <#> %(q)s::vector::{half}'
         rows = self._fetch(
             f'SELECT id, -distance, lon, lat, attributes::text FROM ('
             f'SELECT id, embed <#> %(q)s AS distance, lon, lat, attributes FROM {self._table} '

@@ -69,8 +69,9 @@ class Snapshot:
         start = 0
         for part in self.parts:
             for rows, embeds in _chunks(part, where):
-                # numpy: its product with one vector takes half the time of torch's.
-                scores = torch.from_numpy(embeds @ query)
+                # Not torch's product with one vector, which takes twice the time, nor that of a
+                # BLAS with threads, which wait for each other where many clients search at once.
+                scores = torch.from_numpy(np.einsum('nd,d->n', embeds, query))
                 best.offer(scores, torch.from_numpy(embeds), torch.from_numpy(rows + start))
             start += len(part.rows)
         starts = np.cumsum([0] + [len(part.rows) for part in self.parts])

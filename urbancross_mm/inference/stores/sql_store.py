@@ -83,9 +83,10 @@ class SqlStore(BaseStore):
             return []
         condition, wanted = self._condition(where), offset + topk
         found: dict[str, Row] = {}
-        if self._has_index() and self._count(condition, self.few_rows + 1) > self.few_rows:
+        passing = self._count(condition, self.few_rows + 1) if self._has_index() else 0
+        if passing > self.few_rows:
             for depth in DEPTHS:
-                rows = self._nearest(vector, condition, depth, exact=False)
+                rows = self._nearest(vector, condition, depth, passing)
                 self._keep(found, rows, len(rows) < depth, condition)
                 if len(found) >= wanted or len(rows) < depth:
                     break
@@ -115,7 +116,7 @@ class SqlStore(BaseStore):
                 condition = self._among(ids)
         limit = wanted + MARGIN
         while True:
-            rows = self._nearest(vector, condition, limit, exact=True)
+            rows = self._nearest(vector, condition, limit, None)
             self._keep(found, rows, len(rows) < limit or self.orders_ties, condition)
             if len(found) >= wanted or len(rows) < limit:
                 return
@@ -164,9 +165,12 @@ class SqlStore(BaseStore):
 
     @abstractmethod
     def _nearest(
-        self, vector: np.ndarray, condition: Condition, limit: int, exact: bool
+        self, vector: np.ndarray, condition: Condition, limit: int, passing: int | None
     ) -> list[Row]:
-        """The rows of the largest products; those of the last score in any choice."""
+        """The rows of the largest products; those of the last score in any choice.
+
+        By the index if it is known how many rows pass, or that more than ``few_rows`` do.
+        """
 
 
 def in_order(ids: Sequence[str], found: Mapping[str, StoreItem]) -> list[StoreItem]:

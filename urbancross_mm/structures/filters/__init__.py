@@ -39,7 +39,18 @@ longitudes go beyond 180.
 
 from urbancross_mm.structures.filters.columns import Column
 from urbancross_mm.structures.filters.conditions import AnyOf, Compare, Tags
-from urbancross_mm.structures.filters.filter import Condition, Filter
+from urbancross_mm.structures.filters.filter import Condition, Filter, UnknownAttributeError
 from urbancross_mm.structures.filters.places import Box, Near, Polygon
 
-__all__ = ['AnyOf', 'Box', 'Column', 'Compare', 'Condition', 'Filter', 'Near', 'Polygon', 'Tags']
+__all__ = [
+    'AnyOf',
+    'Box',
+    'Column',
+    'Compare',
+    'Condition',
+    'Filter',
+    'Near',
+    'Polygon',
+    'Tags',
+    'UnknownAttributeError',
+]

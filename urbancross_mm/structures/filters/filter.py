@@ -25,6 +25,10 @@ Columns = Mapping[str, Sequence[Any] | np.ndarray | Column]
 LONGEST_QUOTE = 200  # characters of a condition that a message repeats
 
 
+class UnknownAttributeError(ValueError):
+    """A filter on an attribute that no item has."""
+
+
 @dataclass(frozen=True)
 class Filter:
     """Conditions that must all hold; without any, every item passes.
@@ -97,14 +101,16 @@ class Filter:
             known (Iterable[str]): Attributes that some item has.
 
         Raises:
-            ValueError: If one is not among them.
+            UnknownAttributeError: If one is not among them.
         """
         known = sorted(known)
         for name in self.names:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f'did you mean {near[0]!r}?' if near else f'they have {", ".join(known)}'
-                raise ValueError(f'no item has the attribute {name!r} of the filter: {hint}')
+                raise UnknownAttributeError(
+                    f'no item has the attribute {name!r} of the filter: {hint}'
+                )
 
     def split(self) -> tuple[Filter, Filter]:
         """Split into what a database can decide and what must be refined afterwards.
