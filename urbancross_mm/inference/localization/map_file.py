@@ -6,23 +6,34 @@ import os
 import warnings
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
 from urbancross_mm.geo.georeference import rasterio
 from urbancross_mm.utils.files import check_outputs
 
-if TYPE_CHECKING:
-    from urbancross_mm.inference.localization.heat_map import HeatMap
+
+class Blocks(Protocol):
+    """What is written: a map that is computed block by block."""
+
+    shape: tuple[int, ...]
+    crs: str | None
+    transform: Any
+
+    def blocks(self) -> list[tuple[slice, slice]]:
+        """All of them, as rows and columns."""
+
+    def block(self, rows: slice, columns: slice) -> np.ndarray:
+        """The values of one, float32."""
 
 
-def write_map(path: str | Path, heat: HeatMap, side: int) -> None:
+def write_map(path: str | Path, heat: Blocks, side: int) -> None:
     """Write a map block by block; the file is replaced whole or not at all.
 
     Args:
         path (str | Path): The file, ``.tif``.
-        heat (HeatMap): The map.
+        heat (Blocks): The map.
         side (int): Of a tile, in cells.
 
     Raises:
@@ -54,7 +65,7 @@ def write_map(path: str | Path, heat: HeatMap, side: int) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _write_tiles(path: Path, heat: HeatMap, side: int) -> list[int]:
+def _write_tiles(path: Path, heat: Blocks, side: int) -> list[int]:
     """Write the map in tiles; returns the checksum of each block."""
     side = min(side, -(-max(heat.shape) // 16) * 16)
     profile = dict(
