@@ -27,6 +27,7 @@ from urbancross_mm.utils.cli import (  # noqa: E402
     run_tool,
 )
 from urbancross_mm.utils.files import check_outputs, write_all  # noqa: E402
+from urbancross_mm.utils.raster_arguments import add_raster_arguments  # noqa: E402
 
 if TYPE_CHECKING:
     from urbancross_mm.inference.localization import HeatMap
@@ -46,26 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', type=given_path, default='outputs/locate', help='folder (default: %(default)s)'
     )
-    parser.add_argument(
-        '--mode',
-        default='windows',
-        choices=['windows', 'coarse-to-fine', 'dense'],
-        help='encode all windows; large ones first, and small ones where they score best; or every '
-        'position of a feature map (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--scales',
-        type=int,
-        nargs='+',
-        default=[256, 512, 768],
-        help='sides of the windows in pixels (default: 256 512 768)',
-    )
-    parser.add_argument(
-        '--bands',
-        type=int,
-        nargs=3,
-        help='bands to show as red, green and blue (default: what the file says)',
-    )
+    add_raster_arguments(parser)
     parser.add_argument('--peaks', type=int, default=10, help='places a query (default: 10)')
     parser.add_argument(
         '--min-distance',
@@ -77,9 +59,6 @@ def parse_args() -> argparse.Namespace:
         type=float,
         default=0.8,
         help='regions lie above this share of the range of the map (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--cache', type=given_path, help='folder for what is encoded (default: that of the raster)'
     )
     parser.add_argument(
         '--batch-size', type=int, default=32, help='windows per forward pass (default: 32)'

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import urbancross_mm  # noqa: E402, F401, I001  first: installs the torchvision hook
 from urbancross_mm.utils.cli import ConfigParser, add_common_arguments, add_trust_argument, run_tool  # noqa: E402
+from urbancross_mm.utils.raster_arguments import add_raster_arguments  # noqa: E402
 
 if TYPE_CHECKING:
     from urbancross_mm.serving.raster_tiles import RasterTiles
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = 'URBANCROSS_TOKEN'
 NEEDS = 'Serving the page'
+CONNECTIONS = 200  # at once; a browser opens six
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--raster', nargs='+', default=[], metavar='TIF', help='GeoTIFFs to show under the hits'
     )
+    add_raster_arguments(parser)
     add_server_arguments(parser)
     parser.add_argument('--device', help='cpu, cuda, ... (default: the GPU if there is one)')
     args = parser.parse_args()
@@ -138,7 +141,7 @@ def open_models(args: argparse.Namespace) -> list[ServedModel]:
     return models
 
 
-def open_rasters(paths: Sequence[str]) -> list[RasterTiles]:
+def open_rasters(paths: Sequence[str], bands: Sequence[int] | None = None) -> list[RasterTiles]:
     """Rasters under names of their own."""
     from urbancross_mm.serving.raster_tiles import RasterTiles
 
@@ -146,8 +149,8 @@ def open_rasters(paths: Sequence[str]) -> list[RasterTiles]:
     for path in map(Path, paths):
         names = {raster.name for raster in rasters}
         name = path.stem if path.stem not in names else f'{path.stem}-{len(rasters)}'
-        rasters.append(RasterTiles(path, name))
-        if rasters[-1].file.is_slow:
+        rasters.append(RasterTiles(path, name, bands))
+        if rasters[-1].view().file.is_slow:
             print(f'note: {path} is large and has no overviews: gdaladdo {path} makes it fast')
     return rasters
 
@@ -173,8 +176,9 @@ def main() -> None:
     check_reach(args)
     if args.sample:
         ensure_sample()
-    rasters = open_rasters(args.raster)
-    service = Service(open_models(args), rasters)
+    rasters = open_rasters(args.raster, args.bands)
+    locating = dict(scales=args.scales, mode=args.mode, cache=args.cache)
+    service = Service(open_models(args), rasters, locating=locating)
     # Of a name in /etc/hosts the guard knows nothing.
     app = create_app(service, args.token, any_host=not is_loopback(args.host))
     host = f'[{args.host}]' if ':' in args.host else args.host
@@ -188,6 +192,9 @@ def main() -> None:
         port=args.port,
         log_level='warning',
         server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=3,  # then work for visitors that wait is ended
+        http='h11',  # another one has no bound for headers
         # The longest address: a filter may be a polygon of many corners.
         h11_max_incomplete_event_size=1 << 18,
     )

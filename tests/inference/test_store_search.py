@@ -178,7 +178,11 @@ def test_terms_that_cancel_out() -> None:
 def test_what_another_model_made_is_refused() -> None:
     with pytest.raises(ValueError, match='model 2.*model 1'):
         StoreSearch(FakeEmbedder(), other_store())
-    StoreSearch(FakeEmbedder(), NaiveStore('model 2'))  # empty: nothing is stale
+    search = StoreSearch(FakeEmbedder(), NaiveStore('model 2'))  # empty: nothing is stale
+    assert search.search(Query(texts=['x'])) == []
+    search.store = other_store()  # what was empty has been filled meanwhile
+    with pytest.raises(ValueError, match='model 2.*model 1'):
+        search.search(Query(texts=['x']))
 
 
 def other_store() -> NaiveStore:

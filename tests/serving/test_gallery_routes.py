@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
+import rasterio
 from fastapi.testclient import TestClient
 from PIL import Image
 
@@ -20,7 +22,9 @@ def test_a_picture_by_id(client: TestClient) -> None:
         response = client.get(address)
         assert response.status_code == 200
         assert response.headers['content-type'] == 'image/jpeg'
-        assert 'private' in response.headers['cache-control']
+        assert 'private, no-cache' in response.headers['cache-control']
+        known = {'If-None-Match': response.headers['etag']}
+        assert client.get(address, headers=known).status_code == 304
         assert Image.open(io.BytesIO(response.content)).size == (32, 32)
 
 
@@ -71,6 +75,18 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     for side in (20, 40):
         Image.new('RGB', (side, side)).save(path)
         assert Image.open(io.BytesIO(images.get(dict(img_path=str(path))))).size == (side, side)
+
+
+def test_the_range_of_a_replaced_raster_is_its_own(tmp_path: Path) -> None:
+    images, path, shown = GalleryImages(), tmp_path / 'deep.tif', []
+    for scale in (1, 100):
+        with rasterio.open(fake_raster(tmp_path / 'a.tif')) as file:
+            pixels, profile = file.read().astype('u2') * scale, dict(file.profile, dtype='uint16')
+        with rasterio.open(path, 'w', **profile) as file:
+            file.write(pixels)
+        os.utime(path, (scale, scale))
+        shown.append(images.get(dict(img_path=str(path), window=[0, 0, 512, 512])))
+    assert shown[0] == shown[1]  # both are stretched
 
 
 def test_a_lost_or_damaged_picture_is_one_sentence(tmp_path: Path) -> None:

@@ -304,3 +304,14 @@ def test_a_phones_width(page: Any) -> None:
     for button in page.locator('button:visible, a.button:visible').all():
         frame = button.bounding_box()
         assert frame['width'] >= 24 and frame['height'] >= 24, button.inner_html()
+
+
+def test_a_search_that_is_given_up_is_over(page: Any) -> None:
+    show(page, '/')
+    page.route('**/api/search?*', lambda route: None)  # never answered
+    page.evaluate('() => { urbancross.go({ q: "a harbor" }); }')
+    page.locator('#results[aria-busy]').wait_for()
+    page.evaluate('() => { urbancross.go({ q: "" }); }')
+    page.locator('#results:not([aria-busy])').wait_for(timeout=5000)
+    assert not page.locator('#columns.busy').count()
+    page.unroute_all(behavior='ignoreErrors')

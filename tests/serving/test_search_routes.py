@@ -205,8 +205,14 @@ def test_an_index_out_of_reach_is_unavailable(
     def gone(*_: object) -> None:
         raise ConnectionError('postgresql://db is not reachable')
 
-    monkeypatch.setattr(served.models[0].search.store, 'search', gone)
+    store = served.models[0].search.store
+    for name in ('search', 'get', 'count', 'items'):
+        monkeypatch.setattr(store, name, gone)
+    monkeypatch.delitem(served.models[0].__dict__, 'overview', raising=False)
     assert 'postgresql://db' in refused(client, 503, texts='x')
+    for path in ('info', 'images/spain/river/0', 'suggest?typed=riv'):
+        response = client.get(f'/api/{path}')
+        assert response.status_code == 503 and 'postgresql://db' in response.json()['detail']
 
 
 def test_the_description_names_every_route_and_error(client: TestClient) -> None:
@@ -220,7 +226,10 @@ def test_the_description_names_every_route_and_error(client: TestClient) -> None
     for path, methods in description['paths'].items():
         for method, route in methods.items():
             errors = {code for code in route['responses'] if code != '200'}
-            assert errors == {'400', '401', '403', '404', '413', '422', '503'}, (path, method)
+            assert errors == {'400', '401', '403', '404', '408', '413', '422', '503'}, (
+                path,
+                method,
+            )
             assert route['responses']['200']['content'], (path, method)
 
 

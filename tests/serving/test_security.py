@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -94,6 +95,60 @@ def test_a_long_body_is_refused_with_and_without_a_length(client: TestClient) ->
     parts = (long[start : start + 65536] for start in range(0, len(long), 65536))
     response = client.post('/api/search', content=parts, headers=headers)
     assert response.status_code == 413 and str(LIMITS.body_bytes) in response.text
+
+
+UPLOAD = dict(
+    type='http', method='POST', path='/api/search/image', query_string=b'',
+    headers=[(b'content-length', b'9')],
+)  # fmt: skip
+
+
+def test_an_upload_too_many_is_refused_before_it_is_read() -> None:
+    """Two are being worked on, the third is refused unread, the fourth comes after them."""
+    limits, sent, read = replace(LIMITS, uploads=2), [], []
+    free = asyncio.Event()
+
+    async def receive() -> dict:
+        read.append(1)
+        return dict(type='http.request', body=b'x' * 9)
+
+    async def send(message: dict) -> None:
+        sent.append(message.get('status'))
+
+    async def app(*_: object) -> None:
+        await free.wait()
+
+    async def main() -> None:
+        guard = Guard(app, limits)
+        first = [asyncio.ensure_future(guard(UPLOAD, receive, send)) for _ in range(2)]
+        await asyncio.sleep(0)
+        await guard(UPLOAD, receive, send)
+        assert sent[0] == 503 and len(read) == 2
+        free.set()
+        await asyncio.gather(*first)
+        await guard(UPLOAD, receive, send)
+        assert len(read) == 3
+
+    asyncio.run(main())
+
+
+def test_a_body_that_does_not_come_frees_its_place() -> None:
+    limits, sent = replace(LIMITS, uploads=1, body_seconds=0.01), []
+
+    async def receive() -> dict:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send(message: dict) -> None:
+        sent.append(message.get('status'))
+
+    async def main() -> None:
+        guard = Guard(receive, limits)  # type: ignore[arg-type]
+        for _ in range(2):
+            await guard(UPLOAD, receive, send)
+
+    asyncio.run(main())
+    assert [status for status in sent if status] == [408, 408]
 
 
 def test_reading_ends_at_the_limit() -> None:

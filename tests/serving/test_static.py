@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,26 @@ def test_every_element_that_a_script_wants_is_in_the_page() -> None:
     for path in OWN:
         for wanted in re.findall(r"byId\('([^']+)'\)", path.read_text('utf-8')):
             assert wanted in ids, (path.name, wanted)
+
+
+@pytest.mark.skipif(shutil.which('node') is None, reason='a function of the page needs Node.js')
+def test_boxes_on_a_map_that_repeats() -> None:
+    """As the page writes them: each longitude once, and the whole globe whole."""
+    boxes = {
+        '-200, -60, 200, 70': [-180, -60, 180, 70],
+        '-180, -90, 180, 90': [-180, -90, 180, 90],
+        '10, 1, 20.1234567, 2': [10, 1, 20.123457, 2],
+        '170, 1, 180, 2': [170, 1, 180, 2],
+        '180, 1, 190, 2': [-180, 1, -170, 2],
+        '170, 1, 200, 2': [170, 1, -160, 2],
+        '-540, 1, -190, 2': [-180, 1, 170, 2],
+    }
+    calls = ', '.join(f'globeBox([{box}])' for box in boxes)
+    script = (STATIC / 'draw.js').read_text('utf-8') + f'console.log(JSON.stringify([{calls}]));'
+    run = ['node', '--input-type=module', '-e', script]
+    done = subprocess.run(run, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == list(boxes.values())
 
 
 def test_the_licenses_come_along() -> None:

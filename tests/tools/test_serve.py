@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -58,10 +59,15 @@ def test_two_models_and_a_raster_are_served(
     code, printed = call_tool(
         'serve', CONFIG, 'none', '--sample', '--index', index, '--name', 'one',
         '--compare', CONFIG, 'none', '--compare-index', index, '--raster', raster, raster,
+        '--scales', '128', '256', '--mode', 'coarse-to-fine', '--bands', '3', '2', '1',
+        '--cache', tmp_path / 'kept',
     )  # fmt: skip
     assert code == 0 and 'http://127.0.0.1:8000/' in printed
     ((app, options),) = served
     assert options['host'] == '127.0.0.1' and options['port'] == 8000
+    # Only with this reader of requests the bound of headers is in force.
+    assert options['http'] == 'h11' and options['h11_max_incomplete_event_size']
+    assert options['limit_concurrency'] and options['timeout_graceful_shutdown']
     with TestClient(app, base_url='http://127.0.0.1') as client:
         info = client.get('/api/info').json()
         assert [model['name'] for model in info['models']] == ['one', CONFIG.stem]
@@ -70,6 +76,12 @@ def test_two_models_and_a_raster_are_served(
             reply = client.get('/api/search', params=dict(texts='a road', model=name)).json()
             assert len(reply['hits']) == 3
             assert client.get('/' + reply['hits'][0]['image']).status_code == 200
+        heat = client.post('/api/rasters/city/locate', json=dict(text='a road'))
+        assert heat.status_code == 200, heat.text
+    (kept,) = (tmp_path / 'kept').glob('*/windows.json')
+    settings = json.loads(kept.read_text())['settings']
+    assert settings['bands'] == [3, 2, 1] and '128' in str(settings)
+    assert not list(tmp_path.glob('*.windows'))  # beside the raster
 
 
 def test_a_token_is_asked_for(
@@ -106,6 +118,7 @@ class Now:
         (('--port', '70000'), '70000'),
         (('--compare', 'c.py', 'x.pth'), '--compare-index'),
         (('--raster', 'gone.tif'), 'gone.tif'),
+        (('--bands', '0', '1', '2'), '0'),
         (('--token', 'short'), 'no store'),
     ],
 )

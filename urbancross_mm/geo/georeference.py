@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -59,6 +60,32 @@ def position_on_globe(bounds: Bounds, crs: str, crossing: bool = False) -> dict[
         raise ValueError('its CRS does not lead to a position on the globe') from error
 
 
+def check_on_globe(points: Sequence[tuple[float, float]], crs: str) -> None:
+    """Check that a CRS leads from all points to the globe, and from the first one back to it.
+
+    The inverse of a projection may answer for points that are on no map.
+    """
+    xs, ys = (list(values) for values in zip(*points))
+    try:
+        check_crs(crs)
+        lons, lats = degrees_of(xs, ys, crs)
+        with rasterio().Env():
+            back = rasterio('rasterio.warp').transform(WGS84, crs, lons[:1], lats[:1])[:2]
+            projected = rasterio('rasterio.crs').CRS.from_user_input(crs).is_projected
+    except ImportError:
+        raise
+    except Exception as error:  # GDAL raises many kinds for a position that does not exist
+        raise ValueError('its CRS does not lead to a position on the globe') from error
+    size = math.hypot(max(xs) - min(xs), max(ys) - min(ys))
+    if projected:
+        returns = math.hypot(back[0][0] - xs[0], back[1][0] - ys[0]) <= size / 100
+    else:  # longitudes may run from 0 to 360, and a degree may be another unit
+        returns = max(map(abs, xs)) <= 401 and max(map(abs, ys)) <= 101
+    finite = all(map(math.isfinite, (*lons, *lats)))
+    if not (finite and returns and max(map(abs, lats)) <= 91):
+        raise ValueError('its CRS does not lead to a position on the globe')
+
+
 def position_beside(path: Path, width: int, height: int, crs: str) -> tuple[dict[str, object], str]:
     """Position of an image by its world file, and what is wrong with that; empty without one."""
     world = world_file_of(path)
@@ -69,22 +96,6 @@ def position_beside(path: Path, width: int, height: int, crs: str) -> tuple[dict
         return position_on_globe(bounds_of_world_file(text, width, height), crs), ''
     except ValueError as error:
         return {}, f'no position: {error}'
-
-
-def check_on_globe(xs: Sequence[float], ys: Sequence[float], crs: str) -> None:
-    """Check that positions lie on the globe; longitudes may run beyond 180 degrees."""
-    try:
-        check_crs(crs)
-        lons, lats = degrees_of(xs, ys, crs)
-        # A projection gives exactly the pole for what is infinitely far.
-        most = 90 - 1e-12 if rasterio('rasterio.crs').CRS.from_user_input(crs).is_projected else 90
-    except ImportError:
-        raise
-    except Exception as error:  # GDAL raises many kinds for a position that does not exist
-        raise ValueError('its CRS does not lead to a position on the globe') from error
-    # NaN is not within limits.
-    if not all(abs(lon) <= 540 and abs(lat) <= most for lon, lat in zip(lons, lats)):
-        raise ValueError('its coordinates are not on the globe')
 
 
 def degrees_of(

@@ -64,11 +64,10 @@ class StoreSearch:
         self, embedder: Embedder, store: BaseStore, templates: Sequence[str] = ('{}',)
     ) -> None:
         check_comparable(embedder.model, 'searching a store')
-        if store.width:  # an empty one belongs to no model
-            check_fingerprint(store.fingerprint, embedder.fingerprint, type(store).__name__)
         self.embedder = embedder
         self.store = store
         self.templates = check_templates(templates)
+        self._check_model()
 
     def vector(self, query: Query) -> np.ndarray:
         """Encode a query.
@@ -151,7 +150,8 @@ class StoreSearch:
             list[dict]: Best first.
 
         Raises:
-            ValueError: If ``topk`` or ``offset`` is not possible.
+            ValueError: If ``topk`` or ``offset`` is not possible, or another model has filled the
+                store, which was empty.
         """
         _check_whole('topk', topk, 1)
         _check_whole('offset', offset, 0)
@@ -160,6 +160,7 @@ class StoreSearch:
             hits = self._distinct(vector, topk, conditions, offset)
         else:
             hits = self.store.search(vector, topk, conditions, offset)
+        self._check_model()
         return [_record(hit, rank) for rank, hit in enumerate(hits, offset + 1)]
 
     def encode_texts(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -178,6 +179,12 @@ class StoreSearch:
             ValueError: If one is empty.
         """
         return [encode_prompts(self.embedder, text, self.templates).numpy() for text in texts]
+
+    def _check_model(self) -> None:
+        """Refuse the vectors of another model; an empty store belongs to none."""
+        if self.store.width:
+            name = type(self.store).__name__
+            check_fingerprint(self.store.fingerprint, self.embedder.fingerprint, name)
 
     def _encode_images(self, images: Sequence[ImageQuery]) -> list[np.ndarray]:
         if not images:

@@ -24,6 +24,7 @@ from urbancross_mm.serving.search_routes import search_routes
 from urbancross_mm.serving.security import HEADERS, LOOPBACK, Guard
 from urbancross_mm.serving.service import Service
 from urbancross_mm.serving.worker_pool import StoppedError
+from urbancross_mm.utils.error_sentence import sentence_of
 from urbancross_mm.version import __version__
 
 STATIC = Path(__file__).parent / 'static'
@@ -34,6 +35,7 @@ ERRORS = {
     401: 'A token is needed.',
     403: 'A page of another site asks.',
     404: 'There is no such thing.',
+    408: 'The request takes too long to come.',
     413: 'The request, or the image in it, is too large.',
     422: 'A value is not possible, or an image cannot be decoded.',
     503: 'Too many queries wait, or the index cannot be reached.',
@@ -119,6 +121,10 @@ def _add_handlers(app: FastAPI) -> None:
     async def refused(_: Request, error: RefusedError) -> JSONResponse:
         headers = {'Retry-After': '2'} if error.status == 503 else None
         return JSONResponse(dict(detail=error.sentence), error.status, headers)
+
+    @app.exception_handler(ConnectionError)
+    async def unreachable(_: Request, error: ConnectionError) -> JSONResponse:
+        return JSONResponse(dict(detail=sentence_of(error)), 503, {'Retry-After': '2'})
 
     @app.exception_handler(StoppedError)
     async def stopped(_: Request, error: StoppedError) -> Response:

@@ -15,19 +15,21 @@ from PIL import Image
 from urbancross_mm.geo.raster_files import is_geotiff
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.utils.hashing import quick_stamp
 from urbancross_mm.utils.images import open_image
 
 THUMBNAIL_SIDE, FULL_SIDE = 256, 2048
 MOST_PIXELS = 64_000_000  # of a window or a file that is shown
 CACHE_BYTES = 64 << 20
+Key = tuple[str, str, tuple[int, ...], int]
 
 
 class GalleryImages:
     """Reads the picture of an item, made small, and keeps what was read lately."""
 
     def __init__(self) -> None:
-        self._cache: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
-        self._ranges: dict[str, tuple[float, float]] = {}
+        self._cache: OrderedDict[Key, bytes] = OrderedDict()
+        self._ranges: dict[tuple[str, str], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     def get(self, attributes: Mapping[str, Any], full: bool = False) -> bytes:
@@ -43,25 +45,40 @@ class GalleryImages:
         Raises:
             RefusedError: If there is no such file any more, or it cannot be read (404).
         """
-        path, window = attributes.get('img_path'), attributes.get('window')
-        if not isinstance(path, str) or not path:
-            raise RefusedError(404, 'the item has no picture: its index names no file')
-        side = FULL_SIDE if full else THUMBNAIL_SIDE
+        key = path, stamp, window, side = self.key(attributes, full)
         try:
-            key = (path, tuple(window or ()), side, Path(path).stat().st_mtime_ns)
             found = self._find(key)
             if found is None:
                 is_raster = bool(window) or is_geotiff(Path(path))
-                pixels = self._window(path, window) if is_raster else self._file(path, side)
+                pixels = self._window(path, stamp, window) if is_raster else self._file(path, side)
                 found = _jpeg(pixels, side)
                 self._keep(key, found)
-        except FileNotFoundError:
-            raise RefusedError(404, f'the picture {Path(path).name} is no longer there') from None
         except (ValueError, OSError, MemoryError) as error:
             raise RefusedError(
                 404, f'the picture {Path(path).name} cannot be read: {error}'
             ) from error
         return found
+
+    def key(self, attributes: Mapping[str, Any], full: bool = False) -> Key:
+        """What the picture of an item depends on.
+
+        Args:
+            attributes (Mapping): As of :meth:`get`.
+            full (bool): As of :meth:`get`. Defaults to False.
+
+        Returns:
+            tuple: Path, size and time of the file, window, and side.
+
+        Raises:
+            RefusedError: If there is no such file any more (404).
+        """
+        path, window = attributes.get('img_path'), attributes.get('window')
+        if not isinstance(path, str) or not path:
+            raise RefusedError(404, 'the item has no picture: its index names no file')
+        stamp = quick_stamp(path)
+        if not stamp:
+            raise RefusedError(404, f'the picture {Path(path).name} is no longer there')
+        return path, stamp, tuple(window or ()), FULL_SIDE if full else THUMBNAIL_SIDE
 
     def _file(self, path: str, side: int) -> np.ndarray:
         with open_image(path, path) as image:
@@ -71,23 +88,23 @@ class GalleryImages:
             image.thumbnail((side, side))
             return np.array(image.convert('RGB'))
 
-    def _window(self, path: str, window: Sequence[int] | None) -> np.ndarray:
+    def _window(self, path: str, stamp: str, window: Sequence[int]) -> np.ndarray:
         raster = Raster.open(Path(path))
         column, row, width, height = map(int, window or (0, 0, raster.width, raster.height))
         if width * height > MOST_PIXELS:
             raise ValueError(f'its window has {width} x {height} pixels')
         bands = raster.color_bands
-        if path not in self._ranges:
-            self._ranges[path] = raster.value_range(bands)
-        return raster.read((column, row, width, height), bands, self._ranges[path])[0]
+        if (path, stamp) not in self._ranges:
+            self._ranges[path, stamp] = raster.value_range(bands)
+        return raster.read((column, row, width, height), bands, self._ranges[path, stamp])[0]
 
-    def _find(self, key: tuple[Any, ...]) -> bytes | None:
+    def _find(self, key: Key) -> bytes | None:
         with self._lock:
             if key in self._cache:
                 self._cache.move_to_end(key)
             return self._cache.get(key)
 
-    def _keep(self, key: tuple[Any, ...], picture: bytes) -> None:
+    def _keep(self, key: Key, picture: bytes) -> None:
         with self._lock:
             self._cache[key] = picture
             while sum(map(len, self._cache.values())) > CACHE_BYTES:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from urbancross_mm.serving.kept_replies import kept_reply
 from urbancross_mm.serving.limits import RefusedError
 from urbancross_mm.serving.schemas import Id, Suggestions
 from urbancross_mm.serving.service import Service
-
-KEPT = 'private, max-age=3600'
+from urbancross_mm.serving.worker_pool import Stop
 
 
 def gallery_routes(service: Service) -> APIRouter:
@@ -49,10 +49,14 @@ def gallery_routes(service: Service) -> APIRouter:
         served = service.model(model)
         if not item_id or '\0' in item_id:
             raise RefusedError(404, f'the index has no item {item_id[:100]!r}')
-        picture = await service.pictures.run(
-            request,
-            lambda _: service.images.get(served.item(item_id).attributes, size == 'full'),
-        )
-        return Response(picture, media_type='image/jpeg', headers={'Cache-Control': KEPT})
+
+        def work(_: Stop) -> Response:
+            attributes, full = served.item(item_id).attributes, size == 'full'
+            key = service.images.key(attributes, full)
+            return kept_reply(
+                request, key, 'image/jpeg', lambda: service.images.get(attributes, full)
+            )
+
+        return await service.pictures.run(request, work)
 
     return router

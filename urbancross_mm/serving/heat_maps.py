@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.localization import SemanticLocalizer
 from urbancross_mm.serving.limits import RefusedError
-from urbancross_mm.serving.raster_tiles import OpenRaster, RasterTiles, empty_tile
+from urbancross_mm.serving.open_raster import OpenRaster, empty_tile
+from urbancross_mm.serving.raster_tiles import RasterTiles
 from urbancross_mm.serving.served_model import ServedModel
 from urbancross_mm.serving.worker_pool import Stop
 from urbancross_mm.utils.error_sentence import sentence_of
@@ -62,6 +64,16 @@ class ShownMap:
     peaks: list[tuple[float, float, float]]
     value_range: tuple[float, float]
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """tuple: What its tiles depend on; its file is named by that."""
+        return (self.file.path.name,)
+
+    def close(self) -> None:
+        """Close and delete the file."""
+        self.file.close()
+        self.file.path.unlink(missing_ok=True)
+
     def tile(self, z: int, x: int, y: int) -> bytes:
         """A tile of the web map as a PNG; see :meth:`RasterTiles.tile`."""
         image = self.file.read(z, x, y, (1,), 'bilinear')
@@ -76,12 +88,20 @@ class HeatMaps:
 
     A raster is encoded the first time it is asked of; its embeddings are kept beside it. Work on
     heat maps is done by one thread.
+
+    Args:
+        options (Mapping): Of :meth:`SemanticLocalizer.set_image`, such as ``scales``. Defaults to
+            none.
     """
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix='urbancross-heat-')
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self._options = dict(options or {})
+        # A map may just be written where the server ends.
+        self._folder = tempfile.TemporaryDirectory(
+            prefix='urbancross-heat-', ignore_cleanup_errors=True
+        )
         self._maps: OrderedDict[str, ShownMap] = OrderedDict()
-        self._localizers: dict[tuple[str, str], SemanticLocalizer] = {}
+        self._localizers: dict[tuple[str, str], tuple[str, SemanticLocalizer]] = {}
         self._lock = threading.Lock()
 
     def make(
@@ -99,23 +119,27 @@ class HeatMaps:
             tuple[str, ShownMap]: Id and map.
 
         Raises:
-            RefusedError: If the raster cannot be searched (400).
+            RefusedError: If the raster cannot be searched (400), or shown any more (404).
             StoppedError: If nobody waits any more.
         """
-        digest = hashlib.sha256(f'{model.name}\n{raster.path}\n'.encode() + vector.tobytes())
+        stamp = raster.view().stamp
+        made_of = (model.search.embedder.fingerprint, raster.path, stamp, raster.bands)
+        digest = hashlib.sha256(repr((made_of, self._options)).encode() + vector.tobytes())
         name = digest.hexdigest()[:32]
         with self._lock:
             if name in self._maps:
                 self._maps.move_to_end(name)
                 return name, self._maps[name]
+        path = Path(self._folder.name) / f'{name}.tif'
         try:
-            shown = self._shown(self._localizer(model, raster, stop), vector, name)
+            shown = self._shown(self._localizer(model, raster, stamp, stop), vector, path)
         except (ValueError, OSError) as error:
+            path.unlink(missing_ok=True)
             raise RefusedError(400, sentence_of(error)) from error
         with self._lock:
             self._maps[name] = shown
             while len(self._maps) > MOST_MAPS:
-                self._maps.popitem(last=False)[1].file.close()
+                self._maps.popitem(last=False)[1].close()
         return name, shown
 
     def get(self, name: str) -> ShownMap:
@@ -138,26 +162,30 @@ class HeatMaps:
     def close(self) -> None:
         """Close and delete the maps."""
         for shown in self._maps.values():
-            shown.file.close()
+            shown.close()
         self._folder.cleanup()
 
-    def _localizer(self, model: ServedModel, raster: RasterTiles, stop: Stop) -> SemanticLocalizer:
+    def _localizer(
+        self, model: ServedModel, raster: RasterTiles, stamp: str, stop: Stop
+    ) -> SemanticLocalizer:
+        """That of the raster as its file is now."""
         key = (model.name, raster.name)
-        if key not in self._localizers:
-            embedder = StoppableEmbedder(model.search.embedder)
-            embedder.stop = stop
-            localizer = SemanticLocalizer(embedder)  # type: ignore[arg-type]
-            localizer.set_image(raster.path)
-            self._localizers[key] = localizer
-        return self._localizers[key]
+        known, localizer = self._localizers.get(key, ('', None))
+        if localizer is None or known != stamp:
+            localizer = SemanticLocalizer(StoppableEmbedder(model.search.embedder))  # type: ignore[arg-type]
+            localizer.embedder.stop = stop  # type: ignore[attr-defined]
+            localizer.set_image(raster.path, bands=raster.bands, **self._options)
+            self._localizers[key] = (stamp, localizer)
+        # From coarse to fine, a query encodes windows too.
+        localizer.embedder.stop = stop  # type: ignore[attr-defined]
+        return localizer
 
-    def _shown(self, localizer: SemanticLocalizer, vector: np.ndarray, name: str) -> ShownMap:
+    def _shown(self, localizer: SemanticLocalizer, vector: np.ndarray, path: Path) -> ShownMap:
         heat = localizer.locate(vector=vector)
         seen = heat.values[np.isfinite(heat.values)]
         if not seen.size:
             raise ValueError('the raster has no data to search in')
         low, high = float(np.quantile(seen, LOW_QUANTILE)), float(seen.max())
-        path = Path(self._folder.name) / f'{name}.tif'
         heat.write(path)
         peaks = [
             (*feature['geometry']['coordinates'][:2], feature['properties']['score'])

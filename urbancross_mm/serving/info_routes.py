@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from urbancross_mm.serving.raster_routes import raster_info
+from urbancross_mm.serving.raster_routes import raster_infos
 from urbancross_mm.serving.schemas import AttributeInfo, Info, ModelInfo
 from urbancross_mm.serving.served_model import ServedModel
 from urbancross_mm.serving.service import Service
@@ -24,13 +24,13 @@ def info_routes(service: Service) -> APIRouter:
 
     @router.get('/info', summary='Models, attributes to filter by, and rasters')
     async def info(request: Request) -> Info:
-        models = await service.pictures.run(
-            request, lambda _: [_model_info(model) for model in service.models]
+        models, rasters = await service.pictures.run(
+            request, lambda _: ([_model_info(m) for m in service.models], raster_infos(service))
         )
         return Info(
             version=__version__,
             models=models,
-            rasters=[raster_info(raster) for raster in service.rasters],
+            rasters=rasters,
             upload_bytes=service.limits.upload_bytes,
         )
 
@@ -41,7 +41,7 @@ def _model_info(model: ServedModel) -> ModelInfo:
     overview = model.overview
     return ModelInfo(
         name=model.name,
-        items=model.search.store.count(),
+        items=model.count(),
         fingerprint=model.search.store.fingerprint,
         attributes=[
             AttributeInfo(name=name, kind=kind, values=values)

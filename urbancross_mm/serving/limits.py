@@ -11,6 +11,8 @@ class Limits:
 
     Attributes:
         body_bytes (int): Of a request without an upload. Defaults to 1 MiB.
+        body_seconds (float): Time to send a request. Defaults to 120.
+        uploads (int): Requests with an upload at once; a further one is refused. Defaults to 4.
         upload_bytes (int): Of an uploaded file. Defaults to 20 MiB.
         upload_pixels (int): Of an uploaded image. Defaults to 40 million.
         decode_seconds (float): Time to decode an upload. Defaults to 10.
@@ -20,6 +22,8 @@ class Limits:
     """
 
     body_bytes: int = 1 << 20
+    body_seconds: float = 120.0
+    uploads: int = 4
     upload_bytes: int = 20 << 20
     upload_pixels: int = 40_000_000
     decode_seconds: float = 10.0

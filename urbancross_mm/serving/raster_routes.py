@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
 from urbancross_mm.serving.heat_maps import ShownMap
+from urbancross_mm.serving.kept_replies import kept_reply
 from urbancross_mm.serving.limits import RefusedError
 from urbancross_mm.serving.raster_tiles import RasterTiles
 from urbancross_mm.serving.schemas import HeatMapReply, LocateRequest, Peak, RasterInfo
@@ -17,7 +19,6 @@ from urbancross_mm.serving.worker_pool import Stop
 PNG: dict[int | str, dict[str, Any]] = {
     200: {'content': {'image/png': {}}, 'description': 'A tile of 256 pixels a side'}
 }
-KEPT = {'Cache-Control': 'private, max-age=3600'}
 
 
 def raster_routes(service: Service) -> APIRouter:
@@ -32,8 +33,8 @@ def raster_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=['rasters'])
 
     @router.get('/rasters', summary='Rasters that are shown on the map')
-    async def rasters() -> list[RasterInfo]:
-        return [raster_info(raster) for raster in service.rasters]
+    async def rasters(request: Request) -> list[RasterInfo]:
+        return await service.tiles.run(request, lambda _: raster_infos(service))
 
     @router.post('/rasters/{name}/locate', summary='Where in a raster a text or an image is')
     async def locate(request: Request, name: str, asked: LocateRequest) -> HeatMapReply:
@@ -58,9 +59,12 @@ def raster_routes(service: Service) -> APIRouter:
             name=f'{kind}_tile',
         )
         async def tile(request: Request, name: str, z: int, x: int, y: int) -> Response:
-            shown = service.raster(name) if kind == 'rasters' else service.heat_maps.get(name)
-            picture = await service.pictures.run(request, lambda _: shown.tile(z, x, y))
-            return Response(picture, media_type='image/png', headers=KEPT)
+            def work(_: Stop) -> Response:
+                maps = service.heat_maps
+                shown = service.raster(name).view() if kind == 'rasters' else maps.get(name)
+                return kept_reply(request, shown.key, 'image/png', lambda: shown.tile(z, x, y))
+
+            return await service.tiles.run(request, work)
 
     tiles('rasters', 'Tile of a raster')
     tiles('heatmaps', 'Tile of a heat map')
@@ -80,19 +84,28 @@ def _reply(heat_id: str, shown: ShownMap, raster: str, model: str) -> HeatMapRep
     )
 
 
-def raster_info(raster: RasterTiles) -> RasterInfo:
-    """A raster as the API shows it.
+def raster_infos(service: Service) -> list[RasterInfo]:
+    """The rasters as the API shows them, without those whose file cannot be shown any more.
 
     Args:
-        raster (RasterTiles): The raster.
+        service (Service): What is served.
 
     Returns:
-        RasterInfo: Its place and the address of its tiles.
+        list[RasterInfo]: Their places and the addresses of their tiles.
     """
+    infos = []
+    for raster in service.rasters:
+        with contextlib.suppress(RefusedError):
+            infos.append(_raster_info(raster))
+    return infos
+
+
+def _raster_info(raster: RasterTiles) -> RasterInfo:
+    view = raster.view()
     return RasterInfo(
         name=raster.name,
-        bounds=list(raster.file.bounds),
-        min_zoom=raster.min_zoom,
-        max_zoom=raster.file.max_zoom,
+        bounds=list(view.file.bounds),
+        min_zoom=view.min_zoom,
+        max_zoom=view.file.max_zoom,
         tiles=f'api/rasters/{quote(raster.name, safe="")}/tiles/{{z}}/{{x}}/{{y}}.png',
     )

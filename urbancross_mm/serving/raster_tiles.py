@@ -1,130 +1,81 @@
-"""Rasters as map tiles, cut by rio-tiler in this process from files that stay open."""
+"""Rasters as map tiles, in the colors of their files."""
 
 from __future__ import annotations
 
-import io
 import threading
-import warnings
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from urbancross_mm.geo.raster_files import refuse_references
+from affine import Affine
+
+from urbancross_mm.geo.georeference import check_on_globe
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.serving.open_raster import OpenRaster, check_tile, empty_tile
+from urbancross_mm.utils.error_sentence import sentence_of
+from urbancross_mm.utils.hashing import quick_stamp
 
-TILE_SIDE = 256
-LARGE = 100_000_000  # pixels; such a file without overviews is slow from afar
 SHOWN_ZOOMS = 3  # further out than the file's own coarsest zoom
 
 
-class OpenRaster:
-    """A georeferenced file that stays open.
-
-    Args:
-        path (Path): A GeoTIFF.
+@dataclass(frozen=True)
+class RasterView:
+    """A raster as its file was when it was opened.
 
     Attributes:
-        bounds (tuple): West, south, east and north in degrees.
-        min_zoom (int): Zoom of its coarsest level.
-        max_zoom (int): Zoom of its own resolution.
+        stamp (str): Of the file, see :func:`quick_stamp`.
+        file (OpenRaster): The open file.
+        bands (tuple[int, ...]): What is shown as red, green and blue, or as gray or a palette.
+        palette (bool): Whether the values are numbers of colors.
+        value_range (tuple[float, float]): Values of black and white.
     """
 
-    def __init__(self, path: Path) -> None:
-        import rasterio
-        from rio_tiler.io import Reader
+    stamp: str
+    file: OpenRaster
+    bands: tuple[int, ...]
+    palette: bool
+    value_range: tuple[float, float]
 
-        # Only this driver: others follow references to other files.
-        self._file = rasterio.open(path, driver='GTiff')
-        refuse_references(self._file, path)
-        with warnings.catch_warnings(action='ignore'):  # of a file without overviews
-            self._reader = Reader(None, dataset=self._file)
-        west, south, east, north = self._reader.get_geographic_bounds(
-            rasterio.crs.CRS.from_epsg(4326)
-        )
-        self.bounds = (west, south, east, north)
-        self.min_zoom, self.max_zoom = int(self._reader.minzoom), int(self._reader.maxzoom)
-        self._lock = threading.Lock()  # a file is read by one thread at a time
-
-    @property
-    def is_slow(self) -> bool:
-        """bool: Whether it is large and has no overviews, which a view from afar would use."""
-        return self._file.width * self._file.height > LARGE and not self._file.overviews(1)
-
-    def read(self, z: int, x: int, y: int, bands: Sequence[int], method: str) -> Any:
-        """Read a tile of the web map.
+    @classmethod
+    def open(cls, path: Path, bands: tuple[int, ...] | None) -> RasterView:
+        """Open a file.
 
         Args:
-            z (int): Zoom.
-            x (int): Column.
-            y (int): Row.
-            bands (Sequence[int]): From 1.
-            method (str): How values between pixels are found, as rasterio names it.
+            path (Path): A GeoTIFF.
+            bands (tuple[int, ...] | None): What to show, from 1; None: what the file says.
 
         Returns:
-            ImageData | None: None where the file is not.
+            RasterView: What is shown of it.
 
         Raises:
-            RefusedError: If the zoom has no such tile, or the file cannot be read (404).
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no GeoTIFF, its place is not known, or it has no such bands.
         """
-        from rio_tiler.errors import TileOutsideBounds
-
-        if not (0 <= z <= 30 and 0 <= x < 1 << z and 0 <= y < 1 << z):
-            raise RefusedError(404, f'there is no tile {z}/{x}/{y}'[:200])
-        options: dict[str, Any] = dict(resampling_method=method, reproject_method=method)
-        with self._lock:
-            try:
-                return self._reader.tile(
-                    x, y, z, tilesize=TILE_SIDE, indexes=tuple(bands), **options
-                )
-            except TileOutsideBounds:
-                return None
-            except Exception as error:  # GDAL raises many kinds
-                raise RefusedError(404, f'the tile {z}/{x}/{y} cannot be read') from error
-
-    @property
-    def colors(self) -> dict[int, Any] | None:
-        """dict | None: The palette of the file."""
-        return self._reader.colormap
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._file.close()
-
-
-class RasterTiles:
-    """A raster that is shown on the map.
-
-    Args:
-        path (Path): A GeoTIFF.
-        name (str): What clients call it.
-
-    Attributes:
-        file (OpenRaster): The open file.
-        min_zoom (int): Zoom from which it is worth showing.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no GeoTIFF or names no CRS.
-    """
-
-    def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
         if not path.is_file():
             raise FileNotFoundError(f'no raster {path}')
+        stamp = quick_stamp(path)
         try:
             raster = Raster.open(path)
-            if raster.crs is None:
-                raise ValueError('it names no CRS, so its place on the map is not known')
-            self._bands = raster.color_bands
-            self._palette = raster.palette is not None
-            self._range = None if self._palette else raster.value_range(self._bands)
-        except ValueError as error:
-            raise ValueError(f'raster {path} cannot be shown: {error}') from error
-        self.file = OpenRaster(path)
-        self.min_zoom = max(0, self.file.min_zoom - SHOWN_ZOOMS)
+            _check_place(raster)
+            shown = bands or raster.color_bands
+            values = raster.value_range(shown)
+            palette = raster.palette is not None and raster.colors[shown[0] - 1] == 'palette'
+            return cls(stamp, OpenRaster(path), shown[:1] if palette else shown, palette, values)
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:  # GDAL raises many kinds
+            raise ValueError(f'raster {path} cannot be shown: {sentence_of(error)}') from error
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """tuple: What its tiles depend on."""
+        return (self.stamp, self.bands)
+
+    @property
+    def min_zoom(self) -> int:
+        """int: Zoom from which it is worth showing; a tile from farther out reads too much."""
+        return max(0, self.file.min_zoom - SHOWN_ZOOMS)
 
     def tile(self, z: int, x: int, y: int) -> bytes:
         """A tile of the web map as a PNG; what the raster does not cover is transparent.
@@ -141,25 +92,70 @@ class RasterTiles:
             RefusedError: If the zoom has no such tile, or the raster cannot be read (404).
         """
         # A palette has no values between its numbers.
-        method = 'nearest' if self._palette else 'bilinear'
-        image = self.file.read(z, x, y, self._bands, method)
+        method = 'nearest' if self.palette else 'bilinear'
+        check_tile(z, x, y)
+        image = None if z < self.min_zoom else self.file.read(z, x, y, self.bands, method)
         if image is None:
             return empty_tile()
-        if self._range is not None:
-            image.rescale(in_range=[self._range] * len(self._bands))
-        colors = self.file.colors if self._palette else None
+        if not self.palette:
+            low, high = self.value_range
+            # Where small values are light, the range is given from black to white.
+            image.rescale(
+                [(min(low, high), max(low, high))], [(0, 255) if low < high else (255, 0)]
+            )
+        colors = self.file.colors if self.palette else None
         return image.render(img_format='PNG', colormap=colors)
 
 
-@cache
-def empty_tile() -> bytes:
-    """A transparent tile.
+class RasterTiles:
+    """A raster that is shown on the map, as its file is now.
 
-    Returns:
-        bytes: A PNG.
+    Args:
+        path (Path): A GeoTIFF.
+        name (str): What clients call it.
+        bands (Sequence[int], optional): Bands to show as red, green and blue, from 1. Defaults to
+            None: what the file says.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no GeoTIFF, its place is not known, or it has no such bands.
     """
-    from PIL import Image
 
-    out = io.BytesIO()
-    Image.new('RGBA', (TILE_SIDE, TILE_SIDE)).save(out, 'PNG')
-    return out.getvalue()
+    def __init__(self, path: Path, name: str, bands: Sequence[int] | None = None) -> None:
+        self.path, self.name = path, name
+        self.bands = None if bands is None else tuple(bands)
+        self._lock = threading.Lock()
+        self._view = RasterView.open(path, self.bands)
+
+    def view(self) -> RasterView:
+        """The raster, opened again if its file was replaced.
+
+        Returns:
+            RasterView: What is shown of it.
+
+        Raises:
+            RefusedError: If the file is gone, or cannot be shown any more (404).
+        """
+        with self._lock:
+            if quick_stamp(self.path) != self._view.stamp:
+                try:
+                    # The old one may be in use; it is closed when nobody refers to it.
+                    self._view = RasterView.open(self.path, self.bands)
+                except (ValueError, OSError) as error:
+                    raise RefusedError(404, sentence_of(error)) from error
+            return self._view
+
+    def close(self) -> None:
+        """Close the file."""
+        self._view.file.close()
+
+
+def _check_place(raster: Raster) -> None:
+    if raster.crs is None:
+        raise ValueError('it names no CRS, so its place on the map is not known')
+    if raster.transform == Affine.identity():
+        raise ValueError('it names a CRS and no coordinates, so its place on the map is not known')
+    a, b, west, d, e, north = raster.transform[:6]
+    steps = [(0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1)]  # the middle, and the corners
+    places = [(column * raster.width, row * raster.height) for column, row in steps]
+    check_on_globe([(west + a * x + b * y, north + d * x + e * y) for x, y in places], raster.crs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
@@ -56,7 +57,7 @@ def search_routes(service: Service) -> APIRouter:
         form: Annotated[ImageSearchForm, Form(media_type='multipart/form-data')],
     ) -> SearchReply:
         content = await form.file.read(service.limits.upload_bytes + 1)
-        upload = await service.pictures.run(request, lambda _: service.uploads.add(content))
+        upload = await service.decoding.run(request, partial(service.uploads.add, content))
         values = form.model_dump(exclude={'file'})
         values['uploads'] = [*values['uploads'], upload]
         return await reply(request, SearchRequest(**values), upload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -17,6 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE = 'urbancross_token'
+UPLOADS = '/api/search/image'
 LOOPBACK = ('localhost', '127.0.0.1', '[::1]')
 # MapLibre makes images of blobs; there is no inline script, and nothing comes from elsewhere.
 POLICY = (
@@ -33,13 +35,15 @@ HEADERS = [
     (b'permissions-policy', b'camera=(), microphone=(), geolocation=()'),
 ]
 
+EXTRA = {401: [(b'www-authenticate', b'Bearer')], 503: [(b'retry-after', b'2')]}
+
 
 class Guard:
     """Checks host, origin, token and length of a request before the app sees it.
 
     Args:
         app (App): The app.
-        limits (Limits): Of bodies.
+        limits (Limits): Of bodies, and of uploads at once.
         token (str, optional): What a client must know. Defaults to None: everybody may ask.
         hosts (Sequence[str], optional): Names under which the server may be addressed, so that a
             page of another name cannot reach it through the browser. Defaults to None: any.
@@ -56,6 +60,7 @@ class Guard:
         self._limits = limits
         self._token = token
         self._hosts = hosts
+        self._uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it."""
@@ -68,17 +73,36 @@ class Guard:
         if refusal is not None:
             await refusal(send)
             return
+        if not _has_body(headers):
+            await self._app(scope, receive, send)
+        elif scope['path'] != UPLOADS:
+            await self._read_and_serve(scope, receive, send)
+        elif self._uploads >= self._limits.uploads:
+            await _reply(send, 503, f'{self._uploads} images are being sent already: try again')
+        else:
+            self._uploads += 1
+            try:
+                await self._read_and_serve(scope, receive, send)
+            finally:
+                self._uploads -= 1
+
+    async def _read_and_serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         most = self._most_bytes(scope['path'])
-        whole = await _whole_body(receive, most) if _has_body(headers) else receive
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                whole = await _whole_body(receive, most)
+        except TimeoutError:
+            seconds = f'{self._limits.body_seconds:g}'
+            await _reply(send, 408, f'the request is not here after {seconds} seconds')
+            return
         if whole is None:
             await _reply(send, 413, f'the request is longer than {most} bytes')
             return
         await self._app(scope, whole, send)
 
     def _most_bytes(self, path: str) -> int:
-        uploads = path.startswith('/api/search/image')
         # The parts of a form have headers, and texts may come with the image.
-        return self._limits.body_bytes + (self._limits.upload_bytes if uploads else 0)
+        return self._limits.body_bytes + (self._limits.upload_bytes if path == UPLOADS else 0)
 
     def _refusal(
         self, scope: Scope, headers: dict[str, bytes]
@@ -163,8 +187,7 @@ def _refuse(status: int, sentence: str) -> Callable[[Send], Awaitable[None]]:
 
 
 async def _reply(send: Send, status: int, sentence: str) -> None:
-    extra = [(b'www-authenticate', b'Bearer')] if status == 401 else []
-    headers = [(b'content-type', b'application/json'), *extra]
+    headers = [(b'content-type', b'application/json'), *EXTRA.get(status, [])]
     await send(dict(type='http.response.start', status=status, headers=headers))
     await send(dict(type='http.response.body', body=json.dumps(dict(detail=sentence)).encode()))
 

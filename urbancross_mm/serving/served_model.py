@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,10 +22,14 @@ from urbancross_mm.serving.worker_pool import Stop
 from urbancross_mm.structures.filters import Filter
 from urbancross_mm.utils.error_sentence import sentence_of
 
+SECONDS_BETWEEN_REFRESHES = 1.0
+
 
 @dataclass
 class ServedModel:
     """A model and the index that it is searched in.
+
+    What other processes write to the index is seen a second later.
 
     Attributes:
         name (str): What clients call it.
@@ -33,11 +39,13 @@ class ServedModel:
     name: str
     search: StoreSearch
     _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _refreshed: float = field(default=-SECONDS_BETWEEN_REFRESHES, repr=False)
 
     @cached_property
     def overview(self) -> Overview:
         """Overview: A summary of the index, made once."""
-        return Overview.of(self.search.store)
+        with self._refusing():
+            return Overview.of(self.search.store)
 
     def find(
         self,
@@ -60,7 +68,8 @@ class ServedModel:
             StoppedError: If nobody waits any more.
         """
         images = [image_of(name) for name in request.uploads]
-        try:
+        self.refresh()
+        with self._refusing():
             where = Filter.parse(request.where) if request.where else None
             query = Query(
                 texts=request.texts,
@@ -74,10 +83,6 @@ class ServedModel:
             hits = self.search.search_vector(
                 vector, request.topk + 1, where, request.offset, request.hide_duplicates
             )
-        except ValueError as error:
-            raise RefusedError(400, sentence_of(error)) from error
-        except ConnectionError as error:
-            raise RefusedError(503, sentence_of(error)) from error
         stop.check()
         return hits[: request.topk], len(hits) > request.topk
 
@@ -98,10 +103,8 @@ class ServedModel:
         Raises:
             RefusedError: If it cannot be encoded (400).
         """
-        try:
+        with self._refusing():
             return self._vector(Query(texts=texts, images=images), stop)
-        except ValueError as error:
-            raise RefusedError(400, sentence_of(error)) from error
 
     def _vector(self, query: Query, stop: Stop) -> np.ndarray:
         # A tokenizer serves one thread at a time.
@@ -119,9 +122,49 @@ class ServedModel:
             StoreItem: The item.
 
         Raises:
-            RefusedError: If the index has no such item (404).
+            RefusedError: If the index has no such item (404), or cannot be reached (503).
         """
+        self.refresh()
         try:
-            return self.search.store.get([item_id])[0]
+            with self._refusing():
+                return self.search.store.get([item_id])[0]
         except KeyError:
             raise RefusedError(404, f'the index has no item {item_id[:100]!r}') from None
+
+    def count(self) -> int:
+        """Number of items.
+
+        Returns:
+            int: As of now.
+
+        Raises:
+            RefusedError: If the index cannot be reached (503).
+        """
+        self.refresh()
+        with self._refusing():
+            return self.search.store.count()
+
+    def refresh(self) -> None:
+        """See what other processes have written to the index, unless this was done just now.
+
+        Raises:
+            RefusedError: If it is gone, damaged or of another model, or cannot be reached (503).
+        """
+        if time.monotonic() - self._refreshed < SECONDS_BETWEEN_REFRESHES:
+            return
+        try:
+            self.search.store.refresh()
+        except (ValueError, ConnectionError) as error:
+            raise RefusedError(503, sentence_of(error)) from error
+        self._refreshed = time.monotonic()
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _refusing() -> Iterator[None]:
+        """What the model or the store refuses, as a reply."""
+        try:
+            yield
+        except ValueError as error:
+            raise RefusedError(400, sentence_of(error)) from error
+        except ConnectionError as error:
+            raise RefusedError(503, sentence_of(error)) from error

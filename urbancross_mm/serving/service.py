@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from urbancross_mm.serving.gallery_images import GalleryImages
 from urbancross_mm.serving.heat_maps import HeatMaps
@@ -22,8 +23,11 @@ class Service:
         models (Sequence[ServedModel]): The first one answers unless another is named.
         rasters (Sequence[RasterTiles]): Shown on the map. Defaults to none.
         limits (Limits): What a client may ask for.
+        locating (Mapping): Options of heat maps, see :class:`HeatMaps`. Defaults to none.
         queries (WorkerPool): For work of the model.
-        pictures (WorkerPool): For pictures, tiles and uploads, which must not wait for a query.
+        pictures (WorkerPool): For pictures and words of the index, which wait for nothing else.
+        tiles (WorkerPool): For tiles, as one of a large raster takes long.
+        decoding (WorkerPool): For uploads, each of which may take all the time it is allowed.
         heat (WorkerPool): For heat maps, one at a time, as the first of a raster takes minutes.
         uploads (Uploads): Images of clients.
         heat_maps (HeatMaps): Heat maps of rasters.
@@ -33,8 +37,11 @@ class Service:
     models: Sequence[ServedModel]
     rasters: Sequence[RasterTiles] = ()
     limits: Limits = field(default_factory=Limits)
+    locating: Mapping[str, Any] = field(default_factory=dict)
     queries: WorkerPool = field(init=False)
     pictures: WorkerPool = field(init=False)
+    tiles: WorkerPool = field(init=False)
+    decoding: WorkerPool = field(init=False)
     heat: WorkerPool = field(init=False)
     uploads: Uploads = field(init=False)
     heat_maps: HeatMaps = field(init=False)
@@ -44,10 +51,12 @@ class Service:
         self.queries = WorkerPool(self.limits.threads, self.limits.waiting)
         # A page asks for all of its pictures and tiles at once.
         self.pictures = WorkerPool(2, 2000)
+        self.tiles = WorkerPool(2, 2000)
+        self.decoding = WorkerPool(2, self.limits.uploads)
         self.heat = WorkerPool(1, 8)
         self.uploads = Uploads(self.limits)
         self.images = GalleryImages()
-        self.heat_maps = HeatMaps()
+        self.heat_maps = HeatMaps(self.locating)
 
     def model(self, name: str | None) -> ServedModel:
         """A model by name, or the first one.
@@ -86,8 +95,8 @@ class Service:
 
     def close(self) -> None:
         """End the workers and close the files."""
-        for pool in (self.queries, self.heat, self.pictures):
+        for pool in (self.queries, self.heat, self.pictures, self.tiles, self.decoding):
             pool.close()
         self.heat_maps.close()
         for raster in self.rasters:
-            raster.file.close()
+            raster.close()

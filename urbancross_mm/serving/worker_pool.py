@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from urbancross_mm.serving.limits import RefusedError
 
@@ -15,11 +15,11 @@ LOOK_SECONDS = 0.1  # how often it is checked whether the client is still there
 
 
 class StoppedError(Exception):
-    """The client has gone; nobody reads the answer."""
+    """The client has gone, or the server ends; nobody reads the answer."""
 
 
 class Stop:
-    """Tells work in a thread that nobody waits for it any more."""
+    """Tells work in a thread that nobody waits for it any more, or that the server ends."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -55,7 +55,7 @@ class WorkerPool:
 
     def __init__(self, threads: int, waiting: int) -> None:
         self._most = threads + waiting
-        self._taken = 0
+        self._stops: set[Stop] = set()  # of what waits or is worked on
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, 'serving')
 
@@ -71,7 +71,7 @@ class WorkerPool:
 
         Raises:
             RefusedError: If too much work waits already (503).
-            StoppedError: If the client has gone.
+            StoppedError: If the client has gone, or the server ends.
         """
         stop = Stop()
         job = asyncio.wrap_future(self._submit(work, stop))
@@ -79,25 +79,34 @@ class WorkerPool:
             while not (await asyncio.wait([job], timeout=LOOK_SECONDS))[0]:
                 if await client.is_disconnected():
                     raise StoppedError
-        except BaseException:
+        except BaseException as error:
             stop.set()
             job.cancel()
+            if isinstance(error, asyncio.CancelledError):  # the server ends: no fault for its log
+                raise StoppedError from None
             raise
         return job.result()
 
     def close(self) -> None:
-        """Let running work end, and drop what waits."""
+        """Ask running work to end at its next step, and drop what waits."""
+        with self._lock:
+            for stop in self._stops:
+                stop.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _submit(self, work: Callable[[Stop], T], stop: Stop) -> Future[T]:
         with self._lock:
-            if self._taken >= self._most:
-                raise RefusedError(503, f'{self._taken} queries are waiting already: try again')
-            self._taken += 1
-        job = self._threads.submit(work, stop)
-        job.add_done_callback(self._free)
+            if len(self._stops) >= self._most:
+                raise RefusedError(503, f'{self._most} queries are waiting already: try again')
+            self._stops.add(stop)
+        try:
+            job = self._threads.submit(work, stop)
+        except RuntimeError:  # closed
+            self._free(stop)
+            raise RefusedError(503, 'the server ends') from None
+        job.add_done_callback(lambda _: self._free(stop))
         return job
 
-    def _free(self, _: Future[Any]) -> None:
+    def _free(self, stop: Stop) -> None:
         with self._lock:
-            self._taken -= 1
+            self._stops.discard(stop)

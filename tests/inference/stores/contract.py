@@ -21,7 +21,7 @@ import pytest
 
 from tests.inference.stores.place_world import KINDS, SHARES, cases, make_items, naive
 from urbancross_mm.inference.stores import BaseStore, StoreItem, open_store
-from urbancross_mm.structures.filters import Filter
+from urbancross_mm.structures.filters import AnyOf, Compare, Filter
 
 FINGERPRINT = 'weights-one'
 WRITER = """
@@ -207,9 +207,13 @@ class StoreContract:
             ([StoreItem('', good)], "''"),
             ([StoreItem('c', good, dict(what=object()))], "'what'"),
             ([StoreItem('c', good, dict(what=float('nan')))], "'what'"),
+            ([StoreItem('c', good, dict(what=10**400))], "'what'"),
+            ([StoreItem('c', good, {5: 'x'})], '5'),
         ]:
             with pytest.raises(ValueError, match=named):
                 store.add(items)
+        with pytest.raises(ValueError, match="'what'"):
+            store.update([StoreItem('a', None, dict(what=-(10**400)))])
         with pytest.raises(KeyError, match="'z'"):
             store.update([StoreItem('a', None, dict(new=1)), StoreItem('z', None)])
         with pytest.raises(ValueError, match="'b'"):
@@ -244,6 +248,17 @@ class StoreContract:
             assert store.count(Filter.parse(where)) == 0
         assert store.count(Filter.parse('whole=1099511627776')) == 1
 
+    def test_values_that_json_writes_long_are_found(self, store: BaseStore) -> None:
+        values = ['\x01' * 100, '"' * 150, '\\' * 199, '東' * 199, '🛰' * 150, '\n' * 199, 'x' * 500]
+        store.add(
+            [StoreItem(f'{i}', np.ones(4), dict(value=value)) for i, value in enumerate(values)]
+        )
+        store.add([StoreItem('number', np.ones(4), dict(value=1e300))])
+        for i, value in enumerate(values):
+            for condition in (Compare('value', '=', value), AnyOf('value', (value, 'no'))):
+                assert [item.id for item in store.items(Filter((condition,)))] == [f'{i}']
+        assert store.count(Filter.parse('value=1e300')) == 1
+
     def test_wrong_questions(self, store: BaseStore) -> None:
         store.add(items_of('a', country='spain'))
         for arguments, named in [
@@ -252,6 +267,8 @@ class StoreContract:
             (dict(vector=np.full(4, np.inf)), 'finite'),
             (dict(vector=np.ones(4), topk=0), 'topk.*0'),
             (dict(vector=np.ones(4), offset=-1), 'offset.*-1'),
+            (dict(vector=np.ones(4), topk=10**12), 'topk.*1000000000000'),
+            (dict(vector=np.ones(4), offset=10**12), 'offset.*1000000000000'),
             (dict(vector=np.ones(4), where=Filter.parse('contry=spain')), "contry.*'country'"),
         ]:
             with pytest.raises(ValueError, match=named):

@@ -89,6 +89,59 @@ def test_a_lost_file_is_named(location: str) -> None:
             list(store.items())
 
 
+def questions(store: LanceStore) -> list[Callable[[], object]]:
+    return [
+        store.refresh,
+        store.count,
+        store.compact,
+        lambda: store.search(np.ones(8)),
+        lambda: store.get(['a']),
+        lambda: list(store.items()),
+        lambda: store.add([StoreItem('n', np.ones(8))]),
+        lambda: store.update([StoreItem('a', None)]),
+        lambda: store.delete(['a']),
+    ]
+
+
+def test_a_store_damaged_meanwhile(location: str) -> None:
+    with open_store(location) as store:
+        for path in Path(location, '_versions').iterdir():
+            path.write_bytes(b'damaged')
+        for ask in questions(store):
+            with pytest.raises(ValueError, match='three.lance.*damaged'):
+                ask()
+        shutil.rmtree(location)
+        with pytest.raises(ValueError, match='no store at.*three.lance'):
+            store.count()
+
+
+def test_another_model_made_the_store_anew(location: str) -> None:
+    with open_store(location) as store:
+        shutil.rmtree(location)
+        with open_store(location, 'other', create=True) as other:
+            other.add([StoreItem('z', np.ones(8))])
+        for ask in questions(store):
+            with pytest.raises(ValueError, match='stale store.*three.lance.*other'):
+                ask()
+        assert store.fingerprint == 'model'
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    place = tmp_path / 'file.lance'
+    place.write_bytes(b'x')
+    with pytest.raises(ValueError, match='file.lance.*is a file'):
+        open_store(str(place), create=True)
+    with pytest.raises(OSError, match=r'file.lance/below.lance'):
+        open_store(str(place / 'below.lance'), create=True)
+
+
+def test_opening_makes_nothing(tmp_path: Path) -> None:
+    for options in (dict(), dict(create=True, read_only=True)):
+        with pytest.raises(ValueError, match='no store'):
+            open_store(str(tmp_path / 'no/such/x.lance'), **options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_wide_vectors_are_indexed_by_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LanceStore, 'few_rows', 300)
     rows = np.random.default_rng(0).standard_normal((600, 256)).astype(np.float32)

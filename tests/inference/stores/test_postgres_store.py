@@ -1,6 +1,8 @@
 """PostgresStore against a real server: the contract with its index on, and what servers refuse."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from urbancross_mm.inference.stores import (
     postgres_server,
 )
 from urbancross_mm.structures.filters import Filter
+
+psycopg = pytest.importorskip('psycopg')
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -45,7 +49,6 @@ def store(postgres_table: str) -> Iterator[PostgresStore]:
 
 @pytest.fixture
 def admin(postgres: str) -> Iterator[Any]:
-    psycopg = pytest.importorskip('psycopg')
     with psycopg.connect(postgres, autocommit=True) as connection:
         yield connection
 
@@ -95,7 +98,7 @@ def test_no_url(url: str) -> None:
     assert '%40' in refusal(url, ValueError)
 
 
-@pytest.mark.parametrize('table', ['x; DROP TABLE y', 'a"b', '1a', 'ü', 'x' * 49, ''])
+@pytest.mark.parametrize('table', ['x; DROP TABLE y', 'a"b', '1a', 'ü', 'x' * 49, '', 'y_meta'])
 def test_names_of_tables(postgres: str, table: str) -> None:
     assert 'letters' in refusal(f'{postgres}?table={table}', ValueError, create=True)
 
@@ -128,6 +131,134 @@ def test_another_table_of_that_name(postgres_table: str, admin: Any) -> None:
     table = postgres_table.rpartition('=')[2]
     admin.execute(f'CREATE TABLE {table}_meta (other integer)')
     assert f'{table}_meta' in refusal(postgres_table, ValueError)
+
+
+@pytest.mark.parametrize(
+    'statement', ['TABLE {} (id integer)', 'VIEW {} AS SELECT 1', "TYPE {} AS ENUM ('a')"]
+)
+def test_a_name_in_use_is_refused(postgres_table: str, admin: Any, statement: str) -> None:
+    table = postgres_table.rpartition('=')[2]
+    admin.execute(f'CREATE {statement.format(table)}')
+    assert f'{table}" already exists' in refusal(postgres_table, ValueError, create=True)
+    assert 'no store' in refusal(postgres_table, ValueError)  # nothing is half made
+
+
+def test_stores_named_like_the_indexes_of_another(
+    postgres_table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresStore, 'few_rows', 5)
+    draw = np.random.default_rng(0)
+    suffixes = ('_embed', '_lon', '_pkey', '_lon_idx', '', '_embed_idx')
+    for suffix in suffixes:
+        with open_store(f'{postgres_table}{suffix}', create=True) as store:
+            rows = draw.standard_normal((9, 4))
+            store.add([StoreItem(f'{i}', row, dict(lon=0.5, q=i)) for i, row in enumerate(rows)])
+            assert not store._has_index()
+            store.compact()
+            assert store._has_index()
+            assert len(store.search(rows[3], 9)) == 9
+
+
+def test_another_model_made_the_store_anew(
+    store: PostgresStore, postgres_table: str, admin: Any
+) -> None:
+    table = postgres_table.rpartition('=')[2]
+    admin.execute(f'DROP TABLE {table}, {table}_meta')
+    with pytest.raises(ValueError, match='no store'):
+        store.search(np.ones(8))
+    with open_store(postgres_table, 'other', create=True) as other:
+        other.add([StoreItem('z', np.ones(8))])
+    for ask in questions(store):
+        with pytest.raises(ValueError, match='stale store.*other'):
+            ask()
+    assert store.fingerprint == 'model'
+
+
+def questions(store: PostgresStore) -> list[Callable[[], object]]:
+    return [
+        store.refresh,
+        store.count,
+        store.compact,
+        lambda: store.search(np.ones(8)),
+        lambda: store.get(['a']),
+        lambda: list(store.items()),
+        lambda: store.add([StoreItem('n', np.ones(8))]),
+        lambda: store.update([StoreItem('a', None)]),
+        lambda: store.delete(['a']),
+    ]
+
+
+def test_a_table_dropped_meanwhile(store: PostgresStore, postgres_table: str, admin: Any) -> None:
+    table = postgres_table.rpartition('=')[2]
+    admin.execute(f'DROP TABLE {table}')
+    for ask in questions(store)[1:]:
+        with pytest.raises(ValueError, match=f'PostgreSQL.*"{table}" does not exist') as caught:
+            ask()
+        assert '\n' not in str(caught.value)
+
+
+def test_a_role_without_rights(store: PostgresStore, postgres_table: str, admin: Any) -> None:
+    table = postgres_table.rpartition('=')[2]
+    admin.execute(f"CREATE ROLE {table} LOGIN PASSWORD 'topsecret'")
+    end = postgres_table.rpartition('@')[2]
+    url = f'postgresql://{table}:topsecret@{end}'
+    assert 'permission denied' in refusal(url, ValueError)
+    assert 'permission denied' in refusal(f'{url}_new', ValueError, create=True)
+    admin.execute(f'GRANT SELECT ON {table}, {table}_meta TO {table}')
+    with open_store(url) as reader:
+        assert len(reader) == 3
+        for write in (
+            lambda: reader.delete(['a']),
+            lambda: reader.add([StoreItem('d', np.ones(8))]),
+            lambda: reader.update([StoreItem('a', None)]),
+        ):
+            with pytest.raises(ValueError, match='permission denied'):
+                write()
+    admin.execute(f'REVOKE ALL ON {table}, {table}_meta FROM {table}')
+    admin.execute(f'DROP ROLE {table}')
+
+
+def test_a_full_disk_is_told_by_the_server_not_by_the_place_in_a_copy(
+    store: PostgresStore, admin: Any, postgres_table: str
+) -> None:
+    table = postgres_table.rpartition('=')[2]
+    admin.execute(
+        f'CREATE FUNCTION {table}_full() RETURNS trigger LANGUAGE plpgsql AS '
+        "$$ BEGIN RAISE disk_full USING MESSAGE = 'No space left on device'; END $$"
+    )
+    admin.execute(
+        f'CREATE TRIGGER full_disk BEFORE INSERT ON {table} '
+        f'FOR EACH ROW EXECUTE FUNCTION {table}_full()'
+    )
+    with pytest.raises(ConnectionError, match='No space left on device$'):
+        store.add([StoreItem('d', np.ones(8))])
+    assert len(store) == 3
+
+
+def test_several_first_writers_at_once(postgres_table: str) -> None:
+    start = threading.Barrier(6)
+
+    def write(number: int) -> None:
+        start.wait()
+        with open_store(postgres_table, 'model', create=True) as store:
+            store.add([StoreItem(f'{number}', np.ones(8), {f'n{number}': 1})])
+            assert store.width == 8
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(6)))
+    with open_store(postgres_table, 'model') as store:
+        assert [item.id for item in store.items()] == list('012345')
+        assert store.count(Filter.parse('n3=1')) == 1
+
+
+def test_readers_do_not_add_the_extension(postgres: str, admin: Any) -> None:
+    admin.execute('CREATE DATABASE unprepared')
+    url = f'{postgres[: -len("postgres")]}unprepared'
+    assert 'CREATE EXTENSION' in refusal(url, ValueError, read_only=True)
+    with psycopg.connect(url) as connection:
+        assert not connection.execute("SELECT 1 FROM pg_type WHERE typname = 'vector'").fetchall()
+    with open_store(url, create=True) as store:
+        assert 'urbancross_images' in store.name
 
 
 def test_a_store_is_not_made_by_readers(postgres_table: str) -> None:
@@ -190,10 +321,10 @@ def test_plans_use_the_indexes(
             lambda self, *args: statements.append(args) or fetch(self, *args),
         )
         for where, index in (
-            (None, f'{table}_embed'),
-            ('bbox=1,-1,1.5,1', f'{table}_lon'),
-            ('date=2077', f'{table}_date'),
-            ('q=7..9', f'{table}_8e35c2cd'),
+            (None, f'{table}:embed'),
+            ('bbox=1,-1,1.5,1', f'{table}:lon'),
+            ('date=2077', f'{table}:date'),
+            ('q=7..9', f'{table}:8e35c2cd'),
         ):
             statements.clear()
             store.search(rows[0], 5, where and Filter.parse(where))

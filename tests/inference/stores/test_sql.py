@@ -107,12 +107,6 @@ def test_a_new_attribute_and_another_type_come_later(store: BaseStore) -> None:
     assert [item.id for item in store.items(Filter.parse('only6=6'))] == ['6']
 
 
-def test_a_number_too_large_names_its_attribute(store: BaseStore) -> None:
-    with pytest.raises(ValueError, match="'size'"):
-        store.add([StoreItem('a', np.ones(4), dict(size=10**400))])
-    assert len(store) == 0
-
-
 def test_many_ids_at_once(store: BaseStore) -> None:
     embeds = np.random.default_rng(0).standard_normal((3000, 4)).astype(np.float32)
     store.add([StoreItem(f'{row:05}', embed) for row, embed in enumerate(embeds)])

@@ -1,7 +1,9 @@
 """TorchStore: the contract, and what only a folder can suffer."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -279,6 +281,24 @@ def cut(pattern: str, left: int) -> Callable[[Path], None]:
     return damage
 
 
+def longer(pattern: str) -> Callable[[Path], None]:
+    return lambda folder: sorted(folder.glob(pattern))[0].open('ab').write(b'x')
+
+
+def put(pattern: str, place: int, data: bytes) -> Callable[[Path], None]:
+    """Write over some bytes, of a file that is not mapped from here on."""
+
+    def damage(folder: Path) -> None:
+        path = sorted(folder.glob(pattern))[0]
+        content = bytearray(path.read_bytes())
+        place_from_start = place % len(content)
+        content[place_from_start : place_from_start + len(data)] = data
+        path.unlink()
+        path.write_bytes(content)
+
+    return damage
+
+
 def missing(pattern: str) -> Callable[[Path], None]:
     return lambda folder: sorted(folder.glob(pattern))[0].unlink()
 
@@ -308,6 +328,13 @@ def missing(pattern: str) -> Callable[[Path], None]:
         (cut('*.arrow', 300), 'damaged'),
         (cut('????????????????????????????????.npy', 0), 'damaged'),
         (cut('????????????????????????????????.npy', 140), 'damaged'),
+        (longer('????????????????????????????????.npy'), 'bytes'),
+        (longer('*.arrow'), 'arrow is'),
+        (longer('*.left.npy'), 'bytes'),
+        (put('*.left.npy', -1, b'\7'), 'truth'),
+        (put('*.left.npy', 0, b'PK\3\4'), 'damaged'),
+        (damage_part(arrow='12:00000000'), 'arrow is'),
+        (lambda folder: (folder / 'manifest.json').write_text('[' * 100_000), 'damaged'),
     ],
 )
 def test_a_damaged_store_is_refused(
@@ -321,6 +348,52 @@ def test_a_damaged_store_is_refused(
         open_store(str(folder))
     assert repr(str(folder)) in str(caught.value)
     assert '\n' not in str(caught.value)
+
+
+def test_every_changed_byte_of_a_table_is_noticed(store: TorchStore, folder: Path) -> None:
+    store.add(items_of('a', 'b', country='spain'))
+    store.close()
+    (path,) = folder.glob('*.arrow')
+    for place in range(0, path.stat().st_size, 11):
+        old = path.read_bytes()[place]
+        put('*.arrow', place, bytes([old ^ 0xFF]))(folder)
+        with pytest.raises(ValueError, match='damaged.*arrow'):
+            open_store(str(folder))
+        put('*.arrow', place, bytes([old]))(folder)
+    assert ids_of(TorchStore(folder)) == ['a', 'b']
+
+
+def test_no_changed_byte_of_a_header_breaks_out(store: TorchStore, folder: Path) -> None:
+    store.add(items_of('a', 'b'))
+    store.close()
+    vectors = '????????????????????????????????.npy'
+    (path,) = folder.glob(vectors)
+    for place in range(128):
+        old = path.read_bytes()[place]
+        for new in {b'(', b'\xff', b'9', b'"'} - {bytes([old])}:
+            put(vectors, place, new)(folder)
+            with contextlib.suppress(ValueError), TorchStore(folder) as opened:
+                assert ids_of(opened) == ['a', 'b']  # of what fills the header
+            put(vectors, place, bytes([old]))(folder)
+
+
+def test_a_reader_refuses_what_another_model_made_anew(store: TorchStore, folder: Path) -> None:
+    store.add(items_of('a'))
+    store.close()
+    shutil.rmtree(folder)
+    with TorchStore(folder, 'other', create=True) as other:
+        other.add(items_of('b', 'c'))
+    writes = (
+        lambda: store.add(items_of('d')),
+        lambda: store.update([StoreItem('a', None)]),
+        lambda: store.delete(['a']),
+        store.compact,
+    )
+    for ask in (store.refresh, *writes, store.refresh):
+        with pytest.raises(ValueError, match=f'stale store.*{folder}.*other'):
+            ask()
+    assert (store.fingerprint, ids_of(store)) == (FINGERPRINT, ['a'])
+    assert ids_of(TorchStore(folder, 'other')) == ['b', 'c']
 
 
 def test_other_folders_and_files_are_left_alone(tmp_path: Path) -> None:
@@ -340,3 +413,10 @@ def test_unknown_locations() -> None:
         open_store('')
     with pytest.raises(ValueError, match='ftp'):
         open_store('ftp://host/store')
+    for location in ('postgresql:/host/db', 's3:/bucket/x.lance', 'postgresql+x:/host'):
+        with pytest.raises(
+            ValueError, match=f'{re.escape(location.partition(":")[0])}.*two slashes'
+        ):
+            open_store(location, create=True)
+    with pytest.raises(ValueError, match='C:/city.index.*manifest'):
+        open_store('C:/city.index')

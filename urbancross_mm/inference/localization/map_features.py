@@ -40,8 +40,8 @@ class MapPlace:
     def of(cls, raster: Raster, cell: int) -> MapPlace:
         """Take it from a raster.
 
-        One with a CRS and no coordinates has no position, nor has one of which the middle of a
-        corner pixel is nowhere on the globe.
+        One with a CRS and no coordinates has no position, nor has one of which a
+        corner is nowhere on the globe.
         """
         crs, transform = raster.crs, raster.transform
         if crs is None or transform == Affine.identity() or not _is_on_globe(raster, crs):
@@ -200,13 +200,10 @@ def _connected(above: np.ndarray) -> tuple[np.ndarray, list[tuple[int, dict[str,
 
 
 def _is_on_globe(raster: Raster, crs: str) -> bool:
-    corners = [
-        raster.transform * (column, row)
-        for column in (0.5, raster.width - 0.5)
-        for row in (0.5, raster.height - 0.5)
-    ]
+    width, height = raster.width, raster.height
+    places = [(width / 2, height / 2), (0, 0), (width, 0), (0, height), (width, height)]
     try:
-        check_on_globe([x for x, _ in corners], [y for _, y in corners], crs)
+        check_on_globe([raster.transform * place for place in places], crs)
     except ValueError:
         return False
     return True

@@ -116,8 +116,12 @@ class BaseStore(ABC):
     def compact(self) -> None:
         """Reclaim the space of deleted items and build or refresh the approximate index."""
 
-    def refresh(self) -> None:  # noqa: B027  a store that always reads the newest has nothing to do
-        """See what other processes have written since the store was opened or refreshed."""
+    def refresh(self) -> None:  # noqa: B027  one in memory has nothing to do
+        """See what other processes have written since the store was opened or refreshed.
+
+        Raises:
+            ValueError: If the store is gone, or another model has made it anew.
+        """
 
     @abstractmethod
     def close(self) -> None:

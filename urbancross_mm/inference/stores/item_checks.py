@@ -8,6 +8,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from urbancross_mm.inference.stores.base_store import StoreItem
+from urbancross_mm.inference.stores.sql import typed_values
+
+# Of one query; databases do not count further than to 2 ** 31.
+MOST_HITS = 100_000_000
 
 
 def check_ids(ids: Sequence[str], known: Collection[str] = ()) -> None:
@@ -28,6 +32,22 @@ def check_ids(ids: Sequence[str], known: Collection[str] = ()) -> None:
         raise ValueError(f'the id {twice!r} occurs twice in one batch')
     if known:
         raise ValueError(f'the store has the id {min(known)!r} already: update it, or delete it')
+
+
+def check_attributes(items: Sequence[StoreItem]) -> None:
+    """Check that filters can look at the attributes of items.
+
+    Args:
+        items (Sequence[StoreItem]): The items.
+
+    Raises:
+        ValueError: If a name is no text, or a number is beyond those of a float.
+    """
+    for item in items:
+        for name in item.attributes:
+            if not isinstance(name, str):
+                raise ValueError(f'the attribute {name!r} of {item.id!r} must have a text as name')
+        typed_values(item.attributes)
 
 
 def check_embeds(items: Sequence[StoreItem], width: int, dtype: str = 'float32') -> np.ndarray:
@@ -91,6 +111,11 @@ def check_query(vector: np.ndarray, width: int, topk: int, offset: int) -> np.nd
     for name, value, least in (('topk', topk, 1), ('offset', offset, 0)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f'{name} must be a whole number of at least {least}, got {value!r}')
+    if topk + offset > MOST_HITS:
+        raise ValueError(
+            f'topk and offset must be {MOST_HITS:,} at most together, got {topk} and {offset}: '
+            'narrow the search by a filter'
+        )
     return query
 
 

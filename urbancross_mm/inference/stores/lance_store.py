@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from urbancross_mm.inference.stores.base_store import StoreItem
 from urbancross_mm.inference.stores.item_checks import (
+    check_attributes,
     check_embeds,
     check_fingerprint,
     check_ids,
@@ -82,6 +83,7 @@ class LanceStore(SqlStore):
         with self._writing() as table:
             ids = [item.id for item in items]
             check_ids(ids)
+            check_attributes(items)
             width = self._refreshed_width()
             embeds = check_embeds(items, width)
             if width:
@@ -106,6 +108,7 @@ class LanceStore(SqlStore):
         with self._writing() as table:
             ids = [item.id for item in items]
             check_ids(ids)
+            check_attributes(items)
             known = self.get(ids)
             items = [
                 StoreItem(new.id, old.embed if new.embed is None else new.embed, new.attributes)
@@ -150,8 +153,9 @@ class LanceStore(SqlStore):
         rows = self._positions_of(table, condition)
         columns = [name for name in ITEM if embeds or name != 'embed']
         for start in range(0, len(rows), PAGE):
-            numbers = rows[start : start + PAGE]
-            page = table.take_row_ids(numbers.tolist()).select(columns).to_arrow().to_pylist()
+            numbers = rows[start : start + PAGE].tolist()
+            with self._table.reading():
+                page = table.take_row_ids(numbers).select(columns).to_arrow().to_pylist()
             yield from sorted(map(item_of, page), key=lambda item: item.id)
 
     def compact(self) -> None:
@@ -176,7 +180,8 @@ class LanceStore(SqlStore):
 
     @property
     def _schema(self) -> pa.Schema:
-        return self._table.handle.schema
+        with self._table.reading() as table:
+            return table.schema
 
     def _positions_of(self, table: Any, condition: Condition) -> np.ndarray:
         """Row numbers of what passes, by ascending id."""
@@ -210,8 +215,8 @@ class LanceStore(SqlStore):
             table.create_index('embed', config=kind(**settings), replace=True)
 
     def _refreshed_width(self) -> int:
-        if not self.width:
-            self.width = read_schema(self._schema, self._table.name)[1]
+        fingerprint, self.width = read_schema(self._schema, self._table.name)
+        check_fingerprint(fingerprint, self.fingerprint, self._table.path)
         return self.width
 
     def _condition(self, where: Filter | None) -> Condition:
@@ -225,10 +230,12 @@ class LanceStore(SqlStore):
         return Condition(f'id IN ({", ".join(map(literal, ids))})' if ids else 'FALSE')
 
     def _has_index(self) -> bool:
-        return any(config.columns == ['embed'] for config in self._table.handle.list_indices())
+        with self._table.reading() as table:
+            return any(config.columns == ['embed'] for config in table.list_indices())
 
     def _count(self, condition: Condition, most: int | None) -> int:
-        return int(self._table.handle.count_rows(condition.sql))
+        with self._table.reading() as table:
+            return int(table.count_rows(condition.sql))
 
     def _positions(self, condition: Condition) -> Positions:
         rows = self._table.read(condition.sql, ['id', *self._places()])
@@ -237,15 +244,17 @@ class LanceStore(SqlStore):
     def _nearest(
         self, vector: np.ndarray, condition: Condition, limit: int, passing: int | None
     ) -> list[Row]:
-        query = self._table.handle.search(vector, vector_column_name='embed').distance_type('dot')
-        if passing is None:
-            query = query.bypass_vector_index()
-        else:
-            partitions = _partitions(self._table.handle.count_rows())
-            probes = math.ceil(partitions * min(1.0, CODES / passing))
-            query = query.nprobes(probes).refine_factor(REFINE)
-        query = query.where(condition.sql, prefilter=True).limit(limit)
-        rows = self._table.run(query.select(['id', *self._places(), 'attributes', '_distance']))
+        columns = ['id', *self._places(), 'attributes', '_distance']
+        with self._table.reading() as table:
+            query = table.search(vector, vector_column_name='embed').distance_type('dot')
+            if passing is None:
+                query = query.bypass_vector_index()
+            else:
+                partitions = _partitions(table.count_rows())
+                probes = math.ceil(partitions * min(1.0, CODES / passing))
+                query = query.nprobes(probes).refine_factor(REFINE)
+            query = query.where(condition.sql, prefilter=True).limit(limit)
+            rows = query.select(columns).to_arrow()
         scores = (1 - rows['_distance'].to_numpy()).tolist()
         lons, lats = _centers(rows)
         return [

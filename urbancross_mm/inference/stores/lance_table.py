@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import threading
@@ -51,14 +52,18 @@ class LanceTable:
         self._folder = parent or ('/' if location.startswith('/') else '.')
         self._process, self._mutex = os.getpid(), threading.RLock()
         self._lock: contextlib.ExitStack | None = None
-        # Zero: every call sees what was written before it.
-        self._database = lancedb().connect(self._folder, read_consistency_interval=_NOW)
         self._handle: Any = None
 
     @property
     def path(self) -> str:
         """str: The folder or URI."""
         return os.path.join(self._folder, self._file_name)
+
+    @functools.cached_property
+    def _database(self) -> Any:
+        """The folder of the table, which connecting makes."""
+        # Zero: every call sees what was written before it.
+        return lancedb().connect(self._folder, read_consistency_interval=_NOW)
 
     @property
     def handle(self) -> Any:
@@ -101,8 +106,21 @@ class LanceTable:
         return True
 
     def create(self, schema: pa.Schema) -> None:
-        """Make an empty table, unless another process just has."""
-        self._database.create_table(self._table_name, schema=schema, exist_ok=True)
+        """Make an empty table, unless another process just has.
+
+        Raises:
+            ValueError: If a file is in the way.
+            ConnectionError: If the object store cannot be reached.
+            OSError: If it cannot be written.
+        """
+        if os.path.isfile(self.path):
+            raise ValueError(f'cannot make a store at {self.path!r}: it is a file')
+        try:
+            self._database.create_table(self._table_name, schema=schema, exist_ok=True)
+        except (RuntimeError, OSError) as error:
+            if self._remote:
+                raise self._explained(error) from error
+            raise OSError(f'cannot make a store at {self.path!r}: {_first(error)}') from error
 
     def replace(self, rows: pa.Table) -> None:
         """Replace schema and content in one commit."""
@@ -122,6 +140,8 @@ class LanceTable:
                 self._lock = self._locked()
             try:
                 yield handle
+            except ConnectionError:
+                raise
             except (RuntimeError, OSError) as error:
                 raise OSError(
                     f'cannot write to {self.name}, nothing of this call was kept: {_first(error)}'
@@ -129,18 +149,21 @@ class LanceTable:
 
     def read(self, sql: str, columns: list[str], handle: Any = None) -> pa.Table:
         """Columns of the rows that pass."""
-        query = (handle or self.handle).search().where(sql).select(columns)
-        return self.run(query.with_row_id('_rowid' in columns))
+        with self.reading() as newest:
+            query = (handle or newest).search().where(sql).select(columns)
+            return query.with_row_id('_rowid' in columns).to_arrow()
 
-    def run(self, query: Any) -> pa.Table:
-        """The result of a query.
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Any]:
+        """The handle, for questions to it.
 
         Raises:
-            ValueError: If the table is damaged.
+            ValueError: If the table is damaged or gone.
             ConnectionError: If the object store cannot be reached.
         """
+        handle = self.handle
         try:
-            return query.to_arrow()
+            yield handle
         except (RuntimeError, OSError) as error:
             raise self._explained(error) from error
 
@@ -163,6 +186,8 @@ class LanceTable:
 
     def _explained(self, error: Exception) -> Exception:
         reason = _first(error)
+        if not self._remote and not self.exists():
+            return ValueError(f'there is no store at {self.path!r} any more')
         if not self._remote:
             return ValueError(f'{self.name} is damaged, or is no table of LanceDB: {reason}')
         if 'not found' in reason:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from urbancross_mm.inference.stores.base_store import BaseStore
 from urbancross_mm.inference.stores.lance_store import LanceStore
 from urbancross_mm.inference.stores.lance_table import SUFFIX
 from urbancross_mm.inference.stores.postgres_server import SCHEMES
 from urbancross_mm.inference.stores.postgres_store import PostgresStore
 from urbancross_mm.inference.stores.torch_store import TorchStore
+
+# Not the letter of a drive.
+_ONE_SLASH = re.compile(r'\w[\w+.-]+:/(?!/)')
 
 
 def open_store(
@@ -36,6 +41,11 @@ def open_store(
     location = str(location)
     if not location:
         raise ValueError('the location of a store is a folder or a URI, got an empty string')
+    if _ONE_SLASH.match(location):
+        raise ValueError(
+            f'{location.partition(":")[0]}: is followed by two slashes, as in postgresql://... or '
+            's3://...; a folder of such a name is ./NAME'
+        )
     if location.startswith(SCHEMES):
         return PostgresStore(location, fingerprint, create, read_only)
     if location.rstrip('/').endswith(SUFFIX) or location.startswith('s3://'):

@@ -2,7 +2,9 @@
 
 The folder holds for every part its vectors (``NAME.npy``), its ids and attributes (``NAME.arrow``)
 and perhaps which rows are left (``OTHER.left.npy``). ``manifest.json`` names the files that count.
-Replacing it is what makes a write happen; before, all that it names is on the disk.
+Replacing it is what makes a write happen; before, all that it names is on the disk. Of an arrow
+file it holds size and checksum, for a reader of a damaged one may end the process; of vectors only
+the shape is checked.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import contextlib
 import json
 import os
 import re
+import tokenize
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +23,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from urbancross_mm.inference.stores.item_checks import check_fingerprint
 from urbancross_mm.inference.stores.parts import DTYPES, Part, Rows
 from urbancross_mm.inference.stores.snapshot import Snapshot
 from urbancross_mm.utils.files import atomic_write, file_lock, remove_leftovers_below
@@ -93,7 +98,7 @@ class FolderParts:
                 file.write(chunk.data)
         with self._new_file(f'{name}.arrow') as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
-        return self._open_rows(name, len(table), width, dtype)
+        return self._open_rows(name, len(table), width, dtype, self._digest(name))
 
     def write_left(self, alive: np.ndarray) -> str:
         """Write which rows are left; returns the name of the file."""
@@ -105,7 +110,13 @@ class FolderParts:
     def commit(self, snapshot: Snapshot, before: Snapshot) -> None:
         """Make a snapshot the current one, for good, and remove files it does not need."""
         parts = [
-            dict(name=p.rows.name, rows=len(p.rows), longest=p.longest, left=p.left)
+            dict(
+                name=p.rows.name,
+                rows=len(p.rows),
+                arrow=p.rows.digest,
+                longest=p.longest,
+                left=p.left,
+            )
             for p in snapshot.parts
         ]
         text = json.dumps(
@@ -126,7 +137,7 @@ class FolderParts:
             (self.folder / name).unlink(missing_ok=True)
 
     def load(self, known: Snapshot | None) -> Snapshot:
-        """Read the current snapshot; parts that are known are not read again."""
+        """Read the current snapshot, of the same model; parts that are known are not read again."""
         for _ in range(TRIES):
             text = self._read_manifest()
             if known is not None and text == self._text:
@@ -137,8 +148,10 @@ class FolderParts:
                 if self._read_manifest() == text:
                     raise self._damaged(f'a file is missing: {error}') from error
                 continue  # another process has replaced it meanwhile
-            except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
+            except (OSError, EOFError, ValueError, TypeError, KeyError, RecursionError) as error:
                 raise self._damaged(str(error)) from error
+            if known is not None:
+                check_fingerprint(snapshot.fingerprint, known.fingerprint, str(self.folder))
             self._text = text
             return snapshot
         raise self._damaged('its files change all the time')
@@ -181,22 +194,43 @@ class FolderParts:
         for file in (f'{name}.npy', left or f'{name}.npy'):
             if not _OURS.fullmatch(file):
                 raise ValueError(f'{file!r} is no file of a store')
-        rows = old.rows if old else self._open_rows(name, record['rows'], width, dtype)
-        alive = np.load(self.folder / left) if left else np.ones(len(rows), dtype=bool)
-        if alive.shape != (len(rows),) or alive.dtype != bool:
-            raise ValueError(f'{left} does not fit {name}')
+        rows = old.rows if old else self._checked_rows(record, width, dtype)
+        alive = np.ones(len(rows), dtype=bool)
+        if left:
+            alive = np.array(_mapped(self.folder / left, (len(rows),), 'bool'))
+            if alive.view(np.uint8).max(initial=0) > 1:
+                raise ValueError(f'{left} holds no truth values')
         return Part(rows, float(record['longest']), alive, left)
 
-    def _open_rows(self, name: str, rows: int, width: int, dtype: str) -> Rows:
-        # Mapped privately: torch warns of memory that cannot be written. Nobody writes to it.
-        embeds = np.load(self.folder / f'{name}.npy', mmap_mode='c')
-        if embeds.shape != (rows, width) or embeds.dtype != np.dtype(dtype):
-            raise ValueError(f'{name}.npy holds {embeds.dtype} of shape {embeds.shape}')
+    def _checked_rows(self, record: dict[str, Any], width: int, dtype: str) -> Rows:
+        name = record['name']
+        found = self._digest(name)
+        if found != record['arrow']:
+            raise ValueError(f'{name}.arrow is {found}, it was written as {record["arrow"]}')
+        return self._open_rows(name, record['rows'], width, dtype, found)
+
+    def _open_rows(self, name: str, rows: int, width: int, dtype: str, digest: str) -> Rows:
+        embeds = _mapped(self.folder / f'{name}.npy', (rows, width), dtype)
         with pa.memory_map(str(self.folder / f'{name}.arrow')) as source:
             table = pa.ipc.open_file(source).read_all()
-        if len(table) != rows or table.column_names != ['id', 'attributes']:
+        table.validate()
+        kinds = table.schema.types
+        if (
+            len(table) != rows
+            or table.column_names != ['id', 'attributes']
+            or kinds[0] != pa.large_string()
+            or not pa.types.is_struct(kinds[1])
+        ):
             raise ValueError(f'{name}.arrow does not fit {name}.npy')
-        return Rows(name, embeds, table)
+        return Rows(name, embeds, table, digest)
+
+    def _digest(self, name: str) -> str:
+        """Size and checksum of the arrow file of a part."""
+        size, checksum = 0, 0
+        with open(self.folder / f'{name}.arrow', 'rb') as file:
+            while block := file.read(1 << 20):
+                size, checksum = size + len(block), zlib.crc32(block, checksum)
+        return f'{size}:{checksum:08x}'
 
     @contextlib.contextmanager
     def _new_file(self, name: str) -> Iterator[BinaryIO]:
@@ -230,6 +264,20 @@ def _files(snapshot: Snapshot) -> set[str]:
     """Names of the files that a snapshot needs."""
     names = {f'{part.rows.name}{end}' for part in snapshot.parts for end in ('.npy', '.arrow')}
     return names | {part.left for part in snapshot.parts if part.left}
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """An array in a file. Its header and size are checked, its content is not read."""
+    try:
+        # Mapped privately: torch warns of memory that cannot be written. Nobody writes to it.
+        array = np.lib.format.open_memmap(path, mode='c')
+    except (MemoryError, OverflowError, SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f'{path.name} has a damaged header') from error
+    if array.shape != shape or array.dtype != np.dtype(dtype) or not array.flags.c_contiguous:
+        raise ValueError(f'{path.name} holds {array.dtype} of shape {array.shape}')
+    if path.stat().st_size != array.offset + array.nbytes:
+        raise ValueError(f'{path.name} has {path.stat().st_size} bytes, of shape {array.shape}')
+    return array
 
 
 def _sync_folder(folder: Path) -> None:

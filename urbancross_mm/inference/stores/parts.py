@@ -25,13 +25,14 @@ class Rows:
         name (str): Unique name.
         embeds (np.ndarray): Vectors, float32 or float16; may be mapped from a file.
         table (pa.Table): Columns ``id``, and ``attributes`` with one JSON text per attribute.
+        digest (str): Of the file of the table. Defaults to '': it is in memory.
 
     Shape:
         - embeds: ``(N, D)``.
     """
 
-    def __init__(self, name: str, embeds: np.ndarray, table: pa.Table) -> None:
-        self.name, self.embeds, self.table = name, embeds, table
+    def __init__(self, name: str, embeds: np.ndarray, table: pa.Table, digest: str = '') -> None:
+        self.name, self.embeds, self.table, self.digest = name, embeds, table, digest
         self._columns: dict[str, Column] = {}
 
     def __len__(self) -> int:

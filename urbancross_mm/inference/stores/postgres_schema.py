@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from urbancross_mm.inference.stores.base_store import StoreItem
-from urbancross_mm.inference.stores.postgres_server import psycopg
+from urbancross_mm.inference.stores.postgres_server import META, psycopg
 from urbancross_mm.inference.stores.sql import (
     COLUMNS,
     Dialect,
@@ -67,15 +68,15 @@ class PostgresDialect(Dialect):
         of_kind = f"jsonb_typeof{key} = '{JSON_KINDS[kind]}'"
         if not values:
             return of_kind
-        json = ', '.join(map(self._json, values))
-        if operator in ('=', 'IN') and all(len(str(value)) < SHORT // 2 for value in values):
-            return f'({key} IN ({json}) AND {short(key)})'
+        right = ', '.join(map(self._json, values))
+        if operator in ('=', 'IN') and all(map(is_short, values)):
+            return f'({key} IN ({right}) AND {short(key)})'
         if operator in ('=', 'IN'):
-            return f'{key} IN ({json})'
+            return f'{key} IN ({right})'
         if operator == '<>':
-            return f'({of_kind} AND {key} <> {json})'
+            return f'({of_kind} AND {key} <> {right})'
         if kind == 'number':
-            return f'({key} {operator} {json} AND {of_kind} AND {short(key)})'
+            return f'({key} {operator} {right} AND {of_kind} AND {short(key)})'
         # JSON compares text by the rules of a language.
         text = f'({key} #>> \'{{}}\') COLLATE "C"'
         return f'({of_kind} AND {text} {operator} {self.right(operator, values)})'
@@ -102,8 +103,13 @@ def short(key: str) -> str:
     return f'length({key}::text) <= {SHORT}'
 
 
+def is_short(value: Value) -> bool:
+    """Whether :func:`short` holds for sure for what equals a value, in any encoding."""
+    return not isinstance(value, str) or len(json.dumps(value)) <= SHORT
+
+
 def make_tables(connection: Any, table: str, fingerprint: str) -> None:
-    """Make the table that describes a store; that of the items follows with the first of them.
+    """Make the tables and indexes of a store.
 
     Args:
         connection (Any): In a transaction.
@@ -111,12 +117,21 @@ def make_tables(connection: Any, table: str, fingerprint: str) -> None:
         fingerprint (str): What the store will carry.
     """
     connection.execute(
-        f'CREATE TABLE "{table}_meta" '
+        f'CREATE TABLE "{table}{META}" '
         '(version integer, fingerprint text, width integer, names text[])'
     )
     connection.execute(
-        f'INSERT INTO "{table}_meta" VALUES (%s, %s, 0, ARRAY[]::text[])', [VERSION, fingerprint]
+        f'INSERT INTO "{table}{META}" VALUES (%s, %s, 0, ARRAY[]::text[])', [VERSION, fingerprint]
     )
+    columns = ', '.join(f'{name} {TYPES[kind]}' for name, kind in COLUMNS.items())
+    connection.execute(
+        f'CREATE TABLE "{table}" (id text COLLATE "C" CONSTRAINT "{table}:id" PRIMARY KEY, '
+        f'embed vector NOT NULL, {columns}, attributes jsonb NOT NULL)'
+    )
+    for name, kind in COLUMNS.items():
+        method = 'gin' if kind == 'words' else 'btree'
+        # No name of a store holds a colon.
+        connection.execute(f'CREATE INDEX "{table}:{name}" ON "{table}" USING {method} ({name})')
 
 
 class Meta(NamedTuple):
@@ -141,21 +156,36 @@ def read_meta(connection: Any, table: str, name: str) -> Meta:
     Raises:
         ValueError: If there is no such store, or it is of another version.
     """
-    if not exists(connection, f'{table}_meta'):
-        raise ValueError(f'there is no store in {name}')
+    errors = psycopg('psycopg.errors')
     try:
         row = connection.execute(
-            f'SELECT version, fingerprint, width, names FROM "{table}_meta"'
+            f'SELECT version, fingerprint, width, names FROM "{table}{META}"'
         ).fetchone()
-    except psycopg().ProgrammingError:
+    except errors.UndefinedTable:
+        raise ValueError(f'there is no store in {name}') from None
+    except errors.UndefinedColumn:
         row = None
     if row is None:
-        raise ValueError(f'{name} is damaged, or is no store: see {table}_meta')
+        raise ValueError(f'{name} is damaged, or is no store: see {table}{META}')
     if row[0] != VERSION:
         raise ValueError(
             f'{name} is of schema version {row[0]}, this version reads {VERSION}: build it again'
         )
     return Meta(row[1], row[2], frozenset(row[3]))
+
+
+def has_meta(connection: Any, table: str) -> bool:
+    """Whether something describes a store of this name.
+
+    Args:
+        connection (Any): To its database.
+        table (str): Name of the store.
+
+    Returns:
+        bool: True if so.
+    """
+    found = connection.execute('SELECT to_regclass(%s)', [f'"{table}{META}"']).fetchone()
+    return found[0] is not None
 
 
 def add_names(connection: Any, table: str, names: Collection[str]) -> None:
@@ -167,31 +197,27 @@ def add_names(connection: Any, table: str, names: Collection[str]) -> None:
         names (Collection[str]): The attributes.
     """
     connection.execute(
-        f'UPDATE "{table}_meta" SET names = '
+        f'UPDATE "{table}{META}" SET names = '
         'ARRAY(SELECT DISTINCT n FROM unnest(names || %s::text[]) AS n)',
         [sorted(names)],
     )
 
 
-def exists(connection: Any, table: str) -> bool:
-    """Whether a table is there."""
-    found = connection.execute('SELECT to_regclass(%s)', [f'"{table}"']).fetchone()
-    return found[0] is not None
-
-
-def make_items(connection: Any, table: str, width: int) -> None:
-    """Make the table of the items.
+def set_width(connection: Any, table: str, width: int) -> int:
+    """Fix the width of the vectors, unless another process just has.
 
     Args:
         connection (Any): In a transaction.
         table (str): Name of the store.
         width (int): D.
+
+    Returns:
+        int: What it is from now on.
     """
-    columns = ', '.join(f'{name} {TYPES[kind]}' for name, kind in COLUMNS.items())
-    connection.execute(
-        f'CREATE TABLE "{table}" (id text COLLATE "C" PRIMARY KEY, embed vector({width}) '
-        f'NOT NULL, {columns}, attributes jsonb NOT NULL)'
-    )
+    locked = connection.execute(f'SELECT width FROM "{table}{META}" FOR UPDATE').fetchone()
+    if locked and locked[0]:
+        return int(locked[0])
+    connection.execute(f'ALTER TABLE "{table}" ALTER embed TYPE vector({width})')
     if 4 * width < MOST_INLINE - 1000:
         # A database that does not know these settings needs none of them.
         refused = psycopg('psycopg.errors')
@@ -199,10 +225,27 @@ def make_items(connection: Any, table: str, width: int) -> None:
         with contextlib.suppress(*unknown), connection.transaction():
             connection.execute(f'ALTER TABLE "{table}" ALTER embed SET STORAGE PLAIN')
             connection.execute(f'ALTER TABLE "{table}" SET (toast_tuple_target = {MOST_INLINE})')
-    for name, kind in COLUMNS.items():
-        method = 'gin' if kind == 'words' else 'btree'
-        connection.execute(f'CREATE INDEX "{table}_{name}" ON "{table}" USING {method} ({name})')
-    connection.execute(f'UPDATE "{table}_meta" SET width = %s', [width])
+    connection.execute(f'UPDATE "{table}{META}" SET width = %s', [width])
+    return width
+
+
+def has_index(connection: Any, table: str) -> bool:
+    """Whether there is an approximate index on the vectors of a store.
+
+    Args:
+        connection (Any): To its database.
+        table (str): Name of the store.
+
+    Returns:
+        bool: True if it can be used.
+    """
+    found = connection.execute(
+        'SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid '
+        'JOIN pg_am ON pg_am.oid = relam '
+        "WHERE indrelid = to_regclass(%s) AND indisvalid AND amname = 'hnsw'",
+        [f'"{table}"'],
+    ).fetchone()
+    return found is not None
 
 
 def index_attributes(connection: Any, table: str) -> None:
@@ -222,7 +265,7 @@ def index_attributes(connection: Any, table: str) -> None:
     for name, has_numbers in names:
         literal = psycopg('psycopg.sql').Literal(name).as_string(connection)
         key = f'(attributes->{literal}::text)'
-        index = f'{table}_{hashlib.sha256(name.encode()).hexdigest()[:8]}'
+        index = f'{table}:{hashlib.sha256(name.encode()).hexdigest()[:8]}'
         make = 'CREATE INDEX IF NOT EXISTS'
         connection.execute(f'{make} "{index}" ON "{table}" ({key}) WHERE {short(key)}')
         if has_numbers:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from urbancross_mm.utils.optional import import_optional
 
 SCHEMES = ('postgresql://', 'postgres://')
-DEFAULT_TABLE = 'images'
+DEFAULT_TABLE = 'urbancross_images'
+META = '_meta'  # ends the name of the table that describes a store
 SECONDS_TO_CONNECT = 10
 SETTINGS = (
     # A scan of the index goes on until enough rows pass the filter.
@@ -21,7 +22,7 @@ SETTINGS = (
     # Compiling a query takes longer than running it.
     'jit = off',
 )
-# Names of indexes begin with it, and PostgreSQL cuts names at 63 bytes.
+# Names of other tables and indexes begin with it, and PostgreSQL cuts names at 63 bytes.
 _TABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,47}')
 
 
@@ -54,9 +55,10 @@ def split_location(location: str) -> tuple[dict[str, Any], str]:
     ports = str(params.get('port', '')).replace(',', '')
     if '@' in str(params.get('host', '')) or not (ports.isdecimal() or not ports):
         raise ValueError(_NO_URL)
-    if len(tables) > 1 or not _TABLE.fullmatch(tables[0]):
+    if len(tables) > 1 or not _TABLE.fullmatch(tables[0]) or tables[0].endswith(META):
         raise ValueError(
-            f'a table is named by up to 48 letters, digits and _, got {", ".join(tables)!r}'
+            f'a table is named by up to 48 letters, digits and _, not {META} at the end, '
+            f'got {", ".join(tables)!r}'
         )
     return params, tables[0]
 
@@ -96,18 +98,17 @@ class PostgresServer:
         """A connection that commits every statement.
 
         Raises:
-            ConnectionError: If the server is not there, refuses us, or fails.
-            ValueError: If it cannot hold a value.
+            ConnectionError: If the server is not there, or fails.
+            ValueError: If it cannot hold a value, or refuses a statement: a table is gone, or a
+                right is missing.
         """
         if os.getpid() != self._process:
             raise RuntimeError('a store does not survive a fork: open it in the new process')
         connection = self._take()
         try:
             yield connection
-        except psycopg().OperationalError as error:
-            raise ConnectionError(f'PostgreSQL at {self.name}: {self._reason(error)}') from error
-        except psycopg().DataError as error:
-            raise ValueError(f'PostgreSQL cannot hold a value: {self._reason(error)}') from error
+        except psycopg().Error as error:
+            raise self._explained(error) from error
         finally:
             if not connection.closed:
                 self._idle.append(connection)
@@ -134,12 +135,19 @@ class PostgresServer:
         try:
             # A plan for any values would not know how many rows a filter leaves.
             connection = psycopg().connect(**self._params, autocommit=True, prepare_threshold=None)
-            self._prepare(connection)
-        except psycopg().OperationalError as error:
+        except psycopg().Error as error:
             reason = self._reason(error)
             raise ConnectionError(
                 f'cannot connect to PostgreSQL at {self.name}: {reason}'
             ) from None
+        try:
+            self._prepare(connection)
+        except psycopg().Error as error:
+            connection.close()
+            raise self._explained(error) from error
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self, connection: Any) -> None:
@@ -151,20 +159,34 @@ class PostgresServer:
         connection.read_only = self._read_only
 
     def _add_vectors(self, connection: Any) -> None:
-        try:
-            connection.execute('CREATE EXTENSION vector')
-        except psycopg().Error as error:
-            raise ValueError(
-                f'PostgreSQL at {self.name} lacks the extension pgvector '
-                f'({self._reason(error)}): install it and run CREATE EXTENSION vector'
-            ) from None
+        reason, errors = 'opened for reading only', psycopg('psycopg.errors')
+        if not self._read_only:
+            try:
+                # Another process may be doing the same.
+                with suppress(errors.UniqueViolation, errors.DuplicateObject):
+                    connection.execute('CREATE EXTENSION IF NOT EXISTS vector')
+                return
+            except psycopg().Error as error:
+                reason = self._reason(error)
+        raise ValueError(
+            f'PostgreSQL at {self.name} lacks the extension pgvector '
+            f'({reason}): install it and run CREATE EXTENSION vector'
+        )
 
-    def _reason(self, error: Exception) -> str:
-        """The last line of a message that is no hint, without the password."""
+    def _explained(self, error: Any) -> Exception:
+        reason, kinds = self._reason(error), psycopg()
+        if isinstance(error, (kinds.OperationalError, kinds.InterfaceError)):
+            return ConnectionError(f'PostgreSQL at {self.name}: {reason}')
+        if isinstance(error, kinds.DataError):
+            return ValueError(f'PostgreSQL cannot hold a value: {reason}')
+        return ValueError(f'PostgreSQL at {self.name} refuses: {reason}')
+
+    def _reason(self, error: Any) -> str:
+        """What the server says, or the last line of a message that is no hint; no password."""
         lines = [line for line in str(error).splitlines() if line and not line[0].isspace()]
         password = self._params.get('password')
-        text = lines[-1] if lines else type(error).__name__
-        text = text.rpartition('failed: ')[2]
+        text = error.diag.message_primary or (lines[-1] if lines else type(error).__name__)
+        text = ' '.join(text.rpartition('failed: ')[2].split())
         return text.replace(password, '***') if password else text
 
 
@@ -172,6 +194,6 @@ def _answers(connection: Any) -> bool:
     """Whether a connection that was idle still works; the server may have been restarted."""
     try:
         connection.execute('SELECT 1')
-    except psycopg().OperationalError:
+    except psycopg().Error:
         return False
     return True

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 
 from urbancross_mm.inference.stores.base_store import StoreItem
-from urbancross_mm.inference.stores.item_checks import check_embeds, check_fingerprint, check_ids
+from urbancross_mm.inference.stores.item_checks import (
+    check_attributes,
+    check_embeds,
+    check_fingerprint,
+    check_ids,
+)
 from urbancross_mm.inference.stores.postgres_schema import (
     PostgresDialect,
     add_names,
-    exists,
+    has_index,
+    has_meta,
     index_attributes,
-    make_items,
     make_tables,
     read_meta,
     row_of,
+    set_width,
 )
 from urbancross_mm.inference.stores.postgres_server import (
     PostgresServer,
@@ -45,7 +51,7 @@ class PostgresStore(SqlStore):
 
     Args:
         location (str): ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE?table=NAME``; the table is
-            ``images`` unless named.
+            ``urbancross_images`` unless named.
         fingerprint (str | None): What the store must carry, or will carry if it is new. Defaults
             to None: anything.
         create (bool): Whether to make the table if it is missing. Defaults to False.
@@ -54,7 +60,8 @@ class PostgresStore(SqlStore):
     Raises:
         ConnectionError: If the server cannot be reached, or refuses the password.
         ValueError: If the location is no such URL, there is no such store, it is of another
-            version or fingerprint, or the server lacks pgvector.
+            version or fingerprint, its name is in use, a right is missing, or the server lacks
+            pgvector.
     """
 
     orders_ties = True
@@ -73,7 +80,7 @@ class PostgresStore(SqlStore):
         self._indexed = False
         if create and not read_only:
             self._create(fingerprint or '')
-        with self._server.transaction() as connection:
+        with self._server.connection() as connection:
             self._meta = read_meta(connection, table, self.name)
         if fingerprint is not None:
             check_fingerprint(self.fingerprint, fingerprint, self.name)
@@ -94,16 +101,19 @@ class PostgresStore(SqlStore):
             return
         ids = [item.id for item in items]
         check_ids(ids)
+        check_attributes(items)
         embeds = check_embeds(items, self._refreshed_width())
         rows = [row_of(item) for item in items]
-        try:
-            with self._writing(items) as connection:
-                if not exists(connection, self._store):
-                    make_items(connection, self._store, embeds.shape[1])
+        with self._writing(items) as connection:
+            if not self.width:
+                width = set_width(connection, self._store, embeds.shape[1])
+                check_embeds(items, width)
+            try:
                 self._copy(connection, ids, embeds, rows)
-        except psycopg('psycopg.errors').UniqueViolation:
-            check_ids(ids, self._known(ids))
-            raise
+            except psycopg('psycopg.errors').UniqueViolation:
+                check_ids(ids, self._known(ids))
+                raise
+        self._meta = self._meta._replace(width=embeds.shape[1])
 
     def update(self, items: Sequence[StoreItem]) -> None:
         """Replace items in one transaction; see :meth:`BaseStore.update`."""
@@ -111,6 +121,7 @@ class PostgresStore(SqlStore):
             return
         ids = [item.id for item in items]
         check_ids(ids)
+        check_attributes(items)
         if not self._refreshed_width():
             raise KeyError(f'the store has no item {ids[0]!r}')
         moved = [item for item in items if item.embed is not None]
@@ -172,9 +183,9 @@ class PostgresStore(SqlStore):
             with self._writing() as connection:
                 connection.execute(f"SET LOCAL maintenance_work_mem = '{max(memory, 65536)}kB'")
                 index_attributes(connection, self._store)
-                if self.width <= WIDEST:
+                if self.width <= WIDEST and not has_index(connection, self._store):
                     connection.execute(
-                        f'CREATE INDEX IF NOT EXISTS "{self._store}_embed" ON {self._table} '
+                        f'CREATE INDEX "{self._store}:embed" ON {self._table} '
                         f'USING hnsw ((embed::halfvec({self.width})) halfvec_ip_ops)'
                     )
         with self._server.connection() as connection:
@@ -190,6 +201,8 @@ class PostgresStore(SqlStore):
         if self._read_only:
             raise ValueError('the store was opened for reading only')
         with self._server.transaction() as connection:
+            # Nobody can drop what a transaction has read.
+            self._refresh(connection)
             names = {name for item in items for name in item.attributes}
             if not names <= self._meta.names:
                 add_names(connection, self._store, names)
@@ -197,12 +210,21 @@ class PostgresStore(SqlStore):
         self._meta = self._meta._replace(names=self._meta.names | names)
 
     def _create(self, fingerprint: str) -> None:
-        """Make the store, unless somebody else just does."""
+        """Make the store, unless it is there or somebody else just makes it."""
         errors = psycopg('psycopg.errors')
-        known = contextlib.suppress(errors.DuplicateTable, errors.UniqueViolation)
-        with known, self._server.transaction() as connection:
-            if not exists(connection, f'{self._store}_meta'):
-                make_tables(connection, self._store, fingerprint)
+        in_use = (errors.DuplicateTable, errors.DuplicateObject, errors.UniqueViolation)
+        with self._server.connection() as connection:
+            if has_meta(connection, self._store):
+                return
+            try:
+                with connection.transaction():
+                    make_tables(connection, self._store, fingerprint)
+            except in_use as error:
+                if not has_meta(connection, self._store):
+                    raise ValueError(
+                        f'cannot make {self.name}: {error.diag.message_primary}, and is no store; '
+                        'name another by ?table=NAME'
+                    ) from error
 
     def _copy(
         self, connection: Any, ids: list[str], embeds: np.ndarray, rows: list[list[Any]]
@@ -236,18 +258,18 @@ class PostgresStore(SqlStore):
         with self._server.connection() as connection:
             return list(connection.execute(statement, values).fetchall())
 
-    def _refresh(self) -> None:
-        with self._server.transaction() as connection:
-            self._meta = read_meta(connection, self._store, self.name)
+    def _refresh(self, connection: Any) -> None:
+        meta = read_meta(connection, self._store, self.name)
+        check_fingerprint(meta.fingerprint, self.fingerprint, self.name)
+        self._meta = meta
 
     def _refreshed_width(self) -> int:
-        if not self.width:
-            self._refresh()
+        with self._server.connection() as connection:
+            self._refresh(connection)
         return self.width
 
     def _condition(self, where: Filter | None) -> Condition:
-        if where is not None and not self._meta.names.issuperset(where.names):
-            self._refresh()
+        if where is not None:
             where.check_names(self._meta.names)
         dialect = PostgresDialect()
         sql, places = compile_filter(where, dialect)
@@ -259,7 +281,7 @@ class PostgresStore(SqlStore):
     def _has_index(self) -> bool:
         if not self._indexed:
             with self._server.connection() as connection:
-                self._indexed = exists(connection, f'{self._store}_embed')
+                self._indexed = has_index(connection, self._store)
         return self._indexed
 
     def _count(self, condition: Condition, most: int | None) -> int:

@@ -139,9 +139,17 @@ class SqlStore(BaseStore):
         candidates = self._positions(condition)
         return list(candidates.ids[condition.within(candidates.lons, candidates.lats)])
 
+    def refresh(self) -> None:
+        """See whether the store is still of the same model; each call reads the newest."""
+        self._refreshed_width()
+
     @abstractmethod
     def _refreshed_width(self) -> int:
-        """The width, also if another process has added the first item."""
+        """The width, also if another process has added the first item.
+
+        Raises:
+            ValueError: If another model has made the store anew.
+        """
 
     @abstractmethod
     def _condition(self, where: Filter | None) -> Condition:

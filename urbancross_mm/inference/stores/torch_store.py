@@ -13,6 +13,7 @@ import numpy as np
 
 from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit, StoreItem
 from urbancross_mm.inference.stores.item_checks import (
+    check_attributes,
     check_embeds,
     check_fingerprint,
     check_ids,
@@ -98,7 +99,7 @@ class TorchStore(BaseStore):
         """See what another process has written meanwhile.
 
         Raises:
-            ValueError: If the store is damaged or gone.
+            ValueError: If the store is damaged or gone, or another model has made it anew.
         """
         with self._mutex:
             self._snapshot = self._parts.load(self._snapshot)
@@ -111,6 +112,7 @@ class TorchStore(BaseStore):
             ids = [item.id for item in items]
             check_ids(ids)
             check_ids(ids, now.find(ids))
+            check_attributes(items)
             self._commit(self._appended(now.parts, items, now))
 
     def update(self, items: Sequence[StoreItem]) -> None:
@@ -120,6 +122,7 @@ class TorchStore(BaseStore):
         with self._writing() as now:
             ids = [item.id for item in items]
             check_ids(ids)
+            check_attributes(items)
             places = now.find_all(ids)
             whole = [
                 replace(item, embed=now.embed(place)) if item.embed is None else item
@@ -188,8 +191,12 @@ class TorchStore(BaseStore):
             raise ValueError('the store was opened for reading only')
         with self._mutex:
             if self._parts.acquire():
-                self.refresh()
-                self._parts.sweep(self._snapshot)
+                try:
+                    self.refresh()
+                    self._parts.sweep(self._snapshot)
+                except BaseException:
+                    self._parts.close()  # the next write must look again
+                    raise
             yield self._snapshot
 
     def _commit(self, parts: Sequence[Part]) -> None:

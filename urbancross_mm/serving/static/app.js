@@ -206,6 +206,7 @@ class Page {
 
   welcome() {
     this.request?.abort();
+    byId('results').removeAttribute('aria-busy');
     const phrases = (this.info.models[0].examples ?? []).map((text) => make('button', {
       type: 'button', class: 'facet', onclick: () => this.go({ ...this.kept(), q: text }),
     }, text));

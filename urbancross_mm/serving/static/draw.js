@@ -7,6 +7,13 @@ const round = (number) => Number(number.toFixed(6));
 /** Maps repeat; the filter language has each longitude once. */
 const wrapped = (lon) => round(((((lon + 180) % 360) + 360) % 360) - 180);
 
+/** A box on a map that repeats, as a box on the globe; one around all of the globe is all of it. */
+export function globeBox([west, south, east, north]) {
+  if (east - west >= 360) return [-180, round(south), 180, round(north)];
+  const right = wrapped(east);
+  return [wrapped(west), round(south), right === -180 ? 180 : right, round(north)];
+}
+
 export const boxCondition = ([west, south, east, north]) => `bbox=${[west, south, east, north].join(',')}`;
 
 export function polygonCondition(ring) {
@@ -101,9 +108,9 @@ export class Draw {
     this.from = null;
     if (small) return;
     const lons = corners.map(([lon]) => lon);
-    const lats = corners.map(([, lat]) => round(lat));
-    const box = [wrapped(Math.min(...lons)), Math.min(...lats), wrapped(Math.max(...lons)), Math.max(...lats)];
-    this.end(boxCondition(box));
+    const lats = corners.map(([, lat]) => lat);
+    const box = [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
+    this.end(boxCondition(globeBox(box)));
   }
 
   corners(point) {

@@ -2,7 +2,7 @@
 
 import { LngLatBounds, Map as GlMap, Marker, NavigationControl, ScaleControl } from './vendor/maplibre-gl.mjs';
 import { calm, make } from './dom.js';
-import { ringOf } from './draw.js';
+import { globeBox, ringOf } from './draw.js';
 import { baseStyle, darkness, footprints, nothing, outline } from './map-style.js';
 import { placeOf } from './results.js';
 
@@ -123,7 +123,7 @@ export class HitMap {
 
   view() {
     const box = this.gl.getBounds();
-    return [box.getWest(), box.getSouth(), box.getEast(), box.getNorth()].map((side) => Number(side.toFixed(6)));
+    return globeBox([box.getWest(), box.getSouth(), box.getEast(), box.getNorth()]);
   }
 
   /** Tiles below the hits; null takes them away. `above`: over the rasters, as a heat map is. */
