@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import sys
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from urbancross_mm.inference.localization import HeatMap
 
 PRINTED = 3  # peaks of each query
+ENDS = ('.tif', '.png', '_peaks.geojson', '_regions.geojson')
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,6 +69,10 @@ def parse_args() -> argparse.Namespace:
         if getattr(args, name) < 1:
             option = name.replace('_', '-')
             parser.error(f'--{option} must be at least 1, got {getattr(args, name)}')
+    if not 0 <= args.threshold <= 1:
+        parser.error(f'--threshold must be from 0 to 1, got {args.threshold}')
+    if args.min_distance is not None and not args.min_distance > 0:
+        parser.error(f'--min-distance must be above 0, got {args.min_distance}')
     return args
 
 
@@ -76,8 +82,8 @@ def names_of(queries: list[str | Path]) -> list[str]:
     for query in queries:
         text = query.stem if isinstance(query, Path) else query
         short = re.sub(r'\W+', '-', text.lower()).strip('-')[:60] or 'query'
-        same = sum(name == short or name.startswith(f'{short}_') for name in names)
-        names.append(f'{short}_{same + 1}' if same else short)
+        numbered = (f'{short}_{number}' for number in count(2))
+        names.append(next(name for name in chain([short], numbered) if name not in names))
     return names
 
 
@@ -101,7 +107,7 @@ def main() -> None:
 
     queries = [read_query(query) for query in args.query]
     names = names_of(queries)
-    check_outputs(args.out / f'{name}{end}' for name in names for end in ('.tif', '.png'))
+    check_outputs(args.out / f'{name}{end}' for name in names for end in ENDS)
     if not args.raster.is_file():
         raise FileNotFoundError(f'no raster at {str(args.raster)!r}')
     from urbancross_mm.apis import SemanticLocalizer, load_config

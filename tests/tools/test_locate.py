@@ -87,6 +87,10 @@ def test_a_raster_without_a_position_says_so(call: Callable, tmp_path: Path) -> 
         (['{}/city.tif', ''], 'query'),
         (['{}/city.tif', 'a', '--peaks', '0'], '--peaks'),
         (['{}/city.tif', 'a', '--batch-size', '0'], '--batch-size'),
+        (['{}/city.tif', 'a', '--threshold', '2'], '--threshold must be from 0 to 1, got 2'),
+        (['{}/city.tif', 'a', '--threshold', 'nan'], '--threshold'),
+        (['{}/city.tif', 'a', '--min-distance', '-1'], '--min-distance must be above 0, got -1'),
+        (['{}/city.tif', 'a', '--min-distance', 'nan'], '--min-distance'),
         (['{}/city.tif', 'a', '--mode', 'deep'], 'deep'),
         (['{}/city.tif', 'a', '--out', '{}/city.tif'], 'city.tif'),
     ],
@@ -104,10 +108,17 @@ def test_refused_before_the_work(
     assert code == 2 and named in printed and 'Traceback' not in printed
 
 
-def test_numbers_that_do_not_fit_the_map(call: Callable, tif: Path, tmp_path: Path) -> None:
-    for option, value in (('--threshold', '2'), ('--min-distance', '-1')):
-        code, printed = call('locate', tif, 'a', '--out', tmp_path / 'out', option, value)
-        assert code == 2 and value in printed and printed.count('error') == 1
+@pytest.mark.parametrize(
+    ('queries', 'names'),
+    [
+        (['a_2', 'a', 'A!'], ['a_2', 'a', 'a_3']),
+        (['a', 'a', 'a_2', 'a'], ['a', 'a_2', 'a_2_2', 'a_3']),
+        (['?', '!', Path('x/Query.png')], ['query', 'query_2', 'query_3']),
+        (['b' * 70, 'b' * 80], ['b' * 60, 'b' * 60 + '_2']),
+    ],
+)
+def test_no_two_queries_have_one_name(load_tool: Callable, queries: list, names: list[str]) -> None:
+    assert load_tool('locate').names_of(queries) == names
 
 
 def annotate(folder: Path, **changes: object) -> Path:

@@ -52,7 +52,7 @@ def position_on_globe(bounds: Bounds, crs: str, crossing: bool = False) -> dict[
     x, y = (west + east) / 2, (south + north) / 2
     try:
         check_crs(crs)
-        lons, lats = _degrees([x, west, east, x, x], [y, y, y, south, north], crs)
+        lons, lats = degrees_of([x, west, east, x, x], [y, y, y, south, north], crs)
         return describe_points(lons, lats, crossing)
     except ImportError:
         raise
@@ -68,7 +68,7 @@ def check_on_globe(points: Sequence[tuple[float, float]], crs: str) -> None:
     xs, ys = (list(values) for values in zip(*points))
     try:
         check_crs(crs)
-        lons, lats = _degrees(xs, ys, crs)
+        lons, lats = degrees_of(xs, ys, crs)
         with rasterio().Env():
             back = rasterio('rasterio.warp').transform(WGS84, crs, lons[:1], lats[:1])[:2]
             projected = rasterio('rasterio.crs').CRS.from_user_input(crs).is_projected
@@ -98,7 +98,10 @@ def position_beside(path: Path, width: int, height: int, crs: str) -> tuple[dict
         return {}, f'no position: {error}'
 
 
-def _degrees(xs: Sequence[float], ys: Sequence[float], crs: str) -> tuple[list[float], list[float]]:
+def degrees_of(
+    xs: Sequence[float], ys: Sequence[float], crs: str
+) -> tuple[list[float], list[float]]:
+    """Longitudes and latitudes of positions in a CRS."""
     with rasterio().Env():
         lons, lats = rasterio('rasterio.warp').transform(crs, WGS84, xs, ys)[:2]
     return lons, lats

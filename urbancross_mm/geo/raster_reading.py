@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,13 @@ from urbancross_mm.geo.rasters import Raster, Window
 
 Bands = tuple[int, ...]
 Range = tuple[float, float]
+_CACHE = 256  # MB
 _BLOCK = 1024  # pixels, about, of what is read at once to find the cells without data
+
+
+def bounded_cache() -> AbstractContextManager[Any]:
+    """Within, GDAL keeps few decoded blocks; by default it takes a twentieth of all memory."""
+    return rasterio().Env(GDAL_CACHEMAX=_CACHE)  # type: ignore[no-any-return]
 
 
 def read_windows(

@@ -16,7 +16,7 @@ from urbancross_mm.datasets.transforms import PackRetrievalInputs, RandomCropIma
 from urbancross_mm.inference.localization import SemanticLocalizer
 from urbancross_mm.inference.localization.clip_dense import ClipPatches
 from urbancross_mm.inference.localization.dense_features import DenseFeatures
-from urbancross_mm.inference.localization.window_store import ENCODED, WITHOUT_DATA
+from urbancross_mm.inference.localization.window_store import WHOLE, WITHOUT_DATA
 from urbancross_mm.models import BackboneEncoder, OpenCLIPImageEncoder
 
 pytest.importorskip('rasterio')
@@ -74,7 +74,7 @@ def test_positions_at_the_border_and_without_data(tmp_path: Path) -> None:
     city = localizer(embedder, tif, 'dense', SIDE)
     states = city.store.states.reshape(70, 90)
     assert (states[:30, :50] == WITHOUT_DATA).all()
-    assert (states[30:] == ENCODED).all() and (states[:, 50:] == ENCODED).all()
+    assert (states[30:] == WHOLE).all() and (states[:, 50:] == WHOLE).all()
     # What has data in the box around a position, cut by the border.
     rows = city.store.rows().reshape(70, 90, 5)
     for row, column in ((69, 89), (35, 40), (3, 60), (32, 2)):
@@ -202,7 +202,7 @@ def test_clip_is_encoded_patch_by_patch(tif: Path, tower: nn.Module) -> None:
     embedder = SmallEmbedder(32, dict(type='OpenCLIPImageEncoder', model_cfg=CLIP))
     city = localizer(embedder, tif, 'dense', 32)
     (lattice,) = city.scan.lattices
-    assert lattice.side == 4 and lattice.shape == (18, 23) and (city.store.states == ENCODED).all()
+    assert lattice.side == 4 and lattice.shape == (18, 23) and (city.store.states == WHOLE).all()
     assert np.allclose(np.linalg.norm(city.store.rows(), axis=1), 1, atol=2e-3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,30 @@ def test_a_file_that_cannot_be_written_leaves_nothing(heat: HeatMap, tmp_path: P
     assert not list(tmp_path.glob('.*'))
 
 
+@pytest.mark.parametrize('blocks', [16, 512])
+@pytest.mark.parametrize('method', ['write', 'overlay'])
+def test_a_full_disk_leaves_the_old_file(
+    heat: HeatMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, method: str
+) -> None:
+    monkeypatch.setattr('urbancross_mm.inference.localization.heat_map.BLOCK', blocks)
+    values = np.random.default_rng(0).normal(size=heat.shape).astype(np.float32)
+    monkeypatch.setattr(heat, 'block', lambda *block: values[block])
+    path = tmp_path / ('map.tif' if method == 'write' else 'map.png')
+    getattr(heat, method)(path)
+    old, size = path.read_bytes(), path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # What is written first and last is refused, and all between.
+    for most in (*range(100, size, size // 5), size - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+        try:
+            with pytest.raises(OSError, match=path.name if method == 'write' else 'large'):
+                getattr(heat, method)(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert path.read_bytes() == old
+        assert not list(tmp_path.glob('.*'))
+
+
 @pytest.mark.parametrize(
     'transform',
     [None, Affine.translation(5e5, 58e5) * Affine.rotation(30) * Affine.scale(0.5, -0.5)],
@@ -106,7 +131,17 @@ def test_positions_are_those_of_the_raster(tmp_path: Path, transform: Affine | N
     json.dumps([peaks, regions], allow_nan=False)
 
 
-@pytest.mark.parametrize('options', [dict(crs=None), dict(transform=Affine.identity())])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(crs=None),
+        dict(transform=Affine.identity()),
+        dict(crs='LOCAL_CS["site",UNIT["metre",1]]'),
+        dict(transform=Affine.translation(4e9, 4e9) * Affine.scale(1, -1)),
+        dict(crs='EPSG:3857', transform=Affine.translation(4e9, 4e9) * Affine.scale(1, -1)),
+        dict(crs='EPSG:4326', transform=Affine.translation(4e9, 4e9) * Affine.scale(1, -1)),
+    ],
+)
 @pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
 def test_without_a_position_columns_and_rows_are_given(tmp_path: Path, options: dict) -> None:
     heat = heat_of(tmp_path / 'city.tif', **options)
@@ -114,16 +149,48 @@ def test_without_a_position_columns_and_rows_are_given(tmp_path: Path, options: 
     for feature in heat.peaks(2)['features']:
         known = feature['properties']
         assert feature['geometry']['coordinates'] == (known['column'], known['row'])
+    assert heat.regions(0.7)['features']
     heat.write(tmp_path / 'map.tif')
+    with rasterio.open(tmp_path / 'map.tif') as file:
+        assert file.crs is None
     city = SemanticLocalizer(ColorEmbedder(), progress=False)
     city.set_image(tmp_path / 'city.tif', scales=(32,))
     assert 'columns and rows' in city.summary()
 
 
-def test_a_crs_that_is_not_of_the_globe_is_named(tmp_path: Path) -> None:
-    heat = heat_of(tmp_path / 'city.tif', crs='LOCAL_CS["site",UNIT["metre",1]]')
-    with pytest.raises(ValueError, match='globe'):
-        heat.peaks()
+@pytest.mark.parametrize(('west', 'north'), [(179.9, 10), (170, 0.01), (180, 10), (-180, 90)])
+def test_a_raster_at_the_end_of_the_globe_has_a_place(
+    tmp_path: Path, west: float, north: float
+) -> None:
+    transform = Affine.translation(west, north) * Affine.scale(0.001, -0.001)
+    heat = heat_of(tmp_path / 'city.tif', crs='EPSG:4326', transform=transform)
+    assert heat.place.crs == 'EPSG:4326'
+    for feature in heat.peaks()['features']:
+        lon = feature['geometry']['coordinates'][0]
+        assert -180 <= lon <= 180
+        assert (lon - feature['properties']['x']) % 360 == pytest.approx(0, abs=1e-6)
+    for feature in heat.regions(0)['features']:
+        west, _, east, _ = rasterio.features.bounds(feature['geometry'])
+        assert west >= -180 and east <= 180
+
+
+def test_cells_that_the_border_cuts_end_there(tmp_path: Path) -> None:
+    """67 x 66 pixels in cells of 8: the last ones have 3 and 2."""
+    tif = raster(tmp_path / 'city.tif', spots(66, 67, (60, 60, 'red')), crs=None)
+    city = SemanticLocalizer(ColorEmbedder(), progress=False)
+    city.set_image(tif, scales=(64,))
+    heat = city.locate(text='red')
+    values = np.zeros(heat.shape, np.float32)
+    values[-1, -1] = 1
+    heat.__dict__['values'] = values
+    (peak,) = heat.peaks(1)['features']
+    assert peak['geometry']['coordinates'] == (65.5, 65)
+    (region,) = heat.regions(1)['features']
+    assert region['properties']['pixels'] == 3 * 2
+    assert (region['properties']['x'], region['properties']['y']) == (65.5, 65)
+    assert rasterio.features.bounds(region['geometry']) == (64, 64, 67, 66)
+    (whole,) = heat.regions(0)['features']
+    assert whole['properties']['pixels'] == 67 * 66
 
 
 @pytest.mark.parametrize(

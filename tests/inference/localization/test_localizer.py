@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from tests.inference.localization.fakes import ColorEmbedder, raster, spots
+from tests.inference.localization.fakes import ColorEmbedder, SmallEmbedder, raster, spots
 from urbancross_mm.inference.localization import HeatMap, SemanticLocalizer
+from urbancross_mm.inference.localization.window_scan import counts_of
+from urbancross_mm.utils.files import file_lock
 
 rasterio = pytest.importorskip('rasterio')
 SIDES = (32, 64)
@@ -105,6 +109,61 @@ def test_coarse_to_fine_encodes_little_and_keeps_it(tif: Path) -> None:
     assert localizer(tif, model).scan.encoded + seen == city.scan.count
 
 
+@pytest.mark.parametrize('when', ['before', 'meanwhile'])
+def test_a_raster_that_changes_under_a_query_keeps_no_rows(
+    tif: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    old = tif.read_bytes()
+    city = localizer(tif, mode='coarse-to-fine')
+    kept = city.store.states.copy()
+    encode = ColorEmbedder.encode_images
+
+    def change(*args: object) -> torch.Tensor:
+        raster(tif, spots(250, 300, BLUE, (40, 200, 'green')))
+        return encode(*args)
+
+    if when == 'before':
+        change(ColorEmbedder(), [np.ones((2, 2, 3))])
+    else:
+        monkeypatch.setattr(ColorEmbedder, 'encode_images', change)
+    with pytest.raises(ValueError, match=r'city\.tif: .*changed'):
+        city.locate(text='red')
+    assert np.array_equal(city.store.states, kept)
+    monkeypatch.undo()
+    tif.write_bytes(old)
+    again = localizer(tif, mode='coarse-to-fine')
+    assert again.scan.encoded == 0 and np.array_equal(again.store.states, kept)
+    assert_near(again.locate(text='red'), RED)
+
+
+def test_a_raster_that_changes_while_it_is_encoded_keeps_no_rows(
+    tif: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, encode = tif.read_bytes(), ColorEmbedder.encode_images
+
+    def change(*args: object) -> torch.Tensor:
+        raster(tif, spots(250, 300, BLUE))
+        return encode(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ColorEmbedder, 'encode_images', change)
+        with pytest.raises(ValueError, match=r'city\.tif: .*changed'):
+            localizer(tif)
+    tif.write_bytes(old)
+    again = localizer(tif)
+    assert again.scan.encoded == again.scan.count
+
+
+def test_a_query_that_encodes_waits_for_nobody(tif: Path) -> None:
+    city = localizer(tif, mode='coarse-to-fine')
+    red = city.locate(text='red')
+    with file_lock(city.store.folder):
+        with pytest.raises(ValueError, match='another process'):
+            city.locate(text='blue')
+        # All that this one needs is there.
+        assert np.array_equal(city.locate(text='red').values, red.values, equal_nan=True)
+
+
 @pytest.mark.parametrize('block', [7, 16, 1000])
 def test_blocks_meet_without_seams(tif: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     heat = localizer(tif).locate(text='red')
@@ -134,6 +193,31 @@ def test_without_data_there_is_no_score(tmp_path: Path) -> None:
     assert blank.peaks()['features'] == [] == blank.regions()['features']
     blank.write(tmp_path / 'blank.tif')
     blank.overlay(tmp_path / 'blank.png')
+
+
+@pytest.mark.parametrize('mode', ['windows', 'coarse-to-fine', 'dense'])
+def test_the_border_of_the_data_is_no_thing_to_find(tmp_path: Path, mode: str) -> None:
+    """In noise beside a third without data, scores are there as everywhere."""
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 12, 3, 2, 1), nn.Tanh(), nn.Conv2d(12, 12, 3, 2, 1), nn.Tanh())
+    encoder = dict(type='BackboneEncoder', in_channels=12, embed_dim=5, probe_size=8)
+    embedder = SmallEmbedder(32, dict(encoder, backbone=nn.Sequential(*layers)))
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 256, 320), dtype=np.uint8)
+    pixels[:, :, :107] = 0
+    tif = raster(tmp_path / 'a.tif', pixels, nodata=0)
+    city = localizer(tif, embedder, mode=mode)
+    shifts = []
+    for query in np.random.default_rng(1).normal(size=(20, 5)):
+        values = city.locate(vector=query).values
+        beside, inside = np.split(values[:, 107 // city.cell :], [32 // city.cell], axis=1)
+        shifts.append((np.nanmean(beside) - np.nanmean(inside)) / np.nanstd(inside))
+    assert np.abs(shifts).mean() < 0.7  # above 1.1 where what has no data is black
+
+
+def test_almost_empty_windows_count_where_no_other_does() -> None:
+    counts = counts_of(np.array([0, 0.004, 0.49, 0.5, 0.9, 1]))
+    assert counts[0] == 0 < counts[1] < counts[2] < 0.001
+    assert counts[3:].tolist() == [0.5, 0.9, 1]
 
 
 def test_a_raster_smaller_than_a_window(tmp_path: Path) -> None:

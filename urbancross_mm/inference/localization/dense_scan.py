@@ -16,8 +16,8 @@ from urbancross_mm.geo.raster_reading import read_windows
 from urbancross_mm.geo.rasters import Window
 from urbancross_mm.inference.localization.dense_features import DenseFeatures
 from urbancross_mm.inference.localization.lattice import Lattice, lattices_of
-from urbancross_mm.inference.localization.window_scan import WindowScan
-from urbancross_mm.inference.localization.window_store import NOT_ENCODED, WindowStore
+from urbancross_mm.inference.localization.window_scan import WindowScan, fill_gaps
+from urbancross_mm.inference.localization.window_store import WindowStore
 
 _CORE = 32  # positions a side that a piece of a raster gives, where the encoder takes any size
 _CONTEXT = 2  # positions around what is averaged, for what the encoder sees beyond
@@ -85,11 +85,7 @@ class DenseScan(WindowScan):
         Args:
             store (WindowStore): Keeps every piece at once.
         """
-        pieces = [
-            piece
-            for piece in self._pieces()
-            if (store.states[self._numbers(piece)] == NOT_ENCODED).any()
-        ]
+        pieces = [piece for piece in self._pieces() if len(store.lacking(self._numbers(piece)))]
         windows = (self._window(piece)[0] for piece in pieces)
         images = read_windows(self.view.raster, windows, self.view.bands, self.view.value_range)
         hidden = not (self.progress and pieces)
@@ -175,7 +171,7 @@ class DenseScan(WindowScan):
         """Mirror a piece beyond the border; which of its positions have data."""
         top, bottom, left, right = self._window(piece)[1]
         around = ((top, bottom), (left, right))
-        image = np.pad(image, (*around, (0, 0)), mode='symmetric')
+        image = np.pad(fill_gaps(image, known), (*around, (0, 0)), mode='symmetric')
         shape = (self._positions(piece), piece.pitch) * 2
         return image, np.pad(known, around).reshape(shape).max(axis=(1, 3))
 

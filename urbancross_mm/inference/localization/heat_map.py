@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from affine import Affine
 
-from urbancross_mm.geo.georeference import rasterio
 from urbancross_mm.inference.localization.map_features import (
     MapPlace,
+    middles,
     peak_features,
     region_features,
 )
+from urbancross_mm.inference.localization.map_file import write_map
 from urbancross_mm.inference.localization.window_scan import Level, View
-from urbancross_mm.utils.files import check_outputs
+from urbancross_mm.utils.files import atomic_write, check_outputs
 
 BLOCK = 512  # cells a side of what is computed, and of a tile of the file
 
@@ -27,9 +27,9 @@ BLOCK = 512  # cells a side of what is computed, and of a tile of the file
 class HeatMap:
     """Scores of the cells of a raster: the Hann-weighted mean of the windows that cover a cell.
 
-    Each scale counts the same where all its windows have data. The map is computed block by block,
-    so that it may be larger than memory. Cells without data, and those that no window of data
-    covers, are NaN.
+    A window counts by the part of it that has data, so each scale counts the same where all have.
+    The map is computed block by block, so that it may be larger than memory. Cells without data,
+    and those that no window of data covers, are NaN.
 
     Args:
         view (View): The raster.
@@ -41,7 +41,8 @@ class HeatMap:
         shape (tuple[int, int]): Rows and columns of cells.
         cell (int): Side of a cell, in pixels of the raster.
         transform (Affine): From column and row of a cell to map coordinates.
-        crs (str | None): Of the raster.
+        crs (str | None): Of the raster; None where it leads to no position on the globe.
+        place (MapPlace): Where the cells lie on the globe.
 
     Shape:
         - data: ``(ceil(height / cell), ceil(width / cell))``.
@@ -50,7 +51,8 @@ class HeatMap:
     def __init__(self, view: View, cell: int, levels: Sequence[Level], data: np.ndarray) -> None:
         self.view, self.cell, self.levels, self.data = view, cell, list(levels), data
         self.shape = data.shape
-        self.crs = view.raster.crs
+        self.place = MapPlace.of(view.raster, cell)
+        self.crs = self.place.crs
         self.transform = view.raster.transform * Affine.scale(cell)
 
     def block(self, rows: slice, columns: slice) -> np.ndarray:
@@ -67,28 +69,23 @@ class HeatMap:
             np.ndarray: The scores.
         """
         raster = self.view.raster
-        down = _middles(rows, self.shape[0], self.cell, raster.height)
-        across = _middles(columns, self.shape[1], self.cell, raster.width)
+        down = middles(rows, self.shape[0], self.cell, raster.height)
+        across = middles(columns, self.shape[1], self.cell, raster.width)
         total, shares = np.zeros((len(down), len(across))), np.zeros((len(down), len(across)))
         for level in self.levels:
-            sums, weights = level.lattice.spread(level.scores, level.known, down, across)
+            sums, weights = level.lattice.spread(level.scores, level.counts, down, across)
             total += sums
             shares += weights
-        seen = (shares > 1e-9) & self.data[rows, columns]
+        seen = (shares > 1e-12) & self.data[rows, columns]
         return np.where(seen, total / np.where(seen, shares, 1), np.nan).astype(np.float32)
 
     @cached_property
     def values(self) -> np.ndarray:
         """np.ndarray: The whole map, float32, of ``shape``."""
         values = np.empty(self.shape, dtype=np.float32)
-        for rows, columns in self._blocks():
+        for rows, columns in self.blocks():
             values[rows, columns] = self.block(rows, columns)
         return values
-
-    @cached_property
-    def place(self) -> MapPlace:
-        """MapPlace: Where the cells lie on the globe."""
-        return MapPlace.of(self.view.raster, self.cell)
 
     def write(self, path: str | Path) -> None:
         """Write the map as a cloud-optimized GeoTIFF, block by block; NaN means no data.
@@ -99,25 +96,7 @@ class HeatMap:
         Raises:
             OSError: If it cannot be written.
         """
-        path = Path(path)
-        check_outputs([path])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plain, final = (
-            path.with_name(f'.{path.name}.{os.getpid()}{end}') for end in ('.plain.tmp', '.tmp')
-        )
-        try:
-            with warnings.catch_warnings(action='ignore'):  # a map without a position is fine
-                self._write_tiles(plain)
-                rasterio('rasterio.shutil').copy(
-                    plain, final, driver='COG', COMPRESS='DEFLATE', PREDICTOR='YES',
-                    BLOCKSIZE=BLOCK, OVERVIEW_RESAMPLING='AVERAGE',
-                )  # fmt: skip
-            os.replace(final, path)
-        except rasterio('rasterio.errors').RasterioError as error:
-            raise OSError(f'cannot write {path}: {error}') from error
-        finally:
-            for temporary in (plain, final):
-                temporary.unlink(missing_ok=True)
+        write_map(path, self, BLOCK)
 
     def peaks(self, n: int = 10, min_distance: float | None = None) -> dict[str, Any]:
         """Find the best places.
@@ -133,7 +112,7 @@ class HeatMap:
             CRS the points are columns and rows.
 
         Raises:
-            ValueError: If ``n`` or the distance is not positive, or the CRS leads nowhere.
+            ValueError: If ``n`` or the distance is not positive, or a place is not on the globe.
         """
         distance = self.cell * 8 if min_distance is None else min_distance
         if n < 1 or not distance > 0:
@@ -153,7 +132,7 @@ class HeatMap:
             (map coordinates of the best cell). Without a CRS in columns and rows.
 
         Raises:
-            ValueError: If the threshold is no share, or the CRS leads nowhere.
+            ValueError: If the threshold is no share, or a place is not on the globe.
         """
         if not 0 <= threshold <= 1:
             raise ValueError(
@@ -165,7 +144,7 @@ class HeatMap:
         """Draw the map over the raster, of at most 1,024 pixels a side.
 
         Args:
-            path (str | Path): An image file, ``.png``.
+            path (str | Path): An image file, ``.png``; replaced whole or not at all.
 
         Raises:
             OSError: If it cannot be written.
@@ -174,10 +153,13 @@ class HeatMap:
 
         from urbancross_mm.visualization import draw_heat_map
 
+        path = Path(path)
         check_outputs([path])
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         extent = (self.view.raster.height / self.cell, self.view.raster.width / self.cell)
-        Image.fromarray(draw_heat_map(self.view.overview, self.values, extent)).save(path)
+        content = BytesIO()
+        content.name = path.name  # which says the format
+        Image.fromarray(draw_heat_map(self.view.overview, self.values, extent)).save(content)
+        atomic_write(path, content.getvalue())
 
     def to_pixels(self) -> np.ndarray:
         """The map at the size of the raster, in 8 bits from its smallest score to its largest.
@@ -198,21 +180,12 @@ class HeatMap:
         large = cv2.resize(scaled, size, interpolation=cv2.INTER_LINEAR)
         return large[: raster.height, : raster.width].round().astype(np.uint8)
 
-    def _write_tiles(self, path: Path) -> None:
-        side = min(BLOCK, -(-max(self.shape) // 16) * 16)
-        profile = dict(
-            driver='GTiff', dtype='float32', count=1, height=self.shape[0], width=self.shape[1],
-            crs=self.crs, transform=self.transform, nodata=np.nan, tiled=True, compress='DEFLATE',
-            blockxsize=side, blockysize=side, BIGTIFF='IF_SAFER',
-        )  # fmt: skip
-        window = rasterio('rasterio.windows').Window
-        with rasterio().open(path, 'w', **profile) as file:
-            file.set_band_description(1, 'score')
-            for rows, columns in self._blocks():
-                area = window.from_slices(rows, columns)
-                file.write(self.block(rows, columns), 1, window=area)
+    def blocks(self) -> list[tuple[slice, slice]]:
+        """Divide the map into what is computed at once.
 
-    def _blocks(self) -> list[tuple[slice, slice]]:
+        Returns:
+            list[tuple[slice, slice]]: Rows and columns of cells.
+        """
         return [
             (
                 slice(row, min(row + BLOCK, self.shape[0])),
@@ -221,9 +194,3 @@ class HeatMap:
             for row in range(0, self.shape[0], BLOCK)
             for col in range(0, self.shape[1], BLOCK)
         ]
-
-
-def _middles(cells: slice, count: int, cell: int, length: int) -> np.ndarray:
-    """Middles of cells in pixels; the last cell may be cut by the border."""
-    starts = np.arange(*cells.indices(count)) * cell
-    return (starts + np.minimum(starts + cell, length)) / 2

@@ -68,23 +68,23 @@ class Lattice:
         return np.stack(grid, axis=-1).reshape(-1, 2) + self.side / 2
 
     def spread(
-        self, scores: np.ndarray, known: np.ndarray, down: np.ndarray, across: np.ndarray
+        self, scores: np.ndarray, counts: np.ndarray, down: np.ndarray, across: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted sum of the known scores, and sum of their weights, at points.
+        """Weighted sum of the scores, and sum of their weights, at points.
 
-        The weights of all windows, known or not, add up to 1 at every point, also at the border.
+        Where all windows count 1, the weights add up to 1 at every point, also at the border.
 
         Shape:
-            - scores, known: ``shape``; down: ``(H,)``; across: ``(W,)``, in pixels.
+            - scores, counts (0 to 1): ``shape``; down: ``(H,)``; across: ``(W,)``, in pixels.
             - output: ``(H, W)`` each.
         """
         rows, weights_down = _weights(self.rows + self.side / 2, self.reach, down)
         columns, weights_across = _weights(self.columns + self.side / 2, self.reach, across)
         weights_down /= weights_down.sum(axis=0)
         weights_across /= weights_across.sum(axis=0)
-        seen = known[rows, columns]
-        some = np.where(seen, scores[rows, columns], 0.0)
-        return weights_down.T @ some @ weights_across, weights_down.T @ seen @ weights_across
+        some = counts[rows, columns]
+        sums = weights_down.T @ (some * scores[rows, columns]) @ weights_across
+        return sums, weights_down.T @ some @ weights_across
 
 
 def lattices_of(width: int, height: int, sides: tuple[int, ...]) -> tuple[Lattice, ...]:

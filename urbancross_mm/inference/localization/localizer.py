@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from urbancross_mm.geo.georeference import rasterio
-from urbancross_mm.geo.raster_reading import cells_with_data
+from urbancross_mm.geo.raster_reading import bounded_cache, cells_with_data
 from urbancross_mm.geo.rasters import Raster
 from urbancross_mm.inference.embedder import Embedder
+from urbancross_mm.inference.localization.coarse_to_fine import CoarseToFineScan
 from urbancross_mm.inference.localization.dense_scan import DenseScan
 from urbancross_mm.inference.localization.heat_map import HeatMap
 from urbancross_mm.inference.localization.map_features import MapPlace
-from urbancross_mm.inference.localization.window_scan import CoarseToFineScan, View, WindowScan
+from urbancross_mm.inference.localization.window_scan import View, WindowScan
 from urbancross_mm.inference.localization.window_store import WindowStore, folder_of
 from urbancross_mm.inference.pair_scores import check_comparable
 from urbancross_mm.inference.queries import encode_query
@@ -26,7 +26,6 @@ from urbancross_mm.utils.hashing import FileStamp, quick_stamp
 SIDES = (256, 512, 768)
 MODES = {'windows': WindowScan, 'coarse-to-fine': CoarseToFineScan, 'dense': DenseScan}
 CELLS = 8  # of the map, along the smallest window
-_CACHE = 256  # MB
 _TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')  # how a TIFF, or a BigTIFF, begins
 
 
@@ -126,16 +125,18 @@ class SemanticLocalizer:
             fingerprint=self.embedder.fingerprint, bands=list(view.bands), **scan.settings
         )
         folder = folder_of(path, settings, cache)
-        # Decoded blocks of the raster; by default GDAL keeps a twentieth of all memory.
-        with file_lock(folder), rasterio().Env(GDAL_CACHEMAX=_CACHE):
-            store = WindowStore(folder, settings, FileStamp.of(path), scan.count)
+        with file_lock(folder), bounded_cache():
+            stamp = FileStamp.of(path)
+            if quick_stamp(path) != before:
+                raise ValueError('the raster changed while it was read: try again')
+            width = self.embedder.model.embed_dim
+            store = WindowStore(folder, settings, stamp, scan.count, width)
             if store.dropped:
                 print_log(f'{path} has changed: it is encoded again', 'current', logging.WARNING)
-            scan.prepare(store)
-            cell = max(1, scan.smallest // CELLS)
-            data = cells_with_data(view.raster, view.bands, view.value_range, cell)
-        if quick_stamp(path) != before:
-            raise ValueError('the raster changed while it was read: try again')
+            with store.reading(path):
+                scan.prepare(store)
+                cell = max(1, scan.smallest // CELLS)
+                data = cells_with_data(view.raster, view.bands, view.value_range, cell)
         self.scan, self.store, self.cell, self.data = scan, store, cell, data
 
     def locate(
@@ -156,11 +157,15 @@ class SemanticLocalizer:
             HeatMap: The scores.
 
         Raises:
-            ValueError: If not exactly one query is given, it does not fit the model, or no raster
-                is set.
+            ValueError: If not exactly one query is given, it does not fit the model, no raster is
+                set, or more of the raster must be encoded and it has changed.
         """
         scan = self._checked_scan()
-        levels = scan.levels(self._vector(text, image, vector), self.store)
+        query = self._vector(text, image, vector)
+        try:
+            levels = scan.levels(query, self.store)
+        except ValueError as error:  # the errors of rasters do not name them
+            raise ValueError(f'{scan.view.raster.path}: {error}') from error
         return HeatMap(scan.view, self.cell, levels, self.data)
 
     def _checked_scan(self) -> WindowScan:

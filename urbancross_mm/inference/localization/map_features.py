@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from affine import Affine
 
-from urbancross_mm.geo.georeference import WGS84, check_crs, rasterio
+from urbancross_mm.geo.antimeridian import point_on_globe, polygon_on_globe
+from urbancross_mm.geo.georeference import check_on_globe, rasterio
 from urbancross_mm.geo.rasters import Raster
 
 _MOST_CANDIDATES = 100_000
@@ -20,35 +23,79 @@ class MapPlace:
 
     Attributes:
         crs (str | None): None where positions are columns and rows.
-        pixels (Affine): From cells to pixels of the raster.
-        coordinates (Affine): From cells to coordinates of ``crs``; the same as ``pixels`` without.
+        transform (Affine): From pixels of the raster to coordinates of ``crs``; the identity
+            without.
+        cell (int): Side of a cell, in pixels.
+        width (int): Of the raster, in pixels; it may cut the last cells.
+        height (int): Of the raster.
     """
 
     crs: str | None
-    pixels: Affine
-    coordinates: Affine
+    transform: Affine
+    cell: int
+    width: int
+    height: int
 
     @classmethod
     def of(cls, raster: Raster, cell: int) -> MapPlace:
-        """Take it from a raster; one with a CRS and no coordinates has no position."""
-        pixels = Affine.scale(cell)
-        if raster.crs is None or raster.transform == Affine.identity():
-            return cls(None, pixels, pixels)
-        check_crs(raster.crs)
-        return cls(raster.crs, pixels, raster.transform * pixels)
+        """Take it from a raster.
 
-    def on_globe(self, geometry: dict[str, Any]) -> dict[str, Any]:
-        """A geometry of coordinates in degrees."""
+        One with a CRS and no coordinates has no position, nor has one of which a
+        corner is nowhere on the globe.
+        """
+        crs, transform = raster.crs, raster.transform
+        if crs is None or transform == Affine.identity() or not _is_on_globe(raster, crs):
+            crs, transform = None, Affine.identity()
+        return cls(crs, transform, cell, raster.width, raster.height)
+
+    def middle(self, row: int, column: int) -> tuple[float, float]:
+        """Column and row of the middle of a cell, in pixels."""
+        across = middles(slice(column, column + 1), column + 1, self.cell, self.width)
+        down = middles(slice(row, row + 1), row + 1, self.cell, self.height)
+        return float(across[0]), float(down[0])
+
+    def pixels(self, cells: np.ndarray) -> int:
+        """Area of cells, ``(N, 2)``: row and column."""
+        sides = np.minimum(self.cell, (self.height, self.width) - cells * self.cell)
+        return int(sides.prod(axis=1).sum())
+
+    def outline(self, shape: dict[str, Any]) -> dict[str, Any]:
+        """A polygon of cells in degrees; without a CRS in pixels."""
+        rings = [
+            [
+                self.transform * (min(x * self.cell, self.width), min(y * self.cell, self.height))
+                for x, y in ring
+            ]
+            for ring in shape['coordinates']
+        ]
         if self.crs is None:
-            return geometry
+            return dict(type='Polygon', coordinates=rings)
+        with self._named():
+            return polygon_on_globe(rings, self.crs)
+
+    def point(self, x: float, y: float) -> dict[str, Any]:
+        """A point of coordinates in degrees; without a CRS as it is."""
+        if self.crs is None:
+            return dict(type='Point', coordinates=(x, y))
+        with self._named():
+            return point_on_globe(x, y, self.crs)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
-            with rasterio().Env():
-                moved = rasterio('rasterio.warp').transform_geom(self.crs, WGS84, geometry)
+            yield
+        except ImportError:
+            raise
         except Exception as error:  # GDAL raises many kinds for a position that does not exist
             raise ValueError(
                 f'the CRS {self.crs} of the raster does not lead to a position on the globe'
             ) from error
-        return dict(moved)
+
+
+def middles(cells: slice, count: int, cell: int, length: int) -> np.ndarray:
+    """Middles of cells in pixels; the last cell may be cut by the border."""
+    starts = np.arange(*cells.indices(count)) * cell
+    return np.asarray((starts + np.minimum(starts + cell, length)) / 2)
 
 
 def peak_features(values: np.ndarray, place: MapPlace, n: int, distance: float) -> dict[str, Any]:
@@ -65,12 +112,11 @@ def peak_features(values: np.ndarray, place: MapPlace, n: int, distance: float) 
     """
     features = []
     for rank, (row, column) in enumerate(find_peaks(values, n, distance), 1):
-        middle = (column + 0.5, row + 0.5)
-        x, y = place.coordinates * middle
-        left, top = place.pixels * middle
+        left, top = place.middle(row, column)
+        x, y = place.transform * (left, top)
         features.append(
             _feature(
-                place.on_globe(dict(type='Point', coordinates=(x, y))),
+                place.point(x, y),
                 dict(rank=rank, score=_number(values[row, column]), column=left, row=top, x=x, y=y),
             )
         )
@@ -101,17 +147,16 @@ def region_features(values: np.ndarray, place: MapPlace, threshold: float) -> di
         inside = cells[slice(*np.searchsorted(groups, [number, number + 1]))]
         scores = values[tuple(inside.T)]
         best = inside[int(scores.argmax())]
-        x, y = place.coordinates * (best[1] + 0.5, best[0] + 0.5)
-        moved = _moved(outline, place.coordinates)
+        x, y = place.transform * place.middle(*best)
         properties = dict(
             score=_number(scores.mean()),
             peak=_number(scores.max()),
             threshold=_number(limit),
-            pixels=int(len(inside) * abs(place.pixels.determinant)),
+            pixels=place.pixels(inside),
             x=x,
             y=y,
         )
-        found.append(_feature(place.on_globe(moved), properties))
+        found.append(_feature(place.outline(outline), properties))
     found.sort(key=lambda feature: -feature['properties']['peak'])
     for rank, feature in enumerate(found, 1):
         feature['properties'] = dict(rank=rank, **feature['properties'])
@@ -154,9 +199,14 @@ def _connected(above: np.ndarray) -> tuple[np.ndarray, list[tuple[int, dict[str,
     return labels, [(int(number), outline) for outline, number in shapes]
 
 
-def _moved(outline: dict[str, Any], transform: Affine) -> dict[str, Any]:
-    rings = [[tuple(transform * point) for point in ring] for ring in outline['coordinates']]
-    return dict(type='Polygon', coordinates=rings)
+def _is_on_globe(raster: Raster, crs: str) -> bool:
+    width, height = raster.width, raster.height
+    places = [(width / 2, height / 2), (0, 0), (width, 0), (0, height), (width, height)]
+    try:
+        check_on_globe([raster.transform * place for place in places], crs)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(value: Any) -> float:

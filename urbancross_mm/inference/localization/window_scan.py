@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from urbancross_mm.geo.raster_reading import Bands, Range, read_overview, read_windows
+from urbancross_mm.geo.raster_reading import (
+    Bands,
+    Range,
+    read_overview,
+    read_windows,
+)
 from urbancross_mm.geo.rasters import Raster, Window
 from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.inference.localization.lattice import Lattice, lattices_of
-from urbancross_mm.inference.localization.window_store import ENCODED, NOT_ENCODED, WindowStore
+from urbancross_mm.inference.localization.window_store import WindowStore
 
-SHARE = 0.15  # of the coarse windows, which are looked at closer
 _ROWS = 8192  # scored at once
 _OVERVIEW = 1024  # pixels a side
 
 
 class Level(NamedTuple):
-    """Scores of the windows of one lattice, and which of them are known, both of its shape."""
+    """Scores of the windows of one lattice, and how much each counts, both of its shape."""
 
     lattice: Lattice
     scores: np.ndarray
-    known: np.ndarray
+    counts: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class WindowScan:
             Level(
                 lattice,
                 scores[first : first + len(lattice)].reshape(lattice.shape),
-                (store.states[first : first + len(lattice)] == ENCODED).reshape(lattice.shape),
+                counts_of(store.shares(slice(first, first + len(lattice)))).reshape(lattice.shape),
             )
             for first, lattice in zip(self.firsts, self.lattices)
         ]
@@ -116,7 +119,7 @@ class WindowScan:
             numbers (np.ndarray): Of the windows, ascending.
             store (WindowStore): Keeps every batch at once.
         """
-        todo = numbers[store.states[numbers] == NOT_ENCODED]
+        todo = store.lacking(numbers)
         windows = (self._window_of(int(number)) for number in todo)
         images = read_windows(self.view.raster, windows, self.view.bands, self.view.value_range)
         size = self.embedder.batch_size
@@ -135,66 +138,16 @@ class WindowScan:
     def _encode_batch(
         self, numbers: np.ndarray, read: list[tuple[np.ndarray, np.ndarray]], store: WindowStore
     ) -> None:
-        known = np.array([mask.any() for _, mask in read])
+        shares = np.array([mask.mean() for _, mask in read])
         rows = np.zeros((len(numbers), self.embedder.model.embed_dim), dtype=np.float32)
-        if known.any():
-            images = [image for (image, _), seen in zip(read, known) if seen]
-            rows[known] = self.embedder.encode_images(images).numpy()
-        store.write(numbers, rows, known)
+        if shares.any():
+            images = [fill_gaps(image, mask) for (image, mask), share in zip(read, shares) if share]
+            rows[shares > 0] = self.embedder.encode_images(images).numpy()
+        store.write(numbers, rows, shares)
 
     def _window_of(self, number: int) -> Window:
         which = int(np.searchsorted(self.firsts, number, side='right')) - 1
         return self.lattices[which].window(number - int(self.firsts[which]))
-
-
-class CoarseToFineScan(WindowScan):
-    """Large windows first, and the small ones only where a query scores best.
-
-    Before the first query only the windows of the largest side are encoded, those that do not
-    overlap. Each query then encodes the windows of the other sides whose middle lies in the best
-    15 % of these, plus one. What one query encoded serves the next.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._lock = Lock()
-
-    def prepare(self, store: WindowStore) -> None:
-        """Encode the large windows; see :class:`WindowScan`."""
-        self.encode(self._coarse()[0], store)
-
-    def levels(self, vector: np.ndarray, store: WindowStore) -> list[Level]:
-        """Score the large windows, and encode and score what lies in the best of them."""
-        with self._lock:  # a server asks from several threads
-            return self._levels(vector, store)
-
-    def _levels(self, vector: np.ndarray, store: WindowStore) -> list[Level]:
-        numbers, coarse = self._coarse()
-        scores = scores_of(store, numbers, vector)
-        known = store.states[numbers] == ENCODED
-        wanted = min(int(SHARE * known.sum()) + 1, int(known.sum()))
-        best = np.argsort(np.where(known, -scores, np.inf), kind='stable')[:wanted]
-        levels = [Level(coarse, scores.reshape(coarse.shape), known.reshape(coarse.shape))]
-        corners = coarse.centers()[best] - coarse.side / 2
-        for first, lattice in zip(self.firsts, self.lattices[:-1]):
-            near = np.flatnonzero(_lie_in(lattice.centers(), corners, coarse.side))
-            self.encode(first + near, store)
-            found, seen = np.zeros(len(lattice)), np.zeros(len(lattice), dtype=bool)
-            found[near] = scores_of(store, first + near, vector)
-            seen[near] = store.states[first + near] == ENCODED
-            levels.append(Level(lattice, found.reshape(lattice.shape), seen.reshape(lattice.shape)))
-        return levels
-
-    def _make_lattices(self, sides: tuple[int, ...]) -> tuple[Lattice, ...]:
-        if len(set(sides)) < 2:
-            raise ValueError(
-                f'coarse-to-fine needs windows of two sides at least, got {list(sides)}'
-            )
-        return super()._make_lattices(sides)
-
-    def _coarse(self) -> tuple[np.ndarray, Lattice]:
-        numbers, lattice = self.lattices[-1].apart()
-        return numbers + self.firsts[-2], lattice
 
 
 def scores_of(store: WindowStore, numbers: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -209,8 +162,6 @@ def scores_of(store: WindowStore, numbers: np.ndarray, vector: np.ndarray) -> np
         np.ndarray: float32, ``(N,)``.
     """
     rows = store.rows()
-    if not rows.shape[1]:
-        return np.zeros(len(numbers), dtype=np.float32)
     query = torch.from_numpy(np.asarray(vector, dtype=np.float32))
     scores = np.empty(len(numbers), dtype=np.float32)
     for start in range(0, len(numbers), _ROWS):
@@ -221,10 +172,34 @@ def scores_of(store: WindowStore, numbers: np.ndarray, vector: np.ndarray) -> np
     return scores
 
 
-def _lie_in(points: np.ndarray, corners: np.ndarray, side: float) -> np.ndarray:
-    """Which points lie in one of some squares."""
-    inside = np.zeros(len(points), dtype=bool)
-    for row, column in corners:
-        down, across = points[:, 0] - row, points[:, 1] - column
-        inside |= (down >= 0) & (down < side) & (across >= 0) & (across < side)
-    return inside
+def counts_of(shares: np.ndarray) -> np.ndarray:
+    """How much windows count by the part of them that has data.
+
+    Of the windows that cover a place beside a straight border of the data, one of each scale is
+    half full at least. The emptier ones tell of the border more than of the place. They count a
+    thousandth, so only where no other does.
+
+    Args:
+        shares (np.ndarray): From 0 to 1.
+
+    Returns:
+        np.ndarray: The same shape.
+    """
+    return np.where(shares >= 0.5, shares, shares / 1000)
+
+
+def fill_gaps(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Give the mean color to what has no data; black would be a thing to find.
+
+    Args:
+        image (np.ndarray): uint8, ``(H, W, 3)``.
+        known (np.ndarray): Which pixels have data, ``(H, W)``.
+
+    Returns:
+        np.ndarray: The image, or a changed copy.
+    """
+    if known.all() or not known.any():
+        return image
+    filled = image.copy()
+    filled[~known] = image[known].mean(axis=0).round()
+    return filled
