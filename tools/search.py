@@ -150,7 +150,7 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
     from urbancross_mm.apis import RetrievalInferencer, load_config
     from urbancross_mm.inference.checkpoints import resolve_checkpoint
     from urbancross_mm.inference.image_files import find_images
-    from urbancross_mm.inference.queries import read_queries
+    from urbancross_mm.inference.queries import check_templates, read_queries
     from urbancross_mm.inference.stores import open_store
     from urbancross_mm.structures import Gallery
     from urbancross_mm.structures.filters import Filter
@@ -160,6 +160,7 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
         ensure_sample()
     # What is wrong with conditions, images, index or bank is said before a model is loaded.
     args.where = None if args.where is None else Filter.parse(args.where, files=True)
+    templates = check_templates(args.template or ('{}',))
     if args.images:
         find_images(args.images)
     else:
@@ -172,7 +173,7 @@ def prepare(args: argparse.Namespace) -> RetrievalInferencer:
         device=args.device,
         rerank=None if args.rerank is None else dict(type=args.rerank),
         query_bank=bank,
-        templates=args.template or ('{}',),
+        templates=templates,
     )
     if args.index:
         inferencer.open_index(args.index)

@@ -80,7 +80,7 @@ def test_conditions_pages_and_files(tool: Callable, index: Path, tmp_path: Path)
     rows = list(csv.DictReader((tmp_path / 'all.csv').read_text().splitlines()))
     assert code == 0 and len(rows) == 3 and {row['country'] for row in rows} == {'spain'}
     assert f'results: {tmp_path / "all.csv"}' in printed
-    assert sum(line.count('.jpg  4') for line in printed.splitlines()) == 3  # positions
+    assert sum(line.count('.jpg  lon, lat ') for line in printed.splitlines()) == 3  # positions
     pages = []
     for offset in range(3):
         code, printed = tool(*call, '--topk', '1', '--offset', offset, '--format', 'geojson')

@@ -329,6 +329,21 @@ class Embedder:
             for sample in self.model.test_step(batch)
         ]
 
+    def normalized(self, images: Sequence[Tensor]) -> Tensor:
+        """Images as a batch that the image encoder takes; for parts that call it themselves.
+
+        Args:
+            images (Sequence[Tensor]): uint8, of one size.
+
+        Shape:
+            - images: each ``(3, H, W)``; output: ``(N, 3, H, W)``, on the device of the model.
+
+        Returns:
+            Tensor: Normalized by the data preprocessor of the model.
+        """
+        batch = dict(inputs=dict(image=list(images)))
+        return self.model.data_preprocessor(batch, False)['inputs']['image']
+
     def _find_tokenizer(self) -> Any:
         for step in self.pipeline.transforms:
             if hasattr(step, 'tokenizer'):

@@ -110,9 +110,7 @@ class DenseScan(WindowScan):
             )
             for image, _ in padded
         ]
-        model = self.embedder.model
-        inputs = model.data_preprocessor(dict(inputs=dict(image=images)), False)['inputs']
-        maps = features.encode(inputs['image']).float()
+        maps = features.encode(self.embedder.normalized(images)).float()
         for piece, (_, seen), values in zip(pieces, padded, maps):
             known = torch.from_numpy(seen).to(values)
             rows = features.finish(self._means(values, known, core)).float().cpu().numpy()
