@@ -1,6 +1,6 @@
 """Find where in a GeoTIFF a query is: ``python tools/locate.py CONFIG CKPT RASTER "a query"``.
 
-Each query gives a heat map (``.tif``), its peaks and regions (``.geojson``) and a picture
+Each query gives a heat map (``.tif``), its peaks and regions (``.geojson``) and an image
 (``.png``). The raster is encoded once; what is encoded is kept in a folder beside it, so that the
 next query is fast.
 """
@@ -139,7 +139,7 @@ def main() -> None:
                 for what, found in (('peaks', peaks), ('regions', regions))
             }
         )
-    print(f'heat maps, peaks, regions and pictures in {args.out}')
+    print(f'heat maps, peaks, regions and images in {args.out}')
 
 
 if __name__ == '__main__':

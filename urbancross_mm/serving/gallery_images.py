@@ -1,4 +1,4 @@
-"""Pictures of gallery items: whole files, or windows of rasters; never a path of a client."""
+"""Images of gallery items: whole files, or windows of rasters; never a path of a client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Key = tuple[str, str, tuple[int, ...], int]
 
 
 class GalleryImages:
-    """Reads the picture of an item, made small, and keeps what was read lately."""
+    """Reads the image of an item, made small, and keeps what was read lately."""
 
     def __init__(self) -> None:
         self._cache: OrderedDict[Key, bytes] = OrderedDict()
@@ -33,7 +33,7 @@ class GalleryImages:
         self._lock = threading.Lock()
 
     def get(self, attributes: Mapping[str, Any], full: bool = False) -> bytes:
-        """The picture of an item as a JPEG.
+        """The image of an item as a JPEG.
 
         Args:
             attributes (Mapping): Of the item, with ``img_path`` and, of a raster, ``window``.
@@ -55,12 +55,12 @@ class GalleryImages:
                 self._keep(key, found)
         except (ValueError, OSError, MemoryError) as error:
             raise RefusedError(
-                404, f'the picture {Path(path).name} cannot be read: {error}'
+                404, f'the image {Path(path).name} cannot be read: {error}'
             ) from error
         return found
 
     def key(self, attributes: Mapping[str, Any], full: bool = False) -> Key:
-        """What the picture of an item depends on.
+        """What the image of an item depends on.
 
         Args:
             attributes (Mapping): As of :meth:`get`.
@@ -74,10 +74,10 @@ class GalleryImages:
         """
         path, window = attributes.get('img_path'), attributes.get('window')
         if not isinstance(path, str) or not path:
-            raise RefusedError(404, 'the item has no picture: its index names no file')
+            raise RefusedError(404, 'the item has no image: its index names no file')
         stamp = quick_stamp(path)
         if not stamp:
-            raise RefusedError(404, f'the picture {Path(path).name} is no longer there')
+            raise RefusedError(404, f'the image {Path(path).name} is no longer there')
         return path, stamp, tuple(window or ()), FULL_SIDE if full else THUMBNAIL_SIDE
 
     def _file(self, path: str, side: int) -> np.ndarray:

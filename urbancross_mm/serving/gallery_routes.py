@@ -1,4 +1,4 @@
-"""Routes of what is in an index: pictures of items, and phrases."""
+"""Routes of what is in an index: images of items, and phrases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def gallery_routes(service: Service) -> APIRouter:
 
     @router.get(
         '/images/{item_id:path}',
-        summary='Picture of an item',
+        summary='Image of an item',
         response_class=Response,
         responses={200: {'content': {'image/jpeg': {}}}},
     )

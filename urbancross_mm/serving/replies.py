@@ -35,7 +35,7 @@ def hit_of(record: Mapping[str, Any], model: str) -> Hit:
 
 
 def image_address(item_id: str, model: str) -> str:
-    """Where the picture of an item is.
+    """Where the image of an item is.
 
     Args:
         item_id (str): The id.

@@ -71,7 +71,7 @@ class Hit(BaseModel):
     rank: int
     score: float
     id: str
-    image: str = Field(description='Where its picture is, below this server.')
+    image: str = Field(description='Where its image is, below this server.')
     lon: float | None = None
     lat: float | None = None
     bounds: list[float] | None = Field(None, description='West, south, east, north.')

@@ -68,19 +68,19 @@ def _note(
     above: float,
 ) -> None:
     """Note for rows that have none yet the first free one of some earlier rows."""
-    alike = (rows @ earlier.T >= above) & free
-    found = alike.any(axis=1) & (leader[start : start + len(rows)] < 0)
-    leader[start : start + len(rows)][found] = first + alike[found].argmax(axis=1)
+    close = (rows @ earlier.T >= above) & free
+    found = close.any(axis=1) & (leader[start : start + len(rows)] < 0)
+    leader[start : start + len(rows)][found] = first + close[found].argmax(axis=1)
 
 
 def _mark_within(leader: np.ndarray, start: int, rows: np.ndarray, above: float) -> None:
     """The rows of one block among themselves, in order."""
     for first in range(0, len(rows), INNER):
         some = rows[first : first + INNER]
-        alike = some @ rows[first:].T >= above
-        for row in np.flatnonzero(np.triu(alike, 1).any(axis=1)):
+        close = some @ rows[first:].T >= above
+        for row in np.flatnonzero(np.triu(close, 1).any(axis=1)):
             if leader[start + first + row] < 0:
-                later = start + first + row + 1 + np.flatnonzero(alike[row, row + 1 :])
+                later = start + first + row + 1 + np.flatnonzero(close[row, row + 1 :])
                 later = later[leader[later] < 0]
                 leader[later] = start + first + row
 

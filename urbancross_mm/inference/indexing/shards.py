@@ -61,7 +61,7 @@ def open_main(location: str, fingerprint: str) -> BaseStore:
 
 
 def _open_or_renew(location: str, fingerprint: str) -> BaseStore:
-    """Open an index, or make it; an empty one of another model in a folder is made anew."""
+    """Open an index, or make it; an empty one of another model in a folder is made again."""
     try:
         return open_store(location, fingerprint, create=True)
     except ValueError:

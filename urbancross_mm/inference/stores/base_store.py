@@ -120,7 +120,7 @@ class BaseStore(ABC):
         """See what other processes have written since the store was opened or refreshed.
 
         Raises:
-            ValueError: If the store is gone, or another model has made it anew.
+            ValueError: If the store is gone, or another model has made it again.
         """
 
     @abstractmethod

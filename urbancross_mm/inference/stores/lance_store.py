@@ -195,7 +195,7 @@ class LanceStore(SqlStore):
         return [name for name in ('lon', 'lat') if name in self._schema.names]
 
     def _build_indexes(self, table: Any) -> None:
-        """Those of all columns, and of the vectors anew if there are twice as many."""
+        """Those of all columns, and of the vectors again if there are twice as many."""
         index = lancedb('lancedb.index')
         indexed = {config.columns[0]: config for config in table.list_indices()}
         for field in table.schema:

@@ -148,7 +148,7 @@ class SqlStore(BaseStore):
         """The width, also if another process has added the first item.
 
         Raises:
-            ValueError: If another model has made the store anew.
+            ValueError: If another model has made the store again.
         """
 
     @abstractmethod

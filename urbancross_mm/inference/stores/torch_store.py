@@ -99,7 +99,7 @@ class TorchStore(BaseStore):
         """See what another process has written meanwhile.
 
         Raises:
-            ValueError: If the store is damaged or gone, or another model has made it anew.
+            ValueError: If the store is damaged or gone, or another model has made it again.
         """
         with self._mutex:
             self._snapshot = self._parts.load(self._snapshot)
