@@ -36,6 +36,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_study_arguments(parser)
+    add_run_arguments(parser)
+    return parser.parse_args()
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is compared."""
     add = parser.add_argument
     add(
         '--domains',
@@ -70,6 +77,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='train a model on every domain, also where no direction starts',
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how it is run."""
+    add = parser.add_argument
     add('--seeds', nargs='+', type=int, default=[0], help='seeds of the trainings (default: 0)')
     add('--jobs', type=int, default=1, help='jobs at a time; several get one thread each')
     add('--out', required=True, help='folder of the runs and of the report')
@@ -92,7 +104,6 @@ def parse_args() -> argparse.Namespace:
     what = 'override settings of all methods; what a method names itself wins'
     add('--method-options', **options, help=what)
     add('--force', action='store_true', help='do again what was made with other settings')
-    return parser.parse_args()
 
 
 def main() -> int:
