@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from urbancross_mm.models.encoders.clip_weights import SCHEMAS, find_weights, load_weights, reason
+from urbancross_mm.models.encoders.clip_loading import load_weights
+from urbancross_mm.models.encoders.clip_weights import SCHEMAS, find_weights, reason
 
 CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
 # What open_clip, timm and transformers raise where a config does not fit.
@@ -111,7 +112,7 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
     name, tag = cfg.get('model_name') or 'ViT-B-16', cfg.get('pretrained')
     if name.startswith(SCHEMAS) and cfg.get('model_cfg') is None:
         return {**cfg, 'pretrained': None, 'model_cfg': model_config(name, None)}
-    named = tag and not os.path.isfile(tag)
+    named = tag and not os.path.exists(tag)
     weights_cfg = open_clip.get_pretrained_cfg(name.replace('/', '-'), tag) if named else {}
     return {
         **cfg,
