@@ -11,7 +11,7 @@ import torch
 from mmengine.runner.checkpoint import load_checkpoint
 
 from tests.models.encoders.clip_files import CFG, FILES, IMAGE, TEXT, clip, published
-from urbancross_mm.engine.hooks import CheckpointGuardHook
+from urbancross_mm.engine.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.inference.checkpoints import build_model
 from urbancross_mm.models import OpenCLIPImageEncoder, UrbanCross

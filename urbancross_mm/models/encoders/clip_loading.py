@@ -117,7 +117,8 @@ def computes_quick_gelu(model: nn.Module) -> bool:
 
 def _resize_timm(weights: dict[str, Any], tower: Any) -> None:
     """What timm does for its own checkpoints."""
-    name, trunk = 'visual.trunk.pos_embed', getattr(tower, 'trunk', None)
+    name = 'visual.trunk.pos_embed'
+    trunk: Any = getattr(tower, 'trunk', None)
     own = getattr(trunk, 'pos_embed', None)
     if name not in weights or own is None or own.shape == weights[name].shape:
         return
