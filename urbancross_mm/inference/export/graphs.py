@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import logging
 import textwrap
@@ -15,8 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from urbancross_mm.inference.export.unpacked_gru import pooled_unpacked
-from urbancross_mm.models.encoders.text import GRUTextEncoder
+from urbancross_mm.inference.export.capturable import capturable
 from urbancross_mm.utils.optional import import_optional
 
 # Name of a format and suffix of its file.
@@ -76,7 +74,7 @@ def capture(tower: nn.Module, example: Tensor, what: str) -> Graph:
     for given, batch in ((rows, None), (example, 1)):
         shapes = ({0: torch.export.Dim.DYNAMIC},) if batch is None else None
         try:
-            with _quiet(), _without_fast_path(), _unpacked(tower):
+            with _quiet(), _without_fast_path(), capturable(tower):
                 program = torch.export.export(tower, (given,), dynamic_shapes=shapes, strict=False)
             return Graph(program, batch)
         # Whatever the code of an encoder raises when its inputs are no numbers.
@@ -167,25 +165,17 @@ def _without_fast_path() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _unpacked(tower: nn.Module) -> Iterator[None]:
-    """Packed rows depend on the values of their lengths."""
-    encoders = [part for part in tower.modules() if isinstance(part, GRUTextEncoder)]
-    for encoder in encoders:
-        vars(encoder)['pooled'] = functools.partial(pooled_unpacked, encoder)
-    try:
-        yield
-    finally:
-        for encoder in encoders:
-            del vars(encoder)['pooled']
-
-
-@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporters print and warn about themselves."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        output = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+        ):
             warnings.simplefilter('ignore')
             yield
     finally:

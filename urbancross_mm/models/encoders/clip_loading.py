@@ -74,7 +74,7 @@ def load_weights(model: nn.Module, path: str, what: str) -> None:
             )
         converted = fit_towers(model, to_two_towers(convert_state_dict(model, weights)))
         unused = _without_others(converted, model)
-        _check_fit(model, converted)
+        _check_fit(model, converted, unused)
         model.load_state_dict(converted)
     # What the conversions and load_state_dict raise, besides the reader's ValueError.
     except (ValueError, RuntimeError, AttributeError, KeyError, AssertionError) as error:
@@ -145,10 +145,10 @@ def _without_others(weights: dict[str, Any], model: nn.Module) -> list[str]:
     return [name for name in unused if name not in (*ABOUT, *JOINT)]
 
 
-def _check_fit(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    own = model.state_dict()
+def _check_fit(model: nn.Module, weights: Mapping[str, Any], unused: list[str]) -> None:
+    own = {name: value for name, value in model.state_dict().items() if name not in JOINT}
     missing, mismatched, fit = compare_state_dicts(own, weights)
-    unknown = [name for name in weights if name not in own]
+    unknown = [name for name in weights if name not in own and name not in JOINT]
     if mismatched:
         name = mismatched[0]
         shapes = [tuple(getattr(one[name], 'shape', ())) for one in (weights, own)]
@@ -159,7 +159,7 @@ def _check_fit(model: nn.Module, weights: Mapping[str, Any]) -> None:
     if missing or unknown:
         raise ValueError(
             f'of its {len(own)} weights {fit} fit; missing: {count_parts(missing)}; in the file '
-            f'beside them: {count_parts(unknown)}'
+            f'beside them: {count_parts([*unknown, *unused], most=3)}'
         )
 
 

@@ -129,6 +129,8 @@ def to_transformers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             pool[name.removeprefix(_TIMM_POOL)] = value
         elif name in TRANSPOSED:
             result[_swap(name, names)] = value.T
+        elif name.startswith('logit_'):
+            result[name] = value.reshape((1,) if siglip else ())
         else:
             result[_swap(name, names)] = value[0] if name == 'visual.trunk.pos_embed' else value
     for kind in ('weight', 'bias') if pool else ():

@@ -1,7 +1,10 @@
-"""A GRU over rows of different length, in operators that a graph can hold."""
+"""Parts of encoders whose code depends on the number or the content of rows, without that."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,6 +13,43 @@ from torch import Tensor, nn
 from urbancross_mm.models.encoders.text import GRUTextEncoder
 
 _WEIGHTS = ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh')
+
+
+@contextlib.contextmanager
+def capturable(tower: nn.Module) -> Iterator[None]:
+    """Replace what cannot be captured, meanwhile, by something equal.
+
+    Packed rows depend on their lengths, and the windows of a Swin count their images by a division
+    of floats, which fixes the number.
+
+    Args:
+        tower (nn.Module): Whose modules are changed.
+
+    Yields:
+        None: While they are.
+    """
+    changed = []
+    for module in tower.modules():
+        if isinstance(module, GRUTextEncoder):
+            changed.append((module, 'pooled', functools.partial(pooled_unpacked, module)))
+        elif hasattr(module, 'window_reverse'):
+            changed.append((module, 'window_reverse', functools.partial(_join_windows, module)))
+    for module, name, function in changed:
+        vars(module)[name] = function
+    try:
+        yield
+    finally:
+        for module, name, _ in changed:
+            del vars(module)[name]
+
+
+def _join_windows(
+    module: Any, windows: Tensor, height: int, width: int, size: int | None = None
+) -> Tensor:
+    """Windows (N * windows, size, size, C) of maps as maps (N, height, width, C)."""
+    size = size or module.window_size
+    grid = windows.unflatten(0, (-1, height // size, width // size))
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def pooled_unpacked(encoder: GRUTextEncoder, tokens: Tensor) -> Tensor:
