@@ -52,6 +52,7 @@ def main() -> None:
     from urbancross_mm.utils.state_dicts import count_parts
 
     clip = clip_conversion.read_clip(args.source, args.model, args.quick_gelu)
+    print(clip.report)
     save = {
         'open_clip': clip_conversion.save_open_clip,
         'transformers': clip_conversion.save_transformers,

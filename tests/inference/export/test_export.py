@@ -107,9 +107,8 @@ def test_a_model_that_a_graph_cannot_hold(tmp_path: Path, embedder: Embedder) ->
 
 
 def test_images_of_several_sizes(tmp_path: Path) -> None:
-    resize = dict(type='ResizeImage', scale=(64, 32), keep_ratio=True)
-    changing = embedder_of(IMAGE['resnet'], TEXT['cnn'], resize)
-    with pytest.raises(ValueError, match='several sizes'):
+    changing = embedder_of(IMAGE['resnet'], TEXT['cnn'], resize=[])
+    with pytest.raises(ValueError, match='several sizes.*ResizeImage'):
         export_model(changing, tmp_path)
 
 

@@ -54,7 +54,7 @@ TOKENIZER = dict(type='OpenCLIPTokenizer', context_length=16)
 def embedder_of(
     image: dict[str, Any],
     text: dict[str, Any],
-    resize: dict[str, Any] | None = None,
+    resize: list[dict[str, Any]] | None = None,
     tokenizer: dict[str, Any] = TOKENIZER,
     **model: Any,
 ) -> Embedder:
@@ -65,9 +65,10 @@ def embedder_of(
         image_encoder=image,
         text_encoder=text,
     )
+    side = image.get('probe_size', 32)
     pipeline = [
         dict(type='LoadImage'),
-        resize or dict(type='ResizeImage', scale=image.get('probe_size', 32)),
+        *([dict(type='ResizeImage', scale=side)] if resize is None else resize),
         dict(type='TokenizeText', tokenizer=tokenizer),
         dict(type='PackRetrievalInputs'),
     ]

@@ -28,19 +28,19 @@ def capturable(tower: nn.Module) -> Iterator[None]:
     Yields:
         None: While they are.
     """
-    changed = []
+    changed: list[tuple[Any, str, Any]] = []
     for module in tower.modules():
         if isinstance(module, GRUTextEncoder):
             changed.append((module, 'pooled', functools.partial(pooled_unpacked, module)))
         elif hasattr(module, 'window_reverse'):
             changed.append((module, 'window_reverse', functools.partial(_join_windows, module)))
     for module, name, function in changed:
-        vars(module)[name] = function
+        module.__dict__[name] = function
     try:
         yield
     finally:
         for module, name, _ in changed:
-            del vars(module)[name]
+            del module.__dict__[name]
 
 
 def _join_windows(

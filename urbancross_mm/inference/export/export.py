@@ -127,7 +127,7 @@ def _describe_images(embedder: Embedder, folder: Path) -> tuple[Tensor, dict[str
     if len(sizes) > 1:
         raise ValueError(
             f'the test pipeline makes images of several sizes ({sorted(sizes)}), and a graph takes '
-            'one: set keep_ratio=False in ResizeImage, or crop'
+            'one: end it with ResizeImage'
         )
     (size,) = sizes
     generator = torch.Generator().manual_seed(0)
@@ -161,7 +161,7 @@ def _save_tokenizer(tokenizer: Any, folder: Path) -> bool:
     if isinstance(tokenizer, VocabTokenizer):
         atomic_write(folder / 'vocabulary.json', json.dumps(tokenizer.word2idx))
         return True
-    inner = getattr(tokenizer, '_tokenizer', None)
+    inner: Any = getattr(tokenizer, '_tokenizer', None)
     inner = getattr(inner, 'tokenizer', inner)  # open_clip wraps those of transformers
     if hasattr(inner, 'save_pretrained'):
         inner.save_pretrained(folder)
@@ -169,4 +169,7 @@ def _save_tokenizer(tokenizer: Any, folder: Path) -> bool:
     sizes = SimpleNamespace(
         vocab_size=tokenizer.vocab_size, max_position_embeddings=tokenizer.context_length
     )
-    return save_clip_tokenizer(folder, sizes)
+    if save_clip_tokenizer(folder, sizes):
+        return True
+    folder.rmdir()
+    return False

@@ -1,17 +1,13 @@
-"""The config of a CLIP: read off its weights, and between open_clip and transformers."""
+"""The config of a CLIP between open_clip and transformers."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
-# Of published models. A file does not say how many heads it has.
-HEAD_WIDTH = 64
 # What both libraries can express, of open_clip's settings.
 VISION_KEYS = {'layers', 'width', 'head_width', 'mlp_ratio', 'patch_size', 'image_size'}
 TEXT_KEYS = {'context_length', 'vocab_size', 'width', 'heads', 'layers', 'mlp_ratio', 'eos_id'}
@@ -20,39 +16,6 @@ ACTIVATIONS = {'quick_gelu': {}, 'gelu': {}, 'gelu_pytorch_tanh': {'approximate'
 _HARMLESS = {'patch_dropout', 'output_tokens', 'pad_id', 'norm_kwargs', 'act_kwargs'}
 _TOKENIZER = {'hf_tokenizer_name', 'tokenizer_mode', 'tokenizer_kwargs'}
 _SIGLIP_TEXT = dict(no_causal_mask=True, proj_bias=True, pool_type='last')
-
-
-def config_of_weights(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The open_clip config of a CLIP, as its shapes tell it.
-
-    Args:
-        weights (Mapping): Of two towers, by open_clip's names.
-
-    Returns:
-        dict: ``embed_dim``, ``vision_cfg`` and ``text_cfg``. Heads are taken to be 64 wide.
-
-    Raises:
-        ValueError: If they are not of an image tower (ViT or ResNet) and a text transformer.
-    """
-    try:
-        text = weights['text.text_projection']
-        return dict(
-            embed_dim=text.shape[1],
-            vision_cfg=_vit(weights) if 'visual.proj' in weights else _resnet(weights),
-            text_cfg=dict(
-                context_length=len(weights['text.positional_embedding']),
-                vocab_size=len(weights['text.token_embedding.weight']),
-                width=text.shape[0],
-                heads=max(text.shape[0] // HEAD_WIDTH, 1),
-                layers=_count(weights, r'text\.transformer\.resblocks\.(\d+)\.'),
-                mlp_ratio=_ratio(weights, 'text.transformer', text.shape[0]),
-            ),
-        )
-    except (KeyError, IndexError, AttributeError) as error:
-        raise ValueError(
-            f'its weights are not those of a CLIP of open_clip or OpenAI (no {error}): give the '
-            'name of its model'
-        ) from error
 
 
 def from_transformers_config(config: Any) -> dict[str, Any]:
@@ -171,36 +134,6 @@ def to_transformers_config(cfg: Mapping[str, Any], model: Any) -> Any:
         eos_token_id=end, bos_token_id=end - 1, pad_token_id=0, projection_dim=cfg['embed_dim']
     )
     return transformers.CLIPConfig(text_config, vision_config, projection_dim=cfg['embed_dim'])
-
-
-def _vit(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    conv = weights['visual.conv1.weight']
-    side = round((len(weights['visual.positional_embedding']) - 1) ** 0.5)
-    return dict(
-        image_size=side * conv.shape[-1],
-        patch_size=conv.shape[-1],
-        width=conv.shape[0],
-        head_width=min(HEAD_WIDTH, conv.shape[0]),
-        layers=_count(weights, r'visual\.transformer\.resblocks\.(\d+)\.'),
-        mlp_ratio=_ratio(weights, 'visual.transformer', conv.shape[0]),
-    )
-
-
-def _resnet(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    positions = weights['visual.attnpool.positional_embedding']
-    return dict(
-        image_size=round((len(positions) - 1) ** 0.5) * 32,
-        width=len(weights['visual.layer1.0.conv1.weight']),
-        layers=[_count(weights, rf'visual\.layer{stage}\.(\d+)\.') for stage in (1, 2, 3, 4)],
-    )
-
-
-def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    return len({match[1] for name in weights if (match := re.match(pattern, name))})
-
-
-def _ratio(weights: Mapping[str, Tensor], tower: str, width: int) -> float:
-    return len(weights[f'{tower}.resblocks.0.mlp.c_fc.weight']) / width
 
 
 def _timm_vision(vision: Any) -> dict[str, Any]:

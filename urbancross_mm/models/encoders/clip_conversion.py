@@ -13,7 +13,6 @@ from torch import Tensor
 
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.models.encoders.clip_configs import (
-    config_of_weights,
     from_transformers_config,
     to_transformers_config,
 )
@@ -26,9 +25,11 @@ from urbancross_mm.models.encoders.clip_layouts import (
     with_text_at_top,
 )
 from urbancross_mm.models.encoders.clip_loading import read_weights
+from urbancross_mm.models.encoders.clip_shapes import config_of_weights
 from urbancross_mm.models.encoders.clip_tokenizer import copy_tokenizer, save_clip_tokenizer
 from urbancross_mm.models.encoders.clip_transformers import to_transformers
 from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.state_dicts import load_report
 
 OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS = 'open_clip_config.json', 'open_clip_model.safetensors'
 CLIP_STATISTICS = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
@@ -42,6 +43,7 @@ class Clip:
         model (nn.Module): open_clip's ``CustomTextCLIP``, in ``eval``.
         cfg (dict): Its open_clip config.
         source (Path): Where it was read from.
+        report (str): What of the source was loaded, missing or unexpected, in one line.
         segment (dict): Weights of the segment tower of an UrbanCross, by open_clip's names for an
             image tower. Defaults to {}.
     """
@@ -49,6 +51,7 @@ class Clip:
     model: Any
     cfg: dict[str, Any]
     source: Path
+    report: str
     segment: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -89,7 +92,8 @@ def read_clip(path: str | Path, model_name: str | None = None, quick_gelu: bool 
         for name, value in weights.items()
         if name.startswith('segment.')
     }
-    return Clip(model.eval(), cfg, path, segment)
+    report = load_report(model.state_dict(), weights, path)
+    return Clip(model.eval(), cfg, path, report, segment)
 
 
 def save_open_clip(clip: Clip, folder: Path) -> None:
@@ -199,7 +203,7 @@ def _embed(clip: Clip, path: Path, image: Tensor, text: Tensor) -> tuple[Tensor,
     if (path / 'config.json').is_file() and not (path / OPEN_CLIP_CONFIG).is_file():
         import transformers
 
-        model = transformers.AutoModel.from_pretrained(path, local_files_only=True).eval()
+        model: Any = transformers.AutoModel.from_pretrained(path, local_files_only=True).eval()
         return normalize(model.get_image_features(image)), normalize(model.get_text_features(text))
     model = clip.model if path == clip.source else build_clip(None, str(path), clip.cfg)[0].eval()
     return normalize(model.encode_image(image)), normalize(model.encode_text(text))

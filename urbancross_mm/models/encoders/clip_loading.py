@@ -98,7 +98,10 @@ def fit_towers(model: Any, weights: dict[str, Any]) -> dict[str, Any]:
     if hasattr(model, 'visual'):
         resize_pos_embed(weights, model)
         _resize_timm(weights, model.visual)
-    if hasattr(getattr(model, 'text', None), 'positional_embedding'):
+    positions = getattr(getattr(model, 'text', None), 'positional_embedding', None)
+    given = weights.get('text.positional_embedding')
+    # Of another width it is of another model.
+    if positions is not None and given is not None and given.shape[1:] == positions.shape[1:]:
         resize_text_pos_embed(weights, model)
     return weights
 
