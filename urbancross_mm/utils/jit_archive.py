@@ -29,7 +29,7 @@ def is_jit_archive(path: str | Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith('/constants.pkl') for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except Exception:  # another format, or damaged: its reader reports that
         return False
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from urbancross_mm.models.encoders.clip_shapes import mlp_ratio
+
 # What both libraries can express, of open_clip's settings.
 VISION_KEYS = {'layers', 'width', 'head_width', 'mlp_ratio', 'patch_size', 'image_size'}
 TEXT_KEYS = {'context_length', 'vocab_size', 'width', 'heads', 'layers', 'mlp_ratio', 'eos_id'}
@@ -47,7 +49,7 @@ def from_transformers_config(config: Any) -> dict[str, Any]:
         width=text.hidden_size,
         heads=text.num_attention_heads,
         layers=text.num_hidden_layers,
-        mlp_ratio=text.intermediate_size / text.hidden_size,
+        mlp_ratio=mlp_ratio(text.intermediate_size, text.hidden_size),
         norm_kwargs=dict(eps=text.layer_norm_eps),
     )
     if act := ACTIVATIONS[text.hidden_act]:
@@ -71,7 +73,7 @@ def from_transformers_config(config: Any) -> dict[str, Any]:
             width=vision.hidden_size,
             layers=vision.num_hidden_layers,
             head_width=vision.hidden_size // vision.num_attention_heads,
-            mlp_ratio=vision.intermediate_size / vision.hidden_size,
+            mlp_ratio=mlp_ratio(vision.intermediate_size, vision.hidden_size),
             norm_kwargs=dict(eps=vision.layer_norm_eps),
             **(dict(act_kwargs=act) if act else {}),
         ),
@@ -105,7 +107,7 @@ def to_transformers_config(cfg: Mapping[str, Any], model: Any) -> Any:
         hidden_size=text.width,
         num_attention_heads=text.heads,
         num_hidden_layers=text.layers,
-        intermediate_size=round(text.width * text.mlp_ratio),
+        intermediate_size=int(text.width * text.mlp_ratio),
         hidden_act=act,
         layer_norm_eps=(text.norm_kwargs or {}).get('eps', 1e-5),
     )
@@ -125,7 +127,7 @@ def to_transformers_config(cfg: Mapping[str, Any], model: Any) -> Any:
         hidden_size=vision.width,
         num_hidden_layers=vision.layers,
         num_attention_heads=vision.width // vision.head_width,
-        intermediate_size=round(vision.width * vision.mlp_ratio),
+        intermediate_size=int(vision.width * vision.mlp_ratio),
         projection_dim=cfg['embed_dim'],
         hidden_act=act,
         layer_norm_eps=(vision.norm_kwargs or {}).get('eps', 1e-5),

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-# Of published models. A file does not say how many heads it has.
+# Of text towers, and of image towers but the largest.
 HEAD_WIDTH = 64
 
 
@@ -19,7 +19,8 @@ def config_of_weights(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         weights (Mapping): Of two towers, by open_clip's names.
 
     Returns:
-        dict: ``embed_dim``, ``vision_cfg`` and ``text_cfg``. Heads are taken to be 64 wide.
+        dict: ``embed_dim``, ``vision_cfg`` and ``text_cfg``. Shapes do not tell the number of
+        heads: it is that of open_clip's own models of that width.
 
     Raises:
         ValueError: If they are not of an image tower (ViT or ResNet) and a text transformer.
@@ -52,7 +53,7 @@ def _vit(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         image_size=side * conv.shape[-1],
         patch_size=conv.shape[-1],
         width=conv.shape[0],
-        head_width=min(HEAD_WIDTH, conv.shape[0]),
+        head_width=_head_width(conv.shape[0]),
         layers=_count(weights, r'visual\.transformer\.resblocks\.(\d+)\.'),
         mlp_ratio=_ratio(weights, 'visual.transformer', conv.shape[0]),
     )
@@ -72,4 +73,34 @@ def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
 
 
 def _ratio(weights: Mapping[str, Tensor], tower: str, width: int) -> float:
-    return len(weights[f'{tower}.resblocks.0.mlp.c_fc.weight']) / width
+    return mlp_ratio(len(weights[f'{tower}.resblocks.0.mlp.c_fc.weight']), width)
+
+
+def mlp_ratio(hidden: int, width: int) -> float:
+    """The ratio of which open_clip makes this width of a hidden layer, and no smaller one.
+
+    Args:
+        hidden (int): Width of the hidden layer.
+        width (int): Of the tower.
+
+    Returns:
+        float: Its product with ``width`` is cut off after the point.
+    """
+    return hidden / width if hidden % width == 0 else (hidden + 0.5) / width
+
+
+def _head_width(width: int) -> int:
+    import open_clip
+
+    towers = [open_clip.get_model_config(name)['vision_cfg'] for name in open_clip.list_models()]
+    widths = {
+        tower.get('head_width', HEAD_WIDTH)
+        for tower in towers
+        if tower.get('width') == width and isinstance(tower.get('layers'), int)
+    }
+    if len(widths) > 1 or (width % HEAD_WIDTH and not widths):
+        raise ValueError(
+            f'its image tower is {width} wide, for which open_clip has no number of heads: give '
+            'the name of its model'
+        )
+    return widths.pop() if widths else HEAD_WIDTH
