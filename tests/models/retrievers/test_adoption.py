@@ -10,7 +10,9 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import load_checkpoint
 
+from tests.inference.test_other_encoders import with_encoders
 from tests.models.encoders.clip_files import CFG, FILES, IMAGE, TEXT, clip, published
+from tests.runs import run, small_config, weights
 from urbancross_mm.engine.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from urbancross_mm.functional.similarity import normalize
 from urbancross_mm.inference.checkpoints import build_model
@@ -114,3 +116,26 @@ def test_timm_resizes_its_own_positions(tmp_path: Path) -> None:
     assert own['tower.trunk.pos_embed'].shape == encoder.tower.trunk.pos_embed.shape
     encoder.load_state_dict(own)
     assert torch.isfinite(encoder(torch.randn(1, 3, 96, 96))).all()
+
+
+def test_a_run_starts_from_a_published_checkpoint(in_sample_dir: Path, tmp_path: Path) -> None:
+    """In a Runner with all its hooks: trained at a rate of 0 the weights are the published ones."""
+    text = dict(CFG['text_cfg'], vocab_size=49408, context_length=16)
+    clip_cfg = dict(CFG, text_cfg=text)
+    model = clip(clip_cfg)
+    published(model, tmp_path / 'urbancross.pth', segments=True, discriminator=True)
+    cfg = with_encoders(
+        small_config('urbancross_finland_no-segments.py', tmp_path / 'run'),
+        dict(type='OpenCLIPImageEncoder', model_cfg=clip_cfg),
+        dict(type='OpenCLIPTextEncoder', model_cfg=clip_cfg),
+        dict(type='OpenCLIPTokenizer', context_length=16),
+    )
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
+    cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.0)
+    cfg.load_from = str(tmp_path / 'urbancross.pth')
+    run(cfg)
+    found = weights(tmp_path / 'run/epoch_1.pth')
+    for name, value in model.visual.state_dict().items():
+        assert torch.equal(found[f'image_encoder.tower.{name}'], value), name
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    assert 'weights from ' in log.read_text() and 'discriminator (1)' in log.read_text()
