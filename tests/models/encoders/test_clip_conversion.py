@@ -27,6 +27,7 @@ from urbancross_mm.datasets import HuggingFaceTokenizer, OpenCLIPTokenizer
 from urbancross_mm.models import CrossModalRetriever, OpenCLIPImageEncoder, UrbanCross
 from urbancross_mm.models.encoders import clip_conversion
 from urbancross_mm.models.encoders.clip_conversion import read_clip
+from urbancross_mm.models.encoders.clip_weights import is_local
 from urbancross_mm.utils.checkpoints import read_checkpoint
 
 SIZES = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96)
@@ -177,6 +178,20 @@ def test_parts_of_a_large_model_of_transformers(tmp_path: Path) -> None:
     encoder = OpenCLIPImageEncoder(**options).eval()
     with torch.no_grad():
         torch.testing.assert_close(encoder(IMAGE), model.get_image_features(IMAGE))
+
+
+def test_which_weights_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = clip_folder(tmp_path / 'laion2b_e16')
+    (tmp_path / 'laion2b_e16/pytorch_model.bin.index.json').write_text('{}')  # of other parts
+    assert_same(model, read_clip(tmp_path / 'laion2b_e16').model)
+    monkeypatch.chdir(tmp_path)
+    assert is_local('laion2b_e16')
+    (tmp_path / 'laion2b_e16/config.json').unlink()
+    assert not is_local('laion2b_e16')  # a tag of open_clip
+    assert is_local(str(tmp_path / 'laion2b_e16')) and not is_local('laion2b_s34b_b79k')
+    (tmp_path / 'laion2b_e16/model.safetensors').unlink()
+    with pytest.raises(ValueError, match='bin.index.json is no index'):
+        read_clip(tmp_path / 'laion2b_e16')
 
 
 def test_a_resnet_has_a_config_and_no_class_in_transformers(tmp_path: Path) -> None:

@@ -72,10 +72,10 @@ def test_weights_of_another_model_keep_their_names() -> None:
 
 
 def test_one_line_says_what_was_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from urbancross_mm.models.encoders import clip_loading
+    from urbancross_mm.models.encoders import clip_factory
 
     said: list[str] = []
-    monkeypatch.setattr(clip_loading, 'print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(clip_factory, 'print_log', lambda text, **_: said.append(text))
     name, save = FILES['fine_tuned']
     save(clip(), tmp_path / name)
     OpenCLIPImageEncoder(pretrained=str(tmp_path / name), model_cfg=CFG)

@@ -7,6 +7,7 @@ import open_clip
 import torch
 
 from tests.models.encoders.clip_files import CFG, IMAGE, clip, published
+from tests.models.encoders.test_clip_conversion import siglip_folder
 
 TOOL = 'model_converters/convert_clip'
 
@@ -38,3 +39,11 @@ def test_bad_input(call_tool: Callable[..., tuple[int, str]], tmp_path: Path) ->
     options = ('--to', 'open_clip', '--model', 'ViT-S-32-alt')
     code, said = call_tool(TOOL, tmp_path / 'clip.pt', tmp_path / 'out', *options)
     assert code and 'another shape' in said and 'clip.pt' in said and said.count('\n') == 1
+
+
+def test_the_other_gelu_of_siglip(
+    call_tool: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    siglip_folder(tmp_path / 'siglip', 'gelu_pytorch_tanh')
+    code, said = call_tool(TOOL, tmp_path / 'siglip', tmp_path / 'out', '--to', 'open_clip')
+    assert code == 0 and 'differ by at most' in said, said

@@ -82,7 +82,7 @@ def read_clip(path: str | Path, model_name: str | None = None, quick_gelu: bool 
     cfg['quick_gelu'] = bool(cfg.get('quick_gelu') or quick_gelu or is_of_openai(raw))
     if 'logit_bias' in weights:
         cfg.setdefault('init_logit_bias', 0.0)
-    model, _ = build_clip(None, str(path), cfg)
+    model, _ = build_clip(None, str(path), cfg, log=False)
     for name in JOINT:
         if name in weights and getattr(model, name) is not None:
             scale = getattr(model, name)
@@ -165,7 +165,8 @@ def save_own(clip: Clip, file: Path) -> None:
         file (Path): Of ``torch.save``.
     """
     names = {tower: own for own, tower in OWN.items()}
-    towers = {**clip.model.state_dict(), **_segment(clip)}
+    segment = {f'segment.{n.removeprefix("visual.")}': v for n, v in clip.segment.items()}
+    towers = {**clip.model.state_dict(), **segment}
     weights = {
         names[tower] + name.removeprefix(tower): value
         for tower in names
@@ -203,14 +204,12 @@ def _embed(clip: Clip, path: Path, image: Tensor, text: Tensor) -> tuple[Tensor,
     if (path / 'config.json').is_file() and not (path / OPEN_CLIP_CONFIG).is_file():
         import transformers
 
-        model: Any = transformers.AutoModel.from_pretrained(path, local_files_only=True).eval()
-        return normalize(model.get_image_features(image)), normalize(model.get_text_features(text))
-    model = clip.model if path == clip.source else build_clip(None, str(path), clip.cfg)[0].eval()
+        other: Any = transformers.AutoModel.from_pretrained(path, local_files_only=True).eval()
+        return normalize(other.get_image_features(image)), normalize(other.get_text_features(text))
+    model = clip.model
+    if path != clip.source:
+        model = build_clip(None, str(path), clip.cfg, log=False)[0].eval()
     return normalize(model.encode_image(image)), normalize(model.encode_text(text))
-
-
-def _segment(clip: Clip) -> dict[str, Tensor]:
-    return {f'segment.{n.removeprefix("visual.")}': value for n, value in clip.segment.items()}
 
 
 def _config(path: Path, model_name: str | None, weights: Mapping[str, Tensor]) -> dict[str, Any]:

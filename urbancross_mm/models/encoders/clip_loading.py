@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from torch import nn
 
 from urbancross_mm.models.encoders.clip_layouts import ABOUT, JOINT, is_of_openai, to_two_towers
-from urbancross_mm.models.encoders.clip_weights import WEIGHT_SUFFIXES, reason, weights_in
+from urbancross_mm.models.encoders.clip_weights import (
+    FOLDER_WEIGHTS,
+    WEIGHT_SUFFIXES,
+    reason,
+    weights_in,
+)
 from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.state_dicts import compare_state_dicts, count_parts, load_report
 
@@ -34,7 +38,8 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     """
     if not os.path.isdir(path):
         return read_state_dict(path)
-    if parts := sorted(Path(path).glob('*.index.json')):
+    whole = any(Path(path, name).is_file() for name in FOLDER_WEIGHTS)
+    if not whole and (parts := sorted(Path(path).glob('*.index.json'))):
         names = set(_read_index(parts[0]).values())
         return {
             name: value
@@ -47,7 +52,7 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     return read_state_dict(file)
 
 
-def load_weights(model: nn.Module, path: str, what: str) -> None:
+def load_weights(model: nn.Module, path: str, what: str) -> str:
     """Load the weights of a whole model, whatever layout they were saved in.
 
     Args:
@@ -55,6 +60,9 @@ def load_weights(model: nn.Module, path: str, what: str) -> None:
         path (str): File of ``torch.save``, ``torch.jit.save``, safetensors, or of big_vision
             (``.npz``); or a folder of transformers.
         what (str): Name of the model, for messages.
+
+    Returns:
+        str: One line on what was loaded, missing or unexpected.
 
     Raises:
         ValueError: If the file cannot be read, or holds another model's weights.
@@ -65,7 +73,7 @@ def load_weights(model: nn.Module, path: str, what: str) -> None:
     try:
         if Path(path).suffix in ('.npz', '.npy'):
             load_checkpoint(model, path)
-            return
+            return f'loaded {path}'
         weights = read_weights(path)
         if is_of_openai(weights) and not computes_quick_gelu(model):
             raise ValueError(
@@ -80,7 +88,7 @@ def load_weights(model: nn.Module, path: str, what: str) -> None:
     except (ValueError, RuntimeError, AttributeError, KeyError, AssertionError) as error:
         why = ValueError(str(error).removeprefix(f'cannot read the checkpoint {path}: '))
         raise ValueError(f'{path!r} does not hold weights of {what}: {reason(why)}') from error
-    print_log(f'{what}: {load_report(model.state_dict(), converted, path, unused)}', 'current')
+    return load_report(model.state_dict(), converted, path, unused)
 
 
 def fit_towers(model: Any, weights: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
     in_folder = model_name is not None and model_name.startswith(SCHEMAS)
     if pretrained is None:
         return (_folder_weights(str(model_name)) if in_folder else None), False
-    if os.path.exists(pretrained):
+    if is_local(pretrained):
         return pretrained, False
     if pretrained.endswith(WEIGHT_SUFFIXES) or os.sep in pretrained:
         raise FileNotFoundError(
@@ -53,6 +53,20 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
             f'pretrained={pretrained!r} is no file, and only models with a name have tags'
         )
     return _download(model_name, pretrained)
+
+
+def is_local(pretrained: str) -> bool:
+    """Whether this names weights on disk, and no tag of open_clip.
+
+    Args:
+        pretrained (str): Tag, file, or folder of transformers.
+
+    Returns:
+        bool: A folder that happens to be called like a tag is none, unless it holds a model.
+    """
+    if os.path.isdir(pretrained):
+        return os.sep in pretrained or os.path.isfile(os.path.join(pretrained, 'config.json'))
+    return os.path.isfile(pretrained)
 
 
 def reason(error: Exception) -> str:
