@@ -17,9 +17,6 @@ from urbancross_mm.utils.state_dicts import (
     own_weights,
 )
 
-# Of losses: a model that only tests, or trains by others, does without.
-_OF_TRAINING = ('head.', 'adaptation.')
-
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
@@ -66,16 +63,6 @@ class CheckpointGuardHook(Hook):
         runner.logger.info(load_report(model.state_dict(), weights, runner._load_from))
         if new:
             runner.logger.warning(f'new weights, not in {runner._load_from}: {count_parts(new)}')
-        left_out = [
-            name.removeprefix('module.')
-            for name in weights.keys() - model.state_dict().keys()
-            if not name.removeprefix('module.').startswith(_OF_TRAINING)
-        ]
-        if left_out:
-            runner.logger.info(
-                f'{type(model).__name__} has no use for these weights of {runner._load_from}: '
-                f'{count_parts(left_out)}'
-            )
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:
