@@ -17,6 +17,9 @@ from urbancross_mm.utils.state_dicts import (
     own_weights,
 )
 
+# Of losses: a model that only tests, or trains by others, does without.
+_OF_TRAINING = ('head.', 'adaptation.')
+
 
 @HOOKS.register_module()
 class CheckpointGuardHook(Hook):
@@ -60,7 +63,9 @@ class CheckpointGuardHook(Hook):
             checkpoint['state_dict'] = weights
         partial = fine_tune and not getattr(model, 'starts_whole', False)
         new = check_state_dict(model, weights, runner._load_from, partial)
-        runner.logger.info(load_report(model.state_dict(), weights, runner._load_from))
+        own = model.state_dict()
+        told = {n: v for n, v in weights.items() if n in own or not n.startswith(_OF_TRAINING)}
+        runner.logger.info(load_report(own, told, runner._load_from))
         if new:
             runner.logger.warning(f'new weights, not in {runner._load_from}: {count_parts(new)}')
 
