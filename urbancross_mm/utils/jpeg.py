@@ -14,7 +14,9 @@ COLORSPACES = ('YCbCr', 'Gray', 'RGB')
 REDUCTIONS = (8, 4, 2)
 
 
-def decode_jpeg(content: bytes, draft: int | None = None) -> tuple[np.ndarray, tuple[int, int]] | None:
+def decode_jpeg(
+    content: bytes, draft: int | None = None
+) -> tuple[np.ndarray, tuple[int, int]] | None:
     """Decode a sound JPEG to the same bits as Pillow, in about half the time.
 
     Args:
