@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from urbancross_mm.apis.run_settings import check_settings
+from urbancross_mm.apis.run_settings import check_settings, fit_streams
 from urbancross_mm.apis.short_log_runner import ShortLogRunner
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
 from urbancross_mm.engine.hooks.training_guard_hook import check_batches
@@ -62,6 +62,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         Runner: mmengine's with a short console, or the one named by ``runner_type``.
     """
+    fit_streams(cfg)
     check_settings(cfg)
     check_data(cfg)
     if cfg.get('load_from') and '://' not in cfg.load_from:
