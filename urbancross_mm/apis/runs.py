@@ -60,7 +60,8 @@ def build_runner(cfg: Config) -> Runner:
         cfg (Config): From :func:`config_of`.
 
     Returns:
-        Runner: mmengine's with a short console, or the one named by ``runner_type``.
+        Runner: mmengine's with a short console, FlexibleRunner for a ``strategy``, or the one
+        named by ``runner_type``.
     """
     fit_streams(cfg)
     check_settings(cfg)
@@ -72,9 +73,13 @@ def build_runner(cfg: Config) -> Runner:
             'model_wrapper_cfg',
             dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False),
         )
+    if cfg.get('strategy'):
+        cfg.setdefault('runner_type', 'FlexibleRunner')
     runner = ShortLogRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for hook in (TrainingGuardHook(), MidEpochHook()):
         runner.register_hook(hook)
+    if not isinstance(runner, Runner):
+        return runner
     build_schedulers = runner.build_param_scheduler
 
     def build_checked(schedulers: Any) -> Any:

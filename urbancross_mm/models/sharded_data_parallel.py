@@ -34,10 +34,12 @@ class ShardedDataParallel(MMFullyShardedDataParallel):
     Raises:
         ValueError: If the model has no module of a class named in ``blocks``.
 
+    Attributes:
+        whole: The model as a checkpoint of it looks: ``state_dict`` has the shapes of the weights,
+            of which this rank holds a part.
+
     Examples:
-        >>> strategy = dict(
-        ...     type='FSDPStrategy', state_dict_cfg='full',
-        ...     model_wrapper=dict(type='ShardedDataParallel', blocks=['ResidualAttentionBlock']))
+        >>> strategy = dict(type='ShardedStrategy', blocks=['ResidualAttentionBlock'])
     """
 
     def __init__(self, module: nn.Module, blocks: Sequence[str] = (), **kwargs: Any) -> None:
@@ -50,7 +52,29 @@ class ShardedDataParallel(MMFullyShardedDataParallel):
             kwargs['device_id'] = torch.device('cpu')
         if blocks:
             kwargs['auto_wrap_policy'] = ModuleWrapPolicy(_classes(module, blocks))
+        whole = _Whole(module)
         super().__init__(module, ignored_states=scalars, **kwargs)
+        self.whole = whole
+
+
+class _Whole:
+    """A model with shapes for weights."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._shapes = {
+            name: torch.empty_like(value, device='meta')
+            for name, value in module.state_dict().items()
+        }
+        # Messages name the class of the model.
+        self.__class__ = type(type(module).__name__, (_Whole,), {})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Shapes by name."""
+        return dict(self._shapes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
 
 
 def _average(weight: Tensor) -> None:

@@ -109,12 +109,20 @@ def init_cpu_distributed(launcher: str) -> bool:
         broadcast_buffers=False)``.
 
     Raises:
-        ValueError: If the launcher did not set its variables: nothing was started with it.
+        ValueError: If the launcher did not set its variables, because nothing was started with it,
+            or there are more processes than GPUs.
     """
     import torch
 
     process = launched_rank(launcher)
-    if launcher not in _LAUNCHERS or torch.cuda.is_available():
+    if launcher not in _LAUNCHERS:
+        return False
+    if torch.cuda.is_available():
+        if process.local_rank >= torch.cuda.device_count():
+            raise ValueError(
+                f'process {process.local_rank} of this machine, counted from 0, has no GPU of its '
+                f'own: there are {torch.cuda.device_count()}; start as many processes'
+            )
         return False
     if launcher == 'slurm' and 'MASTER_ADDR' not in os.environ:
         nodes = subprocess.run(
