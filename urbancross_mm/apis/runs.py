@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from urbancross_mm.apis.run_settings import check_settings, fit_streams
+from urbancross_mm.apis.sharded_runner import ShardedRunner
 from urbancross_mm.apis.short_log_runner import ShortLogRunner
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
 from urbancross_mm.engine.hooks.training_guard_hook import check_batches
@@ -60,8 +61,8 @@ def build_runner(cfg: Config) -> Runner:
         cfg (Config): From :func:`config_of`.
 
     Returns:
-        Runner: mmengine's with a short console, FlexibleRunner for a ``strategy``, or the one
-        named by ``runner_type``.
+        Runner: mmengine's with a short console, a :class:`ShardedRunner` for a ``strategy``, or
+        the one named by ``runner_type``.
     """
     fit_streams(cfg)
     check_settings(cfg)
@@ -73,9 +74,10 @@ def build_runner(cfg: Config) -> Runner:
             'model_wrapper_cfg',
             dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False),
         )
-    if cfg.get('strategy'):
-        cfg.setdefault('runner_type', 'FlexibleRunner')
-    runner = ShortLogRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    # A single process has nothing to share out.
+    shared = cfg.get('strategy') and cfg.get('launcher', 'none') != 'none'
+    kind = ShardedRunner if shared else ShortLogRunner
+    runner: Any = kind.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for hook in (TrainingGuardHook(), MidEpochHook()):
         runner.register_hook(hook)
     if not isinstance(runner, Runner):

@@ -16,8 +16,8 @@ class ShardedStrategy(FSDPStrategy):
     """mmengine's FSDPStrategy with :class:`ShardedDataParallel` and checkpoints in one file.
 
     A checkpoint is that of any other run: it may be tested, searched with and tuned on one process.
-    A run resumes on any number of ranks. :func:`urbancross_mm.apis.build_runner` takes mmengine's
-    FlexibleRunner for a config with a ``strategy``.
+    A run resumes on any number of ranks. :func:`urbancross_mm.apis.build_runner` takes a
+    runner of its own for a config with a ``strategy``.
 
     Args:
         blocks (Sequence[str]): Of :class:`ShardedDataParallel`. Defaults to ().
