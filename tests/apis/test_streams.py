@@ -17,7 +17,7 @@ pytest.importorskip('webdataset')
 
 def on_shards(cfg: Config, root: Path) -> Config:
     """The same config, with its datasets in shards."""
-    for split in ('train', 'val'):
+    for split in ('train', 'val', 'test'):
         loader = cfg[f'{split}_dataloader']
         dataset = loader.dataset
         write_shards(
@@ -41,7 +41,7 @@ def config(work_dir: Path) -> Config:
         batch=4,
         **{'train_cfg.max_epochs': 2, 'train_cfg.val_interval': 1},
     )
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.pop('indices')
     return cfg
 
@@ -61,11 +61,11 @@ def test_train_and_validate_on_shards(
     reset_mmengine_state()
     folder = config(tmp_path / 'folder')
     folder.load_from = str(tmp_path / 'work' / 'epoch_2.pth')
-    expected = build_runner(folder).val()
+    expected = build_runner(folder).test()
     reset_mmengine_state()
     again = on_shards(config(tmp_path / 'again'), tmp_path / 'shards')
     again.load_from = folder.load_from
-    assert build_runner(again).val() == pytest.approx(expected)
+    assert build_runner(again).test() == pytest.approx(expected)
 
 
 def test_a_stream_has_no_sampler() -> None:
