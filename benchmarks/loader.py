@@ -1,13 +1,14 @@
 """Samples a second of the image loader, against open_clip's and mmpretrain's, in one run.
 
-Every candidate reads the same JPEG files on one CPU thread and gives 224 x 224 pixels:
+Every candidate reads the same JPEG files on one CPU thread and gives tensors of 3 x 224 x 224:
 
-- ours: ``LoadImage`` and ``ResizeImage``; uint8, normalized later on the device of the model. With
-  simplejpeg as installed, with Pillow alone (the loader without the optional package), and with
-  ``draft``, which lets the decoder shrink the image;
+- ours: ``LoadImage``, ``ResizeImage`` and ``PackRetrievalInputs``; uint8, normalized later on the
+  device of the model. With simplejpeg as installed, with Pillow alone (without the optional
+  package), and with ``draft``, which lets the decoder shrink the image;
 - resized before the colors are converted: YCbCr from the decoder, resized, then RGB;
 - open_clip: its transform for evaluation (Pillow, bicubic, float, normalized);
-- mmpretrain: ``LoadImageFromFile`` and ``Resize`` (OpenCV, bicubic; it does not antialias).
+- mmpretrain: ``LoadImageFromFile``, ``Resize`` (OpenCV, bicubic; it does not antialias) and the
+  tensor of ``PackInputs``; uint8, too.
 
 The last column is what became of the pixels: the difference to decoding all of the image and
 resizing it, in gray levels, the largest and the mean.
@@ -31,6 +32,7 @@ import timing  # before torch: it pins the threads, and finds the package
 import torch
 from PIL import Image
 
+from urbancross_mm.datasets.transforms.formatting import PackRetrievalInputs
 from urbancross_mm.datasets.transforms.geometry import ResizeImage, resize_image
 from urbancross_mm.datasets.transforms.loading import LoadImage
 from urbancross_mm.utils import jpeg
@@ -39,7 +41,7 @@ from urbancross_mm.utils.image_files import list_image_files
 SIZE = 224
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 EXACT = 'ours'
-Loader = Callable[[str], np.ndarray | torch.Tensor]
+Loader = Callable[[str], torch.Tensor]
 
 
 def main() -> None:
@@ -49,13 +51,14 @@ def main() -> None:
     rows = []
     for name, paths in image_sets(args):
         candidates = loaders()
-        exact = np.stack([pixels_of(candidates[EXACT](path)) for path in paths])
+        exact = np.stack([pixels_of(candidates[EXACT](path), False) for path in paths])
         timings = timing.compare(
             {label: partial(read_all, load, paths) for label, load in candidates.items()},
             repeats=args.repeats,
         )
         for row in timings:
-            pixels = np.stack([pixels_of(candidates[row.name](path)) for path in paths])
+            load, bgr = candidates[row.name], row.name == 'mmpretrain'
+            pixels = np.stack([pixels_of(load(path), bgr) for path in paths])
             error = np.abs(pixels - exact)
             rows.append(
                 [
@@ -72,25 +75,26 @@ def main() -> None:
 
 
 def loaders() -> dict[str, Loader]:
-    """Functions from a path to uint8 RGB pixels or what they were made to."""
+    """Functions from a path to what a model is given."""
     import open_clip
-    from mmpretrain.datasets.transforms import LoadImageFromFile
+    from mmpretrain.datasets.transforms import LoadImageFromFile, PackInputs
     from mmpretrain.datasets.transforms import Resize as MMResize
 
-    resize = ResizeImage(SIZE)
+    resize, pack = ResizeImage(SIZE), PackRetrievalInputs()
 
-    def ours(path: str, draft: int | None = None) -> np.ndarray:
-        return resize(LoadImage(draft)(dict(img_path=path)))['img']
+    def ours(path: str, draft: int | None = None) -> torch.Tensor:
+        return pack(resize(LoadImage(draft)(dict(img_path=path))))['inputs']['image']
 
-    def pillow(path: str) -> np.ndarray:
+    def pillow(path: str) -> torch.Tensor:
         with mock.patch.object(jpeg, '_decoder', lambda: None):
             return ours(path)
 
-    def ycbcr_first(path: str) -> np.ndarray:
+    def ycbcr_first(path: str) -> torch.Tensor:
         with Image.open(path) as image:
             image.draft('YCbCr', image.size)
-            small = resize_image(np.array(image), (SIZE, SIZE), 'bicubic')
-        return np.array(Image.fromarray(small, 'YCbCr').convert('RGB'))
+            small = resize_image(np.array(image.convert('YCbCr')), (SIZE, SIZE), 'bicubic')
+        colors = np.array(Image.frombytes('YCbCr', (SIZE, SIZE), small.tobytes()).convert('RGB'))
+        return pack(dict(img=colors))['inputs']['image']
 
     transform = open_clip.image_transform(SIZE, is_train=False, resize_mode='squash')
 
@@ -101,8 +105,8 @@ def loaders() -> dict[str, Loader]:
     load = LoadImageFromFile()
     mm_resize = MMResize((SIZE, SIZE), interpolation='bicubic')
 
-    def mmpretrain(path: str) -> np.ndarray:
-        return mm_resize(load(dict(img_path=path)))['img'][..., ::-1]
+    def mmpretrain(path: str) -> torch.Tensor:
+        return PackInputs.format_input(mm_resize(load(dict(img_path=path)))['img'])
 
     return {
         EXACT: ours,
@@ -115,12 +119,12 @@ def loaders() -> dict[str, Loader]:
     }
 
 
-def pixels_of(loaded: np.ndarray | torch.Tensor) -> np.ndarray:
-    """What a loader gave, as gray levels."""
-    if isinstance(loaded, torch.Tensor):
+def pixels_of(loaded: torch.Tensor, bgr: bool) -> np.ndarray:
+    """What a loader gave, as gray levels of red, green and blue."""
+    if loaded.dtype.is_floating_point:
         mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-        loaded = ((loaded * std + mean) * 255).round().permute(1, 2, 0).numpy()
-    return loaded.astype(int)
+        loaded = ((loaded * std + mean) * 255).round()
+    return loaded.flip(0 if bgr else ()).numpy().astype(int)
 
 
 def read_all(load: Loader, paths: Sequence[str]) -> None:
