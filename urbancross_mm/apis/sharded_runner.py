@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine._strategy import BaseStrategy
+from mmengine.registry import DefaultScope
 from mmengine.runner import FlexibleRunner
+
+from urbancross_mm.registry import SCOPE
 
 
 class ShardedRunner(FlexibleRunner):
@@ -15,6 +19,19 @@ class ShardedRunner(FlexibleRunner):
     """
 
     _given: dict[str, Any]
+
+    def build_strategy(self, *args: Any, **kwargs: Any) -> BaseStrategy:
+        """Build the strategy, ours by its name; mmengine sets the scope of the config afterwards.
+
+        Args:
+            *args (Any): Of mmengine's.
+            **kwargs (Any): Of mmengine's.
+
+        Returns:
+            BaseStrategy: What builds, wraps and saves the model.
+        """
+        with DefaultScope.overwrite_default_scope(SCOPE):
+            return super().build_strategy(*args, **kwargs)
 
     def save_checkpoint(
         self, *args: Any, meta: dict[str, Any] | None = None, **kwargs: Any

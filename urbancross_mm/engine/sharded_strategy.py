@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from mmengine._strategy import FSDPStrategy
-from mmengine.registry import STRATEGIES
 from torch.distributed.fsdp import FullyShardedDataParallel
+
+from urbancross_mm.registry import STRATEGIES
 
 
 @STRATEGIES.register_module()
