@@ -14,6 +14,7 @@ from urbancross_mm.utils.optional import import_optional
 from urbancross_mm.utils.text_files import parse_json, read_json
 
 INDEX = 'shards.json'
+ADVICE = 'make shards with tools/dataset_converters/web_shards.py ANNOTATIONS --out FOLDER'
 # What a sample may call its image: img, or the suffix of its format.
 IMAGE_KEYS = ('img', *(suffix[1:] for suffix in IMAGE_SUFFIXES))
 
@@ -59,14 +60,14 @@ def list_shards(shards: str | Sequence[str], index: str | None = None) -> list[S
         url for part in ([shards] if isinstance(shards, str) else shards) for url in _urls(part)
     ]
     if not urls:
-        raise FileNotFoundError(f'no shards (*.tar) at {shards}')
+        raise FileNotFoundError(f'no shards (*.tar) at {shards} ({ADVICE})')
     beside = os.path.join(os.path.dirname(urls[0]), INDEX)
     path = index or (beside if os.path.isfile(beside) else None)
     sizes = read_index(path) if path else {}
     found = []
     for url in urls:
         if is_local(url) and not os.path.isfile(url):
-            raise FileNotFoundError(f'shard not found: {os.path.abspath(url)}')
+            raise FileNotFoundError(f'shard not found: {os.path.abspath(url)} ({ADVICE})')
         name = shard_name(url)
         if name in sizes:
             found.append(Shard(url, sizes[name]))
