@@ -203,9 +203,8 @@ class WebImageTextDataset(IterableDataset):
         where = sample['__where__']
         image = next((key for key in IMAGE_KEYS if key in sample), None)
         if image is None:
-            raise ValueError(
-                f'{where} has no image ({", ".join(IMAGE_KEYS)}), only {_keys(sample)}'
-            )
+            there = ', '.join(key for key in sample if not key.startswith('__')) or 'nothing'
+            raise ValueError(f'{where} has no image ({", ".join(IMAGE_KEYS)}), only {there}')
         item = _record(sample, where)
         check_items(
             [dict(item, img_path=f'{sample["__key__"]}.{image}')], where, self.captions != 'all'
@@ -248,7 +247,3 @@ def _record(sample: Mapping[str, Any], where: str) -> dict[str, Any]:
         'img_id', f'{shard_name(sample["__url__"]).partition(".")[0]}/{sample["__key__"]}'
     )
     return item
-
-
-def _keys(sample: Mapping[str, Any]) -> str:
-    return ', '.join(key for key in sample if not key.startswith('__')) or 'nothing'
