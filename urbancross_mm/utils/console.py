@@ -28,6 +28,7 @@ COMMANDS = {
     'convert segment-folders': 'dataset_converters/segment_folders.py',
     'convert classical-segments': 'dataset_converters/classical_segments.py',
     'convert seg-maps': 'dataset_converters/seg_maps.py',
+    'convert web-shards': 'dataset_converters/web_shards.py',
     'convert torchvision': 'model_converters/torchvision_to_mmpretrain.py',
     'convert clip': 'model_converters/convert_clip.py',
     'publish': 'model_converters/publish_model.py',

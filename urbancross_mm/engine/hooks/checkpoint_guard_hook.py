@@ -43,6 +43,7 @@ class CheckpointGuardHook(Hook):
             ValueError: If the checkpoint does not fit.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = getattr(runner.model, 'whole', model)  # each rank may hold a part of it
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
