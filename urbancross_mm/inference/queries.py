@@ -91,9 +91,7 @@ def text_warnings(tokenizer: Any, text: str) -> list[str]:
     if unknown:
         shown = ', '.join(map(repr, unknown[:SHOWN_WORDS]))
         more = f' and {len(unknown) - SHOWN_WORDS} more' if len(unknown) > SHOWN_WORDS else ''
-        warnings.append(
-            f'the vocabulary of the model does not know {shown}{more}: use other words'
-        )
+        warnings.append(f'the vocabulary of the model does not know {shown}{more}: use other words')
     return warnings
 
 

@@ -185,7 +185,7 @@ class _Box:
 
     def add(self, attributes: Mapping[str, Any]) -> None:
         lon, lat = attributes.get('lon'), attributes.get('lat')
-        if lon is None or lat is None:
+        if not (isinstance(lon, int | float) and isinstance(lat, int | float)):
             return
         self.near = self.near or f'near={lon:.5f},{lat:.5f},{METERS}'
         west, south, east, north = attributes.get('bounds') or (lon, lat, lon, lat)

@@ -95,7 +95,7 @@ def raster_infos(service: Service) -> list[RasterInfo]:
         service (Service): What is served.
 
     Returns:
-        list[RasterInfo]: Their places and the addresses of their tiles.
+        list[RasterInfo]: Their bounds and the addresses of their tiles.
     """
     infos = []
     for raster in service.rasters:

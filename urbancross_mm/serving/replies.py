@@ -54,7 +54,7 @@ def finite(value: Any) -> Any:
         value (Any): JSON value.
 
     Returns:
-        Any: The same with None in their places.
+        Any: The same with None instead.
     """
     if isinstance(value, Mapping):
         return {str(key): finite(entry) for key, entry in value.items()}

@@ -151,7 +151,7 @@ class LocateRequest(BaseModel):
 
 
 class Peak(BaseModel):
-    """A place of a raster where the answer is strongest."""
+    """A position in a raster where the answer is strongest."""
 
     lon: float
     lat: float
