@@ -44,7 +44,7 @@ Condition = Annotated[
     AfterValidator(_without_nul),
     AfterValidator(_without_file),
 ]
-WARNINGS = Field(
+WARNINGS: Any = Field(
     [], description='What the model does not read of the texts, such as words it does not know.'
 )
 
