@@ -18,6 +18,9 @@ ENCODER_SCOPES = ('mmpretrain', 'mmseg')
 def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> Any:
     """Build one part of a model from its config.
 
+    A part of another package is built under the scope of that package. One that would download
+    weights unless it is told not to (``mmseg.TIMMBackbone``) downloads none unless it is told to.
+
     Args:
         cfg (dict | nn.Module): Config with a ``type``, or a module, returned as it is.
         role (str): What the part is, for the messages: ``'image encoder'``.
@@ -38,7 +41,15 @@ def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> Any:
         raise ValueError(f"{role}: the config has no 'type', got {dict(cfg)}")
     if isinstance(kind, str) and MODELS.get(kind) is None:
         raise ValueError(_unknown_type(kind, role))
-    return MODELS.build(cfg)
+    return MODELS.build(_without_download(cfg))
+
+
+def _without_download(cfg: dict[str, Any]) -> dict[str, Any]:
+    kind = cfg['type']
+    part = MODELS.get(kind) if isinstance(kind, str) else kind
+    option = inspect.signature(part).parameters.get('pretrained')
+    downloads = option is not None and option.default is True and 'pretrained' not in cfg
+    return {**cfg, 'pretrained': False} if downloads else cfg
 
 
 def check_widths(encoders: Mapping[str, Any]) -> None:
