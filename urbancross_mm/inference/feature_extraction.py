@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
+from urbancross_mm.functional.sentences import mean_over_sentences
 from urbancross_mm.inference.checkpoints import hash_weights
 from urbancross_mm.inference.config import LOADERS
 from urbancross_mm.inference.embedder import Embedder, Tower
@@ -148,7 +149,8 @@ def encoders_of(model: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 
 def _before_projection(encoder: nn.Module) -> Tower:
-    return getattr(encoder, 'pooled', encoder)
+    pooled = getattr(encoder, 'pooled', encoder)
+    return lambda rows: mean_over_sentences(pooled, rows)
 
 
 def weights_of(*encoders: nn.Module) -> str:

@@ -75,6 +75,40 @@ def check_widths(encoders: Mapping[str, Any]) -> None:
     )
 
 
+def check_tokenizer(encoder: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer whose ids a text encoder would take for others.
+
+    Args:
+        encoder (nn.Module): The text encoder; one without ``token_limits`` is not looked at.
+        tokenizer (Any): The tokenizer; what it does not tell is not looked at.
+
+    Raises:
+        ValueError: If vocabulary, padding or length do not fit.
+    """
+    if not hasattr(encoder, 'token_limits'):
+        return
+    limits = encoder.token_limits()
+    pad_id, size = (getattr(tokenizer, name, None) for name in ('pad_id', 'vocab_size'))
+    if size is not None and not limits.exact:
+        size -= pad_id == size - 1  # an id behind the vocabulary that only pads is never looked up
+    longest = getattr(tokenizer, 'longest', None)
+    wrong = [
+        f'{what.format(value)}, and the encoder {limit}'
+        for what, value, limit, exact in (
+            ('it has {} ids', size, limits.vocab_size, limits.exact),
+            ('it pads with the id {}', pad_id, limits.pad_id, True),
+            ('its texts have up to {} tokens', longest, limits.max_tokens, False),
+        )
+        if None not in (value, limit) and (value != limit if exact else value > limit)
+    ]
+    if wrong:
+        raise ValueError(
+            f'the {type(tokenizer).__name__} of the pipeline does not fit the text encoder '
+            f'{type(encoder).__name__}: {"; ".join(wrong)}. Give TokenizeText the tokenizer of '
+            'that encoder, with no more tokens than it reads'
+        )
+
+
 def _unknown_type(kind: str, role: str) -> str:
     scope, _, name = kind.rpartition('.')
     registry = _registry(scope or SCOPE)
