@@ -58,7 +58,12 @@ def test_one_image_is_found_in_every_language(tmp_path: Path) -> None:
     retriever = CrossModalRetriever(
         image_encoder=dict(
             type='BackboneEncoder',
-            backbone=dict(type='mmpretrain.ResNet', depth=18, base_channels=4, stem_channels=4),
+            backbone=dict(
+                type='mmseg.MixVisionTransformer',
+                embed_dims=8,
+                num_layers=[1] * 4,
+                num_heads=[1, 1, 2, 2],
+            ),
             embed_dim=16,
             probe_size=32,
         ),
