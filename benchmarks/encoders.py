@@ -98,8 +98,9 @@ def image_encoder(name: str, width: int, pixels: int, weights: Path | None) -> d
 def config(name: str, args: argparse.Namespace, seed: int, work_dir: str) -> Config:
     """The recipe with another image encoder."""
     cfg = load_config(args.config, args.cfg_options, sample=not args.real)
-    pipeline = list(nested_dicts(cfg.train_dataloader, 'RandomCropImage'))
-    pixels = pipeline[0]['size']
+    pixels = next(nested_dicts(cfg.train_dataloader, 'RandomCropImage'))['size']
+    for step in nested_dicts([cfg.val_dataloader, cfg.test_dataloader], 'ResizeImage'):
+        step['scale'] = pixels  # a ViT of open_clip takes one size
     width = cfg.model.text_encoder.embed_dim
     cfg.model.image_encoder = image_encoder(name, width, pixels, args.weights)
     cfg.work_dir = work_dir

@@ -62,3 +62,27 @@ def test_timm(name: str) -> None:
     options, side = TIMM[name]
     cfg: dict[str, Any] = dict(type='mmpretrain.TIMMBackbone', model_name=name, **options)
     check(BackboneEncoder(cfg, embed_dim=4, probe_size=side), side)
+
+
+HIVIT, PLAIN = SIZES['mmpretrain.HiViT'], SIZES['mmpretrain.VisionTransformer']
+REFUSED: dict[str, dict[str, Any]] = {
+    'mmpretrain.BEiTPretrainViT': PLAIN,
+    'mmpretrain.MAEHiViT': HIVIT,
+    'mmpretrain.MAEViT': PLAIN,
+    'mmpretrain.MFFViT': dict(PLAIN, out_indices=[0, 1]),
+    'mmpretrain.MILANViT': PLAIN,
+    'mmpretrain.MaskFeatViT': PLAIN,
+    'mmpretrain.MixMIMPretrainTransformer': SIZES['mmpretrain.MixMIMTransformer'],
+    'mmpretrain.SimMIMSwinTransformer': SIZES['mmpretrain.SwinTransformer'],
+    'mmpretrain.SparseConvNeXt': SIZES['mmpretrain.ConvNeXt'],
+    'mmpretrain.iTPNHiViT': HIVIT,
+}
+
+
+@pytest.mark.parametrize('name', list(REFUSED))
+def test_what_is_left_out_is_refused(name: str) -> None:
+    """In one sentence that names it, and not by reading a mask as features."""
+    side = 224 if 'Swin' in name or 'MixMIM' in name else 64
+    with pytest.raises(ValueError, match=name.partition('.')[2]) as caught:
+        BackboneEncoder(dict(type=name, **REFUSED[name]), embed_dim=4, probe_size=side)
+    assert name in NO_BACKBONES and '\n' not in str(caught.value)

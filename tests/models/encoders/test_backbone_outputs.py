@@ -46,7 +46,17 @@ class Backbone(BaseModule):
         self.outputs = outputs
 
     def forward(self, image: Tensor) -> Any:
-        return self.outputs(self.weight, self.training)
+        return scaled(self.outputs(self.training), self.weight)
+
+
+def scaled(output: Any, weight: Tensor) -> Any:
+    """Times a weight that is 1, so that every output depends on it."""
+    if isinstance(output, dict):
+        return {key: scaled(part, weight) for key, part in output.items()}
+    if isinstance(output, list | tuple):
+        return type(output)(scaled(part, weight) for part in output)
+    fits = isinstance(output, Tensor) and output.is_floating_point()
+    return output * weight if fits else output
 
 
 def build(kind: str, **more: Any) -> BackboneEncoder:
@@ -61,7 +71,7 @@ def encode(outputs: Any, **options: Any) -> BackboneEncoder:
 
 def test_nested_outputs_are_pooled_side_by_side() -> None:
     vector, tokens, maps = torch.rand(2, 3), torch.rand(2, 5, 4), torch.rand(2, 6, 2, 2)
-    encoder = encode(lambda weight, training: (vector, [vector, (tokens, maps)]))
+    encoder = encode(lambda training: (vector, [vector, (tokens, maps)]))
     wanted = torch.cat([vector, tokens.mean(1), maps.mean((2, 3))], dim=1)
     torch.testing.assert_close(encoder(IMAGE), wanted)
     assert encoder.embed_dim == 13
@@ -69,9 +79,9 @@ def test_nested_outputs_are_pooled_side_by_side() -> None:
 
 def test_all_outputs() -> None:
     maps = [torch.rand(2, width, 2, 2) for width in (3, 4, 5)]
-    encoder = encode(lambda weight, training: (maps[0], None, maps[1], maps[2]), out_index='all')
+    encoder = encode(lambda training: (maps[0], None, maps[1], maps[2]), out_index='all')
     torch.testing.assert_close(encoder(IMAGE), torch.cat([m.mean((2, 3)) for m in maps], dim=1))
-    named = encode(lambda weight, training: dict(a=maps[0], b=maps[1]), out_index='all')
+    named = encode(lambda training: dict(a=maps[0], b=maps[1]), out_index='all')
     assert named.embed_dim == 7
 
 
@@ -79,16 +89,17 @@ def test_training_reads_what_evaluation_reads() -> None:
     """Auxiliary outputs come before, behind, or around what evaluation returns."""
     main, other = torch.rand(2, 4, 3, 3), torch.rand(2, 4, 3, 3)
     for trained in ((other, main, other), (main, other), (other, main)):
-        encoder = encode(lambda weight, training, t=trained: t if training else main)
+        encoder = encode(lambda training, t=trained: t if training else main)
         assert encoder.train().training
         torch.testing.assert_close(encoder(IMAGE), main.mean((2, 3)))
         torch.testing.assert_close(encoder.eval()(IMAGE), main.mean((2, 3)))
-        assert encoder.train().encode_maps(IMAGE) == (main,)
+        (read,) = encoder.train().encode_maps(IMAGE)
+        assert torch.equal(read, main)
 
 
 def test_an_output_that_training_lacks_is_refused_when_it_is_read() -> None:
     maps = torch.rand(2, 4, 3, 3)
-    encoder = encode(lambda weight, training: () if training else maps)
+    encoder = encode(lambda training: () if training else maps)
     with pytest.raises(ValueError, match=r"'avg'.*NoneType.*Backbone"):
         encoder.train()(IMAGE)
 
@@ -137,15 +148,28 @@ def test_maps_of_timm_with_channels_last(maps: bool) -> None:
 )
 def test_no_pooling_fits(output: Any, words: str) -> None:
     with pytest.raises(ValueError, match=f"pool='avg' cannot .*{words}.* of Backbone: .*tokens"):
-        encode(lambda weight, training: [output])
+        encode(lambda training: [output])
+
+
+def test_an_output_that_depends_on_no_weight() -> None:
+    """Such as the mask that a backbone of pre-training returns beside its features."""
+
+    class Masked(Backbone):
+        def forward(self, image: Tensor) -> Any:
+            return super().forward(image), torch.ones(2, 1)
+
+    masked = Masked(lambda training: torch.zeros(2, 3))
+    with pytest.raises(ValueError, match=r'Masked depends on a weight.*out_index=-1'):
+        BackboneEncoder(masked, projection=None)
+    assert BackboneEncoder(masked, projection=None, out_index=0).embed_dim == 3
 
 
 def test_wrong_out_index() -> None:
     vector = torch.zeros(2, 3)
     with pytest.raises(ValueError, match=r'out_index=2.*Backbone has 1 output'):
-        encode(lambda weight, training: vector, out_index=2)
+        encode(lambda training: vector, out_index=2)
     with pytest.raises(ValueError, match="'last'"):
-        encode(lambda weight, training: vector, out_index='last')
+        encode(lambda training: vector, out_index='last')
 
 
 def test_an_image_that_the_backbone_cannot_read() -> None:
@@ -218,7 +242,7 @@ def test_frozen_and_copied_towers_stay_as_they_are() -> None:
 
 def test_probing_draws_no_random_number() -> None:
     """Or every weight that is drawn later would be another one."""
-    drop = encode(lambda weight, training: nn.functional.dropout(torch.ones(2, 3), 0.5, training))
+    drop = encode(lambda training: nn.functional.dropout(torch.ones(2, 3), 0.5, training))
     cfg: dict[str, Any] = dict(type='mmpretrain.ResNet', **SIZES['mmpretrain.ResNet'])
     torch.manual_seed(0)
     BackboneEncoder(cfg, embed_dim=4, in_channels=32, probe_size=32)

@@ -69,7 +69,8 @@ class BackboneReader(BaseEncoder):
         raise NotImplementedError
 
     def _trains(self) -> bool:
-        return any(weight.requires_grad for weight in self.backbone.parameters())
+        trained = any(weight.requires_grad for weight in self.backbone.parameters())
+        return trained and not torch.is_inference_mode_enabled()
 
     def probe(self, function: Callable[[Tensor], Any]) -> Any:
         """What a black image gives; in ``eval``, so that no statistics move."""
@@ -141,6 +142,8 @@ class BackboneReader(BaseEncoder):
             reached.add(id(weight))
             weight.grad = None  # those of all weights would take the memory of the model again
 
+        if not trained:
+            return
         hooks = [weight.register_post_accumulate_grad_hook(note) for weight in trained]
         with torch.enable_grad():
             total = torch.stack([part.float().sum() for part in tensors_of([output])]).sum()
@@ -148,6 +151,12 @@ class BackboneReader(BaseEncoder):
                 total.backward()
         for hook in hooks:
             hook.remove()
+        # One that is frozen but for what is not read is right.
+        if not reached and 2 * len(trained) > len(list(self.backbone.parameters())):
+            raise ValueError(
+                f'nothing that is read of {type(self.backbone).__name__} depends on a weight of it '
+                f'(out_index={self.out_index!r}): no encoder of images, or another output'
+            )
         self._unread = [weight for weight in trained if id(weight) not in reached]
         for weight in self._unread:
             weight.requires_grad_(False)
