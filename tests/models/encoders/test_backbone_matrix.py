@@ -7,9 +7,52 @@ from typing import Any
 import pytest
 import torch
 
-from tests.models.encoders.backbone_sizes import NO_BACKBONES, SIDES, SIZES, TIMM
+from tests.models.encoders.backbone_sizes import SIDES, SIZES
 from urbancross_mm.models import BackboneEncoder
 from urbancross_mm.registry import MODELS
+
+_MASKED = 'pre-training alone: its forward needs a mask; the class that it extends encodes images'
+_SPARSE = 'pre-training alone (SparK): its convolutions read a mask from a global variable'
+_UPSAMPLES = 'no backbone: the part of UNet that enlarges a map of its own width'
+# Registered among the backbones, and why they encode no images.
+NO_BACKBONES = {
+    **dict.fromkeys(
+        [
+            'mmpretrain.BEiTPretrainViT',
+            'mmpretrain.CAEPretrainViT',
+            'mmpretrain.MAEHiViT',
+            'mmpretrain.MAEViT',
+            'mmpretrain.MFFViT',
+            'mmpretrain.MILANViT',
+            'mmpretrain.MaskFeatViT',
+            'mmpretrain.MixMIMPretrainTransformer',
+            'mmpretrain.SimMIMSwinTransformer',
+            'mmpretrain.iTPNHiViT',
+        ],
+        _MASKED,
+    ),
+    **dict.fromkeys(['mmpretrain.SparseConvNeXt', 'mmpretrain.SparseResNet'], _SPARSE),
+    **dict.fromkeys(['mmseg.DeconvModule', 'mmseg.InterpConv'], _UPSAMPLES),
+    'mmseg.VPD': 'a diffusion model: it needs the package ldm and Stable Diffusion weights',
+}
+# Models of timm with the arguments that make them small, and the side of their images.
+TIMM: dict[str, tuple[dict[str, Any], int]] = {
+    'resnet10t': ({}, 64),
+    'efficientnet_lite0': ({}, 64),
+    'mobilenetv3_small_050': ({}, 64),
+    'regnetx_002': ({}, 64),
+    'convnext_atto': ({}, 64),
+    'vit_tiny_patch16_224': (dict(img_size=64, depth=1), 64),
+    'deit_tiny_distilled_patch16_224': (dict(img_size=64, depth=1), 64),
+    'swin_tiny_patch4_window7_224': (
+        dict(img_size=56, embed_dim=12, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2)),
+        56,
+    ),
+    'beit_base_patch16_224': (dict(img_size=64, embed_dim=24, depth=1, num_heads=2), 64),
+    'vit_small_patch14_dinov2': (dict(img_size=56, depth=1), 56),
+    'mobilevit_xxs': ({}, 64),
+    'edgenext_xx_small': ({}, 64),
+}
 
 
 def registered(package: str) -> set[str]:
