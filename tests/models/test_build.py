@@ -45,6 +45,11 @@ def test_not_a_config() -> None:
         build_part('ResNet', 'backbone')
 
 
+def scope_name() -> str | None:
+    current = DefaultScope.get_current_instance()
+    return current and current.scope_name
+
+
 @pytest.mark.parametrize('package', ['mmseg', 'mmpretrain'])
 @pytest.mark.parametrize('role', ['backbone', 'neck', 'pyramid.decode_head', 'loss'])
 @pytest.mark.parametrize('scope', [None, SCOPE])
@@ -58,22 +63,22 @@ def test_a_foreign_part_is_built_under_its_own_scope(
     class Recorder(nn.Module):
         def __init__(self, inner: dict) -> None:
             super().__init__()
-            self.scope = DefaultScope.get_current_instance().scope_name
+            self.scope = scope_name()
             self.inner = MODELS.root.build(inner)
 
     registry.register_module(module=Recorder)
     try:
         with DefaultScope.overwrite_default_scope(scope):
-            before = DefaultScope.get_current_instance()
+            before = scope_name()
             part = build_part(
                 dict(type=f'{package}.Recorder', inner=dict(type='CrossEntropyLoss')), role
             )
-            after = DefaultScope.get_current_instance()
+            after = scope_name()
     finally:
         del registry.module_dict['Recorder']
     assert part.scope == package
     assert type(part.inner).__module__.startswith(f'{package}.models.losses')
-    assert after is before
+    assert after == before
 
 
 class Tokenizer:
