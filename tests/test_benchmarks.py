@@ -292,3 +292,18 @@ def test_outline_localization(
     runpy.run_path(str(FOLDER / 'outline_localization.py'), run_name='__main__')
     text = capsys.readouterr().out
     assert float(text.split('| windows | ')[1].split(' | ')[0]) > 0.97
+
+
+def test_encoders(
+    in_sample_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    indices = [f'{phase}_dataloader.dataset.indices=8' for phase in ('train', 'val', 'test')]
+    options = ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=0', *indices]
+    argv = ['_', 'atto', '--epochs', '1', '--seeds', '0', '1', '--cfg-options', *options]
+    monkeypatch.setattr(sys, 'argv', argv)
+    runpy.run_path(str(FOLDER / 'encoders.py'), run_name='__main__')
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if 'ConvNeXt' in line]
+    name, weights, size, seconds, recall = (cell.strip() for cell in row.strip('|').split('|'))
+    assert (name, weights) == ('mmpretrain ConvNeXt-atto', 'scratch') and 3 < float(size) < 4
+    assert int(seconds) > 0 and 0 < float(recall.partition(' ± ')[0]) <= 100

@@ -7,6 +7,7 @@ from urbancross_mm.datasets.concat_dataset import ConcatDataset
 from urbancross_mm.datasets.feature_tokenizer import FeatureTokenizer
 from urbancross_mm.datasets.image_text_dataset import ImageTextDataset
 from urbancross_mm.datasets.samplers import CrossDomainSampler, ModalityBatchSampler
+from urbancross_mm.datasets.sentence_tokenizer import SentenceTokenizer
 from urbancross_mm.datasets.tokenizers import (
     HuggingFaceTokenizer,
     OpenCLIPTokenizer,
@@ -53,6 +54,7 @@ __all__ = [
     'RandomFlipImage',
     'RandomRotate',
     'ResizeImage',
+    'SentenceTokenizer',
     'SpecAugment',
     'TokenizeText',
     'UnlabeledDataset',

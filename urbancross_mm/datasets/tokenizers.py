@@ -33,6 +33,7 @@ class BaseTokenizer(ABC):
 
     def __init__(self, context_length: int, vocab_size: int, pad_id: int) -> None:
         self.context_length = context_length
+        self.longest = context_length  # tokens of a text, which a row may exceed
         self.vocab_size = vocab_size
         self.pad_id = pad_id
         self._cache: dict[str, np.ndarray] = {}
@@ -219,17 +220,17 @@ class HuggingFaceTokenizer(BaseTokenizer):
                 'network give the folder that the model was saved to, with its '
                 f'tokenizer files: {_first_line(error)}'
             ) from error
-        self._longest = min(max_length, self._tokenizer.model_max_length)  # tokens that are read
         pad_id = padding_id(self._tokenizer)
         super().__init__(max_length, max(len(self._tokenizer), pad_id + 1), pad_id)
+        self.longest = min(max_length, self._tokenizer.model_max_length)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of one text, with the model's special tokens."""
-        return self._tokenizer(text, truncation=True, max_length=self._longest)['input_ids']
+        return self._tokenizer(text, truncation=True, max_length=self.longest)['input_ids']
 
     def is_cut(self, text: str) -> bool:
         """Whether a text has more tokens than are taken, special ones included."""
-        room = self._longest + 1
+        room = self.longest + 1
         return len(self._tokenizer(text, truncation=True, max_length=room)['input_ids']) == room
 
 

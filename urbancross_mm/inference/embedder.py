@@ -64,7 +64,8 @@ class Embedder:
 
     Raises:
         FileNotFoundError: If the checkpoint does not exist.
-        ValueError: If the checkpoint belongs to another model, or the pipeline has no tokenizer.
+        ValueError: If the checkpoint belongs to another model, or the pipeline has no tokenizer or
+            that of another text encoder.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Embedder:
         self.pipeline = Compose([step for step in steps if not isinstance(step, aside)])
         self._recording_steps = recording_steps(steps)
         self.tokenizer = self._find_tokenizer()
+        if hasattr(self.model, 'check_tokenizer'):
+            self.model.check_tokenizer(self.tokenizer)
         self._fingerprint = ''
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
+from urbancross_mm.functional.sentences import mean_over_sentences
 from urbancross_mm.inference.checkpoints import hash_weights
 from urbancross_mm.inference.config import LOADERS
 from urbancross_mm.inference.embedder import Embedder, Tower
@@ -150,7 +151,8 @@ def before_projection(encoder: nn.Module) -> Tower:
     Returns:
         Tower: Encodes a batch.
     """
-    return getattr(encoder, 'pooled', encoder)
+    pooled = getattr(encoder, 'pooled', encoder)
+    return lambda rows: mean_over_sentences(pooled, rows)
 
 
 def feature_metadata(cfg: Config, embedder: Embedder) -> dict[str, Any]:

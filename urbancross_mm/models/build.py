@@ -18,6 +18,9 @@ ENCODER_SCOPES = ('mmpretrain', 'mmseg')
 def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> Any:
     """Build one part of a model from its config.
 
+    A part of another package is built under the scope of that package. One that would download
+    weights unless it is told not to (``mmseg.TIMMBackbone``) downloads none unless it is told to.
+
     Args:
         cfg (dict | nn.Module): Config with a ``type``, or a module, returned as it is.
         role (str): What the part is, for the messages: ``'image encoder'``.
@@ -38,7 +41,15 @@ def build_part(cfg: dict[str, Any] | nn.Module, role: str) -> Any:
         raise ValueError(f"{role}: the config has no 'type', got {dict(cfg)}")
     if isinstance(kind, str) and MODELS.get(kind) is None:
         raise ValueError(_unknown_type(kind, role))
-    return MODELS.build(cfg)
+    return MODELS.build(_without_download(cfg))
+
+
+def _without_download(cfg: dict[str, Any]) -> dict[str, Any]:
+    kind = cfg['type']
+    part = MODELS.get(kind) if isinstance(kind, str) else kind
+    option = inspect.signature(part).parameters.get('pretrained')
+    downloads = option is not None and option.default is True and 'pretrained' not in cfg
+    return {**cfg, 'pretrained': False} if downloads else cfg
 
 
 def check_widths(encoders: Mapping[str, Any]) -> None:
@@ -62,6 +73,40 @@ def check_widths(encoders: Mapping[str, Any]) -> None:
         f'{name} is {encoder.embed_dim} wide, {other_name} {other.embed_dim}: both need the same '
         f'embed_dim, such as by --cfg-options {option}'
     )
+
+
+def check_tokenizer(encoder: Any, tokenizer: Any) -> None:
+    """Refuse a tokenizer whose ids a text encoder would take for others.
+
+    Args:
+        encoder (nn.Module): The text encoder; one without ``token_limits`` is not looked at.
+        tokenizer (Any): The tokenizer; what it does not tell is not looked at.
+
+    Raises:
+        ValueError: If vocabulary, padding or length do not fit.
+    """
+    if not hasattr(encoder, 'token_limits'):
+        return
+    limits = encoder.token_limits()
+    pad_id, size = (getattr(tokenizer, name, None) for name in ('pad_id', 'vocab_size'))
+    if size is not None and not limits.exact:
+        size -= pad_id == size - 1  # an id behind the vocabulary that only pads is never looked up
+    longest = getattr(tokenizer, 'longest', None)
+    wrong = [
+        f'{what.format(value)}, and the encoder {limit}'
+        for what, value, limit, exact in (
+            ('it has {} ids', size, limits.vocab_size, limits.exact),
+            ('it pads with the id {}', pad_id, limits.pad_id, True),
+            ('its texts have up to {} tokens', longest, limits.max_tokens, False),
+        )
+        if None not in (value, limit) and (value != limit if exact else value > limit)
+    ]
+    if wrong:
+        raise ValueError(
+            f'the {type(tokenizer).__name__} of the pipeline does not fit the text encoder '
+            f'{type(encoder).__name__}: {"; ".join(wrong)}. Give TokenizeText the tokenizer of '
+            'that encoder, with no more tokens than it reads'
+        )
 
 
 def _unknown_type(kind: str, role: str) -> str:

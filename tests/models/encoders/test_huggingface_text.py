@@ -94,14 +94,14 @@ def states_and_feature(name: str, folder: str, text: str) -> tuple[Tensor, Tenso
 def test_features_of_every_family(name: str, folders: dict[str, str]) -> None:
     folder = folders[name]
     wanted = [states_and_feature(name, folder, text) for text in TEXTS]
-    for pool in ('mean', 'cls', 'pooler'):
+    for pool in ('mean', 'cls', 'eos', 'pooler'):
         if pool == 'pooler' and name not in (*PROJECTED, *POOLED):
             with pytest.raises(ValueError, match="pool='pooler'"):
                 HuggingFaceTextEncoder(folder, pool=pool)
             continue
         encoder = HuggingFaceTextEncoder(folder, pool=pool).eval()
         rows = [
-            dict(mean=states.mean(0), cls=states[0], pooler=feature)[pool]
+            dict(mean=states.mean(0), cls=states[0], eos=states[-1], pooler=feature)[pool]
             for states, feature in wanted
         ]
         tokens = HuggingFaceTokenizer(folder, max_length=16)(TEXTS)
@@ -113,7 +113,7 @@ def test_features_of_every_family(name: str, folders: dict[str, str]) -> None:
 @torch.no_grad()
 def test_no_row_depends_on_its_batch_or_its_padding(name: str, folders: dict[str, str]) -> None:
     folder = folders[name]
-    pools = ('mean', 'pooler') if name in (*PROJECTED, *POOLED) else ('mean',)
+    pools = ('mean', 'eos', 'pooler') if name in (*PROJECTED, *POOLED) else ('mean', 'eos')
     for pool in pools:
         encoder = HuggingFaceTextEncoder(folder, pool=pool).eval()
         alone = torch.cat([encoder(HuggingFaceTokenizer(folder, 9)([text])) for text in TEXTS])

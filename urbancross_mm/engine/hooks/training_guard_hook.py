@@ -34,14 +34,15 @@ class TrainingGuardHook(Hook):
 
         Raises:
             ValueError: If a loader has no batch, a training no step, an optimizer no weight to
-                train or a learning rate of 0, all losses a weight of 0, or each batch a single
-                pair for a loss that needs negatives.
+                train or a learning rate of 0, all losses a weight of 0, each batch a single pair
+                for a loss that needs negatives, a pipeline another encoder's tokenizer.
         """
         counts = []
         for name in ('train', 'val', 'test'):
             loop = getattr(runner, f'_{name}_loop')
             if isinstance(loop, BaseLoop):
                 check_batches(loop.dataloader, f'{name}_dataloader')
+                _check_tokenizers(runner, loop.dataloader.dataset, f'{name}_dataloader')
                 counts.append(f'{name} {_count(loop.dataloader)}')
         runner.logger.info(f'data: {", ".join(counts)}')
         if isinstance(runner._train_loop, BaseLoop):
@@ -116,6 +117,20 @@ def check_batches(loader: DataLoader, name: str) -> None:
         f'{items} items{ranks} make no batch of {_batch_size(loader)} with drop_last: '
         f'lower {name}.batch_size (--cfg-options {name}.batch_size={items})'
     )
+
+
+def _check_tokenizers(runner: Runner, dataset: Any, name: str) -> None:
+    """Wrappers hold their datasets in ``dataset`` or ``datasets``."""
+    check = getattr(_bare(runner), 'check_tokenizer', None)
+    for part in [*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)]:
+        if part is not None:
+            _check_tokenizers(runner, part, name)
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', ()):
+        if check is not None and hasattr(step, 'tokenizer'):
+            try:
+                check(step.tokenizer)
+            except ValueError as error:
+                raise ValueError(f'{name}: {error}') from None
 
 
 def _count(loader: DataLoader) -> str:

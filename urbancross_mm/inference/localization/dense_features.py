@@ -62,7 +62,8 @@ class DenseFeatures:
         encoder = getattr(model, 'image_encoder', None)
         if getattr(model, 'pyramid', None) is not None:
             encoder = None
-        if isinstance(encoder, BackboneEncoder) and encoder.pool == 'avg':
+        one_map = getattr(encoder, 'out_index', None) != 'all'
+        if isinstance(encoder, BackboneEncoder) and encoder.pool == 'avg' and one_map:
             return cls._of_backbone(model, encoder, resize)
         if isinstance(encoder, OpenCLIPImageEncoder) and ClipPatches.fits(encoder.tower):
             patches = ClipPatches(encoder.tower)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from urbancross_mm.models.build import build_part
-from urbancross_mm.models.encoders.base import BaseEncoder
+from urbancross_mm.models.encoders.backbone_outputs import POOLS, pool_output
+from urbancross_mm.models.encoders.backbone_reader import BackboneReader
 from urbancross_mm.registry import MODELS
 
-POOLS = ('avg', 'max', 'gem', 'cls')
 PROJECTIONS = ('linear', 'mlp', None)
 
 
 @MODELS.register_module()
-class BackboneEncoder(BaseEncoder):
+class BackboneEncoder(BackboneReader):
     """A backbone of mmpretrain, mmseg or timm, pooled and projected.
 
     It takes whatever a backbone returns: a feature map (N, C, H, W), tokens (N, L, C), a vector
-    (N, C), or a tuple of them. A backbone with several maps (``out_indices=(0, 1, 2, 3)``) also
-    gives its pyramid: :meth:`encode_maps`.
+    (N, C), or a tuple of them, nested or not. In training it reads what evaluation reads, also of
+    a backbone that then returns more. A backbone with several maps (``out_indices=(0, 1, 2, 3)``)
+    also gives its pyramid: :meth:`encode_maps`.
+
+    Weights that no output in use depends on do not train, because DistributedDataParallel stops
+    at a weight without a gradient; the log counts them.
 
     Spectrograms (N, 1, mel, frames) are images too, of any height and width that the backbone
     takes. One channel is repeated to those that the backbone reads, so weights learned on photos
@@ -37,7 +39,8 @@ class BackboneEncoder(BaseEncoder):
             one pass over a black image.
         pool (str): ``'avg'``, ``'max'``, ``'gem'`` (generalised mean, learned exponent), or
             ``'cls'``, the first token. Vectors are taken as they are. Defaults to 'avg'.
-        out_index (int): Which of several outputs. Defaults to -1, the last.
+        out_index (int | str): Which of several outputs; ``'all'`` puts the vectors of all side by
+            side, which HRNet and BiSeNet need to train whole. Defaults to -1, the last.
         projection (str, optional): ``'linear'``, ``'mlp'`` or None. Defaults to 'linear'.
         dropout (float): Dropout before the projection. Defaults to 0.0.
         norm_eval (bool): Keep the backbone's BatchNorm in ``eval``: small batches, or weights
@@ -49,7 +52,8 @@ class BackboneEncoder(BaseEncoder):
             backbone goes into ``backbone``. Defaults to None.
 
     Raises:
-        ValueError: If the backbone is unknown, or an option is.
+        ValueError: If the backbone is unknown, or an option is; if it takes no image of
+            ``probe_size``, or no pooling fits its output.
 
     Examples:
         >>> BackboneEncoder(dict(type='mmpretrain.ResNet', depth=18), embed_dim=512)
@@ -68,7 +72,7 @@ class BackboneEncoder(BaseEncoder):
         embed_dim: int | None = None,
         in_channels: int | None = None,
         pool: str = 'avg',
-        out_index: int = -1,
+        out_index: int | str = -1,
         projection: str | None = 'linear',
         dropout: float = 0.0,
         norm_eval: bool = False,
@@ -77,38 +81,19 @@ class BackboneEncoder(BaseEncoder):
         image_channels: int = 3,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(init_cfg)
         if pool not in POOLS:
             raise ValueError(f'pool must be one of {POOLS}, got {pool!r}')
-        self.backbone = build_part(backbone, 'backbone')
+        super().__init__(backbone, out_index, probe_size, image_channels, init_cfg)
         self.pool = pool
-        self.out_index = out_index
-        self.probe_size = probe_size
-        self.image_channels = image_channels
         self.norm_eval = norm_eval
-        if pool == 'gem':
-            self.gem_exponent = nn.Parameter(torch.tensor(3.0))
-        in_channels = in_channels or self._probe(self.pooled).shape[-1]
-        self.embed_dim = embed_dim or in_channels
-        self.dropout = nn.Dropout(dropout)
-        self.projection = _build_projection(projection, in_channels, self.embed_dim)
+        self.gem_exponent = nn.Parameter(torch.tensor(3.0)) if pool == 'gem' else None
         if frozen:
             self.freeze('backbone')
-
-    def _probe(self, function: Callable[[Tensor], Any]) -> Any:
-        """What a black image gives; in ``eval``, so that no statistics move."""
-        training = self.backbone.training
-        self.backbone.eval()
-        with torch.no_grad():
-            result = function(torch.zeros(1, self.image_channels, self.probe_size, self.probe_size))
-        self.backbone.train(training)
-        return result
-
-    def _run(self, image: Tensor) -> Any:
-        """What the backbone returns."""
-        if image.shape[1] == 1:
-            image = image.expand(-1, self.image_channels, -1, -1)
-        return self.backbone(image)
+        found = in_channels if frozen and in_channels else self.look(in_channels)
+        width = in_channels or found
+        self.embed_dim = embed_dim or width
+        self.dropout = nn.Dropout(dropout)
+        self.projection = _build_projection(projection, width, self.embed_dim)
 
     def train(self, mode: bool = True) -> BackboneEncoder:
         """Switch the mode; a frozen backbone and, with ``norm_eval``, BatchNorm stay in ``eval``.
@@ -141,8 +126,7 @@ class BackboneEncoder(BaseEncoder):
         Raises:
             ValueError: If the output cannot be pooled this way.
         """
-        feats = self._run(image)
-        return self._pooled(feats[self.out_index] if isinstance(feats, Sequence) else feats)
+        return self.pool_output(self.pick(self.outputs(image)))
 
     def encode_maps(self, image: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the backbone, finest first.
@@ -159,13 +143,13 @@ class BackboneEncoder(BaseEncoder):
         Raises:
             ValueError: If the backbone returns tokens or vectors.
         """
-        feats = self._run(image)
-        maps = tuple(feats) if isinstance(feats, Sequence) else (feats,)
+        maps = tuple(self.outputs(image))
         for output in maps:
-            if output.dim() != 4:
+            if not isinstance(output, Tensor) or output.dim() != 4:
+                shape = getattr(output, 'shape', None)
                 raise ValueError(
                     f'{type(self.backbone).__name__} gives no feature maps, but an output of shape '
-                    f"{tuple(output.shape)}: a ViT of mmpretrain needs out_type='featmap'"
+                    f"{shape and tuple(shape)}: a ViT of mmpretrain needs out_type='featmap'"
                 )
         return maps
 
@@ -181,7 +165,7 @@ class BackboneEncoder(BaseEncoder):
         Returns:
             Tensor: One vector per image, not normalized.
         """
-        return self.projection(self.dropout(self._pooled(feats)))
+        return self.projection(self.dropout(self.pool_output(feats)))
 
     def map_shapes(self) -> list[tuple[int, int]]:
         """Channels and stride of each map, by one pass over a black image.
@@ -189,52 +173,25 @@ class BackboneEncoder(BaseEncoder):
         Returns:
             list[tuple[int, int]]: ``(C_i, stride_i)``.
         """
-        maps = self._probe(self.encode_maps)
+        maps = self.probe(self.encode_maps)
         return [(output.shape[1], round(self.probe_size / output.shape[2])) for output in maps]
 
-    def freeze_unread(self, read: Sequence[int]) -> None:
-        """Stop training what only other maps need, such as the norm of each map of a Swin.
-
-        DistributedDataParallel stops at a weight without a gradient.
+    def pool_output(self, output: Any) -> Tensor:
+        """One vector per image from one output, or from several side by side.
 
         Args:
-            read (Sequence[int]): The maps that are read.
+            output (Any): Of the backbone.
+
+        Shape:
+            (N, C), (N, L, C) or (N, C, H, W) -> (N, C).
+
+        Returns:
+            Tensor: The vectors.
+
+        Raises:
+            ValueError: If it cannot be pooled this way.
         """
-        indices = getattr(self.backbone, 'out_indices', None)
-        trained = [p for p in self.backbone.parameters() if p.requires_grad]
-        if not trained or not isinstance(indices, Sequence) or len(indices) < 2:
-            return
-
-        def reach(image: Tensor) -> None:
-            with torch.enable_grad():
-                maps = self.backbone(image)
-                torch.stack([maps[index].float().sum() for index in read]).sum().backward()
-
-        self._probe(reach)
-        for parameter in trained:
-            parameter.requires_grad_(parameter.grad is not None)
-            parameter.grad = None
-
-    def _pooled(self, feats: Tensor) -> Tensor:
-        if feats.dim() == 2:
-            return feats
-        if self.pool == 'cls' and feats.dim() == 3:
-            return feats[:, 0]
-        if self.pool == 'cls' or feats.dim() not in (3, 4):
-            raise ValueError(
-                f'pool={self.pool!r} cannot pool an output of shape {tuple(feats.shape)} of '
-                f'{type(self.backbone).__name__}'
-            )
-        # tokens (N, L, C) and maps (N, C, H, W) to (N, C, positions)
-        return self._pool(feats.transpose(1, 2) if feats.dim() == 3 else feats.flatten(2))
-
-    def _pool(self, feats: Tensor) -> Tensor:
-        if self.pool == 'max':
-            return feats.amax(dim=-1)
-        if self.pool == 'gem':
-            powers = feats.float().clamp(min=1e-6).pow(self.gem_exponent)
-            return powers.mean(dim=-1).pow(1 / self.gem_exponent)
-        return feats.mean(dim=-1)
+        return pool_output(output, self.pool, self.gem_exponent, self.backbone)
 
     def forward(self, image: Tensor) -> Tensor:
         """Features of images, not normalized.

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from urbancross_mm.models.encoders.base import BaseEncoder
 
-POOLS = ('mean', 'cls', 'pooler')
 # Models of one tower that AutoModel would fill up to two, or rob of its projection.
 OWN_CLASSES = ('EncoderModel', 'WithProjection')
 LOAD_ERRORS = (
@@ -36,12 +35,13 @@ class HuggingFaceEncoder(BaseEncoder):
 
     Args:
         path (str): Local folder, or a hub id with ``allow_download``.
-        pool (str): One of :data:`POOLS`.
+        pool (str): One of ``pools``.
         allow_download (bool): Look on the hub if the folder is not there.
         init_cfg (dict, optional): mmengine's initialization config.
     """
 
     modality: ClassVar[str]  # for messages
+    pools: ClassVar[tuple[str, ...]] = ('mean', 'cls', 'pooler')
     input_name: ClassVar[str]  # what the tower's forward takes
     tower_name: ClassVar[str]  # of a model of two towers
     head_name: ClassVar[str]  # and of this tower's projection into the common space
@@ -52,8 +52,8 @@ class HuggingFaceEncoder(BaseEncoder):
         self, path: str, pool: str, allow_download: bool, init_cfg: dict[str, Any] | None
     ) -> None:
         super().__init__(init_cfg)
-        if pool not in POOLS:
-            raise ValueError(f'pool must be one of {POOLS}, got {pool!r}')
+        if pool not in self.pools:
+            raise ValueError(f'pool must be one of {self.pools}, got {pool!r}')
         self.path, self.pool = str(path), pool
         model, missing = load_model(self.path, allow_download)
         self.model = self._tower(model)

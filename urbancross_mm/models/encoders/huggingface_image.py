@@ -26,7 +26,7 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
             to None: the model's own width, no projection.
         pool (str): ``'pooler'`` the model's own: of CLIP and SigLIP what ``get_image_features``
             gives, projection included; ``'mean'`` over tokens or positions, ``'cls'`` the first
-            token. Defaults to 'pooler'.
+            token, of models with tokens. Defaults to 'pooler'.
         frozen (bool): Do not train the model; the projection trains. Defaults to False.
         trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
             all.
@@ -54,6 +54,8 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
     ) -> None:
         super().__init__(path, pool, allow_download, init_cfg)
         config = self.model.config
+        if getattr(config, 'mask_ratio', None):
+            config.mask_ratio = 0.0  # ViTMAE would hide patches at random
         # SigLIP 2 reads images of any shape as a list of patches.
         self._reads_patches = 'spatial_shapes' in self.inputs
         size = getattr(config, 'image_size', None) or 224
@@ -78,7 +80,14 @@ class HuggingFaceImageEncoder(HuggingFaceEncoder):
         )
         if self.pool == 'pooler':
             return self._own_feature(out)
-        states = out.last_hidden_state  # (N, L, C), of convolutions (N, C, H, W)
+        states = getattr(out, 'last_hidden_state', None)
+        if states is None or states.dim() not in (3, 4) or (states.dim(), self.pool) == (4, 'cls'):
+            shape = 'none' if states is None else f'of shape {tuple(states.shape)}'
+            raise ValueError(
+                f'pool={self.pool!r} cannot pool the states of the {type(self.model).__name__} at '
+                f"{self.path!r} ({shape}): 'cls' takes tokens (N, L, C), 'mean' also maps "
+                '(N, C, H, W)'
+            )
         if states.dim() == 4:
             states = states.flatten(2).transpose(1, 2)
         return states[:, 0] if self.pool == 'cls' else states.mean(dim=1)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from urbancross_mm.models.encoders.base import TokenLimits
 from urbancross_mm.models.encoders.huggingface_base import HuggingFaceEncoder
 from urbancross_mm.registry import MODELS
 from urbancross_mm.utils.hf_tokenizers import (
@@ -33,9 +34,9 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
             ``allow_download``.
         embed_dim (int, optional): Width of the embedding, through a linear projection. Defaults
             to None: the model's own width, no projection.
-        pool (str): ``'mean'`` over the tokens, ``'cls'`` the first one, ``'pooler'`` the model's
-            own: of CLIP and SigLIP what ``get_text_features`` gives, projection included.
-            Defaults to 'mean'.
+        pool (str): ``'mean'`` over the tokens, ``'cls'`` the first one, ``'eos'`` the last one
+            before the padding, ``'pooler'`` the model's own: of CLIP and SigLIP what
+            ``get_text_features`` gives, projection included. Defaults to 'mean'.
         frozen (bool): Do not train the model; the projection trains. Defaults to False.
         trainable_layers (int, optional): Train only the last so many blocks. Defaults to None,
             all.
@@ -49,6 +50,7 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
     """
 
     modality, input_name = 'text', 'input_ids'
+    pools = ('mean', 'cls', 'eos', 'pooler')
     tower_name, head_name = 'text_model', 'text_projection'
     first_token_families = ('align', 'chinese_clip', 'flava')
 
@@ -65,6 +67,8 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         super().__init__(path, pool, allow_download, init_cfg)
         tokenizer = _tokenizer_of(self.path, allow_download)
         self.pad_id, self._closing = self._padding(tokenizer)
+        # Of the tokenizer in the folder; None where there is none.
+        self._ids = None if tokenizer is None else max(len(tokenizer), self.pad_id + 1)
         self._types = token_types(tokenizer) if 'token_type_ids' in self.inputs else {}
         self.max_tokens = _max_tokens(self.model)
         self._vocab_size = getattr(self.model.config, 'vocab_size', self.pad_id + 1)
@@ -92,6 +96,12 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         ids = (getattr(self.model.config, 'pad_token_id', None), *ends)
         pad_id = next((i for i in ids if i is not None), 0)
         return pad_id, int(pad_id in ends)
+
+    def token_limits(self) -> TokenLimits:
+        """Those of the tokenizer in the folder, or else of the model."""
+        if self._ids is None:
+            return TokenLimits(self._vocab_size, None, self.max_tokens)
+        return TokenLimits(self._ids, self.pad_id, self.max_tokens, exact=True)
 
     def attention_mask(self, tokens: Tensor) -> Tensor:
         """Which tokens are text: everything before the padding that ends a row.
@@ -148,6 +158,8 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         states = out.last_hidden_state  # (N, L, C)
         if self.pool == 'cls':
             return states[:, 0]
+        if self.pool == 'eos':
+            return states[torch.arange(len(states), device=states.device), mask.sum(dim=1) - 1]
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(dim=1) / weights.sum(dim=1)
 

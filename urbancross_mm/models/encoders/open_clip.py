@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from urbancross_mm.models.encoders.base import BaseEncoder
+from urbancross_mm.models.encoders.base import BaseEncoder, TokenLimits
 from urbancross_mm.models.encoders.clip_factory import build_clip
 from urbancross_mm.models.encoders.clip_layouts import to_two_towers
 from urbancross_mm.models.encoders.clip_loading import fit_towers
 from urbancross_mm.registry import MODELS
+
+T5_EXTRA_IDS = 100
 
 
 class _OpenCLIPEncoder(BaseEncoder):
@@ -167,6 +169,12 @@ class OpenCLIPTextEncoder(_OpenCLIPEncoder):
             force_quick_gelu=force_quick_gelu,
             context_length=context_length,
         )
+
+    def token_limits(self) -> TokenLimits:
+        """Of the tower; a tokenizer of T5, as of SigLIP, has more ids, which no text holds."""
+        size = getattr(self.tower, 'vocab_size', None)
+        length = getattr(self.tower, 'context_length', None)
+        return TokenLimits(size and size + T5_EXTRA_IDS, max_tokens=length or None)
 
     def forward(self, text: Tensor) -> Tensor:
         """Features (N, D) of token ids (N, L), not normalized."""

@@ -58,7 +58,7 @@ class SegmentTower(BaseModule):
         if mode == 'frozen':
             self.requires_grad_(False)
         elif isinstance(self.encoder, BackboneEncoder):
-            self.encoder.freeze_unread([self.encoder.out_index])
+            self.encoder.freeze_unread()
 
     def _build(self, encoder: dict[str, Any] | nn.Module | None) -> Any:
         (image_encoder,) = self._image_encoder

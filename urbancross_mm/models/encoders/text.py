@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from urbancross_mm.models.encoders.base import BaseEncoder
+from urbancross_mm.models.encoders.base import BaseEncoder, TokenLimits
 from urbancross_mm.registry import MODELS, TOKENIZERS
 
 POOLS = ('last', 'mean', 'max')
@@ -47,6 +47,10 @@ class WordEncoder(BaseEncoder):
         self.embed_dim = embed_dim
         self.words = nn.Embedding(cast(int, vocab_size), word_dim, padding_idx=self.pad_id)
         self.dropout = nn.Dropout(dropout)
+
+    def token_limits(self) -> TokenLimits:
+        """As many ids as there are word vectors."""
+        return TokenLimits(self.words.num_embeddings, self.pad_id)
 
     def lengths(self, tokens: Tensor) -> Tensor:
         """Number of words of each row, at least 1: (N, L) -> (N,)."""

@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
+from urbancross_mm.models.build import check_tokenizer
 from urbancross_mm.models.retrievers.adoption import named_after
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.state_dicts import describe_initialization
@@ -90,6 +91,17 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
         self.adaptation = DomainAdaptation(self, **adaptation)
         # The source has no such losses, and may have been trained with another head.
         self.optional_prefixes = ('adaptation.', 'head.', *self.optional_prefixes)
+
+    def check_tokenizer(self, tokenizer: Any) -> None:
+        """Refuse a tokenizer that is not that of the text encoder.
+
+        Args:
+            tokenizer (Any): Of a pipeline.
+
+        Raises:
+            ValueError: If vocabulary, padding or length do not fit.
+        """
+        check_tokenizer(getattr(self, 'text_encoder', None), tokenizer)
 
     @property
     def starts_whole(self) -> bool:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.adaptation.embed import statistics_kept
 from urbancross_mm.models.build import build_part, check_widths
-from urbancross_mm.models.encoders.backbone import BackboneEncoder
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
 from urbancross_mm.registry import MODELS
@@ -61,8 +60,6 @@ class CrossModalRetriever(BaseRetriever):
         for name, encoder in self.encoders.items():
             check_widths({f'encoders.{name}': encoder, 'image_encoder': self.image_encoder})
         self.pyramid: Any = None if pyramid is None else ImagePyramid(self.image_encoder, **pyramid)
-        if pyramid is None and isinstance(self.image_encoder, BackboneEncoder):
-            self.image_encoder.freeze_unread([self.image_encoder.out_index])
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
         """Train on a target without pairs from now on, and no auxiliary task.

@@ -105,8 +105,11 @@ class ImagePyramid(BaseModule):
             channels=[width for width, _ in shapes],
             strides=[stride for _, stride in shapes],
         )
-        if self.masked_image is None:  # it reads all
-            image_encoder.freeze_unread([*self.read, *self._read_by_head()])
+        image_encoder.freeze_unread(
+            [*self.read, *self._read_by_head()]
+            if self.masked_image is None
+            else range(len(shapes))  # it reads all
+        )
 
     def forward(self, image: Tensor, tasks: bool = True) -> PyramidOutput:
         """Encode images.
@@ -233,6 +236,11 @@ def _map_shapes(image_encoder: Any) -> list[tuple[int, int]]:
         raise ValueError(
             f'pyramid: {type(image_encoder).__name__} gives no feature maps; '
             "use image_encoder=dict(type='BackboneEncoder', backbone=...)"
+        )
+    if image_encoder.out_index == 'all':
+        raise ValueError(
+            "pyramid: the vector comes from one map, got image_encoder.out_index='all': give its "
+            'number, such as -1'
         )
     return image_encoder.map_shapes()
 
