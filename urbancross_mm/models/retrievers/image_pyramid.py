@@ -108,6 +108,11 @@ class ImagePyramid(BaseModule):
         if self.masked_image is None:  # it reads all
             image_encoder.freeze_unread([*self.read, *self._read_by_head()])
 
+    @property
+    def has_tasks(self) -> bool:
+        """bool: Whether it computes losses of its own."""
+        return self.decode_head is not None or self.masked_image is not None
+
     def forward(self, image: Tensor, tasks: bool = True) -> PyramidOutput:
         """Encode images.
 
