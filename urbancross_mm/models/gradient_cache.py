@@ -17,10 +17,10 @@ def encode_in_chunks(
 ) -> Tensor:
     """Embed a batch with the activations of one chunk of it in memory.
 
-    The first pass keeps embeddings alone. Backward repeats the pass of one chunk after another, with
-    the random numbers that it had, and takes its gradient. The loss sees the whole batch, so loss
-    and gradient are those of the whole batch. The exception is BatchNorm in training: it sees the
-    rows of a chunk.
+    The first pass keeps embeddings alone. Backward repeats the pass of one chunk after another,
+    with the random numbers that it had, and takes its gradient. The loss sees the whole batch, so
+    loss and gradient are those of the whole batch. The exception is BatchNorm in training: it sees
+    the rows of a chunk.
 
     Args:
         encode (Callable): Embeds rows, each by itself.

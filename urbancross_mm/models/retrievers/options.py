@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.models.finetuning import (
@@ -71,6 +71,7 @@ class RetrieverOptions(BaseModel, metaclass=_RetrieverMeta):
         self.adaptation = None
         self.gradient_cache: int | None = None
         self._finetuned = False
+        self._depths: dict[str, tuple[int, int]] = {}
 
     def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
         """Train on a target without pairs from now on.
@@ -151,11 +152,18 @@ class RetrieverOptions(BaseModel, metaclass=_RetrieverMeta):
             tuple[int, int]: Depth in its encoder, and the number of depths there: patches and words
             are 0, the projection is the last. What is in no encoder is as the last.
         """
-        for name, module in self.named_children():
-            if name.endswith('_encoder') and param_name.startswith(f'{name}.'):
-                depths, blocks = layer_depths(module)
-                return depths[param_name.removeprefix(f'{name}.')], blocks + 2
-        return _TOP
+        if not self._depths:
+            others = getattr(self, 'encoders', nn.Module())
+            encoders = [
+                *((name, part) for name, part in self.named_children() if '_encoder' in name),
+                *((f'encoders.{name}', part) for name, part in others.named_children()),
+            ]
+            for prefix, part in encoders:
+                depths, blocks = layer_depths(part)
+                self._depths.update(
+                    {f'{prefix}.{name}': (depth, blocks + 2) for name, depth in depths.items()}
+                )
+        return self._depths.get(param_name, _TOP)
 
     def train(self, mode: bool = True) -> RetrieverOptions:
         """Switch the mode; what fine-tuning has frozen stays in ``eval``.
