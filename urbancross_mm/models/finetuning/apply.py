@@ -66,7 +66,11 @@ def _find_part(model: nn.Module, name: str) -> nn.Module:
     except AttributeError:
         part = None
     if part is None or not any(True for _ in part.parameters()):
-        known = [child for child, module in model.named_children() if any(module.parameters())]
+        known = [
+            child
+            for child, module in model.named_children()
+            if any(True for _ in module.parameters())
+        ]
         raise ValueError(
             f'model.finetune names {name!r}, but {type(model).__name__} has the parts '
             f'{", ".join(known)}'

@@ -23,15 +23,12 @@ def find_blocks(module: nn.Module, prefix: str = '') -> list[str]:
     Returns:
         list[str]: Their names; none for a network without (a GRU).
     """
-    blocks = []
+    stack, blocks = _is_stack(module), []
     for name, child in module.named_children():
         path = f'{prefix}{name}'
-        if not _is_stack(child):
-            blocks += find_blocks(child, f'{path}.')
-            continue
-        for index, item in child.named_children():
-            inner = find_blocks(item, f'{path}.{index}.') if _is_stage(item) else []
-            blocks += inner or [f'{path}.{index}']
+        inner = find_blocks(child, f'{path}.') if not stack or _is_stage(child) else []
+        # A list without a stack inside joins layers: patches, or a step to the next stage.
+        blocks += inner or ([path] if stack and not isinstance(child, _LISTS) else [])
     return blocks
 
 
