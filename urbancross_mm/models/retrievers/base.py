@@ -17,13 +17,14 @@ class BaseRetriever(RetrieverOptions):
     A subclass writes ``encode_image``, ``encode_text`` and ``loss``; what is written into the
     data samples at test time is settled here. N images, M texts, D the embedding width.
 
-    Every retriever takes three arguments besides those of its class, which need not name them:
+    Every retriever takes four arguments besides those of its class, which need not name them:
 
     - ``adaptation``: the config of a :class:`DomainAdaptation` to a target without pairs. The
       class sets ``self.embed_dim``. It may set ``self.head`` to a module with ``pair_losses`` (see
       :class:`RetrievalHead`): then an adaptation embeds each pair once, and else twice.
     - ``finetune``: which weights train, or what is added to them; see :func:`apply_finetuning`.
     - ``gradient_cache``: how many items to embed at a time in training.
+    - ``activation_checkpointing``: parts whose blocks are computed again on the way back.
 
     Args:
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from urbancross_mm.models.activation_checkpointing import checkpoint_blocks
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.models.finetuning import (
     apply_finetuning,
@@ -34,12 +35,15 @@ class _RetrieverMeta(ABCMeta):
         adaptation: Mapping[str, Any] | None = None,
         finetune: Mapping[str, Any] | None = None,
         gradient_cache: int | None = None,
+        activation_checkpointing: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Build the retriever, then its options; an adaptation needs the embedding width."""
         retriever = super().__call__(*args, **kwargs)
         if finetune is not None:
             retriever.add_finetuning(finetune)
+        if activation_checkpointing is not None:
+            checkpoint_blocks(retriever, activation_checkpointing)
         if gradient_cache is not None:
             retriever.set_gradient_cache(gradient_cache)
         if adaptation is not None:
