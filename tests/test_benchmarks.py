@@ -68,6 +68,26 @@ def test_stores(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         assert ' a second, p95 ' in built
 
 
+def test_gradient_cache(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = ['--tiny', '--batch', '64', '--chunks', '8']
+    text = run('gradient_cache.py', sizes, monkeypatch, capsys)
+    rows = [line.split(' | ') for line in text.splitlines() if line.startswith('| ')][2:]
+    names = ['whole batch', 'gradient_cache=8', 'activation_checkpointing', 'both, 8 rows']
+    assert [row[0].strip('| ') for row in rows] == names
+    assert all(float(row[5].strip(' |')) < 1e-5 for row in rows)
+    assert float(rows[3][1]) < float(rows[0][1])
+
+
+def test_train_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    monkeypatch.setattr(sys, 'argv', ['_', '--steps', '1', '--rounds', '1', '--only', 'tiny'])
+    runpy.run_path(str(FOLDER / 'train_step.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    assert '| bare loop |' in text and '| Runner |' in text and 'ViT' not in text
+
+
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     import mmap
 
