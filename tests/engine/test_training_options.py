@@ -53,7 +53,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(in_sample_dir: Path, tmp_path
     def train(work_dir: Path, **options: Any) -> None:
         cfg = config(work_dir, finetune=LORA, gradient_cache=3)
         cfg.optim_wrapper = DECAY
-        cfg.default_hooks.ema = EMA
+        cfg.default_hooks.ema = dict(EMA, update_buffers=True)
         cfg.resume = options.get('resume', False)
         if 'kill' in options:
             cfg.custom_hooks.append(dict(type='KillHook', epoch=options['kill']))

@@ -198,7 +198,7 @@ def check_pairs(images: int, texts: int, positives: Tensor | None) -> None:
 
 
 def _positives_or_diagonal(logits: Tensor, positives: Tensor | None) -> Tensor:
-    check_pairs(*logits.shape, positives)
+    check_pairs(len(logits), logits.shape[1], positives)
     if positives is None:
         return torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     return positives

@@ -72,6 +72,6 @@ def checkpoint_blocks(model: nn.Module, parts: Sequence[str]) -> int:
         for name in blocks:
             block = known[part].get_submodule(name)
             if not isinstance(block, _Checkpointed):
-                block.__class__ = _checkpointed(type(block))
+                block.__class__ = _checkpointed(type(block))  # type: ignore[arg-type]
         count += len(blocks)
     return count

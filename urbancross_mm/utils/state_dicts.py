@@ -94,14 +94,14 @@ def describe_trained(model: Any) -> str:
         model (nn.Module): Any.
 
     Returns:
-        str: Such as ``0.59 M of 151.28 M parameters (0.4 %): image_encoder 0.39 M of 87.85 M``.
+        str: Such as ``0.59 M of 151.28 M parameters (0.39 %): image_encoder 0.39 M of 87.85 M``.
     """
     total, trained = _counts(model)
     parts = [(name, *_counts(child)) for name, child in model.named_children()]
     share = 100 * trained / max(total, 1)
     each = [f'{name} {_millions(own)} of {_millions(size)}' for name, size, own in parts if size]
     return (
-        f'{_millions(trained)} of {_millions(total)} parameters ({share:.2g} %): {", ".join(each)}'
+        f'{_millions(trained)} of {_millions(total)} parameters ({share:.2f} %): {", ".join(each)}'
     )
 
 

@@ -62,6 +62,7 @@ class CheckpointGuardHook(Hook):
             name.removeprefix('module.')
             for name in weights.keys() - model.state_dict().keys()
             if not name.removeprefix('module.').startswith(_OF_TRAINING)
+            and '.lora.' not in name  # a plain model merges it
         ]
         if left_out:
             runner.logger.info(

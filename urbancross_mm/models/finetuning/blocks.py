@@ -48,7 +48,7 @@ def layer_depths(module: nn.Module) -> tuple[dict[str, int], int]:
     depths, passed = {}, 0
     for path, layer in module.named_modules():
         block = next((parent for parent in _parents(path) if parent in order), None)
-        passed = max(passed, order.get(block, 0))
+        passed = max(passed, order[block] if block else 0)
         holds_blocks = any(block.startswith(f'{path}.' if path else '') for block in blocks)
         for name, _ in layer.named_parameters(prefix=path, recurse=False):
             if block is not None:

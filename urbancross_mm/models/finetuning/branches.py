@@ -96,17 +96,28 @@ class AdapterBranch(nn.Module):
 class _LoRAAttention(nn.MultiheadAttention):
     """Its matrices are read as a whole, by fused kernels too: so the update is in the matrix."""
 
+    lora: LoRABranch
+
     @property
     def in_proj_weight(self) -> Tensor:  # type: ignore[override]
-        return self._parameters['in_proj_weight'] + self.lora.delta()
+        return _matrix(self, 'in_proj_weight') + self.lora.delta()
 
 
 class _LoRAOutProjection(NonDynamicallyQuantizableLinear):
     """The output matrix of an attention, whose ``forward`` nobody calls."""
 
+    lora: LoRABranch
+
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
-        return self._parameters['weight'] + self.lora.delta()
+        return _matrix(self, 'weight') + self.lora.delta()
+
+
+def _matrix(module: nn.Module, name: str) -> nn.Parameter:
+    """A weight as it is stored."""
+    weight = module._parameters[name]
+    assert weight is not None
+    return weight
 
 
 def takes_lora(module: nn.Module) -> bool:
@@ -143,7 +154,7 @@ def add_lora(module: Any, rank: int, alpha: float, dropout: float) -> None:
             'uses: set it to 0, or leave the attention out of lora.targets'
         )
     name = 'in_proj_weight' if isinstance(module, nn.MultiheadAttention) else 'weight'
-    weight = module._parameters[name]
+    weight = _matrix(module, name)
     branch = LoRABranch(weight.shape[1], weight.shape[0], rank, alpha, dropout)
     module.lora = branch.to(weight.device, weight.dtype)
     if type(module) is nn.MultiheadAttention:
@@ -171,7 +182,7 @@ def add_adapter(module: Any, width: int, parallel: bool, middle: nn.Parameter | 
         raise ValueError(
             f'no linear layer in the {type(module).__name__}, which tells the width of an adapter'
         )
-    weight = layers[-1]._parameters['weight']
+    weight = next(layers[-1].parameters())
     branch = AdapterBranch(layers[-1].out_features, width, parallel, middle)
     module.adapter = branch.to(weight.device, weight.dtype)
     module.register_forward_hook(_after_block)

@@ -154,7 +154,8 @@ class _ChunkedSigLIP(torch.autograd.Function):
 def _block(values: tuple[Tensor, ...], positives: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     with torch.enable_grad():
         leaves = [value.detach().requires_grad_() for value in values]
-        loss = contrastive.siglip_sum(*leaves, positives=positives)
+        images, texts, scale, bias = leaves
+        loss = contrastive.siglip_sum(images, texts, scale, bias, positives)
         return loss.detach(), torch.autograd.grad(loss, leaves)
 
 
