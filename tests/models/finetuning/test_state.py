@@ -82,6 +82,15 @@ def test_half_precision_is_merged_in_single() -> None:
     assert state == {'a.weight': torch.full((1, 1), 2.0, dtype=torch.bfloat16)}
 
 
+@pytest.mark.parametrize('broken', ['lora.down', 'weight'])
+def test_a_broken_update_is_named(broken: str) -> None:
+    state = {'a.weight': torch.ones(1, 1), 'a.lora.up': torch.ones(1, 1)}
+    state.update({'a.lora.down': torch.ones(1, 1), 'a.lora.scale': torch.tensor(1.0)})
+    del state[f'a.{broken}']
+    with pytest.raises(ValueError, match=f'LoRA of a cannot be merged: .*a.{broken}'):
+        merge_lora(state)
+
+
 @pytest.mark.parametrize('finetune', [LORA, ADAPTERS], ids=['lora', 'adapters'])
 def test_a_plain_checkpoint_resets_what_was_learned(finetune: dict) -> None:
     """As a frozen copy of the starting checkpoint needs it in a resumed run."""

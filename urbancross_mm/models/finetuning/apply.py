@@ -167,9 +167,6 @@ def _add_adapters(
 ) -> None:
     if not isinstance(width, int) or width < 1:
         raise ValueError(f'adapter.width must be a whole number from 1, got {width!r}')
-    middle = None
-    if shared:
-        middle = shared_weights.setdefault(width, nn.Parameter(torch.eye(width)))
     roots = [
         name
         for name in find_roots(part, targets, 'adapter.targets')
@@ -178,7 +175,11 @@ def _add_adapters(
     if not roots:
         raise ValueError('adapter found no blocks: name the layers in adapter.targets')
     for name in roots:
-        add_adapter(part.get_submodule(name), width, parallel, middle)
+        owner = shared and width not in shared_weights
+        if owner:
+            shared_weights[width] = nn.Parameter(torch.eye(width))
+        middle = shared_weights[width] if shared else None
+        add_adapter(part.get_submodule(name), width, parallel, middle, owner)
 
 
 def _trains(layer: nn.Module, name: str, trained: Collection[str]) -> bool:

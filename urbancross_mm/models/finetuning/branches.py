@@ -60,7 +60,8 @@ class AdapterBranch(nn.Module):
         features (int): Width of the layer.
         width (int): Of the bottleneck.
         parallel (bool): It reads the input of the layer, not its output.
-        middle (nn.Parameter, optional): A matrix (width, width) that all adapters share.
+        middle (nn.Parameter, optional): A matrix (width, width) that several adapters share.
+        owner (bool): The matrix is listed as a parameter of this one.
 
     Reference:
         Adapters (https://arxiv.org/abs/1902.00751), PE-RSITR (https://arxiv.org/abs/2308.12509),
@@ -68,7 +69,12 @@ class AdapterBranch(nn.Module):
     """
 
     def __init__(
-        self, features: int, width: int, parallel: bool, middle: nn.Parameter | None
+        self,
+        features: int,
+        width: int,
+        parallel: bool,
+        middle: nn.Parameter | None,
+        owner: bool = False,
     ) -> None:
         super().__init__()
         self.down = nn.Parameter(torch.empty(width, features))
@@ -76,7 +82,9 @@ class AdapterBranch(nn.Module):
         self.up = nn.Parameter(torch.zeros(features, width))
         self.up_bias = nn.Parameter(torch.zeros(features))
         self.gate = nn.Parameter(torch.ones(()))
-        self.middle = middle
+        if owner:
+            self.middle = middle
+        self._shared = (middle,)  # in a tuple: listed once, or an optimizer would have it twice
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
         self.parallel = parallel
 
@@ -88,8 +96,9 @@ class AdapterBranch(nn.Module):
                 'last dimension is another: choose targets that give tokens or vectors'
             )
         hidden = functional.gelu(functional.linear(inputs, self.down, self.down_bias))
-        if self.middle is not None:
-            hidden = functional.gelu(functional.linear(hidden, self.middle))
+        (middle,) = self._shared
+        if middle is not None:
+            hidden = functional.gelu(functional.linear(hidden, middle))
         return self.gate * functional.linear(hidden, self.up, self.up_bias)
 
 
@@ -165,14 +174,21 @@ def add_lora(module: Any, rank: int, alpha: float, dropout: float) -> None:
         module.register_forward_hook(_after_linear)
 
 
-def add_adapter(module: Any, width: int, parallel: bool, middle: nn.Parameter | None) -> None:
+def add_adapter(
+    module: Any,
+    width: int,
+    parallel: bool,
+    middle: nn.Parameter | None = None,
+    owner: bool = False,
+) -> None:
     """Add a bottleneck adapter behind or beside a layer or block.
 
     Args:
         module (nn.Module): With a linear layer inside, the last of which tells the width.
         width (int): See :class:`AdapterBranch`.
         parallel (bool): See :class:`AdapterBranch`.
-        middle (nn.Parameter, optional): See :class:`AdapterBranch`.
+        middle (nn.Parameter, optional): See :class:`AdapterBranch`. Defaults to None.
+        owner (bool): See :class:`AdapterBranch`. Defaults to False.
 
     Raises:
         ValueError: If there is no linear layer.
@@ -183,7 +199,7 @@ def add_adapter(module: Any, width: int, parallel: bool, middle: nn.Parameter | 
             f'no linear layer in the {type(module).__name__}, which tells the width of an adapter'
         )
     weight = next(layers[-1].parameters())
-    branch = AdapterBranch(layers[-1].out_features, width, parallel, middle)
+    branch = AdapterBranch(layers[-1].out_features, width, parallel, middle, owner)
     module.adapter = branch.to(weight.device, weight.dtype)
     module.register_forward_hook(_after_block)
 

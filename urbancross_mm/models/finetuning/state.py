@@ -21,19 +21,24 @@ def merge_lora(state_dict: dict[str, Tensor], keep: frozenset[str] = frozenset()
 
     Returns:
         list[str]: Names of the layers that were merged.
+
+    Raises:
+        ValueError: If a part of an update is missing or of another shape.
     """
     ends = f'{LORA}up'
     layers = [name.removesuffix(ends) for name in state_dict if name.endswith(ends)]
     merged = [layer for layer in layers if layer not in keep]
     for layer in merged:
-        up, down, scale = (
-            state_dict.pop(f'{layer}{LORA}{part}') for part in ('up', 'down', 'scale')
-        )
         fused = f'{layer}.in_proj_weight'
         name = fused if fused in state_dict else f'{layer}.weight'
-        weight = state_dict[name]
-        update = scale.float() * (up.float() @ down.float())
-        state_dict[name] = (weight.float() + update).to(weight.dtype)
+        try:
+            up, down, scale = (
+                state_dict.pop(f'{layer}{LORA}{part}').float() for part in ('up', 'down', 'scale')
+            )
+            weight = state_dict[name]
+            state_dict[name] = (weight.float() + scale * (up @ down)).to(weight.dtype)
+        except (KeyError, RuntimeError, AttributeError) as error:
+            raise ValueError(f'the LoRA of {layer} cannot be merged: {error}') from None
     return merged
 
 
