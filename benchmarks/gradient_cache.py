@@ -1,7 +1,9 @@
 """Memory and time of a training step: the whole batch, gradient caching, activation checkpointing.
 
+A second table is of the loss of many pairs alone: by the matrix of all pairs, and in chunks.
+
 Each case runs in a process of its own, on the same model and batch, so that its peak is its own.
-The memory is that of a step above weights, gradients and batch.
+The memory of a step is that above weights, gradients and batch.
 
 ``python benchmarks/gradient_cache.py [--batch 32] [--chunks 16 8 4] [--device cuda --amp]``
 """
@@ -26,6 +28,7 @@ from benchmarks.timing import markdown, peak_memory, settings  # noqa: E402, I00
 import urbancross_mm  # noqa: E402, F401  installs the torchvision hook
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
+from torch.nn.functional import normalize  # noqa: E402
 
 from benchmarks.dual_encoder import CLIP_LENGTH, LENGTH, clip_config, make_item  # noqa: E402
 
@@ -45,6 +48,12 @@ def cases(chunks: list[int]) -> dict[str, dict[str, Any]]:
         'activation_checkpointing': dict(activation_checkpointing=parts),
         f'both, {chunks[-1]} rows': dict(gradient_cache=chunks[-1], activation_checkpointing=parts),
     }
+
+
+def losses(pairs: int) -> dict[str, int | None]:
+    """Chunk size by the name of the case."""
+    chunk = max(pairs // 16, 1)
+    return {'SigLIPLoss': None, f'SigLIPLoss, chunk_size={chunk}': chunk}
 
 
 class Step:
@@ -86,13 +95,40 @@ class Step:
         return loss.detach()
 
 
-def measure(args: argparse.Namespace, options: dict[str, Any]) -> dict[str, float]:
+class LossStep:
+    """Loss and gradient of embeddings."""
+
+    def __init__(self, args: argparse.Namespace, chunk: int | None) -> None:
+        from urbancross_mm.models import SigLIPLoss
+
+        torch.manual_seed(0)
+        self.loss = SigLIPLoss(chunk_size=chunk).to(args.device)
+        self.embeds = [
+            normalize(torch.randn(args.pairs, 512, device=args.device)).requires_grad_()
+            for _ in range(2)
+        ]
+        self.loss(*(rows[:2] for rows in self.embeds)).backward()
+
+    def run(self) -> Tensor:
+        """The loss; its gradient is there."""
+        loss = self.loss(*self.embeds)
+        loss.backward()
+        if loss.is_cuda:
+            torch.cuda.synchronize()
+        return loss.detach()
+
+
+def measure(args: argparse.Namespace) -> dict[str, float]:
     """Peak memory of the first step, seconds of the others."""
-    step = Step(args, options)
-    losses: list[float] = []
+    step = (
+        LossStep(args, losses(args.pairs)[args.case])
+        if args.case in losses(args.pairs)
+        else Step(args, cases(args.chunks)[args.case])
+    )
+    values: list[float] = []
 
     def first() -> None:
-        losses.append(step.run().item())
+        values.append(step.run().item())
 
     if args.device == 'cpu':
         peak = peak_memory(first) or float('nan')
@@ -107,7 +143,7 @@ def measure(args: argparse.Namespace, options: dict[str, Any]) -> dict[str, floa
         start = clock()
         step.run()
         seconds.append(clock() - start)
-    return dict(mib=peak, seconds=median(seconds), loss=losses[0])
+    return dict(mib=peak, seconds=median(seconds), loss=values[0])
 
 
 def in_a_process(arguments: list[str], name: str) -> dict[str, float]:
@@ -131,6 +167,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--tiny', action='store_true', help='a model for a test of this script')
     parser.add_argument('--batch', type=int, default=32)
     parser.add_argument('--chunks', type=int, nargs='+', default=[16, 8, 4])
+    parser.add_argument('--pairs', type=int, default=4096, help='of the loss alone')
     parser.add_argument('--pixels', type=int, default=224)
     parser.add_argument('--steps', '--repeats', type=int, default=2)
     parser.add_argument('--device', default='cpu')
@@ -139,16 +176,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Measure and print."""
-    args = parse_args()
-    torch.set_num_threads(1)
-    options = cases(args.chunks)
-    if args.case:
-        print(json.dumps(measure(args, options[args.case])))
-        return
-    results = {name: in_a_process(sys.argv[1:], name) for name in options}
-    whole = results['whole batch']
+def table(results: dict[str, dict[str, float]], args: argparse.Namespace) -> str:
+    """Results beside the first of them."""
+    whole = next(iter(results.values()))
     rows = [
         [
             name,
@@ -160,11 +190,22 @@ def main() -> None:
         ]
         for name, result in results.items()
     ]
-    model = 'tiny' if args.tiny else args.model
     clock = 'CPU s' if args.device == 'cpu' else 's'
     header = ['', 'MiB of a step', 'ratio', f'{clock} of a step', 'ratio', 'difference of the loss']
+    return markdown(header, rows)
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    torch.set_num_threads(1)
+    if args.case:
+        print(json.dumps(measure(args)))
+        return
+    model = 'tiny' if args.tiny else args.model
     print(settings(model=model, batch=args.batch, device=args.device, bf16=args.amp))
-    print('\n' + markdown(header, rows))
+    for names in (cases(args.chunks), losses(args.pairs)):
+        print('\n' + table({name: in_a_process(sys.argv[1:], name) for name in names}, args))
 
 
 if __name__ == '__main__':
