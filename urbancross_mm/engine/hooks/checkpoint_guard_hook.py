@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -11,7 +10,12 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.state_dicts import check_state_dict
+from urbancross_mm.utils.state_dicts import (
+    check_state_dict,
+    count_parts,
+    load_report,
+    own_weights,
+)
 
 # Of losses: a model that only tests, or trains by others, does without.
 _OF_TRAINING = ('head.', 'adaptation.')
@@ -53,28 +57,22 @@ class CheckpointGuardHook(Hook):
             _check_optimizer(runner, checkpoint['optimizer'])
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        weights = checkpoint.get('state_dict', checkpoint)
+        given = checkpoint.get('state_dict', checkpoint)
+        weights = own_weights(model, given)
+        if weights is not given:  # of the field, or of another image size
+            checkpoint['state_dict'] = weights
         partial = fine_tune and not getattr(model, 'starts_whole', False)
         new = check_state_dict(model, weights, runner._load_from, partial)
+        own = model.state_dict()
+        told = {name: v for name, v in weights.items() if name in own or not _passed_over(name)}
+        runner.logger.info(load_report(own, told, runner._load_from))
         if new:
-            runner.logger.warning(f'new weights, not in {runner._load_from}: {_parts(new)}')
-        left_out = [
-            name.removeprefix('module.')
-            for name in weights.keys() - model.state_dict().keys()
-            if not name.removeprefix('module.').startswith(_OF_TRAINING)
-            and '.lora.' not in name  # a plain model merges it
-        ]
-        if left_out:
-            runner.logger.info(
-                f'{type(model).__name__} has no use for these weights of {runner._load_from}: '
-                f'{_parts(left_out)}'
-            )
+            runner.logger.warning(f'new weights, not in {runner._load_from}: {count_parts(new)}')
 
 
-def _parts(names: list[str]) -> str:
-    """Weights by the part of the model that they belong to: ``segment_encoder (62)``."""
-    parts = Counter(name.partition('.')[0] for name in names)
-    return ', '.join(f'{part} ({parts[part]})' for part in sorted(parts))
+def _passed_over(name: str) -> bool:
+    """Whether a model does without: weights of a loss, or LoRA, which a plain one merges."""
+    return name.startswith(_OF_TRAINING) or '.lora.' in name
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:

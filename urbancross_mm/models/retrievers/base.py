@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
+from urbancross_mm.models.retrievers.adoption import named_after
 from urbancross_mm.models.retrievers.options import RetrieverOptions
 from urbancross_mm.structures import RetrievalDataSample
 
@@ -52,6 +54,19 @@ class BaseRetriever(RetrieverOptions):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.head = None
+
+    def own_weights(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights of a CLIP of the field under this model's names.
+
+        Args:
+            weights (Mapping): A checkpoint's state dict.
+
+        Returns:
+            Mapping: This model's own, with position embeddings in its size. Of a CLIP in a layout
+            that the encoders know, the towers are named after them, and the head keeps its
+            weights. Any other stays as it is.
+        """
+        return named_after(self, weights)
 
     @abstractmethod
     def encode_image(self, image: Tensor) -> Tensor:
