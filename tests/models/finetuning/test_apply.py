@@ -169,6 +169,8 @@ def test_bad_configs(finetune: dict, message: str) -> None:
 
 
 def test_a_frozen_encoder_and_one_without_blocks() -> None:
+    with pytest.raises(ValueError, match="finetune must be a dict .*'lora'"):
+        cross_modal(finetune='lora')
     frozen = dict(type='OpenCLIPImageEncoder', model_cfg=TINY_CLIP, frozen=True)
     with pytest.raises(ValueError, match='leave out frozen=True'):
         cross_modal(image_encoder=frozen, finetune=dict(image_encoder=dict(lora={})))

@@ -35,7 +35,7 @@ def apply_finetuning(model: Any, cfg: Mapping[str, Mapping[str, Any]]) -> None:
     Args:
         model (nn.Module): A retriever.
         cfg (Mapping): By the name of a part (``image_encoder``, ``text_encoder``,
-            ``encoders.audio``) its options, none of which freezes it:
+            ``encoders.audio``) its options; an empty dict freezes it:
 
             - ``last_blocks`` (int): train the last blocks, and what follows them.
             - ``bias`` (bool): train all biases (BitFit).
@@ -50,6 +50,8 @@ def apply_finetuning(model: Any, cfg: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         ValueError: If a part, an option or a target does not exist.
     """
+    if not isinstance(cfg, Mapping):
+        raise ValueError(f'model.finetune must be a dict by the names of parts, got {cfg!r}')
     shared: dict[int, nn.Parameter] = {}
     for name, options in cfg.items():
         part = _find_part(model, name)
