@@ -7,6 +7,7 @@ import torch
 from urbancross_mm.structures import RetrievalDataSample
 
 VOCABULARY, LENGTH = 500, 20
+CLIP_LENGTH = 77  # open_clip's models take rows of their full length alone
 
 
 def model_config(channels: int, width: int, norm_eval: bool = False) -> dict:
@@ -34,7 +35,21 @@ def model_config(channels: int, width: int, norm_eval: bool = False) -> dict:
     )
 
 
-def make_item(number: int, pixels: int, domain: str, captioned: bool = True) -> dict:
+def clip_config(model_name: str | None = 'ViT-B-32', model_cfg: dict | None = None) -> dict:
+    """The two towers of an open_clip model, with random weights."""
+    tower = dict(model_name=model_name, model_cfg=model_cfg)
+    return dict(
+        type='CrossModalRetriever',
+        data_preprocessor=dict(type='RetrievalDataPreprocessor', stats='imagenet'),
+        image_encoder=dict(type='OpenCLIPImageEncoder', **tower),
+        text_encoder=dict(type='OpenCLIPTextEncoder', **tower),
+        head=dict(type='RetrievalHead', loss=dict(type='InfoNCELoss')),
+    )
+
+
+def make_item(
+    number: int, pixels: int, domain: str, captioned: bool = True, length: int = LENGTH
+) -> dict:
     """One item as the pipeline hands it over; a target's lacks the ids of its captions."""
     sample = RetrievalDataSample(
         metainfo=dict(
@@ -48,6 +63,6 @@ def make_item(number: int, pixels: int, domain: str, captioned: bool = True) -> 
         data_samples=sample,
         inputs=dict(
             image=torch.randint(0, 256, (3, pixels, pixels), dtype=torch.uint8),
-            text=torch.randint(1, VOCABULARY, (1, LENGTH)),
+            text=torch.randint(1, VOCABULARY, (1, length)),
         ),
     )

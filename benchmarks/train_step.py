@@ -4,7 +4,8 @@ Both get batches that are already in memory. The bare loop stacks and normalizes
 the two encoders, and applies the loss to the diagonal, as a plain script would; the Runner adds
 hooks, the data preprocessor, data samples and positives by id.
 
-``python benchmarks/train_step.py [--steps 10] [--rounds 7]``
+``python benchmarks/train_step.py [--steps 10] [--rounds 7] [--only ViT]``; the ViT-B/32 takes a
+fifth of the steps.
 """
 
 from __future__ import annotations
@@ -25,25 +26,40 @@ from mmengine.runner import Runner  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import normalize  # noqa: E402
 
-from benchmarks.dual_encoder import make_item, model_config  # noqa: E402
+from benchmarks.dual_encoder import (  # noqa: E402
+    CLIP_LENGTH,
+    LENGTH,
+    clip_config,
+    make_item,
+    model_config,
+)
 from urbancross_mm.functional.contrastive import info_nce  # noqa: E402
 
-SIZES = {
-    'tiny: ResNet-18 of width 8, 32 px, batch 16': (8, 32, 16),
-    'small: ResNet-18 of width 64, 128 px, batch 32': (64, 128, 32),
-}
 WIDTH = 128
+# Model, pixels, words, batch, and the share of the steps.
+SIZES = {
+    'tiny: ResNet-18 of width 8, 32 px, batch 16': (model_config(8, WIDTH), 32, LENGTH, 16, 1.0),
+    'small: ResNet-18 of width 64, 128 px, batch 32': (
+        model_config(64, WIDTH),
+        128,
+        LENGTH,
+        32,
+        1.0,
+    ),
+    'CLIP ViT-B/32, 224 px, batch 8': (clip_config(), 224, CLIP_LENGTH, 8, 0.2),
+}
 
 
-def make_batch(size: int, pixels: int) -> dict:
+def make_batch(size: int, pixels: int, length: int) -> dict:
     """One batch as the data loader hands it over."""
-    return pseudo_collate([make_item(number, pixels, 'bench') for number in range(size)])
+    items = [make_item(number, pixels, 'bench', length=length) for number in range(size)]
+    return pseudo_collate(items)
 
 
-def make_runner(channels: int, work_dir: str) -> Runner:
+def make_runner(model: dict, work_dir: str) -> Runner:
     """A Runner with the hooks of our configs, whose loop is stepped by hand."""
     return Runner(
-        model=model_config(channels, WIDTH),
+        model=model,
         work_dir=work_dir,
         default_scope='urbancross_mm',
         train_dataloader=dict(
@@ -56,7 +72,7 @@ def make_runner(channels: int, work_dir: str) -> Runner:
         default_hooks=dict(logger=dict(type='LoggerHook', interval=10), checkpoint=None),
         custom_hooks=[dict(type='EpochSeedHook')],
         log_level='ERROR',
-        experiment_name=f'bench{channels}',
+        experiment_name=Path(work_dir).name,
     )
 
 
@@ -84,11 +100,10 @@ class BareLoop:
         self.optimizer.step()
 
 
-def measure(channels: int, pixels: int, size: int, steps: int, rounds: int) -> list[Timing]:
+def measure(model: dict, batch: dict, steps: int, rounds: int) -> list[Timing]:
     """Time both on the same weights, batches and number of steps."""
-    batch = make_batch(size, pixels)
     with tempfile.TemporaryDirectory() as folder:
-        runner = make_runner(channels, folder)
+        runner = make_runner(model, folder)
         runner._train_loop = runner.build_train_loop(runner.train_loop)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         runner.call_hook('before_run')
@@ -114,12 +129,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--steps', type=int, default=10)
     parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--only', default='', help='sizes whose name has this')
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(settings(steps=args.steps, rounds=args.rounds))
-    for name, (channels, pixels, size) in SIZES.items():
-        timings = measure(channels, pixels, size, args.steps, args.rounds)
-        extra = 1000 * (timings[1].cpu_seconds - timings[0].cpu_seconds) / args.steps
+    for name, (model, pixels, length, size, share) in SIZES.items():
+        if args.only not in name:
+            continue
+        steps = max(1, round(share * args.steps))
+        timings = measure(model, make_batch(size, pixels, length), steps, args.rounds)
+        extra = 1000 * (timings[1].cpu_seconds - timings[0].cpu_seconds) / steps
         print(f'\n{name}: {extra:.2f} ms more per step\n\n{timing_table(timings)}')
 
 

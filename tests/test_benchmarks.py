@@ -1,5 +1,6 @@
 """The ranking and evaluation benchmarks run, and what they compare agrees."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -91,6 +92,31 @@ def test_stores(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         built, searched = [line for line in text.splitlines() if line.startswith(f'| {name} |')]
         assert searched.count('(1.000)') == 7  # below the index all are exact
         assert ' a second, p95 ' in built
+
+
+def test_gradient_cache(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cases, each of which the script runs in a process of its own."""
+    sizes = ['--tiny', '--batch', '12', '--chunks', '4', '--pairs', '64']
+    steps = ('whole batch', 'gradient_cache=4', 'activation_checkpointing', 'both, 4 rows')
+    for names in (steps, ('SigLIPLoss', 'SigLIPLoss, chunk_size=4')):
+        lines = [
+            run('gradient_cache.py', [*sizes, '--case', name], monkeypatch, capsys)
+            for name in names
+        ]
+        results = [json.loads(line) for line in lines]
+        for result in results:
+            assert result['loss'] == pytest.approx(results[0]['loss'], rel=1e-5)
+            assert result['seconds'] > 0
+
+
+def test_train_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    monkeypatch.setattr(sys, 'argv', ['_', '--steps', '1', '--rounds', '1', '--only', 'tiny'])
+    runpy.run_path(str(FOLDER / 'train_step.py'), run_name='__main__')
+    text = capsys.readouterr().out
+    assert '| bare loop |' in text and '| Runner |' in text and 'ViT' not in text
 
 
 def test_timing_takes_turns_and_counts_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,8 @@ def test_sources_of_weights_are_left_out_at_any_depth() -> None:
         init_cfg=dict(type='Pretrained', checkpoint='a.pth'),
         parts=[dict(type='B', depth=3, init_cfg=None, weights_dir='data/skip_thoughts')],
         adaptation=dict(target='spain', source_checkpoint='work_dirs/a'),
+        gradient_cache=32,  # the embeddings are the same
+        activation_checkpointing=['image_encoder'],
     )
     assert for_checkpoint(model) == dict(
         type='A', parts=[dict(type='B', depth=3)], adaptation=dict(target='spain')

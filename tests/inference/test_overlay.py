@@ -45,6 +45,11 @@ def test_an_adaptation_starts_from_the_sample_s_own_run() -> None:
     assert apply_overlay(dict(model=dict(type='A')), overlay)['epochs'] == 2
 
 
+def test_what_is_said_of_replaced_layers_is_left_out() -> None:
+    config = dict(model=dict(type='A', finetune=dict(a=dict()), activation_checkpointing=['a']))
+    assert apply_overlay(config, {}) == dict(model=dict(type='A')) and 'finetune' in config['model']
+
+
 def test_a_batch_of_counted_sources_keeps_its_size() -> None:
     overlay = dict(merge=dict(train_dataloader=dict(batch_size=40, num_workers=1)))
     counted = dict(batch_size=32, batch_sampler=dict(source=dict(a=8), target=dict(b=24)))

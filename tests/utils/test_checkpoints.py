@@ -24,7 +24,11 @@ from tests.ranks import processes
 from urbancross_mm.utils.checkpoints import check_checkpoint, read_checkpoint, read_state_dict
 from urbancross_mm.utils.cli import add_trust_argument
 from urbancross_mm.utils.plain_data import PlainType
-from urbancross_mm.utils.state_dicts import compare_state_dicts, describe_initialization
+from urbancross_mm.utils.state_dicts import (
+    compare_state_dicts,
+    describe_initialization,
+    describe_trained,
+)
 
 WEIGHTS = dict(weight=torch.arange(3.0), bias=torch.ones(1))
 
@@ -513,3 +517,12 @@ def test_weights_are_summed_up_by_where_they_come_from() -> None:
         '6 parameters: 3 loaded from https://x.org/resnet.pth, 2 drawn by init_weights, '
         '1 as the model was built'
     )
+
+
+def test_how_many_parameters_train() -> None:
+    model = torch.nn.ModuleDict(
+        dict(image=torch.nn.Linear(200, 100), text=torch.nn.Linear(3, 2), none=torch.nn.ReLU())
+    )
+    model['image'].weight.requires_grad_(False)
+    text = describe_trained(model)
+    assert text == '108 of 0.02 M parameters (0.54 %): image 100 of 0.02 M, text 8 of 8'

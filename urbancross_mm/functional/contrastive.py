@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
@@ -136,9 +138,37 @@ def siglip(
         `Sigmoid Loss for Language Image Pre-Training <https://arxiv.org/abs/2303.15343>`_:
         ``-1/N sum_ij log sigmoid(z_ij (scale v_i t_j + bias))`` with z = 1 or -1.
     """
+    check_pairs(len(image_embeds), len(text_embeds), positives)
+    if positives is None:
+        positives = torch.eye(len(image_embeds), dtype=torch.bool, device=image_embeds.device)
+    total = siglip_sum(image_embeds, text_embeds, logit_scale, logit_bias, positives)
+    return total / max(len(image_embeds), 1)
+
+
+def siglip_sum(
+    image_embeds: Tensor,
+    text_embeds: Tensor,
+    logit_scale: float | Tensor,
+    logit_bias: float | Tensor,
+    positives: Tensor,
+) -> Tensor:
+    """What :func:`siglip` divides by the number of images: a sum, so batches may be cut up.
+
+    Args:
+        image_embeds (Tensor): As there.
+        text_embeds (Tensor): As there.
+        logit_scale (float | Tensor): As there.
+        logit_bias (float | Tensor): As there.
+        positives (Tensor): As there.
+
+    Shape:
+        - image_embeds: ``(N, D)``; text_embeds: ``(M, D)``; positives: ``(N, M)``; output: ``()``.
+
+    Returns:
+        Tensor: In float32 at least.
+    """
     logits = logit_scale * inner_product(image_embeds, text_embeds) + logit_bias
-    positives = _positives_or_diagonal(logits, positives)
-    return -logsigmoid(torch.where(positives, logits, -logits)).sum() / max(len(logits), 1)
+    return -logsigmoid(torch.where(positives, logits, -logits)).sum()
 
 
 def _soft_cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
@@ -148,15 +178,29 @@ def _soft_cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
     return -(log_probability / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
 
 
+def check_pairs(images: int, texts: int, positives: Tensor | None) -> None:
+    """Refuse positives that do not fit so many images and texts.
+
+    Args:
+        images (int): Their number.
+        texts (int): Their number.
+        positives (Tensor | None): bool ``(N, M)``; None is the diagonal.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+    if positives is not None:
+        _check_mask((images, texts), positives)
+    elif images != texts:
+        raise ValueError(
+            f'{images} images and {texts} texts: without positives there must be one text per image'
+        )
+
+
 def _positives_or_diagonal(logits: Tensor, positives: Tensor | None) -> Tensor:
+    check_pairs(len(logits), logits.shape[1], positives)
     if positives is None:
-        if logits.shape[0] != logits.shape[1]:
-            raise ValueError(
-                f'{logits.shape[0]} images and {logits.shape[1]} texts: without '
-                'positives there must be one text per image'
-            )
         return torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    _check_mask(logits, positives)
     return positives
 
 
@@ -164,7 +208,7 @@ def _with_diagonal(scores: Tensor, positives: Tensor | None) -> Tensor:
     diagonal = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
     if positives is None:
         return diagonal
-    _check_mask(scores, positives)
+    _check_mask(scores.shape, positives)
     return diagonal | positives
 
 
@@ -173,10 +217,10 @@ def _largest(hinge: Tensor, dim: int) -> Tensor:
     return hinge.max(dim=dim).values if hinge.numel() else hinge.sum(dim=dim)
 
 
-def _check_mask(scores: Tensor, positives: Tensor) -> None:
-    if positives.shape != scores.shape or positives.dtype != torch.bool:
+def _check_mask(shape: Sequence[int], positives: Tensor) -> None:
+    if tuple(positives.shape) != tuple(shape) or positives.dtype != torch.bool:
         raise ValueError(
-            f'positives must be bool of shape {tuple(scores.shape)}, got '
+            f'positives must be bool of shape {tuple(shape)}, got '
             f'{positives.dtype} of shape {tuple(positives.shape)}'
         )
 

@@ -19,6 +19,8 @@ from urbancross_mm.utils.state_dicts import check_state_dict, own_weights
 
 # Settings that name where weights come from before a training.
 _SOURCES = ('init_cfg', 'source_checkpoint', 'weights_dir')
+# And those that change the memory of a training, but no embedding.
+_LEFT_OUT = (*_SOURCES, 'gradient_cache', 'activation_checkpointing')
 
 
 def for_checkpoint(model: Any) -> Any:
@@ -31,13 +33,13 @@ def for_checkpoint(model: Any) -> Any:
 
     Returns:
         Any: The same without ``pretrained``, ``init_cfg``, ``source_checkpoint`` and
-        ``weights_dir``, at any depth.
+        ``weights_dir``, at any depth, and without what saves memory in training.
     """
     if isinstance(model, list | tuple):
         return type(model)(for_checkpoint(part) for part in model)
     if not isinstance(model, dict):
         return model
-    model = {key: for_checkpoint(part) for key, part in model.items() if key not in _SOURCES}
+    model = {key: for_checkpoint(part) for key, part in model.items() if key not in _LEFT_OUT}
     kind = str(model.get('type', '')).rpartition('.')[2]
     if kind.startswith('OpenCLIP') and 'model_name' in model and 'Tokenizer' not in kind:
         from urbancross_mm.models.encoders.clip_factory import without_weights

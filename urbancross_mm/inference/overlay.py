@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+# Settings of a model that name layers of its encoders, in whose place there are others.
+_OF_LAYERS = ('finetune', 'activation_checkpointing')
+
 
 def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
     """Turn any config into one that runs in minutes, by the rules of ``configs/_base_/sample.py``.
@@ -15,7 +18,8 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
         overlay (Mapping): ``data_root`` (prefix of paths, what takes its place), ``replace`` and
             ``update`` by component type, ``merge`` for the top level, or ``merge_adaptation`` for
             a config with ``model.adaptation``, whose source checkpoint is then that of a run with
-            ``--sample``, too. A work directory of the config gets the ending ``_sample``.
+            ``--sample``, too. A work directory of the config gets the ending ``_sample``. What a
+            config says of the layers of its encoders is left out.
 
     Returns:
         dict: A new config; the arguments are left alone.
@@ -24,7 +28,11 @@ def apply_overlay(cfg: dict[str, Any], overlay: Mapping[str, Any]) -> dict[str, 
     if cfg.get('work_dir'):
         cfg['work_dir'] = _of_sample(cfg['work_dir'])
     model = cfg.get('model')
-    adaptation = model.get('adaptation') if isinstance(model, dict) else None
+    if not isinstance(model, dict):
+        model = {}
+    for key in _OF_LAYERS:
+        model.pop(key, None)
+    adaptation = model.get('adaptation')
     if not adaptation:
         return _keep_batch(_merge(cfg, overlay.get('merge', {})), cfg.get('train_dataloader'))
     if adaptation.get('source_checkpoint'):

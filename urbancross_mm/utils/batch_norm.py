@@ -68,3 +68,29 @@ def statistics_replaced(layers: Sequence[_BatchNorm]) -> Iterator[None]:
         for layer, (training, momentum) in zip(layers, before):
             layer.train(training)
             layer.momentum = momentum
+
+
+@contextmanager
+def statistics_kept(module: HasModules) -> Iterator[None]:
+    """Let BatchNorm use the statistics of the batch without remembering them.
+
+    Args:
+        module (nn.Module): Holds the layers.
+    """
+    layers = batch_norms(module)
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    # Without a momentum the number of batches is the weight of what is remembered.
+    counts = [
+        (layer.num_batches_tracked, layer.num_batches_tracked.clone())
+        for layer, momentum in zip(layers, before)
+        if momentum is None and layer.num_batches_tracked is not None
+    ]
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before):
+            layer.momentum = momentum
+        for count, count_before in counts:
+            count.copy_(count_before)

@@ -208,3 +208,17 @@ def test_features_are_cached_as_images_are() -> None:
     assert torch.equal(snapshot.encode_image(model, feats, IDS), first)
     with pytest.raises(ValueError, match='set/1'):
         snapshot.encode_image(model, feats[[0, 3]], IDS[:2])
+
+
+@pytest.mark.parametrize('option', [dict(lora=dict(rank=2)), dict(adapter=dict(width=4))])
+def test_it_is_without_what_fine_tuning_has_learned(option: dict, tmp_path: Path) -> None:
+    """As a resumed run builds it: the trained branches are there, and the source had none."""
+    source, (inputs, _) = cross_modal(), batch()
+    start = save(source, tmp_path)
+    model = cross_modal(finetune=dict(image_encoder=option))
+    model.load_state_dict(source.state_dict())
+    train(model)
+    before = views(FrozenSnapshot(start), model, inputs)
+    torch.testing.assert_close(before, torch.cat(list(source.eval().embed(inputs).values())))
+    now = torch.cat(list(model.eval().embed(inputs).values()))
+    assert (now - before)[:4].norm() > 1e-3

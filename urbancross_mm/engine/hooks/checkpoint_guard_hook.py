@@ -65,10 +65,15 @@ class CheckpointGuardHook(Hook):
         partial = fine_tune and not getattr(model, 'starts_whole', False)
         new = check_state_dict(model, weights, runner._load_from, partial)
         own = model.state_dict()
-        told = {n: v for n, v in weights.items() if n in own or not n.startswith(_OF_TRAINING)}
+        told = {name: v for name, v in weights.items() if name in own or not _passed_over(name)}
         runner.logger.info(load_report(own, told, runner._load_from))
         if new:
             runner.logger.warning(f'new weights, not in {runner._load_from}: {count_parts(new)}')
+
+
+def _passed_over(name: str) -> bool:
+    """Whether a model does without: weights of a loss, or LoRA, which a plain one merges."""
+    return name.startswith(_OF_TRAINING) or '.lora.' in name
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:

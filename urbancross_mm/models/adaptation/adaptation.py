@@ -19,7 +19,6 @@ from urbancross_mm.models.adaptation.embed import (
     Adaptable,
     domain_batch,
     embed_domains,
-    statistics_kept,
 )
 from urbancross_mm.models.adaptation.losses.base import BaseAdaptationLoss
 from urbancross_mm.models.adaptation.prepare import prepare_losses
@@ -28,6 +27,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import CurriculumStage, DomainBatch, RetrievalDataSample
 from urbancross_mm.structures.batch_ids import BatchIds, batch_ids, gather_ids
+from urbancross_mm.utils.batch_norm import statistics_kept
 from urbancross_mm.utils.dist import all_gather_rows
 
 

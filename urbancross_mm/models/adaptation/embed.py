@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from urbancross_mm.structures import DomainBatch
 from urbancross_mm.structures.batch_ids import BatchIds, positives, select_ids
-from urbancross_mm.utils.batch_norm import HasModules, batch_norms
+from urbancross_mm.utils.batch_norm import batch_norms, statistics_kept
 
 
 class Adaptable(Protocol):
@@ -24,11 +23,8 @@ class Adaptable(Protocol):
     def modules(self) -> Iterator[nn.Module]:
         """All layers."""
 
-    def encode_image(self, image: Tensor) -> Tensor:
-        """Unit vectors of images."""
-
-    def encode_text(self, text: Tensor) -> Tensor:
-        """Unit vectors of texts."""
+    def encode(self, modality: str, inputs: Tensor) -> Tensor:
+        """Unit vectors of images or texts."""
 
     def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """All embeddings that the head needs."""
@@ -80,8 +76,8 @@ def _embed(retriever: Adaptable, inputs: dict[str, Tensor], everything: bool) ->
     if everything:
         return retriever.embed(inputs)
     return dict(
-        image_embeds=retriever.encode_image(inputs['image']),
-        text_embeds=retriever.encode_text(inputs['text']),
+        image_embeds=retriever.encode('image', inputs['image']),
+        text_embeds=retriever.encode('text', inputs['text']),
     )
 
 
@@ -107,29 +103,3 @@ def domain_batch(
         target_ids.image_keys,
         target_ids.text_ids,
     )
-
-
-@contextmanager
-def statistics_kept(module: HasModules) -> Iterator[None]:
-    """Let BatchNorm use the statistics of the batch without remembering them.
-
-    Args:
-        module (nn.Module): Holds the layers.
-    """
-    layers = batch_norms(module)
-    before = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    # Without a momentum the number of batches is the weight of what is remembered.
-    counts = [
-        (layer.num_batches_tracked, layer.num_batches_tracked.clone())
-        for layer, momentum in zip(layers, before)
-        if momentum is None and layer.num_batches_tracked is not None
-    ]
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, before):
-            layer.momentum = momentum
-        for count, count_before in counts:
-            count.copy_(count_before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from urbancross_mm.functional import similarity
 from urbancross_mm.models.build import build_part, check_widths
 from urbancross_mm.models.encoders.backbone import BackboneEncoder
+from urbancross_mm.models.finetuning.state import plain_state_dict
 
 MODES = ('frozen', 'trainable', 'shared')
 
@@ -75,7 +77,8 @@ class SegmentTower(BaseModule):
         if not self.copies_image_tower:
             return super().init_weights()
         (image_encoder,) = self._image_encoder
-        self.encoder.load_state_dict(image_encoder.state_dict())
+        # Without LoRA and adapters, which are new and add nothing, and which it may have itself.
+        self.encoder.load_state_dict(plain_state_dict(image_encoder), strict=False)
         self._is_init = True
 
     def train(self, mode: bool = True) -> SegmentTower:
@@ -89,12 +92,16 @@ class SegmentTower(BaseModule):
         """
         return super().train(mode and self.mode != 'frozen')
 
-    def forward(self, segments: Tensor, segment_mask: Tensor) -> Tensor:
+    def forward(
+        self, segments: Tensor, segment_mask: Tensor, in_chunks: Callable[..., Tensor] | None = None
+    ) -> Tensor:
         """Unit vectors of the valid segments, zero at padding, in fp32.
 
         Args:
             segments (Tensor): Normalized segment images; padding is not encoded.
             segment_mask (Tensor): True at valid segments.
+            in_chunks (Callable, optional): Applies an encoder to rows; see
+                :meth:`RetrieverOptions.in_chunks`. Defaults to None, all rows at once.
 
         Shape:
             segments (B, K, 3, h, w), segment_mask (B, K) bool -> (B, K, D).
@@ -107,5 +114,6 @@ class SegmentTower(BaseModule):
         out = segments.new_zeros(*segment_mask.shape, encoder.embed_dim, dtype=torch.float32)
         if len(valid):
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.mode != 'frozen'):
-                out[segment_mask] = similarity.normalize(encoder(valid))
+                feats = encoder(valid) if in_chunks is None else in_chunks(encoder, valid)
+                out[segment_mask] = similarity.normalize(feats)
         return out

@@ -100,18 +100,22 @@ class RetrievalHead(BaseModule):
         """
         ids = batch_ids(data_samples, text_embeds.device)
         _check_rows(image_embeds, text_embeds, ids, len(data_samples))
-        segments = (
-            None
-            if segment_embeds is None
-            else all_gather_rows(segment_embeds[ids.owners], with_grad=True)
+        rows = image_embeds[ids.owners]
+        segments = None if segment_embeds is None else segment_embeds[ids.owners]
+        image_loss = (
+            self.image_loss.over_ranks(rows, text_embeds, ids, self.equal_captions)
+            if score_pairs is None
+            else None
         )
-        losses = self.pair_losses(
-            all_gather_rows(image_embeds[ids.owners], with_grad=True),
-            all_gather_rows(text_embeds, with_grad=True),
-            positives(gather_ids(ids), self.equal_captions),
-            segments,
-            score_pairs,
-        )
+        if image_loss is None:
+            losses = self._gathered(rows, text_embeds, ids, segments, score_pairs)
+        else:
+            losses = {'loss_image_text': image_loss, **self.image_loss.diagnostics()}
+            if segments is not None:
+                criterion = self.segment_loss or self.image_loss
+                losses['loss_segment_text'] = self.segment_weight * self._over_ranks(
+                    criterion, segments, text_embeds, ids
+                )
         embeds = dict(others, image_embeds=image_embeds, text_embeds=text_embeds)
         for pair, weight in self.pairs.items():
             losses[f'loss_{pair.replace("-", "_")}'] = weight * self._pair_loss(
@@ -137,10 +141,36 @@ class RetrievalHead(BaseModule):
                 f'there are {len(embeds[f"{second}_embeds"])} embeddings'
             )
         rows = partners(data_samples, first, second)
-        return self.image_loss(
-            all_gather_rows(embeds[f'{first}_embeds'][rows], with_grad=True),
-            all_gather_rows(embeds[f'{second}_embeds'], with_grad=True),
+        return self._over_ranks(
+            self.image_loss, embeds[f'{first}_embeds'][rows], embeds[f'{second}_embeds'], ids
+        )
+
+    def _over_ranks(self, criterion: Any, first: Tensor, second: Tensor, ids: BatchIds) -> Tensor:
+        """One loss on the pairs of all ranks."""
+        loss = criterion.over_ranks(first, second, ids, self.equal_captions)
+        if loss is not None:
+            return loss
+        return criterion(
+            all_gather_rows(first, with_grad=True),
+            all_gather_rows(second, with_grad=True),
             positives(gather_ids(ids), self.equal_captions),
+        )
+
+    def _gathered(
+        self,
+        images: Tensor,
+        texts: Tensor,
+        ids: BatchIds,
+        segments: Tensor | None,
+        score_pairs: Scorer | None,
+    ) -> dict[str, Tensor]:
+        """The losses that share the gathered embeddings."""
+        return self.pair_losses(
+            all_gather_rows(images, with_grad=True),
+            all_gather_rows(texts, with_grad=True),
+            positives(gather_ids(ids), self.equal_captions),
+            None if segments is None else all_gather_rows(segments, with_grad=True),
+            score_pairs,
         )
 
     def pair_losses(

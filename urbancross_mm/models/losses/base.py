@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from urbancross_mm.functional import similarity
+from urbancross_mm.structures.batch_ids import BatchIds
 from urbancross_mm.utils.devices import full_precision
 
 
@@ -75,3 +76,22 @@ class BaseRetrievalLoss(BaseModule):
         # A matrix is its own product with the identity, exactly: so every loss can do it.
         identity = torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device)
         return self(scores, identity, positives)
+
+    def over_ranks(
+        self, image_embeds: Tensor, text_embeds: Tensor, ids: BatchIds, equal_captions: bool
+    ) -> Tensor | None:
+        """Weighted loss of the pairs of all ranks, for a loss that needs no gathered embeddings.
+
+        Args:
+            image_embeds (Tensor): Unit length, of this rank, row i that of text i.
+            text_embeds (Tensor): Unit length, of this rank.
+            ids (BatchIds): Of this rank.
+            equal_captions (bool): Equal captions are positives.
+
+        Shape:
+            image_embeds, text_embeds (M, D).
+
+        Returns:
+            Tensor | None: None where they are to be gathered, the default.
+        """
+        return None

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.logging import print_log
-from mmengine.model import BaseModel
 from torch import Tensor
 
-from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.models.build import check_tokenizer
 from urbancross_mm.models.retrievers.adoption import named_after
+from urbancross_mm.models.retrievers.options import RetrieverOptions
 from urbancross_mm.structures import RetrievalDataSample
-from urbancross_mm.utils.state_dicts import describe_initialization
 
 
-class _RetrieverMeta(ABCMeta):
-    """Adds the adaptation to a complete retriever, whatever its class takes and builds."""
-
-    def __call__(
-        cls, *args: Any, adaptation: Mapping[str, Any] | None = None, **kwargs: Any
-    ) -> Any:
-        """Build the retriever, then its adaptation, whose losses need the embedding width."""
-        retriever = super().__call__(*args, **kwargs)
-        if adaptation is not None:
-            retriever.add_adaptation(adaptation)
-        return retriever
-
-
-class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
+class BaseRetriever(RetrieverOptions):
     """A model that puts images and texts into one space.
 
     A subclass writes ``encode_image``, ``encode_text`` and ``loss``; what is written into the
     data samples at test time is settled here. N images, M texts, D the embedding width.
 
-    Every retriever takes the argument ``adaptation`` besides those of its class: the config of a
-    :class:`DomainAdaptation` to a target without pairs. A subclass need not name it, but it sets
-    ``self.embed_dim``. It may set ``self.head`` to a module with ``pair_losses`` (see
-    :class:`RetrievalHead`): then an adaptation embeds each pair once, and else twice.
+    Every retriever takes four arguments besides those of its class, which need not name them:
+
+    - ``adaptation``: the config of a :class:`DomainAdaptation` to a target without pairs. The
+      class sets ``self.embed_dim``. It may set ``self.head`` to a module with ``pair_losses`` (see
+      :class:`RetrievalHead`): then an adaptation embeds each pair once, and else twice.
+    - ``finetune``: which weights train, or what is added to them; see :func:`apply_finetuning`.
+    - ``gradient_cache``: how many items to embed at a time in training.
+    - ``activation_checkpointing``: parts whose blocks are computed again on the way back.
 
     Args:
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
@@ -54,16 +42,11 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     # its ``M_ids`` name. Embeddings are called ``M_embeds``.
     modalities: tuple[str, ...] = ('image', 'text')
     head: Any
-    adaptation: DomainAdaptation | None
     # Parts that only the loss on pairs needs: an adaptation without it freezes them.
     paired_parts: tuple[str, ...] = ('head',)
     # Scores N images and M texts by their embeddings, ``(N, D), (M, D) -> (N, M)``, where cosines
     # do not. Then ``predict`` leaves it in the samples, and it is no model for an index.
     score_pairs: Any = None
-    # Why a model cannot be adapted, if it cannot.
-    not_adaptable = ''
-    # Beginnings of the names of weights that a checkpoint may lack.
-    optional_prefixes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -72,25 +55,6 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.head = None
-        self.adaptation = None
-
-    def add_adaptation(self, adaptation: Mapping[str, Any]) -> None:
-        """Train on a target without pairs from now on.
-
-        Args:
-            adaptation (Mapping): Arguments of :class:`DomainAdaptation` but the retriever.
-
-        Raises:
-            ValueError: If the model is ``not_adaptable``.
-        """
-        if self.not_adaptable:
-            raise ValueError(
-                f'{type(self).__name__} cannot be adapted: {self.not_adaptable}; use '
-                'CrossModalRetriever'
-            )
-        self.adaptation = DomainAdaptation(self, **adaptation)
-        # The source has no such losses, and may have been trained with another head.
-        self.optional_prefixes = ('adaptation.', 'head.', *self.optional_prefixes)
 
     def check_tokenizer(self, tokenizer: Any) -> None:
         """Refuse a tokenizer that is not that of the text encoder.
@@ -102,18 +66,6 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             ValueError: If vocabulary, padding or length do not fit.
         """
         check_tokenizer(getattr(self, 'text_encoder', None), tokenizer)
-
-    @property
-    def starts_whole(self) -> bool:
-        """bool: Whether training may not start with a part of the weights: in an adaptation."""
-        return self.adaptation is not None
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """An adapted checkpoint is one of the plain config: its losses' weights are passed over."""
-        if self.adaptation is None:
-            for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
-                del state_dict[name]
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def own_weights(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Weights of a CLIP of the field under this model's names.
@@ -127,11 +79,6 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             weights. Any other stays as it is.
         """
         return named_after(self, weights)
-
-    def _dump_init_info(self) -> None:
-        """One line in the log; mmengine's has three for every weight."""
-        origins = [self._params_init_info[weight]['init_info'] for weight in self.parameters()]
-        print_log(f'weights: {describe_initialization(origins)}', logger='current')
 
     @abstractmethod
     def encode_image(self, image: Tensor) -> Tensor:
@@ -157,7 +104,7 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
         Returns:
             Tensor: What ``encode_<modality>`` gives, ``(N, D)``.
         """
-        return getattr(self, f'encode_{modality}')(inputs)
+        return self.in_chunks(getattr(self, f'encode_{modality}'), inputs)
 
     def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embed what is there.

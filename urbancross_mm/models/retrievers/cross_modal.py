@@ -10,12 +10,12 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from urbancross_mm.functional import similarity
-from urbancross_mm.models.adaptation.embed import statistics_kept
 from urbancross_mm.models.build import build_part, check_widths
 from urbancross_mm.models.retrievers.base import BaseRetriever
 from urbancross_mm.models.retrievers.image_pyramid import ImagePyramid
 from urbancross_mm.registry import MODELS
 from urbancross_mm.structures import RetrievalDataSample
+from urbancross_mm.utils.batch_norm import statistics_kept
 
 
 @MODELS.register_module()
@@ -71,6 +71,22 @@ class CrossModalRetriever(BaseRetriever):
         if self.pyramid is not None:
             self.pyramid.freeze_tasks()
 
+    def set_gradient_cache(self, rows: int) -> None:
+        """Train with the activations of so many items in memory; not beside tasks on maps.
+
+        Args:
+            rows (int): See :class:`RetrieverOptions`.
+
+        Raises:
+            ValueError: If the pyramid trains a task.
+        """
+        if self.pyramid is not None and self.pyramid.has_tasks:
+            self.not_cacheable = (
+                'its pyramid trains a decode_head or masked_image on the maps of the whole batch, '
+                'and the cache keeps embeddings alone; leave one of them out'
+            )
+        super().set_gradient_cache(rows)
+
     def finish(self, feats: Tensor) -> Tensor:
         """The embedding of an item from what its encoder says.
 
@@ -115,7 +131,7 @@ class CrossModalRetriever(BaseRetriever):
             Tensor: Of ``encode``; without a row it moves no statistics of BatchNorm.
         """
         if inputs.shape[0]:  # len() would fix the number of rows in an exported graph
-            return encode(inputs)
+            return self.in_chunks(encode, inputs)
         if not (self.training and torch.is_grad_enabled()):
             return inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
         with statistics_kept(self):
@@ -196,7 +212,7 @@ class CrossModalRetriever(BaseRetriever):
         """
         if self.head is None:
             raise ValueError(f'{type(self).__name__} was built without a head: it cannot train')
-        if self.pyramid is None:
+        if self.pyramid is None or not self.pyramid.has_tasks:
             return self.retrieval_losses(self.embed(inputs), data_samples)
         output = self.pyramid(inputs['image'])
         embeds = self.embed(dict(inputs, image_embeds=output.embeds))

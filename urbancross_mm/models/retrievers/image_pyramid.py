@@ -111,6 +111,11 @@ class ImagePyramid(BaseModule):
             else range(len(shapes))  # it reads all
         )
 
+    @property
+    def has_tasks(self) -> bool:
+        """bool: Whether it computes losses of its own."""
+        return self.decode_head is not None or self.masked_image is not None
+
     def forward(self, image: Tensor, tasks: bool = True) -> PyramidOutput:
         """Encode images.
 

@@ -72,6 +72,8 @@ class MCRNPretrainer(MCRN):
 
     iterations: Tensor
 
+    not_cacheable = 'its two optimizers work on features inside the encoders'
+
     def __init__(
         self,
         image_encoder: dict[str, Any],

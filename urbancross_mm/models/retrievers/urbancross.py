@@ -82,7 +82,8 @@ class UrbanCross(CrossModalRetriever):
         Returns:
             Tensor: Unit vectors in fp32.
         """
-        return self.segment_pool(self.segment_encoder(segments, segment_mask), segment_mask)
+        embeds = self.segment_encoder(segments, segment_mask, self.in_chunks)
+        return self.segment_pool(embeds, segment_mask)
 
     def embed(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embed what is there, segments of images included.
