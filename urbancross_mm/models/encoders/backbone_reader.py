@@ -96,6 +96,8 @@ class BackboneReader(BaseEncoder):
         """What the backbone returns, in the order of evaluation."""
         if image.shape[1] == 1:
             image = image.expand(-1, self.image_channels, -1, -1)
+        # Convolutions on a CPU take half the time in this layout; other layers do not care.
+        image = image.contiguous(memory_format=torch.channels_last)
         outputs = outputs_of(self.backbone, self.backbone(image))
         if self._train_order is None or not self.backbone.training:
             return outputs
