@@ -55,6 +55,31 @@ def test_sirs_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         assert built == trained and built.endswith('M')
 
 
+def test_loader(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = run('loader.py', ['--sizes', '460', '--count', '1'], monkeypatch, capsys)
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in text.splitlines()]
+    errors = {row[1]: row[-1] for row in rows if row and row[0] == '460 px'}
+    assert len(errors) == 7
+    # The pixels of Pillow, and of open_clip to a rounding; a smaller decode is another image.
+    assert errors['ours'] == errors['ours, Pillow alone'] == errors['ours, draft=448'] == '0, 0.00'
+    assert (
+        int(errors['open_clip'].split(',')[0]) <= 2 < int(errors['ours, draft=224'].split(',')[0])
+    )
+
+
+def test_gpu_training_says_that_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, 'argv', ['gpu_training.py'])
+    runpy.run_path(str(FOLDER / 'gpu_training.py'), run_name='__main__')
+    printed = capsys.readouterr().out
+    assert printed.startswith('no GPU: ') and printed.count('\n') == 1
+
+
 def test_stores(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
     sizes = ['--rows', '400', '--width', '16', '--queries', '3', '--clients', '2']

@@ -275,11 +275,6 @@ def test_safetensors(tmp_path: Path) -> None:
     refusal(path)
 
 
-def script(path: Path) -> None:
-    """A TorchScript archive."""
-    torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
-
-
 def bomb(path: Path) -> None:
     """Ten million zeros in a few kilobytes."""
     torch.save(dict(weight=torch.zeros(10_000_000, dtype=torch.uint8)), path)
@@ -317,7 +312,6 @@ OTHER: dict[str, tuple[Callable[[Path], Any], str]] = {
     'plain pickle': (lambda path: path.write_bytes(pickle.dumps(dict(a=1))), 'no file of torch.'),
     'zip': (lambda path: zipfile.ZipFile(path, 'w').writestr('a.txt', 'a'), 'no file of torch'),
     'torn': (torn, 'damaged'),
-    'script': (script, 'TorchScript archive'),
     'bomb': (bomb, 'claims to hold'),
     'unequal': (unequal, 'damaged'),
     'new protocol': (new_protocol, 'Unsupported operand'),

@@ -18,11 +18,14 @@ from mmengine.fileio.backends import backends
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import get_priority
 
+from urbancross_mm.utils.config import nested_dicts
+
 _TOGETHER = (
     ('train_dataloader', 'train_cfg', 'optim_wrapper'),
     ('val_dataloader', 'val_cfg', 'val_evaluator'),
     ('test_dataloader', 'test_cfg', 'test_evaluator'),
 )
+STREAM = 'WebImageTextDataset'
 _LOADERS = tuple(names[0] for names in _TOGETHER)
 _LOADER = '(train|val|test)_dataloader'
 _SCHEDULER = r'param_scheduler(\.\w+)*'
@@ -61,6 +64,31 @@ def check_settings(cfg: Config) -> None:
             f'{where}train_cfg has both type={loop["type"]} and '
             f'by_epoch={loop["by_epoch"]}: give only one of them'
         )
+
+
+def fit_streams(cfg: Config) -> None:
+    """Give a loader of a stream no sampler, and the stream the batch size by which it shares.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError: If a stream stands inside another dataset, which would read it by index.
+    """
+    for name in _LOADERS:
+        loader = cfg.get(name)
+        dataset = loader.get('dataset') if isinstance(loader, dict) else None
+        if not isinstance(dataset, dict):
+            continue
+        if str(dataset.get('type')).rpartition('.')[2] == STREAM:
+            loader['sampler'] = None
+            loader.pop('batch_sampler', None)
+            dataset['batch_size'] = loader.get('batch_size')
+        elif list(nested_dicts(dataset, STREAM)):
+            raise ValueError(
+                f'{name}.dataset: {dataset.get("type")} cannot hold a {STREAM}, which is a stream: '
+                'name all shards in one dataset'
+            )
 
 
 def _flat(node: Any, above: str = '') -> Iterator[tuple[str, Any]]:

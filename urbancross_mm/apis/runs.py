@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from urbancross_mm.apis.run_settings import check_settings
+from urbancross_mm.apis.run_settings import check_settings, fit_streams
+from urbancross_mm.apis.sharded_runner import ShardedRunner
 from urbancross_mm.apis.short_log_runner import ShortLogRunner
 from urbancross_mm.engine import MidEpochHook, TrainingGuardHook, find_resumable, remove_leftovers
 from urbancross_mm.engine.hooks.training_guard_hook import check_batches
@@ -60,8 +61,10 @@ def build_runner(cfg: Config) -> Runner:
         cfg (Config): From :func:`config_of`.
 
     Returns:
-        Runner: mmengine's with a short console, or the one named by ``runner_type``.
+        Runner: mmengine's with a short console, a :class:`ShardedRunner` for a ``strategy``, or
+        the one named by ``runner_type``.
     """
+    fit_streams(cfg)
     check_settings(cfg)
     check_data(cfg)
     if cfg.get('load_from') and '://' not in cfg.load_from:
@@ -71,9 +74,14 @@ def build_runner(cfg: Config) -> Runner:
             'model_wrapper_cfg',
             dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False),
         )
-    runner = ShortLogRunner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    # A single process has nothing to share out.
+    shared = cfg.get('strategy') and cfg.get('launcher', 'none') != 'none'
+    kind = ShardedRunner if shared else ShortLogRunner
+    runner: Any = kind.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     for hook in (TrainingGuardHook(), MidEpochHook()):
         runner.register_hook(hook)
+    if not isinstance(runner, Runner):
+        return runner
     build_schedulers = runner.build_param_scheduler
 
     def build_checked(schedulers: Any) -> Any:

@@ -31,6 +31,7 @@ from urbancross_mm.datasets.transforms import (
 )
 from urbancross_mm.datasets.unlabeled_dataset import UnlabeledDataset
 from urbancross_mm.datasets.unpaired_dataset import AnchorDataset, UnpairedDataset
+from urbancross_mm.datasets.web_image_text_dataset import WebImageTextDataset
 
 __all__ = [
     'AnchorDataset',
@@ -59,4 +60,5 @@ __all__ = [
     'UnlabeledDataset',
     'UnpairedDataset',
     'VocabTokenizer',
+    'WebImageTextDataset',
 ]

@@ -1,4 +1,4 @@
-"""Precomputed features of frozen encoders: one ``.npz`` file for images and captions."""
+"""Precomputed features of frozen encoders: an ``.npz`` file, or a folder of shards."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from urbancross_mm.datasets.feature_archive import (
     read_arrays,
     stamps_of,
 )
+from urbancross_mm.datasets.feature_shards import is_sharded, shard_files
+from urbancross_mm.datasets.sharded_features import read_shards
 from urbancross_mm.utils.files import atomic_write
 from urbancross_mm.utils.hashing import FileStamp
 
@@ -30,7 +32,8 @@ class FeatureFile:
     """One vector per image and one per caption, by ``img_id`` and by the caption itself.
 
     Args:
-        path (str): A file of :func:`write_features`.
+        path (str): A file of :func:`write_features`; or a folder of Parquet shards, or a pattern of
+            their files (see :mod:`urbancross_mm.datasets.feature_shards`).
 
     Attributes:
         image_feats (np.ndarray): ``(N, C)``, float32, read-only.
@@ -44,14 +47,14 @@ class FeatureFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        content = read_arrays(path)
-        self.metadata: dict[str, Any] = metadata_of(content, path)
+        content = read_shards(path) if is_sharded(path) else _read_archive(path)
+        self.metadata: dict[str, Any] = content['metadata']
         self.image_feats = _floats(content['image_feats'])
         self.text_feats = _floats(content['text_feats'])
-        self._stamps = stamps_of(content, path)
+        self._stamps: Sequence[FileStamp] = content['stamps']
         self._checked: set[tuple[str, str]] = set()
-        self._image_rows = {key: row for row, key in enumerate(content['image_ids'].tolist())}
-        self._text_rows = {text: row for row, text in enumerate(content['texts'].tolist())}
+        self._image_rows = {key: row for row, key in enumerate(content['image_ids'])}
+        self._text_rows = {text: row for row, text in enumerate(content['texts'])}
 
     @property
     def image_ids(self) -> list[str]:
@@ -143,7 +146,7 @@ def open_features(path: str) -> FeatureFile:
     """Open a feature file, once per process as long as it does not change.
 
     Args:
-        path (str): The ``.npz`` file.
+        path (str): The ``.npz`` file, or the folder or pattern of shards.
 
     Returns:
         FeatureFile: The same object for everyone who asks for the same file.
@@ -152,14 +155,14 @@ def open_features(path: str) -> FeatureFile:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds something else.
     """
-    if not Path(path).is_file():
+    files = shard_files(path) if is_sharded(path) else [path]
+    if not files or not all(map(os.path.isfile, files)):
         raise FileNotFoundError(
             f'feature file not found: {Path(path).absolute()} '
             f'({advice(path)}; the flag --sample runs every config on '
             'generated data instead)'
         )
-    status = Path(path).stat()
-    return _opened(os.path.abspath(path), status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+    return _opened(os.path.abspath(path), *map(_state, files))
 
 
 def write_features(
@@ -216,8 +219,22 @@ def write_features(
 
 
 @lru_cache(maxsize=OPENED)
-def _opened(path: str, *state: int) -> FeatureFile:
+def _opened(path: str, *states: tuple[int, ...]) -> FeatureFile:
     return FeatureFile(path)
+
+
+def _state(path: str) -> tuple[int, ...]:
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def _read_archive(path: str) -> dict[str, Any]:
+    """What an ``.npz`` file holds, as :func:`read_shards` gives it."""
+    content = read_arrays(path)
+    names = {name: content[name].tolist() for name in ('image_ids', 'texts')}
+    return dict(
+        content, metadata=metadata_of(content, path), stamps=stamps_of(content, path), **names
+    )
 
 
 def _floats(feats: np.ndarray) -> np.ndarray:

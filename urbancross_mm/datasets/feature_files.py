@@ -14,8 +14,8 @@ class FeatureFiles:
     """Looks images and captions up in feature files of one encoder.
 
     Args:
-        file (str | Sequence[str]): One file, or several: captions of several places, say. What
-            stands in more than one of them comes from the first.
+        file (str | Sequence[str]): One file, folder or pattern of shards, or several: captions of
+            several places, say. What stands in more than one of them comes from the first.
 
     Attributes:
         files (list[FeatureFile]): Shared by everyone in this process who names the same file.
@@ -72,7 +72,8 @@ class FeatureFiles:
         """
         if len(self.files) == 1:
             return self.files[0].texts(texts)
-        feats = np.empty((len(texts), self.files[0].text_feats.shape[1]), np.float32)
+        width = max(file.text_feats.shape[1] for file in self.files)
+        feats = np.empty((len(texts), width), np.float32)
         for row, text in enumerate(texts):
             feats[row] = self._first(text, 'text').texts([text])[0]
         return feats
@@ -94,7 +95,8 @@ def _check_same_encoder(first: FeatureFile, other: FeatureFile) -> None:
     """Refuse features that cannot stand in one batch, or mean different things."""
     for what in ('image_feats', 'text_feats'):
         widths = [getattr(file, what).shape[1] for file in (first, other)]
-        if widths[0] != widths[1]:
+        # Shards of images alone have texts of no width.
+        if 0 not in widths and widths[0] != widths[1]:
             raise ValueError(
                 f'{first.path} and {other.path} hold {what} of different widths, {widths[0]} and '
                 f'{widths[1]}: features of one dataset must come from one encoder'

@@ -19,6 +19,7 @@ from urbancross_mm.engine.optimizers import (
     AdversarialOptimWrapperConstructor,
     BFloat16OptimWrapper,
 )
+from urbancross_mm.engine.sharded_strategy import ShardedStrategy
 
 __all__ = [
     'AdversarialOptimWrapperConstructor',
@@ -30,6 +31,7 @@ __all__ = [
     'MidEpochHook',
     'MinStepsHook',
     'RetrievalVisualizationHook',
+    'ShardedStrategy',
     'SourceCurriculumHook',
     'TargetBatchNormHook',
     'TargetPlanHook',

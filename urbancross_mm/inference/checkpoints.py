@@ -15,7 +15,7 @@ from urbancross_mm.engine import find_resumable
 from urbancross_mm.registry import MODELS
 from urbancross_mm.utils.checkpoints import read_state_dict
 from urbancross_mm.utils.cli import is_setting
-from urbancross_mm.utils.state_dicts import check_state_dict
+from urbancross_mm.utils.state_dicts import check_state_dict, own_weights
 
 # Settings that name where weights come from before a training.
 _SOURCES = ('init_cfg', 'source_checkpoint', 'weights_dir')
@@ -103,7 +103,7 @@ def build_model(model: dict[str, Any], checkpoint: str | None = None) -> Any:
         if checkpoint is None and hasattr(built, 'init_weights'):
             built.init_weights()
     if checkpoint is not None:
-        weights = read_state_dict(checkpoint)
+        weights = own_weights(built, read_state_dict(checkpoint))
         check_state_dict(built, weights, checkpoint)
         built.load_state_dict(weights, strict=False)
     return built

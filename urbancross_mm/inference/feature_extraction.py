@@ -60,18 +60,12 @@ def extract_features(
     images, captions = config_items(cfg)
     if remark := remark_on_cut(captions, embedder.tokenizer, 'captions'):
         print(remark)
-    encoded = embedder.encode_files(list(images.values()), _before_projection(image_encoder))
+    encoded = embedder.encode_files(list(images.values()), before_projection(image_encoder))
     image_feats = encoded.embeds.numpy()
     text_feats = embedder.encode_texts(
-        captions, _before_projection(text_encoder), progress=True
+        captions, before_projection(text_encoder), progress=True
     ).numpy()
-    metadata = dict(
-        config=Path(cfg.filename or '').name,
-        weights=weights_of(image_encoder, text_encoder),
-        checkpoint=Path(embedder.checkpoint).name if embedder.checkpoint else None,
-        version=__version__,
-        pipeline=embedder.pipeline_cfg,
-    )
+    metadata = feature_metadata(cfg, embedder)
     write_features(out, list(images), image_feats, captions, text_feats, metadata, encoded.stamps)
     return dict(
         images=len(images),
@@ -148,9 +142,36 @@ def encoders_of(model: nn.Module) -> tuple[nn.Module, nn.Module]:
     return image_encoder, text_encoder
 
 
-def _before_projection(encoder: nn.Module) -> Tower:
+def before_projection(encoder: nn.Module) -> Tower:
+    """What of an encoder is run once: all but the projection, which is trained.
+
+    Args:
+        encoder (nn.Module): Of images or texts.
+
+    Returns:
+        Tower: Encodes a batch.
+    """
     pooled = getattr(encoder, 'pooled', encoder)
     return lambda rows: mean_over_sentences(pooled, rows)
+
+
+def feature_metadata(cfg: Config, embedder: Embedder) -> dict[str, Any]:
+    """Where features come from, as it is written beside them.
+
+    Args:
+        cfg (Config): Of the run.
+        embedder (Embedder): Of the same config.
+
+    Returns:
+        dict[str, Any]: ``config``, ``weights``, ``checkpoint``, ``version`` and ``pipeline``.
+    """
+    return dict(
+        config=Path(cfg.filename or '').name,
+        weights=weights_of(*encoders_of(embedder.model)),
+        checkpoint=Path(embedder.checkpoint).name if embedder.checkpoint else None,
+        version=__version__,
+        pipeline=embedder.pipeline_cfg,
+    )
 
 
 def weights_of(*encoders: nn.Module) -> str:

@@ -64,6 +64,7 @@ from urbancross_mm.models.retrievers import (
     MCRNPretrainer,
     UrbanCross,
 )
+from urbancross_mm.models.sharded_data_parallel import ShardedDataParallel
 from urbancross_mm.models.spectrogram import LogMelSpectrogram
 from urbancross_mm.models.train_step_data_parallel import TrainStepDataParallel
 
@@ -117,6 +118,7 @@ __all__ = [
     'SimilarSourceSelector',
     'SkipThoughtsEncoder',
     'TextCNNEncoder',
+    'ShardedDataParallel',
     'TrainStepDataParallel',
     'UrbanCross',
     'VisualGuidedAttention',

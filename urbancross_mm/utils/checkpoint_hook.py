@@ -7,26 +7,20 @@ Its two readers are replaced as soon as it is imported.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import sys
-from collections.abc import Sequence
+from collections import OrderedDict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlparse
 
 from urbancross_mm.utils.checkpoints import read_checkpoint, weights_of
+from urbancross_mm.utils.import_hooks import run_after_import
 
 MODULE = 'mmengine.runner.checkpoint'
 
 
 def install_checkpoint_reader() -> None:
     """Replace mmengine's readers, now or when they are imported."""
-    if MODULE in sys.modules:
-        _replace_readers(sys.modules[MODULE])
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    run_after_import(MODULE, _replace_readers)
 
 
 def _replace_readers(module: Any) -> None:
@@ -45,6 +39,18 @@ def _replace_readers(module: Any) -> None:
             ) from None
 
     module._load_checkpoint_with_prefix = find_or_say
+    to_model = module._load_checkpoint_to_model
+
+    def load_own(model: Any, checkpoint: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        from urbancross_mm.utils.state_dicts import own_weights
+
+        given = checkpoint.get('state_dict', checkpoint)
+        weights = own_weights(model, given)
+        if weights is not given:
+            checkpoint = {**checkpoint, 'state_dict': OrderedDict(weights)}
+        return to_model(model, checkpoint, *args, **kwargs)
+
+    module._load_checkpoint_to_model = load_own
     load = module.load_checkpoint
 
     def load_or_say(model: Any, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -99,25 +105,3 @@ def _read_url(
         folder.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), progress=progress)
     return _read(path)
-
-
-class _Loader(importlib.machinery.SourceFileLoader):
-    """Loads the module, then replaces its readers."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        super().exec_module(module)
-        _replace_readers(module)
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds :data:`MODULE`."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: Any = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != MODULE:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.origin is not None:
-            spec.loader = _Loader(fullname, spec.origin)
-        return spec

@@ -14,6 +14,7 @@ from typing import Any
 
 from urbancross_mm.utils.cli import TRUST_VARIABLE
 from urbancross_mm.utils.files import check_archive_size
+from urbancross_mm.utils.jit_archive import is_jit_archive, read_jit_weights
 
 # Where a file may keep its weights; the first key that holds tensors counts.
 WEIGHT_KEYS = (
@@ -33,7 +34,8 @@ def read_checkpoint(path: str | Path, trust: bool = False) -> dict[str, Any]:
     """Read a checkpoint on the CPU without running code that it may carry.
 
     Tensors and plain data are read (:mod:`urbancross_mm.utils.plain_data`), from a file of
-    ``torch.save`` or, by its suffix, of safetensors. The prefix ``module.``, if every weight has
+    ``torch.save`` or, by its suffix, of safetensors. Of an archive of ``torch.jit.save`` the
+    tensors are read, and its program is not. The prefix ``module.``, if every weight has
     it, is taken off.
 
     Args:
@@ -191,11 +193,15 @@ def _read_torch(path: Path, trust: bool) -> Any:
 
     from urbancross_mm.utils.plain_data import plain_classes  # needs NumPy
 
-    check_archive_size(path, 'the checkpoint')
+    archive = is_jit_archive(path)
+    if not archive:
+        check_archive_size(path, 'the checkpoint')
     _refuse_bytearray(path)
     try:
         with torch.serialization.safe_globals(plain_classes()), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of pickle's protocol; what cannot be read is refused
+            if archive:
+                return read_jit_weights(path)
             return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ...
         if trust:
@@ -231,8 +237,6 @@ def _reason(error: Exception) -> str:
             f'it holds {_shortened(refused[1])}, which is no plain data and could run code; '
             'save its state_dict alone, or give --trust-checkpoint if the file is your own'
         )
-    if 'TorchScript' in text:
-        return 'it is a TorchScript archive, which is a program; save its state_dict() instead'
     if 'legacy .tar' in text:
         return 'it has the tar format of torch before 0.1.10; save it again with a newer torch'
     text = text.partition('WeightsUnpickler error: ')[2] or text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +14,24 @@ from PIL import UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from urbancross_mm.utils.image_formats import excess_depth, excess_depth_of_tiff, open_known_format
+from urbancross_mm.utils.jpeg import START, decode_jpeg
 
 
-def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+def read_image(
+    path: str, draft: int | None = None, content: bytes | None = None
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode an image to RGB.
 
     Gray, palette, CMYK and YCbCr images are converted, an alpha channel is dropped, and an EXIF
-    orientation is ignored: satellite tiles have none that means anything.
+    orientation is ignored: satellite tiles have none that means anything. With simplejpeg
+    installed, a JPEG takes half the time and has the same bits.
 
     Args:
-        path (str): The file.
+        path (str): The file, or what errors call it.
         draft (int | None): Let the JPEG decoder shrink the image by 2, 4 or 8 as long as no side
-            falls below this many pixels: faster for images much larger than the training size.
-            Defaults to None.
+            falls below this many pixels: faster for images much larger than the training size,
+            and not the same as a resize. Defaults to None.
+        content (bytes | None): Of the file, where it was read already. Defaults to None.
 
     Shape:
         - output: ``(H, W, 3)``.
@@ -38,7 +44,12 @@ def read_image(path: str, draft: int | None = None) -> tuple[np.ndarray, tuple[i
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be decoded to the end or has more than 8 bits per channel.
     """
-    with open_image(path, path) as image:
+    if content is None and os.path.isfile(path):
+        content = _content(path)
+    decoded = decode_jpeg(content, draft) if content is not None else None
+    if decoded is not None:
+        return decoded
+    with open_image(path if content is None else io.BytesIO(content), path) as image:
         size = (image.height, image.width)
         if draft is not None:
             image.draft('RGB', (draft, draft))
@@ -109,6 +120,15 @@ def open_image(file: str | Path | BinaryIO, path: str) -> Iterator[ImageFile]:
             f'image {path} has {deep}: rescale it to 8 bits first, the right range '
             'depends on the sensor'
         )
+
+
+def _content(path: str) -> bytes | None:
+    """What a JPEG holds; None of another file, which Pillow opens itself, and reports."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read() if file.peek(3).startswith(START) else None
+    except OSError:
+        return None
 
 
 def _not_as_written(image: ImageFile) -> str | None:

@@ -72,6 +72,62 @@ def check_state_dict(
     )
 
 
+def own_weights(model: Any, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Weights under the names of a model that knows other layouts than its own.
+
+    Args:
+        model (nn.Module): Its method ``own_weights`` renames them, if it has one; a wrapped model
+            is asked itself.
+        weights (Mapping): A checkpoint's state dict.
+
+    Returns:
+        Mapping: The same dict where there is nothing to rename.
+    """
+    inner = model if hasattr(model, 'own_weights') else getattr(model, 'module', None)
+    rename = getattr(inner, 'own_weights', None)
+    return weights if rename is None else rename(weights)
+
+
+def count_parts(names: Iterable[str], most: int = 6) -> str:
+    """Count weights by the part of the model that they belong to.
+
+    Args:
+        names (Iterable[str]): Of weights.
+        most (int): Parts to name. Defaults to 6.
+
+    Returns:
+        str: ``'segment_encoder (62), head (1)'``; ``'none'`` for no names.
+    """
+    parts = Counter(name.partition('.')[0] for name in names)
+    shown = [f'{part[:60]} ({count})' for part, count in sorted(parts.items())[:most]]
+    more = [f'{len(parts) - most} more'] if len(parts) > most else []
+    return ', '.join(shown + more) or 'none'
+
+
+def load_report(
+    expected: Mapping[str, Any],
+    weights: Mapping[str, Any],
+    path: str | Path,
+    unused: Iterable[str] = (),
+) -> str:
+    """Say in one line what a checkpoint brings to a model.
+
+    Args:
+        expected (Mapping): The model's own state dict.
+        weights (Mapping): The checkpoint's, under the model's names.
+        path (str | Path): Of the checkpoint.
+        unused (Iterable[str]): Weights of the checkpoint that were left out before. Defaults to ().
+
+    Returns:
+        str: How many are loaded, and which are missing, of another shape or unexpected, by part.
+    """
+    missing, mismatched, matched = compare_state_dicts(expected, weights)
+    unexpected = [*unused, *(name for name in weights if name not in expected)]
+    parts = {'missing': missing, 'of another shape': mismatched, 'unexpected': unexpected}
+    counts = [f'; {kind}: {count_parts(names)}' for kind, names in parts.items() if names]
+    return f'loaded {matched} of {len(expected)} weights from {path}{"".join(counts)}'
+
+
 def describe_initialization(origins: Iterable[str]) -> str:
     """Sum up where the weights of a model come from.
 

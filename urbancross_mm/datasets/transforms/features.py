@@ -21,8 +21,8 @@ class LoadFeatures(BaseTransform):
     file share it in memory.
 
     Args:
-        file (str | Sequence[str]): An ``.npz`` file of ``tools/misc/extract_features.py``, or
-            several of one encoder.
+        file (str | Sequence[str]): An ``.npz`` file or a folder of Parquet shards of
+            ``tools/misc/extract_features.py``, a pattern of shards, or several of one encoder.
 
     Raises:
         FileNotFoundError: If there is no such file.

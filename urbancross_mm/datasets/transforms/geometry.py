@@ -116,6 +116,7 @@ class RandomRotate(GeometryTransform):
 
     def move_image(self, image: np.ndarray, params: float) -> np.ndarray:
         """Rotate, with black corners."""
+        image = torch.from_numpy(image).contiguous().numpy()  # others copy a view more slowly
         if self.interpolation == 'nearest':
             return np.array(Image.fromarray(image).rotate(params))
         height, width = image.shape[:2]
@@ -211,7 +212,8 @@ def resize_image(image: np.ndarray, shape: tuple[int, int], interpolation: str) 
         return cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR)
     channels_first = torch.from_numpy(image).permute(2, 0, 1)[None]
     resized = interpolate(channels_first, shape, mode=interpolation, antialias=True)
-    return resized[0].permute(1, 2, 0).contiguous().numpy()
+    # Torch's memory has channels first, as the last transform wants it: seen from here, a view.
+    return resized[0].permute(1, 2, 0).numpy()
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -16,12 +16,14 @@ from urbancross_mm.utils.images import read_image
 class LoadImage(BaseTransform):
     """Decode the image of an item, once.
 
-    Needs ``img_path``. Adds ``img`` (uint8, RGB, ``(H, W, 3)``), ``ori_shape`` (on disk) and
-    ``img_shape`` (as decoded), both (height, width) in pixels.
+    Needs ``img_path``; ``img_bytes``, the content of a file, is used up instead where an item has
+    it. Adds ``img`` (uint8, RGB, ``(H, W, 3)``), ``ori_shape`` (on disk) and ``img_shape`` (as
+    decoded), both (height, width) in pixels.
 
     Args:
-        draft (int | None): See :func:`read_image`. Give the side that the pipeline resizes to.
-            Defaults to None.
+        draft (int | None): See :func:`read_image`. Give twice the side that the pipeline resizes
+            to, in training: the pixels change by a gray level or less on average. Tests should
+            decode exactly. Defaults to None.
 
     Raises:
         FileNotFoundError: If the image is missing.
@@ -29,11 +31,15 @@ class LoadImage(BaseTransform):
     """
 
     def __init__(self, draft: int | None = None) -> None:
+        if draft is not None and (not isinstance(draft, int) or draft < 1):
+            raise ValueError(f'draft must be a number of pixels from 1, or None; got {draft!r}')
         self.draft = draft
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Decode the image."""
-        results['img'], results['ori_shape'] = read_image(results['img_path'], self.draft)
+        results['img'], results['ori_shape'] = read_image(
+            results['img_path'], self.draft, results.pop('img_bytes', None)
+        )
         results['img_shape'] = results['img'].shape[:2]
         return results
 

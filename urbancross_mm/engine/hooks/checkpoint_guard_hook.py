@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -11,7 +10,12 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 
 from urbancross_mm.registry import HOOKS
-from urbancross_mm.utils.state_dicts import check_state_dict
+from urbancross_mm.utils.state_dicts import (
+    check_state_dict,
+    count_parts,
+    load_report,
+    own_weights,
+)
 
 # Of losses: a model that only tests, or trains by others, does without.
 _OF_TRAINING = ('head.', 'adaptation.')
@@ -39,6 +43,7 @@ class CheckpointGuardHook(Hook):
             ValueError: If the checkpoint does not fit.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = getattr(runner.model, 'whole', model)  # each rank may hold a part of it
         if runner._resume and 'optimizer' not in checkpoint:
             raise ValueError(
                 f'{runner._load_from} holds weights only, as best_*.pth do: resume from an '
@@ -53,27 +58,17 @@ class CheckpointGuardHook(Hook):
             _check_optimizer(runner, checkpoint['optimizer'])
         # Before training starts the loop is still a config; a test never builds it.
         fine_tune = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        weights = checkpoint.get('state_dict', checkpoint)
+        given = checkpoint.get('state_dict', checkpoint)
+        weights = own_weights(model, given)
+        if weights is not given:  # of the field, or of another image size
+            checkpoint['state_dict'] = weights
         partial = fine_tune and not getattr(model, 'starts_whole', False)
         new = check_state_dict(model, weights, runner._load_from, partial)
+        own = model.state_dict()
+        told = {n: v for n, v in weights.items() if n in own or not n.startswith(_OF_TRAINING)}
+        runner.logger.info(load_report(own, told, runner._load_from))
         if new:
-            runner.logger.warning(f'new weights, not in {runner._load_from}: {_parts(new)}')
-        left_out = [
-            name.removeprefix('module.')
-            for name in weights.keys() - model.state_dict().keys()
-            if not name.removeprefix('module.').startswith(_OF_TRAINING)
-        ]
-        if left_out:
-            runner.logger.info(
-                f'{type(model).__name__} has no use for these weights of {runner._load_from}: '
-                f'{_parts(left_out)}'
-            )
-
-
-def _parts(names: list[str]) -> str:
-    """Weights by the part of the model that they belong to: ``segment_encoder (62)``."""
-    parts = Counter(name.partition('.')[0] for name in names)
-    return ', '.join(f'{part} ({parts[part]})' for part in sorted(parts))
+            runner.logger.warning(f'new weights, not in {runner._load_from}: {count_parts(new)}')
 
 
 def _says_where_it_was(checkpoint: dict[str, Any]) -> bool:

@@ -43,7 +43,7 @@ class EpochSeedHook(Hook):
     So a run resumed after epoch ``n`` draws the same augmentations, captions and dropout masks as
     one that never stopped: nothing needs saving. Use together with
     ``train_dataloader.worker_init_fn = dict(type='urbancross_mm.seed_worker')`` and without
-    persistent workers.
+    persistent workers. A stream, which has no sampler for mmengine to tell, is told the epoch.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -55,3 +55,6 @@ class EpochSeedHook(Hook):
         # SeedSequence mixes the three, so that neighboring epochs and ranks do not correlate.
         entropy = np.random.SeedSequence([runner.seed or 0, runner.epoch, runner.rank])
         seed_everything(int(entropy.generate_state(1, np.uint64)[0] >> 1))
+        dataset = runner.train_dataloader.dataset
+        if hasattr(dataset, 'set_epoch'):
+            dataset.set_epoch(runner.epoch)

@@ -109,6 +109,8 @@ class RetrievalVisualizationHook(Hook):
         for sample in outputs or ():
             if not sample.get('for_retrieval', True) or not _has_pair(sample):
                 continue
+            if '.tar/' in sample.img_path:  # in a shard, and no file that could be drawn again
+                continue
             self._score = sample.get('score_pairs')
             self._samples.append(
                 (

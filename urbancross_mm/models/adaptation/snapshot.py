@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from urbancross_mm.utils.checkpoints import read_state_dict
-from urbancross_mm.utils.state_dicts import check_state_dict
+from urbancross_mm.utils.state_dicts import check_state_dict, own_weights
 
 
 class FrozenSnapshot:
@@ -120,7 +120,7 @@ class FrozenSnapshot:
                     logging.WARNING,
                 )
             else:
-                weights = read_state_dict(self.source_checkpoint)
+                weights = own_weights(snapshot, read_state_dict(self.source_checkpoint))
                 check_state_dict(snapshot, weights, self.source_checkpoint)
                 snapshot.load_state_dict(weights, strict=False)
             snapshot.requires_grad_(False).eval()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import difflib
-import os
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import nn
 
-from urbancross_mm.models.encoders.clip_weights import SCHEMAS, find_weights, load_weights, reason
+from urbancross_mm.models.encoders.clip_loading import load_weights
+from urbancross_mm.models.encoders.clip_weights import SCHEMAS, find_weights, is_local, reason
 
 CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
 # What open_clip, timm and transformers raise where a config does not fit.
@@ -31,6 +32,7 @@ def build_clip(
     force_quick_gelu: bool = False,
     image_size: int | tuple[int, int] | None = None,
     context_length: int | None = None,
+    log: bool = True,
 ) -> tuple[nn.Module, int]:
     """Build an open_clip model with separate towers ``visual`` and ``text``, and load it.
 
@@ -45,6 +47,7 @@ def build_clip(
         force_quick_gelu (bool): The activation of OpenAI's weights. Defaults to False.
         image_size (int | tuple, optional): Other than the model's own. Defaults to None.
         context_length (int, optional): Other than the model's own. Defaults to None.
+        log (bool): Say in one line of the log what was loaded. Defaults to True.
 
     Returns:
         tuple[nn.Module, int]: The model and the width of its embeddings.
@@ -64,7 +67,9 @@ def build_clip(
         cfg['text_cfg']['context_length'] = context_length
     model = _build(cfg, what)
     if weights is not None:
-        load_weights(model, weights, what)
+        report = load_weights(model, weights, what)
+        if log:
+            print_log(f'{what}: {report}', logger='current')
     if image_size is not None and hasattr(model.visual, 'set_input_size'):
         model.visual.set_input_size(image_size)  # timm resizes after loading
     return model, cfg['embed_dim']
@@ -111,7 +116,7 @@ def without_weights(cfg: dict[str, Any]) -> dict[str, Any]:
     name, tag = cfg.get('model_name') or 'ViT-B-16', cfg.get('pretrained')
     if name.startswith(SCHEMAS) and cfg.get('model_cfg') is None:
         return {**cfg, 'pretrained': None, 'model_cfg': model_config(name, None)}
-    named = tag and not os.path.isfile(tag)
+    named = tag and not is_local(tag)
     weights_cfg = open_clip.get_pretrained_cfg(name.replace('/', '-'), tag) if named else {}
     return {
         **cfg,

@@ -1,4 +1,4 @@
-"""Finding and loading the weights of open_clip models."""
+"""Finding the weights of open_clip models, on disk or on the hub."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import logging
 import os
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from mmengine.logging import print_log
-from torch import nn
-
-from urbancross_mm.utils.checkpoints import read_state_dict
 
 SCHEMAS = ('hf-hub:', 'local-dir:')
 WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
@@ -26,9 +22,6 @@ FOLDER_WEIGHTS = (
     'pytorch_model.pth',
     'model.pth',
 )
-# Of both towers together; and what OpenAI's models say about themselves among their weights.
-JOINT = ('logit_scale', 'logit_bias')
-NO_WEIGHTS = ('input_resolution', 'context_length', 'vocab_size', *JOINT)
 
 
 def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | None, bool]:
@@ -36,7 +29,7 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
 
     Args:
         model_name (str, optional): None for a model that is given by its config.
-        pretrained (str, optional): File, tag, or None.
+        pretrained (str, optional): File, folder of transformers, tag, or None.
 
     Returns:
         tuple[str | None, bool]: Their path, and whether their tag asks for QuickGELU.
@@ -48,7 +41,7 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
     in_folder = model_name is not None and model_name.startswith(SCHEMAS)
     if pretrained is None:
         return (_folder_weights(str(model_name)) if in_folder else None), False
-    if os.path.isfile(pretrained):
+    if is_local(pretrained):
         return pretrained, False
     if pretrained.endswith(WEIGHT_SUFFIXES) or os.sep in pretrained:
         raise FileNotFoundError(
@@ -62,28 +55,18 @@ def find_weights(model_name: str | None, pretrained: str | None) -> tuple[str | 
     return _download(model_name, pretrained)
 
 
-def load_weights(model: nn.Module, path: str, what: str) -> None:
-    """Load the weights of a whole model, whatever layout they were saved in.
+def is_local(pretrained: str) -> bool:
+    """Whether this names weights on disk, and no tag of open_clip.
 
     Args:
-        model (nn.Module): A ``CustomTextCLIP``.
-        path (str): File of ``torch.save``, safetensors, or of big_vision (``.npz``).
-        what (str): Name of the model, for messages.
+        pretrained (str): Tag, file, or folder of transformers.
 
-    Raises:
-        ValueError: If the file cannot be read, or holds another model's weights.
+    Returns:
+        bool: A folder that happens to be called like a tag is none, unless it holds a model.
     """
-    try:
-        if Path(path).suffix in ('.npz', '.npy'):
-            import open_clip
-
-            open_clip.load_checkpoint(model, path)
-        else:
-            model.load_state_dict(_converted(model, read_state_dict(path)))
-    # What the conversions and load_state_dict raise, besides the reader's ValueError.
-    except (ValueError, RuntimeError, AttributeError, KeyError, AssertionError) as error:
-        why = ValueError(str(error).removeprefix(f'cannot read the checkpoint {path}: '))
-        raise ValueError(f'{path!r} does not hold weights of {what}: {reason(why)}') from error
+    if os.path.isdir(pretrained):
+        return os.sep in pretrained or os.path.isfile(os.path.join(pretrained, 'config.json'))
+    return os.path.isfile(pretrained)
 
 
 def reason(error: Exception) -> str:
@@ -101,56 +84,46 @@ def reason(error: Exception) -> str:
     return textwrap.shorten(text, 200, placeholder=' ...').rstrip('.') or type(error).__name__
 
 
-def _converted(model: nn.Module, weights: dict[str, Any]) -> dict[str, Any]:
-    """Weights under the names and in the sizes of the model."""
-    from open_clip.convert import convert_state_dict
-    from open_clip.model import (
-        convert_to_custom_text_state_dict,
-        resize_pos_embed,
-        resize_text_pos_embed,
-    )
-
-    weights = convert_state_dict(model, weights)
-    if 'positional_embedding' in weights:
-        weights = convert_to_custom_text_state_dict(weights)
-    own = model.state_dict()
-    # CoCa's decoder is not part of the towers; transformers used to save its position ids.
-    weights = {
-        name: value
-        for name, value in weights.items()
-        if name not in NO_WEIGHTS
-        and not name.startswith('text_decoder.')
-        and (name in own or not name.endswith('.position_ids'))
-    }
-    resize_pos_embed(weights, model)
-    resize_text_pos_embed(weights, model)
-    return {**weights, **{name: own[name] for name in JOINT if name in own}}
-
-
 def _folder_weights(model_name: str) -> str | None:
     schema, _, location = model_name.partition(':')
     if schema == 'hf-hub':
         return _download_folder(model_name, location)
-    names = sorted(
-        path.name
-        for path in Path(location).iterdir()
-        if path.suffix in WEIGHT_SUFFIXES and path.is_file()
-    )
-    named = [name for name in FOLDER_WEIGHTS if name in names]
-    if not names:
+    found = weights_in(location, f'the folder of {model_name!r}')
+    if found is None:
         print_log(
             f'{location!r} holds no weights: {model_name!r} starts from random ones',
             logger='current',
             level=logging.WARNING,
         )
-        return None
+    return found
+
+
+def weights_in(folder: str, what: str) -> str | None:
+    """The weights file of a folder.
+
+    Args:
+        folder (str): Of open_clip or transformers.
+        what (str): How to call it in a message.
+
+    Returns:
+        str | None: Its path, or None.
+
+    Raises:
+        ValueError: If there are several, none of them under a name that the libraries use.
+    """
+    names = sorted(
+        path.name
+        for path in Path(folder).iterdir()
+        if path.suffix in WEIGHT_SUFFIXES and path.is_file()
+    )
+    named = [name for name in FOLDER_WEIGHTS if name in names]
     if not named and len(names) > 1:
         raise ValueError(
-            f'the folder of {model_name!r} holds several weights files '
+            f'{what} holds several weights files '
             f'({", ".join(names[:4])}), none under a name of open_clip '
             f'({FOLDER_WEIGHTS[0]}): set pretrained to one of them'
         )
-    return os.path.join(location, (named or names)[0])
+    return os.path.join(folder, (named or names)[0]) if names else None
 
 
 def _download_folder(model_name: str, repository: str) -> str:

@@ -191,7 +191,9 @@ class HuggingFaceTextEncoder(HuggingFaceEncoder):
         but for models that read full rows alone.
         """
         mask = self.attention_mask(tokens)
-        length = int(mask.sum(dim=1).max()) if len(mask) else 1
+        length = tokens.shape[1]
+        if not torch.compiler.is_compiling():  # a graph has one shape for all texts
+            length = int(mask.sum(dim=1).max()) if len(mask) else 1
         if self.max_tokens is not None and length > self.max_tokens:
             raise ValueError(
                 f'the text model at {self.path!r} reads {self.max_tokens} tokens, got '

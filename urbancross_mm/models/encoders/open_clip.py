@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
 
 from urbancross_mm.models.encoders.base import BaseEncoder, TokenLimits
 from urbancross_mm.models.encoders.clip_factory import build_clip
+from urbancross_mm.models.encoders.clip_layouts import to_two_towers
+from urbancross_mm.models.encoders.clip_loading import fit_towers
 from urbancross_mm.registry import MODELS
 
 T5_EXTRA_IDS = 100
@@ -40,6 +44,26 @@ class _OpenCLIPEncoder(BaseEncoder):
         if frozen:
             self.freeze('tower')
 
+    def own_weights(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This tower's part of a checkpoint, as ``init_cfg`` and ``load_from`` load it.
+
+        Args:
+            weights (Mapping): This encoder's own, or those of a whole CLIP in any layout that
+                ``pretrained`` takes.
+
+        Returns:
+            dict[str, Tensor]: ``tower.*``, the position embedding in the size of the tower; empty
+            where there is none of it.
+        """
+        prefix, own = f'{self.tower_name}.', 'tower.'
+        if any(name.startswith(own) for name in weights):
+            named = {prefix + name.removeprefix(own): value for name, value in weights.items()}
+        else:
+            named = to_two_towers(weights)
+            named = {name: value for name, value in named.items() if name.startswith(prefix)}
+        fit_towers(SimpleNamespace(**{self.tower_name: self.tower}), named)
+        return {own + name.removeprefix(prefix): value for name, value in named.items()}
+
 
 @MODELS.register_module()
 class OpenCLIPImageEncoder(_OpenCLIPEncoder):
@@ -48,9 +72,11 @@ class OpenCLIPImageEncoder(_OpenCLIPEncoder):
     Args:
         model_name (str, optional): Name in ``open_clip.list_models()``, ``'local-dir:<folder>'``
             or ``'hf-hub:<organization>/<name>'``. Defaults to 'ViT-B-16'.
-        pretrained (str, optional): Tag (``'laion2b_s34b_b88k'``, downloaded once) or a local
-            ``.pt`` or ``.safetensors`` file of the whole model. Defaults to None: the weights in
-            the folder or on the hub that the name says, else random.
+        pretrained (str, optional): Tag (``'laion2b_s34b_b88k'``, downloaded once), a local file of
+            the whole model (``.pt``, ``.pth``, ``.bin``, ``.safetensors``; of open_clip, OpenAI,
+            transformers, the published UrbanCross or a model that fine-tunes one), or a folder of
+            transformers. Defaults to None: the weights in the folder or on the hub that the name
+            says, else random.
         model_cfg (dict, optional): ``embed_dim``, ``vision_cfg`` and ``text_cfg`` of a model
             without a name; replaces ``model_name``. Defaults to None.
         frozen (bool): Do not train the tower. Defaults to False.

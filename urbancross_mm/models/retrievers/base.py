@@ -12,6 +12,7 @@ from torch import Tensor
 
 from urbancross_mm.models.adaptation.adaptation import DomainAdaptation
 from urbancross_mm.models.build import check_tokenizer
+from urbancross_mm.models.retrievers.adoption import named_after
 from urbancross_mm.structures import RetrievalDataSample
 from urbancross_mm.utils.state_dicts import describe_initialization
 
@@ -113,6 +114,19 @@ class BaseRetriever(BaseModel, metaclass=_RetrieverMeta):
             for name in [name for name in state_dict if name.startswith(f'{prefix}adaptation.')]:
                 del state_dict[name]
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def own_weights(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights of a CLIP of the field under this model's names.
+
+        Args:
+            weights (Mapping): A checkpoint's state dict.
+
+        Returns:
+            Mapping: This model's own, with position embeddings in its size. Of a CLIP in a layout
+            that the encoders know, the towers are named after them, and the head keeps its
+            weights. Any other stays as it is.
+        """
+        return named_after(self, weights)
 
     def _dump_init_info(self) -> None:
         """One line in the log; mmengine's has three for every weight."""

@@ -114,7 +114,7 @@ class CrossModalRetriever(BaseRetriever):
         Returns:
             Tensor: Of ``encode``; without a row it moves no statistics of BatchNorm.
         """
-        if len(inputs):
+        if inputs.shape[0]:  # len() would fix the number of rows in an exported graph
             return encode(inputs)
         if not (self.training and torch.is_grad_enabled()):
             return inputs.new_zeros(0, self.embed_dim, dtype=torch.float32)
