@@ -185,6 +185,7 @@ def main() -> None:
         import_optional(package, NEEDS, 'urbancross-mm[serve]')
     uvicorn = import_optional('uvicorn', NEEDS, 'urbancross-mm[serve]')
     from urbancross_mm.serving.app import create_app, is_loopback
+    from urbancross_mm.serving.http_errors import MOST_HEADER_BYTES, HttpProtocol
     from urbancross_mm.serving.service import Service
     from urbancross_mm.toy import ensure_sample
 
@@ -210,9 +211,8 @@ def main() -> None:
         server_header=False,
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=3,  # then work for visitors that wait is ended
-        http='h11',  # another one has no bound for headers
-        # The longest address: a filter may be a polygon of many corners.
-        h11_max_incomplete_event_size=1 << 18,
+        http=HttpProtocol,  # another one has no bound for headers
+        h11_max_incomplete_event_size=MOST_HEADER_BYTES,
     )
 
 

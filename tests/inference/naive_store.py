@@ -31,6 +31,9 @@ class NaiveStore(BaseStore):
             embed = self.rows[item.id].embed if item.embed is None else item.embed
             self.rows[item.id] = replace(item, embed=embed)
 
+    def version(self) -> int:
+        return 0
+
     def delete(self, ids: Sequence[str]) -> int:
         return sum(self.rows.pop(name, None) is not None for name in ids)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +24,16 @@ COLORS = dict(
 PLACES = dict(finland=(24.9, 60.2), spain=(2.1, 41.4), germany=(13.4, 52.5))
 
 
+class FakeTokenizer:
+    """Knows all words but that of one animal."""
+
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        return torch.ones(len(texts), 3, dtype=torch.long)
+
+    def unknown_words(self, text: str) -> list[str]:
+        return [word for word in text.split() if word == 'zebra']
+
+
 class FakeEmbedder:
     """One axis per word; an image lies on the axis of its nearest color."""
 
@@ -32,7 +42,7 @@ class FakeEmbedder:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.model = SimpleNamespace(score_pairs=None, embed_dim=len(WORDS))
-        self.tokenizer = lambda texts: torch.ones(len(texts), 3, dtype=torch.long)
+        self.tokenizer = FakeTokenizer()
         self.seconds = seconds
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -46,17 +56,19 @@ class FakeEmbedder:
     def encode_images(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         means = [np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images]
         rows = [[-np.linalg.norm(mean - COLORS[word]) / 50 for word in WORDS] for mean in means]
-        found = torch.tensor(np.exp(rows), dtype=torch.float32)
-        return torch.nn.functional.normalize(found)
+        near = torch.tensor(np.exp(rows), dtype=torch.float32)
+        return torch.nn.functional.normalize(near)
 
 
-def fake_items(folder: Path, number: int = 8) -> list[StoreItem]:
+def fake_items(
+    folder: Path, number: int = 8, places: Mapping[str, tuple[float, float]] = PLACES
+) -> list[StoreItem]:
     """For each word and country some images of its color, side by side."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     items = []
     for axis, word in enumerate(WORDS):
-        for country, (lon, lat) in PLACES.items():
+        for country, (lon, lat) in places.items():
             for count in range(number):
                 path = folder / f'{country}_{word}_{count}.png'
                 noise = random.integers(-20, 20, (32, 32, 3))
@@ -84,11 +96,16 @@ def fake_items(folder: Path, number: int = 8) -> list[StoreItem]:
     return items
 
 
-def fake_model(folder: Path, name: str = 'adapted', seconds: float = 0.0) -> ServedModel:
+def fake_model(
+    folder: Path,
+    name: str = 'adapted',
+    seconds: float = 0.0,
+    places: Mapping[str, tuple[float, float]] = PLACES,
+) -> ServedModel:
     """A model over :func:`fake_items`."""
     embedder = FakeEmbedder(seconds)
     store = TorchStore(fingerprint=embedder.fingerprint)
-    store.add(fake_items(folder))
+    store.add(fake_items(folder, places=places))
     return ServedModel(name, StoreSearch(embedder, store))  # type: ignore[arg-type]
 
 

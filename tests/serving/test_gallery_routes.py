@@ -1,4 +1,4 @@
-"""Pictures are those of items, by id alone; info and suggestions are those of the index."""
+"""Images are those of items, by id alone; info and suggestions are those of the index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urbancross_mm.serving.gallery_images import GalleryImages
 from urbancross_mm.serving.limits import RefusedError
 
 
-def test_a_picture_by_id(client: TestClient) -> None:
+def test_an_image_by_id(client: TestClient) -> None:
     hit = client.get('/api/search', params=dict(texts='a harbor', topk=1)).json()['hits'][0]
     for address in (hit['image'], f'api/images/{hit["id"]}?size=full'):
         response = client.get(address)
@@ -89,7 +89,7 @@ def test_the_range_of_a_replaced_raster_is_its_own(tmp_path: Path) -> None:
     assert shown[0] == shown[1]  # both are stretched
 
 
-def test_a_lost_or_damaged_picture_is_one_sentence(tmp_path: Path) -> None:
+def test_a_lost_or_damaged_image_is_one_sentence(tmp_path: Path) -> None:
     images = GalleryImages()
     (tmp_path / 'bad.png').write_bytes(b'no image')
     for attributes, named in (

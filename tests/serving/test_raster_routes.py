@@ -34,7 +34,7 @@ def tile_at(lon: float, lat: float, zoom: int) -> tuple[int, int]:
     return int(across * 2**zoom), int(down * 2**zoom)
 
 
-def picture(response: object) -> np.ndarray:
+def pixels_of(response: object) -> np.ndarray:
     assert response.status_code == 200, response.text
     assert response.headers['content-type'] == 'image/png'
     return np.array(Image.open(io.BytesIO(response.content)).convert('RGBA'))
@@ -42,7 +42,7 @@ def picture(response: object) -> np.ndarray:
 
 def test_a_tile_shows_the_place(client: TestClient) -> None:
     x, y = tile_at(*SQUARE, 18)
-    pixels = picture(client.get(f'/api/rasters/city/tiles/18/{x}/{y}.png'))
+    pixels = pixels_of(client.get(f'/api/rasters/city/tiles/18/{x}/{y}.png'))
     assert pixels.shape == (256, 256, 4)
     assert (pixels[..., 3] == 255).all()
     # The tile lies in the square, whose color is that of a river.
@@ -50,7 +50,7 @@ def test_a_tile_shows_the_place(client: TestClient) -> None:
 
 
 def test_beside_the_raster_a_tile_is_transparent(client: TestClient) -> None:
-    assert not picture(client.get('/api/rasters/city/tiles/5/0/0.png')).any()
+    assert not pixels_of(client.get('/api/rasters/city/tiles/5/0/0.png')).any()
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,15 @@ def test_a_heat_map_is_hot_where_it_is(client: TestClient, by: str) -> None:
     assert heat['bounds'] == pytest.approx([32.50, 0.30, 32.52, 0.32], abs=2e-3)
     x, y = tile_at(best['lon'], best['lat'], 17)
     address = heat['tiles'].format(z=17, x=x, y=y)
-    hot = picture(client.get(f'/{address}'))
-    far = picture(client.get('/' + heat['tiles'].format(z=17, x=x - 10, y=y)))
+    hot = pixels_of(client.get(f'/{address}'))
+    far = pixels_of(client.get('/' + heat['tiles'].format(z=17, x=x - 10, y=y)))
     assert hot[..., 3].max() > 200 and not far.any()
     assert client.post('/api/rasters/city/locate', json=body).json()['id'] == heat['id']
+
+
+def test_a_heat_map_says_what_the_model_does_not_know(client: TestClient) -> None:
+    reply = client.post('/api/rasters/city/locate', json=dict(text='zebra river')).json()
+    assert len(reply['warnings']) == 1 and "'zebra'" in reply['warnings'][0]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,7 @@ def test_a_heat_map_is_hot_where_it_is(client: TestClient, by: str) -> None:
     [
         (dict(), 400),
         (dict(text='a', upload='b'), 400),
-        (dict(upload='none'), 404),
+        (dict(upload='none'), 410),
         (dict(text=''), 422),
         (dict(text='a', model='other'), 404),
     ],
@@ -135,8 +140,8 @@ def test_a_raster_of_16_bits_is_stretched(tmp_path: Path) -> None:
 
 def color_at(tiles: RasterTiles, zoom: int = 18) -> np.ndarray:
     """In the middle of the square."""
-    picture = tiles.view().tile(zoom, *tile_at(*SQUARE, zoom))
-    return np.array(Image.open(io.BytesIO(picture)).convert('RGB'))[128, 128].astype(int)
+    tile = tiles.view().tile(zoom, *tile_at(*SQUARE, zoom))
+    return np.array(Image.open(io.BytesIO(tile)).convert('RGB'))[128, 128].astype(int)
 
 
 def replace_raster(path: Path, word: str) -> None:
@@ -217,13 +222,13 @@ def test_a_tile_from_far_out_is_empty_and_reads_nothing(
 
 
 def test_where_small_values_are_light(tmp_path: Path) -> None:
-    place = dict(crs='EPSG:4326', transform=from_bounds(32.50, 0.30, 32.52, 0.32, 64, 64))
+    georeference = dict(crs='EPSG:4326', transform=from_bounds(32.50, 0.30, 32.52, 0.32, 64, 64))
     for options in (dict(dtype='uint8'), dict(dtype='uint8', nbits=1), dict(dtype='uint16')):
         path = tmp_path / f'{len(options)}{options["dtype"]}.tif'
         profile = dict(driver='GTiff', width=64, height=64, count=1, photometric='MINISWHITE')
         values = np.zeros((1, 64, 64), options['dtype'])
         values[:, :, 32:] = 1 if 'nbits' in options else 255
-        with rasterio.open(path, 'w', **profile, **place, **options) as file:
+        with rasterio.open(path, 'w', **profile, **georeference, **options) as file:
             file.write(values)
         view = RasterTiles(path, 'lights').view()
         shades = [
@@ -242,7 +247,7 @@ def test_bands_can_be_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'place',
+    'georeference',
     [
         dict(transform=Affine.identity()),
         dict(crs='LOCAL_CS["site",UNIT["metre",1]]'),
@@ -252,8 +257,8 @@ def test_bands_can_be_chosen(tmp_path: Path) -> None:
         dict(crs='EPSG:4258', transform=from_origin(0, 99, 0.01, 0.01)),
     ],
 )
-def test_a_place_that_is_not_on_the_globe_is_refused(tmp_path: Path, place: dict) -> None:
-    path = fake_raster(tmp_path / 'nowhere.tif', **place)
+def test_a_place_that_is_not_on_the_globe_is_refused(tmp_path: Path, georeference: dict) -> None:
+    path = fake_raster(tmp_path / 'nowhere.tif', **georeference)
     with pytest.raises(ValueError, match=r'nowhere\.tif cannot be shown: it.* (CRS|coordinates)'):
         RasterTiles(path, 'nowhere')
 

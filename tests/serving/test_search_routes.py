@@ -20,7 +20,7 @@ def ids(reply: dict) -> list[str]:
     return [hit['id'] for hit in reply['hits']]
 
 
-def found(client: TestClient, **query: object) -> dict:
+def results(client: TestClient, **query: object) -> dict:
     response = client.get('/api/search', params=query)
     assert response.status_code == 200, response.text
     return response.json()
@@ -39,7 +39,7 @@ def png(color: tuple[int, int, int], side: int = 16) -> bytes:
 
 
 def test_a_text_finds_its_images_best_first(client: TestClient) -> None:
-    reply = found(client, texts='a harbor', topk=24)
+    reply = results(client, texts='a harbor', topk=24)
     assert all('/harbor/' in name for name in ids(reply)) and reply['more']
     scores = [hit['score'] for hit in reply['hits']]
     assert scores == sorted(scores, reverse=True)
@@ -49,20 +49,20 @@ def test_a_text_finds_its_images_best_first(client: TestClient) -> None:
     assert Path(first['attributes']['img_path']).is_file()
 
 
-def test_get_and_post_answer_alike(client: TestClient) -> None:
+def test_get_and_post_answer_the_same(client: TestClient) -> None:
     query = dict(texts=['a river'], minus=['a forest'], where=['country=spain'], topk=5, offset=2)
     by_body = client.post('/api/search', json=query)
     assert by_body.status_code == 200
-    assert by_body.json() == found(client, **query)
+    assert by_body.json() == results(client, **query)
 
 
 def test_pages_neither_repeat_nor_miss(client: TestClient) -> None:
-    whole = ids(found(client, texts='houses', topk=96))
+    whole = ids(results(client, texts='houses', topk=96))
     pages = [
-        ids(found(client, texts='houses', topk=20, offset=start)) for start in range(0, 96, 20)
+        ids(results(client, texts='houses', topk=20, offset=start)) for start in range(0, 96, 20)
     ]
     assert sum(pages, []) == whole and len(set(whole)) == 96
-    last = found(client, texts='houses', topk=20, offset=80)
+    last = results(client, texts='houses', topk=20, offset=80)
     assert not last['more'] and last['hits'][0]['rank'] == 81
 
 
@@ -71,34 +71,44 @@ def test_pages_neither_repeat_nor_miss(client: TestClient) -> None:
     [
         ('country=germany', 'germany'),
         ('bbox=13,52,14,53', 'germany'),
+        ('bbox=13,52,-179,53', 'germany'),  # on to the other side of 180 degrees
         ('polygon=POLYGON((2 41, 3 41, 3 42, 2 42, 2 41))', 'spain'),
         ('near=24.92,60.21,30000', 'finland'),
     ],
 )
 def test_filters_hold(client: TestClient, where: str, country: str) -> None:
-    reply = found(client, texts='a forest', where=where, topk=96)
+    reply = results(client, texts='a forest', where=where, topk=96)
     assert len(reply['hits']) == 32 and not reply['more']
     assert {hit['attributes']['country'] for hit in reply['hits']} == {country}
 
 
 def test_several_conditions_must_all_hold(client: TestClient) -> None:
-    reply = found(client, texts='a', where=['country=spain', 'tags=river'], topk=96)
+    reply = results(client, texts='a', where=['country=spain', 'tags=river'], topk=96)
     assert {name.rpartition('/')[0] for name in ids(reply)} == {'spain/river'}
+
+
+def test_words_that_the_model_does_not_know_are_named(client: TestClient) -> None:
+    (warning,) = results(client, texts=['zebra river', 'river'], minus='a zebra')['warnings']
+    assert "'zebra'" in warning and 'river' not in warning
+    assert results(client, texts='a river')['warnings'] == []
+    upload = dict(file=('a.png', png(COLORS['forest']), 'image/png'))
+    reply = client.post('/api/search/image', data=dict(texts='zebra'), files=upload).json()
+    assert reply['warnings'] == [warning]
 
 
 def test_near_duplicates_are_hidden(client: TestClient) -> None:
     query = dict(texts='a harbor', where='country=spain', topk=96)
     both = {'spain/harbor/0', 'spain/harbor/1'}
-    assert both <= set(ids(found(client, **query)))
-    assert len(both & set(ids(found(client, **query, hide_duplicates=True)))) == 1
+    assert both <= set(ids(results(client, **query)))
+    assert len(both & set(ids(results(client, **query, hide_duplicates=True)))) == 1
 
 
 def test_marks_move_the_next_page(client: TestClient) -> None:
-    liked = found(client, texts='a road', likes=['spain/river/2', 'germany/river/3'], topk=10)
+    liked = results(client, texts='a road', likes=['spain/river/2', 'germany/river/3'], topk=10)
     assert all('/river/' in name for name in ids(liked))
-    away = found(client, texts='harbor river', dislikes=['spain/river/2'], topk=5)
+    away = results(client, texts='harbor river', dislikes=['spain/river/2'], topk=5)
     assert all('/harbor/' in name for name in ids(away))
-    assert ids(found(client, likes='finland/houses/4', topk=1)) == ['finland/houses/4']
+    assert ids(results(client, likes='finland/houses/4', topk=1)) == ['finland/houses/4']
 
 
 def test_an_upload_finds_its_like_and_is_kept(client: TestClient) -> None:
@@ -111,13 +121,13 @@ def test_an_upload_finds_its_like_and_is_kept(client: TestClient) -> None:
     reply = response.json()
     assert reply['model'] == 'source'
     assert all(name.startswith('spain/forest/') for name in ids(reply))
-    again = found(client, uploads=reply['upload'], topk=6, where='country=spain')
+    again = results(client, uploads=reply['upload'], topk=6, where='country=spain')
     assert ids(again) == ids(reply)
 
 
 def test_results_come_as_csv_and_geojson(client: TestClient) -> None:
     query = dict(texts='a harbor', topk=3)
-    expected = ids(found(client, **query))
+    expected = ids(results(client, **query))
     table = client.get('/api/results.csv', params=query)
     assert table.headers['content-type'].startswith('text/csv')
     assert 'results.csv' in table.headers['content-disposition']
@@ -152,7 +162,7 @@ def test_values_that_json_lacks_become_null(client: TestClient, served: Service)
         (dict(texts='x', tokp=3), 422, 'tokp'),
         (dict(texts='x', model='other'), 404, 'adapted, source'),
         (dict(texts='x', likes='no/such'), 400, 'no/such'),
-        (dict(uploads='no such'), 404, 'no such'),
+        (dict(uploads='no such'), 410, 'no such'),
         (dict(texts='x', where='bbox=1,2,3'), 400, '1,2,3'),
         (dict(texts='x', where='near=1,91,5'), 400, '91'),
         (dict(texts='x', where='nonsense'), 400, 'nonsense'),
@@ -206,9 +216,8 @@ def test_an_index_out_of_reach_is_unavailable(
         raise ConnectionError('postgresql://db is not reachable')
 
     store = served.models[0].search.store
-    for name in ('search', 'get', 'count', 'items'):
+    for name in ('search', 'get', 'count', 'items', 'version'):
         monkeypatch.setattr(store, name, gone)
-    monkeypatch.delitem(served.models[0].__dict__, 'overview', raising=False)
     assert 'postgresql://db' in refused(client, 503, texts='x')
     for path in ('info', 'images/spain/river/0', 'suggest?typed=riv'):
         response = client.get(f'/api/{path}')
@@ -226,7 +235,7 @@ def test_the_description_names_every_route_and_error(client: TestClient) -> None
     for path, methods in description['paths'].items():
         for method, route in methods.items():
             errors = {code for code in route['responses'] if code != '200'}
-            assert errors == {'400', '401', '403', '404', '408', '413', '422', '503'}, (
+            assert errors == {'400', '401', '403', '404', '408', '410', '413', '422', '503'}, (
                 path,
                 method,
             )
@@ -237,7 +246,9 @@ def test_vectors_are_of_the_model_that_was_named(client: TestClient, served: Ser
     other = np.roll(np.eye(4, dtype=np.float32), 1, axis=0)[0]
     served.models[1].search.vector, before = lambda _: other, served.models[1].search.vector
     try:
-        assert all('houses' in n for n in ids(found(client, texts='river', model='source', topk=5)))
-        assert all('river' in n for n in ids(found(client, texts='river', topk=5)))
+        assert all(
+            'houses' in n for n in ids(results(client, texts='river', model='source', topk=5))
+        )
+        assert all('river' in n for n in ids(results(client, texts='river', topk=5)))
     finally:
         served.models[1].search.vector = before

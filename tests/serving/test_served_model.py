@@ -47,25 +47,25 @@ def ask(service: Service, status: int, path: str = '/api/search?texts=harbor&top
     return response.json()
 
 
-def found(service: Service) -> set[str]:
+def hit_ids(service: Service) -> set[str]:
     return {hit['id'] for hit in ask(service, 200)['hits']}
 
 
 def test_an_update_is_seen_without_a_restart(
     service: Service, folder: Path, items: list[StoreItem]
 ) -> None:
-    assert items[0].id not in found(service)
+    assert items[0].id not in hit_ids(service)
     with TorchStore(folder) as writer:
         writer.add(items[:1])
         writer.delete([items[1].id])
-    assert found(service) == {item.id for item in items} - {items[1].id}
+    assert hit_ids(service) == {item.id for item in items} - {items[1].id}
     assert ask(service, 200, '/api/info')['models'][0]['items'] == len(items) - 1
 
 
 def test_an_index_of_another_model_is_not_searched(
     service: Service, folder: Path, items: list[StoreItem]
 ) -> None:
-    assert found(service)
+    assert hit_ids(service)
     shutil.rmtree(folder)
     with TorchStore(folder, 'other', create=True) as other:
         other.add(items)
@@ -83,7 +83,7 @@ def test_the_index_is_looked_at_once_a_second(
     monkeypatch.setattr(model.search.store, 'refresh', lambda: refreshed.append(1))
     model._refreshed = -1e9
     for _ in range(3):
-        found(service)
+        hit_ids(service)
     assert refreshed == [1]
 
 

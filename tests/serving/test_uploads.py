@@ -122,8 +122,8 @@ def test_a_decoder_ends_with_its_client(monkeypatch: pytest.MonkeyPatch, tmp_pat
         os.kill(int(said.read_text()), 0)
 
 
-def test_uploads_leave_pictures_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as there are threads for pictures are being decoded."""
+def test_uploads_leave_images_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are threads for images are being decoded."""
     service, free = Service([fake_model(tmp_path)], limits=LIMITS), threading.Event()
     entered = threading.Semaphore(0)
 

@@ -18,6 +18,7 @@ pytest.importorskip('fastapi', reason='the page needs urbancross-mm[serve]')
 pytest.importorskip('rio_tiler', reason='the page needs urbancross-mm[serve]')
 
 from fastapi.testclient import TestClient  # noqa: E402
+from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: E402
 
 from tests.runs import CONFIGS, reset_mmengine_state  # noqa: E402
 from tests.serving.fakes import fake_raster  # noqa: E402
@@ -69,7 +70,7 @@ def test_two_models_and_a_raster_are_served(
     ((app, options),) = served
     assert options['host'] == '127.0.0.1' and options['port'] == 8000
     # Only with this reader of requests the bound of headers is in force.
-    assert options['http'] == 'h11' and options['h11_max_incomplete_event_size']
+    assert issubclass(options['http'], H11Protocol) and options['h11_max_incomplete_event_size']
     assert options['limit_concurrency'] and options['timeout_graceful_shutdown']
     with TestClient(app, base_url='http://127.0.0.1') as client:
         info = client.get('/api/info').json()

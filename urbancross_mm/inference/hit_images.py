@@ -15,6 +15,8 @@ from urbancross_mm.structures import SearchHit
 from urbancross_mm.utils.images import read_image
 from urbancross_mm.visualization import RetrievalVisualizer
 
+Window = tuple[int, int, int, int]
+
 
 def read_hit_image(hit: Mapping[str, Any]) -> np.ndarray:
     """Read an image, or the window of a raster that a hit names.
@@ -35,14 +37,42 @@ def read_hit_image(hit: Mapping[str, Any]) -> np.ndarray:
     path = hit.get('img_path')
     if not path:
         raise ValueError(f'the item {hit.get("id")!r} has no image file')
-    if not hit.get('window') and not is_geotiff(Path(path)):
+    if not is_of_raster(hit):
         return read_image(path)[0]
     if not Path(path).is_file():
         raise FileNotFoundError(f'image not found: {path}')
-    raster = Raster.open(Path(path))
-    window = tuple(hit.get('window') or (0, 0, raster.width, raster.height))
+    raster, window = open_window(hit)
     bands = raster.color_bands
     return raster.read(window, bands, raster.value_range(bands))[0]
+
+
+def is_of_raster(hit: Mapping[str, Any]) -> bool:
+    """Whether a hit is a raster or a part of one, and no plain image.
+
+    Args:
+        hit (Mapping): See :func:`read_hit_image`.
+
+    Returns:
+        bool: True for a window and for a GeoTIFF.
+    """
+    return bool(hit.get('window')) or is_geotiff(Path(hit['img_path']))
+
+
+def open_window(hit: Mapping[str, Any]) -> tuple[Raster, Window]:
+    """Open the raster of a hit.
+
+    Args:
+        hit (Mapping): See :func:`read_hit_image`.
+
+    Returns:
+        tuple[Raster, Window]: The raster, and column, row, width and height of the part.
+
+    Raises:
+        ValueError: If it is no raster that can be read.
+    """
+    raster = Raster.open(Path(hit['img_path']))
+    column, row, width, height = hit.get('window') or (0, 0, raster.width, raster.height)
+    return raster, (int(column), int(row), int(width), int(height))
 
 
 def hit_image(hit: Mapping[str, Any]) -> str | np.ndarray:

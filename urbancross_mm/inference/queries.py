@@ -15,6 +15,8 @@ from urbancross_mm.inference.embedder import Embedder
 from urbancross_mm.structures.annotations import load_annotations
 from urbancross_mm.utils.text_files import read_text
 
+SHOWN_WORDS = 10  # of those that a vocabulary lacks
+
 
 def encode_query(
     embedder: Embedder, text: str | None, image: str | Path | None, audio: str | Path | None
@@ -64,22 +66,33 @@ def check_text(tokenizer: Any, text: Any) -> str:
     """
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f'a text query needs words, got {text!r}')
+    for warning in text_warnings(tokenizer, text):
+        print_log(warning, 'current', logging.WARNING)
+    return text
+
+
+def text_warnings(tokenizer: Any, text: str) -> list[str]:
+    """What the model does not read of a text.
+
+    Args:
+        tokenizer (Any): Of the model.
+        text (str): The query.
+
+    Returns:
+        list[str]: One sentence each for an end that is cut and for unknown words.
+    """
+    warnings = []
     if hasattr(tokenizer, 'is_cut') and tokenizer.is_cut(text):
-        print_log(
+        warnings.append(
             f'the query is longer than the {tokenizer.context_length} tokens that the model '
-            f'reads: its end is cut ({text:.40}...)',
-            'current',
-            logging.WARNING,
+            f'reads: its end is cut ({text:.40}...)'
         )
     unknown = tokenizer.unknown_words(text) if hasattr(tokenizer, 'unknown_words') else []
     if unknown:
-        print_log(
-            f'the vocabulary of the model does not know {", ".join(map(repr, unknown))}: '
-            'use other words',
-            'current',
-            logging.WARNING,
-        )
-    return text
+        shown = ', '.join(map(repr, unknown[:SHOWN_WORDS]))
+        more = f' and {len(unknown) - SHOWN_WORDS} more' if len(unknown) > SHOWN_WORDS else ''
+        warnings.append(f'the vocabulary of the model does not know {shown}{more}: use other words')
+    return warnings
 
 
 def encode_prompts(embedder: Embedder, text: str, templates: Sequence[str]) -> Tensor:

@@ -36,6 +36,7 @@ ERRORS = {
     403: 'A page of another site asks.',
     404: 'There is no such thing.',
     408: 'The request takes too long to come.',
+    410: 'An uploaded image is no longer kept.',
     413: 'The request, or the image in it, is too large.',
     422: 'A value is not possible, or an image cannot be decoded.',
     503: 'Too many queries wait, or the index cannot be reached.',
@@ -148,9 +149,9 @@ def _add_handlers(app: FastAPI) -> None:
 
 
 def _sentence(error: RequestValidationError) -> str:
-    """The first thing that is wrong, where, and with which value."""
+    """The first error: field, reason and value."""
     first = error.errors()[0]
-    place = '.'.join(str(part) for part in first['loc'][1:]) or 'the body'
+    field = '.'.join(str(part) for part in first['loc'][1:]) or 'the body'
     value = first.get('input')
     received = f', got {value!a:.100}' if isinstance(value, str | int | float | None) else ''
-    return f'{place}: {first["msg"]}{received}'.encode('ascii', 'replace').decode()
+    return f'{field}: {first["msg"]}{received}'.encode('ascii', 'replace').decode()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from urbancross_mm.geo.raster_files import is_geotiff
-from urbancross_mm.geo.rasters import Raster
+from urbancross_mm.inference.hit_images import is_of_raster, open_window
 from urbancross_mm.serving.limits import RefusedError
 from urbancross_mm.utils.hashing import quick_stamp
 from urbancross_mm.utils.images import open_image
@@ -45,19 +44,21 @@ class GalleryImages:
         Raises:
             RefusedError: If there is no such file any more, or it cannot be read (404).
         """
-        key = path, stamp, window, side = self.key(attributes, full)
+        key = path, stamp, _, side = self.key(attributes, full)
         try:
-            found = self._find(key)
-            if found is None:
-                is_raster = bool(window) or is_geotiff(Path(path))
-                pixels = self._window(path, stamp, window) if is_raster else self._file(path, side)
-                found = _jpeg(pixels, side)
-                self._keep(key, found)
+            jpeg = self._find(key)
+            if jpeg is None:
+                if is_of_raster(attributes):
+                    pixels = self._window(attributes, (path, stamp))
+                else:
+                    pixels = self._file(path, side)
+                jpeg = _jpeg(pixels, side)
+                self._keep(key, jpeg)
         except (ValueError, OSError, MemoryError) as error:
             raise RefusedError(
                 404, f'the image {Path(path).name} cannot be read: {error}'
             ) from error
-        return found
+        return jpeg
 
     def key(self, attributes: Mapping[str, Any], full: bool = False) -> Key:
         """What the image of an item depends on.
@@ -88,15 +89,14 @@ class GalleryImages:
             image.thumbnail((side, side))
             return np.array(image.convert('RGB'))
 
-    def _window(self, path: str, stamp: str, window: Sequence[int]) -> np.ndarray:
-        raster = Raster.open(Path(path))
-        column, row, width, height = map(int, window or (0, 0, raster.width, raster.height))
-        if width * height > MOST_PIXELS:
-            raise ValueError(f'its window has {width} x {height} pixels')
+    def _window(self, attributes: Mapping[str, Any], file: tuple[str, str]) -> np.ndarray:
+        raster, window = open_window(attributes)
+        if window[2] * window[3] > MOST_PIXELS:
+            raise ValueError(f'its window has {window[2]} x {window[3]} pixels')
         bands = raster.color_bands
-        if (path, stamp) not in self._ranges:
-            self._ranges[path, stamp] = raster.value_range(bands)
-        return raster.read((column, row, width, height), bands, self._ranges[path, stamp])[0]
+        if file not in self._ranges:
+            self._ranges[file] = raster.value_range(bands)
+        return raster.read(window, bands, self._ranges[file])[0]
 
     def _find(self, key: Key) -> bytes | None:
         with self._lock:
@@ -104,9 +104,9 @@ class GalleryImages:
                 self._cache.move_to_end(key)
             return self._cache.get(key)
 
-    def _keep(self, key: Key, picture: bytes) -> None:
+    def _keep(self, key: Key, jpeg: bytes) -> None:
         with self._lock:
-            self._cache[key] = picture
+            self._cache[key] = jpeg
             while sum(map(len, self._cache.values())) > CACHE_BYTES:
                 self._cache.popitem(last=False)
 

@@ -31,7 +31,7 @@ def gallery_routes(service: Service) -> APIRouter:
         model: Annotated[Id | None, Query()] = None,
     ) -> Suggestions:
         served = service.model(model)
-        phrases = await service.pictures.run(request, lambda _: served.overview.suggest(typed))
+        phrases = await service.gallery.run(request, lambda _: served.overview.suggest(typed))
         return Suggestions(phrases=phrases)
 
     @router.get(
@@ -57,6 +57,6 @@ def gallery_routes(service: Service) -> APIRouter:
                 request, key, 'image/jpeg', lambda: service.images.get(attributes, full)
             )
 
-        return await service.pictures.run(request, work)
+        return await service.gallery.run(request, work)
 
     return router

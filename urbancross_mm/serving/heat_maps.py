@@ -56,7 +56,7 @@ class ShownMap:
 
     Attributes:
         file (OpenRaster): The scores.
-        peaks (list[tuple]): Longitude, latitude and score of the best places.
+        peaks (list[tuple]): Longitude, latitude and score of the best positions.
         value_range (tuple): Scores of the faintest and of the strongest color.
     """
 

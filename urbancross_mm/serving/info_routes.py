@@ -24,7 +24,7 @@ def info_routes(service: Service) -> APIRouter:
 
     @router.get('/info', summary='Models, attributes to filter by, and rasters')
     async def info(request: Request) -> Info:
-        models, rasters = await service.pictures.run(
+        models, rasters = await service.gallery.run(
             request, lambda _: ([_model_info(m) for m in service.models], raster_infos(service))
         )
         return Info(
@@ -44,9 +44,15 @@ def _model_info(model: ServedModel) -> ModelInfo:
         items=model.count(),
         fingerprint=model.search.store.fingerprint,
         attributes=[
-            AttributeInfo(name=name, kind=kind, values=values)
-            for name, kind, values in overview.attributes
+            AttributeInfo(
+                name=attribute.name,
+                kind=attribute.kind,
+                values=attribute.values,
+                conditions=list(map(attribute.condition, attribute.values)),
+            )
+            for attribute in overview.attributes
         ],
         bounds=None if overview.bounds is None else list(overview.bounds),
         examples=overview.examples,
+        conditions=overview.conditions,
     )

@@ -42,13 +42,14 @@ def raster_routes(service: Service) -> APIRouter:
             raise RefusedError(400, 'give either a text or an upload')
         model, raster = service.model(asked.model), service.raster(name)
 
-        def work(stop: Stop) -> tuple[str, ShownMap]:
+        def work(stop: Stop) -> HeatMapReply:
             images = [] if asked.upload is None else [service.uploads.get(asked.upload)]
-            vector = model.encode([asked.text] if asked.text else [], images, stop)
-            return service.heat_maps.make(model, raster, vector, stop)
+            texts = [asked.text] if asked.text else []
+            vector = model.encode(texts, images, stop)
+            heat_id, shown = service.heat_maps.make(model, raster, vector, stop)
+            return _reply(heat_id, shown, raster.name, model.name, model.warnings(texts))
 
-        heat_id, shown = await service.heat.run(request, work)
-        return _reply(heat_id, shown, raster.name, model.name)
+        return await service.heat.run(request, work)
 
     def tiles(kind: str, summary: str) -> None:
         @router.get(
@@ -71,7 +72,9 @@ def raster_routes(service: Service) -> APIRouter:
     return router
 
 
-def _reply(heat_id: str, shown: ShownMap, raster: str, model: str) -> HeatMapReply:
+def _reply(
+    heat_id: str, shown: ShownMap, raster: str, model: str, warnings: list[str]
+) -> HeatMapReply:
     return HeatMapReply(
         id=heat_id,
         raster=raster,
@@ -80,6 +83,7 @@ def _reply(heat_id: str, shown: ShownMap, raster: str, model: str) -> HeatMapRep
         tiles=f'api/heatmaps/{heat_id}/tiles/{{z}}/{{x}}/{{y}}.png',
         # Between its cells it is smooth, and the map makes it larger from here on.
         max_zoom=shown.file.max_zoom + 1,
+        warnings=warnings,
         peaks=[Peak(lon=lon, lat=lat, score=score) for lon, lat, score in shown.peaks],
     )
 
@@ -91,7 +95,7 @@ def raster_infos(service: Service) -> list[RasterInfo]:
         service (Service): What is served.
 
     Returns:
-        list[RasterInfo]: Their places and the addresses of their tiles.
+        list[RasterInfo]: Their bounds and the addresses of their tiles.
     """
     infos = []
     for raster in service.rasters:

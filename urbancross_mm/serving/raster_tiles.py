@@ -50,7 +50,7 @@ class RasterView:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no GeoTIFF, its place is not known, or it has no such bands.
+            ValueError: If it is no GeoTIFF, its position is not known, or it has no such bands.
         """
         if not path.is_file():
             raise FileNotFoundError(f'no raster {path}')
@@ -118,7 +118,7 @@ class RasterTiles:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no GeoTIFF, its place is not known, or it has no such bands.
+        ValueError: If it is no GeoTIFF, its position is not known, or it has no such bands.
     """
 
     def __init__(self, path: Path, name: str, bands: Sequence[int] | None = None) -> None:
@@ -157,5 +157,5 @@ def _check_place(raster: Raster) -> None:
         raise ValueError('it names a CRS and no coordinates, so its place on the map is not known')
     a, b, west, d, e, north = raster.transform[:6]
     steps = [(0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1)]  # the middle, and the corners
-    places = [(column * raster.width, row * raster.height) for column, row in steps]
-    check_on_globe([(west + a * x + b * y, north + d * x + e * y) for x, y in places], raster.crs)
+    corners = [(column * raster.width, row * raster.height) for column, row in steps]
+    check_on_globe([(west + a * x + b * y, north + d * x + e * y) for x, y in corners], raster.crs)

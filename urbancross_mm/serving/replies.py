@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from urbancross_mm.serving.schemas import Hit
 
-PLACE = ('lon', 'lat', 'bounds')
+POSITION = ('lon', 'lat', 'bounds')
 FIRST = ('rank', 'score', 'id')
 
 
@@ -23,13 +23,13 @@ def hit_of(record: Mapping[str, Any], model: str) -> Hit:
     Returns:
         Hit: The hit.
     """
-    rest = {key: value for key, value in record.items() if key not in (*FIRST, *PLACE)}
+    rest = {key: value for key, value in record.items() if key not in (*FIRST, *POSITION)}
     return Hit(
         rank=record['rank'],
         score=round(float(record['score']), 6),
         id=record['id'],
         image=image_address(record['id'], model),
-        **{name: record.get(name) for name in PLACE},
+        **{name: record.get(name) for name in POSITION},
         attributes=finite(rest),
     )
 
@@ -54,7 +54,7 @@ def finite(value: Any) -> Any:
         value (Any): JSON value.
 
     Returns:
-        Any: The same with None in their places.
+        Any: The same with None instead.
     """
     if isinstance(value, Mapping):
         return {str(key): finite(entry) for key, entry in value.items()}

@@ -44,6 +44,9 @@ Condition = Annotated[
     AfterValidator(_without_nul),
     AfterValidator(_without_file),
 ]
+WARNINGS: Any = Field(
+    [], description='What the model does not read of the texts, such as words it does not know.'
+)
 
 
 class SearchRequest(BaseModel):
@@ -51,8 +54,8 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(extra='forbid')
 
-    texts: list[Words] = Field([], max_length=32, description='Sentences; their mean is searched.')
-    minus: list[Words] = Field([], max_length=32, description='Sentences to move away from.')
+    texts: list[Words] = Field([], max_length=32, description='Texts; their mean is searched.')
+    minus: list[Words] = Field([], max_length=32, description='Texts to move away from.')
     uploads: list[Id] = Field([], max_length=8, description='Ids of uploaded images.')
     likes: list[Id] = Field([], max_length=200, description='Ids of hits that are right.')
     dislikes: list[Id] = Field([], max_length=200, description='Ids of hits that are wrong.')
@@ -85,6 +88,7 @@ class SearchReply(BaseModel):
     offset: int
     more: bool = Field(description='Whether there is a next page.')
     upload: str | None = Field(None, description='Id of the image that came with the request.')
+    warnings: list[str] = WARNINGS
     hits: list[Hit]
 
 
@@ -94,6 +98,7 @@ class AttributeInfo(BaseModel):
     name: str
     kind: str = Field(description='text, number, list or other')
     values: list[str] = Field(description='Frequent values of a text or list.')
+    conditions: list[str] = Field(description='For each of them the condition that finds it.')
 
 
 class ModelInfo(BaseModel):
@@ -103,8 +108,11 @@ class ModelInfo(BaseModel):
     items: int
     fingerprint: str
     attributes: list[AttributeInfo]
-    bounds: list[float] | None = Field(description='West, south, east, north of the items.')
+    bounds: list[float] | None = Field(
+        description='West, south, east, north of the items; west > east crosses 180 degrees.'
+    )
     examples: list[str] = Field(description='Phrases to begin with.')
+    conditions: list[str] = Field(description='Conditions to begin with; each finds an item.')
 
 
 class RasterInfo(BaseModel):
@@ -143,7 +151,7 @@ class LocateRequest(BaseModel):
 
 
 class Peak(BaseModel):
-    """A place of a raster where the answer is strongest."""
+    """A position in a raster where the answer is strongest."""
 
     lon: float
     lat: float
@@ -159,6 +167,7 @@ class HeatMapReply(BaseModel):
     bounds: list[float] = Field(description='West, south, east, north.')
     tiles: str = Field(description='Address of a tile, with {z}, {x} and {y}.')
     max_zoom: int
+    warnings: list[str] = WARNINGS
     peaks: list[Peak]
 
 

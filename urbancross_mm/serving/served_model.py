@@ -7,15 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from urbancross_mm.inference.queries import text_warnings
 from urbancross_mm.inference.search_query import Query
 from urbancross_mm.inference.store_search import StoreSearch
 from urbancross_mm.inference.stores import StoreItem
 from urbancross_mm.serving.limits import RefusedError
+from urbancross_mm.serving.live_overview import LiveOverview
 from urbancross_mm.serving.overview import Overview
 from urbancross_mm.serving.schemas import SearchRequest
 from urbancross_mm.serving.worker_pool import Stop
@@ -23,6 +24,21 @@ from urbancross_mm.structures.filters import Filter
 from urbancross_mm.utils.error_sentence import sentence_of
 
 SECONDS_BETWEEN_REFRESHES = 1.0
+
+
+@dataclass(frozen=True)
+class HitPage:
+    """A page of hits.
+
+    Attributes:
+        hits (list[dict]): As of :class:`StoreSearch`.
+        more (bool): Whether there is a next page.
+        warnings (list[str]): What the model does not read of the texts, one sentence each.
+    """
+
+    hits: list[dict[str, Any]]
+    more: bool
+    warnings: list[str]
 
 
 @dataclass
@@ -40,19 +56,28 @@ class ServedModel:
     search: StoreSearch
     _encoding: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _refreshed: float = field(default=-SECONDS_BETWEEN_REFRESHES, repr=False)
+    _overview: LiveOverview = field(init=False, repr=False)
 
-    @cached_property
+    def __post_init__(self) -> None:
+        self._overview = LiveOverview(self.search.store)
+
+    @property
     def overview(self) -> Overview:
-        """Overview: A summary of the index, made once."""
+        """Overview: A summary of the index, a while behind it.
+
+        Raises:
+            RefusedError: If the index is damaged (400) or cannot be reached (503).
+        """
+        self.refresh()
         with self._refusing():
-            return Overview.of(self.search.store)
+            return self._overview.get()
 
     def find(
         self,
         request: SearchRequest,
         image_of: Callable[[str], np.ndarray],
         stop: Stop,
-    ) -> tuple[list[dict[str, Any]], bool]:
+    ) -> HitPage:
         """Answer a request.
 
         Args:
@@ -61,10 +86,10 @@ class ServedModel:
             stop (Stop): Checked between the steps.
 
         Returns:
-            tuple[list[dict], bool]: Hits as of :class:`StoreSearch`, and whether there are more.
+            HitPage: The hits.
 
         Raises:
-            RefusedError: If the request cannot be answered (400, 404 or 503).
+            RefusedError: If the request cannot be answered (400, 404, 410 or 503).
             StoppedError: If nobody waits any more.
         """
         images = [image_of(name) for name in request.uploads]
@@ -84,7 +109,22 @@ class ServedModel:
                 vector, request.topk + 1, where, request.offset, request.hide_duplicates
             )
         stop.check()
-        return hits[: request.topk], len(hits) > request.topk
+        warnings = self.warnings([*request.texts, *request.minus])
+        return HitPage(hits[: request.topk], len(hits) > request.topk, warnings)
+
+    def warnings(self, texts: Sequence[str]) -> list[str]:
+        """What the model does not read of some texts.
+
+        Args:
+            texts (Sequence[str]): Of a query.
+
+        Returns:
+            list[str]: Sentences, each once.
+        """
+        tokenizer = self.search.embedder.tokenizer
+        with self._encoding:
+            warnings = [warning for text in texts for warning in text_warnings(tokenizer, text)]
+        return list(dict.fromkeys(warnings))
 
     def encode(self, texts: Sequence[str], images: Sequence[np.ndarray], stop: Stop) -> np.ndarray:
         """Encode a query.

@@ -25,13 +25,13 @@ class Service:
         limits (Limits): What a client may ask for.
         locating (Mapping): Options of heat maps, see :class:`HeatMaps`. Defaults to none.
         queries (WorkerPool): For work of the model.
-        pictures (WorkerPool): For pictures and words of the index, which wait for nothing else.
+        gallery (WorkerPool): For images and words of the index, which wait for nothing else.
         tiles (WorkerPool): For tiles, as one of a large raster takes long.
         decoding (WorkerPool): For uploads, each of which may take all the time it is allowed.
         heat (WorkerPool): For heat maps, one at a time, as the first of a raster takes minutes.
         uploads (Uploads): Images of clients.
         heat_maps (HeatMaps): Heat maps of rasters.
-        images (GalleryImages): Pictures of items.
+        images (GalleryImages): Images of items.
     """
 
     models: Sequence[ServedModel]
@@ -39,7 +39,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     locating: Mapping[str, Any] = field(default_factory=dict)
     queries: WorkerPool = field(init=False)
-    pictures: WorkerPool = field(init=False)
+    gallery: WorkerPool = field(init=False)
     tiles: WorkerPool = field(init=False)
     decoding: WorkerPool = field(init=False)
     heat: WorkerPool = field(init=False)
@@ -49,8 +49,8 @@ class Service:
 
     def __post_init__(self) -> None:
         self.queries = WorkerPool(self.limits.threads, self.limits.waiting)
-        # A page asks for all of its pictures and tiles at once.
-        self.pictures = WorkerPool(2, 2000)
+        # A page asks for all of its images and tiles at once.
+        self.gallery = WorkerPool(2, 2000)
         self.tiles = WorkerPool(2, 2000)
         self.decoding = WorkerPool(2, self.limits.uploads)
         self.heat = WorkerPool(1, 8)
@@ -95,7 +95,7 @@ class Service:
 
     def close(self) -> None:
         """End the workers and close the files."""
-        for pool in (self.queries, self.heat, self.pictures, self.tiles, self.decoding):
+        for pool in (self.queries, self.heat, self.gallery, self.tiles, self.decoding):
             pool.close()
         self.heat_maps.close()
         for raster in self.rasters:

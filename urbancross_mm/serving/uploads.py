@@ -76,13 +76,13 @@ class Uploads:
             np.ndarray: uint8 RGB.
 
         Raises:
-            RefusedError: If it is not kept, or no longer (404).
+            RefusedError: If it is not kept, or no longer (410).
         """
         with self._lock:
             if name in self._images:
                 self._images.move_to_end(name)
                 return self._images[name]
-        raise RefusedError(404, f'the uploaded image {name[:40]!r} is not kept: upload it again')
+        raise RefusedError(410, f'the uploaded image {name[:40]!r} is not kept: upload it again')
 
     def _drop_old(self) -> None:
         """The newest stays, whatever its size."""

@@ -14,6 +14,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -45,6 +46,17 @@ for batch in range(first, first + 100000):
 def items_of(*ids: str, **attributes: object) -> list[StoreItem]:
     rng = np.random.default_rng(len(ids))
     return [StoreItem(i, rng.standard_normal(4).astype(np.float32), attributes) for i in ids]
+
+
+def new_version(store: BaseStore, before: int, seconds: float = 60) -> int:
+    """The next version; a server counts a write at the end of its connection, or later."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        store.refresh()
+        if store.version() != before:
+            return store.version()
+        time.sleep(0.05)
+    raise AssertionError(f'the version is still {before}')
 
 
 class StoreContract:
@@ -312,6 +324,21 @@ class StoreContract:
                 reader.refresh()
                 assert [item.id for item in reader.items()] == ['b', 'c']
                 assert reader.search(np.ones(4))[0].id in 'bc'
+
+    def test_the_version_follows_writes(self, store: BaseStore, location: str) -> None:
+        store.close()
+        with open_store(location, read_only=True) as reader:
+            seen = [reader.version()]
+            for write in (
+                lambda writer: writer.add(items_of('a', 'b')),
+                lambda writer: writer.update([StoreItem('a', None, dict(note='x'))]),
+                lambda writer: writer.delete(['b']),
+            ):
+                with open_store(location) as writer:
+                    write(writer)
+                seen.append(new_version(reader, seen[-1]))
+            reader.refresh()
+            assert reader.version() == seen[-1] and len(set(seen)) == 4
 
     def test_nothing_acknowledged_is_lost_by_a_kill(self, store: BaseStore, location: str) -> None:
         store.close()

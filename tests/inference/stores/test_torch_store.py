@@ -32,7 +32,8 @@ class TestTorchStore(StoreContract):
 
 class TestTorchStoreInMemory(StoreContract):
     test_opens_again = test_another_model_is_refused = test_no_store_is_no_store = None
-    test_readers_see_what_is_written = test_nothing_acknowledged_is_lost_by_a_kill = None
+    test_readers_see_what_is_written = test_the_version_follows_writes = None
+    test_nothing_acknowledged_is_lost_by_a_kill = None
 
     @pytest.fixture
     def store(self) -> TorchStore:

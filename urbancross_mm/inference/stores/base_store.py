@@ -124,6 +124,14 @@ class BaseStore(ABC):
         """
 
     @abstractmethod
+    def version(self) -> int:
+        """A number that is cheap to get, and another one once a write was seen.
+
+        What :meth:`refresh` has not seen yet may be left out. A database may take seconds to count
+        a write.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Release files and connections."""
 

@@ -167,6 +167,11 @@ class LanceStore(SqlStore):
             if table.count_rows() > self.few_rows:
                 self._build_indexes(table)
 
+    def version(self) -> int:
+        """Version of the table; see :meth:`BaseStore.version`."""
+        with self._table.reading() as table:
+            return int(table.version)
+
     def close(self) -> None:
         """Let another process write."""
         self._table.close()

@@ -73,7 +73,7 @@ class TorchStore(BaseStore):
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, got {dtype!r}')
-        self._read_only, self._mutex = read_only, threading.RLock()
+        self._read_only, self._mutex, self._version = read_only, threading.RLock(), 0
         if location is None:
             self._parts: FolderParts | MemoryParts = MemoryParts()
             self._snapshot = Snapshot(fingerprint or '', dtype)
@@ -102,7 +102,11 @@ class TorchStore(BaseStore):
             ValueError: If the store is damaged or gone, or another model has made it again.
         """
         with self._mutex:
-            self._snapshot = self._parts.load(self._snapshot)
+            self._take(self._parts.load(self._snapshot))
+
+    def version(self) -> int:
+        """Number of changes that were seen; see :meth:`BaseStore.version`."""
+        return self._version
 
     def add(self, items: Sequence[StoreItem]) -> None:
         """Add items; see :meth:`BaseStore.add`."""
@@ -206,6 +210,10 @@ class TorchStore(BaseStore):
         except BaseException:
             self.refresh()  # whether it was before or after the write happened
             raise
+        self._take(after)
+
+    def _take(self, after: Snapshot) -> None:
+        self._version += after is not self._snapshot
         self._snapshot = after
 
     def _appended(

@@ -6,7 +6,7 @@ async function answer(response) {
   try {
     detail = (await response.json()).detail ?? detail;
   } catch { /* no sentence came with it */ }
-  throw new Error(detail);
+  throw Object.assign(new Error(detail), { status: response.status });
 }
 
 async function ask(address, options = {}) {

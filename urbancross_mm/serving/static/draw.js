@@ -1,23 +1,15 @@
 // Drawing a box or a polygon on the map, and reading one back from a condition.
 
+import { boxOfRing, globeBox, ringAround, turned } from './bounds.js';
+
 const SNAP = 12; // pixels; a click this close to the first corner closes a polygon
 const STILL = 4; // pixels; a smaller box is a click
-
-const round = (number) => Number(number.toFixed(6));
-/** Maps repeat; the filter language has each longitude once. */
-const wrapped = (lon) => round(((((lon + 180) % 360) + 360) % 360) - 180);
-
-/** A box on a map that repeats, as a box on the globe; one around all of the globe is all of it. */
-export function globeBox([west, south, east, north]) {
-  if (east - west >= 360) return [-180, round(south), 180, round(north)];
-  const right = wrapped(east);
-  return [wrapped(west), round(south), right === -180 ? 180 : right, round(north)];
-}
 
 export const boxCondition = ([west, south, east, north]) => `bbox=${[west, south, east, north].join(',')}`;
 
 export function polygonCondition(ring) {
-  return `polygon=POLYGON((${[...ring, ring[0]].map(([lon, lat]) => `${round(lon)} ${round(lat)}`).join(', ')}))`;
+  const corners = turned(ring).map(([lon, lat]) => `${lon} ${lat}`);
+  return `polygon=POLYGON((${[...corners, corners[0]].join(', ')}))`;
 }
 
 /** The numbers of a `bbox=` condition, or null. */
@@ -29,11 +21,7 @@ export function boxOf(condition) {
 /** The outline of an area, `[[lon, lat], ...]`, or null. */
 export function ringOf(condition) {
   const box = boxOf(condition);
-  if (box) {
-    const [west, south, east, north] = box;
-    const right = east < west ? east + 360 : east;
-    return [[west, south], [right, south], [right, north], [west, north], [west, south]];
-  }
+  if (box) return ringAround(box);
   const text = /^polygon=POLYGON\s*\(\(([^()]*)\)\)$/.exec(condition)?.[1];
   const ring = text?.split(',').map((pair) => pair.trim().split(/\s+/).map(Number));
   return ring?.length > 3 && ring.flat().every(Number.isFinite) ? ring : null;
@@ -107,10 +95,7 @@ export class Draw {
     const corners = this.corners(point);
     this.from = null;
     if (small) return;
-    const lons = corners.map(([lon]) => lon);
-    const lats = corners.map(([, lat]) => lat);
-    const box = [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
-    this.end(boxCondition(globeBox(box)));
+    this.end(boxCondition(globeBox(boxOfRing(corners))));
   }
 
   corners(point) {

@@ -29,13 +29,22 @@ export class Filters {
     byId('filters-toggle').setAttribute('aria-expanded', String(yes));
   }
 
-  /** The values that an attribute takes, as buttons that add a condition. */
-  offer(attributes) {
+  /** What a model's index can be filtered by: examples, and values as buttons that add a condition. */
+  offer(model) {
+    const known = JSON.stringify(model);
+    if (known === this.offered) return; // the focus stays where it is
+    this.offered = known;
+    const { attributes, conditions, examples, bounds } = model;
+    byId('minus').placeholder = examples[1] ?? '';
+    byId('where').placeholder = conditions[0] ?? '';
+    const codes = conditions.flatMap((condition) => [', ', make('code', {}, condition)]).slice(1);
+    byId('where-help').replaceChildren(...(codes.length ? ['For example ', ...codes] : []));
+    byId('area').hidden = !bounds;
     const rows = attributes.filter(({ values }) => values.length > 1).slice(0, SHOWN_FACETS);
-    byId('facets').replaceChildren(...rows.map(({ name, values }) => make('div', {}, make('b', {}, name),
-      ...values.slice(0, SHOWN_VALUES).map((value) => make('button', {
-        type: 'button', class: 'facet', 'aria-label': `Add the condition ${name}=${value}`,
-        onclick: () => this.add(`${name}=${value}`),
+    byId('facets').replaceChildren(...rows.map(({ name, values, conditions: each }) => make('div', {}, make('b', {}, name),
+      ...values.slice(0, SHOWN_VALUES).map((value, number) => make('button', {
+        type: 'button', class: 'facet', 'aria-label': `Add the condition ${each[number]}`,
+        onclick: () => this.add(each[number]),
       }, value)))));
   }
 

@@ -1,10 +1,11 @@
 // The map: hits as footprints and numbers, the area, rasters and the heat map.
 
-import { LngLatBounds, Map as GlMap, Marker, NavigationControl, ScaleControl } from './vendor/maplibre-gl.mjs';
+import { Map as GlMap, Marker, NavigationControl, ScaleControl } from './vendor/maplibre-gl.mjs';
+import { boxAround, boxOfRing, globeBox } from './bounds.js';
 import { calm, make } from './dom.js';
-import { globeBox, ringOf } from './draw.js';
+import { ringOf } from './draw.js';
 import { baseStyle, darkness, footprints, nothing, outline } from './map-style.js';
-import { placeOf } from './results.js';
+import { hasPosition } from './results.js';
 
 const FIT = { padding: 56, maxZoom: 17 };
 const BESIDE_PANEL = 364; // pixels; the panel of rasters covers so much at the left
@@ -63,7 +64,7 @@ export class HitMap {
     this.data('hits', footprints(columns));
     const hits = columns.flatMap((column, number) => column.hits.map((hit) => ({ hit, number })));
     // The best hit lies on top.
-    for (const { hit, number } of hits.filter(({ hit }) => placeOf(hit)).reverse()) this.pin(hit, number);
+    for (const { hit, number } of hits.filter(({ hit }) => hasPosition(hit)).reverse()) this.pin(hit, number);
   }
 
   pin(hit, number) {
@@ -95,9 +96,8 @@ export class HitMap {
 
   /** Show boxes whole, or else all hits. */
   fit(boxes = this.boxes(), options = FIT) {
-    const around = new LngLatBounds();
-    for (const [west, south, east, north] of boxes) around.extend([west, south]).extend([east, north]);
-    if (!around.isEmpty()) this.gl.fitBounds(around, { ...options, animate: !calm(), duration: 700 });
+    const around = boxAround(boxes);
+    if (around) this.gl.fitBounds(around, { ...options, animate: !calm(), duration: 700 });
   }
 
   /** Show a raster, beside the panel where there is room for both. */
@@ -107,7 +107,7 @@ export class HitMap {
   }
 
   boxes() {
-    return this.columns.flatMap((column) => column.hits).filter(placeOf)
+    return this.columns.flatMap((column) => column.hits).filter(hasPosition)
       .map((hit) => hit.bounds ?? [hit.lon, hit.lat, hit.lon, hit.lat]);
   }
 
@@ -115,6 +115,12 @@ export class HitMap {
   area(condition) {
     this.condition = condition;
     this.data('area', outline(condition ? ringOf(condition) : null, true));
+  }
+
+  /** Show the area whole, or else some boxes. */
+  fitArea(otherwise) {
+    const ring = this.condition ? ringOf(this.condition) : null;
+    this.fit(ring ? [boxOfRing(ring)] : otherwise);
   }
 
   drawing(ring) {

@@ -75,14 +75,14 @@ export class Layers {
     byId('heat-status').textContent = `Looking for it in ${raster}. The first time takes longest.`;
     try {
       const body = { ...(state.q ? { text: state.q } : { upload: state.upload }), ...(model && { model }) };
-      const found = await api.locate(raster, body, signal);
-      this.map.tiles('heat', { info: found, opacity: byId('opacity').value / 100, above: true });
-      this.map.showPeaks(found.peaks);
-      this.map.fitRaster(found.bounds);
-      byId('heat-status').textContent = `${found.peaks.length} places stand out.`;
+      const heat = await api.locate(raster, body, signal);
+      this.map.tiles('heat', { info: heat, opacity: byId('opacity').value / 100, above: true });
+      this.map.showPeaks(heat.peaks);
+      this.map.fitRaster(heat.bounds);
+      byId('heat-status').textContent = `${heat.peaks.length} positions stand out.`;
     } catch (error) {
       if (error.name === 'AbortError') return;
-      this.located = '';
+      this.located = null; // ask again
       byId('heat-status').textContent = error.message;
     }
   }

@@ -1,6 +1,8 @@
 // The plain base map: land, borders and a graticule, in the colors of the page. Nothing is loaded
 // from elsewhere.
 
+import { ringAround } from './bounds.js';
+
 const LIGHT = {
   water: '#dfe7ee', land: '#f7f8f8', border: '#b9c3cd', graticule: '#c6d1db',
   first: '#0b5cad', second: '#a8420c', area: '#5b1a8b',
@@ -81,12 +83,10 @@ export function outline(ring, closed) {
 
 export function footprints(columns) {
   return collection(columns.flatMap((column, number) => column.hits.filter((hit) => hit.bounds).map((hit) => {
-    const [west, south, east, north] = hit.bounds;
-    const ring = [[west, south], [east, south], [east, north], [west, north], [west, south]];
     return {
       type: 'Feature',
       properties: { key: `${number}:${hit.id}`, column: number },
-      geometry: { type: 'Polygon', coordinates: [ring] },
+      geometry: { type: 'Polygon', coordinates: [ringAround(hit.bounds)] },
     };
   })));
 }

@@ -16,7 +16,7 @@ export function describe(hit) {
   return hit.id;
 }
 
-export const placeOf = (hit) => hit.lon != null && hit.lat != null;
+export const hasPosition = (hit) => hit.lon != null && hit.lat != null;
 
 export class Results {
   constructor({ onLight, onPick, onMore, onMark, onOpen }) {
@@ -34,16 +34,15 @@ export class Results {
       column.error ? make('p', { class: 'error' }, column.error) : null,
       make('ol', { class: 'grid', 'aria-label': two ? `Hits of ${column.name}` : 'Hits' },
         ...column.hits.map((hit) => this.card(hit, `${number}:${hit.id}`, marks)))));
-    const place = byId('columns');
-    place.className = two ? 'columns two' : 'columns';
-    place.replaceChildren(...parts);
+    byId('columns').className = two ? 'columns two' : 'columns';
+    byId('columns').replaceChildren(...parts);
   }
 
   card(hit, key, marks) {
     const what = describe(hit);
     const card = make('li', { class: 'card', 'data-key': key },
       make('button', {
-        type: 'button', class: 'picture', 'aria-label': `Hit ${hit.rank}: ${what}. Show details`,
+        type: 'button', class: 'thumbnail', 'aria-label': `Hit ${hit.rank}: ${what}. Show details`,
         onclick: () => { this.onPick(key, false); this.onOpen(hit); },
       },
       make('img', { src: hit.image, alt: '', loading: 'lazy', width: 256, height: 256 }),
@@ -67,7 +66,7 @@ export class Results {
     }, icon(name));
     return make('div', { class: 'acts' },
       act('', 'more', 'More like this', () => this.onMore(hit)),
-      placeOf(hit) ? act('', 'pin', 'Show on the map', () => this.onPick(key, true)) : null,
+      hasPosition(hit) ? act('', 'pin', 'Show on the map', () => this.onPick(key, true)) : null,
       act('yes', 'check', 'Right', () => this.onMark(hit.id, 'like'), 'false'),
       act('no', 'close', 'Wrong', () => this.onMark(hit.id, 'dislike'), 'false'));
   }
@@ -95,14 +94,14 @@ export class Results {
   }
 }
 
-/** The picture of a hit with all that the index holds of it. */
+/** The image of a hit with all that the index holds of it. */
 export function openDetail(hit) {
   byId('detail-title').textContent = `${hit.rank}. ${describe(hit)}`;
   const image = byId('detail-image');
   image.src = `${hit.image}&size=full`;
   image.alt = describe(hit);
   const rows = { id: hit.id, score: hit.score.toFixed(4) };
-  if (placeOf(hit)) rows.position = `${hit.lat.toFixed(6)}, ${hit.lon.toFixed(6)}`;
+  if (hasPosition(hit)) rows.position = `${hit.lat.toFixed(6)}, ${hit.lon.toFixed(6)}`;
   for (const [name, value] of Object.entries(hit.attributes)) {
     if (value != null && value !== '') rows[name] = typeof value === 'object' ? listed(value) : String(value);
   }

@@ -21,6 +21,8 @@ export function read(query) {
   const state = fresh();
   for (const name of TEXTS) state[name] = given.get(name) ?? '';
   for (const name of LISTS) state[name] = given.getAll(name);
+  // Other programs know boxes, and not the filter language.
+  if (!state.area && given.get('bbox')) state.area = `bbox=${given.get('bbox')}`;
   state.duplicates = given.get('duplicates') === 'hide';
   state.compare = given.get('compare') === 'yes';
   state.page = whole(given.get('page'), 1, MOST_PAGE, 1);

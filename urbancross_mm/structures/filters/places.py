@@ -152,7 +152,7 @@ class Polygon:
     def bounds(self) -> Box:
         """Box: Holds all polygons, across the antimeridian if that makes it smaller."""
         boxes = [shape.bounds for shape in self.shapes]
-        west, east = _cover([(box[0] - ROUNDING, box[2] + ROUNDING) for box in boxes])
+        west, east = shortest_arc([(box[0] - ROUNDING, box[2] + ROUNDING) for box in boxes])
         return Box(west, min(box[1] for box in boxes), east, max(box[3] for box in boxes))
 
     def __str__(self) -> str:
@@ -198,8 +198,15 @@ def _ring(points: Iterable[Iterable[float]]) -> Ring:
     return ring if ring[0] == ring[-1] else (*ring, ring[0])
 
 
-def _cover(intervals: list[tuple[float, float]]) -> tuple[float, float]:
-    """The shortest arc of longitudes that holds all of some."""
+def shortest_arc(intervals: list[tuple[float, float]]) -> tuple[float, float]:
+    """The shortest arc of longitudes that holds all of some.
+
+    Args:
+        intervals (list[tuple]): West and east of each, the east beyond 180 where it crosses that.
+
+    Returns:
+        tuple[float, float]: West and east, the west larger where the arc crosses 180 degrees.
+    """
     starts = sorted((wrap(west), wrap(west) + east - west) for west, east in intervals)
     last = max(end for _, end in starts)
     west, east, gap = starts[0][0], last, starts[0][0] + 360 - last
