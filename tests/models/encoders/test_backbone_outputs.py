@@ -188,3 +188,16 @@ def test_probing_draws_no_random_number() -> None:
     before = torch.get_rng_state()
     drop.freeze_unread()
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize('name', ['ResNet', 'MobileNetV2', 'ConvNeXt', 'VisionTransformer'])
+def test_the_layout_of_inference_changes_no_feature(name: str) -> None:
+    sizes = dict(ResNet=dict(depth=18), ConvNeXt=dict(arch='atto'))
+    backbone = dict(type=f'mmpretrain.{name}', **sizes.get(name, {}))
+    if name == 'VisionTransformer':
+        backbone.update(arch='deit-tiny', img_size=64)
+    encoder = BackboneEncoder(backbone, probe_size=64).eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        fast = encoder(images)
+    torch.testing.assert_close(fast, encoder(images).detach(), rtol=1e-4, atol=1e-5)

@@ -96,8 +96,10 @@ class BackboneReader(BaseEncoder):
         """What the backbone returns, in the order of evaluation."""
         if image.shape[1] == 1:
             image = image.expand(-1, self.image_channels, -1, -1)
-        # Convolutions on a CPU take half the time in this layout; other layers do not care.
-        image = image.contiguous(memory_format=torch.channels_last)
+        if not torch.is_grad_enabled() and image.device.type == 'cpu':
+            # Convolutions take half the time in this layout. Their gradient is not to be trusted:
+            # torch 2.13 crashes on those of few channels.
+            image = image.contiguous(memory_format=torch.channels_last)
         outputs = outputs_of(self.backbone, self.backbone(image))
         if self._train_order is None or not self.backbone.training:
             return outputs
