@@ -5,7 +5,7 @@ from typing import Any
 import mmengine.optim  # noqa: F401  registers torch's optimizers
 import pytest
 import torch
-from mmengine.registry import OPTIMIZERS
+from mmengine.registry import OPTIMIZERS, Registry
 from torch.utils.data import DataLoader, Dataset
 
 from urbancross_mm.utils.error_sentence import LONGEST, sentence_of
@@ -85,6 +85,18 @@ def test_a_foreign_error_names_the_component_and_its_settings(value: Any) -> Non
     parameters = torch.nn.Linear(1, 1).parameters()
     error = caught(lambda: OPTIMIZERS.build(dict(type='Adam', params=parameters, lr=value)))
     assert sentence_of(error).startswith(f'Adam(lr={value!r}) cannot be built: ')
+
+
+@pytest.mark.parametrize(
+    'name, hint', [('leaning', "did you mean 'learning'?"), ('x', 'it takes learning, decay')]
+)
+def test_a_setting_with_a_wrong_name(name: str, hint: str) -> None:
+    def optimizer(learning: float = 0.1, decay: float = 0.0) -> None: ...
+
+    registry = Registry('part')
+    registry.register_module(name='optimizer', module=optimizer)
+    said = sentence_of(caught(lambda: registry.build({'type': 'optimizer', name: 1})))
+    assert f'{name!r}; {hint}' in said
 
 
 def test_what_a_library_checks_and_names_is_a_sentence() -> None:

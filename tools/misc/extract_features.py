@@ -66,7 +66,9 @@ def parse_args() -> argparse.Namespace:
         help='images, or captions, of a shard (%(default)s)',
     )
     parser.add_argument(
-        '--skip-bad', action='store_true', help='leave out images that cannot be read; of shards'
+        '--skip-bad',
+        action='store_true',
+        help='leave out images that cannot be read; for shards only',
     )
     parser.add_argument(
         '--launcher',

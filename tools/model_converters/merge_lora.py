@@ -20,7 +20,7 @@ from urbancross_mm.utils.cli import add_trust_argument, given_path, run_tool  # 
 def main() -> None:
     """Merge a file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', type=given_path, help='checkpoint of a run with LoRA')
+    parser.add_argument('checkpoint', help='checkpoint file, or work directory, of a run with LoRA')
     parser.add_argument('out', type=given_path, help='.pth file to write, with weights alone')
     add_trust_argument(parser)
     parser.add_argument('--force', action='store_true', help='overwrite OUT')
@@ -29,15 +29,17 @@ def main() -> None:
         raise FileExistsError(f'{args.out} exists: give --force to overwrite it')
     import torch
 
+    from urbancross_mm.inference.checkpoints import resolve_checkpoint
     from urbancross_mm.models.finetuning import merge_lora
     from urbancross_mm.utils.checkpoints import read_state_dict
 
-    weights = read_state_dict(args.checkpoint)
+    checkpoint = resolve_checkpoint(args.checkpoint)
+    weights = read_state_dict(checkpoint)
     merged = merge_lora(weights)
     adapters = {name.partition('.adapter.')[0] for name in weights if '.adapter.' in name}
     if not merged:
         found = f'{len(adapters)} adapters, which cannot be merged' if adapters else 'plain weights'
-        raise ValueError(f'{args.checkpoint} has no LoRA to merge, but {found}')
+        raise ValueError(f'{checkpoint} has no LoRA to merge, but {found}')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights}, args.out)
     print(f'LoRA of {len(merged)} layers merged; {len(weights)} tensors written to {args.out}')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import difflib
+import inspect
 import linecache
 import re
 import traceback
@@ -16,6 +18,7 @@ EXPECTED = (ValueError, KeyError, OSError, ImportError, EOFError, FloatingPointE
 LONGEST = 600  # letters; the end of a longer line is lost in a terminal
 _COLOR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 _BUILDERS = 'mmengine.registry'
+_UNKNOWN = re.compile(r"\(\) got an unexpected keyword argument '(\w+)'$")
 _ARGUMENT = re.compile(r'\(\) (got an unexpected keyword|missing \d+ required \w+) argument')
 
 
@@ -23,7 +26,8 @@ def sentence_of(error: BaseException) -> str:
     """Say what went wrong in one line.
 
     The traceback of a data-loading worker is reduced to its last exception. Color codes are
-    removed. Where a component could not be built, its type and settings are named.
+    removed. Where a component could not be built, its type and settings are named, and for a wrong
+    name of a setting the right one.
 
     Args:
         error (BaseException): As it was caught, with its traceback.
@@ -41,7 +45,23 @@ def sentence_of(error: BaseException) -> str:
         message = type(error).__name__
     elif not isinstance(error, EXPECTED) and not _is_sentence(error, message):
         message = f'{type(error).__name__}: {message} (URBANCROSS_TRACEBACK=1 shows where)'
-    return _component(frames) + message
+    return _component(frames) + message + _instead(frames, message)
+
+
+def _instead(frames: list[FrameType], message: str) -> str:
+    """What a part of a config takes in place of an argument that it does not know."""
+    wrong = _UNKNOWN.search(message)
+    kind = frames[-1].f_locals.get('obj_cls') if wrong and frames else None
+    if wrong is None or not callable(kind):
+        return ''
+    known: list[str] = []
+    with contextlib.suppress(ValueError):  # a class of C has no signature
+        parameters = inspect.signature(kind).parameters.values()
+        known = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD]
+    near = difflib.get_close_matches(wrong[1], known, n=1)
+    if near:
+        return f'; did you mean {near[0]!r}?'
+    return f'; it takes {", ".join(known)}' if known else ''
 
 
 def _is_sentence(error: BaseException, message: str) -> bool:

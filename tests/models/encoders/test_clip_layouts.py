@@ -9,6 +9,7 @@ import torch
 from tests.models.encoders.clip_files import CFG, FILES, IMAGE, OPENAI, QUICK, TEXT, clip
 from urbancross_mm.models import CrossModalRetriever, OpenCLIPImageEncoder, OpenCLIPTextEncoder
 from urbancross_mm.models.encoders.clip_layouts import to_two_towers
+from urbancross_mm.utils.checkpoints import read_state_dict
 
 ENCODERS = dict(
     image_encoder=dict(type='OpenCLIPImageEncoder', model_cfg=CFG),
@@ -60,6 +61,22 @@ def test_init_cfg_loads_every_layout(layout: str, tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(encoders[0](IMAGE), model.encode_image(IMAGE))
         torch.testing.assert_close(encoders[1](TEXT), model.encode_text(TEXT))
+
+
+@pytest.mark.parametrize('layout', OPENAI)
+def test_files_of_openai_are_refused_on_every_way(layout: str, tmp_path: Path) -> None:
+    """With another activation they fit in names and shapes, and would cost accuracy silently."""
+    name, save = OPENAI[layout]
+    save(clip(QUICK), tmp_path / name)
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / name))
+    with pytest.raises(ValueError, match='force_quick_gelu'):
+        OpenCLIPTextEncoder(model_cfg=CFG, init_cfg=init_cfg).init_weights()
+    weights = read_state_dict(tmp_path / name)
+    with pytest.raises(ValueError, match='force_quick_gelu'):
+        CrossModalRetriever(**ENCODERS).own_weights(weights)
+    towers = {part: dict(tower, force_quick_gelu=True) for part, tower in ENCODERS.items()}
+    named = CrossModalRetriever(**towers).own_weights(weights)
+    assert 'image_encoder.tower.class_embedding' in named
 
 
 def test_weights_of_another_model_keep_their_names() -> None:

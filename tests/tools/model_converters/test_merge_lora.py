@@ -62,3 +62,11 @@ def test_a_file_that_exists_is_kept(
     path = save(build(LORA), tmp_path / 'epoch_1.pth')
     assert run(monkeypatch, path, path) != 0
     assert '--force' in capsys.readouterr().err
+
+
+def test_a_work_directory_stands_for_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(build(LORA), tmp_path / 'epoch_1.pth')
+    assert run(monkeypatch, tmp_path, tmp_path / 'merged.pt') == 0
+    assert (tmp_path / 'merged.pt').exists()

@@ -75,11 +75,7 @@ def load_weights(model: nn.Module, path: str, what: str) -> str:
             load_checkpoint(model, path)
             return f'loaded {path}'
         weights = read_weights(path)
-        if is_of_openai(weights) and not computes_quick_gelu(model):
-            raise ValueError(
-                "they are OpenAI's, which need QuickGELU: set force_quick_gelu=True in both "
-                "encoders, or a model_name such as 'ViT-B-32-quickgelu'"
-            )
+        check_activation(model, weights)
         converted = fit_towers(model, to_two_towers(convert_state_dict(model, weights)))
         unused = _without_others(converted, model)
         _check_fit(model, converted, unused)
@@ -112,6 +108,23 @@ def fit_towers(model: Any, weights: dict[str, Any]) -> dict[str, Any]:
     if positions is not None and given is not None and given.shape[1:] == positions.shape[1:]:
         resize_text_pos_embed(weights, model)
     return weights
+
+
+def check_activation(model: nn.Module, weights: Mapping[str, Any]) -> None:
+    """Refuse weights of OpenAI in a model with another activation.
+
+    Args:
+        model (nn.Module): A model of open_clip, or one of its towers.
+        weights (Mapping): A state dict as its file holds it.
+
+    Raises:
+        ValueError: If the weights say that they are OpenAI's, and the model has no ``QuickGELU``.
+    """
+    if is_of_openai(weights) and not computes_quick_gelu(model):
+        raise ValueError(
+            "they are OpenAI's, which need QuickGELU: set force_quick_gelu=True in both "
+            "encoders, or a model_name such as 'ViT-B-32-quickgelu'"
+        )
 
 
 def computes_quick_gelu(model: nn.Module) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from urbancross_mm.models.encoders.base import BaseEncoder, TokenLimits
 from urbancross_mm.models.encoders.clip_factory import build_clip
 from urbancross_mm.models.encoders.clip_layouts import to_two_towers
-from urbancross_mm.models.encoders.clip_loading import fit_towers
+from urbancross_mm.models.encoders.clip_loading import check_activation, fit_towers
 from urbancross_mm.registry import MODELS
 
 T5_EXTRA_IDS = 100
@@ -54,11 +54,15 @@ class _OpenCLIPEncoder(BaseEncoder):
         Returns:
             dict[str, Tensor]: ``tower.*``, the position embedding in the size of the tower; empty
             where there is none of it.
+
+        Raises:
+            ValueError: If they are of an OpenAI archive, and the tower has no QuickGELU.
         """
         prefix, own = f'{self.tower_name}.', 'tower.'
         if any(name.startswith(own) for name in weights):
             named = {prefix + name.removeprefix(own): value for name, value in weights.items()}
         else:
+            check_activation(self.tower, weights)
             named = to_two_towers(weights)
             named = {name: value for name, value in named.items() if name.startswith(prefix)}
         fit_towers(SimpleNamespace(**{self.tower_name: self.tower}), named)

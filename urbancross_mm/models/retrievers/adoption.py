@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from urbancross_mm.models.encoders.clip_layouts import to_two_towers
+from urbancross_mm.models.encoders.clip_layouts import ABOUT, to_two_towers
 
 # The parts of a retriever that a tower may fill.
 PARTS = {
@@ -31,6 +31,8 @@ def named_after(model: Any, weights: Mapping[str, Tensor]) -> Mapping[str, Tenso
     clip = weights if own else to_two_towers(weights)
     named: dict[str, Tensor] = {}
     rest = dict(clip)
+    # With them an encoder knows the weights of OpenAI.
+    about = {} if own else {name: clip[name] for name in ABOUT if name in clip}
     for part, tower in PARTS.items():
         prefix = part if own else tower
         rows = {
@@ -45,7 +47,8 @@ def named_after(model: Any, weights: Mapping[str, Tensor]) -> Mapping[str, Tenso
             del rest[prefix + name]
         # The tower that sees segments is one of images.
         inner = '' if own else tower.replace('segment.', 'visual.')
-        fitted = encoder.own_weights({inner + name: value for name, value in rows.items()})
+        given = {inner + name: value for name, value in rows.items()}
+        fitted = encoder.own_weights({**about, **given})
         named.update({part + name: value for name, value in fitted.items()})
     if not named or (own and all(named[name] is weights.get(name) for name in named)):
         return weights
