@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import OPTIMIZERS, Registry
 from torch.utils.data import DataLoader, Dataset
 
+from urbancross_mm.registry import MODELS
 from urbancross_mm.utils.error_sentence import LONGEST, sentence_of
 
 
@@ -97,6 +98,11 @@ def test_a_setting_with_a_wrong_name(name: str, hint: str) -> None:
     registry.register_module(name='optimizer', module=optimizer)
     said = sentence_of(caught(lambda: registry.build({'type': 'optimizer', name: 1})))
     assert f'{name!r}; {hint}' in said
+
+
+def test_a_wrong_name_behind_a_metaclass() -> None:
+    error = caught(lambda: MODELS.build(dict(type='CrossModalRetriever', gradient_cach=4)))
+    assert sentence_of(error).endswith("'gradient_cach'; did you mean 'gradient_cache'?")
 
 
 def test_what_a_library_checks_and_names_is_a_sentence() -> None:

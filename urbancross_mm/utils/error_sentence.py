@@ -51,17 +51,26 @@ def sentence_of(error: BaseException) -> str:
 def _instead(frames: list[FrameType], message: str) -> str:
     """What a part of a config takes in place of an argument that it does not know."""
     wrong = _UNKNOWN.search(message)
-    kind = frames[-1].f_locals.get('obj_cls') if wrong and frames else None
-    if wrong is None or not callable(kind):
+    built = [frame.f_locals.get('obj_cls') for frame in frames if _builds(frame)]
+    kind: Any = built[-1] if built else None
+    called = message.partition('(')[0].split('.')
+    if not wrong or getattr(kind, '__name__', '?') not in called:
         return ''
-    known: list[str] = []
-    with contextlib.suppress(ValueError):  # a class of C has no signature
-        parameters = inspect.signature(kind).parameters.values()
-        known = [item.name for item in parameters if item.kind is not item.VAR_KEYWORD]
+    known: dict[str, None] = {}
+    # A metaclass may take arguments before the class does.
+    for taker in (kind, kind.__init__):
+        with contextlib.suppress(ValueError):  # a class of C has no signature
+            for item in inspect.signature(taker).parameters.values():
+                if item.name != 'self' and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
+                    known[item.name] = None
     near = difflib.get_close_matches(wrong[1], known, n=1)
     if near:
         return f'; did you mean {near[0]!r}?'
     return f'; it takes {", ".join(known)}' if known else ''
+
+
+def _builds(frame: FrameType) -> bool:
+    return _module(frame).startswith(_BUILDERS) and frame.f_code.co_name == 'build_from_cfg'
 
 
 def _is_sentence(error: BaseException, message: str) -> bool:
@@ -118,11 +127,7 @@ def _component(frames: list[FrameType]) -> str:
     """
     if not frames or _module(frames[-1]).startswith(('urbancross_mm', _BUILDERS)):
         return ''
-    built = [
-        frame.f_locals
-        for frame in frames
-        if _module(frame).startswith(_BUILDERS) and frame.f_code.co_name == 'build_from_cfg'
-    ]
+    built = [frame.f_locals for frame in frames if _builds(frame)]
     if not built:
         return ''
     kind = built[-1].get('obj_type')

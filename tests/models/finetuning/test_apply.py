@@ -157,7 +157,7 @@ def test_frozen_dropout_is_off() -> None:
         (dict(image_encoder=dict(lora=dict(targets=['*']))), r"has '\*', which is no name"),
         (
             dict(image_encoder=dict(lora=dict(targets=['ln_1']))),
-            r'no linear layer or attention in .*ln_1.*there are .*attn',
+            r'no linear layer or attention in .*ln_1.*could take: .*attn',
         ),
         (dict(image_encoder=dict(adapter=dict(width=0))), 'adapter.width .*got 0'),
         (dict(image_encoder=dict(also=['gamma'])), "also has 'gamma', but no parameter.*weight"),

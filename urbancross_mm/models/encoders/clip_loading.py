@@ -122,7 +122,7 @@ def check_activation(model: nn.Module, weights: Mapping[str, Any]) -> None:
     """
     if is_of_openai(weights) and not computes_quick_gelu(model):
         raise ValueError(
-            "they are OpenAI's, which need QuickGELU: set force_quick_gelu=True in both "
+            'weights of OpenAI need QuickGELU: set force_quick_gelu=True in both '
             "encoders, or a model_name such as 'ViT-B-32-quickgelu'"
         )
 

@@ -67,7 +67,7 @@ class FeatureEncoder(BaseEncoder):
         if feats.dim() != 2 or feats.shape[1] != self.in_channels:
             raise ValueError(
                 f'in_channels is {self.in_channels}, but the features came as '
-                f'{tuple(feats.shape)}: does the pipeline load features (LoadFeatures, '
-                'FeatureTokenizer), and of this encoder?'
+                f'{tuple(feats.shape)}: set in_channels to their width; does the pipeline load '
+                'features (LoadFeatures, FeatureTokenizer), and of this encoder?'
             )
         return self.projection(self.dropout(feats))

@@ -150,9 +150,10 @@ def _add_lora(
         if takes_lora(layer) and is_below(name, roots) and _trains(layer, name, trained)
     ]
     if not layers:
+        takes = listed([name for name, layer in part.named_modules() if takes_lora(layer)])
         raise ValueError(
-            f'lora found no linear layer or attention in {listed(roots) or "its blocks"}; there '
-            f'are {listed([name for name, layer in part.named_modules() if takes_lora(layer)])}'
+            f'lora found no linear layer or attention in {listed(roots) or "its blocks"}; '
+            f'the layers of this encoder that it could take: {takes or "none"}'
         )
     for name in layers:
         add_lora(part.get_submodule(name), rank, 2 * rank if alpha is None else alpha, dropout)
