@@ -9,9 +9,9 @@ from torch import Tensor
 
 from urbancross_mm.models.build import build_part
 from urbancross_mm.models.encoders.segment_tower import SegmentTower
-from urbancross_mm.models.finetuning.state import ADAPTER
 from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
 from urbancross_mm.registry import MODELS
+from urbancross_mm.utils.state_dicts import ADAPTER
 
 
 @MODELS.register_module()
