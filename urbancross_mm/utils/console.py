@@ -31,6 +31,7 @@ COMMANDS = {
     'convert web-shards': 'dataset_converters/web_shards.py',
     'convert torchvision': 'model_converters/torchvision_to_mmpretrain.py',
     'convert clip': 'model_converters/convert_clip.py',
+    'merge lora': 'model_converters/merge_lora.py',
     'publish': 'model_converters/publish_model.py',
     'export': 'misc/export_model.py',
     'verify': 'misc/verify_dataset.py',
