@@ -1,4 +1,4 @@
-"""One table of image encoders under one recipe: size, step time, and mean recall after training.
+"""One table of image encoders under one config: size, step time, and mean recall after training.
 
 Each encoder is trained by the Runner with the config's own data, text encoder, loss and schedule,
 and tested once, with the weights of its last epoch. By default on the generated sample, in
@@ -96,7 +96,7 @@ def image_encoder(name: str, width: int, pixels: int, weights: Path | None) -> d
 
 
 def config(name: str, args: argparse.Namespace, seed: int, work_dir: str) -> Config:
-    """The recipe with another image encoder."""
+    """The config with another image encoder."""
     cfg = load_config(args.config, args.cfg_options, sample=not args.real)
     pixels = next(nested_dicts(cfg.train_dataloader, 'RandomCropImage'))['size']
     for step in nested_dicts([cfg.val_dataloader, cfg.test_dataloader], 'ResizeImage'):
@@ -152,7 +152,7 @@ def main() -> None:
     """Train all, and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('encoder', nargs='?', default='', help='part of a name, as mmseg (all)')
-    parser.add_argument('--config', default=str(CONFIG), help='recipe; its image encoder changes')
+    parser.add_argument('--config', default=str(CONFIG), help='config whose image encoder changes')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     parser.add_argument('--real', action='store_true', help='the data of the config, no sample')
     parser.add_argument('--weights', type=Path, help='folder of pretrained weights (scratch)')
@@ -164,8 +164,8 @@ def main() -> None:
     if not args.real:
         ensure_sample()
     table = list(rows(args))
-    recipe = Path(args.config).stem + ('' if args.real else ', the generated sample')
-    print(settings(recipe=recipe, epochs=args.epochs or 'its own', seeds=args.seeds))
+    name = Path(args.config).stem + ('' if args.real else ', the generated sample')
+    print(settings(config=name, epochs=args.epochs or 'its own', seeds=args.seeds))
     print()
     print(markdown(['encoder', 'weights', 'M parameters', 'ms a step', 'mR of the test'], table))
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from torch.nn.parallel import DistributedDataParallel
 
 from tests.engine.test_distributed import logged, train_on_two_ranks
+from tests.models.helpers import TINY_CLIP, batch, cross_modal, total
 from tests.ranks import run_on_ranks
 from tests.runs import run, small_config, weights
 from urbancross_mm.models import ShardedDataParallel
@@ -86,3 +88,37 @@ def test_scalars_stay_whole_and_their_gradients_are_averaged(tmp_path: Path) -> 
 def test_an_unknown_block_is_named(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r'blocks names Block, and Sequential has .*Linear'):
         run_on_ranks(shard, tmp_path, ['Linear', 'Block'])
+
+
+def tuned(rank: int, part: dict, wrapper: type, blocks: list[str]) -> dict[str, float]:
+    torch.manual_seed(0)
+    model = retriever(part)
+    torch.manual_seed(rank)
+    wrapped = wrapper(model, blocks) if blocks else wrapper(model)
+    total(wrapped(*batch(3), mode='loss')).backward()
+    grads = {n: p.grad for n, p in model.named_parameters() if n.endswith(('middle', 'scale'))}
+    return {name: float(grad.sum()) for name, grad in grads.items() if grad is not None}
+
+
+def retriever(part: dict) -> torch.nn.Module:
+    clip = dict(type='OpenCLIPTextEncoder', model_cfg=TINY_CLIP)
+    model = cross_modal(text_encoder=clip, finetune=dict(image_encoder=part, text_encoder=part))
+    for name, weight in model.named_parameters():
+        if name.endswith('.up'):
+            torch.nn.init.normal_(weight, std=0.1)
+    return model
+
+
+def test_adapters_share_a_layer_between_shards(tmp_path: Path) -> None:
+    part = dict(adapter=dict(width=4, shared=True))
+    expected, _ = run_on_ranks(tuned, tmp_path, part, DistributedDataParallel, [])
+    blocks = ['ResidualAttentionBlock']
+    for grads in run_on_ranks(tuned, tmp_path, part, ShardedDataParallel, blocks):
+        assert len(grads) == 1 and list(grads.values()) == pytest.approx(
+            list(expected.values()), rel=1e-4
+        )
+
+
+def test_lora_in_the_attention_of_torch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'attn.*DistributedDataParallel'):
+        ShardedDataParallel(retriever(dict(lora=dict(rank=2))))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed import all_reduce
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
+from urbancross_mm.models.finetuning.branches import AdapterBranch, has_lora_inside
 from urbancross_mm.registry import MODEL_WRAPPERS
 from urbancross_mm.utils.dist import copy_from_first
 
@@ -21,7 +22,8 @@ class ShardedDataParallel(MMFullyShardedDataParallel):
     """mmengine's FullyShardedDataParallel, for models with a learned scale.
 
     torch's FSDP refuses parameters without a dimension, which a contrastive loss has. They stay
-    whole on every rank, and their gradient is averaged as DistributedDataParallel does it.
+    whole on every rank, and their gradient is averaged as DistributedDataParallel does it. So does
+    the middle layer that adapters share.
 
     Args:
         module (nn.Module): The model, equal on every rank.
@@ -32,7 +34,8 @@ class ShardedDataParallel(MMFullyShardedDataParallel):
         **kwargs: Of mmengine's, such as ``sharding_strategy`` and ``cpu_offload``.
 
     Raises:
-        ValueError: If the model has no module of a class named in ``blocks``.
+        ValueError: If the model has no module of a class named in ``blocks``, or LoRA in the
+            attention of torch.
 
     Attributes:
         whole: The model as a checkpoint of it looks: ``state_dict`` has the shapes of the weights,
@@ -43,9 +46,10 @@ class ShardedDataParallel(MMFullyShardedDataParallel):
     """
 
     def __init__(self, module: nn.Module, blocks: Sequence[str] = (), **kwargs: Any) -> None:
-        scalars = [weight for weight in module.parameters() if weight.dim() == 0]
+        _check_lora(module)
+        unsharded = _unsharded(module)
         copy_from_first((*module.parameters(), *module.buffers()))
-        for weight in scalars:
+        for weight in unsharded:
             if weight.requires_grad:
                 weight.register_post_accumulate_grad_hook(_average)
         if not torch.cuda.is_available():
@@ -53,7 +57,7 @@ class ShardedDataParallel(MMFullyShardedDataParallel):
         if blocks:
             kwargs['auto_wrap_policy'] = ModuleWrapPolicy(_classes(module, blocks))
         whole = _Whole(module)
-        super().__init__(module, ignored_states=scalars, **kwargs)
+        super().__init__(module, ignored_states=unsharded, **kwargs)
         self.whole = whole
 
 
@@ -75,6 +79,25 @@ class _Whole:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
+
+
+def _unsharded(module: nn.Module) -> list[nn.Parameter]:
+    """What stays whole: scalars, and the layer of an adapter that others use from elsewhere."""
+    weights = [weight for weight in module.parameters() if weight.dim() == 0]
+    for part in module.modules():
+        middle = getattr(part, 'middle', None) if isinstance(part, AdapterBranch) else None
+        weights += [] if middle is None else [middle]
+    return weights
+
+
+def _check_lora(module: nn.Module) -> None:
+    names = [name for name, part in module.named_modules() if has_lora_inside(part)]
+    if names:
+        raise ValueError(
+            f'LoRA in the attention of torch, such as {names[0]}, cannot be sharded: train it with '
+            'DistributedDataParallel (frozen weights have no optimizer states to share out), or '
+            'name layers without attn in lora.targets'
+        )
 
 
 def _average(weight: Tensor) -> None:

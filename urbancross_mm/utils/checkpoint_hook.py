@@ -51,6 +51,18 @@ def _replace_readers(module: Any) -> None:
         return to_model(model, checkpoint, *args, **kwargs)
 
     module._load_checkpoint_to_model = load_own
+    to_module = module.load_state_dict
+
+    def load_merged(model: Any, weights: Any, *args: Any, **kwargs: Any) -> None:
+        from urbancross_mm.utils.state_dicts import without_branches
+
+        # A whole retriever does so itself; a backbone would drop what it does not know.
+        if not hasattr(getattr(model, 'module', model), 'add_finetuning'):
+            merged = without_branches(model, weights)
+            weights = weights if merged is weights else OrderedDict(merged)
+        to_module(model, weights, *args, **kwargs)
+
+    module.load_state_dict = load_merged
     load = module.load_checkpoint
 
     def load_or_say(model: Any, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+# In the names of weights of fine-tuning.
+LORA, ADAPTER = '.lora.', '.adapter.'
 # How mmengine notes what has happened to a weight in ``init_weights``.
 _UNCHANGED, _LOADED = 'The value is the same', 'load from '
 
@@ -86,6 +88,66 @@ def own_weights(model: Any, weights: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = model if hasattr(model, 'own_weights') else getattr(model, 'module', None)
     rename = getattr(inner, 'own_weights', None)
     return weights if rename is None else rename(weights)
+
+
+def merge_lora(state_dict: dict[str, Any], keep: frozenset[str] = frozenset()) -> list[str]:
+    """Add each update to its matrix and drop it: the weights are then those of the plain model.
+
+    Args:
+        state_dict (dict): Changed in place; its tensors are not.
+        keep (frozenset[str]): Names of layers whose update stays. Defaults to none.
+
+    Returns:
+        list[str]: Names of the layers that were merged.
+
+    Raises:
+        ValueError: If a part of an update is missing or of another shape.
+    """
+    ends = f'{LORA}up'
+    layers = [name.removesuffix(ends) for name in state_dict if name.endswith(ends)]
+    merged = [layer for layer in layers if layer not in keep]
+    for layer in merged:
+        fused = f'{layer}.in_proj_weight'
+        name = fused if fused in state_dict else f'{layer}.weight'
+        try:
+            up, down, scale = (
+                state_dict.pop(f'{layer}{LORA}{part}').float() for part in ('up', 'down', 'scale')
+            )
+            weight = state_dict[name]
+            state_dict[name] = (weight.float() + scale * (up @ down)).to(weight.dtype)
+        except (KeyError, RuntimeError, AttributeError) as error:
+            raise ValueError(f'the LoRA of {layer} cannot be merged: {error}') from None
+    return merged
+
+
+def without_branches(model: Any, weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Weights for a part of a model without the LoRA that a checkpoint has.
+
+    Args:
+        model (nn.Module): An encoder or backbone, or a whole model.
+        weights (Mapping): A checkpoint's state dict, under the model's names.
+
+    Returns:
+        Mapping: With LoRA that the model lacks merged; the same dict where there is none.
+
+    Raises:
+        ValueError: If the model lacks an adapter, which cannot be merged.
+    """
+    given = [name for name in weights if LORA in name or ADAPTER in name]
+    lost = set(given) - model.state_dict().keys() if given else set()
+    adapters = sorted(name for name in lost if ADAPTER in name)
+    if adapters:
+        raise ValueError(
+            f'the checkpoint has adapters that {type(model).__name__} lacks, such as '
+            f'{adapters[0]}: they cannot be merged, so load the whole model with the '
+            'model.finetune of their run'
+        )
+    if not lost:
+        return weights
+    kept = {name.partition(LORA)[0] for name in given if name not in lost}
+    merged = dict(weights)
+    merge_lora(merged, frozenset(kept))
+    return merged
 
 
 def count_parts(names: Iterable[str], most: int = 6) -> str:

@@ -122,3 +122,15 @@ def test_words_by_a_vocabulary(tmp_path: Path) -> None:
     words = json.loads((tmp_path / 'out/tokenizer/vocabulary.json').read_text())
     assert words == {'tree': 1, 'two': 2, '<unk>': 3}
     assert tokenizer != TOKENIZER
+
+
+def test_a_tokenizer_of_sentences_gives_one_row_per_text(tmp_path: Path) -> None:
+    """A graph takes rows of one sentence, and the tokenizer in the folder writes them."""
+    sentences = dict(type='SentenceTokenizer', tokenizer=TOKENIZER)
+    embedder = embedder_of(IMAGE['resnet'], TEXT['clip'], tokenizer=sentences)
+    content = export_model(embedder, tmp_path, ['torch'], ['text'])['text']
+    assert content['tokenizer'] == 'OpenCLIPTokenizer' and content['batch'] is None
+    rows = embedder.tokenizer.inner(QUERIES)
+    with torch.no_grad():
+        got = torch.export.load(tmp_path / 'text.pt2').module()(rows)
+    torch.testing.assert_close(got, embedder.encode_texts(QUERIES), rtol=0, atol=1e-5)

@@ -201,3 +201,16 @@ def test_the_layout_of_inference_changes_no_feature(name: str) -> None:
     with torch.no_grad():
         fast = encoder(images)
     torch.testing.assert_close(fast, encoder(images).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_layout_of_images() -> None:
+    """Channels last where it is fast, and not where a gradient may crash."""
+    backbone = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(1, 8))
+    encoder = BackboneEncoder(backbone, embed_dim=4, probe_size=32)
+    seen: list[Tensor] = []
+    backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(image := torch.randn(2, 3, 32, 32))
+    with torch.no_grad():
+        encoder(image)
+    assert [rows.is_contiguous() for rows in seen] == [True, False]
+    assert seen[1].is_contiguous(memory_format=torch.channels_last)

@@ -144,7 +144,8 @@ def _describe_images(embedder: Embedder, folder: Path) -> tuple[Tensor, dict[str
 
 def _describe_texts(embedder: Embedder, folder: Path) -> tuple[Tensor, dict[str, Any]]:
     """Token ids of some texts, and how to make such rows of a text."""
-    tokenizer = embedder.tokenizer
+    # A graph takes one row per text, so a long text is cut: its sentences would be several.
+    tokenizer = getattr(embedder.tokenizer, 'inner', embedder.tokenizer)
     rows = tokenizer([_EXAMPLE, 'tree', 'two boats and a field'][:_ROWS])
     return rows, dict(
         context_length=tokenizer.context_length,

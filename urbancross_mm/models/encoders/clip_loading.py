@@ -18,7 +18,12 @@ from urbancross_mm.models.encoders.clip_weights import (
     weights_in,
 )
 from urbancross_mm.utils.checkpoints import read_state_dict
-from urbancross_mm.utils.state_dicts import compare_state_dicts, count_parts, load_report
+from urbancross_mm.utils.state_dicts import (
+    compare_state_dicts,
+    count_parts,
+    load_report,
+    merge_lora,
+)
 
 TOWERS = ('visual.', 'text.')
 
@@ -37,7 +42,9 @@ def read_weights(path: str | Path) -> dict[str, Any]:
         ValueError: If it is refused, or the folder holds several weights files.
     """
     if not os.path.isdir(path):
-        return read_state_dict(path)
+        weights = dict(read_state_dict(path))
+        merge_lora(weights)  # of a run of this package
+        return weights
     whole = any(Path(path, name).is_file() for name in FOLDER_WEIGHTS)
     if not whole and (parts := sorted(Path(path).glob('*.index.json'))):
         names = set(_read_index(parts[0]).values())

@@ -88,7 +88,9 @@ def _finetune(part: nn.Module, options: dict[str, Any], shared: dict[int, nn.Par
         if weight.requires_grad and id(weight) not in new
     }
     if not trained:
-        raise ValueError('nothing of it trains: leave out frozen=True, which this replaces')
+        raise ValueError(
+            "nothing of it trains: leave out frozen=True, or mode='frozen' of a segment tower"
+        )
     kept = _kept(part, trained, options)
     for name, weight in trained.items():
         weight.requires_grad_(name in kept)

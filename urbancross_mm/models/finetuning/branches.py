@@ -143,6 +143,18 @@ def takes_lora(module: nn.Module) -> bool:
     )
 
 
+def has_lora_inside(module: nn.Module) -> bool:
+    """Whether the update of a layer is in its matrix, which is then no plain parameter.
+
+    Args:
+        module (nn.Module): A layer.
+
+    Returns:
+        bool: True for the attention of torch with LoRA, and its output.
+    """
+    return isinstance(module, _LoRAAttention | _LoRAOutProjection)
+
+
 def add_lora(module: Any, rank: int, alpha: float, dropout: float) -> None:
     """Add LoRA to a layer.
 

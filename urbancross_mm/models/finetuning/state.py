@@ -8,38 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from urbancross_mm.models.finetuning.branches import AdapterBranch, LoRABranch
-
-LORA, ADAPTER = '.lora.', '.adapter.'
-
-
-def merge_lora(state_dict: dict[str, Tensor], keep: frozenset[str] = frozenset()) -> list[str]:
-    """Add each update to its matrix and drop it: the weights are then those of the plain model.
-
-    Args:
-        state_dict (dict): Changed in place; its tensors are not.
-        keep (frozenset[str]): Names of layers whose update stays. Defaults to none.
-
-    Returns:
-        list[str]: Names of the layers that were merged.
-
-    Raises:
-        ValueError: If a part of an update is missing or of another shape.
-    """
-    ends = f'{LORA}up'
-    layers = [name.removesuffix(ends) for name in state_dict if name.endswith(ends)]
-    merged = [layer for layer in layers if layer not in keep]
-    for layer in merged:
-        fused = f'{layer}.in_proj_weight'
-        name = fused if fused in state_dict else f'{layer}.weight'
-        try:
-            up, down, scale = (
-                state_dict.pop(f'{layer}{LORA}{part}').float() for part in ('up', 'down', 'scale')
-            )
-            weight = state_dict[name]
-            state_dict[name] = (weight.float() + scale * (up @ down)).to(weight.dtype)
-        except (KeyError, RuntimeError, AttributeError) as error:
-            raise ValueError(f'the LoRA of {layer} cannot be merged: {error}') from None
-    return merged
+from urbancross_mm.utils.state_dicts import ADAPTER, merge_lora
 
 
 def fit_state_dict(module: nn.Module, state_dict: dict[str, Any], prefix: str = '') -> None:

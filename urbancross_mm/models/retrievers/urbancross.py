@@ -11,6 +11,7 @@ from urbancross_mm.models.build import build_part
 from urbancross_mm.models.encoders.segment_tower import SegmentTower
 from urbancross_mm.models.retrievers.cross_modal import CrossModalRetriever
 from urbancross_mm.registry import MODELS
+from urbancross_mm.utils.state_dicts import ADAPTER
 
 
 @MODELS.register_module()
@@ -138,5 +139,7 @@ class UrbanCross(CrossModalRetriever):
             key.startswith(segment) for key in state_dict
         ):
             for key in [key for key in state_dict if key.startswith(image)]:
-                state_dict[segment + key[len(image) :]] = state_dict[key]
+                # As in init_weights: adapters of the image tower stay there.
+                if ADAPTER not in key:
+                    state_dict[segment + key[len(image) :]] = state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)
