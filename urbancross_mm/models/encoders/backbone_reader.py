@@ -97,8 +97,8 @@ class BackboneReader(BaseEncoder):
         if image.shape[1] == 1:
             image = image.expand(-1, self.image_channels, -1, -1)
         if not torch.is_grad_enabled() and image.device.type == 'cpu':
-            # Convolutions take half the time in this layout. The gradient of GroupNorm in it writes
-            # beyond its memory (torch 2.13), which crashes sooner or later.
+            # Convolutions take half the time in this layout. Gradients in it crash torch 2.13 with
+            # some networks, such as PoolFormer.
             image = image.contiguous(memory_format=torch.channels_last)
         outputs = outputs_of(self.backbone, self.backbone(image))
         if self._train_order is None or not self.backbone.training:
