@@ -15,6 +15,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from tests.models.encoders.backbone_sizes import SIZES
 from urbancross_mm.models import BackboneEncoder, GRUTextEncoder
 from urbancross_mm.registry import DATASETS, MODELS, SCOPE, TRANSFORMS
 
@@ -31,21 +32,7 @@ STDC = dict(
 # What a backbone needs beside its defaults; nested parts by their bare names.
 SETTINGS = {
     'mmseg.UNet': dict(base_channels=4),
-    'mmseg.BiSeNetV1': dict(
-        backbone_cfg=dict(
-            type='ResNet',
-            in_channels=3,
-            depth=18,
-            num_stages=4,
-            out_indices=(0, 1, 2, 3),
-            base_channels=4,
-        ),
-        context_channels=(8, 8, 8),
-        spatial_channels=(8, 8, 8, 8),
-        out_channels=8,
-        in_channels=3,
-        align_corners=False,
-    ),
+    'mmseg.BiSeNetV1': SIZES['mmseg.BiSeNetV1'],
     'mmseg.STDCNet': STDC,
     'mmseg.STDCContextPathNet': dict(
         backbone_cfg=dict(type='STDCNet', **STDC),

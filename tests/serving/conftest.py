@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -42,3 +43,25 @@ def client_of(service: Service, **options: object) -> TestClient:
 def client(served: Service) -> TestClient:
     # Not entered: the service outlives the client.
     return client_of(served)
+
+
+@pytest.fixture(scope='module')
+def browser() -> Iterator[Any]:
+    from tests.serving.page_browser import open_browser  # skips without playwright
+
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def wrong() -> list[str]:
+    """Errors of the console, and requests to other servers."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Any, address: str, wrong: list[str]) -> Iterator[Any]:
+    from tests.serving.page_browser import open_page
+
+    with open_page(browser, address, wrong) as page:
+        yield page

@@ -15,8 +15,6 @@ from tests.serving.page_browser import (
     HITS,
     MARKS,
     cards,
-    open_browser,
-    open_page,
     playwright,
     serving,
     settle,
@@ -32,24 +30,6 @@ pytestmark = MARKS
 def address(served: Service) -> Iterator[str]:
     with serving(served) as address:
         yield address
-
-
-@pytest.fixture(scope='module')
-def browser() -> Iterator[Any]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def wrong() -> list[str]:
-    """Errors of the console, and requests to other servers."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Any, address: str, wrong: list[str]) -> Iterator[Any]:
-    with open_page(browser, address, wrong) as page:
-        yield page
 
 
 def test_search_shows_hits_in_step_with_the_map(page: Any) -> None:

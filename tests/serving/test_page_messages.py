@@ -14,7 +14,6 @@ from tests.serving.page_browser import (
     HITS,
     MARKS,
     cards,
-    open_browser,
     open_page,
     playwright,
     serving,
@@ -43,24 +42,6 @@ def islands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def address(islands: Service) -> Iterator[str]:
     with serving(islands) as address:
         yield address
-
-
-@pytest.fixture(scope='module')
-def browser() -> Iterator[Any]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def wrong() -> list[str]:
-    """Errors of the console, and requests to other servers."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Any, address: str, wrong: list[str]) -> Iterator[Any]:
-    with open_page(browser, address, wrong) as page:
-        yield page
 
 
 def notes(page: Any) -> list[str]:
