@@ -57,6 +57,24 @@ def test_what_is_kept(tmp_path: Path) -> None:
     assert torch.equal(again.eval().encode_text(tokens), model.eval().encode_text(tokens))
 
 
+def test_lora_is_merged(tmp_path: Path) -> None:
+    model = cross_modal(finetune=dict(image_encoder=dict(lora=dict(rank=2)))).eval()
+    for name, weight in model.named_parameters():
+        if name.endswith('.lora.up'):
+            torch.nn.init.normal_(weight)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_3.pth')
+    weights = torch.load(publish(tmp_path / 'epoch_3.pth', tmp_path / 'model.pth'))['state_dict']
+    plain = cross_modal().eval()
+    plain.load_state_dict(weights, strict=True)
+    image = torch.randn(2, 3, 32, 32)
+    expected = model.encode_image(image)
+    torch.testing.assert_close(plain.encode_image(image), expected)
+    for name, weight in model.named_parameters():
+        if name.endswith('.lora.up'):
+            torch.nn.init.zeros_(weight)
+    assert not torch.allclose(model.encode_image(image), expected, atol=1e-2)
+
+
 def test_the_name_is_the_hash_of_the_content(tmp_path: Path) -> None:
     trained(tmp_path / 'epoch_3.pth')
     paths = [publish(tmp_path / 'epoch_3.pth', tmp_path / name) for name in ('a.pth', 'b.pth')]

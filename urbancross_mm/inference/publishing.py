@@ -14,6 +14,7 @@ from torch import Tensor
 
 from urbancross_mm.utils.checkpoints import read_checkpoint, weights_of
 from urbancross_mm.utils.files import atomic_write
+from urbancross_mm.utils.state_dicts import merge_lora
 from urbancross_mm.version import __version__
 
 # Of a run: what a reader may want to know. Its config and paths stay at home.
@@ -26,8 +27,9 @@ HASH_LENGTH = 8
 def publish(checkpoint: str | Path, out: str | Path) -> Path:
     """Write the weights of a checkpoint, and what inference needs besides.
 
-    The optimizer, the schedulers, the message hub and the config of the run are left out. The file
-    loads with ``torch.load(weights_only=True)`` anywhere. The same weights give the same file.
+    The optimizer, the schedulers, the message hub and the config of the run are left out. LoRA is
+    merged. The file loads with ``torch.load(weights_only=True)`` anywhere. The same weights give
+    the same file.
 
     Args:
         checkpoint (str | Path): File of a training.
@@ -49,6 +51,7 @@ def publish(checkpoint: str | Path, out: str | Path) -> Path:
         for name, value in weights_of(content, checkpoint).items()
         if not name.startswith(LEFT_OUT)
     }
+    merge_lora(weights)
     meta = content.get('meta')
     meta = meta if isinstance(meta, Mapping) else {}
     kept = {key: _plain(meta[key]) for key in META if key in meta}

@@ -146,16 +146,17 @@ def _add_lora(
     if not isinstance(rank, int) or rank < 1:
         raise ValueError(f'lora.rank must be a whole number from 1, got {rank!r}')
     roots = find_roots(part, targets, 'lora.targets')
-    layers = [
+    # Not the projection of an encoder, which is new and trains whole.
+    takes = [
         name
         for name, layer in part.named_modules()
-        if takes_lora(layer) and is_below(name, roots) and _trains(layer, name, trained)
+        if takes_lora(layer) and _trains(layer, name, trained)
     ]
+    layers = [name for name in takes if is_below(name, roots)]
     if not layers:
-        takes = listed([name for name, layer in part.named_modules() if takes_lora(layer)])
         raise ValueError(
             f'lora found no linear layer or attention in {listed(roots) or "its blocks"}; '
-            f'the layers of this encoder that it could take: {takes or "none"}'
+            f'the layers of this encoder that it could take: {listed(takes) or "none"}'
         )
     for name in layers:
         add_lora(part.get_submodule(name), rank, 2 * rank if alpha is None else alpha, dropout)
