@@ -42,7 +42,8 @@ class ApproximateContract(StoreContract):
     @pytest.fixture(scope='class', autouse=True)
     def _small(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(SqlStore, 'few_rows', 100)
+            for kind in (SqlStore, *SqlStore.__subclasses__()):
+                patch.setattr(kind, 'few_rows', 100)
             yield
 
     @pytest.fixture

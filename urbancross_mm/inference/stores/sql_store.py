@@ -14,9 +14,8 @@ from urbancross_mm.inference.stores.base_store import BaseStore, StoreHit, Store
 from urbancross_mm.inference.stores.item_checks import check_query
 from urbancross_mm.structures.filters import Filter
 
-# Comparing as many takes less time than a person notices. An index that walks a graph would take
-# longer under such a filter, and lose hits.
-FEW = 30_000
+# Comparing as many takes less time than a person notices, and the index would lose hits.
+FEW = 10_000
 # Rows asked of the index: the same for every page, so that pages never differ.
 DEPTHS = (64, 512)
 MARGIN, GROWTH = 16, 4
